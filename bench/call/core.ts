@@ -1,0 +1,94 @@
+import type { Front } from '../../src/binding/core.js';
+import { loadCore, Outcome, Word } from '../../src/binding/core.js';
+import { openLibrary } from '../../src/binding/library.js';
+
+const deadlineMs = 10_000;
+// what wrk and browsers send at least
+const headers = 'Host\n127.0.0.1:8080\nConnection\nkeep-alive\nAccept\n*/*';
+const expected = 'Hello, World!';
+
+/** The answer plugin, live in the core without a host around it. */
+export interface Answering {
+  /** Nanoseconds a call of the inline route, over `calls` calls. */
+  inline: (calls: number) => number;
+  /** Nanoseconds a call of the pool route, with `inFlight` calls at any time. */
+  pool: (calls: number, inFlight: number) => Promise<number>;
+  close: () => Promise<void>;
+}
+
+/** Load the library at `path` and make it live. */
+export async function serve(path: string): Promise<Answering> {
+  const core = loadCore();
+  let onReady = (): void => {};
+  const front: Front = new core.Front({ onReady: () => onReady(), onLog: () => {} });
+  const pointer = new core.PluginPointer(front, { id: 'answer', prefix: '/answer', queueLimit: 1000 });
+  const library = openLibrary(path);
+  const generation = new core.GenerationHandle(pointer, {
+    number: 1,
+    descriptor: library.descriptor.address,
+    root: '',
+    deadlineMs: 30_000,
+    bodyLimit: 2 ** 20,
+    concurrency: 4,
+  });
+  await generation.create(deadlineMs);
+  await generation.initialize(deadlineMs);
+  for (const { method, pattern, index } of await generation.routes(deadlineMs))
+    generation.bind(pointer.slot(method, pattern), index);
+  await generation.ready(deadlineMs);
+  pointer.swap(generation);
+
+  const { result } = front;
+  const inlineSlot = pointer.slot('GET', '/inline');
+  const poolSlot = pointer.slot('GET', '/pool');
+  const check = (body: string | Uint8Array | undefined): void => {
+    if (result[Word.Outcome] !== Outcome.Response || result[Word.Status] !== 200 || body !== expected)
+      throw new Error(`not the answer: ${result.join(' ')} ${String(body)}`);
+  };
+
+  const inline = (calls: number): number => {
+    const begin = process.hrtime.bigint();
+    for (let call = 0; call < calls; call++) check(front.call(inlineSlot, 0, '/answer/inline', headers, undefined));
+    return Number(process.hrtime.bigint() - begin) / calls;
+  };
+
+  const pool = (calls: number, inFlight: number): Promise<number> =>
+    new Promise((resolve, reject) => {
+      let started = 0;
+      let ended = 0;
+      const start = (): void => {
+        started++;
+        front.call(poolSlot, 0, '/answer/pool', headers, undefined);
+        if (result[Word.Outcome] !== Outcome.Pending) throw new Error(`not pending: ${result.join(' ')}`);
+      };
+      const begin = process.hrtime.bigint();
+      onReady = () => {
+        try {
+          for (;;) {
+            const body = front.next();
+            if (result[Word.Outcome] === Outcome.None) break;
+            check(body);
+            ended++;
+            if (started < calls) start();
+          }
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)));
+        }
+        if (ended === calls) resolve(Number(process.hrtime.bigint() - begin) / calls);
+      };
+      while (started < inFlight) start();
+    });
+
+  const close = async (): Promise<void> => {
+    pointer.swap(null);
+    await generation.drain(deadlineMs);
+    await generation.shutdown(deadlineMs);
+    await generation.destroy(deadlineMs);
+    await generation.stop(deadlineMs);
+    generation.close();
+    pointer.close();
+    front.close();
+    library.close();
+  };
+  return { inline, pool, close };
+}

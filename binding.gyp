@@ -1,0 +1,40 @@
+{
+  "variables": {
+    "tenon_warnings": ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"],
+  },
+  "target_defaults": {
+    "include_dirs": ["native/include", "native/core"],
+    "cflags": ["<@(tenon_warnings)", "-fvisibility=hidden"],
+    "cflags!": ["-Wno-unused-parameter"],
+    "cflags_cc": ["<@(tenon_warnings)", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-fvisibility-inlines-hidden"],
+    "cflags_cc!": ["-std=gnu++14", "-std=gnu++17", "-std=gnu++20", "-frtti"],
+    "xcode_settings": {
+      "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+      "GCC_ENABLE_CPP_EXCEPTIONS": "NO",
+      "GCC_ENABLE_CPP_RTTI": "NO",
+      "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
+      "MACOSX_DEPLOYMENT_TARGET": "12.0",
+      "WARNING_CFLAGS": ["<@(tenon_warnings)"],
+    },
+  },
+  "targets": [
+    {
+      "target_name": "tenon",
+      "sources": ["<!@(node -p \"['core', 'node'].flatMap((room) => fs.readdirSync('native/' + room).filter((file) => file.endsWith('.cc')).map((file) => 'native/' + room + '/' + file)).join(' ')\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "NAPI_DISABLE_CPP_EXCEPTIONS"],
+      "cflags_cc": ["-isystem", "<!(node -p \"path.resolve(require('node-addon-api').include_dir)\")"],
+      "xcode_settings": { "OTHER_CFLAGS": ["-isystem", "<!(node -p \"path.resolve(require('node-addon-api').include_dir)\")"] },
+      "conditions": [
+        ["OS=='linux'", { "ldflags": ["-Wl,--build-id", "-Wl,-z,relro,-z,now", "-Wl,--exclude-libs,ALL"] }],
+      ],
+    },
+    {
+      "target_name": "tenon-runner",
+      "type": "executable",
+      "sources": ["<!@(node -p \"fs.readdirSync('native/runner').filter((file) => file.endsWith('.cc')).map((file) => 'native/runner/' + file).join(' ')\")"],
+      "conditions": [
+        ["OS=='linux'", { "libraries": ["-ldl"], "ldflags": ["-Wl,--build-id", "-Wl,-z,relro,-z,now"], "ldflags!": ["-rdynamic"] }],
+      ],
+    },
+  ],
+}

@@ -1,0 +1,113 @@
+#include "call.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "clock.h"
+#include "front.h"
+
+namespace tenon::core {
+
+void Call::arm(uint64_t ms) {
+  armed = true;
+  deadline.store(now() + milliseconds(ms), std::memory_order_release);
+  front.watch();
+}
+
+bool Call::disarm() { return !armed || deadline.exchange(0, std::memory_order_acq_rel) != 0; }
+
+uint32_t Call::time_left_ms() const {
+  // An inline call is not armed: it cannot be stopped, and it has not yet used what it may.
+  if (!armed) return route == nullptr ? 0 : route->deadline_ms;
+  const uint64_t end = deadline.load(std::memory_order_relaxed);
+  const uint64_t time = now();
+  return end <= time ? 0 : static_cast<uint32_t>((end - time) / 1'000'000u);
+}
+
+void Call::refuse(Refusal why, int32_t status, std::string text) {
+  refusal = why;
+  refused_status = status;
+  message = std::move(text);
+}
+
+void Call::conclude(tenon_status status) {
+  if (status != TENON_OK) result_.store(status, std::memory_order_relaxed);
+}
+
+bool Call::let_go() {
+  if (holds.fetch_sub(1, std::memory_order_acq_rel) != 1) return false;
+  decide();
+  claimed = !disarm();
+  return true;
+}
+
+void Call::decide() {
+  if (refusal != Refusal::None) return;
+  const tenon_status status = result_.load(std::memory_order_relaxed);
+  if (status != TENON_OK) {
+    std::string text(response.message());
+    if (text.empty()) text = "the handler returned status " + std::to_string(status);
+    refuse(Refusal::HandlerFailed, 500, std::move(text));
+  } else if (const std::string_view flaw = response.flaw(); !flaw.empty()) {
+    refuse(Refusal::ResponseInvalid, 502, std::string(flaw));
+  }
+}
+
+void Call::post(uint32_t event) {
+  if (events.fetch_or(event, std::memory_order_acq_rel) == 0) front.push(*this);
+}
+
+tenon_status Call::write(std::string_view chunk) {
+  if (chunk.size() > Stream::kChunkBytes) return TENON_ERROR_TOO_LARGE;
+  if (chunk.data() == nullptr && !chunk.empty()) return TENON_ERROR_ARGUMENT;
+  if (abandoned()) return TENON_ERROR_CANCELLED;
+  if (!response.flaw().empty()) return TENON_ERROR_STATE;
+  const bool on_front = front.is_current_thread();
+  if (!stream) {
+    // The front sees the stream only through the event posted below.
+    stream = std::make_unique<Stream>();
+    if (const std::string_view beginning = response.body(); !beginning.empty()) {
+      stream->chunks.emplace_back(beginning);
+      stream->in_flight += beginning.size();
+    }
+  }
+  {
+    std::unique_lock<std::mutex> lock(stream->mutex);
+    while (stream->in_flight > Stream::kWindow) {
+      if (on_front) return TENON_ERROR_AGAIN;
+      // Bounded because a deadline that passes does not know of this stream.
+      stream->room.wait_for(lock, std::chrono::milliseconds(20));
+      if (abandoned()) return TENON_ERROR_CANCELLED;
+    }
+    stream->chunks.emplace_back(chunk);
+    stream->in_flight += chunk.size();
+  }
+  uint64_t end = deadline.load(std::memory_order_relaxed);
+  while (armed && end != 0) {
+    if (deadline.compare_exchange_weak(end, now() + milliseconds(route->deadline_ms))) break;
+  }
+  post(kStreamed);
+  return TENON_OK;
+}
+
+void Call::clear() {
+  response.clear();
+  request.clear();
+  if (stream) stream.reset();
+  plugin = nullptr;
+  lease.store(nullptr, std::memory_order_relaxed);
+  route = nullptr;
+  holds.store(0, std::memory_order_relaxed);
+  worker.store(nullptr, std::memory_order_relaxed);
+  deadline.store(0, std::memory_order_relaxed);
+  cancelled.store(false, std::memory_order_relaxed);
+  armed = claimed = deferred = parked = false;
+  refusal = Refusal::None;
+  if (!message.empty()) message.clear();
+  result_.store(TENON_OK, std::memory_order_relaxed);
+  events.store(0, std::memory_order_relaxed);
+  seen = 0;
+  pending = answered = head_sent = false;
+}
+
+}  // namespace tenon::core

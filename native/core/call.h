@@ -1,0 +1,133 @@
+#ifndef TENON_CORE_CALL_H
+#define TENON_CORE_CALL_H
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "request.h"
+#include "response.h"
+
+// The handles plugins hold. A call is both.
+struct tenon_request {};
+struct tenon_response {};
+
+namespace tenon::core {
+
+class Front;
+class Plugin;
+struct Lease;
+class Worker;
+
+// Numbers of `Refusal` in src/binding/core.ts.
+enum class Refusal : uint32_t {
+  None = 0,
+  RouteGone = 1,
+  PluginStopped = 2,
+  PluginBusy = 3,
+  DeadlineExceeded = 4,
+  HandlerFailed = 5,
+  ResponseInvalid = 6,
+  PluginUnresponsive = 7,
+};
+
+// What has happened to a call that its front does not know yet.
+enum CallEvent : uint32_t { kFinished = 1, kTimedOut = 2, kStreamed = 4 };
+
+// The stream of a response: chunks on their way to the client.
+struct Stream {
+  static constexpr size_t kWindow = 256 * 1024;
+  static constexpr size_t kChunkBytes = 1024 * 1024;
+  std::mutex mutex;
+  std::condition_variable room;
+  std::deque<std::string> chunks;
+  size_t in_flight = 0;  // bytes taken from the plugin that have not left for the client
+};
+
+/*
+ * One request on its way through the pipeline. Made, delivered and recycled on the front's thread.
+ *
+ * Protocol. `holds` counts who may still touch request and response: the handler, and a plugin that deferred. Whoever
+ * brings it to zero finishes the call: it posts kFinished, once. The watchdog claims a call whose deadline has passed
+ * by exchanging `deadline` for 0, and then posts kTimedOut, once; the finisher learns from the same exchange that it
+ * was claimed. The front answers on whichever comes first and recycles only when both that are due have come, so
+ * neither side can meet a call that has become another. The lease is given back at the recycling, because until then
+ * the body may be the plugin's memory.
+ */
+class Call final : public tenon_request, public tenon_response {
+ public:
+  Call(Front& owner, uint32_t number) : front(owner), id(number) {}
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  Front& front;
+  const uint32_t id;
+  Request request;
+  Response response;
+  std::unique_ptr<Stream> stream;
+
+  // Where it goes.
+  Plugin* plugin = nullptr;
+  uint32_t local_slot = 0;
+  std::atomic<Lease*> lease{nullptr};
+  const Route* route = nullptr;
+
+  // Who has it. The ticket names one turn of a worker, so that the watchdog cannot write off a thread that has moved
+  // on.
+  std::atomic<int> holds{0};
+  std::atomic<Worker*> worker{nullptr};
+  std::atomic<uint64_t> ticket{0};
+  std::atomic<uint64_t> deadline{0};
+  std::atomic<bool> cancelled{false};
+  bool armed = false;
+  bool claimed = false;
+  bool deferred = false;
+  bool parked = false;
+
+  // How it ends; written by the finisher.
+  Refusal refusal = Refusal::None;
+  int32_t refused_status = 0;
+  std::string message;
+
+  // The front's own.
+  std::atomic<uint32_t> events{0};
+  Call* next = nullptr;
+  uint32_t seen = 0;
+  bool pending = false;
+  bool answered = false;
+  bool head_sent = false;
+
+  // Start the deadline `ms` from now. [front]
+  void arm(uint64_t ms);
+  // True when the deadline has passed and the watchdog has answered for it.
+  bool expired() const { return armed && deadline.load(std::memory_order_acquire) == 0; }
+  // End the deadline; false when the watchdog has claimed the call.
+  bool disarm();
+  bool abandoned() const { return cancelled.load(std::memory_order_relaxed) || expired(); }
+  uint32_t time_left_ms() const;
+
+  void refuse(Refusal why, int32_t status, std::string text);
+
+  // Let go of one hold. True when it was the last and the call is finished, with its outcome decided.
+  bool let_go();
+  // `status` is what the handler, or `complete`, returned.
+  void conclude(tenon_status status);
+  // Tell the front. [any]
+  void post(uint32_t event);
+
+  tenon_status write(std::string_view chunk);
+  // Back to how it was made. Under the lease. [front]
+  void clear();
+
+ private:
+  void decide();
+  std::atomic<tenon_status> result_{TENON_OK};
+};
+
+}  // namespace tenon::core
+
+#endif

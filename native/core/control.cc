@@ -1,0 +1,103 @@
+#include "control.h"
+
+#include <chrono>
+
+#include "clock.h"
+#include "front.h"
+#include "generation.h"
+#include "thread_guard.h"
+
+namespace tenon::core {
+
+const char* step_name(Step step) {
+  switch (step) {
+    case Step::Create:
+      return "create";
+    case Step::Initialize:
+      return "initialize";
+    case Step::Routes:
+      return "routes";
+    case Step::Ready:
+      return "ready";
+    case Step::Health:
+      return "health";
+    case Step::Quiesce:
+      return "quiesce";
+    case Step::Resume:
+      return "resume";
+    case Step::Save:
+      return "save";
+    case Step::Load:
+      return "load";
+    case Step::Shutdown:
+      return "shutdown";
+    case Step::Destroy:
+      return "destroy";
+    case Step::Drain:
+      return "drain";
+    case Step::Stop:
+      return "stop";
+  }
+  return "";
+}
+
+bool Control::submit(std::shared_ptr<Task> task) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (stopping_ || lost_.load(std::memory_order_acquire)) return false;
+  if (!started_) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, kStackBytes);
+    started_ = pthread_create(&thread_, &attributes, &Control::main, this) == 0;
+    pthread_attr_destroy(&attributes);
+    if (!started_) return false;
+    alive_.store(true, std::memory_order_release);
+  }
+  queue_.push_back(std::move(task));
+  work_.notify_one();
+  return true;
+}
+
+void* Control::main(void* argument) {
+  static_cast<Control*>(argument)->run();
+  return nullptr;
+}
+
+void Control::run() {
+  ThreadGuard guard;
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    while (queue_.empty() && !stopping_) work_.wait(lock);
+    if (queue_.empty()) break;
+    const std::shared_ptr<Task> task = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    {
+      const FloatingPointGuard floating_point;
+      task->generation->perform(*task);
+    }
+    guard.restore_signals();
+    if (!task->settled.exchange(true, std::memory_order_acq_rel)) task->generation->front().settle(task);
+    lock.lock();
+  }
+  alive_.store(false, std::memory_order_release);
+  ended_.notify_all();
+}
+
+bool Control::stop(uint64_t until) {
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    stopping_ = true;
+    work_.notify_all();
+    const uint64_t time = now();
+    ended_.wait_for(lock, std::chrono::nanoseconds(until > time ? until - time : 0),
+                    [this] { return !alive_.load(std::memory_order_acquire); });
+    if (alive_.load(std::memory_order_acquire)) return false;
+    if (!started_) return true;
+    started_ = false;
+  }
+  pthread_join(thread_, nullptr);
+  return true;
+}
+
+}  // namespace tenon::core

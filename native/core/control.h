@@ -1,0 +1,94 @@
+#ifndef TENON_CORE_CONTROL_H
+#define TENON_CORE_CONTROL_H
+
+#include <pthread.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace tenon::core {
+
+class Generation;
+
+// A step of a generation's life.
+enum class Step {
+  Create,
+  Initialize,
+  Routes,
+  Ready,
+  Health,
+  Quiesce,
+  Resume,
+  Save,
+  Load,
+  Shutdown,
+  Destroy,
+  Drain,
+  Stop
+};
+
+const char* step_name(Step step);
+
+// One life-cycle call: what is asked, by whom, until when, and what came of it. Settled once: by the thread that
+// carried it out, or by the watchdog. Whoever wins `settled` hands it to the front; the loser leaves it alone.
+struct Task {
+  Step step;
+  std::shared_ptr<Generation> generation;
+  uint64_t deadline = 0;
+  void* waiter = nullptr;  // the front's: who is told
+  std::atomic<bool> settled{false};
+
+  // For Load.
+  std::string bytes;
+  uint32_t version = 0;
+  bool dry_run = false;
+
+  // Outcome. After `timed_out` nothing else is read: the thread may still be writing it.
+  bool timed_out = false;
+  bool failed = false;
+  std::string message;
+  uint32_t count = 0;
+};
+
+// The control thread of a generation: carries out its life-cycle calls one after the other.
+class Control {
+ public:
+  static constexpr size_t kStackBytes = 1024 * 1024;
+
+  Control() = default;
+  Control(const Control&) = delete;
+  Control& operator=(const Control&) = delete;
+
+  // False when no thread could be started, or one is lost: the task is not carried out. [front]
+  bool submit(std::shared_ptr<Task> task);
+  // The thread hangs in a task that has timed out. [watchdog]
+  void lose() { lost_.store(true, std::memory_order_release); }
+  // Ask the thread to end and wait until `until`; false when it has not ended. [closer]
+  bool stop(uint64_t until);
+
+  bool alive() const { return alive_.load(std::memory_order_acquire); }
+  bool lost() const { return alive() && lost_.load(std::memory_order_acquire); }
+
+ private:
+  static void* main(void* control);
+  void run();
+
+  std::mutex mutex_;
+  std::condition_variable work_;
+  std::condition_variable ended_;
+  std::deque<std::shared_ptr<Task>> queue_;
+  pthread_t thread_ = {};
+  bool started_ = false;
+  bool stopping_ = false;
+  std::atomic<bool> alive_{false};
+  std::atomic<bool> lost_{false};
+};
+
+}  // namespace tenon::core
+
+#endif

@@ -1,0 +1,331 @@
+#include "front.h"
+
+#include <algorithm>
+
+#include "clock.h"
+#include "generation.h"
+#include "pipeline.h"
+#include "watchdog.h"
+
+namespace tenon::core {
+
+Front::Front(std::string name, int32_t log_level)
+    : name_(std::move(name)),
+      log_level_(log_level),
+      thread_(pthread_self()),
+      calls_(std::make_unique<std::atomic<Call*>[]>(kMostCalls)) {}
+
+Front::~Front() {
+  for (uint32_t index = 0; index < call_count_.load(std::memory_order_relaxed); index++) {
+    const std::unique_ptr<Call> call(calls_[index].load(std::memory_order_relaxed));
+  }
+}
+
+void Front::open(Wake waker, void* context) {
+  {
+    const std::lock_guard<std::mutex> lock(wake_mutex_);
+    wake_ = waker;
+    wake_context_ = context;
+    woken_.store(false, std::memory_order_release);
+  }
+  Watchdog::instance().add(shared_from_this());
+}
+
+void Front::close() {
+  {
+    const std::lock_guard<std::mutex> lock(wake_mutex_);
+    wake_ = nullptr;
+  }
+  Watchdog::instance().remove(*this);
+}
+
+Plugin& Front::plugin(const std::string& id) {
+  std::unique_ptr<Plugin>& plugin = plugins_[id];
+  if (!plugin) plugin = std::make_unique<Plugin>(*this, id);
+  return *plugin;
+}
+
+uint32_t Front::slot(Plugin& plugin, tenon_http_method method, const std::string& pattern) {
+  const auto [found, added] = plugin.slots.emplace(std::make_pair(method, pattern), 0);
+  if (added) {
+    found->second = static_cast<uint32_t>(slots_.size());
+    slots_.push_back({&plugin, plugin.slot_count++, method});
+  }
+  return found->second;
+}
+
+Call* Front::take(const Slot& slot) {
+  if (free_.empty()) {
+    const uint32_t count = call_count_.load(std::memory_order_relaxed);
+    if (count == kMostCalls) return nullptr;
+    auto call = std::make_unique<Call>(*this, count);
+    free_.push_back(call.get());
+    calls_[count].store(call.release(), std::memory_order_release);
+    call_count_.store(count + 1, std::memory_order_release);
+  }
+  Call* const call = free_.back();
+  free_.pop_back();
+  call->plugin = slot.plugin;
+  call->local_slot = slot.local;
+  call->request.method = slot.method;
+  call->request.number = ++numbers_;
+  return call;
+}
+
+bool Front::send(Call& call) {
+  if (core::send(call)) return true;
+  call.pending = true;
+  pending_++;
+  return false;
+}
+
+// Each event of a call is pushed at most once between two looks at it, so a call is at most once in what is collected
+// here; its `next` is read before its events are taken, because from then on it may be pushed again.
+void Front::collect() {
+  Call* node = arrived_.exchange(nullptr, std::memory_order_acq_rel);
+  const size_t before = ready_.size();
+  while (node != nullptr) {
+    Call* const following = node->next;
+    node->seen |= node->events.exchange(0, std::memory_order_acq_rel);
+    ready_.push_back(node);
+    node = following;
+  }
+  std::reverse(ready_.begin() + static_cast<std::ptrdiff_t>(before), ready_.end());
+}
+
+bool Front::next(Delivery& delivery) {
+  for (;;) {
+    if (ready_.empty()) {
+      collect();
+      if (ready_.empty()) return false;
+    }
+    Call& call = *ready_.front();
+    bool through = false;
+    const bool told = advance(call, delivery, through);
+    if (through) ready_.pop_front();
+    if (told) return true;
+  }
+}
+
+// One step of telling what `call` has seen; `through` when there is nothing more to tell for now.
+bool Front::advance(Call& call, Delivery& delivery, bool& through) {
+  delivery.call = &call;
+  delivery.chunk.clear();
+  delivery.text.clear();
+  delivery.refusal = Refusal::None;
+  if (call.stream && !call.answered) {
+    const std::lock_guard<std::mutex> lock(call.stream->mutex);
+    if (!call.stream->chunks.empty()) {
+      delivery.chunk = std::move(call.stream->chunks.front());
+      call.stream->chunks.pop_front();
+      delivery.outcome = call.head_sent ? Outcome::Chunk : Outcome::Head;
+      delivery.status = call.response.status();
+      call.head_sent = true;
+      return true;
+    }
+  }
+  if ((call.seen & kTimedOut) != 0 && !call.answered) {
+    call.answered = true;
+    delivery.outcome = call.head_sent ? Outcome::Abort : Outcome::Refused;
+    delivery.status = 504;
+    delivery.refusal = Refusal::DeadlineExceeded;
+    delivery.text = call.plugin->id() + " did not answer in time";
+    return true;
+  }
+  const bool over = (call.seen & kFinished) != 0 && (!call.claimed || (call.seen & kTimedOut) != 0);
+  through = true;
+  if (!over) return false;
+  if (call.answered) {
+    recycle(call);
+    return false;
+  }
+  call.answered = true;
+  describe(call, delivery);
+  return true;
+}
+
+void Front::describe(const Call& call, Delivery& delivery) const {
+  if (call.refusal != Refusal::None) {
+    delivery.outcome = call.head_sent ? Outcome::Abort : Outcome::Refused;
+    delivery.status = call.refused_status;
+    delivery.refusal = call.refusal;
+    delivery.text = call.message;
+  } else {
+    delivery.outcome = call.stream ? Outcome::End : Outcome::Response;
+    delivery.status = call.response.status();
+  }
+}
+
+uint32_t Front::identify_headers(const Call& call) {
+  const Route& route = *call.route;
+  if (route.header_id == 0 || route.header_block != call.response.header_block()) {
+    route.header_block = call.response.header_block();
+    if (++header_blocks_ == 0) ++header_blocks_;
+    route.header_id = header_blocks_;
+  }
+  return route.header_id;
+}
+
+void Front::done(const Delivery& delivery) {
+  Call& call = *delivery.call;
+  const bool over = (call.seen & kFinished) != 0 && (!call.claimed || (call.seen & kTimedOut) != 0);
+  // A call that timed out and is over at once is still in `ready_`, and is recycled from there.
+  if (call.answered && over && (ready_.empty() || ready_.front() != &call)) recycle(call);
+}
+
+void Front::recycle(Call& call) {
+  if (call.pending) pending_--;
+  Lease* const lease = call.lease.load(std::memory_order_relaxed);
+  Plugin* const plugin = call.plugin;
+  call.clear();
+  if (lease != nullptr) plugin->leave(*lease);
+  free_.push_back(&call);
+}
+
+void Front::cancel(uint32_t id) {
+  if (id >= call_count_.load(std::memory_order_relaxed)) return;
+  Call& call = *calls_[id].load(std::memory_order_relaxed);
+  if (!call.pending || call.answered) return;
+  call.answered = true;
+  call.cancelled.store(true, std::memory_order_release);
+  if (call.parked && call.plugin->unpark(call) && call.let_go()) call.post(kFinished);
+}
+
+void Front::acknowledge(uint32_t id, size_t count) {
+  if (id >= call_count_.load(std::memory_order_relaxed)) return;
+  Call& call = *calls_[id].load(std::memory_order_relaxed);
+  if (!call.pending || !call.head_sent) return;
+  {
+    const std::lock_guard<std::mutex> lock(call.stream->mutex);
+    call.stream->in_flight -= std::min(count, call.stream->in_flight);
+  }
+  call.stream->room.notify_all();
+}
+
+// Watched first: it may be settled before this returns.
+void Front::submit(const std::shared_ptr<Task>& task) {
+  {
+    const std::lock_guard<std::mutex> lock(tasks_mutex_);
+    watched_.push_back(task);
+  }
+  const auto fail = [&](const char* message) {
+    task->failed = true;
+    task->message = message;
+    if (!task->settled.exchange(true)) settle(task);
+  };
+  if (task->step == Step::Drain) {
+    Lease& lease = *task->generation->lease();
+    lease.watched.store(true, std::memory_order_seq_cst);
+    drains_.push_back(task);
+    if (lease.count.load(std::memory_order_seq_cst) == 0 && !task->settled.exchange(true)) settle(task);
+  } else if (task->step == Step::Stop) {
+    // A thread of its own: it waits for others, and joins them.
+    pthread_t closer;
+    auto argument = std::make_unique<std::shared_ptr<Task>>(task);
+    const auto main = [](void* given) -> void* {
+      const std::unique_ptr<std::shared_ptr<Task>> own(static_cast<std::shared_ptr<Task>*>(given));
+      const std::shared_ptr<Task> stopping = *own;
+      const std::shared_ptr<Front> front = stopping->generation->front().shared_from_this();
+      stopping->count = stopping->generation->stop(stopping->deadline);
+      if (!stopping->settled.exchange(true)) front->settle(stopping);
+      return nullptr;
+    };
+    if (pthread_create(&closer, nullptr, main, argument.get()) == 0) {
+      argument.release();
+      pthread_detach(closer);
+    } else {
+      fail("no thread could be started");
+    }
+  } else if (!task->generation->control().submit(task)) {
+    fail(task->generation->control().lost() ? "its control thread hangs in an earlier step"
+                                            : "its control thread has ended or could not be started");
+  }
+  watch();
+}
+
+void Front::settle(const std::shared_ptr<Task>& task) {
+  {
+    const std::lock_guard<std::mutex> lock(tasks_mutex_);
+    settled_.push_back(task);
+    watched_.erase(std::remove(watched_.begin(), watched_.end(), task), watched_.end());
+  }
+  wake();
+}
+
+std::vector<std::shared_ptr<Task>> Front::take_settled() {
+  for (const std::shared_ptr<Task>& drain : drains_) {
+    Lease& lease = *drain->generation->lease();
+    if (lease.count.load(std::memory_order_seq_cst) == 0 && !drain->settled.exchange(true)) settle(drain);
+  }
+  const auto is_settled = [](const std::shared_ptr<Task>& task) { return task->settled.load(); };
+  const auto over = std::stable_partition(drains_.begin(), drains_.end(),
+                                          [&](const std::shared_ptr<Task>& task) { return !is_settled(task); });
+  for (auto task = over; task != drains_.end(); ++task) {
+    const Generation* const generation = (*task)->generation.get();
+    const bool wanted = std::any_of(drains_.begin(), over, [generation](const std::shared_ptr<Task>& other) {
+      return other->generation.get() == generation;
+    });
+    if (!wanted) (*task)->generation->lease()->watched.store(false, std::memory_order_seq_cst);
+  }
+  drains_.erase(over, drains_.end());
+  const std::lock_guard<std::mutex> lock(tasks_mutex_);
+  return std::exchange(settled_, {});
+}
+
+void Front::wake() {
+  if (woken_.exchange(true, std::memory_order_acq_rel)) return;
+  const std::lock_guard<std::mutex> lock(wake_mutex_);
+  if (wake_ != nullptr) wake_(wake_context_);
+}
+
+void Front::begin_turn() { woken_.store(false, std::memory_order_seq_cst); }
+
+void Front::push(Call& call) {
+  Call* head = arrived_.load(std::memory_order_relaxed);
+  do {
+    call.next = head;
+  } while (!arrived_.compare_exchange_weak(head, &call, std::memory_order_acq_rel, std::memory_order_relaxed));
+  if (head == nullptr) wake();
+}
+
+void Front::notice_idle() { wake(); }
+
+void Front::watch() { Watchdog::instance().attend(); }
+
+void Front::retire(std::unique_ptr<HostFace> face) {
+  faces_.push_back(std::move(face));
+  if (faces_.size() > kKeptFaces) faces_.pop_front();
+}
+
+bool Front::check_deadlines(uint64_t time) {
+  bool armed = false;
+  const uint32_t count = call_count_.load(std::memory_order_acquire);
+  for (uint32_t index = 0; index < count; index++) {
+    Call& call = *calls_[index].load(std::memory_order_acquire);
+    uint64_t deadline = call.deadline.load(std::memory_order_acquire);
+    if (deadline == 0) continue;
+    armed = true;
+    if (deadline <= time && call.deadline.compare_exchange_strong(deadline, 0, std::memory_order_acq_rel)) {
+      core::expire(call);
+    }
+  }
+  std::vector<std::shared_ptr<Task>> late;
+  {
+    const std::lock_guard<std::mutex> lock(tasks_mutex_);
+    armed = armed || !watched_.empty();
+    for (const std::shared_ptr<Task>& task : watched_) {
+      // A closer keeps its own deadline; this one is for a join that hangs.
+      const uint64_t grace = task->step == Step::Stop ? milliseconds(1000) : 0;
+      if (task->deadline + grace <= time) late.push_back(task);
+    }
+  }
+  for (const std::shared_ptr<Task>& task : late) {
+    if (task->settled.exchange(true)) continue;
+    task->timed_out = true;
+    if (task->step != Step::Drain && task->step != Step::Stop) task->generation->control().lose();
+    settle(task);
+  }
+  return armed;
+}
+
+}  // namespace tenon::core

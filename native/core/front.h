@@ -1,0 +1,155 @@
+#ifndef TENON_CORE_FRONT_H
+#define TENON_CORE_FRONT_H
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "call.h"
+#include "control.h"
+#include "host_face.h"
+#include "log_ring.h"
+#include "plugin.h"
+
+namespace tenon::core {
+
+class Generation;
+
+// Numbers of `Outcome` in src/binding/core.ts.
+enum class Outcome : int32_t {
+  None = 0,
+  Pending = 1,
+  Response = 2,
+  Head = 3,
+  Chunk = 4,
+  End = 5,
+  Abort = 6,
+  Refused = 7
+};
+
+// Something to tell the client of a call.
+struct Delivery {
+  Outcome outcome = Outcome::None;
+  Call* call = nullptr;
+  int32_t status = 0;
+  Refusal refusal = Refusal::None;  // with Refused
+  std::string chunk;                // with Head and Chunk
+  std::string text;                 // with Abort and Refused: the message
+};
+
+/*
+ * One user of the core and its thread: where calls come from and answers go back to. It knows nothing of Node; what
+ * wakes its thread is a function it was given. Functions without a note run on its thread.
+ */
+class Front : public std::enable_shared_from_this<Front> {
+ public:
+  using Wake = void (*)(void* context);
+  static constexpr uint32_t kMostCalls = 65536;
+  static constexpr uint32_t kPatienceMs = 30'000;
+
+  // `name` begins the ids of its requests; `log_level` is the lowest that is kept.
+  Front(std::string name, int32_t log_level);
+  ~Front();
+  Front(const Front&) = delete;
+  Front& operator=(const Front&) = delete;
+
+  // From here on `wake` is called, from any thread, when there is something to take. Ends with `close`.
+  void open(Wake wake, void* context);
+  // No wake follows; plugins and generations stay for whoever still has them.
+  void close();
+
+  const std::string& name() const { return name_; }
+  int32_t log_level() const { return log_level_; }
+  LogRing& log() { return log_; }                                                         // [any]
+  bool is_current_thread() const { return pthread_equal(pthread_self(), thread_) != 0; }  // [any]
+
+  // Plugins and their slots. A closed plugin's memory is kept for its name.
+  Plugin& plugin(const std::string& id);
+  struct Slot {
+    Plugin* plugin;
+    uint32_t local;
+    tenon_http_method method;
+  };
+  uint32_t slot(Plugin& plugin, tenon_http_method method, const std::string& pattern);
+  const Slot* slot_at(uint32_t index) const { return index < slots_.size() ? &slots_[index] : nullptr; }
+
+  // A fresh call for `slot`, or null when kMostCalls are on their way.
+  Call* take(const Slot& slot);
+  // Send it: true when it is finished (read it, then `recycle`), false when it is pending.
+  bool send(Call& call);
+  // The next thing to tell; false when there is none. A delivery that ends its call must be followed by `done`.
+  bool next(Delivery& delivery);
+  // Whether `next` has something.
+  bool has_ready() const { return !ready_.empty() || arrived_.load(std::memory_order_acquire) != nullptr; }
+  // A finished call as it is to be told.
+  void describe(const Call& call, Delivery& delivery) const;
+  // Identity of the header block of `call`: the same number for the same block. Never 0.
+  uint32_t identify_headers(const Call& call);
+  // The delivery has been read: forget what it held, and the call if it was its last.
+  void done(const Delivery& delivery);
+  void recycle(Call& call);
+  void cancel(uint32_t id);
+  void acknowledge(uint32_t id, size_t bytes);
+  // Calls that have not come to their end.
+  uint32_t pending() const { return pending_; }
+
+  // Tasks: given to a control thread, watched, settled once.
+  void submit(const std::shared_ptr<Task>& task);
+  void settle(const std::shared_ptr<Task>& task);  // [any]
+  // Tasks that have been settled since, drains that have come to zero among them.
+  std::vector<std::shared_ptr<Task>> take_settled();
+
+  void wake();            // [any]
+  void begin_turn();      // the thread has been woken: what comes from here on wakes it again
+  void push(Call& call);  // [any]
+  void notice_idle();     // [any] a watched lease has come to zero
+  void watch();           // [any] a deadline has been armed
+  void retire(std::unique_ptr<HostFace> face);
+
+  // Whether any deadline is armed; claims those that have passed. [watchdog]
+  bool check_deadlines(uint64_t time);
+
+ private:
+  static constexpr size_t kKeptFaces = 256;
+  bool advance(Call& call, Delivery& delivery, bool& through);
+  void collect();
+
+  const std::string name_;
+  const int32_t log_level_;
+  const pthread_t thread_;
+  LogRing log_;
+
+  std::mutex wake_mutex_;
+  Wake wake_ = nullptr;
+  void* wake_context_ = nullptr;
+  std::atomic<bool> woken_{false};
+
+  std::map<std::string, std::unique_ptr<Plugin>> plugins_;
+  std::vector<Slot> slots_;
+
+  std::unique_ptr<std::atomic<Call*>[]> calls_;
+  std::atomic<uint32_t> call_count_{0};
+  std::vector<Call*> free_;
+  std::atomic<Call*> arrived_{nullptr};
+  std::deque<Call*> ready_;
+  uint32_t pending_ = 0;
+  uint64_t numbers_ = 0;
+  uint32_t header_blocks_ = 0;
+
+  std::mutex tasks_mutex_;
+  std::vector<std::shared_ptr<Task>> watched_;
+  std::vector<std::shared_ptr<Task>> settled_;
+  std::vector<std::shared_ptr<Task>> drains_;
+  std::deque<std::unique_ptr<HostFace>> faces_;
+};
+
+}  // namespace tenon::core
+
+#endif

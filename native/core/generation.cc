@@ -1,0 +1,215 @@
+#include "generation.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <set>
+
+#include "byte_buffer.h"
+#include "front.h"
+#include "lease.h"
+#include "plugin.h"
+
+namespace tenon::core {
+
+namespace {
+
+constexpr uint32_t kMostConcurrency = 64;
+
+struct Saving {
+  std::string* bytes;
+  std::string message;
+  bool too_large = false;
+};
+
+tenon_status write_state(const tenon_state_writer_t* writer, tenon_bytes_t bytes) {
+  Saving& saving = *static_cast<Saving*>(writer->data);
+  if (bytes.data == nullptr && bytes.size != 0) return TENON_ERROR_ARGUMENT;
+  if (bytes.size > TENON_STATE_LIMIT - saving.bytes->size()) {
+    saving.too_large = true;
+    return TENON_ERROR_TOO_LARGE;
+  }
+  saving.bytes->append(view(bytes));
+  return TENON_OK;
+}
+
+void fail_saving(const tenon_state_writer_t* writer, tenon_bytes_t message) {
+  static_cast<Saving*>(writer->data)->message.assign(view(message).substr(0, Response::kMessageBytes));
+}
+
+void fail_loading(const tenon_state_reader_t* reader, tenon_bytes_t message) {
+  static_cast<std::string*>(reader->data)->assign(view(message).substr(0, Response::kMessageBytes));
+}
+
+}  // namespace
+
+Generation::Generation(std::shared_ptr<Front> front, Plugin& plugin, const tenon_plugin_descriptor_t& descriptor,
+                       GenerationSettings settings)
+    : front_(std::move(front)),
+      plugin_(plugin),
+      descriptor_(descriptor),
+      settings_(std::move(settings)),
+      face_(std::make_unique<HostFace>(plugin, settings_.number)),
+      lease_(plugin.take_lease(*this)),
+      pool_(settings_.defaults.concurrency, plugin.queue_limit()) {}
+
+Generation::~Generation() {
+  if (face_) front_->retire(std::move(face_));
+}
+
+bool Generation::can_quiesce() const { return TENON_HAS(instance_, quiesce); }
+
+void Generation::bind(uint32_t local_slot, uint32_t index) {
+  if (local_slot >= by_slot_.size()) by_slot_.resize(local_slot + 1, nullptr);
+  by_slot_[local_slot] = &routes_[index];
+}
+
+void Generation::perform(Task& task) {
+  tenon_status status = TENON_OK;
+  face_->take_remembered();
+  if (task.step != Step::Create && instance_ == nullptr) {
+    task.failed = true;
+    task.message = "there is no instance: create comes first";
+    return;
+  }
+  switch (task.step) {
+    case Step::Create:
+      status = create(task.message);
+      break;
+    case Step::Initialize:
+      if (TENON_HAS(instance_, initialize)) status = instance_->initialize(instance_);
+      break;
+    case Step::Routes:
+      status = read_routes(task.message);
+      break;
+    case Step::Ready:
+      if (TENON_HAS(instance_, ready)) {
+        const tenon_context_t context = {sizeof(tenon_context_t), bytes(plugin_.id()), bytes(settings_.root),
+                                         settings_.number};
+        status = instance_->ready(instance_, &context);
+      }
+      break;
+    case Step::Health:
+      if (TENON_HAS(instance_, health)) status = instance_->health(instance_);
+      break;
+    case Step::Quiesce:
+      if (TENON_HAS(instance_, quiesce)) status = instance_->quiesce(instance_);
+      break;
+    case Step::Resume:
+      if (TENON_HAS(instance_, resume)) status = instance_->resume(instance_);
+      break;
+    case Step::Save:
+      status = save(task);
+      break;
+    case Step::Load:
+      status = load(task);
+      break;
+    case Step::Shutdown:
+      if (TENON_HAS(instance_, shutdown)) instance_->shutdown(instance_);
+      break;
+    case Step::Destroy:
+      instance_->destroy(instance_);
+      instance_ = nullptr;
+      http_ = nullptr;
+      state_ = nullptr;
+      face_->close();
+      break;
+    case Step::Drain:
+    case Step::Stop:
+      break;
+  }
+  if (status == TENON_OK) return;
+  task.failed = true;
+  if (task.message.empty()) task.message = face_->take_remembered();
+  if (task.message.empty()) task.message = "it returned status " + std::to_string(status);
+}
+
+tenon_status Generation::create(std::string& message) {
+  if (instance_ != nullptr) return message = "it has been created before", TENON_ERROR_STATE;
+  tenon_plugin_t* plugin = nullptr;
+  const tenon_status status = descriptor_.create(&face_->host(), &plugin);
+  if (status != TENON_OK) return status;
+  if (plugin == nullptr || plugin->size < sizeof(tenon_plugin_t)) {
+    return message = "create gave no plugin, or one smaller than version 1 of the struct", TENON_ERROR;
+  }
+  if (plugin->destroy == nullptr || plugin->get_extension == nullptr) {
+    return message = "create gave a plugin without destroy or get_extension", TENON_ERROR;
+  }
+  const auto* const http = static_cast<const tenon_plugin_http_t*>(plugin->get_extension(plugin, TENON_HTTP_ID));
+  const auto* const state = static_cast<const tenon_plugin_state_t*>(plugin->get_extension(plugin, TENON_STATE_ID));
+  const char* flaw = nullptr;
+  if (http != nullptr && !(TENON_HAS(http, route_count) && TENON_HAS(http, route) && TENON_HAS(http, handle))) {
+    flaw = "its tenon.http/1 lacks route_count, route or handle";
+  } else if (state != nullptr && !(TENON_HAS(state, save) && TENON_HAS(state, load))) {
+    flaw = "its tenon.state/1 lacks save or load";
+  }
+  if (flaw != nullptr) {
+    plugin->destroy(plugin);
+    return message = flaw, TENON_ERROR;
+  }
+  instance_ = plugin;
+  http_ = http;
+  state_ = state;
+  return TENON_OK;
+}
+
+tenon_status Generation::read_routes(std::string& message) {
+  if (http_ == nullptr) return TENON_OK;
+  if (!routes_.empty()) return message = "its routes have been read before", TENON_ERROR_STATE;
+  const uint32_t concurrency = http_->max_concurrency == 0 ? settings_.defaults.concurrency : http_->max_concurrency;
+  if (concurrency > kMostConcurrency) {
+    return message = "max_concurrency " + std::to_string(concurrency) + " is over 64", TENON_ERROR;
+  }
+  const uint32_t count = http_->route_count(instance_);
+  if (count > Route::kMost) return message = std::to_string(count) + " routes are more than 4,096", TENON_ERROR;
+  std::vector<Route> routes;
+  routes.reserve(count);
+  std::set<std::pair<tenon_http_method, std::string>> known;
+  for (uint32_t index = 0; index < count; index++) {
+    std::optional<Route> route = check_route(index, http_->route(instance_, index), settings_.defaults, message);
+    if (!route) return TENON_ERROR;
+    if (!known.emplace(route->method, route->pattern).second) {
+      return message = std::string(method_name(route->method)) + " " + route->pattern + " is declared twice",
+             TENON_ERROR;
+    }
+    routes.push_back(std::move(*route));
+  }
+  pool_.set_thread_limit(concurrency);
+  routes_ = std::move(routes);
+  return TENON_OK;
+}
+
+tenon_status Generation::save(Task& task) {
+  if (state_ == nullptr) return task.message = "it has no state", TENON_ERROR_UNSUPPORTED;
+  task.bytes.clear();
+  Saving saving;
+  saving.bytes = &task.bytes;
+  const tenon_state_writer_t writer = {sizeof(tenon_state_writer_t), &saving, write_state, fail_saving};
+  const tenon_status status = state_->save(instance_, &writer);
+  task.version = state_->version;
+  task.message = std::move(saving.message);
+  if (saving.too_large) return task.message = "its state is over 64 MiB", TENON_ERROR_TOO_LARGE;
+  return status;
+}
+
+tenon_status Generation::load(Task& task) {
+  if (state_ == nullptr) return task.message = "it has no state", TENON_ERROR_UNSUPPORTED;
+  const tenon_state_reader_t reader = {
+      sizeof(tenon_state_reader_t), task.dry_run, task.version, bytes(task.bytes), &task.message, fail_loading};
+  const tenon_status status = state_->load(instance_, &reader);
+  if (status == TENON_ERROR_VERSION && task.message.empty()) {
+    task.message = "it cannot read state of version " + std::to_string(task.version);
+  }
+  return status;
+}
+
+uint32_t Generation::stop(uint64_t until) {
+  const uint32_t left = pool_.stop(until);
+  return left + (control_.stop(until) ? 0 : 1);
+}
+
+void Generation::close() {
+  closed_ = true;
+  plugin_.return_lease(lease_);
+}
+
+}  // namespace tenon::core

@@ -1,0 +1,93 @@
+#ifndef TENON_CORE_GENERATION_H
+#define TENON_CORE_GENERATION_H
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control.h"
+#include "host_face.h"
+#include "pool.h"
+#include "route.h"
+#include "tenon/entry.h"
+#include "tenon/ext/http.h"
+#include "tenon/ext/state.h"
+
+namespace tenon::core {
+
+class Front;
+class Plugin;
+struct Lease;
+
+struct GenerationSettings {
+  uint64_t number;
+  std::string root;
+  RouteDefaults defaults;
+};
+
+// One life of a plugin: instance, routes, threads, leases. Made and closed on the front's thread; its life-cycle steps
+// run on its control thread. Its library is opened before it is made and closed after it is closed, by whoever owns it.
+class Generation {
+ public:
+  Generation(std::shared_ptr<Front> front, Plugin& plugin, const tenon_plugin_descriptor_t& descriptor,
+             GenerationSettings settings);
+  ~Generation();
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+
+  Front& front() { return *front_; }
+  Plugin& plugin() { return plugin_; }
+  uint64_t number() const { return settings_.number; }
+  tenon_plugin_t* instance() const { return instance_; }
+  const tenon_plugin_http_t* http() const { return http_; }
+  bool has_state() const { return state_ != nullptr; }
+  bool can_quiesce() const;
+  const std::vector<Route>& routes() const { return routes_; }
+  Pool& pool() { return pool_; }
+  Control& control() { return control_; }
+  Lease* lease() const { return lease_; }
+
+  // Calls of the plugin's slot go to route `index`. Before it is live. [front]
+  void bind(uint32_t local_slot, uint32_t index);
+  const Route* route_of(uint32_t local_slot) const {
+    return local_slot < by_slot_.size() ? by_slot_[local_slot] : nullptr;
+  }
+
+  // Carry `task` out. [control]
+  void perform(Task& task);
+  // End all threads; how many have not ended by `until`. [closer]
+  uint32_t stop(uint64_t until);
+  uint32_t threads_alive() const { return pool_.alive() + (control_.alive() ? 1 : 0); }
+  uint32_t threads_lost() const { return pool_.lost() + (control_.lost() ? 1 : 0); }
+
+  bool closed() const { return closed_; }
+  // Give the lease back to the plugin. Not live, not leased, no threads. [front]
+  void close();
+
+ private:
+  tenon_status create(std::string& message);
+  tenon_status read_routes(std::string& message);
+  tenon_status save(Task& task);
+  tenon_status load(Task& task);
+
+  const std::shared_ptr<Front> front_;
+  Plugin& plugin_;
+  const tenon_plugin_descriptor_t& descriptor_;
+  const GenerationSettings settings_;
+  std::unique_ptr<HostFace> face_;
+  tenon_plugin_t* instance_ = nullptr;
+  const tenon_plugin_http_t* http_ = nullptr;
+  const tenon_plugin_state_t* state_ = nullptr;
+  std::vector<Route> routes_;
+  std::vector<const Route*> by_slot_;
+  Lease* lease_;
+  Pool pool_;
+  Control control_;
+  bool closed_ = false;
+};
+
+}  // namespace tenon::core
+
+#endif

@@ -1,0 +1,45 @@
+#ifndef TENON_CORE_HOST_FACE_H
+#define TENON_CORE_HOST_FACE_H
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "plugin.h"
+#include "tenon/host.h"
+
+namespace tenon::core {
+
+// The host as one generation sees it. Stays for a while after the generation is gone, closed: a plugin's own thread
+// that comes too late meets a host that answers nothing, not freed memory.
+class HostFace {
+ public:
+  HostFace(Plugin& plugin, uint64_t number);
+  HostFace(const HostFace&) = delete;
+  HostFace& operator=(const HostFace&) = delete;
+
+  const tenon_host_t& host() const { return host_; }
+  Plugin& plugin() const { return plugin_; }
+  uint64_t number() const { return number_; }
+  bool open() const { return open_.load(std::memory_order_acquire); }
+  void close() { open_.store(false, std::memory_order_release); }
+
+  // The last warning or error the plugin logged: what a life-cycle step that fails is reported with. [any]
+  void remember(std::string message);
+  std::string take_remembered();
+
+  static HostFace& of(const tenon_host_t* host) { return *static_cast<HostFace*>(host->data); }
+
+ private:
+  Plugin& plugin_;
+  const uint64_t number_;
+  tenon_host_t host_;
+  std::atomic<bool> open_{true};
+  std::mutex mutex_;
+  std::string remembered_;
+};
+
+}  // namespace tenon::core
+
+#endif

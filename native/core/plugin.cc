@@ -1,0 +1,83 @@
+#include "plugin.h"
+
+#include <algorithm>
+
+#include "front.h"
+
+namespace tenon::core {
+
+void Plugin::open(std::string prefix, uint32_t queue_limit) {
+  prefix_ = std::move(prefix);
+  queue_limit_ = queue_limit;
+  is_open = true;
+}
+
+// Count first, then look again: `hold` and `swap` write first, then look at the count. One of the two sides sees the
+// other, so nobody is in a generation that was swapped away, or behind a held gate, without being counted.
+Plugin::Entry Plugin::enter(Lease*& lease) {
+  for (;;) {
+    if (held_.load(std::memory_order_seq_cst)) return Entry::Held;
+    Lease* const live = live_.load(std::memory_order_seq_cst);
+    if (live == nullptr) return Entry::Stopped;
+    live->count.fetch_add(1, std::memory_order_seq_cst);
+    if (live_.load(std::memory_order_seq_cst) == live && !held_.load(std::memory_order_seq_cst)) {
+      lease = live;
+      return Entry::Entered;
+    }
+    leave(*live);
+  }
+}
+
+void Plugin::leave(Lease& lease) {
+  if (lease.count.fetch_sub(1, std::memory_order_seq_cst) == 1 && lease.watched.load(std::memory_order_seq_cst)) {
+    front_.notice_idle();
+  }
+}
+
+bool Plugin::park(Call& call, bool& opened) {
+  const std::lock_guard<std::mutex> lock(gate_);
+  opened = !held_.load(std::memory_order_seq_cst);
+  if (opened || waiting_.size() >= queue_limit_) return false;
+  waiting_.push_back(&call);
+  return true;
+}
+
+bool Plugin::unpark(Call& call) {
+  const std::lock_guard<std::mutex> lock(gate_);
+  const auto found = std::find(waiting_.begin(), waiting_.end(), &call);
+  if (found == waiting_.end()) return false;
+  waiting_.erase(found);
+  return true;
+}
+
+void Plugin::hold() { held_.store(true, std::memory_order_seq_cst); }
+
+std::deque<Call*> Plugin::release() {
+  const std::lock_guard<std::mutex> lock(gate_);
+  held_.store(false, std::memory_order_seq_cst);
+  return std::exchange(waiting_, {});
+}
+
+uint32_t Plugin::waiting() const {
+  const std::lock_guard<std::mutex> lock(gate_);
+  return static_cast<uint32_t>(waiting_.size());
+}
+
+Lease* Plugin::take_lease(Generation& generation) {
+  if (free_leases_.empty()) {
+    leases_.push_back(std::make_unique<Lease>());
+    free_leases_.push_back(leases_.back().get());
+  }
+  Lease* const lease = free_leases_.back();
+  free_leases_.pop_back();
+  lease->generation = &generation;
+  return lease;
+}
+
+void Plugin::return_lease(Lease* lease) {
+  lease->watched.store(false, std::memory_order_seq_cst);
+  lease->generation = nullptr;
+  free_leases_.push_back(lease);
+}
+
+}  // namespace tenon::core

@@ -1,0 +1,213 @@
+#include "pool.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "call.h"
+#include "clock.h"
+#include "pipeline.h"
+#include "thread_guard.h"
+
+namespace tenon::core {
+
+namespace {
+
+// About 5 us: shorter than the wake-up of a sleeping thread, which is what a spinning one saves.
+constexpr int kSpins = 100;
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+}  // namespace
+
+uint64_t Worker::begin() {
+  const uint64_t ticket = (state_.load(std::memory_order_relaxed) >> 2) + 1;
+  state_.store(ticket << 2 | kBusy, std::memory_order_release);
+  return ticket;
+}
+
+bool Worker::end(uint64_t ticket) {
+  uint64_t expected = ticket << 2 | kBusy;
+  return state_.compare_exchange_strong(expected, ticket << 2 | kIdle, std::memory_order_acq_rel);
+}
+
+bool Worker::lose(uint64_t ticket) {
+  uint64_t expected = ticket << 2 | kBusy;
+  return state_.compare_exchange_strong(expected, ticket << 2 | kLost, std::memory_order_acq_rel);
+}
+
+void Pool::set_thread_limit(uint32_t limit) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  thread_limit_ = limit;
+}
+
+Pool::Submission Pool::submit(Call& call) {
+  bool wake = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (queue_.size() >= queue_limit_) return Submission::Full;
+    if (!spinning_) {
+      if (idle_ > queue_.size()) {
+        wake = true;
+      } else if (alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed) < thread_limit_) {
+        start();
+      }
+    }
+    // Nobody is left who could take it.
+    if (alive_.load(std::memory_order_relaxed) == lost_.load(std::memory_order_relaxed)) {
+      return Submission::Unresponsive;
+    }
+    queue_.push_back(&call);
+    queued_.store(static_cast<uint32_t>(queue_.size()), std::memory_order_release);
+  }
+  if (wake) work_.notify_one();
+  return Submission::Accepted;
+}
+
+bool Pool::expire(Call& call) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = std::find(queue_.begin(), queue_.end(), &call);
+  if (found != queue_.end()) {
+    queue_.erase(found);
+    queued_.store(static_cast<uint32_t>(queue_.size()), std::memory_order_release);
+    return true;
+  }
+  Worker* const worker = call.worker.load(std::memory_order_acquire);
+  if (worker != nullptr && worker->lose(call.ticket.load(std::memory_order_acquire))) {
+    lost_.fetch_add(1, std::memory_order_acq_rel);
+    if (!queue_.empty() && !stopping_) summon();
+  }
+  return false;
+}
+
+// Under the mutex.
+bool Pool::start() {
+  if (lost_.load(std::memory_order_relaxed) >= kMostLost) return false;
+  reap();
+  auto worker = std::make_unique<Worker>(*this);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  const bool started = pthread_create(&worker->thread, &attributes, &Pool::main, worker.get()) == 0;
+  pthread_attr_destroy(&attributes);
+  if (!started) return false;
+  alive_.fetch_add(1, std::memory_order_acq_rel);
+  workers_.push_back(std::move(worker));
+  return true;
+}
+
+void* Pool::main(void* argument) {
+  Worker& worker = *static_cast<Worker*>(argument);
+  worker.pool.run(worker);
+  return nullptr;
+}
+
+void Pool::run(Worker& worker) {
+  ThreadGuard guard;
+  bool kept = true;
+  bool worked = false;
+  while (kept) {
+    Call* const call = take(worked);
+    if (call == nullptr) break;
+    worked = true;
+    const uint64_t ticket = worker.begin();
+    call->ticket.store(ticket, std::memory_order_relaxed);
+    call->worker.store(&worker, std::memory_order_release);
+    const bool skipped = call->abandoned();
+    const tenon_status status = skipped ? TENON_ERROR_CANCELLED : handle(*call);
+    guard.restore_signals();
+    // The turn ends before the call does: from its conclusion on, the call may be another one.
+    call->worker.store(nullptr, std::memory_order_release);
+    const bool lost = !worker.end(ticket);
+    call->conclude(status);
+    if (call->let_go()) call->post(kFinished);
+    if (lost) kept = regain();
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  alive_.fetch_sub(1, std::memory_order_acq_rel);
+  worker.ended = true;
+  ended_.notify_all();
+}
+
+// A thread that was written off has come back: it stays unless it has been replaced.
+bool Pool::regain() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const uint32_t lost = lost_.fetch_sub(1, std::memory_order_acq_rel) - 1;
+  return alive_.load(std::memory_order_relaxed) - lost <= thread_limit_;
+}
+
+// Under the mutex: join threads that have ended, without waiting for one that is still running its destructors.
+void Pool::reap() {
+  const auto gone = [](const std::unique_ptr<Worker>& worker) {
+#if defined(__linux__)
+    return worker->ended && pthread_tryjoin_np(worker->thread, nullptr) == 0;
+#else
+    // There is no join that does not wait; a thread that has come this far has only its destructors left.
+    return worker->ended && pthread_join(worker->thread, nullptr) == 0;
+#endif
+  };
+  workers_.erase(std::remove_if(workers_.begin(), workers_.end(), gone), workers_.end());
+}
+
+// Under the mutex: see to it that somebody comes for what is queued.
+void Pool::summon() {
+  if (idle_ > 0) {
+    work_.notify_one();
+  } else if (alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed) < thread_limit_) {
+    start();
+  }
+}
+
+Call* Pool::take(bool spin) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    if (!queue_.empty()) {
+      Call* const call = queue_.front();
+      queue_.pop_front();
+      queued_.store(static_cast<uint32_t>(queue_.size()), std::memory_order_release);
+      // While this thread was spinning for work nobody else was woken for it.
+      if (!queue_.empty()) summon();
+      return call;
+    }
+    if (stopping_) return nullptr;
+    if (spin && !spinning_) {
+      spinning_ = true;
+      lock.unlock();
+      for (int count = 0; count < kSpins && queued_.load(std::memory_order_acquire) == 0; count++) relax();
+      lock.lock();
+      spinning_ = false;
+      spin = false;
+      continue;
+    }
+    idle_++;
+    work_.wait(lock);
+    idle_--;
+  }
+}
+
+uint32_t Pool::stop(uint64_t until) {
+  std::vector<std::unique_ptr<Worker>> ended;
+  uint32_t left = 0;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    stopping_ = true;
+    work_.notify_all();
+    const uint64_t time = now();
+    ended_.wait_for(lock, std::chrono::nanoseconds(until > time ? until - time : 0),
+                    [this] { return alive_.load(std::memory_order_acquire) == 0; });
+    for (std::unique_ptr<Worker>& worker : workers_) {
+      if (worker->ended) ended.push_back(std::move(worker));
+    }
+    workers_.erase(std::remove(workers_.begin(), workers_.end(), nullptr), workers_.end());
+    left = static_cast<uint32_t>(workers_.size());
+  }
+  for (const std::unique_ptr<Worker>& worker : ended) pthread_join(worker->thread, nullptr);
+  return left;
+}
+
+}  // namespace tenon::core

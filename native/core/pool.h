@@ -1,0 +1,97 @@
+#ifndef TENON_CORE_POOL_H
+#define TENON_CORE_POOL_H
+
+#include <pthread.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace tenon::core {
+
+class Call;
+class Pool;
+
+// One thread of a pool. `state_` is the number of its turn and what it does in it, in one word, so that it can be
+// written off for exactly the call it hangs in.
+class Worker {
+ public:
+  explicit Worker(Pool& owner) : pool(owner) {}
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  Pool& pool;
+  pthread_t thread = {};
+  bool ended = false;  // under the pool's mutex
+
+  // Begin a turn; its ticket. [worker]
+  uint64_t begin();
+  // End it; false when the worker has been written off meanwhile. [worker]
+  bool end(uint64_t ticket);
+  // Write the worker off if it is still in this turn. [any]
+  bool lose(uint64_t ticket);
+
+ private:
+  enum State : uint64_t { kIdle = 0, kBusy = 1, kLost = 2 };
+  std::atomic<uint64_t> state_{kIdle};
+};
+
+/*
+ * The threads of one generation. Started when they are first needed, up to a limit; they end before the library closes,
+ * so that thread_local and pthread_key destructors run while their code exists. A thread that hangs past a deadline is
+ * written off and replaced, up to kMostLost.
+ */
+class Pool {
+ public:
+  static constexpr uint32_t kMostLost = 8;
+  static constexpr size_t kStackBytes = 1024 * 1024;
+
+  enum class Submission { Accepted, Full, Unresponsive };
+
+  Pool(uint32_t thread_limit, uint32_t queue_limit) : thread_limit_(thread_limit), queue_limit_(queue_limit) {}
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  void set_thread_limit(uint32_t limit);
+  // [front]
+  Submission submit(Call& call);
+  // The deadline of `call` has passed and the watchdog has claimed it: take it out of the queue, or write its thread
+  // off. True when it was taken out: nobody else has it any more. [watchdog]
+  bool expire(Call& call);
+  // Ask all threads to end and wait for them until `until` (monotonic, ns). How many have not ended. [closer]
+  uint32_t stop(uint64_t until);
+
+  uint32_t alive() const { return alive_.load(std::memory_order_acquire); }
+  uint32_t lost() const { return lost_.load(std::memory_order_acquire); }
+
+ private:
+  static void* main(void* worker);
+  void run(Worker& worker);
+  Call* take(bool spin);
+  bool start();
+  void summon();
+  void reap();
+  bool regain();
+
+  uint32_t thread_limit_;
+  const uint32_t queue_limit_;
+  std::mutex mutex_;
+  std::condition_variable work_;
+  std::condition_variable ended_;
+  std::deque<Call*> queue_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  uint32_t idle_ = 0;
+  bool spinning_ = false;
+  bool stopping_ = false;
+  std::atomic<uint32_t> queued_{0};
+  std::atomic<uint32_t> alive_{0};
+  std::atomic<uint32_t> lost_{0};
+};
+
+}  // namespace tenon::core
+
+#endif

@@ -1,0 +1,124 @@
+#include "request.h"
+
+#include <algorithm>
+
+namespace tenon::core {
+
+namespace {
+
+bool same_ignoring_case(std::string_view left, std::string_view right) {
+  if (left.size() != right.size()) return false;
+  for (size_t index = 0; index < left.size(); index++) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
+    if (lower(left[index]) != lower(right[index])) return false;
+  }
+  return true;
+}
+
+// Takes the next line of a header block off its front.
+std::string_view take_line(std::string_view& block) {
+  const size_t end = std::min(block.find('\n'), block.size());
+  const std::string_view line = block.substr(0, end);
+  block.remove_prefix(std::min(end + 1, block.size()));
+  return line;
+}
+
+}  // namespace
+
+void Request::own_body() {
+  if (body_.empty() || body_.data() == own_body_.get()) return;
+  own_body_ = std::unique_ptr<char[]>(new char[body_.size()]);
+  std::memcpy(own_body_.get(), body_.data(), body_.size());
+  body_ = {own_body_.get(), body_.size()};
+}
+
+void Request::clear() {
+  url_.clear(kKeptBytes);
+  headers_.clear(kKeptBytes);
+  body_ = {};
+  if (own_body_) own_body_.reset();
+  if (!decoded_.empty()) decoded_.clear();
+  if (!id_.empty()) id_.clear();
+}
+
+std::string_view Request::id(std::string_view host) {
+  if (id_.empty()) id_ = std::string(host) + "-" + std::to_string(number);
+  return id_;
+}
+
+std::string_view Request::path() const {
+  const std::string_view url = url_.text();
+  return url.substr(0, url.find('?'));
+}
+
+std::string_view Request::query() const {
+  const std::string_view url = url_.text();
+  const size_t mark = url.find('?');
+  return mark == std::string_view::npos ? std::string_view() : url.substr(mark + 1);
+}
+
+std::string_view Request::keep(std::string text) {
+  decoded_.push_front(std::move(text));
+  return decoded_.front();
+}
+
+bool Request::query_value(std::string_view name, std::string_view& value) {
+  std::string_view rest = query();
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('&'), rest.size());
+    const std::string_view pair = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const size_t equals = std::min(pair.find('='), pair.size());
+    const std::string_view key = pair.substr(0, equals);
+    if (key != name && percent_decoded(key, true) != name) continue;
+    const std::string_view raw = pair.substr(std::min(equals + 1, pair.size()));
+    value = raw.find_first_of("%+") == std::string_view::npos ? raw : keep(percent_decoded(raw, true));
+    return true;
+  }
+  return false;
+}
+
+bool Request::param(const Route& route, size_t prefix_size, std::string_view name, std::string_view& value) {
+  std::string_view rest = path();
+  rest.remove_prefix(std::min(prefix_size, rest.size()));
+  for (const Segment& segment : route.segments) {
+    if (!rest.empty() && rest.front() == '/') rest.remove_prefix(1);
+    const size_t end = segment.kind == Segment::Kind::Rest ? rest.size() : std::min(rest.find('/'), rest.size());
+    const std::string_view raw = rest.substr(0, end);
+    rest.remove_prefix(end);
+    if (segment.kind == Segment::Kind::Literal || segment.text != name) continue;
+    value = raw.find('%') == std::string_view::npos ? raw : keep(percent_decoded(raw, false));
+    return true;
+  }
+  return false;
+}
+
+bool Request::header(std::string_view name, std::string_view& value) const {
+  std::string_view block = headers_.text();
+  while (!block.empty()) {
+    const std::string_view key = take_line(block);
+    const std::string_view text = take_line(block);
+    if (!same_ignoring_case(key, name)) continue;
+    value = text;
+    return true;
+  }
+  return false;
+}
+
+uint32_t Request::header_count() const {
+  const std::string_view block = headers_.text();
+  if (block.empty()) return 0;
+  return static_cast<uint32_t>((std::count(block.begin(), block.end(), '\n') + 1) / 2);
+}
+
+bool Request::header_at(uint32_t index, std::string_view& name, std::string_view& value) const {
+  std::string_view block = headers_.text();
+  while (!block.empty()) {
+    name = take_line(block);
+    value = take_line(block);
+    if (index-- == 0) return true;
+  }
+  return false;
+}
+
+}  // namespace tenon::core

@@ -1,0 +1,157 @@
+#include "route.h"
+
+#include <array>
+#include <set>
+
+#include "byte_buffer.h"
+
+namespace tenon::core {
+
+namespace {
+
+struct Method {
+  tenon_http_method value;
+  const char* name;
+};
+constexpr std::array<Method, 7> kMethods = {{{TENON_HTTP_GET, "GET"},
+                                             {TENON_HTTP_HEAD, "HEAD"},
+                                             {TENON_HTTP_POST, "POST"},
+                                             {TENON_HTTP_PUT, "PUT"},
+                                             {TENON_HTTP_PATCH, "PATCH"},
+                                             {TENON_HTTP_DELETE, "DELETE"},
+                                             {TENON_HTTP_OPTIONS, "OPTIONS"}}};
+
+bool is_name(std::string_view text) {
+  if (text.empty()) return false;
+  for (size_t index = 0; index < text.size(); index++) {
+    const char c = text[index];
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    if (!letter && (index == 0 || c < '0' || c > '9')) return false;
+  }
+  return true;
+}
+
+// What may stand in a literal segment: RFC 3986 pchar without escapes, and without ":" and "*", which mean parameters.
+bool is_literal(std::string_view text) {
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (!plain && std::string_view("-._~!$&'()+,;=@").find(c) == std::string_view::npos) return false;
+  }
+  return true;
+}
+
+bool parse_pattern(std::string_view pattern, std::vector<Segment>& segments, std::string& problem) {
+  if (pattern.empty() || pattern.front() != '/') return problem = "does not begin with \"/\"", false;
+  if (pattern.size() > Route::kPatternBytes) return problem = "is longer than 1,024 bytes", false;
+  if (pattern == "/") return true;
+  std::set<std::string> names;
+  size_t begin = 1;
+  while (begin <= pattern.size()) {
+    const size_t end = std::min(pattern.find('/', begin), pattern.size());
+    const std::string_view text = pattern.substr(begin, end - begin);
+    begin = end + 1;
+    if (text == "*") {
+      if (end != pattern.size()) return problem = "has \"*\" before its last segment", false;
+      names.insert("*");
+      segments.push_back({Segment::Kind::Rest, "*"});
+    } else if (!text.empty() && text.front() == ':') {
+      const std::string name(text.substr(1));
+      if (!is_name(name)) return problem = "has a parameter whose name is not [A-Za-z_][A-Za-z0-9_]*", false;
+      if (!names.insert(name).second) return problem = "has two parameters \"" + name + "\"", false;
+      segments.push_back({Segment::Kind::Parameter, name});
+    } else {
+      if (text.empty()) return problem = "has an empty segment", false;
+      if (!is_literal(text) || text == "." || text == "..") {
+        return problem = "has a segment that is not plain path text", false;
+      }
+      segments.push_back({Segment::Kind::Literal, std::string(text)});
+    }
+  }
+  if (names.size() > Route::kParameters) return problem = "has more than 16 parameters", false;
+  return true;
+}
+
+int hexadecimal(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+const char* method_name(tenon_http_method method) {
+  for (const Method& known : kMethods) {
+    if (known.value == method) return known.name;
+  }
+  return "";
+}
+
+std::optional<tenon_http_method> method_of(std::string_view name) {
+  for (const Method& known : kMethods) {
+    if (name == known.name) return known.value;
+  }
+  return std::nullopt;
+}
+
+std::optional<Route> check_route(uint32_t index, const tenon_route_t* declared, const RouteDefaults& defaults,
+                                 std::string& problem) {
+  const std::string which = "route " + std::to_string(index);
+  if (declared == nullptr || declared->size < sizeof(tenon_route_t)) {
+    return problem = which + " is NULL or smaller than version 1 of the struct", std::nullopt;
+  }
+  Route route = {};
+  route.index = index;
+  route.method = declared->method;
+  if (*method_name(route.method) == '\0' || route.method == TENON_HTTP_HEAD) {
+    return problem = which + " has method " + std::to_string(route.method) + ", which is none a route can have",
+           std::nullopt;
+  }
+  if (declared->pattern.data == nullptr || declared->pattern.size > Route::kPatternBytes) {
+    return problem = which + " has a pattern that is NULL or longer than 1,024 bytes", std::nullopt;
+  }
+  route.pattern = std::string(view(declared->pattern));
+  std::string flaw;
+  if (!parse_pattern(route.pattern, route.segments, flaw)) {
+    return problem = which + ": its pattern " + flaw, std::nullopt;
+  }
+  if (declared->execution != TENON_EXECUTION_POOL && declared->execution != TENON_EXECUTION_INLINE) {
+    return problem = which + " (" + route.pattern + ") has an unknown execution " + std::to_string(declared->execution),
+           std::nullopt;
+  }
+  route.inline_ = declared->execution == TENON_EXECUTION_INLINE;
+  if (declared->deadline_ms > Route::kDeadlineMs) {
+    return problem = which + " (" + route.pattern + ") has a deadline over 3,600,000 ms", std::nullopt;
+  }
+  route.deadline_ms = declared->deadline_ms == 0 ? defaults.deadline_ms : declared->deadline_ms;
+  if (declared->body_limit > Route::kBodyBytes) {
+    return problem = which + " (" + route.pattern + ") has a body limit over 1 GiB", std::nullopt;
+  }
+  route.body_limit = declared->body_limit == 0 ? defaults.body_limit : declared->body_limit;
+  if (declared->auth != TENON_AUTH_NONE) {
+    return problem = which + " (" + route.pattern + ") asks for an authentication this host does not offer",
+           std::nullopt;
+  }
+  return route;
+}
+
+std::string percent_decoded(std::string_view text, bool plus) {
+  std::string decoded;
+  decoded.reserve(text.size());
+  for (size_t index = 0; index < text.size(); index++) {
+    const char c = text[index];
+    if (c == '%' && index + 2 < text.size()) {
+      const int high = hexadecimal(text[index + 1]);
+      const int low = hexadecimal(text[index + 2]);
+      if (high >= 0 && low >= 0) {
+        decoded.push_back(static_cast<char>(high * 16 + low));
+        index += 2;
+        continue;
+      }
+    }
+    decoded.push_back(plus && c == '+' ? ' ' : c);
+  }
+  return decoded;
+}
+
+}  // namespace tenon::core

@@ -1,0 +1,61 @@
+#ifndef TENON_CORE_ROUTE_H
+#define TENON_CORE_ROUTE_H
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tenon/ext/http.h"
+
+namespace tenon::core {
+
+struct RouteDefaults {
+  uint32_t deadline_ms;
+  uint64_t body_limit;
+  uint32_t concurrency;
+};
+
+// One segment of a pattern: `/text`, `/:name` or `/*`.
+struct Segment {
+  enum class Kind { Literal, Parameter, Rest };
+  Kind kind;
+  std::string text;
+};
+
+// A route of one generation: what the plugin declared, checked and copied, so that nothing is read from the plugin
+// again. Immutable once the generation serves, but for the header block that the front keeps here.
+struct Route {
+  static constexpr uint32_t kMost = 4096;
+  static constexpr size_t kPatternBytes = 1024;
+  static constexpr size_t kParameters = 16;
+  static constexpr uint32_t kDeadlineMs = 3'600'000;
+  static constexpr uint64_t kBodyBytes = 1024u * 1024u * 1024u;
+
+  uint32_t index;
+  tenon_http_method method;
+  std::string pattern;
+  std::vector<Segment> segments;
+  bool inline_;
+  uint32_t deadline_ms;
+  uint64_t body_limit;
+
+  // The front's: the last block of response headers here, and its identity.
+  mutable std::string header_block;
+  mutable uint32_t header_id = 0;
+};
+
+const char* method_name(tenon_http_method method);
+std::optional<tenon_http_method> method_of(std::string_view name);
+
+// The checked copy of `declared`, or nothing and why not in `problem`.
+std::optional<Route> check_route(uint32_t index, const tenon_route_t* declared, const RouteDefaults& defaults,
+                                 std::string& problem);
+
+// Percent-decoded `text`; a broken escape stays as it is. With `plus`, "+" is a space (queries).
+std::string percent_decoded(std::string_view text, bool plus);
+
+}  // namespace tenon::core
+
+#endif

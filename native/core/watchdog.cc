@@ -1,0 +1,81 @@
+#include "watchdog.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "clock.h"
+#include "front.h"
+#include "generation.h"
+#include "thread_guard.h"
+
+namespace tenon::core {
+
+Watchdog& Watchdog::instance() {
+  static Watchdog& watchdog = *std::unique_ptr<Watchdog>(new Watchdog()).release();
+  return watchdog;
+}
+
+Watchdog::Watchdog() {
+  pthread_t thread;
+  const auto main = [](void* watchdog) -> void* {
+    static_cast<Watchdog*>(watchdog)->run();
+    return nullptr;
+  };
+  if (pthread_create(&thread, nullptr, main, this) == 0) pthread_detach(thread);
+}
+
+void Watchdog::add(std::shared_ptr<Front> front) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    fronts_.push_back(std::move(front));
+  }
+  due_.notify_one();
+}
+
+void Watchdog::remove(const Front& front) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto same = [&front](const std::shared_ptr<Front>& known) { return known.get() == &front; };
+  fronts_.erase(std::remove_if(fronts_.begin(), fronts_.end(), same), fronts_.end());
+}
+
+// The fence keeps the look at `asleep_` behind the store of the deadline; `run` has one the other way round.
+void Watchdog::attend() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!asleep_.load(std::memory_order_relaxed)) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  asleep_.store(false, std::memory_order_relaxed);
+  due_.notify_one();
+}
+
+void Watchdog::abandon(std::shared_ptr<Generation> generation) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  abandoned_.push_back(std::move(generation));
+}
+
+void Watchdog::run() {
+  const ThreadGuard guard;
+  std::unique_lock<std::mutex> lock(mutex_);
+  const auto check = [&] {
+    const std::vector<std::shared_ptr<Front>> fronts = fronts_;
+    lock.unlock();
+    const uint64_t time = now();
+    bool armed = false;
+    for (const std::shared_ptr<Front>& front : fronts) armed = front->check_deadlines(time) || armed;
+    lock.lock();
+    return armed;
+  };
+  for (;;) {
+    if (check()) {
+      due_.wait_for(lock, std::chrono::milliseconds(kTickMs));
+      continue;
+    }
+    asleep_.store(true, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (!check()) due_.wait(lock, [this] { return !asleep_.load(std::memory_order_relaxed); });
+    asleep_.store(false, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace tenon::core

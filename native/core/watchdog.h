@@ -1,0 +1,49 @@
+#ifndef TENON_CORE_WATCHDOG_H
+#define TENON_CORE_WATCHDOG_H
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace tenon::core {
+
+class Front;
+class Generation;
+
+/*
+ * The one thread of the process that looks at deadlines: every 10 ms while any is armed, asleep otherwise. Looking at
+ * all of them is cheaper for a call than a timer of its own: arming a deadline is one store.
+ */
+class Watchdog {
+ public:
+  static constexpr int kTickMs = 10;
+
+  // The registry of the process; begins with its first use and is never taken down, because a thread that hangs in
+  // plugin code at exit may still need it.
+  static Watchdog& instance();
+
+  void add(std::shared_ptr<Front> front);
+  void remove(const Front& front);
+  // A deadline has been armed. [any]
+  void attend();
+
+  // Keep a generation whose owner is gone before it was closed: its threads may still run in it. [any]
+  void abandon(std::shared_ptr<Generation> generation);
+
+ private:
+  Watchdog();
+  void run();
+
+  std::mutex mutex_;
+  std::condition_variable due_;
+  std::vector<std::shared_ptr<Front>> fronts_;
+  std::vector<std::shared_ptr<Generation>> abandoned_;
+  std::atomic<bool> asleep_{false};
+};
+
+}  // namespace tenon::core
+
+#endif

@@ -1,0 +1,295 @@
+/*
+ * From tenon::Resource and tenon::Extension to the C contract: what the generated glue of an application is built on.
+ * Authors include <tenon/tenon.hpp>; this header is for the one file that defines the plugin:
+ *
+ *     static const tenon::ResourceEntry resources[] = {tenon::resource<Greeting>("Greeting")};
+ *     static const tenon::ResourceTable tables[] = {{resources, 1}};
+ *     static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {
+ *       return tenon::Application::create(host, out, tables, 1, nullptr);
+ *     }
+ *     TENON_PLUGIN("hello", "Hello", "1.0.0", "Greets.", "Somebody", TENON_TRIAL_FULL, create)
+ */
+#ifndef TENON_APPLICATION_HPP
+#define TENON_APPLICATION_HPP
+
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <vector>
+
+#if defined(__GLIBCXX__) && defined(__cpp_exceptions)
+#include <cxxabi.h>
+#endif
+
+#include "tenon.hpp"
+
+namespace tenon {
+
+/* The resources of one source file. */
+struct ResourceTable {
+  const ResourceEntry* entries;
+  size_t count;
+};
+
+/* One instance of a plugin made of resources and an extension. */
+class Application final {
+ public:
+  /* For tenon_plugin_descriptor_t.create. `tables` and `extension` (may be NULL) live as long as the library. */
+  static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out, const ResourceTable* tables, size_t count,
+                             const ExtensionEntry* extension) {
+    detail::Services& services = detail::services;
+    services.host = host;
+    services.http = static_cast<const tenon_host_http_t*>(host->get_extension(host, TENON_HTTP_ID));
+    services.log = static_cast<const tenon_host_log_t*>(host->get_extension(host, TENON_LOG_ID));
+    services.state = static_cast<const tenon_host_state_t*>(host->get_extension(host, TENON_STATE_ID));
+    services.extension = nullptr;
+    return guard(log_failure, [&]() -> tenon_status {
+      std::unique_ptr<Application> application(new (std::nothrow) Application(extension));
+      if (!application) return TENON_ERROR_MEMORY;
+      if (extension != nullptr) {
+        application->extension_.reset(extension->make());
+        if (!application->extension_) return TENON_ERROR_MEMORY;
+        services.extension = application->extension_.get();
+      }
+      for (size_t table = 0; table < count; ++table) {
+        for (size_t entry = 0; entry < tables[table].count; ++entry) {
+          const tenon_status status = application->add(tables[table].entries[entry]);
+          if (status != TENON_OK) return status;
+        }
+      }
+      if (!application->routes_.empty() && services.http == nullptr) {
+        log_failure("this host does not offer " TENON_HTTP_ID);
+        return TENON_ERROR_UNSUPPORTED;
+      }
+      *out = &application.release()->plugin_;
+      return TENON_OK;
+    });
+  }
+
+  /* "TaskSummary", "HTTPLog" and "task_summary" become "task-summary", "http-log" and "task-summary". */
+  static std::string kebab(std::string_view name) {
+    const auto upper = [name](size_t at) { return at < name.size() && name[at] >= 'A' && name[at] <= 'Z'; };
+    const auto lower = [name](size_t at) { return at < name.size() && name[at] >= 'a' && name[at] <= 'z'; };
+    std::string out;
+    for (size_t at = 0; at < name.size(); ++at) {
+      if (name[at] == '_') {
+        if (!out.empty() && out.back() != '-') out.push_back('-');
+        continue;
+      }
+      if (upper(at) && at > 0 && name[at - 1] != '_' && (!upper(at - 1) || lower(at + 1))) out.push_back('-');
+      out.push_back(upper(at) ? static_cast<char>(name[at] - 'A' + 'a') : name[at]);
+    }
+    return out;
+  }
+
+ private:
+  using Handler = Response (Resource::*)(const Request&);
+
+  struct Route {
+    Resource* resource;
+    Handler handler;
+  };
+
+  explicit Application(const ExtensionEntry* extension) noexcept {
+    plugin_.size = sizeof plugin_;
+    plugin_.data = this;
+    plugin_.destroy = [](tenon_plugin_t* plugin) { delete of(plugin); };
+    plugin_.get_extension = get_extension;
+    http_.size = sizeof http_;
+    http_.route_count = [](tenon_plugin_t* plugin) { return static_cast<uint32_t>(of(plugin)->routes_.size()); };
+    http_.route = [](tenon_plugin_t* plugin, uint32_t index) -> const tenon_route_t* {
+      return index < of(plugin)->declared_.size() ? &of(plugin)->declared_[index] : nullptr;
+    };
+    http_.handle = handle;
+    if (extension == nullptr) return;
+    plugin_.initialize = [](tenon_plugin_t* plugin) {
+      return step([&] { return of(plugin)->extension_->initialize(); });
+    };
+    plugin_.ready = [](tenon_plugin_t* plugin, const tenon_context_t* context) {
+      const Context world{detail::view(context->app_id), detail::view(context->root_directory), context->generation};
+      return step([&] { return of(plugin)->extension_->ready(world); });
+    };
+    plugin_.health = [](tenon_plugin_t* plugin) { return step([&] { return of(plugin)->extension_->health(); }); };
+    plugin_.quiesce = [](tenon_plugin_t* plugin) { return step([&] { return of(plugin)->extension_->quiesce(); }); };
+    plugin_.resume = [](tenon_plugin_t* plugin) { return step([&] { return of(plugin)->extension_->resume(); }); };
+    plugin_.shutdown = [](tenon_plugin_t* plugin) {
+      static_cast<void>(guard(log_failure, [&]() -> tenon_status {
+        of(plugin)->extension_->shutdown();
+        return TENON_OK;
+      }));
+    };
+    if (!extension->has_state) return;
+    state_.size = sizeof state_;
+    state_.version = extension->state_version;
+    state_.save = save;
+    state_.load = load;
+  }
+
+  static Application* of(tenon_plugin_t* plugin) noexcept { return static_cast<Application*>(plugin->data); }
+
+  static const void* get_extension(tenon_plugin_t* plugin, const char* id) {
+    const Application& self = *of(plugin);
+    if (std::strcmp(id, TENON_HTTP_ID) == 0) return self.routes_.empty() ? nullptr : &self.http_;
+    if (std::strcmp(id, TENON_STATE_ID) == 0) return self.state_.save == nullptr ? nullptr : &self.state_;
+    return nullptr;
+  }
+
+  tenon_status add(const ResourceEntry& entry) {
+    if (entry.make == nullptr) return TENON_OK;
+    std::unique_ptr<Resource> resource(entry.make());
+    if (!resource) return TENON_ERROR_MEMORY;
+    std::string_view path = entry.path;
+    if (path.empty()) {
+      paths_.push_back(std::make_unique<std::string>("/" + kebab(entry.name)));
+      path = *paths_.back();
+    }
+    const struct {
+      bool there;
+      Method method;
+      Handler handler;
+    } methods[] = {{entry.get, Method::Get, &Resource::get},
+                   {entry.post, Method::Post, &Resource::post},
+                   {entry.put, Method::Put, &Resource::put},
+                   {entry.patch, Method::Patch, &Resource::patch},
+                   {entry.del, Method::Delete, &Resource::del}};
+    for (const auto& each : methods) {
+      if (!each.there) continue;
+      routes_.push_back({resource.get(), each.handler});
+      declared_.push_back({static_cast<uint32_t>(sizeof(tenon_route_t)), static_cast<tenon_http_method>(each.method),
+                           detail::bytes(path), static_cast<uint32_t>(entry.execution), entry.deadline_ms,
+                           entry.body_limit, TENON_AUTH_NONE});
+    }
+    resources_.push_back(std::move(resource));
+    return TENON_OK;
+  }
+
+  static void log_failure(std::string_view message) { log::error(message); }
+
+  /* The edge: no exception passes, but for the forced unwinding of pthread_exit, which cannot be stopped. */
+  template <typename Fail, typename Work>
+  static tenon_status guard(Fail&& fail, Work&& work) {
+#if defined(__cpp_exceptions)
+    try {
+      return work();
+#if defined(__GLIBCXX__)
+    } catch (abi::__forced_unwind&) {
+      throw;
+#endif
+    } catch (const std::exception& failure) {
+      fail(std::string_view(failure.what()));
+    } catch (...) {
+      fail(std::string_view("an exception that is not a std::exception"));
+    }
+    return TENON_ERROR;
+#else
+    static_cast<void>(fail);
+    return work();
+#endif
+  }
+
+  template <typename Work>
+  static tenon_status step(Work&& work) {
+    return guard(log_failure, [&]() -> tenon_status {
+      const Result result = work();
+      if (!result.refused()) return TENON_OK;
+      log_failure(result.reason());
+      return TENON_ERROR;
+    });
+  }
+
+  static tenon_status save(tenon_plugin_t* plugin, const tenon_state_writer_t* writer) {
+    const auto fail = [writer](std::string_view message) { writer->fail(writer, detail::bytes(message)); };
+    return guard(fail, [&]() -> tenon_status {
+      const std::string state = of(plugin)->extension_->save();
+      const tenon_status status = writer->write(writer, detail::bytes(state));
+      if (status != TENON_OK) fail("the state is larger than the host takes");
+      return status;
+    });
+  }
+
+  static tenon_status load(tenon_plugin_t* plugin, const tenon_state_reader_t* reader) {
+    const auto fail = [reader](std::string_view message) { reader->fail(reader, detail::bytes(message)); };
+    return guard(fail, [&]() -> tenon_status {
+      const Application& self = *of(plugin);
+      if (reader->version > self.state_.version) {
+        fail("the state was saved by a newer build");
+        return TENON_ERROR_VERSION;
+      }
+      const std::string_view state = detail::view(reader->bytes);
+      const Result result = reader->dry_run ? self.extension_->accepts(state, reader->version)
+                                            : self.extension_->load(state, reader->version);
+      if (!result.refused()) return TENON_OK;
+      fail(result.reason());
+      return TENON_ERROR;
+    });
+  }
+
+  static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request_t* request,
+                             tenon_response_t* response) {
+    const tenon_host_http_t& http = *detail::services.http;
+    const auto fail = [&http, response](std::string_view message) { http.fail(response, detail::bytes(message)); };
+    const Application& self = *of(plugin);
+    if (index >= self.routes_.size()) return TENON_ERROR_ARGUMENT;
+    const Route route = self.routes_[index];
+    return guard(fail, [&]() -> tenon_status {
+      const Request view(request);
+      Response answer = (route.resource->*route.handler)(view);
+      const char* refusal = send(http, response, answer);
+      if (refusal == nullptr) return TENON_OK;
+      fail(refusal);
+      return TENON_ERROR;
+    });
+  }
+
+  /* Hands `answer` to the host. Returns why that was refused, or NULL. */
+  static const char* send(const tenon_host_http_t& http, tenon_response_t* response, Response& answer) {
+    if (answer.status_ != 200 && http.set_status(response, answer.status_) != TENON_OK)
+      return "the status of the response is not within 200 to 599";
+    if (!answer.type_.empty()) http.set_header(response, detail::bytes("content-type"), detail::bytes(answer.type_));
+    const std::string_view packed = answer.headers_;
+    for (size_t at = 0; at < packed.size();) {
+      size_t sizes[2];
+      std::memcpy(sizes, packed.data() + at + 1, sizeof sizes);
+      const size_t name = at + 1 + sizeof sizes;
+      const auto put = packed[at] == '=' ? http.set_header : http.add_header;
+      if (put(response, detail::bytes(packed.substr(name, sizes[0])),
+              detail::bytes(packed.substr(name + sizes[0], sizes[1]))) != TENON_OK)
+        return "a header of the response is not allowed, or there are too many";
+      at = name + sizes[0] + sizes[1];
+    }
+    if (answer.producer_ != nullptr) {
+      Writer writer(response);
+      answer.producer_->run(writer);
+      if (writer.status_ == TENON_ERROR_AGAIN)
+        return "an inline resource streamed more than the client takes at once: let it run in the pool";
+      return writer.status_ == TENON_OK || writer.status_ == TENON_ERROR_CANCELLED ? nullptr : "a chunk was refused";
+    }
+    return send_body(http, response, answer.body_) == TENON_OK ? nullptr : "the body of the response is too large";
+  }
+
+  static tenon_status send_body(const tenon_host_http_t& http, tenon_response_t* response, Body& body) {
+    if (!body.constant_.empty())
+      return http.give_body(response, body.constant_.data(), body.constant_.size(), nullptr, nullptr);
+    constexpr size_t worth_handing_over = 1024;
+    if (body.owned_.empty()) return TENON_OK;
+    if (body.owned_.size() < worth_handing_over) return http.set_body(response, detail::bytes(body.owned_));
+    auto owned = std::make_unique<std::string>(std::move(body.owned_));
+    std::string* const given = owned.release();
+    return http.give_body(
+        response, given->data(), given->size(),
+        [](void*, size_t, void* context) { delete static_cast<std::string*>(context); }, given);
+  }
+
+  tenon_plugin_t plugin_{};
+  tenon_plugin_http_t http_{};
+  tenon_plugin_state_t state_{};
+  std::unique_ptr<Extension> extension_; /* outlives the resources, which may refer to it */
+  std::vector<std::unique_ptr<Resource>> resources_;
+  std::vector<std::unique_ptr<std::string>> paths_;
+  std::vector<Route> routes_;
+  std::vector<tenon_route_t> declared_;
+};
+
+}  // namespace tenon
+
+#endif

@@ -1,0 +1,31 @@
+#include <napi.h>
+
+#include "front_object.h"
+#include "generation_object.h"
+#include "image_file.h"
+#include "machine.h"
+#include "plugin_pointer_object.h"
+#include "tenon/types.h"
+
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  const Napi::Function front = tenon::node::FrontObject::Define(env);
+  env.SetInstanceData(std::make_unique<Napi::FunctionReference>(Napi::Persistent(front)).release());
+  Napi::Object abi = Napi::Object::New(env);
+  abi.Set("major", TENON_ABI_MAJOR);
+  abi.Set("minor", TENON_ABI_MINOR);
+  exports.Set("abi", abi);
+  exports.Set("Front", front);
+  exports.Set("PluginPointer", tenon::node::PluginPointerObject::Define(env));
+  exports.Set("GenerationHandle", tenon::node::GenerationObject::Define(env));
+  exports.Set("inspectImage", Napi::Function::New<tenon::node::InspectImage>(env, "inspectImage"));
+  exports.Set("mayExecute", Napi::Function::New<tenon::node::MayExecute>(env, "mayExecute"));
+  exports.Set("imageMapped", Napi::Function::New<tenon::node::ImageMapped>(env, "imageMapped"));
+  exports.Set("lockFile", Napi::Function::New<tenon::node::LockFile>(env, "lockFile"));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(tenon, Init)

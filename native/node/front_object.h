@@ -1,0 +1,65 @@
+#ifndef TENON_NODE_FRONT_OBJECT_H
+#define TENON_NODE_FRONT_OBJECT_H
+
+#include <napi.h>
+
+#include <memory>
+
+#include "front.h"
+
+namespace tenon::node {
+
+// `Front` of src/binding/core.ts. Keeps itself alive until it is closed.
+class FrontObject final : public Napi::ObjectWrap<FrontObject> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+  // The front behind `value`, or nothing with a TypeError pending.
+  static FrontObject* From(Napi::Value value);
+
+  explicit FrontObject(const Napi::CallbackInfo& info);
+  ~FrontObject() override;
+
+  const std::shared_ptr<core::Front>& front() const { return front_; }
+
+  // Carry `task` out and settle the promise that is returned with its outcome.
+  Napi::Value Perform(Napi::Env env, std::shared_ptr<core::Task> task, uint32_t deadline_ms);
+
+ private:
+  // Words of `result`: numbers of `Word` in src/binding/core.ts.
+  enum Word { kOutcome, kStatus, kHeaders, kCall, kRefusal, kRequestLow, kRequestHigh, kGeneration, kWords };
+
+  static napi_value Call(napi_env env, napi_callback_info info);
+  static napi_value Next(napi_env env, napi_callback_info info);
+  static void Wake(void* self);
+  static void Turn(napi_env env, napi_value unused, void* self, void* also_unused);
+  static void CleanUp(void* self);
+
+  Napi::Value Headers(const Napi::CallbackInfo& info);
+  void Cancel(const Napi::CallbackInfo& info);
+  void Acknowledge(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  napi_value Tell(napi_env env, core::Delivery& delivery);
+  napi_value Body(napi_env env, core::Call& call);
+  void Settle(Napi::Env env, core::Task& task);
+  void Log(Napi::Env env);
+  void KeepLoopAlive();
+  void End();
+
+  Napi::Env env_;
+  std::shared_ptr<core::Front> front_;
+  core::Delivery delivery_;
+  std::string headers_;
+  int32_t* words_ = nullptr;
+  Napi::ObjectReference result_;
+  Napi::FunctionReference on_ready_;
+  Napi::FunctionReference on_log_;
+  napi_threadsafe_function wake_ = nullptr;
+  uint32_t tasks_ = 0;
+  bool holds_loop_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace tenon::node
+
+#endif

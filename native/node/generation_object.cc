@@ -1,0 +1,183 @@
+#include "generation_object.h"
+
+#include <cstdint>
+
+#include "lease.h"
+#include "plugin.h"
+#include "plugin_pointer_object.h"
+#include "watchdog.h"
+
+namespace tenon::node {
+
+namespace {
+// Tells objects of this class from others: an unwrap of a foreign object would be a wild cast.
+constexpr napi_type_tag kTag = {0x74656e6f6e2d6765ULL, 0x6e65726174696f6eULL};
+}  // namespace
+
+Napi::Function GenerationObject::Define(Napi::Env env) {
+  using core::Step;
+  return DefineClass(
+      env, "GenerationHandle",
+      {InstanceMethod<&GenerationObject::Perform<Step::Create>>("create"),
+       InstanceMethod<&GenerationObject::Perform<Step::Initialize>>("initialize"),
+       InstanceMethod<&GenerationObject::Perform<Step::Routes>>("routes"),
+       InstanceMethod<&GenerationObject::Perform<Step::Ready>>("ready"),
+       InstanceMethod<&GenerationObject::Perform<Step::Health>>("health"),
+       InstanceMethod<&GenerationObject::Perform<Step::Quiesce>>("quiesce"),
+       InstanceMethod<&GenerationObject::Perform<Step::Resume>>("resume"),
+       InstanceMethod<&GenerationObject::Perform<Step::Save>>("save"),
+       InstanceMethod<&GenerationObject::Perform<Step::Shutdown>>("shutdown"),
+       InstanceMethod<&GenerationObject::Perform<Step::Destroy>>("destroy"),
+       InstanceMethod<&GenerationObject::Perform<Step::Drain>>("drain"),
+       InstanceMethod<&GenerationObject::Perform<Step::Stop>>("stop"), InstanceMethod<&GenerationObject::Load>("load"),
+       InstanceMethod<&GenerationObject::Bind>("bind"), InstanceMethod<&GenerationObject::Close>("close"),
+       InstanceAccessor<&GenerationObject::HasState>("hasState"),
+       InstanceAccessor<&GenerationObject::CanQuiesce>("canQuiesce"),
+       InstanceAccessor<&GenerationObject::Leases>("leases"), InstanceAccessor<&GenerationObject::Threads>("threads")});
+}
+
+core::Generation* GenerationObject::From(Napi::Value value, const core::Plugin& plugin) {
+  const Napi::Env env = value.Env();
+  bool ours = false;
+  if (value.IsObject()) napi_check_object_type_tag(env, value, &kTag, &ours);
+  if (ours) {
+    core::Generation* const generation = Unwrap(value.As<Napi::Object>())->generation_.get();
+    if (generation != nullptr && &generation->plugin() == &plugin) return generation;
+  }
+  Napi::TypeError::New(env, "generation: an open generation of " + plugin.id() + " is needed")
+      .ThrowAsJavaScriptException();
+  return nullptr;
+}
+
+GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const Napi::Env env = info.Env();
+  napi_type_tag_object(env, info.This(), &kTag);
+  const auto misuse = [env](const char* message) { Napi::TypeError::New(env, message).ThrowAsJavaScriptException(); };
+  if (!info[0].IsObject() || !info[1].IsObject()) {
+    misuse("plugin, options: objects are needed");
+    return;
+  }
+  PluginPointerObject* const pointer = PluginPointerObject::Unwrap(info[0].As<Napi::Object>());
+  if (pointer == nullptr || !pointer->open()) {
+    misuse("plugin: an open plugin pointer is needed");
+    return;
+  }
+  const Napi::Object options = info[1].As<Napi::Object>();
+  for (const char* name : {"number", "deadlineMs", "bodyLimit", "concurrency"}) {
+    if (!options.Get(name).IsNumber()) {
+      misuse("options: number, deadlineMs, bodyLimit and concurrency must be numbers");
+      return;
+    }
+  }
+  const auto number = [&options](const char* name) { return options.Get(name).As<Napi::Number>(); };
+  if (!options.Get("descriptor").IsBigInt() || !options.Get("root").IsString()) {
+    misuse("options: descriptor must be a bigint and root a string");
+    return;
+  }
+  bool lossless = false;
+  const uint64_t address = options.Get("descriptor").As<Napi::BigInt>().Uint64Value(&lossless);
+  const auto* const descriptor = reinterpret_cast<const tenon_plugin_descriptor_t*>(static_cast<uintptr_t>(address));
+  if (!lossless || descriptor == nullptr || descriptor->size < sizeof(tenon_plugin_descriptor_t) ||
+      descriptor->abi_major != TENON_ABI_MAJOR || descriptor->create == nullptr) {
+    misuse("options.descriptor: not the address of a descriptor of this contract");
+    return;
+  }
+  owner_ = &pointer->owner();
+  owner_reference_ = Napi::Persistent(owner_->Value());
+  generation_ = std::make_shared<core::Generation>(
+      owner_->front(), pointer->plugin(), *descriptor,
+      core::GenerationSettings{
+          static_cast<uint64_t>(number("number").Int64Value()),
+          options.Get("root").As<Napi::String>().Utf8Value(),
+          {number("deadlineMs").Uint32Value(), static_cast<uint64_t>(number("bodyLimit").Int64Value()),
+           number("concurrency").Uint32Value()}});
+}
+
+GenerationObject::~GenerationObject() {
+  if (generation_) core::Watchdog::instance().abandon(std::move(generation_));
+}
+
+Napi::Value GenerationObject::Start(const Napi::CallbackInfo& info, core::Step step, Napi::Value deadline,
+                                    std::shared_ptr<core::Task> task) {
+  const Napi::Env env = info.Env();
+  if (!generation_) {
+    Napi::TypeError::New(env, "the generation is closed").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  if (!deadline.IsNumber() || deadline.As<Napi::Number>().Int64Value() <= 0) {
+    Napi::TypeError::New(env, "deadlineMs: milliseconds above 0 are needed").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  if (!task) task = std::make_shared<core::Task>();
+  task->step = step;
+  task->generation = generation_;
+  return owner_->Perform(env, std::move(task), deadline.As<Napi::Number>().Uint32Value());
+}
+
+Napi::Value GenerationObject::Load(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber() || !info[1].IsTypedArray() || !info[2].IsBoolean()) {
+    Napi::TypeError::New(info.Env(), "version, bytes, dryRun: a number, a Uint8Array and a boolean are needed")
+        .ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  auto task = std::make_shared<core::Task>();
+  task->version = info[0].As<Napi::Number>().Uint32Value();
+  const Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
+  task->bytes.assign(reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength());
+  task->dry_run = info[2].As<Napi::Boolean>().Value();
+  return Start(info, core::Step::Load, info[3], std::move(task));
+}
+
+void GenerationObject::Bind(const Napi::CallbackInfo& info) {
+  const auto misuse = [&info](const char* message) {
+    Napi::TypeError::New(info.Env(), message).ThrowAsJavaScriptException();
+  };
+  if (!generation_) return misuse("the generation is closed");
+  if (!info[0].IsNumber() || !info[1].IsNumber()) return misuse("slot, index: numbers are needed");
+  const core::Front::Slot* const slot = owner_->front()->slot_at(info[0].As<Napi::Number>().Uint32Value());
+  const uint32_t index = info[1].As<Napi::Number>().Uint32Value();
+  if (slot == nullptr || slot->plugin != &generation_->plugin()) return misuse("slot: not a slot of this plugin");
+  if (index >= generation_->routes().size()) return misuse("index: no route has this number");
+  if (generation_->plugin().live() == generation_->lease()) return misuse("the generation is live");
+  generation_->bind(slot->local, index);
+}
+
+Napi::Value GenerationObject::HasState(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), generation_ && generation_->has_state());
+}
+
+Napi::Value GenerationObject::CanQuiesce(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), generation_ && generation_->can_quiesce());
+}
+
+Napi::Value GenerationObject::Leases(const Napi::CallbackInfo& info) {
+  const int64_t leases = generation_ ? generation_->lease()->count.load(std::memory_order_acquire) : 0;
+  return Napi::Number::New(info.Env(), static_cast<double>(leases));
+}
+
+Napi::Value GenerationObject::Threads(const Napi::CallbackInfo& info) {
+  const Napi::Object threads = Napi::Object::New(info.Env());
+  threads.Set("alive", generation_ ? generation_->threads_alive() : 0);
+  threads.Set("lost", generation_ ? generation_->threads_lost() : 0);
+  return threads;
+}
+
+void GenerationObject::Close(const Napi::CallbackInfo& info) {
+  if (!generation_) return;
+  const char* flaw = nullptr;
+  if (generation_->plugin().live() == generation_->lease())
+    flaw = "the generation is live";
+  else if (generation_->lease()->count.load(std::memory_order_acquire) != 0)
+    flaw = "the generation has leases";
+  else if (generation_->threads_alive() != 0)
+    flaw = "the generation has threads";
+  if (flaw != nullptr) {
+    Napi::Error::New(info.Env(), flaw).ThrowAsJavaScriptException();
+    return;
+  }
+  generation_->close();
+  generation_.reset();
+  owner_reference_.Reset();
+}
+
+}  // namespace tenon::node

@@ -1,0 +1,52 @@
+#include "machine.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "../core/machine.h"
+
+namespace tenon::node {
+
+namespace {
+
+std::optional<std::string> Path(const Napi::CallbackInfo& info) {
+  if (info[0].IsString()) return info[0].As<Napi::String>().Utf8Value();
+  Napi::TypeError::New(info.Env(), "path: a string is needed").ThrowAsJavaScriptException();
+  return std::nullopt;
+}
+
+}  // namespace
+
+Napi::Value MayExecute(const Napi::CallbackInfo& info) {
+  const std::optional<std::string> path = Path(info);
+  return Napi::Boolean::New(info.Env(), path && core::may_execute(*path));
+}
+
+Napi::Value ImageMapped(const Napi::CallbackInfo& info) {
+  const std::optional<std::string> path = Path(info);
+  return Napi::Boolean::New(info.Env(), path && core::image_mapped(*path));
+}
+
+Napi::Value LockFile(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::optional<std::string> path = Path(info);
+  if (!path) return env.Undefined();
+  auto lock = std::make_shared<core::FileLock>();
+  int holder = 0;
+  std::string problem;
+  if (!lock->acquire(*path, holder, problem)) {
+    const std::string who = holder > 0 ? "process " + std::to_string(holder) + " has it" : problem;
+    Napi::Error error = Napi::Error::New(env, *path + " could not be locked: " + who);
+    error.Set("code", Napi::String::New(env, "DataDirectoryLocked"));
+    error.Set("holder", Napi::Number::New(env, holder));
+    error.ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("release", Napi::Function::New(
+                            env, [lock](const Napi::CallbackInfo&) { lock->release(); }, "release"));
+  return object;
+}
+
+}  // namespace tenon::node

@@ -1,0 +1,15 @@
+#ifndef TENON_NODE_MACHINE_H
+#define TENON_NODE_MACHINE_H
+
+#include <napi.h>
+
+namespace tenon::node {
+
+// `mayExecute`, `imageMapped` and `lockFile` of src/binding/core.ts.
+Napi::Value MayExecute(const Napi::CallbackInfo& info);
+Napi::Value ImageMapped(const Napi::CallbackInfo& info);
+Napi::Value LockFile(const Napi::CallbackInfo& info);
+
+}  // namespace tenon::node
+
+#endif

@@ -1,0 +1,92 @@
+#include "plugin_pointer_object.h"
+
+#include "generation_object.h"
+#include "pipeline.h"
+
+namespace tenon::node {
+
+Napi::Function PluginPointerObject::Define(Napi::Env env) {
+  return DefineClass(
+      env, "PluginPointer",
+      {InstanceMethod<&PluginPointerObject::Slot>("slot"), InstanceMethod<&PluginPointerObject::Hold>("hold"),
+       InstanceMethod<&PluginPointerObject::Release>("release"), InstanceMethod<&PluginPointerObject::Swap>("swap"),
+       InstanceMethod<&PluginPointerObject::Close>("close"),
+       InstanceAccessor<&PluginPointerObject::Waiting>("waiting")});
+}
+
+PluginPointerObject::PluginPointerObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const Napi::Env env = info.Env();
+  FrontObject* const owner = FrontObject::From(info[0]);
+  if (owner == nullptr) return;
+  const Napi::Object options = info[1].IsObject() ? info[1].As<Napi::Object>() : Napi::Object::New(env);
+  if (!options.Get("id").IsString() || !options.Get("prefix").IsString() || !options.Get("queueLimit").IsNumber()) {
+    Napi::TypeError::New(env, "options: id and prefix must be strings, queueLimit a number")
+        .ThrowAsJavaScriptException();
+    return;
+  }
+  core::Plugin& plugin = owner->front()->plugin(options.Get("id").As<Napi::String>().Utf8Value());
+  if (plugin.is_open) {
+    Napi::TypeError::New(env, "options.id: " + plugin.id() + " has a pointer already").ThrowAsJavaScriptException();
+    return;
+  }
+  plugin.open(options.Get("prefix").As<Napi::String>().Utf8Value(),
+              options.Get("queueLimit").As<Napi::Number>().Uint32Value());
+  owner_ = owner;
+  owner_reference_ = Napi::Persistent(info[0].As<Napi::Object>());
+  front_ = owner->front();
+  plugin_ = &plugin;
+}
+
+bool PluginPointerObject::Check(const Napi::CallbackInfo& info) const {
+  if (plugin_ != nullptr) return true;
+  Napi::TypeError::New(info.Env(), "the plugin pointer is closed").ThrowAsJavaScriptException();
+  return false;
+}
+
+Napi::Value PluginPointerObject::Slot(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!Check(info)) return env.Undefined();
+  const auto method = info[0].IsString() ? core::method_of(info[0].As<Napi::String>().Utf8Value()) : std::nullopt;
+  if (!method || !info[1].IsString()) {
+    Napi::TypeError::New(env, "method, pattern: a request method and a string are needed").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  return Napi::Number::New(env, front_->slot(*plugin_, *method, info[1].As<Napi::String>().Utf8Value()));
+}
+
+void PluginPointerObject::Hold(const Napi::CallbackInfo& info) {
+  if (Check(info)) plugin_->hold();
+}
+
+void PluginPointerObject::Release(const Napi::CallbackInfo& info) {
+  if (!Check(info)) return;
+  for (core::Call* const call : plugin_->release()) core::resend(*call);
+}
+
+void PluginPointerObject::Swap(const Napi::CallbackInfo& info) {
+  if (!Check(info)) return;
+  if (info[0].IsNull()) {
+    plugin_->swap(nullptr);
+    return;
+  }
+  const core::Generation* const generation = GenerationObject::From(info[0], *plugin_);
+  if (generation != nullptr) plugin_->swap(generation->lease());
+}
+
+Napi::Value PluginPointerObject::Waiting(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), plugin_ == nullptr ? 0 : plugin_->waiting());
+}
+
+void PluginPointerObject::Close(const Napi::CallbackInfo& info) {
+  if (plugin_ == nullptr) return;
+  if (plugin_->live() != nullptr) {
+    Napi::Error::New(info.Env(), plugin_->id() + " still has a live generation").ThrowAsJavaScriptException();
+    return;
+  }
+  for (core::Call* const call : plugin_->release()) core::resend(*call);
+  plugin_->is_open = false;
+  plugin_ = nullptr;
+  owner_reference_.Reset();
+}
+
+}  // namespace tenon::node

@@ -1,0 +1,142 @@
+#include "inert_host.h"
+
+#include <unistd.h>
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "tenon/ext/http.h"
+#include "tenon/ext/log.h"
+#include "tenon/ext/state.h"
+#include "tenon/plugin.h"
+
+namespace tenon::runner {
+namespace {
+
+constexpr size_t kMessageBytes = 1024;
+constexpr size_t kKeyBytes = 255;
+
+// Made once and never destroyed: a thread of the plugin may still use it while the process ends.
+struct Services {
+  std::mutex mutex;
+  std::string last_message;
+  std::map<std::string, std::string> values;
+  size_t value_bytes = 0;
+};
+Services& services() {
+  static auto* const instance = std::make_unique<Services>().release();
+  return *instance;
+}
+
+std::string copy(tenon_bytes_t bytes) {
+  return bytes.data == nullptr ? std::string() : std::string(bytes.data, bytes.size);
+}
+
+void log_write(const tenon_host_t*, int32_t, tenon_bytes_t message, const tenon_log_field_t*, size_t) {
+  if (message.size > kMessageBytes) message.size = kMessageBytes;
+  std::string line = copy(message);
+  {
+    const std::lock_guard<std::mutex> lock(services().mutex);
+    services().last_message = line;
+  }
+  line += '\n';
+  // A plugin may have closed its standard error; then only the last message is known.
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
+}
+bool log_enabled(const tenon_host_t*, int32_t) { return true; }
+
+tenon_status state_put(const tenon_host_t*, tenon_bytes_t key, tenon_bytes_t value) {
+  if (key.data == nullptr || key.size == 0 || key.size > kKeyBytes || (value.data == nullptr && value.size != 0))
+    return TENON_ERROR_ARGUMENT;
+  Services& own = services();
+  const std::lock_guard<std::mutex> lock(own.mutex);
+  const auto old = own.values.find(copy(key));
+  const size_t freed = old == own.values.end() ? 0 : key.size + old->second.size();
+  if (value.size > TENON_STATE_LIMIT || own.value_bytes - freed + key.size + value.size > TENON_STATE_LIMIT)
+    return TENON_ERROR_TOO_LARGE;
+  own.value_bytes += key.size + value.size - freed;
+  own.values[copy(key)] = copy(value);
+  return TENON_OK;
+}
+tenon_status state_get(const tenon_host_t*, tenon_bytes_t key, void* buffer, size_t capacity, size_t* value_size) {
+  if (value_size == nullptr || (buffer == nullptr && capacity != 0)) return TENON_ERROR_ARGUMENT;
+  Services& own = services();
+  const std::lock_guard<std::mutex> lock(own.mutex);
+  const auto found = own.values.find(copy(key));
+  if (found == own.values.end()) return TENON_ERROR_NOT_FOUND;
+  *value_size = found->second.size();
+  if (capacity < found->second.size()) return TENON_ERROR_TOO_LARGE;
+  if (!found->second.empty()) std::memcpy(buffer, found->second.data(), found->second.size());
+  return TENON_OK;
+}
+tenon_status state_remove(const tenon_host_t*, tenon_bytes_t key) {
+  Services& own = services();
+  const std::lock_guard<std::mutex> lock(own.mutex);
+  const auto found = own.values.find(copy(key));
+  if (found == own.values.end()) return TENON_ERROR_NOT_FOUND;
+  own.value_bytes -= found->first.size() + found->second.size();
+  own.values.erase(found);
+  return TENON_OK;
+}
+
+// No request ever comes to a trial: these are here to be found, and safe to call all the same.
+constexpr tenon_bytes_t kNothing = {nullptr, 0};
+tenon_status refuse(tenon_response_t*, tenon_bytes_t) { return TENON_ERROR_STATE; }
+
+constexpr tenon_host_log_t kLog = {sizeof(tenon_host_log_t), log_write, log_enabled};
+constexpr tenon_host_state_t kState = {sizeof(tenon_host_state_t), state_put, state_get, state_remove};
+const tenon_host_http_t kHttp = {
+    sizeof(tenon_host_http_t),
+    /* method */ [](const tenon_request_t*) -> tenon_http_method { return TENON_HTTP_GET; },
+    /* path */ [](const tenon_request_t*) { return kNothing; },
+    /* query */ [](const tenon_request_t*) { return kNothing; },
+    /* query_value */ [](tenon_request_t*, tenon_bytes_t, tenon_bytes_t*) { return false; },
+    /* param */ [](tenon_request_t*, tenon_bytes_t, tenon_bytes_t*) { return false; },
+    /* header */ [](const tenon_request_t*, tenon_bytes_t, tenon_bytes_t*) { return false; },
+    /* header_count */ [](const tenon_request_t*) { return uint32_t{0}; },
+    /* header_at */ [](const tenon_request_t*, uint32_t, tenon_bytes_t*, tenon_bytes_t*) { return false; },
+    /* body */ [](const tenon_request_t*) { return kNothing; },
+    /* request_id */ [](tenon_request_t*) { return kNothing; },
+    /* time_left_ms */ [](const tenon_request_t*) { return uint32_t{0}; },
+    /* cancelled */ [](const tenon_request_t*) { return true; },
+    /* set_status */ [](tenon_response_t*, int32_t) -> tenon_status { return TENON_ERROR_STATE; },
+    /* set_header */
+    [](tenon_response_t*, tenon_bytes_t, tenon_bytes_t) -> tenon_status { return TENON_ERROR_STATE; },
+    /* add_header */
+    [](tenon_response_t*, tenon_bytes_t, tenon_bytes_t) -> tenon_status { return TENON_ERROR_STATE; },
+    /* set_body */ refuse,
+    /* give_body */
+    [](tenon_response_t*, const void* data, size_t size, tenon_free_fn free_body, void* context) -> tenon_status {
+      if (free_body != nullptr) free_body(const_cast<void*>(data), size, context);
+      return TENON_ERROR_STATE;
+    },
+    /* fail */ [](tenon_response_t*, tenon_bytes_t) {},
+    /* write */ refuse,
+    /* defer */ [](tenon_response_t*) -> tenon_status { return TENON_ERROR_STATE; },
+    /* complete */ [](tenon_response_t*, tenon_status) {},
+};
+
+const void* get_extension(const tenon_host_t*, const char* id) {
+  if (id == nullptr) return nullptr;
+  if (std::strcmp(id, TENON_LOG_ID) == 0) return &kLog;
+  if (std::strcmp(id, TENON_STATE_ID) == 0) return &kState;
+  if (std::strcmp(id, TENON_HTTP_ID) == 0) return &kHttp;
+  return nullptr;
+}
+
+}  // namespace
+
+const tenon_host_t* inert_host() {
+  static const tenon_host_t host = {sizeof(tenon_host_t), TENON_ABI_MAJOR, TENON_ABI_MINOR,
+                                    TENON_SDK_VERSION,    nullptr,         get_extension};
+  return &host;
+}
+
+std::string last_log_message() {
+  const std::lock_guard<std::mutex> lock(services().mutex);
+  return services().last_message;
+}
+
+}  // namespace tenon::runner

@@ -1,0 +1,617 @@
+#include "trial.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#if defined(__linux__)
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+
+#include "inert_host.h"
+#include "tenon/entry.h"
+
+namespace tenon::runner {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Nonce = std::array<uint8_t, 16>;
+
+constexpr size_t kTailBytes = 4096;
+constexpr size_t kReadBytes = 65536;
+constexpr size_t kMessageBytes = 2048;
+constexpr size_t kLineBytes = 65536;
+constexpr rlim_t kOpenFiles = 64;
+constexpr rlim_t kFileBytes = 1 << 20;
+constexpr int kVerdictDescriptor = 200;  // above what a library is allowed to open
+
+enum class Stage : uint8_t { Start, Open, Entry, Create, Initialize, Health, Destroy };
+constexpr const char* kStages[] = {"start", "open", "entry", "create", "initialize", "health", "destroy"};
+
+enum class Outcome : uint8_t { Passed, OpenFailed, Mismatch, Refused, Crashed, Exited, Timeout, Unavailable };
+constexpr const char* kOutcomes[] = {"passed",  "openFailed", "mismatch", "refused",
+                                     "crashed", "exited",     "timeout",  "unavailable"};
+
+// What a child tells: where it is (no outcome), or its verdict. One write of at most PIPE_BUF bytes, so never in
+// pieces.
+struct Frame {
+  Nonce nonce;
+  Stage stage;
+  uint8_t is_verdict;
+  Outcome outcome;
+  uint8_t unused;
+  int32_t status;
+  uint32_t message_size;
+};
+
+struct Request {
+  std::string id;
+  long deadline_ms = 0;
+  rlim_t memory_bytes = 0;
+  rlim_t cpu_seconds = 0;
+  std::string plugin;
+  std::string path;
+};
+
+// A descriptor that closes itself.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    if (this != &other) {
+      close();
+      number_ = std::exchange(other.number_, -1);
+    }
+    return *this;
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { close(); }
+
+  int get() const { return number_; }
+  void close() {
+    if (number_ >= 0) ::close(number_);
+    number_ = -1;
+  }
+
+ private:
+  int number_ = -1;
+};
+
+struct Pipe {
+  Descriptor read;
+  Descriptor write;
+};
+
+// The read end never blocks.
+bool open_pipe(Pipe& result) {
+  int ends[2];
+  if (pipe(ends) != 0) return false;
+  result.read = Descriptor(ends[0]);
+  result.write = Descriptor(ends[1]);
+  return fcntl(ends[0], F_SETFD, FD_CLOEXEC) == 0 && fcntl(ends[1], F_SETFD, FD_CLOEXEC) == 0 &&
+         fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
+}
+
+std::string signal_name(int number) {
+  struct Name {
+    int number;
+    const char* text;
+  };
+  constexpr Name kNames[] = {{SIGSEGV, "SIGSEGV"}, {SIGABRT, "SIGABRT"}, {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},
+                             {SIGILL, "SIGILL"},   {SIGKILL, "SIGKILL"}, {SIGTRAP, "SIGTRAP"}, {SIGSYS, "SIGSYS"},
+                             {SIGTERM, "SIGTERM"}, {SIGPIPE, "SIGPIPE"}, {SIGALRM, "SIGALRM"}, {SIGXFSZ, "SIGXFSZ"}};
+  for (const Name& name : kNames)
+    if (name.number == number) return name.text;
+  return "SIG" + std::to_string(number);
+}
+
+// The child ------------------------------------------------------------------------------------------------------
+
+class Child {
+ public:
+  Child(const Request& request, const Nonce& nonce) : request_(request), nonce_(nonce) {}
+
+  [[noreturn]] void run(pid_t parent, int verdict, int output, int null) {
+    if (!confine(parent, verdict, output, null)) _exit(127);
+    run_stages();
+    _exit(0);
+  }
+
+ private:
+  bool confine(pid_t parent, int verdict, int output, int null) {
+    setsid();
+#if defined(__linux__)
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+#endif
+    if (getppid() != parent) return false;
+    signal(SIGCHLD, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGXFSZ, SIG_IGN);  // a write past the limit fails and kills nobody
+    if (dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) return false;
+    verdict_ = fcntl(verdict, F_DUPFD_CLOEXEC, kVerdictDescriptor);
+    if (verdict_ < 0) return false;
+    close_others();
+    umask(077);
+    limit(RLIMIT_CORE, 0, 0);
+    limit(RLIMIT_NOFILE, kOpenFiles, kOpenFiles);
+    limit(RLIMIT_FSIZE, kFileBytes, kFileBytes);
+    if (request_.cpu_seconds != 0) limit(RLIMIT_CPU, request_.cpu_seconds, request_.cpu_seconds + 1);
+    if (request_.memory_bytes != 0) {
+      // DATA counts what is really written; AS stops reservations without end, which allocators and stacks make freely.
+      limit(RLIMIT_DATA, request_.memory_bytes, request_.memory_bytes);
+      const rlim_t reserved = request_.memory_bytes > RLIM_INFINITY / 4 ? RLIM_INFINITY : request_.memory_bytes * 4;
+      limit(RLIMIT_AS, reserved, reserved);
+    }
+    return true;
+  }
+
+  static void limit(decltype(RLIMIT_CORE) what, rlim_t soft, rlim_t hard) {
+    rlimit now;
+    if (getrlimit(what, &now) != 0) return;
+    const rlimit wanted = {std::min(soft, now.rlim_max), std::min(hard, now.rlim_max)};
+    setrlimit(what, &wanted);
+  }
+
+  void close_others() const {
+    const auto from = static_cast<unsigned>(verdict_);
+#if defined(__linux__) && defined(SYS_close_range)
+    if (syscall(SYS_close_range, 3u, from - 1, 0u) == 0 && syscall(SYS_close_range, from + 1, ~0u, 0u) == 0) return;
+#endif
+    const long most = sysconf(_SC_OPEN_MAX);
+    for (long i = 3; i < (most > 0 ? most : 1024); i++)
+      if (i != static_cast<long>(from)) close(static_cast<int>(i));
+  }
+
+  void tell(bool is_verdict, Outcome outcome, int32_t status, std::string_view message) const {
+    message = message.substr(0, kMessageBytes);
+    std::array<char, sizeof(Frame) + kMessageBytes> bytes;
+    const Frame frame = {nonce_, stage_, is_verdict, outcome, 0, status, static_cast<uint32_t>(message.size())};
+    std::memcpy(bytes.data(), &frame, sizeof frame);
+    if (!message.empty()) std::memcpy(bytes.data() + sizeof frame, message.data(), message.size());
+    // When it cannot be written the trial has not passed, which is what the other end concludes.
+    [[maybe_unused]] const ssize_t written = write(verdict_, bytes.data(), sizeof frame + message.size());
+  }
+  void begin(Stage stage) {
+    stage_ = stage;
+    tell(false, Outcome::Passed, 0, {});
+  }
+  void end(Outcome outcome, int32_t status, std::string_view message) const { tell(true, outcome, status, message); }
+  void broke(std::string_view rule) const { end(Outcome::Refused, TENON_ERROR_ARGUMENT, rule); }
+  bool accepted(tenon_status status) const {
+    if (status == TENON_OK) return true;
+    end(Outcome::Refused, status, last_log_message());
+    return false;
+  }
+
+  void run_stages() {
+    begin(Stage::Open);
+    void* const library = dlopen(request_.path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) {
+      const char* const reason = dlerror();
+      return end(Outcome::OpenFailed, 0, reason == nullptr ? "no reason was given" : reason);
+    }
+    begin(Stage::Entry);
+    void* const symbol = dlsym(library, TENON_ENTRY_SYMBOL);
+    if (symbol == nullptr) return end(Outcome::OpenFailed, 0, TENON_ENTRY_SYMBOL " was not found in the open library");
+    decltype(&tenon_plugin_entry) entry = nullptr;
+    static_assert(sizeof entry == sizeof symbol);
+    std::memcpy(&entry, &symbol, sizeof entry);
+    const tenon_plugin_descriptor_t* const descriptor = entry();
+    if (!descriptor_is_sound(descriptor)) return;
+    if (descriptor->trial == TENON_TRIAL_OPEN) return end(Outcome::Passed, 0, {});
+
+    begin(Stage::Create);
+    tenon_plugin_t* plugin = nullptr;
+    if (!accepted(descriptor->create(inert_host(), &plugin))) return;
+    if (plugin == nullptr) return broke("create answered TENON_OK without a plugin");
+    if (plugin->size < sizeof(tenon_plugin_t)) return broke("the size of tenon_plugin_t is too small");
+    if (plugin->destroy == nullptr) return broke("the plugin has no destroy");
+    if (plugin->get_extension == nullptr) return broke("the plugin has no get_extension");
+    begin(Stage::Initialize);
+    if (plugin->initialize != nullptr && !accepted(plugin->initialize(plugin))) return;
+    begin(Stage::Health);
+    if (plugin->health != nullptr && !accepted(plugin->health(plugin))) return;
+    begin(Stage::Destroy);
+    plugin->destroy(plugin);
+    end(Outcome::Passed, 0, {});
+  }
+
+  bool descriptor_is_sound(const tenon_plugin_descriptor_t* descriptor) const {
+    if (descriptor == nullptr) return broke(TENON_ENTRY_SYMBOL " answered NULL"), false;
+    if (descriptor->abi_major != TENON_ABI_MAJOR || descriptor->abi_minor > TENON_ABI_MINOR) {
+      const std::string built = std::to_string(descriptor->abi_major) + "." + std::to_string(descriptor->abi_minor);
+      const std::string spoken = std::to_string(TENON_ABI_MAJOR) + "." + std::to_string(TENON_ABI_MINOR);
+      end(Outcome::Mismatch, 0, "plugin built for ABI " + built + ", this host speaks " + spoken);
+      return false;
+    }
+    if (descriptor->size < sizeof(tenon_plugin_descriptor_t))
+      return broke("the size of the descriptor is too small"), false;
+    if (descriptor->id == nullptr || descriptor->name == nullptr || descriptor->version == nullptr)
+      return broke("the descriptor lacks id, name or version"), false;
+    const std::string_view id(descriptor->id, strnlen(descriptor->id, TENON_NOTE_ID_SIZE));
+    if (id != request_.plugin) {
+      end(Outcome::Mismatch, 1,
+          "the descriptor says \"" + std::string(id) + "\", expected is \"" + request_.plugin + "\"");
+      return false;
+    }
+    const size_t version_size = strnlen(descriptor->version, TENON_NOTE_VERSION_SIZE);
+    if (version_size == 0 || version_size == TENON_NOTE_VERSION_SIZE)
+      return broke("the version of the descriptor is not 1 to 31 bytes long"), false;
+    if (descriptor->trial > TENON_TRIAL_OPEN)
+      return broke("the descriptor asks for a trial that does not exist"), false;
+    if (descriptor->create == nullptr) return broke("the descriptor has no create"), false;
+    return true;
+  }
+
+  const Request& request_;
+  const Nonce nonce_;
+  int verdict_ = -1;
+  Stage stage_ = Stage::Start;
+};
+
+// The parent -----------------------------------------------------------------------------------------------------
+
+struct Trial {
+  Request request;
+  pid_t pid = 0;
+  Nonce nonce{};
+  Descriptor verdict;
+  Descriptor output;
+  Clock::time_point deadline;
+  Stage stage = Stage::Start;
+  std::string frames;  // bytes of the verdict pipe that are not a whole frame yet
+  std::string tail;
+  bool answered = false;
+};
+
+std::string hex(std::string_view bytes) {
+  if (bytes.empty()) return "-";
+  std::string text;
+  text.reserve(bytes.size() * 2);
+  for (const char c : bytes) {
+    text += "0123456789abcdef"[static_cast<uint8_t>(c) >> 4];
+    text += "0123456789abcdef"[static_cast<uint8_t>(c) & 15];
+  }
+  return text;
+}
+
+std::optional<std::string> unhex(std::string_view text) {
+  std::string bytes;
+  if (text.empty() || text.size() % 2 != 0) return std::nullopt;
+  for (size_t i = 0; i < text.size(); i += 2) {
+    uint8_t byte = 0;
+    const auto [end, error] = std::from_chars(text.data() + i, text.data() + i + 2, byte, 16);
+    if (error != std::errc() || end != text.data() + i + 2 || byte == 0) return std::nullopt;
+    bytes += static_cast<char>(byte);
+  }
+  return bytes;
+}
+
+template <typename Number>
+bool parse(std::string_view text, Number& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+std::optional<Request> parse_request(std::string_view line) {
+  std::vector<std::string_view> words;
+  for (size_t from = 0; from <= line.size();) {
+    const size_t to = std::min(line.find(' ', from), line.size());
+    words.push_back(line.substr(from, to - from));
+    from = to + 1;
+  }
+  Request request;
+  if (words.size() != 7 || words[0] != "try") return std::nullopt;
+  const auto path = unhex(words[6]);
+  if (words[1].empty() || !path || path->front() != '/' || !parse(words[2], request.deadline_ms) ||
+      request.deadline_ms < 1 || request.deadline_ms > 3'600'000 || !parse(words[3], request.memory_bytes) ||
+      !parse(words[4], request.cpu_seconds))
+    return std::nullopt;
+  request.id = words[1];
+  request.plugin = words[5];
+  request.path = *path;
+  return request;
+}
+
+int child_signal_pipe = -1;  // a signal handler sees nothing but this
+void on_child_signal(int) {
+  const int error = errno;
+  [[maybe_unused]] const ssize_t written = write(child_signal_pipe, "", 1);
+  errno = error;
+}
+
+class Trials {
+ public:
+  int run() {
+    if (!set_up()) {
+      const std::string reason = std::string("tenon-runner: ") + std::strerror(errno) + "\n";
+      [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, reason.data(), reason.size());
+      return 1;
+    }
+    int status = 0;
+    for (bool open = true; open;) {
+      wait();
+      reap();
+      for (const auto& trial : trials_) listen(*trial);
+      expire();
+      open = read_requests(status) && write_answers();
+    }
+    end_all();
+    return status;
+  }
+
+ private:
+  bool set_up() {
+    if (!open_pipe(signals_) || fcntl(signals_.write.get(), F_SETFL, O_NONBLOCK) != 0) return false;
+    child_signal_pipe = signals_.write.get();
+    struct sigaction action = {};
+    action.sa_handler = on_child_signal;
+    action.sa_flags = SA_RESTART | SA_NOCLDSTOP;
+    if (sigaction(SIGCHLD, &action, nullptr) != 0) return false;
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN);  // of a terminal: the host decides when this process ends
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+#if defined(__linux__)
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+#endif
+    null_ = Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    return null_.get() >= 0 && fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) == 0 &&
+           fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK) == 0;
+  }
+
+  void wait() {
+    polls_.clear();
+    polls_.push_back({STDIN_FILENO, POLLIN, 0});
+    polls_.push_back({signals_.read.get(), POLLIN, 0});
+    if (!answers_.empty()) polls_.push_back({STDOUT_FILENO, POLLOUT, 0});
+    long timeout = -1;
+    for (const auto& trial : trials_) {
+      if (trial->verdict.get() >= 0) polls_.push_back({trial->verdict.get(), POLLIN, 0});
+      if (trial->output.get() >= 0) polls_.push_back({trial->output.get(), POLLIN, 0});
+      if (trial->answered) continue;
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(trial->deadline - Clock::now()).count();
+      const long bounded = std::max<long>(static_cast<long>(left), 0);
+      timeout = timeout < 0 ? bounded : std::min(timeout, bounded);
+    }
+    poll(polls_.data(), static_cast<nfds_t>(polls_.size()), static_cast<int>(timeout));
+  }
+
+  // Take what the child has sent. What it writes without end is taken a piece at a time.
+  void listen(Trial& trial) {
+    std::array<char, kReadBytes> buffer;
+    if (trial.output.get() >= 0) {
+      const ssize_t size = read(trial.output.get(), buffer.data(), buffer.size());
+      if (size > 0) {
+        trial.tail.append(buffer.data(), static_cast<size_t>(size));
+        if (trial.tail.size() > kTailBytes) trial.tail.erase(0, trial.tail.size() - kTailBytes);
+      } else if (size == 0 || errno != EAGAIN) {
+        trial.output.close();
+      }
+    }
+    if (trial.verdict.get() >= 0) {
+      const ssize_t size = read(trial.verdict.get(), buffer.data(), buffer.size());
+      if (size > 0) {
+        trial.frames.append(buffer.data(), static_cast<size_t>(size));
+        take_frames(trial);
+      } else if (size == 0 || errno != EAGAIN) {
+        trial.verdict.close();
+      }
+    }
+  }
+
+  // After the first bytes that are not ours nothing on this pipe is believed.
+  void take_frames(Trial& trial) {
+    while (!trial.answered && trial.frames.size() >= sizeof(Frame)) {
+      Frame frame;
+      std::memcpy(&frame, trial.frames.data(), sizeof frame);
+      if (frame.nonce != trial.nonce || frame.stage > Stage::Destroy || frame.outcome > Outcome::Refused ||
+          frame.message_size > kMessageBytes) {
+        trial.verdict.close();
+        trial.frames.clear();
+        return;
+      }
+      if (trial.frames.size() < sizeof frame + frame.message_size) return;
+      trial.stage = frame.stage;
+      if (frame.is_verdict != 0) {
+        const std::string message = trial.frames.substr(sizeof frame, frame.message_size);
+        std::string code = "-";
+        if (frame.outcome == Outcome::Mismatch) code = frame.status == 0 ? "abi" : "id";
+        if (frame.outcome == Outcome::Refused) code = std::to_string(frame.status);
+        answer(trial, frame.outcome, code, message);
+        kill_session(trial);
+        trial.verdict.close();
+        return;
+      }
+      trial.frames.erase(0, sizeof frame + frame.message_size);
+    }
+  }
+
+  void answer(Trial& trial, Outcome outcome, std::string_view code, std::string_view message) {
+    if (trial.answered) return;
+    trial.answered = true;
+    answers_ += trial.request.id;
+    answers_ += ' ';
+    answers_ += kOutcomes[static_cast<size_t>(outcome)];
+    answers_ += ' ';
+    answers_ += kStages[static_cast<size_t>(trial.stage)];
+    answers_ += ' ';
+    answers_ += code;
+    answers_ += ' ' + hex(message) + ' ' + hex(trial.tail) + '\n';
+  }
+
+  // Before the child is reaped: until then its number cannot belong to anybody else.
+  static void kill_session(const Trial& trial) {
+    kill(-trial.pid, SIGKILL);
+    kill(trial.pid, SIGKILL);  // it may not lead a session yet
+  }
+
+  void end_all() const {
+    for (const auto& trial : trials_) kill_session(*trial);
+    kill_strays();
+    alarm(2);  // no child may keep this process from ending
+    while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) kill_strays();
+  }
+
+  // Descendants that left their session and lost their parent are children of this process, its reaper.
+  void kill_strays() const {
+#if defined(__linux__)
+    const std::string place = "/proc/self/task/" + std::to_string(getpid()) + "/children";
+    const Descriptor file(open(place.c_str(), O_RDONLY | O_CLOEXEC));
+    std::array<char, 4096> buffer;
+    std::string text;
+    for (ssize_t size; file.get() >= 0 && (size = read(file.get(), buffer.data(), buffer.size())) > 0;)
+      text.append(buffer.data(), static_cast<size_t>(size));
+    for (size_t from = 0; from < text.size();) {
+      const size_t to = std::min(text.find(' ', from), text.size());
+      pid_t pid = 0;
+      if (parse(std::string_view(text).substr(from, to - from), pid) && find(pid) == nullptr) {
+        kill(-pid, SIGKILL);
+        kill(pid, SIGKILL);
+      }
+      from = to + 1;
+    }
+#endif
+  }
+
+  Trial* find(pid_t pid) const {
+    for (const auto& trial : trials_)
+      if (trial->pid == pid) return trial.get();
+    return nullptr;
+  }
+
+  void reap() {
+    std::array<char, 64> buffer;
+    bool told = false;
+    while (read(signals_.read.get(), buffer.data(), buffer.size()) > 0) told = true;
+    if (!told) return;
+    bool ended = false;
+    for (;;) {
+      siginfo_t info = {};
+      if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) break;
+      Trial* const trial = find(info.si_pid);
+      if (trial != nullptr) kill_session(*trial);
+      int status = 0;
+      rusage usage = {};
+      wait4(info.si_pid, &status, 0, &usage);
+      ended = true;
+      if (trial != nullptr) conclude(*trial, status, usage);
+    }
+    if (ended) kill_strays();
+  }
+
+  void conclude(Trial& trial, int status, const rusage& usage) {
+    if (!trial.answered) listen(trial);
+    const auto used = static_cast<rlim_t>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec);
+    const bool out_of_time = trial.request.cpu_seconds != 0 && used >= trial.request.cpu_seconds;
+    if (WIFEXITED(status) && trial.stage == Stage::Start) {
+      answer(trial, Outcome::Unavailable, "-", "the child could not be confined");
+    } else if (WIFEXITED(status)) {
+      answer(trial, Outcome::Exited, std::to_string(WEXITSTATUS(status)), {});
+    } else if (WTERMSIG(status) == SIGXCPU || (WTERMSIG(status) == SIGKILL && out_of_time)) {
+      answer(trial, Outcome::Timeout, "cpu", {});
+    } else {
+      answer(trial, Outcome::Crashed, signal_name(WTERMSIG(status)), {});
+    }
+    const auto gone = [&trial](const std::unique_ptr<Trial>& other) { return other.get() == &trial; };
+    trials_.erase(std::remove_if(trials_.begin(), trials_.end(), gone), trials_.end());
+  }
+
+  void expire() {
+    const auto now = Clock::now();
+    for (const auto& trial : trials_) {
+      if (trial->answered || trial->deadline > now) continue;
+      kill_session(*trial);
+      answer(*trial, Outcome::Timeout, "deadline", {});
+    }
+  }
+
+  // False when there are no more.
+  bool read_requests(int& status) {
+    std::array<char, kReadBytes> buffer;
+    const ssize_t size = read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (size == 0) return false;
+    if (size < 0) return errno == EAGAIN || errno == EINTR;
+    requests_.append(buffer.data(), static_cast<size_t>(size));
+    for (size_t end; (end = requests_.find('\n')) != std::string::npos; requests_.erase(0, end + 1)) {
+      auto request = parse_request(std::string_view(requests_).substr(0, end));
+      if (!request) return bad_request(status);
+      start(std::move(*request));
+    }
+    return requests_.size() <= kLineBytes || bad_request(status);
+  }
+
+  static bool bad_request(int& status) {
+    constexpr std::string_view kReason = "tenon-runner: a line on standard input is not a request\n";
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kReason.data(), kReason.size());
+    status = 2;
+    return false;
+  }
+
+  // False when nobody listens any more.
+  bool write_answers() {
+    while (!answers_.empty()) {
+      const ssize_t size = write(STDOUT_FILENO, answers_.data(), answers_.size());
+      if (size < 0) return errno == EAGAIN || errno == EINTR;
+      answers_.erase(0, static_cast<size_t>(size));
+    }
+    return true;
+  }
+
+  void start(Request request) {
+    auto trial = std::make_unique<Trial>();
+    trial->request = std::move(request);
+    Pipe verdict;
+    Pipe output;
+    const pid_t parent = getpid();
+    trial->pid = getentropy(trial->nonce.data(), trial->nonce.size()) == 0 && open_pipe(verdict) && open_pipe(output)
+                     ? fork()
+                     : -1;
+    if (trial->pid < 0) return answer(*trial, Outcome::Unavailable, "-", std::strerror(errno));
+    if (trial->pid == 0)
+      Child(trial->request, trial->nonce).run(parent, verdict.write.get(), output.write.get(), null_.get());
+    trial->deadline = Clock::now() + std::chrono::milliseconds(trial->request.deadline_ms);
+    trial->verdict = std::move(verdict.read);
+    trial->output = std::move(output.read);
+    trials_.push_back(std::move(trial));
+  }
+
+  std::vector<std::unique_ptr<Trial>> trials_;
+  std::vector<pollfd> polls_;
+  std::string requests_;
+  std::string answers_;
+  Pipe signals_;
+  Descriptor null_;
+};
+
+}  // namespace
+
+int run_trials() { return Trials().run(); }
+
+}  // namespace tenon::runner

@@ -1,0 +1,316 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "harness.h"
+
+using namespace tenon;
+using namespace tenon::tests;
+
+namespace {
+
+struct World {
+  World() : plugin(front->plugin("test")) { plugin.open("/test", 100); }
+  void live() {
+    generation = front.bring_up(plugin, code, 1);
+    REQUIRE(static_cast<bool>(generation));
+    plugin.swap(generation->lease());
+  }
+  ~World() {
+    if (!generation) return;
+    plugin.swap(nullptr);
+    CHECK(front.take_down(generation));
+    CHECK(front->pending() == 0);
+    CHECK(code.destroyed == 1);
+  }
+  uint32_t slot(const char* method, const char* pattern) { return front.slot(plugin, method, pattern); }
+
+  FrontUnderTest front;
+  core::Plugin& plugin;
+  PluginUnderTest code;
+  std::shared_ptr<core::Generation> generation;
+};
+
+// Holds handlers back until the test lets them go.
+class Door {
+ public:
+  void wait() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    waiting++;
+    opened_.wait(lock, [this] { return open_; });
+  }
+  void open() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    open_ = true;
+    opened_.notify_all();
+  }
+  std::atomic<int> waiting{0};
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  bool open_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("an inline call is answered at once, on the front's thread") {
+  World world;
+  std::thread::id thread;
+  world.code.route(TENON_HTTP_GET, "/now", TENON_EXECUTION_INLINE,
+                   [&](auto& http, auto*, auto* response) -> tenon_status {
+                     thread = std::this_thread::get_id();
+                     http.set_header(response, bytes("content-type"), bytes("text/plain"));
+                     return http.set_body(response, bytes("now"));
+                   });
+  world.live();
+  const Answer answer = world.front.ask(world.slot("GET", "/now"), "/test/now");
+  CHECK(answer.outcome == core::Outcome::Response);
+  CHECK(answer.body == "now");
+  CHECK(answer.headers == "content-type\ntext/plain\n");
+  CHECK(answer.generation == 1);
+  CHECK((thread == std::this_thread::get_id()));
+}
+
+TEST_CASE("a pool call sees path, parameters, query, headers and body as they were sent") {
+  World world;
+  world.code.route(TENON_HTTP_POST, "/items/:id/*", TENON_EXECUTION_POOL,
+                   [](auto& http, auto* request, auto* response) -> tenon_status {
+                     std::string seen;
+                     tenon_bytes_t value = {nullptr, 0};
+                     const auto add = [&](bool found) { seen += (found ? std::string(core::view(value)) : "-") + "|"; };
+                     value = http.path(request);
+                     add(true);
+                     value = http.query(request);
+                     add(true);
+                     add(http.param(request, bytes("id"), &value));
+                     add(http.param(request, bytes("*"), &value));
+                     add(http.query_value(request, bytes("a b"), &value));
+                     add(http.query_value(request, bytes("none"), &value));
+                     add(http.header(request, bytes("X-TWO"), &value));
+                     add(http.header(request, bytes("x"), &value));
+                     value = http.body(request);
+                     add(true);
+                     seen += std::to_string(http.header_count(request)) + "|" +
+                             std::to_string(http.time_left_ms(request) > 0);
+                     return http.set_body(response, bytes(seen));
+                   });
+  world.live();
+  const Answer answer = world.front.ask(world.slot("POST", "/items/:id/*"), "/test/items/a%2Fb/c/d?x=1&a+b=c%20d",
+                                        "x-one\n1\nx-two\n2", "the body");
+  CHECK(answer.body == "/test/items/a%2Fb/c/d|x=1&a+b=c%20d|a/b|c/d|c d|-|2|-|the body|2|1");
+}
+
+TEST_CASE("a deferred call is completed by another thread") {
+  World world;
+  std::thread later;
+  for (const uint32_t execution : {TENON_EXECUTION_POOL, TENON_EXECUTION_INLINE}) {
+    world.code.route(TENON_HTTP_GET, execution == TENON_EXECUTION_POOL ? "/pool" : "/inline", execution,
+                     [&](auto& http, auto*, auto* response) -> tenon_status {
+                       http.defer(response);
+                       later = std::thread([&http, response] {
+                         http.set_body(response, bytes("later"));
+                         http.complete(response, TENON_OK);
+                       });
+                       return TENON_OK;
+                     });
+  }
+  world.live();
+  for (const char* pattern : {"/pool", "/inline"}) {
+    CHECK(world.front.ask(world.slot("GET", pattern), std::string("/test") + pattern).body == "later");
+    later.join();
+  }
+}
+
+TEST_CASE("a stream waits for the client, and ends with it") {
+  World world;
+  std::atomic<int> written{0};
+  world.code.route(TENON_HTTP_GET, "/stream", TENON_EXECUTION_POOL,
+                   [&](auto& http, auto*, auto* response) -> tenon_status {
+                     const std::string chunk(64 * 1024, 'x');
+                     http.set_body(response, bytes("begin"));
+                     for (; written < 40; written++) {
+                       if (http.write(response, bytes(chunk)) != TENON_OK) return TENON_ERROR_CANCELLED;
+                     }
+                     CHECK(http.set_status(response, 404) == TENON_ERROR_STATE);
+                     return TENON_OK;
+                   });
+  world.live();
+  SUBCASE("read to its end") {
+    const Answer answer = world.front.ask(world.slot("GET", "/stream"), "/test/stream");
+    CHECK(answer.outcome == core::Outcome::End);
+    CHECK(answer.body.size() == 5 + 40 * 64 * 1024);
+  }
+  SUBCASE("left") {
+    uint32_t id = 0;
+    world.front.on_chunk = [&](core::Call& call, size_t) { id = call.id; };
+    world.front.send(world.slot("GET", "/stream"), "/test/stream");
+    CHECK(world.front.until([&] { return written >= 4; }));
+    world.front->cancel(id);
+    CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+    CHECK(written < 40);
+  }
+}
+
+TEST_CASE("a call that misses its deadline is answered, its thread replaced, and both are at rest afterwards") {
+  World world;
+  Door door;
+  world.code.max_concurrency = 1;
+  world.code.route(
+      TENON_HTTP_GET, "/hang", TENON_EXECUTION_POOL,
+      [&](auto&, auto* request, auto*) -> tenon_status {
+        door.wait();
+        return request == nullptr ? TENON_ERROR : TENON_OK;
+      },
+      30);
+  world.code.route(
+      TENON_HTTP_GET, "/fine", TENON_EXECUTION_POOL,
+      [](auto& http, auto*, auto* response) -> tenon_status { return http.set_body(response, bytes("fine")); });
+  world.live();
+  const Answer late = world.front.ask(world.slot("GET", "/hang"), "/test/hang");
+  CHECK(late.status == 504);
+  CHECK(late.refusal == core::Refusal::DeadlineExceeded);
+  CHECK(world.generation->threads_lost() == 1);
+  CHECK(world.front.ask(world.slot("GET", "/fine"), "/test/fine").body == "fine");
+  CHECK(world.front->pending() == 1);  // the plugin still has the first request
+  door.open();
+  CHECK(world.front.until([&] { return world.front->pending() == 0 && world.generation->threads_lost() == 0; }));
+}
+
+TEST_CASE("a call that waits for a thread past its deadline is answered and never starts") {
+  World world;
+  Door door;
+  std::atomic<int> started{0};
+  world.code.max_concurrency = 1;
+  world.code.route(TENON_HTTP_GET, "/long", TENON_EXECUTION_POOL, [&](auto&, auto*, auto*) -> tenon_status {
+    door.wait();
+    return TENON_OK;
+  });
+  world.code.route(
+      TENON_HTTP_GET, "/short", TENON_EXECUTION_POOL,
+      [&](auto&, auto*, auto*) -> tenon_status {
+        started++;
+        return TENON_OK;
+      },
+      20);
+  world.live();
+  Answer& first = world.front.send(world.slot("GET", "/long"), "/test/long");
+  CHECK(world.front.until([&] { return door.waiting == 1; }));
+  CHECK(world.front.ask(world.slot("GET", "/short"), "/test/short").status == 504);
+  door.open();
+  CHECK(world.front.until([&] { return first.outcome == core::Outcome::Response; }));
+  CHECK(started == 0);
+}
+
+TEST_CASE("a plugin that hangs in every call gets no more threads than the limit, and says so") {
+  World world;
+  Door door;
+  world.code.max_concurrency = 2;
+  world.code.route(
+      TENON_HTTP_GET, "/hang", TENON_EXECUTION_POOL,
+      [&](auto&, auto*, auto*) -> tenon_status {
+        door.wait();
+        return TENON_OK;
+      },
+      15);
+  world.live();
+  const uint32_t slot = world.slot("GET", "/hang");
+  core::Refusal last = core::Refusal::None;
+  for (int count = 0; count < 60 && last != core::Refusal::PluginUnresponsive; count++) {
+    last = world.front.ask(slot, "/test/hang").refusal;
+  }
+  CHECK(last == core::Refusal::PluginUnresponsive);
+  CHECK(world.generation->threads_lost() <= core::Pool::kMostLost + 1);
+  door.open();
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+}
+
+TEST_CASE("more calls than may wait are refused at once") {
+  World world;
+  Door door;
+  world.plugin.open("/test", 3);
+  world.code.max_concurrency = 1;
+  world.code.route(TENON_HTTP_GET, "/long", TENON_EXECUTION_POOL, [&](auto&, auto*, auto*) -> tenon_status {
+    door.wait();
+    return TENON_OK;
+  });
+  world.live();
+  const uint32_t slot = world.slot("GET", "/long");
+  world.front.send(slot, "/test/long");
+  CHECK(world.front.until([&] { return door.waiting == 1; }));
+  for (int count = 0; count < 3; count++) CHECK(world.front.send(slot, "/test/long").outcome == core::Outcome::Pending);
+  CHECK(world.front.send(slot, "/test/long").refusal == core::Refusal::PluginBusy);
+  door.open();
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+}
+
+TEST_CASE("what a plugin must not send does not go out") {
+  World world;
+  int which = 0;
+  world.code.route(TENON_HTTP_GET, "/bad", TENON_EXECUTION_INLINE,
+                   [&](auto& http, auto*, auto* response) -> tenon_status {
+                     switch (which) {
+                       case 0:
+                         return http.set_header(response, bytes("x"), bytes("a\r\nb: c")), TENON_OK;
+                       case 1:
+                         return http.set_header(response, bytes("x y"), bytes("a")), TENON_OK;
+                       case 2:
+                         return http.set_header(response, bytes("Content-Length"), bytes("3")), TENON_OK;
+                       case 3:
+                         return http.set_status(response, 99), TENON_OK;
+                       case 4:
+                         return http.give_body(response, nullptr, 7, nullptr, nullptr), TENON_OK;
+                       case 5:
+                         http.set_status(response, 204);
+                         return http.set_body(response, bytes("body"));
+                       case 6:
+                         for (int count = 0; count <= 100; count++) http.add_header(response, bytes("x"), bytes("y"));
+                         return TENON_OK;
+                       default:
+                         return http.set_body(response, bytes("good"));
+                     }
+                   });
+  world.live();
+  for (which = 0; which < 7; which++) {
+    CAPTURE(which);
+    const Answer answer = world.front.ask(world.slot("GET", "/bad"), "/test/bad");
+    CHECK(answer.status == 502);
+    CHECK(answer.refusal == core::Refusal::ResponseInvalid);
+  }
+  CHECK(world.front.ask(world.slot("GET", "/bad"), "/test/bad").body == "good");
+}
+
+TEST_CASE("a body that was handed over is freed once, under the lease, whatever becomes of it") {
+  World world;
+  std::atomic<int> freed{0};
+  tenon_status outcome = TENON_OK;
+  world.code.route(
+      TENON_HTTP_GET, "/give", TENON_EXECUTION_POOL, [&](auto& http, auto*, auto* response) -> tenon_status {
+        const auto release = [](void*, size_t, void* context) { ++*static_cast<std::atomic<int>*>(context); };
+        http.give_body(response, "one", 3, release, &freed);
+        http.give_body(response, "two", 3, release, &freed);
+        return outcome;
+      });
+  world.live();
+  CHECK(world.front.ask(world.slot("GET", "/give"), "/test/give").body == "two");
+  CHECK(freed == 2);
+  outcome = TENON_ERROR;
+  CHECK(world.front.ask(world.slot("GET", "/give"), "/test/give").status == 500);
+  CHECK(freed == 4);
+}
+
+TEST_CASE("floating-point mode is the host's again after a handler changed it") {
+  World world;
+  world.code.route(TENON_HTTP_GET, "/round", TENON_EXECUTION_INLINE, [](auto&, auto*, auto*) -> tenon_status {
+#if defined(__x86_64__)
+    const uint32_t mode = 0x9fc0;  // flush to zero, denormals are zero, round towards zero
+    __asm__ __volatile__("ldmxcsr %0" : : "m"(mode));
+#endif
+    return TENON_OK;
+  });
+  world.live();
+  world.front.ask(world.slot("GET", "/round"), "/test/round");
+  volatile double tiny = 1e-310;
+  CHECK(tiny * 1.0 != 0.0);
+}

@@ -1,0 +1,66 @@
+#include <doctest/doctest.h>
+
+#include "harness.h"
+#include "route.h"
+#include "state_store.h"
+
+using namespace tenon;
+using namespace tenon::tests;
+
+namespace {
+
+bool accepts(std::string_view pattern, std::string* problem = nullptr) {
+  const tenon_route_t declared = {sizeof(tenon_route_t), TENON_HTTP_GET, bytes(pattern), TENON_EXECUTION_POOL, 0, 0, 0};
+  std::string why;
+  const bool accepted = core::check_route(0, &declared, {1000, 1000, 4}, why).has_value();
+  CHECK(accepted == why.empty());
+  if (problem != nullptr) *problem = why;
+  return accepted;
+}
+
+}  // namespace
+
+TEST_CASE("patterns of the grammar are accepted, all others refused with the reason") {
+  for (const char* good : {"/", "/a", "/a/b", "/:id", "/a/:id/b", "/*", "/a/*", "/a.b-c_d~e", "/:a_1/:b"}) {
+    CAPTURE(good);
+    CHECK(accepts(good));
+  }
+  for (const char* bad : {"", "a", "//", "/a/", "/a//b", "/:", "/:1", "/*/a", "/:a/:a", "/a b", "/a%20", "/..", "/a?b",
+                          "/a\n", "/:a*", "/a/./b", "/a#"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(accepts(bad));
+  }
+  CHECK_FALSE(accepts("/" + std::string(1024, 'a')));
+  std::string many;
+  for (int count = 0; count < 17; count++) many += "/:p" + std::to_string(count);
+  CHECK_FALSE(accepts(many));
+}
+
+TEST_CASE("percent escapes are decoded, broken ones left alone") {
+  CHECK(core::percent_decoded("a%20b%2Fc", false) == "a b/c");
+  CHECK(core::percent_decoded("a+b", true) == "a b");
+  CHECK(core::percent_decoded("a+b", false) == "a+b");
+  CHECK(core::percent_decoded("%", false) == "%");
+  CHECK(core::percent_decoded("%2", false) == "%2");
+  CHECK(core::percent_decoded("%zz%41", false) == "%zzA");
+}
+
+TEST_CASE("key-value state keeps within its limit and forgets what is removed") {
+  core::StateStore store;
+  char buffer[8];
+  size_t size = 0;
+  CHECK(store.put(bytes("key"), bytes("value")) == TENON_OK);
+  CHECK(store.get(bytes("key"), buffer, 2, &size) == TENON_ERROR_TOO_LARGE);
+  CHECK(size == 5);
+  CHECK(store.get(bytes("key"), buffer, sizeof(buffer), &size) == TENON_OK);
+  CHECK(std::string_view(buffer, size) == "value");
+  CHECK(store.put(bytes(""), bytes("value")) == TENON_ERROR_ARGUMENT);
+  CHECK(store.put(bytes(std::string(256, 'k')), bytes("value")) == TENON_ERROR_ARGUMENT);
+  const std::string half(TENON_STATE_LIMIT / 2, 'x');
+  CHECK(store.put(bytes("a"), bytes(half)) == TENON_OK);
+  CHECK(store.put(bytes("b"), bytes(half)) == TENON_ERROR_TOO_LARGE);
+  CHECK(store.put(bytes("a"), bytes("small")) == TENON_OK);
+  CHECK(store.put(bytes("b"), bytes(half)) == TENON_OK);
+  CHECK(store.remove(bytes("b")) == TENON_OK);
+  CHECK(store.remove(bytes("b")) == TENON_ERROR_NOT_FOUND);
+}

@@ -1,0 +1,158 @@
+// Builds build/Release/tenon.node and build/Release/tenon-runner with node-gyp, when what they are made of has changed.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const products = ['tenon.node', 'tenon-runner'].map((file) => path.join(root, 'build', 'Release', file));
+const stampFile = path.join(root, 'build', 'Release', '.stamp');
+const lockFile = path.join(root, 'build', '.lock');
+const started = performance.now();
+const seconds = () => `${((performance.now() - started) / 1000).toFixed(1)} s`;
+
+function fail(sentence) {
+  console.error(`native parts: ${sentence}`);
+  process.exit(1);
+}
+
+/** Node's own part decides over a build from scratch, the content over a build at all. */
+function currentStamp() {
+  const hash = createHash('sha256');
+  const sources = readdirSync(path.join(root, 'native'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)))
+    .sort();
+  for (const file of [...sources, 'binding.gyp']) {
+    const bytes = readFileSync(path.join(root, file));
+    hash.update(`${file}\0${bytes.length}\0`).update(bytes);
+  }
+  return { node: `${process.version} ${process.platform}-${process.arch}`, content: hash.digest('hex') };
+}
+
+function storedStamp() {
+  try {
+    return JSON.parse(readFileSync(stampFile, 'utf8'));
+  } catch {
+    return {}; // absent or cut short: build
+  }
+}
+
+function onPath(command) {
+  const places = path.isAbsolute(command) ? [''] : (process.env.PATH ?? '').split(path.delimiter).filter(Boolean);
+  return places.some((place) => {
+    try {
+      accessSync(path.join(place, command), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function checkTools() {
+  const wanted = [
+    ['a C++ compiler', process.env.CXX ? [process.env.CXX.split(' ')[0]] : ['c++', 'g++', 'clang++'], 'g++'],
+    ['make', ['make', 'gmake'], 'make'],
+    ['Python 3', process.env.PYTHON ? [process.env.PYTHON] : ['python3', 'python'], 'python3'],
+  ];
+  const missing = wanted.filter(([, commands]) => !commands.some(onPath));
+  if (missing.length === 0) return;
+  const names = missing.map(([name]) => name).join(', ');
+  const install =
+    process.platform === 'darwin'
+      ? 'xcode-select --install'
+      : `apt-get install ${missing.map(([, , debian]) => debian).join(' ')} (Debian, Ubuntu), or your system's packages of these names`;
+  fail(`${names} needed and not found on PATH; install with: ${install}`);
+}
+
+/** Folder whose include/node has this Node's headers; node-gyp downloads them only when there is none. */
+function headersDirectory() {
+  const configured = process.env.npm_config_nodedir;
+  if (configured) return path.resolve(root, configured);
+  const prefix = path.resolve(path.dirname(process.execPath), '..');
+  return existsSync(path.join(prefix, 'include', 'node', 'node_api.h')) ? prefix : undefined;
+}
+
+function holderAlive() {
+  try {
+    process.kill(Number(readFileSync(lockFile, 'utf8')), 0);
+    return true;
+  } catch (error) {
+    if (error.code === 'EPERM') return true;
+    // the holder writes its pid right after it made the file
+    return existsSync(lockFile) && Date.now() - statSync(lockFile).mtimeMs < 1000;
+  }
+}
+
+/** One build of a clone at a time: two makes in one folder spoil each other's objects. */
+function takeLock() {
+  mkdirSync(path.dirname(lockFile), { recursive: true });
+  for (;;) {
+    try {
+      writeFileSync(lockFile, String(process.pid), { flag: 'wx' });
+      process.on('exit', () => rmSync(lockFile, { force: true }));
+      return;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+      if (holderAlive()) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+      else rmSync(lockFile, { force: true });
+    }
+  }
+}
+
+function upToDate(stamp) {
+  const stored = storedStamp();
+  return stored.node === stamp.node && stored.content === stamp.content && products.every((file) => existsSync(file));
+}
+
+if (upToDate(currentStamp())) {
+  console.log('native parts: up to date');
+  process.exit(0);
+}
+checkTools();
+takeLock();
+const stamp = currentStamp();
+if (upToDate(stamp)) {
+  console.log(`native parts: built by another process, waited ${seconds()}`);
+  process.exit(0);
+}
+const nodeGyp = path.join(
+  path.dirname(createRequire(import.meta.url).resolve('node-gyp/package.json')),
+  'bin',
+  'node-gyp.js',
+);
+const nodedir = headersDirectory();
+// objects of another Node cannot be reused; node-gyp's own clean would take the lock away too
+if ((storedStamp().node ?? stamp.node) !== stamp.node)
+  rmSync(path.dirname(stampFile), { recursive: true, force: true });
+let output = '';
+for (const step of ['configure', 'build']) {
+  const flags = ['--release', '-j', '2', ...(nodedir ? [`--nodedir=${nodedir}`] : [])];
+  const run = spawnSync(process.execPath, [nodeGyp, step, ...flags], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  });
+  output += run.stdout + run.stderr;
+  if (run.status !== 0) {
+    console.error(output);
+    fail(`node-gyp ${step} failed after ${seconds()}; its output is above`);
+  }
+}
+const missing = products.filter((file) => !existsSync(file));
+if (missing.length > 0) fail(`node-gyp made no ${missing.map((file) => path.relative(root, file)).join(' and no ')}`);
+writeFileSync(stampFile, JSON.stringify(stamp));
+console.log(`native parts: built in ${seconds()}`);

@@ -1,0 +1,266 @@
+/**
+ * What the host is told at its start: flag > environment > `tenon.yaml` > default. The only reader of process.env.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from 'yaml';
+import { closest } from './closest.js';
+import { TenonError } from './errors.js';
+
+/** Every setting with its final value. */
+export interface Settings {
+  /** Address to listen on. */
+  host: string;
+  /** Port to listen on; 0 takes a free one. */
+  port: number;
+  /** Data directory, absolute; made when absent, mode 0700. */
+  data: string;
+  /** Directory of the applications, absolute. */
+  applications: string;
+  /** Token of the admin API; empty: made at the first start and kept in the data directory. */
+  adminToken: string;
+  /** Whether changes in the applications directory are taken up by themselves. */
+  hotReload: boolean;
+  /** Quiet time after a change of a library, ms. */
+  libraryDebounceMs: number;
+  /** Quiet time after a change of a source, ms. */
+  sourceDebounceMs: number;
+  /** trace, debug, info, warn, error, fatal or silent. */
+  logLevel: string;
+  /** Colours on a terminal. */
+  color: boolean;
+  /** Time for a request whose route names none, ms. */
+  deadlineMs: number;
+  /** Request body of a route that names no limit, bytes. */
+  bodyLimit: number;
+  /** Pool threads of a generation whose plugin names no number. */
+  concurrency: number;
+  /** Calls of one plugin that may wait. */
+  queueLimit: number;
+  /** Time for one step of a plugin's life, ms. */
+  lifecycleMs: number;
+  /** Time for the calls of a replaced generation to end, ms. */
+  drainMs: number;
+  /** Time for the trial of a library, ms. */
+  trialMs: number;
+  /** Largest library, bytes. */
+  imageLimit: number;
+  /** Time for one build, ms. */
+  buildMs: number;
+  /** Keep staged libraries on disk, for debuggers. */
+  keepStaged: boolean;
+}
+
+export type SettingName = keyof Settings;
+
+/** Where a value came from. */
+export type SettingSource = 'flag' | 'environment' | 'tenon.yaml' | 'default';
+
+interface Definition {
+  readonly kind: 'text' | 'path' | 'integer' | 'boolean' | 'level';
+  /** Place in `tenon.yaml`; a dot steps into a map. */
+  readonly key: string;
+  readonly environment?: string;
+  readonly fallback: string | number | boolean;
+  readonly least?: number;
+  readonly most?: number;
+  readonly secret?: true;
+}
+
+const minute = 60_000;
+const mebibyte = 1024 * 1024;
+
+const definitions: Record<SettingName, Definition> = {
+  host: { kind: 'text', key: 'host', environment: 'HOST', fallback: '127.0.0.1' },
+  port: { kind: 'integer', key: 'port', environment: 'PORT', fallback: 8080, least: 0, most: 65_535 },
+  data: { kind: 'path', key: 'data', environment: 'TENON_DATA', fallback: './data' },
+  applications: {
+    kind: 'path',
+    key: 'applications',
+    environment: 'TENON_APPLICATIONS',
+    fallback: './applications',
+  },
+  adminToken: { kind: 'text', key: 'adminToken', environment: 'TENON_ADMIN_TOKEN', fallback: '', secret: true },
+  hotReload: {
+    kind: 'boolean',
+    key: 'hotReload.enabled',
+    environment: 'TENON_HOT_RELOAD_ENABLED',
+    fallback: true,
+  },
+  libraryDebounceMs: {
+    kind: 'integer',
+    key: 'hotReload.debounceMs',
+    environment: 'TENON_HOT_RELOAD_DEBOUNCE_MS',
+    fallback: 500,
+    least: 0,
+    most: minute,
+  },
+  sourceDebounceMs: { kind: 'integer', key: 'hotReload.sourceDebounceMs', fallback: 50, least: 0, most: minute },
+  logLevel: { kind: 'level', key: 'log.level', environment: 'LOG_LEVEL', fallback: 'info' },
+  color: { kind: 'boolean', key: 'log.color', fallback: true },
+  deadlineMs: { kind: 'integer', key: 'limits.deadlineMs', fallback: 30_000, least: 1, most: 60 * minute },
+  bodyLimit: { kind: 'integer', key: 'limits.bodyLimit', fallback: mebibyte, least: 0, most: 1024 * mebibyte },
+  concurrency: { kind: 'integer', key: 'limits.concurrency', fallback: 4, least: 1, most: 64 },
+  queueLimit: { kind: 'integer', key: 'limits.queue', fallback: 1000, least: 0, most: 100_000 },
+  lifecycleMs: { kind: 'integer', key: 'limits.lifecycleMs', fallback: 10_000, least: 1, most: 10 * minute },
+  drainMs: { kind: 'integer', key: 'limits.drainMs', fallback: 30_000, least: 0, most: 60 * minute },
+  trialMs: { kind: 'integer', key: 'limits.trialMs', fallback: 2000, least: 10, most: 10 * minute },
+  imageLimit: { kind: 'integer', key: 'limits.image', fallback: 64 * mebibyte, least: 1, most: 1024 * mebibyte },
+  buildMs: { kind: 'integer', key: 'limits.buildMs', fallback: 5 * minute, least: 1000, most: 60 * minute },
+  keepStaged: { kind: 'boolean', key: 'keepStaged', fallback: false },
+};
+
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+const names = Object.keys(definitions) as SettingName[];
+
+/** One setting as `--print-config` shows it; a secret's value is masked. */
+export interface PrintedSetting {
+  name: string;
+  value: string | number | boolean;
+  source: SettingSource;
+  environment?: string;
+}
+
+/** The settings, each with its source. */
+export interface ResolvedSettings {
+  readonly settings: Settings;
+  readonly printed: PrintedSetting[];
+}
+
+export interface SettingsInput {
+  /** Values given on the command line (as text) or in code; undefined ones do not count. A wrong one is a TypeError. */
+  flags?: { [Name in SettingName]?: Settings[Name] | string | undefined };
+  /** Variables to read; the process's own by default. */
+  variables?: Environment;
+  /** Absolute: where `tenon.yaml` may lie and relative paths begin; the working directory by default. */
+  directory?: string;
+}
+
+/** Environment variables. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The environment of this process. */
+export function processEnvironment(): Environment {
+  return process.env;
+}
+
+/** `raw` as a value of the kind, or a clause that says what is expected. */
+function read(definition: Definition, raw: unknown): { value: string | number | boolean } | { expected: string } {
+  if (definition.kind === 'boolean') {
+    if (raw === true || raw === 'true' || raw === '1') return { value: true };
+    if (raw === false || raw === 'false' || raw === '0') return { value: false };
+    return { expected: 'true or false' };
+  }
+  if (definition.kind === 'integer') {
+    const { least = 0, most = Number.MAX_SAFE_INTEGER } = definition;
+    const number = typeof raw === 'string' && /^\d+$/.test(raw) ? Number(raw) : raw;
+    if (typeof number === 'number' && Number.isInteger(number) && number >= least && number <= most)
+      return { value: number };
+    return { expected: `a whole number from ${least} to ${most}` };
+  }
+  if (definition.kind === 'level')
+    return typeof raw === 'string' && levels.includes(raw)
+      ? { value: raw }
+      : { expected: `one of ${levels.join(', ')}` };
+  return typeof raw === 'string' && raw !== '' && !raw.includes('\0') ? { value: raw } : { expected: 'a text' };
+}
+
+interface FileValue {
+  raw: unknown;
+  line: number;
+}
+
+/** Values of `tenon.yaml` by key. Unknown keys are refused with their line and what was probably meant. */
+function readFile(file: string): Map<string, FileValue> {
+  const values = new Map<string, FileValue>();
+  if (!existsSync(file)) return values;
+  const lines = new LineCounter();
+  const document = parseDocument(readFileSync(file, 'utf8'), { lineCounter: lines, uniqueKeys: true });
+  const refuse = (offset: number, sentence: string, next: string): never => {
+    const line = lines.linePos(offset).line;
+    throw new TenonError('SettingsInvalid', `${file}:${line}: ${sentence}`, { next, details: { file, line } });
+  };
+  const [error] = document.errors;
+  if (error !== undefined) refuse(error.pos[0], error.message.split('\n')[0] ?? 'not YAML', 'correct the line');
+  const keys = names.map((name) => definitions[name].key);
+  const walk = (map: YAMLMap, above: string): void => {
+    for (const { key, value } of map.items) {
+      const offset = isScalar(key) ? (key.range?.[0] ?? 0) : 0;
+      const full = `${above}${isScalar(key) ? String(key.value) : '?'}`;
+      if (isMap(value) && keys.some((known) => known.startsWith(`${full}.`))) walk(value, `${full}.`);
+      else if (keys.includes(full))
+        values.set(full, { raw: isScalar(value) ? value.value : undefined, line: lines.linePos(offset).line });
+      else {
+        const meant = closest(full, keys);
+        refuse(
+          offset,
+          `there is no setting \`${full}\``,
+          meant === undefined ? `use one of ${keys.join(', ')}` : `write \`${meant}\`, if that was meant`,
+        );
+      }
+    }
+  };
+  if (isMap(document.contents)) walk(document.contents, '');
+  else if (document.contents !== null) refuse(0, 'the file is not a map of settings', 'write `name: value` lines');
+  return values;
+}
+
+function pick(
+  name: SettingName,
+  input: Required<SettingsInput>,
+  file: string,
+  values: Map<string, FileValue>,
+): { raw: unknown; source: SettingSource; where: string } {
+  const definition = definitions[name];
+  const flag = input.flags[name];
+  if (flag !== undefined) return { raw: flag, source: 'flag', where: `option ${name}` };
+  const variable = definition.environment === undefined ? undefined : input.variables[definition.environment];
+  if (variable !== undefined && variable !== '')
+    return { raw: variable, source: 'environment', where: `environment variable ${definition.environment ?? ''}` };
+  if (name === 'color' && (input.variables['NO_COLOR'] ?? '') !== '')
+    return { raw: false, source: 'environment', where: 'environment variable NO_COLOR' };
+  const own = values.get(definition.key);
+  if (own !== undefined) return { raw: own.raw, source: 'tenon.yaml', where: `${file}:${own.line}: ${definition.key}` };
+  return { raw: definition.fallback, source: 'default', where: `default of ${name}` };
+}
+
+/**
+ * The settings of a host. Throws TypeError for a wrong flag, naming it, and `SettingsInvalid` for a wrong variable or
+ * a wrong line of `tenon.yaml`.
+ */
+export function resolveSettings(input: SettingsInput = {}): ResolvedSettings {
+  const { flags = {}, variables = processEnvironment(), directory = process.cwd() } = input;
+  for (const flag of Object.keys(flags))
+    if (!(flag in definitions)) {
+      const meant = closest(flag, names);
+      throw new TypeError(`there is no option ${flag}${meant === undefined ? '' : `; did you mean ${meant}?`}`);
+    }
+  const file = path.join(directory, 'tenon.yaml');
+  const values = readFile(file);
+  const settings: Record<string, string | number | boolean> = {};
+  const printed: PrintedSetting[] = [];
+  for (const name of names) {
+    const definition = definitions[name];
+    const { raw, source, where } = pick(name, { flags, variables, directory }, file, values);
+    // The empty token is the default: it cannot be asked for.
+    const result = source === 'default' ? { value: definition.fallback } : read(definition, raw);
+    if ('expected' in result) {
+      const shown = definition.secret === true ? 'the value' : JSON.stringify(raw);
+      const sentence = `${where}: ${shown} is not ${result.expected}`;
+      if (source === 'flag') throw new TypeError(sentence);
+      throw new TenonError('SettingsInvalid', sentence, {
+        next: `give ${result.expected}`,
+        details: { setting: name },
+      });
+    }
+    const value = definition.kind === 'path' ? path.resolve(directory, String(result.value)) : result.value;
+    settings[name] = value;
+    printed.push({
+      name,
+      value: definition.secret === true && value !== '' ? '********' : value,
+      source,
+      ...(definition.environment === undefined ? {} : { environment: definition.environment }),
+    });
+  }
+  return { settings: settings as unknown as Settings, printed };
+}

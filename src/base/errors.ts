@@ -1,0 +1,101 @@
+/**
+ * Every error that reaches a person: its code, its HTTP status, what it means. The codes are stable.
+ */
+
+/** Code → HTTP status and the title that all errors of the code share. */
+export const errorCodes = {
+  // the file of a plugin
+  ImageNotFound: { status: 404, title: 'The library does not exist' },
+  ImageNotRegular: { status: 422, title: 'The library is not a regular file' },
+  ImageTooLarge: { status: 422, title: 'The library is over the size limit' },
+  ImageChanging: { status: 409, title: 'The library changed while it was read' },
+  ImageTruncated: { status: 422, title: 'The library is cut short or damaged' },
+  ImageFormat: { status: 422, title: 'The file is not a library of this system' },
+  ImageArchitecture: { status: 422, title: 'The library is for another machine' },
+  ImageNoteMissing: { status: 422, title: 'The library carries no Tenon note' },
+  EntrypointNotFound: { status: 422, title: 'The library does not export tenon_plugin_entry' },
+  AbiUnsupported: { status: 422, title: 'The library was built for another contract' },
+  PluginIdMismatch: { status: 422, title: 'The library is of another plugin' },
+  // its trial
+  TrialOpenFailed: { status: 422, title: 'The library could not be opened' },
+  TrialCrashed: { status: 422, title: 'The library crashed in its trial' },
+  TrialExited: { status: 422, title: 'The library ended its process in its trial' },
+  TrialTimeout: { status: 422, title: 'The library did not finish its trial in time' },
+  TrialRefused: { status: 422, title: 'The plugin refused to start in its trial' },
+  TrialUnavailable: { status: 503, title: 'The trial process could not be run' },
+  StagingFailed: { status: 507, title: 'The library could not be staged' },
+  // its life
+  PluginNotFound: { status: 404, title: 'There is no such plugin' },
+  PluginLoadError: { status: 500, title: 'The library could not be opened by the host' },
+  LifecycleFailed: { status: 500, title: 'The plugin refused a step of its life' },
+  LifecycleTimeout: { status: 500, title: 'The plugin missed the deadline of a step of its life' },
+  RouteInvalid: { status: 422, title: 'A route of the plugin is not allowed' },
+  RouteConflict: { status: 409, title: 'Two plugins claim the same route' },
+  StateRefused: { status: 409, title: 'The new build did not take the state over' },
+  ReloadBusy: { status: 409, title: 'A reload of this plugin is running and another one waits' },
+  HostClosing: { status: 503, title: 'The host is shutting down' },
+  // a request
+  RouteNotFound: { status: 404, title: 'Nothing is served here' },
+  MethodNotAllowed: { status: 405, title: 'The method is not served here' },
+  BodyTooLarge: { status: 413, title: 'The request body is over the limit' },
+  BadRequest: { status: 400, title: 'The request could not be understood' },
+  RouteGone: { status: 404, title: 'The plugin no longer serves this route' },
+  PluginStopped: { status: 503, title: 'The plugin is not running' },
+  PluginBusy: { status: 503, title: 'Too many calls wait for the plugin' },
+  PluginUnresponsive: { status: 503, title: 'The plugin has lost too many threads' },
+  DeadlineExceeded: { status: 504, title: 'The plugin did not answer in time' },
+  HandlerFailed: { status: 500, title: 'The plugin failed to answer' },
+  ResponseInvalid: { status: 502, title: 'The plugin gave an invalid response' },
+  Unauthorized: { status: 401, title: 'A valid admin token is needed' },
+  Internal: { status: 500, title: 'An error of the host' },
+  // the compiler
+  ConfigNotFound: { status: 404, title: 'The application has no config.yaml' },
+  ConfigInvalid: { status: 422, title: 'The application config is not valid' },
+  SourcesMissing: { status: 422, title: 'The application has nothing to compile' },
+  BuildFailed: { status: 422, title: 'The application did not compile' },
+  BuildTimeout: { status: 504, title: 'The build took too long' },
+  ToolchainMissing: { status: 503, title: 'A tool that builds plugins is missing' },
+  // the process
+  SettingsInvalid: { status: 500, title: 'A setting is not valid' },
+  NativePartMissing: { status: 500, title: 'A native part of Tenon is missing' },
+  DataDirectoryLocked: { status: 500, title: 'Another host uses the data directory' },
+  AddressInUse: { status: 500, title: 'The address is taken' },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+export interface ErrorFacts {
+  /** What to do next, as one clause. */
+  next?: string;
+  /** Facts for programs: ids, paths, positions. Must be JSON. */
+  details?: Record<string, unknown>;
+  cause?: unknown;
+}
+
+/** An error with a stable code, a sentence naming the culprit, and a next step. */
+export class TenonError extends Error {
+  readonly code: ErrorCode;
+  readonly next: string | undefined;
+  readonly details: Record<string, unknown>;
+
+  /** @param message one sentence that names the culprit and its cause, without a full stop */
+  constructor(code: ErrorCode, message: string, facts: ErrorFacts = {}) {
+    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    this.name = 'TenonError';
+    this.code = code;
+    this.next = facts.next;
+    this.details = facts.details ?? {};
+  }
+
+  get status(): number {
+    return errorCodes[this.code].status;
+  }
+}
+
+/** `error` as a TenonError; one of another kind becomes `fallback` with its message. */
+export function asTenonError(error: unknown, fallback: ErrorCode = 'Internal'): TenonError {
+  if (error instanceof TenonError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code in errorCodes;
+  return new TenonError(code ? (error.code as ErrorCode) : fallback, message, { cause: error });
+}

@@ -1,0 +1,300 @@
+/**
+ * The door to the native core: loads the addon and gives its objects their types.
+ *
+ * The addon is looked for in `build/Release` (a clone, built by `npm run build:native`) and then in
+ * `prebuilds/<os>-<arch>/` (the published package). Everything here runs on the thread that loaded it.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TenonError } from '../base/errors.js';
+
+/** What a call or a completion is; the first word of {@link Front.result}. */
+export const Outcome = {
+  /** `next()` had nothing. */
+  None: 0,
+  /** The answer comes later under the call id in `result`. */
+  Pending: 1,
+  /** Whole response: status in `result`, body returned. */
+  Response: 2,
+  /** A stream begins: status in `result`, first bytes returned. */
+  Head: 3,
+  /** Bytes of a stream, returned; answer with `acknowledge`. */
+  Chunk: 4,
+  /** The stream is complete. */
+  End: 5,
+  /** The stream broke after it began; the connection must be cut. The message is returned. */
+  Abort: 6,
+  /** No response of the plugin: HTTP status and {@link Refusal} in `result`, message returned. */
+  Refused: 7,
+} as const;
+
+/** Index into {@link Front.result}. */
+export const Word = {
+  /** One of {@link Outcome}. */
+  Outcome: 0,
+  /** HTTP status. */
+  Status: 1,
+  /** Identity of the header block: equal numbers mean equal blocks, so a parsed one can be kept; 0: no headers. */
+  Headers: 2,
+  /** Call id, for everything but a response that came at once. */
+  Call: 3,
+  /** One of {@link Refusal}, with `Outcome.Refused`. */
+  Refusal: 4,
+  /** Number of the request since the host began, low and high 32 bits. */
+  RequestLow: 5,
+  RequestHigh: 6,
+  /** Number of the generation that answered, low 32 bits; 0 when none did. */
+  Generation: 7,
+} as const;
+
+/** Why the core answered instead of the plugin. */
+export const Refusal = {
+  /** The live generation has no such route. */
+  RouteGone: 1,
+  /** The plugin has no live generation. */
+  PluginStopped: 2,
+  /** More calls wait for this plugin than its limit allows. */
+  PluginBusy: 3,
+  /** The deadline passed. */
+  DeadlineExceeded: 4,
+  /** `handle` returned a failure; the message is the plugin's. */
+  HandlerFailed: 5,
+  /** The response broke the contract. */
+  ResponseInvalid: 6,
+  /** So many threads of this generation are lost that it gets no more. */
+  PluginUnresponsive: 7,
+} as const;
+
+/** A plugin's note, as its file carries it. */
+export interface ImageNote {
+  abiMajor: number;
+  abiMinor: number;
+  id: string;
+  version: string;
+  sdkVersion: string;
+  compiler: string;
+  /** 0: full trial, 1: open only. */
+  trial: number;
+}
+
+/** Something in an image that a person should know. */
+export interface ImageFinding {
+  /** Stable name: `unique-symbol`, `nodelete`, `thread-local-destructor`, `static-tls`, `executable-stack`, `writable-code`, `text-relocations`, `rpath`. */
+  rule: string;
+  /** One sentence with the name of the symbol, segment or path. */
+  detail: string;
+  /** True when the image would stay mapped after dlclose. */
+  pins: boolean;
+}
+
+/** What an image file says of itself, read without mapping it. */
+export interface ImageFacts {
+  format: 'elf';
+  /** Node's name of the architecture, e.g. `x64`. */
+  arch: string;
+  note: ImageNote;
+  /** Hexadecimal GNU build id, or empty. */
+  buildId: string;
+  /** Libraries it needs (DT_NEEDED). */
+  needed: string[];
+  /** Functions and objects it exports. */
+  exports: string[];
+  findings: ImageFinding[];
+}
+
+/** One route as a generation declares it. */
+export interface RouteFacts {
+  /** Position in the plugin's list. */
+  index: number;
+  method: string;
+  /** Below the application's prefix. */
+  pattern: string;
+  execution: 'inline' | 'pool';
+  deadlineMs: number;
+  bodyLimit: number;
+}
+
+/** One record of tenon.log. */
+export interface PluginLogRecord {
+  plugin: string;
+  generation: number;
+  /** pino's number. */
+  level: number;
+  message: string;
+  fields: Record<string, string>;
+  /** Milliseconds since the epoch. */
+  time: number;
+}
+
+export interface FrontOptions {
+  /** Called on the event loop when `next()` has something. */
+  onReady: () => void;
+  /** Called on the event loop with records in order of writing, and the number dropped since the last call. */
+  onLog: (records: PluginLogRecord[], dropped: number) => void;
+  /** Lowest level of tenon.log that is kept, pino's number; 30 (info) by default. */
+  logLevel?: number;
+}
+
+/** One user of the core: the queue of its completions, its plugins, its log. A host has one. */
+export interface Front {
+  /** Begins the id of every request: `name-number`. */
+  readonly name: string;
+  /** Words of the result of the last `call` or `next`, see {@link Word}. The same array for ever. */
+  readonly result: Int32Array;
+  /**
+   * Send a request into the route `slot`. `url` is path and query as they arrived; `headers` is
+   * `name\nvalue\nname\nvalue…`, both one character per byte. Returns the body (a string has one character per byte)
+   * with `Outcome.Response`, the message with `Outcome.Refused`, nothing with `Outcome.Pending`. Never throws for
+   * anything a client or a plugin did. The bytes of `body` are not touched after the call returns.
+   * @param method 0 for the route's own, 2 for HEAD
+   */
+  call(
+    slot: number,
+    method: number,
+    url: string,
+    headers: string,
+    body: Uint8Array | undefined,
+  ): string | Uint8Array | undefined;
+  /** Take the next completion of earlier calls; `Outcome.None` when there is none. */
+  next(): string | Uint8Array | undefined;
+  /** Header block `name\nvalue\n…` of the result just taken. */
+  headers(): string;
+  /** Nobody waits for `call` any more. Its slot stays taken until the plugin lets go; no completion follows. */
+  cancel(call: number): void;
+  /** `bytes` of the stream of `call` have left for the client. */
+  acknowledge(call: number, bytes: number): void;
+  /** Forget everything; every Plugin must have been closed. Closing twice is fine. */
+  close(): void;
+}
+
+export interface PluginOptions {
+  /** Grammar of abi.md: `^[a-z0-9][a-z0-9_-]{0,62}$`. */
+  id: string;
+  /** Path before every pattern, e.g. `/hello`; empty at the root. Needed to find parameters in a path. */
+  prefix: string;
+  /** Calls that may wait, for a thread or at the gate; 0 to 100,000. */
+  queueLimit: number;
+}
+
+/** The live pointer of one plugin. Its only user is `host/live.ts`. */
+export interface PluginPointer {
+  /** Number that stands for a route of this plugin in every generation that declares it. */
+  slot(method: string, pattern: string): number;
+  /** Close the gate: calls wait (up to the queue limit, until their deadline) instead of entering a generation. */
+  hold(): void;
+  /** Open it: waiting calls enter the live generation in order. */
+  release(): void;
+  /** One pointer: from here new calls land in `generation`, or are refused when null. */
+  swap(generation: GenerationHandle | null): void;
+  /** Calls waiting at the gate. */
+  readonly waiting: number;
+  /** The live pointer must be null. Waiting calls are refused. Closing twice is fine. */
+  close(): void;
+}
+
+export interface GenerationOptions {
+  number: number;
+  /** Address of the plugin's descriptor (what its entry returned). */
+  descriptor: bigint;
+  /** Absolute path of the application's folder, or empty. */
+  root: string;
+  /** For routes that name none: milliseconds, bytes, threads. */
+  deadlineMs: number;
+  bodyLimit: number;
+  concurrency: number;
+}
+
+/**
+ * One life of a plugin in the core. Life-cycle calls run on its control thread, one after the other; each rejects with
+ * an Error whose `code` is `LifecycleFailed` (message of the plugin) or `LifecycleTimeout` (missed its deadline; the
+ * thread is lost and every later life-cycle call rejects at once).
+ */
+export interface GenerationHandle {
+  create(deadlineMs: number): Promise<void>;
+  initialize(deadlineMs: number): Promise<void>;
+  /** Read and check the routes; after initialize. Rejects with `RouteInvalid`. */
+  routes(deadlineMs: number): Promise<RouteFacts[]>;
+  ready(deadlineMs: number): Promise<void>;
+  health(deadlineMs: number): Promise<void>;
+  quiesce(deadlineMs: number): Promise<void>;
+  resume(deadlineMs: number): Promise<void>;
+  save(deadlineMs: number): Promise<{ version: number; bytes: Buffer }>;
+  load(version: number, bytes: Uint8Array, dryRun: boolean, deadlineMs: number): Promise<void>;
+  shutdown(deadlineMs: number): Promise<void>;
+  destroy(deadlineMs: number): Promise<void>;
+  /** Calls of `slot` go to route `index` of this generation; before it is swapped in. */
+  bind(slot: number, index: number): void;
+  /** After create: whether the plugin offers tenon.state, and quiesce. */
+  readonly hasState: boolean;
+  readonly canQuiesce: boolean;
+  /** Leases held now. */
+  readonly leases: number;
+  /** Threads alive (control thread included) and those written off. */
+  readonly threads: { alive: number; lost: number };
+  /** True when the last lease ended within the time. The generation must not be live. */
+  drain(deadlineMs: number): Promise<boolean>;
+  /** End every thread and wait for them; the number that did not end in time. No call may follow but `close`. */
+  stop(deadlineMs: number): Promise<number>;
+  /** Forget it. Throws while it is live, leased or has threads. Closing twice is fine. */
+  close(): void;
+}
+
+/** Exclusive hold of a directory by this process. */
+export interface DirectoryLock {
+  release(): void;
+}
+
+export interface Core {
+  /** Contract the core speaks: every minor from 0 to `minor`. */
+  readonly abi: { major: number; minor: number };
+  readonly Front: new (options: FrontOptions) => Front;
+  readonly PluginPointer: new (front: Front, options: PluginOptions) => PluginPointer;
+  readonly GenerationHandle: new (plugin: PluginPointer, options: GenerationOptions) => GenerationHandle;
+  /**
+   * Read what an image says of itself. Throws an Error with `code` `ImageTruncated`, `ImageFormat`,
+   * `ImageArchitecture`, `ImageNoteMissing`, `EntrypointNotFound`, `AbiUnsupported`, and a message with rule and offset.
+   */
+  inspectImage(bytes: Uint8Array): ImageFacts;
+  /** True when files below `directory` may be mapped executable (not mounted noexec) . */
+  mayExecute(directory: string): boolean;
+  /** True while a library opened from `path` is in this process's list of images. */
+  imageMapped(path: string): boolean;
+  /** Lock `file` (made when absent, holder's pid written into it) or throw `DataDirectoryLocked` with `holder`. */
+  lockFile(file: string): DirectoryLock;
+}
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+/** Places where a native file of this package may be, best first. */
+function places(file: string): string[] {
+  return [
+    path.join(root, 'build', 'Release', file),
+    path.join(root, 'prebuilds', `${process.platform}-${process.arch}`, file),
+  ];
+}
+
+function locate(file: string): string {
+  const found = places(file).find((place) => existsSync(place));
+  if (found === undefined)
+    throw new TenonError(
+      'NativePartMissing',
+      `${file} is neither built nor prebuilt for ${process.platform}-${process.arch}`,
+      {
+        next: 'run `npm run build:native` (needs a C++ compiler), or install a package that has prebuilds for this machine',
+        details: { looked: places(file) },
+      },
+    );
+  return found;
+}
+
+/** Absolute path of `tenon-runner`. Throws `NativePartMissing`. */
+export function runnerPath(): string {
+  return locate('tenon-runner');
+}
+
+/** The native core. Throws `NativePartMissing`. */
+export function loadCore(): Core {
+  return createRequire(import.meta.url)(locate('tenon.node')) as Core;
+}

@@ -1,0 +1,218 @@
+/**
+ * config.yaml of an application: which keys there are, what each may hold, and where in the file a wrong one stands.
+ */
+import path from 'node:path';
+import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import { TenonError } from '../base/errors.js';
+import { closest } from '../base/closest.js';
+
+/** Grammar of an application's id, which is the id of its plugin. */
+export const idGrammar = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+
+/** What config.yaml says, defaults filled in. */
+export interface ApplicationConfig {
+  /** `app_id`; the folder's name when absent. */
+  appId: string;
+  /** For people; the id when absent. */
+  name: string;
+  /** Semantic version; `0.0.0` when absent. */
+  version: string;
+  description: string;
+  /** False: the application is neither compiled nor loaded. */
+  enabled: boolean;
+  /** Globs of sources, relative to the folder. */
+  resources: string[];
+  /** Handlers that may run at once on the pool, 1 to 64; undefined takes the host's setting. */
+  concurrency: number | undefined;
+  /** For routes that name none: 1 to 3,600,000; undefined takes the host's setting. */
+  deadlineMs: number | undefined;
+  /** For routes that name none, in bytes: 1 to 1 GiB; undefined takes the host's setting. */
+  bodyLimit: number | undefined;
+  /** Keys that are checked and kept, and that the compiler does not act upon. */
+  reserved: ReservedConfig;
+}
+
+/** What config.yaml says to other rooms, and to releases to come. */
+export interface ReservedConfig {
+  extension?: boolean;
+  routePrefix?: string;
+  rest?: boolean;
+  graphql?: boolean;
+  ws?: boolean;
+  sse?: boolean;
+  schemas?: string[];
+  extensions?: unknown[];
+  dependencies?: Record<string, unknown>;
+  dataLoader?: unknown;
+  staticFiles?: unknown;
+  isolation?: 'inline' | 'process';
+  reload?: Record<string, unknown>;
+  permissions?: string[];
+  configSchema?: Record<string, unknown>;
+  custom?: unknown;
+}
+
+/** Undefined when `value` is right, else what it should be. */
+type Check = (value: unknown) => string | undefined;
+
+const text: Check = (value) => (typeof value === 'string' ? undefined : 'must be text (quote it)');
+const truth: Check = (value) => (typeof value === 'boolean' ? undefined : 'must be true or false');
+const anything: Check = () => undefined;
+const list: Check = (value) => (Array.isArray(value) ? undefined : 'must be a list');
+const texts: Check = (value) =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string') ? undefined : 'must be a list of texts';
+const mapping: Check = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? undefined
+    : 'must be a mapping of keys to values';
+const whole =
+  (least: number, most: number): Check =>
+  (value) =>
+    Number.isInteger(value) && (value as number) >= least && (value as number) <= most
+      ? undefined
+      : `must be a whole number from ${least} to ${most}`;
+const oneOf =
+  (...words: string[]): Check =>
+  (value) =>
+    words.includes(value as string) ? undefined : `must be ${words.join(' or ')}`;
+const matching =
+  (grammar: RegExp, sentence: string): Check =>
+  (value) =>
+    typeof value === 'string' && grammar.test(value) ? undefined : sentence;
+
+const version = matching(
+  /^(?=.{1,31}$)\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$/,
+  'must be a semantic version of at most 31 characters, such as "1.2.0"',
+);
+const glob: Check = (value) => {
+  const wrong = texts(value);
+  if (wrong !== undefined) return wrong;
+  const outside = (value as string[]).some((item) => path.isAbsolute(item) || item.split('/').includes('..'));
+  return outside ? 'must hold paths inside the application' : undefined;
+};
+
+/** Every key of config.yaml, with what it may hold: what reading, building and running a plugin needs ... */
+const acted: Record<string, Check> = {
+  name: text,
+  app_id: matching(idGrammar, 'must be 1 to 63 characters of a-z, 0-9, "_" and "-", beginning with a letter or digit'),
+  version,
+  description: text,
+  enabled: truth,
+  resources: glob,
+  concurrency: whole(1, 64),
+  deadlineMs: whole(1, 3_600_000),
+  bodyLimit: whole(1, 1024 ** 3),
+};
+
+/** ... and what is accepted, under the given name, for other rooms and for releases to come. */
+const reserved: Record<string, [keyof ReservedConfig, Check]> = {
+  extension: ['extension', truth],
+  route_prefix: ['routePrefix', matching(/^\//, 'must be a path that begins with "/"')],
+  rest: ['rest', truth],
+  graphql: ['graphql', truth],
+  ws: ['ws', truth],
+  sse: ['sse', truth],
+  schemas: ['schemas', glob],
+  extensions: ['extensions', list],
+  dependencies: ['dependencies', mapping],
+  dataLoader: ['dataLoader', anything],
+  static_files: ['staticFiles', anything],
+  isolation: ['isolation', oneOf('inline', 'process')],
+  reload: ['reload', mapping],
+  permissions: ['permissions', texts],
+  configSchema: ['configSchema', mapping],
+  custom: ['custom', anything],
+};
+
+const knownKeys = [...Object.keys(acted), ...Object.keys(reserved)];
+const sizeLimit = 256 * 1024;
+
+/** One thing wrong in a file. Lines and columns count from 1. */
+export interface ConfigProblem {
+  line: number;
+  column: number;
+  message: string;
+}
+
+/**
+ * Read `source`, the text of `<folder>/config.yaml`.
+ * Throws `ConfigInvalid` with `details: {file, line, column, problems}`.
+ */
+export function parseConfig(source: string, folder: string): ApplicationConfig {
+  const file = 'config.yaml';
+  const invalid = (problems: ConfigProblem[]): TenonError => {
+    const first = problems[0] ?? { line: 1, column: 1, message: 'is not valid' };
+    return new TenonError('ConfigInvalid', `${file}:${first.line}:${first.column}: ${first.message}`, {
+      next: `correct ${path.join(folder, file)}; saving it starts another try`,
+      details: { file, path: path.join(folder, file), line: first.line, column: first.column, problems },
+    });
+  };
+  if (source.length > sizeLimit)
+    throw invalid([{ line: 1, column: 1, message: `the file is larger than ${sizeLimit} bytes` }]);
+
+  const lines = new LineCounter();
+  const at = (offset: number): { line: number; column: number } => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const given = new Map<string, unknown>();
+  const problems: ConfigProblem[] = [];
+  try {
+    const document = parseDocument(source, { lineCounter: lines, prettyErrors: false });
+    for (const error of document.errors) problems.push({ ...at(error.pos[0]), message: error.message });
+    if (problems.length === 0 && document.contents !== null && !isMap(document.contents)) {
+      if (!(isScalar(document.contents) && document.contents.value === null))
+        problems.push({ ...at(document.contents.range[0]), message: 'the file must be a mapping of keys to values' });
+    }
+    if (problems.length === 0 && isMap(document.contents)) {
+      for (const pair of document.contents.items as Pair<Node | null, Node | null>[]) {
+        const key = isScalar(pair.key) ? String(pair.key.value) : '';
+        const check = Object.hasOwn(acted, key) ? acted[key] : Object.hasOwn(reserved, key) ? reserved[key]?.[1] : null;
+        if (!check) {
+          const meant = closest(key, knownKeys);
+          const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+          problems.push({ ...at(pair.key?.range?.[0] ?? 0), message: `unknown key "${key}"${hint}` });
+          continue;
+        }
+        const value: unknown = pair.value?.toJS(document) ?? null;
+        const wrong = check(value);
+        const offset = pair.value?.range?.[0] ?? pair.key?.range?.[0] ?? 0;
+        if (wrong !== undefined) problems.push({ ...at(offset), message: `${key} ${wrong}` });
+        else given.set(key, value);
+      }
+    }
+  } catch (error) {
+    problems.push({ line: 1, column: 1, message: error instanceof Error ? error.message : String(error) });
+  }
+  if (problems.length > 0) throw invalid(problems);
+
+  const folderName = path.basename(folder);
+  if (!given.has('app_id') && !idGrammar.test(folderName)) {
+    const message = `app_id is needed, because the folder's name "${folderName}" cannot be an id (a-z, 0-9, "_", "-")`;
+    throw invalid([{ line: 1, column: 1, message }]);
+  }
+  return configOf(given, folderName);
+}
+
+/** The config of an application that has no config.yaml. `folderName` must match {@link idGrammar}. */
+export function defaultConfig(folderName: string): ApplicationConfig {
+  return configOf(new Map(), folderName);
+}
+
+function configOf(given: ReadonlyMap<string, unknown>, folderName: string): ApplicationConfig {
+  const appId = (given.get('app_id') as string | undefined) ?? folderName;
+  const kept: Record<string, unknown> = {};
+  for (const [key, [name]] of Object.entries(reserved)) if (given.has(key)) kept[name] = given.get(key);
+  return {
+    appId,
+    name: (given.get('name') as string | undefined) ?? appId,
+    version: (given.get('version') as string | undefined) ?? '0.0.0',
+    description: (given.get('description') as string | undefined) ?? '',
+    enabled: (given.get('enabled') as boolean | undefined) ?? true,
+    resources: (given.get('resources') as string[] | undefined) ?? ['resources/**/*.{c,cc,cpp,cxx}'],
+    concurrency: given.get('concurrency') as number | undefined,
+    deadlineMs: given.get('deadlineMs') as number | undefined,
+    bodyLimit: given.get('bodyLimit') as number | undefined,
+    reserved: kept,
+  };
+}

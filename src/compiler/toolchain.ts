@@ -1,0 +1,86 @@
+/** The tools that build a plugin, looked for on PATH. */
+import { accessSync, constants, statSync } from 'node:fs';
+import path from 'node:path';
+import { TenonError } from '../base/errors.js';
+
+/** Environment of a build, as the caller has it. Only the variables named in {@link buildEnvironment} are used. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Toolchain {
+  cmake: string;
+  /** Undefined: CMake's makefiles are used. */
+  ninja: string | undefined;
+  /** C compiler as CC names it or as found. */
+  cc: string;
+  /** C++ compiler as CXX names it or as found. */
+  cxx: string;
+}
+
+/**
+ * Find CMake, Ninja or make, and compilers on `env.PATH`; `CC` and `CXX` go before what is found.
+ * Throws `ToolchainMissing` with everything that is missing in `details.missing`.
+ */
+export function findToolchain(env: Environment): Toolchain {
+  const find = (...names: string[]): string | undefined => {
+    for (const name of names) {
+      const found = path.isAbsolute(name) ? (executable(name) ? name : undefined) : onPath(name, env.PATH ?? '');
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  const missing: string[] = [];
+  const need = (what: string, ...names: string[]): string => {
+    const found = find(...names);
+    if (found === undefined) missing.push(what);
+    return found ?? '';
+  };
+  const compiler = (variable: 'CC' | 'CXX', what: string, ...names: string[]): string => {
+    const asked = env[variable]?.trim();
+    if (!asked) return need(what, ...names);
+    // CMake takes a launcher in front ("ccache gcc") and flags behind.
+    if (find(asked.split(/\s+/)[0] ?? '') === undefined) missing.push(`${what} that ${variable} names (${asked})`);
+    return asked;
+  };
+  const cmake = need('CMake', 'cmake');
+  const ninja = find('ninja');
+  if (ninja === undefined) need('Ninja or make', 'make');
+  const cc = compiler('CC', 'a C compiler', 'cc', 'gcc', 'clang');
+  const cxx = compiler('CXX', 'a C++ compiler', 'c++', 'g++', 'clang++');
+  if (missing.length > 0)
+    throw new TenonError('ToolchainMissing', `plugins cannot be built here: missing ${missing.join(', ')}`, {
+      next:
+        process.platform === 'darwin'
+          ? 'run `xcode-select --install` and `brew install cmake ninja`'
+          : 'install them, e.g. `apt install g++ cmake ninja-build`, and see that PATH leads to them',
+      details: { missing, path: env.PATH ?? '' },
+    });
+  return { cmake, ninja, cc, cxx };
+}
+
+/** What a build sees of the environment: the same texts from any shell, and nothing that changes its result unseen. */
+export function buildEnvironment(env: Environment, toolchain: Toolchain): Record<string, string> {
+  const clean: Record<string, string> = { LANG: 'C', LC_ALL: 'C', CC: toolchain.cc, CXX: toolchain.cxx };
+  const passed = ['PATH', 'HOME', 'TMPDIR', 'npm_config_nodedir', 'SDKROOT', 'DEVELOPER_DIR', 'CCACHE_DIR'];
+  for (const name of passed) {
+    const value = env[name];
+    if (value !== undefined) clean[name] = value;
+  }
+  return clean;
+}
+
+function onPath(name: string, search: string): string | undefined {
+  return search
+    .split(path.delimiter)
+    .filter((directory) => path.isAbsolute(directory))
+    .map((directory) => path.join(directory, name))
+    .find(executable);
+}
+
+function executable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}

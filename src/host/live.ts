@@ -1,0 +1,78 @@
+/** The live pointer of one plugin: which generation its calls enter. The only user of the core's PluginPointer. */
+import type { Core, Front, GenerationHandle, GenerationOptions, PluginPointer, RouteFacts } from '../binding/core.js';
+import type { Generation } from '../plugin/generation.js';
+
+/** One route as the host serves it. */
+export interface ServedRoute {
+  readonly plugin: string;
+  readonly method: string;
+  /** With the prefix: what a client asks for. */
+  readonly path: string;
+  /** What the core knows it by. */
+  readonly slot: number;
+  readonly bodyLimit: number;
+  readonly execution: RouteFacts['execution'];
+  readonly deadlineMs: number;
+}
+
+export class Live {
+  readonly id: string;
+  /** Path before every pattern; empty at the root. */
+  readonly prefix: string;
+  readonly #core: Core;
+  readonly #pointer: PluginPointer;
+  #current: Generation | undefined;
+
+  constructor(core: Core, front: Front, options: { id: string; prefix: string; queueLimit: number }) {
+    this.id = options.id;
+    this.prefix = options.prefix;
+    this.#core = core;
+    this.#pointer = new core.PluginPointer(front, options);
+  }
+
+  /** The generation that calls enter now. */
+  get current(): Generation | undefined {
+    return this.#current;
+  }
+
+  /** Calls that wait at the closed gate. */
+  get waiting(): number {
+    return this.#pointer.waiting;
+  }
+
+  makeHandle(options: GenerationOptions): GenerationHandle {
+    return new this.#core.GenerationHandle(this.#pointer, options);
+  }
+
+  /** Give each route of `generation` its slot; before it is swapped in. */
+  bind(generation: Generation): ServedRoute[] {
+    return generation.routes.map((route) => {
+      const slot = this.#pointer.slot(route.method, route.pattern);
+      generation.handle.bind(slot, route.index);
+      const path = route.pattern === '/' ? this.prefix || '/' : `${this.prefix}${route.pattern}`;
+      const { method, bodyLimit, execution, deadlineMs } = route;
+      return { plugin: this.id, method, path, slot, bodyLimit, execution, deadlineMs };
+    });
+  }
+
+  /** Close the gate: calls wait. */
+  hold(): void {
+    this.#pointer.hold();
+  }
+
+  /** Open it: waiting calls enter the live generation, in order. */
+  release(): void {
+    this.#pointer.release();
+  }
+
+  /** One pointer: from here new calls land in `generation`, or are refused without one. */
+  swap(generation: Generation | undefined): void {
+    this.#pointer.swap(generation?.handle ?? null);
+    this.#current = generation;
+  }
+
+  /** Nothing may be live. Closing twice is fine. */
+  close(): void {
+    this.#pointer.close();
+  }
+}

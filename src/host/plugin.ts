@@ -1,0 +1,132 @@
+/** One plugin as the host keeps it, and as it is shown. */
+import type { TenonError } from '../base/errors.js';
+import type { Generation } from '../plugin/generation.js';
+import type { Live, ServedRoute } from './live.js';
+import type { ReloadRecord } from './record.js';
+import { Turns } from './turns.js';
+
+export type PluginState = 'loading' | 'running' | 'stopped' | 'disabled' | 'failed';
+
+/** One generation that is still there. */
+export interface GenerationView {
+  number: number;
+  state: Generation['state'];
+  version: string;
+  sha256: string;
+  size: number;
+  /** Calls in it now. */
+  leases: number;
+  threads: { alive: number; lost: number };
+  loadedAt: string;
+  /** Why its image cannot be unmapped, when it is pinned. */
+  pinnedReason?: string;
+}
+
+export interface RouteView {
+  method: string;
+  path: string;
+  execution: 'inline' | 'pool';
+  deadlineMs: number;
+  bodyLimit: number;
+}
+
+/** What everybody may see. */
+export interface PluginSummary {
+  id: string;
+  state: PluginState;
+  version?: string;
+  generation?: number;
+  loadedAt?: string;
+  routes: RouteView[];
+}
+
+export interface PluginView extends PluginSummary {
+  /** Folder of the application. */
+  folder: string;
+  generations: GenerationView[];
+  /** Calls that wait at the gate. */
+  waiting: number;
+  /** What a person should know of the running image. */
+  findings: { rule: string; detail: string; pins: boolean }[];
+  lastReload?: ReloadRecord;
+  /** Why the last attempt to load it failed. */
+  error?: { code: string; message: string; details: Record<string, unknown> };
+}
+
+export class Plugin {
+  readonly id: string;
+  readonly folder: string;
+  readonly turns = new Turns();
+  /** Generations that no call enters any more and whose images are still there. */
+  readonly leaving = new Set<Generation>();
+  /** The pointer its calls come through; kept from the first load until it is stopped. */
+  live: Live | undefined;
+  /** The generation that serves, also while calls wait for its successor. */
+  running: Generation | undefined;
+  /** State while nothing runs. */
+  rest: Exclude<PluginState, 'running'> = 'loading';
+  error: TenonError | undefined;
+  lastReload: ReloadRecord | undefined;
+
+  constructor(id: string, folder: string) {
+    this.id = id;
+    this.folder = folder;
+  }
+
+  get state(): PluginState {
+    return this.running === undefined ? this.rest : 'running';
+  }
+
+  summary(routes: readonly ServedRoute[]): PluginSummary {
+    const generation = this.running;
+    return {
+      id: this.id,
+      state: this.state,
+      ...(generation === undefined
+        ? {}
+        : {
+            version: generation.version,
+            generation: generation.number,
+            loadedAt: generation.loadedAt.toISOString(),
+          }),
+      routes: routes.map(({ method, path, execution, deadlineMs, bodyLimit }) => ({
+        method,
+        path,
+        execution,
+        deadlineMs,
+        bodyLimit,
+      })),
+    };
+  }
+
+  view(routes: readonly ServedRoute[]): PluginView {
+    const current = this.running;
+    const generations = current === undefined ? [...this.leaving] : [current, ...this.leaving];
+    return {
+      ...this.summary(routes),
+      folder: this.folder,
+      generations: generations.map(viewGeneration),
+      waiting: this.live?.waiting ?? 0,
+      findings: current?.findings ?? [],
+      ...(this.lastReload === undefined ? {} : { lastReload: this.lastReload }),
+      ...(this.error === undefined
+        ? {}
+        : { error: { code: this.error.code, message: this.error.message, details: this.error.details } }),
+    };
+  }
+}
+
+function viewGeneration(generation: Generation): GenerationView {
+  const { number, state, version, sha256, size, outcome } = generation;
+  return {
+    number,
+    state,
+    version,
+    sha256,
+    size,
+    leases: generation.handle.leases,
+    threads: generation.handle.threads,
+    loadedAt: generation.loadedAt.toISOString(),
+    ...(outcome?.unload === 'pinned' ? { pinnedReason: outcome.reason } : {}),
+  };
+}

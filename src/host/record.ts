@@ -1,0 +1,115 @@
+/** What happened in one reload: who asked, from what to what, how long each phase took, how it ended. */
+import { randomUUID } from 'node:crypto';
+import { asTenonError, type ErrorCode } from '../base/errors.js';
+import type { Generation, Outcome } from '../plugin/generation.js';
+
+export type Trigger = 'start' | 'watch' | 'api' | 'registry' | 'config' | 'rollback';
+
+export type Phase =
+  | 'detect'
+  | 'build'
+  | 'admit'
+  | 'stage'
+  | 'open'
+  | 'initialize'
+  | 'migrate'
+  | 'swap'
+  | 'drain'
+  | 'unload'
+  | 'verify';
+
+/** One build of a plugin as a record names it. */
+export interface BuildFacts {
+  generation: number;
+  version: string;
+  sha256: string;
+}
+
+export interface ReloadRecord {
+  id: string;
+  plugin: string;
+  trigger: Trigger;
+  /** Absent at a first load. */
+  from?: BuildFacts;
+  /** Absent when the new build was never opened, and when nothing had changed. */
+  to?: BuildFacts;
+  /** ISO 8601. */
+  startedAt: string;
+  /** Milliseconds; a phase that did not run is absent. */
+  phases: { [Name in Phase]?: number };
+  /** Milliseconds from the request to the end of the last phase. */
+  totalMs: number;
+  outcome: 'succeeded' | 'failed' | 'rolledBack';
+  /** True when the library is the one that runs: nothing was done. */
+  unchanged?: true;
+  error?: { code: ErrorCode; message: string; details: Record<string, unknown> };
+  /** What a person should know although it went well. */
+  warnings: string[];
+  attempts: number;
+  /** How the generation that was left behind ended: the old one, or the new one of a reload that failed. */
+  unload?: Outcome['unload'];
+  pinnedReason?: string;
+}
+
+export function buildFacts(generation: Generation): BuildFacts {
+  return { generation: generation.number, version: generation.version, sha256: generation.sha256 };
+}
+
+/** Milliseconds with three decimals. */
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
+/** Fills one record while the reload runs. */
+export class Recorder {
+  readonly record: ReloadRecord;
+  readonly #begin = performance.now();
+
+  constructor(plugin: string, trigger: Trigger) {
+    this.record = {
+      id: randomUUID(),
+      plugin,
+      trigger,
+      startedAt: new Date().toISOString(),
+      phases: {},
+      totalMs: 0,
+      outcome: 'succeeded',
+      warnings: [],
+      attempts: 1,
+    };
+  }
+
+  /** Run `work` as `phase`; its time counts also when it fails, and adds up when the phase runs twice. */
+  async time<T>(phase: Phase, work: () => T | Promise<T>): Promise<T> {
+    const begin = performance.now();
+    try {
+      return await work();
+    } finally {
+      this.add(phase, performance.now() - begin);
+    }
+  }
+
+  add(phase: Phase, ms: number): void {
+    this.record.phases[phase] = rounded((this.record.phases[phase] ?? 0) + ms);
+  }
+
+  warn(sentence: string): void {
+    this.record.warnings.push(sentence);
+  }
+
+  left(outcome: Outcome): void {
+    this.record.unload = outcome.unload;
+    if (outcome.unload === 'pinned') this.record.pinnedReason = outcome.reason;
+  }
+
+  fail(cause: unknown): void {
+    const { code, message, details } = asTenonError(cause);
+    this.record.outcome = 'failed';
+    this.record.error = { code, message, details };
+  }
+
+  finish(): ReloadRecord {
+    this.record.totalMs = rounded(performance.now() - this.#begin);
+    return this.record;
+  }
+}

@@ -1,0 +1,230 @@
+/** The reload, straight down: admit, stage, open, initialize, migrate, swap, drain, retire, unload, verify. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { asTenonError, TenonError } from '../base/errors.js';
+import type { Core } from '../binding/core.js';
+import { type Admitted, admit, type Image, readImage } from '../plugin/admit.js';
+import { Generation, type GenerationLimits } from '../plugin/generation.js';
+import type { Staging } from '../plugin/stage.js';
+import type { Trial } from '../plugin/trial.js';
+import type { Live, ServedRoute } from './live.js';
+import { buildFacts, type Recorder } from './record.js';
+
+/** What admission needs, the same for every plugin. */
+export interface Admission {
+  core: Core;
+  trial: Trial;
+  staging: Staging;
+  imageLimit: number;
+  trialMs: number;
+  keepStaged: boolean;
+}
+
+export interface Replacement {
+  admission: Admission;
+  id: string;
+  /** Absolute path of the new library. */
+  library: string;
+  /** Absolute path of the application's folder. */
+  root: string;
+  limits: GenerationLimits;
+  /** The pointer the plugin's generations serve through. */
+  live: Live;
+  old: Generation | undefined;
+  /** Number for the new generation. */
+  number: () => number;
+  /** Whether the old generation may stay when the library is the very same. */
+  mayStay: boolean;
+  /** Throws `RouteConflict` when another plugin has one of the routes. */
+  check: (routes: readonly ServedRoute[]) => void;
+  /** Serve the routes from now on; throws like `check`. The result takes it back. */
+  publish: (routes: readonly ServedRoute[]) => () => void;
+  /** Told of a new generation that failed and whose image cannot be unmapped. */
+  pinned: (generation: Generation) => void;
+  recorder: Recorder;
+}
+
+/** What came of it: the old generation is on its way down until `retired` resolves, which it always does. */
+export type Replaced = { unchanged: true } | { unchanged: false; generation: Generation; retired: Promise<void> };
+
+/**
+ * Put the library in place of `old`. Rejects when anything before the swap fails; only the new generation is closed
+ * then, and the old one goes on as if nothing had been.
+ */
+export async function replace(work: Replacement): Promise<Replaced> {
+  const { recorder, live, old } = work;
+  const image = await readTimed(work);
+  if (work.mayStay && old?.sha256 === image.sha256) return { unchanged: true };
+  const admitted = await admitTimed(work, image);
+  const next = await recorder.time('open', () => {
+    const { core, keepStaged } = work.admission;
+    const { id, root, limits } = work;
+    const makeHandle = live.makeHandle.bind(live);
+    return Generation.open({ core, makeHandle, number: work.number(), admitted, id, root, limits, keepStaged });
+  });
+  recorder.record.to = buildFacts(next);
+  const pause = new Pause(live, old);
+  try {
+    let routes: readonly ServedRoute[] = [];
+    const initialize = async (): Promise<void> => {
+      await next.initialize();
+      routes = live.bind(next);
+      work.check(routes);
+    };
+    await recorder.time('open', () => next.create());
+    // Whoever takes ports in initialize can only do so once the old generation has let go of them.
+    const exclusive = pause.quiesces && next.library.descriptor.trialOpenOnly;
+    if (!exclusive) await recorder.time('initialize', initialize);
+    if (pause.needed)
+      await recorder.time('migrate', async () => {
+        await pause.begin();
+        if (exclusive) await recorder.time('initialize', initialize);
+        await pause.handOver(next, recorder);
+        await next.ready();
+      });
+    else await recorder.time('initialize', () => next.ready());
+    swap(work, next, routes);
+  } catch (cause) {
+    // Who let go of a port gets it back only when the new generation is gone; anybody else goes on at once.
+    const down = async (): Promise<void> => {
+      const { outcome } = await next.retire();
+      recorder.left(outcome);
+      if (outcome.unload === 'pinned') work.pinned(next);
+    };
+    if (pause.quiesced) await down();
+    const error = await pause.undo(cause);
+    if (!pause.quiesced) await down();
+    throw error;
+  }
+  pause.end();
+  return { unchanged: false, generation: next, retired: retire(work) };
+}
+
+/** The library's bytes, read once. A file that somebody is writing is looked at again in a moment. */
+async function readTimed({ admission, library, recorder }: Replacement): Promise<Image> {
+  for (;;) {
+    try {
+      return await recorder.time('admit', () => readImage(library, admission.imageLimit));
+    } catch (error) {
+      if (asTenonError(error).code !== 'ImageChanging' || recorder.record.attempts >= 3) throw error;
+      await sleep(100 * recorder.record.attempts++);
+    }
+  }
+}
+
+async function admitTimed({ admission, id, library, recorder }: Replacement, image: Image): Promise<Admitted> {
+  const { core, trial, staging, trialMs } = admission;
+  const begin = performance.now();
+  try {
+    const limits = { deadlineMs: trialMs };
+    const admitted = await admit(library, { expectedId: id, image, core, trial, staging, limits });
+    recorder.add('admit', admitted.timings.admitMs + admitted.timings.trialMs);
+    recorder.add('stage', admitted.timings.stageMs);
+    return admitted;
+  } catch (error) {
+    recorder.add('admit', performance.now() - begin);
+    throw error;
+  }
+}
+
+/** From here new calls land in `next`. One turn of the event loop: no request sees half of it. */
+function swap({ recorder, live, publish }: Replacement, next: Generation, routes: readonly ServedRoute[]): void {
+  const begin = performance.now();
+  const takeBack = publish(routes);
+  try {
+    live.swap(next);
+  } catch (error) {
+    takeBack();
+    throw error;
+  }
+  recorder.add('swap', performance.now() - begin);
+}
+
+async function retire({ old, recorder }: Replacement): Promise<void> {
+  if (old === undefined) return;
+  const { outcome, drainMs, unloadMs, verifyMs } = await old.retire();
+  recorder.add('drain', drainMs);
+  recorder.add('unload', unloadMs);
+  recorder.add('verify', verifyMs);
+  recorder.left(outcome);
+}
+
+/** The standstill of the old generation that a plugin with state, or with something to let go of, needs. */
+class Pause {
+  readonly #live: Live;
+  readonly #old: Generation | undefined;
+  #held = false;
+  #quiesced = false;
+
+  constructor(live: Live, old: Generation | undefined) {
+    this.#live = live;
+    this.#old = old;
+  }
+
+  /** Whether the old generation can let go of what its successor needs. */
+  get quiesces(): boolean {
+    return this.#old?.handle.canQuiesce ?? false;
+  }
+
+  /** Whether it was asked to. */
+  get quiesced(): boolean {
+    return this.#quiesced;
+  }
+
+  get needed(): boolean {
+    return this.quiesces || (this.#old?.handle.hasState ?? false);
+  }
+
+  /** Calls wait at the gate, those in flight end, the old generation lets go. */
+  async begin(): Promise<void> {
+    const old = this.#old;
+    if (old === undefined) return;
+    this.#live.hold();
+    this.#held = true;
+    this.#live.swap(undefined);
+    const { lifecycleMs } = old.limits;
+    if (!(await old.handle.drain(lifecycleMs)))
+      throw new TenonError(
+        'StateRefused',
+        `${old.id} generation ${old.number}: ${old.handle.leases} calls did not end within ${lifecycleMs} ms, so it could not hand over`,
+        { next: 'reload when they have ended', details: { plugin: old.id, generation: old.number } },
+      );
+    if (this.quiesces) {
+      this.#quiesced = true;
+      await old.quiesce();
+    }
+  }
+
+  async handOver(next: Generation, recorder: Recorder): Promise<void> {
+    const old = this.#old;
+    if (old === undefined || !old.handle.hasState) return;
+    if (next.handle.hasState) await next.takeState(old);
+    else
+      recorder.warn(`generation ${next.number} offers no tenon.state: what generation ${old.number} knew is dropped`);
+  }
+
+  /** Open the gate to the generation that is live now. */
+  end(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#live.release();
+  }
+
+  /** The old generation goes on. The error to report: `cause`, with what went wrong here added. */
+  async undo(cause: unknown): Promise<TenonError> {
+    const error = asTenonError(cause);
+    const old = this.#old;
+    if (!this.#held || old === undefined) return error;
+    let trouble = '';
+    try {
+      if (this.#quiesced) await old.resume();
+    } catch (second) {
+      trouble = `; and the old generation did not resume: ${asTenonError(second).message}`;
+    } finally {
+      this.#live.swap(old);
+      this.end();
+    }
+    if (trouble === '') return error;
+    const next = 'reload the plugin';
+    return new TenonError(error.code, `${error.message}${trouble}`, { next, details: error.details, cause });
+  }
+}

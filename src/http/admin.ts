@@ -1,0 +1,124 @@
+/** What the host itself serves: health, the list of plugins, the admin API. Express, behind the plugins' routes. */
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import { TenonError } from '../base/errors.js';
+import type { Host } from '../host/host.js';
+import { sendError, sendProblem } from './problem.js';
+import { pathOf } from './router.js';
+import type { TokenCheck } from './token.js';
+
+/** First segments of the paths that are the host's and no plugin's. */
+export const reservedSegments = ['livez', 'readyz', 'metrics', 'openapi.json', 'docs', 'plugins', 'api'];
+
+const healthKeptMs = 1000;
+const actions = ['load', 'unload', 'reload'] as const;
+
+/** Asks the plugins at most once a second, whoever asks how often. */
+function healthOf(host: Host): () => Promise<Map<string, string>> {
+  let at = Number.NEGATIVE_INFINITY;
+  let last: Promise<Map<string, string>> | undefined;
+  return () => {
+    const now = performance.now();
+    if (last === undefined || now - at > healthKeptMs) {
+      at = now;
+      last = host.health();
+    }
+    return last;
+  };
+}
+
+function publicRoutes(app: Express, host: Host): void {
+  const health = healthOf(host);
+  app.get('/livez', (_request, response) => {
+    response.type('text/plain').send('ok\n');
+  });
+  app.get('/readyz', async (request, response) => {
+    const sick = await health();
+    const ready = host.ready && sick.size === 0;
+    response.status(ready ? 200 : 503);
+    if (request.query['verbose'] === undefined) {
+      response.type('text/plain').send(ready ? 'ok\n' : 'not ready\n');
+      return;
+    }
+    const plugins = host.list().map(({ id, state, generation, error }) => ({
+      id,
+      state,
+      ...(generation === undefined ? {} : { generation }),
+      ...(error === undefined ? {} : { error: error.message }),
+      ...(sick.has(id) ? { health: sick.get(id) } : {}),
+    }));
+    response.json({ ready, started: host.ready, plugins });
+  });
+  app.get('/plugins', (_request, response) => {
+    response.json({ plugins: host.summaries() });
+  });
+  app.get('/plugins/:id', (request, response) => {
+    const found = host.summaries().find(({ id }) => id === request.params.id);
+    if (found === undefined) host.show(request.params.id);
+    response.json(found);
+  });
+}
+
+function adminRoutes(app: Express, host: Host): void {
+  app.get('/api/v1/plugins', (_request, response) => {
+    response.json({ plugins: host.list() });
+  });
+  app.get('/api/v1/plugins/:id', (request, response) => {
+    response.json(host.show(request.params.id));
+  });
+  app.get('/api/v1/reloads', (request, response) => {
+    const { plugin, limit } = request.query;
+    const count = limit === undefined ? undefined : Number(limit);
+    if (count !== undefined && !(Number.isInteger(count) && count >= 1))
+      throw new TenonError('BadRequest', `limit: ${JSON.stringify(limit)} is not a whole number from 1 upwards`);
+    response.json({ reloads: host.reloads({ plugin: typeof plugin === 'string' ? plugin : undefined, limit: count }) });
+  });
+  for (const action of actions)
+    app.post(`/api/v1/plugins/:id/${action}`, async (request: Request<{ id: string }>, response) => {
+      const { id } = request.params;
+      const reload = action === 'reload' ? await host.reload(id, 'api') : undefined;
+      if (action === 'load') await host.load(id);
+      if (action === 'unload') await host.unload(id);
+      const { version, generation, loadedAt, state } = host.show(id);
+      response.json({
+        status: action === 'unload' ? 'unloaded' : reload?.unchanged ? 'unchanged' : `${action}ed`,
+        plugin: { id, state, version, generation, loadedAt },
+        ...(reload === undefined ? {} : { reload }),
+      });
+    });
+}
+
+/** The Express application. */
+export function adminApplication(host: Host, token: TokenCheck): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  publicRoutes(app, host);
+  app.use('/api', (request: Request, response: Response, next: NextFunction) => {
+    response.setHeader('cache-control', 'no-store');
+    if (token.accepts(request.headers.authorization)) next();
+    else
+      sendError(
+        request,
+        response,
+        new TenonError('Unauthorized', 'this call needs the admin token', {
+          next: 'send `Authorization: Bearer TOKEN` with the token of the data directory',
+        }),
+        { 'www-authenticate': 'Bearer realm="tenon"' },
+      );
+  });
+  adminRoutes(app, host);
+  app.use((request: Request, response: Response) => {
+    sendProblem(request, response, {
+      code: 'RouteNotFound',
+      message: `nothing is served at ${request.method} ${pathOf(request.originalUrl)}`,
+      details: { method: request.method, path: pathOf(request.originalUrl) },
+    });
+  });
+  // Express knows an error handler by its four parameters.
+  app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
+    const status = error instanceof Error && 'status' in error ? error.status : undefined;
+    if (status === 400) sendError(request, response, new TenonError('BadRequest', (error as Error).message));
+    else sendError(request, response, error);
+  });
+  return app;
+}

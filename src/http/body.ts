@@ -1,0 +1,40 @@
+/** Reading a request's body as a whole. */
+import type { IncomingMessage } from 'node:http';
+
+/** Bytes of body that are announced: 0 without a body, -1 when the length is not told. Reads only the raw headers. */
+export function announcedLength(request: IncomingMessage): number {
+  const headers = request.rawHeaders;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    if (name.length === 14 && name.toLowerCase() === 'content-length') return Number(headers[i + 1]);
+    if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') return -1;
+  }
+  return 0;
+}
+
+/**
+ * Collect the body. Exactly one of the callbacks is called, once; none when the client goes away before the end.
+ * @param tooLarge more than `limit` bytes came; the rest is still to be discarded
+ */
+export function readBody(
+  request: IncomingMessage,
+  limit: number,
+  done: (body: Uint8Array) => void,
+  tooLarge: () => void,
+): void {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  const take = (chunk: Buffer): void => {
+    size += chunk.length;
+    if (size <= limit) {
+      chunks.push(chunk);
+      return;
+    }
+    request.off('data', take);
+    request.off('end', end);
+    tooLarge();
+  };
+  const end = (): void => done(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size));
+  request.on('data', take);
+  request.on('end', end);
+}

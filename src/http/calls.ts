@@ -1,0 +1,255 @@
+/**
+ * The way of a request into a plugin and back. What runs for every request is plain code on plain objects: no promise,
+ * no closure, no copy of the headers.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { ErrorCode } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import { type Front, Outcome, Refusal, Word } from '../binding/core.js';
+import type { ServedRoute } from '../host/live.js';
+import { type Bytes, finish, HeaderBlocks } from './answer.js';
+import { announcedLength, readBody } from './body.js';
+import { sendProblem } from './problem.js';
+import { originForm, pathOf, Router } from './router.js';
+
+const refusalCodes: Readonly<Record<number, ErrorCode>> = {
+  [Refusal.RouteGone]: 'RouteGone',
+  [Refusal.PluginStopped]: 'PluginStopped',
+  [Refusal.PluginBusy]: 'PluginBusy',
+  [Refusal.DeadlineExceeded]: 'DeadlineExceeded',
+  [Refusal.HandlerFailed]: 'HandlerFailed',
+  [Refusal.ResponseInvalid]: 'ResponseInvalid',
+  [Refusal.PluginUnresponsive]: 'PluginUnresponsive',
+};
+
+/** A request that waits for its answer, or for the rest of it. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly route: ServedRoute;
+}
+
+export interface CallsOptions {
+  front: Front;
+  log: Log;
+  /** First segments of paths that no route serves. */
+  reserved: readonly string[];
+  /** Takes every request whose path no plugin serves. */
+  otherwise: RequestListener;
+}
+
+export class Calls {
+  readonly #front: Front;
+  readonly #result: Int32Array;
+  readonly #log: Log;
+  readonly #reserved: readonly string[];
+  readonly #otherwise: RequestListener;
+  readonly #blocks: HeaderBlocks;
+  readonly #pending = new Map<number, Exchange>();
+  #router: Router;
+  #closing = false;
+
+  constructor(options: CallsOptions) {
+    const { front } = options;
+    this.#front = front;
+    this.#result = front.result;
+    this.#log = options.log;
+    this.#reserved = options.reserved;
+    this.#otherwise = options.otherwise;
+    this.#blocks = new HeaderBlocks(() => front.headers());
+    this.#router = new Router([], options.reserved);
+  }
+
+  /** Calls under way in the core. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** Serve these routes and no other from the next request on. Throws `RouteInvalid`, and then nothing changes. */
+  serve(routes: readonly ServedRoute[]): void {
+    this.#router = new Router(routes, this.#reserved);
+  }
+
+  /** From now on every answer closes its connection. */
+  lastAnswers(): void {
+    this.#closing = true;
+  }
+
+  /** What node:http, Express or any other server of the user's calls with a request. */
+  readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
+    let url = request.url ?? '/';
+    if (url.charCodeAt(0) !== 47) {
+      url = originForm(url);
+      request.url = url;
+    }
+    const method = request.method ?? 'GET';
+    const path = pathOf(url);
+    if (this.#closing) response.setHeader('connection', 'close');
+    const route = this.#router.find(method, path);
+    if (route === undefined) {
+      this.#elsewhere(request, response, path);
+      return;
+    }
+    const length = announcedLength(request);
+    if (length === 0) this.#call(request, response, route, undefined);
+    else this.#receive(request, response, route, length);
+  };
+
+  /** Take what the core has finished. */
+  readonly pump = (): void => {
+    const front = this.#front;
+    const result = this.#result;
+    for (;;) {
+      const bytes = front.next();
+      if (result[Word.Outcome] === Outcome.None) return;
+      const call = result[Word.Call] as number;
+      const exchange = this.#pending.get(call);
+      if (exchange !== undefined) this.#settle(exchange, call, bytes);
+    }
+  };
+
+  #call(request: IncomingMessage, response: ServerResponse, route: ServedRoute, body: Uint8Array | undefined): void {
+    const method = request.method === 'HEAD' ? 2 : 0;
+    const result = this.#result;
+    const bytes = this.#front.call(route.slot, method, request.url ?? '/', request.rawHeaders.join('\n'), body);
+    if (result[Word.Outcome] === Outcome.Response) {
+      const block = result[Word.Headers] as number;
+      if (block !== 0) this.#blocks.apply(response, block);
+      finish(response, result[Word.Status] as number, bytes);
+      return;
+    }
+    this.#await({ request, response, route }, bytes);
+  }
+
+  #await(exchange: Exchange, bytes: Bytes): void {
+    const call = this.#result[Word.Call] as number;
+    if (this.#result[Word.Outcome] !== Outcome.Refused) {
+      this.#pending.set(call, exchange);
+      exchange.response.on('close', () => {
+        if (this.#pending.get(call) !== exchange) return;
+        this.#pending.delete(call);
+        this.#front.cancel(call);
+      });
+    }
+    if (this.#result[Word.Outcome] !== Outcome.Pending) this.#settle(exchange, call, bytes);
+  }
+
+  /** Bring what the result words say to the client. */
+  #settle(exchange: Exchange, call: number, bytes: Bytes): void {
+    const { response } = exchange;
+    const result = this.#result;
+    const block = result[Word.Headers] as number;
+    switch (result[Word.Outcome] as number) {
+      case Outcome.Response:
+        this.#pending.delete(call);
+        if (block !== 0) this.#blocks.apply(response, block);
+        finish(response, result[Word.Status] as number, bytes);
+        return;
+      case Outcome.Head:
+        if (block !== 0) this.#blocks.apply(response, block);
+        response.statusCode = result[Word.Status] as number;
+        if (exchange.request.method === 'HEAD') {
+          // The head is all there is to send; nobody waits for the rest.
+          this.#pending.delete(call);
+          this.#front.cancel(call);
+          response.end();
+          return;
+        }
+        response.flushHeaders();
+        this.#write(response, call, bytes);
+        return;
+      case Outcome.Chunk:
+        this.#write(response, call, bytes);
+        return;
+      case Outcome.End:
+        this.#pending.delete(call);
+        if (bytes === undefined || bytes.length === 0) response.end();
+        else finish(response, response.statusCode, bytes);
+        return;
+      case Outcome.Abort:
+        this.#pending.delete(call);
+        this.#log.warn(
+          { plugin: exchange.route.plugin, path: exchange.route.path, requestId: this.#requestId() },
+          `stream cut: ${text(bytes)}`,
+        );
+        response.destroy();
+        return;
+      case Outcome.Refused:
+        this.#pending.delete(call);
+        this.#refuse(exchange, bytes);
+        return;
+      default:
+    }
+  }
+
+  #write(response: ServerResponse, call: number, bytes: Bytes): void {
+    if (bytes === undefined || bytes.length === 0) return;
+    const size = bytes.length;
+    const left = (): void => {
+      if (this.#pending.has(call)) this.#front.acknowledge(call, size);
+    };
+    if (typeof bytes === 'string') response.write(bytes, 'latin1', left);
+    else response.write(bytes, left);
+  }
+
+  #refuse(exchange: Exchange, bytes: Bytes): void {
+    const { request, response, route } = exchange;
+    const code = refusalCodes[this.#result[Word.Refusal] as number] ?? 'Internal';
+    const message = text(bytes) || `${route.plugin} did not answer`;
+    const requestId = this.#requestId();
+    const generation = (this.#result[Word.Generation] as number) >>> 0;
+    const status = this.#result[Word.Status] as number;
+    const facts = {
+      plugin: route.plugin,
+      path: route.path,
+      requestId,
+      code,
+      ...(generation === 0 ? {} : { generation }),
+    };
+    if (status >= 500 && code !== 'PluginBusy') this.#log.warn(facts, message);
+    const details = { plugin: route.plugin, route: `${route.method} ${route.path}` };
+    sendProblem(request, response, { code, message, details, requestId, ...(status === 0 ? {} : { status }) });
+  }
+
+  #requestId(): string {
+    const low = (this.#result[Word.RequestLow] as number) >>> 0;
+    const high = (this.#result[Word.RequestHigh] as number) >>> 0;
+    return String(high * 0x1_0000_0000 + low);
+  }
+
+  #receive(request: IncomingMessage, response: ServerResponse, route: ServedRoute, length: number): void {
+    const tooLarge = (): void =>
+      sendProblem(request, response, {
+        code: 'BodyTooLarge',
+        message: `the body is over the limit of ${route.bodyLimit} bytes`,
+        details: { limit: route.bodyLimit, plugin: route.plugin },
+      });
+    if (length > route.bodyLimit) tooLarge();
+    else readBody(request, route.bodyLimit, (body) => this.#call(request, response, route, body), tooLarge);
+  }
+
+  #elsewhere(request: IncomingMessage, response: ServerResponse, path: string): void {
+    const methods = this.#router.allowed(path);
+    if (methods.length === 0) {
+      this.#otherwise(request, response);
+      return;
+    }
+    const allow = [...methods, 'OPTIONS'].filter((method, at, all) => all.indexOf(method) === at).join(', ');
+    if (request.method === 'OPTIONS') {
+      response.setHeader('allow', allow);
+      finish(response, 204, undefined);
+      return;
+    }
+    sendProblem(request, response, {
+      code: 'MethodNotAllowed',
+      message: `${request.method ?? ''} is not served at ${path}`,
+      details: { allow: methods },
+      headers: { allow },
+    });
+  }
+}
+
+function text(bytes: Bytes): string {
+  if (bytes === undefined) return '';
+  return Buffer.from(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes).toString('utf8');
+}

@@ -1,0 +1,104 @@
+/** The one place that turns an error into an answer: application/problem+json (RFC 9457). */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { asTenonError, errorCodes, type ErrorCode, type TenonError } from '../base/errors.js';
+
+/** Body of every answer that is an error. */
+export interface Problem {
+  /** URI of the page that explains the code, relative to the project's documents. */
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  /** The code. */
+  error: ErrorCode;
+  message: string;
+  details: Record<string, unknown>;
+  requestId: string;
+}
+
+let answered = 0;
+
+/** Id for a request that no plugin saw: `h` and a number. */
+export function hostRequestId(): string {
+  answered += 1;
+  return `h${answered}`;
+}
+
+function problem(
+  code: ErrorCode,
+  status: number,
+  message: string,
+  details: Record<string, unknown>,
+  requestId: string,
+): Problem {
+  const { title } = errorCodes[code];
+  return {
+    type: `docs/errors.md#${code.toLowerCase()}`,
+    title,
+    status,
+    detail: message,
+    error: code,
+    message,
+    details,
+    requestId,
+  };
+}
+
+export interface ProblemFacts {
+  code: ErrorCode;
+  /** Instead of the code's own. */
+  status?: number;
+  message: string;
+  details?: Record<string, unknown>;
+  requestId?: string;
+  headers?: Record<string, string>;
+}
+
+/** Answer with a problem; when the answer has begun, cut the connection instead. */
+export function sendProblem(request: IncomingMessage, response: ServerResponse, facts: ProblemFacts): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const status = facts.status ?? errorCodes[facts.code].status;
+  const requestId = facts.requestId ?? hostRequestId();
+  const body = JSON.stringify(problem(facts.code, status, facts.message, facts.details ?? {}, requestId));
+  for (const name of response.getHeaderNames()) response.removeHeader(name);
+  response.statusCode = status;
+  response.setHeader('content-type', 'application/problem+json');
+  response.setHeader('cache-control', 'no-store');
+  if (status === 503) response.setHeader('retry-after', '1');
+  for (const [name, value] of Object.entries(facts.headers ?? {})) response.setHeader(name, value);
+  // Whoever still sends a body is listened to a little longer, so that the answer arrives.
+  if (!request.complete) discard(request);
+  response.end(body);
+}
+
+/** Answer with any error. */
+export function sendError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  headers?: Record<string, string>,
+): void {
+  const known: TenonError = asTenonError(error);
+  const message = known.next === undefined ? known.message : `${known.message}; ${known.next}`;
+  sendProblem(request, response, {
+    code: known.code,
+    message,
+    details: known.details,
+    ...(headers === undefined ? {} : { headers }),
+  });
+}
+
+const discardLimit = 8 * 1024 * 1024;
+
+function discard(request: IncomingMessage): void {
+  let size = 0;
+  request.removeAllListeners('data');
+  request.removeAllListeners('end');
+  request.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size > discardLimit) request.destroy();
+  });
+}

@@ -1,0 +1,44 @@
+/** The admin token: where it comes from, and how a request shows that it has it. */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+export interface AdminToken {
+  readonly token: string;
+  /** Absent when it was given. */
+  readonly file?: string;
+  /** True when it was made just now. */
+  readonly made: boolean;
+}
+
+/** The given token, or the one kept in the data directory, which is made at the first start. */
+export function adminToken(dataDirectory: string, given: string): AdminToken {
+  if (given !== '') return { token: given, made: false };
+  const file = path.join(dataDirectory, 'admin-token');
+  if (existsSync(file)) {
+    const token = readFileSync(file, 'utf8').trim();
+    if (token.length >= 16) return { token, file, made: false };
+  }
+  const token = randomBytes(32).toString('base64url');
+  writeFileSync(file, `${token}\n`, { mode: 0o600 });
+  chmodSync(file, 0o600);
+  return { token, file, made: true };
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+/** Whether an `Authorization` header carries the token; takes as long for any wrong one. */
+export class TokenCheck {
+  readonly #digest: Buffer;
+
+  constructor(token: string) {
+    this.#digest = digest(token);
+  }
+
+  accepts(authorization: string | undefined): boolean {
+    const [, given] = /^Bearer +([^\s]+)$/i.exec(authorization ?? '') ?? [];
+    return given !== undefined && timingSafeEqual(digest(given), this.#digest);
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * What embedders import, and the composition root: the rooms are built here in order, and closed in reverse.
+ *
+ *     const host = await createHost({ applications: '/srv/applications', data: '/var/lib/tenon' });
+ *     console.log(await host.listen());
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import type { RequestListener } from 'node:http';
+import path from 'node:path';
+import { Closer } from './base/closer.js';
+import { type Environment, processEnvironment, resolveSettings, type Settings } from './base/config.js';
+import { asTenonError } from './base/errors.js';
+import { type Log, silentLog } from './base/log.js';
+import { type Front, loadCore, type PluginLogRecord } from './binding/core.js';
+import { Applications } from './host/applications.js';
+import { Host, type HostEvent } from './host/host.js';
+import type { PluginView } from './host/plugin.js';
+import type { ReloadRecord } from './host/record.js';
+import { adminApplication, reservedSegments } from './http/admin.js';
+import { Calls } from './http/calls.js';
+import { HttpServer } from './http/server.js';
+import { adminToken, type AdminToken, TokenCheck } from './http/token.js';
+import { Staging } from './plugin/stage.js';
+import { Trial } from './plugin/trial.js';
+import { Watch } from './reload/watch.js';
+
+export { errorCodes, TenonError, type ErrorCode } from './base/errors.js';
+export type { Settings } from './base/config.js';
+export type { Log } from './base/log.js';
+export type { HostEvent } from './host/host.js';
+export type { GenerationView, PluginState, PluginView, RouteView } from './host/plugin.js';
+export type { BuildFacts, Phase, ReloadRecord, Trigger } from './host/record.js';
+
+/** Settings that differ from their defaults; neither the environment nor `tenon.yaml` is looked at. */
+export type HostSettings = { [Name in keyof Settings]?: Settings[Name] | undefined };
+
+export interface CreateHostOptions extends HostSettings {
+  /** Where the host and its plugins log; nowhere by default. */
+  log?: Log;
+  /** Told while plugins come, change and go, in the turn of the event loop in which it is true. */
+  onEvent?: (event: HostEvent) => void;
+  /** Environment of the compilers; the process's own by default. */
+  environment?: Environment;
+}
+
+/** A running host. */
+export interface TenonHost {
+  /** All settings with their values. */
+  readonly settings: Settings;
+  /** The admin token, and where it is kept. */
+  readonly admin: AdminToken;
+  /** Answers what plugins and the host serve: for a server of your own, instead of `listen`. */
+  readonly handle: RequestListener;
+  /** Begin to listen on the port of the settings; the URL. Rejects with `AddressInUse`. */
+  listen(): Promise<string>;
+  /** Scan the applications directory for what came, changed or went. */
+  discover(): Promise<void>;
+  plugins(): PluginView[];
+  /** Throws `PluginNotFound`. */
+  plugin(id: string): PluginView;
+  load(id: string): Promise<PluginView>;
+  unload(id: string): Promise<PluginView>;
+  /** Build and swap in what the application is now; resolves when the old generation is gone. */
+  reload(id: string): Promise<ReloadRecord>;
+  /** The last 100 reload records, newest first. */
+  reloads(): ReloadRecord[];
+  /** Stop accepting, let requests under way end for as long as `drainMs`, take every plugin down. Twice is fine. */
+  close(): Promise<void>;
+}
+
+/**
+ * Make a host: lock the data directory, load the core, compile and load every application, and watch them unless
+ * `hotReload` is false. A bad application is logged and stops nothing. Throws TypeError for a wrong option,
+ * `DataDirectoryLocked`, `NativePartMissing`; nothing is left open then.
+ */
+export async function createHost(options: CreateHostOptions = {}): Promise<TenonHost> {
+  const { log = silentLog(), onEvent, environment = processEnvironment(), ...flags } = options;
+  const { settings } = resolveSettings({ flags, variables: {} });
+  const closer = new Closer();
+  try {
+    return await compose(settings, closer, { log, onEvent, environment });
+  } catch (error) {
+    await closer.close().catch((second: unknown) => log.error({ err: second }, 'what was set up did not close'));
+    throw error;
+  }
+}
+
+interface Surroundings {
+  log: Log;
+  onEvent: ((event: HostEvent) => void) | undefined;
+  environment: Environment;
+}
+
+async function compose(
+  settings: Settings,
+  closer: Closer,
+  { log, onEvent, environment }: Surroundings,
+): Promise<TenonHost> {
+  const { data, applications: directory } = settings;
+  mkdirSync(data, { recursive: true, mode: 0o700 });
+  const core = loadCore();
+  const lock = core.lockFile(path.join(data, 'lock'));
+  closer.add('data directory lock', () => lock.release());
+  const admin = adminToken(data, settings.adminToken);
+
+  const staging = await Staging.open({
+    dataDirectory: data,
+    mayExecute: (place) => core.mayExecute(place),
+    keepStaged: settings.keepStaged,
+  });
+  // A process that ends without closing takes the directory with it, where it can.
+  const sweep = (): void => rmSync(staging.directory, { recursive: true, force: true });
+  if (!settings.keepStaged) process.once('exit', sweep);
+  closer.add('staging', () => {
+    process.off('exit', sweep);
+    return staging.close();
+  });
+  const trial = new Trial();
+  closer.add('trial', () => trial.close());
+
+  const front: Front = new core.Front({
+    onReady: () => door.pump(),
+    onLog: (records, dropped) => writePluginLog(log, records, dropped),
+  });
+  closer.add('front', () => front.close());
+
+  const applications = new Applications({ directory, dataDirectory: data, environment, buildMs: settings.buildMs });
+  const host = new Host({
+    core,
+    front,
+    log,
+    admission: {
+      core,
+      trial,
+      staging,
+      imageLimit: settings.imageLimit,
+      trialMs: settings.trialMs,
+      keepStaged: settings.keepStaged,
+    },
+    applications,
+    limits: {
+      lifecycleMs: settings.lifecycleMs,
+      drainMs: settings.drainMs,
+      deadlineMs: settings.deadlineMs,
+      bodyLimit: settings.bodyLimit,
+      concurrency: settings.concurrency,
+    },
+    queueLimit: settings.queueLimit,
+    reserved: reservedSegments,
+    onRoutes: (routes) => door.serve(routes),
+    onEvent,
+  });
+  const admission = adminApplication(host, new TokenCheck(admin.token));
+  const door = new Calls({ front, log, reserved: reservedSegments, otherwise: admission });
+  closer.add('plugins', () => host.close());
+
+  const server = new HttpServer({ handle: door.handle, host: settings.host, port: settings.port });
+  closer.add('server', () => {
+    door.lastAnswers();
+    return server.close(settings.drainMs);
+  });
+
+  const watch = new Watch({
+    directory,
+    ignore: [data],
+    sourceDebounceMs: settings.sourceDebounceMs,
+    libraryDebounceMs: settings.libraryDebounceMs,
+    // A failure is logged and recorded where it happens; the old build serves on.
+    changed: (folder) => void host.refresh(folder, 'watch').catch(() => {}),
+    failed: (error) => log.warn({ err: error }, 'the applications directory is not watched completely'),
+  });
+  closer.add('watch', () => watch.close());
+  if (settings.hotReload) await watch.enable();
+  await host.discover('start');
+
+  return {
+    settings,
+    admin,
+    handle: door.handle,
+    listen: async () => (await server.listen()).url,
+    discover: () => host.discover('api'),
+    plugins: () => host.list(),
+    plugin: (id) => host.show(id),
+    load: (id) => host.load(id),
+    unload: (id) => host.unload(id),
+    reload: (id) => host.reload(id, 'api'),
+    reloads: () => host.reloads(),
+    close: () => closer.close(),
+  };
+}
+
+type LogMethod = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+const methods: Readonly<Record<number, LogMethod>> = {
+  10: 'trace',
+  20: 'debug',
+  30: 'info',
+  40: 'warn',
+  50: 'error',
+  60: 'fatal',
+};
+
+function writePluginLog(log: Log, records: readonly PluginLogRecord[], dropped: number): void {
+  for (const { plugin, generation, level, message, fields, time } of records)
+    log[methods[level] ?? 'info']({ plugin, generation, fields, loggedAt: time }, message);
+  if (dropped > 0)
+    log.warn({ dropped }, `${dropped} log records of plugins were dropped: they came faster than they were written`);
+}
+
+/** What went wrong, as one sentence with its next step. */
+export function describeError(error: unknown): string {
+  const known = asTenonError(error);
+  return known.next === undefined ? known.message : `${known.message}; ${known.next}`;
+}

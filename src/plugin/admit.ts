@@ -1,0 +1,179 @@
+/**
+ * Admission: the checks that a library passes before any of its code runs in the host. The file is read once; the bytes
+ * that were checked are the bytes that are staged, tried and, by the caller, opened.
+ */
+import { createHash, webcrypto } from 'node:crypto';
+import { type BigIntStats, constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
+import type { Core, ImageFacts } from '../binding/core.js';
+import type { Staged, Staging } from './stage.js';
+import type { Trial, TrialLimits } from './trial.js';
+
+/** A library file, read once. */
+export interface Image {
+  readonly bytes: Uint8Array;
+  /** SHA-256 of the bytes, hexadecimal. */
+  readonly sha256: string;
+}
+
+export interface AdmitOptions {
+  /** Id that the library must have; its own, whatever it is, when absent. */
+  expectedId?: string;
+  /** Largest file that is read, in bytes; 64 MiB by default. */
+  sizeLimit?: number;
+  /** What {@link readImage} returned; the file is not read again. */
+  image?: Image;
+  core: Pick<Core, 'inspectImage'>;
+  trial: Pick<Trial, 'try'>;
+  staging: Pick<Staging, 'write'>;
+  /** Limits of the trial, when not its defaults. */
+  limits?: Omit<TrialLimits, 'id'>;
+}
+
+/** A library that may be opened: what is at `staged.path` has passed. The caller unlinks it. */
+export interface Admitted {
+  readonly sha256: string;
+  /** Bytes of the file. */
+  readonly size: number;
+  readonly facts: ImageFacts;
+  readonly staged: Staged;
+  /** Milliseconds: reading and checking; staging; the trial. */
+  readonly timings: { readonly admitMs: number; readonly stageMs: number; readonly trialMs: number };
+}
+
+const defaultSizeLimit = 64 * 1024 * 1024;
+/** From here on a hash is worth the way to another thread. */
+const longHashBytes = 1024 * 1024;
+
+const advice: Partial<Record<ErrorCode, string>> = {
+  ImageTruncated: 'build or copy it again, and publish it by rename',
+  ImageFormat: 'give the path of a shared library',
+  ImageArchitecture: 'build it for this machine',
+  ImageNoteMissing: 'define the plugin with TENON_PLUGIN, and do not strip notes',
+  EntrypointNotFound: 'define the plugin with TENON_PLUGIN, and export its entry',
+  AbiUnsupported: 'build it with the headers of this host',
+};
+
+/**
+ * Read a library into memory. Never waits for a file that is none (FIFO, device), never follows a link in the last
+ * place, never takes more than the limit. Rejects with `ImageNotFound`, `ImageNotRegular`, `ImageTooLarge` and, when the
+ * file changes meanwhile, `ImageChanging`.
+ */
+export async function readImage(path: string, sizeLimit: number = defaultSizeLimit): Promise<Image> {
+  if (!Number.isSafeInteger(sizeLimit) || sizeLimit < 1)
+    throw new TypeError('sizeLimit: must be a whole number, 1 or more');
+  const file = await openForReading(path);
+  try {
+    const before = await file.stat({ bigint: true });
+    if (!before.isFile()) throw notRegular(path);
+    if (before.size > BigInt(sizeLimit))
+      throw new TenonError('ImageTooLarge', `${path} has ${before.size} bytes, the limit is ${sizeLimit}`, {
+        next: 'strip the library, or raise the limit',
+        details: { path, size: Number(before.size), limit: sizeLimit },
+      });
+    const bytes = await readExactly(file, Number(before.size));
+    if (bytes === undefined || !same(before, await file.stat({ bigint: true })))
+      throw new TenonError('ImageChanging', `${path} changed while it was read`, {
+        next: 'publish a library by rename; it is tried again at the next change',
+        details: { path },
+      });
+    return { bytes, sha256: await digest(bytes) };
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Check the library at `path`, stage it and try it. On any failure nothing stays behind. Rejects with the codes of
+ * {@link readImage}, those of `core.inspectImage`, `PluginIdMismatch`, `StagingFailed` and those of {@link Trial.try}.
+ */
+export async function admit(path: string, options: AdmitOptions): Promise<Admitted> {
+  const begun = performance.now();
+  const image = options.image ?? (await readImage(path, options.sizeLimit));
+  const facts = inspect(path, image, options.core);
+  const { id } = facts.note;
+  if (options.expectedId !== undefined && id !== options.expectedId)
+    throw new TenonError('PluginIdMismatch', `${path} is plugin "${id}", expected is "${options.expectedId}"`, {
+      next: 'give the plugin the id of its application, or the path of the right library',
+      details: { path, id, expected: options.expectedId },
+    });
+  const checked = performance.now();
+  const staged = await options.staging.write(id, image.bytes);
+  const written = performance.now();
+  try {
+    await options.trial.try(staged.path, { ...options.limits, id });
+  } catch (error) {
+    staged.unlink();
+    throw error;
+  }
+  const tried = performance.now();
+  return {
+    sha256: image.sha256,
+    size: image.bytes.byteLength,
+    facts,
+    staged,
+    timings: { admitMs: checked - begun, stageMs: written - checked, trialMs: tried - written },
+  };
+}
+
+function inspect(path: string, image: Image, core: Pick<Core, 'inspectImage'>): ImageFacts {
+  try {
+    return core.inspectImage(image.bytes);
+  } catch (error) {
+    const { code, message } = asTenonError(error);
+    const next = advice[code];
+    throw new TenonError(code, `${path}: ${message}`, {
+      ...(next === undefined ? {} : { next }),
+      details: { path, sha256: image.sha256 },
+      cause: error,
+    });
+  }
+}
+
+async function openForReading(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    // ELOOP: a symbolic link; ENXIO: a socket or a device without a driver.
+    if (code === 'ELOOP' || code === 'ENXIO') throw notRegular(path, error);
+    throw new TenonError(
+      'ImageNotFound',
+      `${path} could not be opened: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        next: 'see that the file exists and may be read by the host',
+        details: { path },
+        cause: error,
+      },
+    );
+  }
+}
+
+function notRegular(path: string, cause?: unknown): TenonError {
+  return new TenonError('ImageNotRegular', `${path} is not a regular file`, {
+    next: 'give the path of the library itself; links, pipes, devices and directories are not read',
+    details: { path },
+    cause,
+  });
+}
+
+/** Nothing when the file is shorter than it was. */
+async function readExactly(file: FileHandle, size: number): Promise<Uint8Array | undefined> {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  for (let at = 0; at < size; ) {
+    const { bytesRead } = await file.read(bytes, at, size - at, at);
+    if (bytesRead === 0) return undefined;
+    at += bytesRead;
+  }
+  return bytes;
+}
+
+function same(a: BigIntStats, b: BigIntStats): boolean {
+  return a.ino === b.ino && a.dev === b.dev && a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
+}
+
+async function digest(bytes: Uint8Array): Promise<string> {
+  if (bytes.byteLength <= longHashBytes) return createHash('sha256').update(bytes).digest('hex');
+  return Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes)).toString('hex');
+}

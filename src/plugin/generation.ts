@@ -1,0 +1,278 @@
+/** One life of a plugin: its library, its instance in the core, and what it did on the way down. */
+import { asTenonError, TenonError } from '../base/errors.js';
+import type { Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
+import { type Library, openLibrary } from '../binding/library.js';
+import type { Admitted } from './admit.js';
+
+/** Times and sizes one generation lives by. */
+export interface GenerationLimits {
+  /** For one step of its life, ms. */
+  lifecycleMs: number;
+  /** For its calls to end once it is replaced, ms. */
+  drainMs: number;
+  /** For a request whose route names none, ms. */
+  deadlineMs: number;
+  /** Request body of a route that names none, bytes. */
+  bodyLimit: number;
+  /** Pool threads, when the plugin names no number. */
+  concurrency: number;
+}
+
+/** How a generation ended: `pinned` means that its image stays mapped, for the named reason. */
+export type Outcome = { unload: 'clean' } | { unload: 'pinned'; reason: string };
+
+/** How long each part of the way down took, ms. */
+export interface Retirement {
+  outcome: Outcome;
+  drainMs: number;
+  unloadMs: number;
+  verifyMs: number;
+}
+
+export type GenerationState = 'opening' | 'ready' | 'draining' | 'closed' | 'pinned';
+
+/** For a thread that has missed its deadline to come back after all, ms. */
+const hungGraceMs = 100;
+
+export interface GenerationInput {
+  core: Core;
+  /** Makes the core's side; the live pointer it belongs to is not this room's. */
+  makeHandle: (options: GenerationOptions) => GenerationHandle;
+  number: number;
+  admitted: Admitted;
+  /** The plugin it must be. */
+  id: string;
+  /** Absolute path of the application's folder, or empty. */
+  root: string;
+  limits: GenerationLimits;
+  /** Leave the staged file where it is, for debuggers. */
+  keepStaged: boolean;
+}
+
+/**
+ * Its steps are called one at a time, by whoever replaces generations. A failure leaves it as it is: `retire` takes
+ * it down from wherever it got to.
+ */
+export class Generation {
+  readonly id: string;
+  readonly number: number;
+  readonly sha256: string;
+  readonly size: number;
+  readonly version: string;
+  readonly limits: GenerationLimits;
+  readonly handle: GenerationHandle;
+  readonly library: Library;
+  readonly loadedAt = new Date();
+  readonly #core: Core;
+  readonly #admitted: Admitted;
+  #state: GenerationState = 'opening';
+  #outcome: Outcome | undefined;
+  #routes: readonly RouteFacts[] = [];
+  #created = false;
+  #initialized = false;
+  #unloaded = false;
+  /** The step in which its control thread hangs. */
+  #hung: string | undefined;
+
+  private constructor(input: GenerationInput, library: Library, handle: GenerationHandle) {
+    this.id = input.id;
+    this.number = input.number;
+    this.sha256 = input.admitted.sha256;
+    this.size = input.admitted.size;
+    this.version = library.descriptor.version;
+    this.limits = input.limits;
+    this.handle = handle;
+    this.library = library;
+    this.#core = input.core;
+    this.#admitted = input.admitted;
+  }
+
+  /**
+   * Open the staged library and give the core its descriptor. Throws `PluginLoadError`, `AbiUnsupported` or
+   * `PluginIdMismatch`; nothing is left open then. The staged file is gone afterwards, unless it is kept.
+   */
+  static open(input: GenerationInput): Generation {
+    const { staged } = input.admitted;
+    let library: Library;
+    try {
+      library = openLibrary(staged.path);
+    } finally {
+      if (!input.keepStaged) staged.unlink();
+    }
+    try {
+      const { descriptor } = library;
+      const { abi } = input.core;
+      if (descriptor.abiMajor !== abi.major || descriptor.abiMinor > abi.minor)
+        throw new TenonError(
+          'AbiUnsupported',
+          `${input.id}: plugin built for ABI ${descriptor.abiMajor}.${descriptor.abiMinor}, this host speaks ${abi.major}.0 to ${abi.major}.${abi.minor}`,
+          { next: 'build it with the headers of this host', details: { plugin: input.id } },
+        );
+      if (descriptor.id !== input.id)
+        throw new TenonError('PluginIdMismatch', `the library says it is ${descriptor.id}, not ${input.id}`, {
+          next: `give it the id ${input.id}, or load it under its own`,
+          details: { plugin: input.id, found: descriptor.id },
+        });
+      const { deadlineMs, bodyLimit, concurrency } = input.limits;
+      const handle = input.makeHandle({
+        number: input.number,
+        descriptor: descriptor.address,
+        root: input.root,
+        deadlineMs,
+        bodyLimit,
+        concurrency,
+      });
+      return new Generation(input, library, handle);
+    } catch (error) {
+      library.close();
+      throw error;
+    }
+  }
+
+  get state(): GenerationState {
+    return this.#state;
+  }
+
+  /** Set once it is retired. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
+  }
+
+  /** What it serves; known after `initialize`. */
+  get routes(): readonly RouteFacts[] {
+    return this.#routes;
+  }
+
+  get findings(): Admitted['facts']['findings'] {
+    return this.#admitted.facts.findings;
+  }
+
+  /** Make the instance. Rejects with `LifecycleFailed` or `LifecycleTimeout`, as every step does. */
+  async create(): Promise<void> {
+    await this.#step('create', (ms) => this.handle.create(ms));
+    this.#created = true;
+  }
+
+  /** Initialize it and read its routes, which are checked. Rejects with `RouteInvalid` too. */
+  async initialize(): Promise<readonly RouteFacts[]> {
+    await this.#step('initialize', (ms) => this.handle.initialize(ms));
+    this.#initialized = true;
+    this.#routes = await this.#step('routes', (ms) => this.handle.routes(ms));
+    return this.#routes;
+  }
+
+  async ready(): Promise<void> {
+    await this.#step('ready', (ms) => this.handle.ready(ms));
+    this.#state = 'ready';
+  }
+
+  quiesce(): Promise<void> {
+    return this.#step('quiesce', (ms) => this.handle.quiesce(ms));
+  }
+
+  resume(): Promise<void> {
+    return this.#step('resume', (ms) => this.handle.resume(ms));
+  }
+
+  /** Take the state of `old` over: saved once, tried, then loaded. Rejects with `StateRefused`. */
+  async takeState(old: Generation): Promise<void> {
+    const state = await old.#step('save', (ms) => old.handle.save(ms), 'StateRefused');
+    for (const dryRun of [true, false])
+      await this.#step('load', (ms) => this.handle.load(state.version, state.bytes, dryRun, ms), 'StateRefused');
+  }
+
+  /** Ask the plugin whether it can serve; it has one second. */
+  health(): Promise<void> {
+    return this.#step('health', () => this.handle.health(1000));
+  }
+
+  /**
+   * Take it down: its calls end, shutdown, destroy, its threads end, the library is closed, and the image must be gone.
+   * Nothing is closed under a lease or a thread: the generation is `pinned` then, and a later call tries again. It must
+   * not be live. Never rejects for anything the plugin did.
+   */
+  async retire(): Promise<Retirement> {
+    if (this.#outcome !== undefined && this.#state === 'closed')
+      return { outcome: this.#outcome, drainMs: 0, unloadMs: 0, verifyMs: 0 };
+    this.#state = 'draining';
+    const begin = performance.now();
+    const held = this.#unloaded ? undefined : await this.#drain();
+    const afterDrain = performance.now();
+    const reason = held ?? (await this.#end());
+    const afterUnload = performance.now();
+    const outcome = reason === undefined ? this.#verify() : pinned(reason);
+    this.#outcome = outcome;
+    this.#state = outcome.unload === 'clean' ? 'closed' : 'pinned';
+    return {
+      outcome,
+      drainMs: afterDrain - begin,
+      unloadMs: afterUnload - afterDrain,
+      verifyMs: performance.now() - afterUnload,
+    };
+  }
+
+  /** Wait for its calls to end; who holds it when they do not. */
+  async #drain(): Promise<string | undefined> {
+    try {
+      if (await this.handle.drain(this.limits.drainMs)) return undefined;
+    } catch (error) {
+      return `its calls could not be waited for: ${error instanceof Error ? error.message : String(error)}`;
+    }
+    const { leases } = this.handle;
+    const { lost } = this.handle.threads;
+    const calls = `${leases} ${leases === 1 ? 'call holds' : 'calls hold'} it`;
+    return lost > 0 ? `${calls}, ${lost} of its threads did not come back` : calls;
+  }
+
+  /** Shutdown to dlclose; the reason when it cannot be closed. */
+  async #end(): Promise<string | undefined> {
+    if (this.#unloaded) return undefined;
+    const { lifecycleMs } = this.limits;
+    try {
+      if (this.#initialized && this.#hung === undefined) await this.#down('shutdown', (ms) => this.handle.shutdown(ms));
+      if (this.#created && this.#hung === undefined) await this.#down('destroy', (ms) => this.handle.destroy(ms));
+      const left = await this.handle.stop(this.#hung === undefined ? lifecycleMs : hungGraceMs);
+      if (left > 0)
+        return `thread still running: ${this.#hung === undefined ? `${left} of its threads did not end` : `${this.#hung} did not return`}`;
+      this.handle.close();
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+    this.library.close();
+    this.#unloaded = true;
+    return undefined;
+  }
+
+  /** A last step, which nothing but a hanging thread stops. */
+  async #down(step: 'shutdown' | 'destroy', run: (deadlineMs: number) => Promise<void>): Promise<void> {
+    await this.#step(step, run).catch((error: unknown) => {
+      if (this.#hung === undefined) throw error;
+    });
+    if (step === 'shutdown') this.#initialized = false;
+    else this.#created = false;
+  }
+
+  #verify(): Outcome {
+    if (!this.#core.imageMapped(this.library.path)) return { unload: 'clean' };
+    const pins = this.findings.filter((finding) => finding.pins).map((finding) => `${finding.rule}: ${finding.detail}`);
+    return pinned(pins.length > 0 ? pins.join('; ') : 'the image is still mapped, and nothing in its file says why');
+  }
+
+  async #step<T>(step: string, run: (deadlineMs: number) => Promise<T>, code?: 'StateRefused'): Promise<T> {
+    try {
+      return await run(this.limits.lifecycleMs);
+    } catch (cause) {
+      const error = asTenonError(cause, 'LifecycleFailed');
+      if (error.code === 'LifecycleTimeout') this.#hung = step;
+      throw new TenonError(code ?? error.code, `generation ${this.number}: ${error.message}`, {
+        next: 'see what the plugin logged, correct it and reload',
+        details: { ...error.details, plugin: this.id, generation: this.number, step, cause: error.code },
+        cause,
+      });
+    }
+  }
+}
+
+function pinned(reason: string): Outcome {
+  return { unload: 'pinned', reason };
+}

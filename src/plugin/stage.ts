@@ -1,0 +1,209 @@
+/**
+ * The private place from which libraries are opened: what was checked is written here, under a name that is never used
+ * again, so that nobody can change or replace it between the check and the opening.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { closeSync, constants, fchmodSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import { lstat, mkdir, readdir, rm, statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { TenonError } from '../base/errors.js';
+
+export interface StagingOptions {
+  /** Absolute path of the host's data directory; it must exist. */
+  dataDirectory: string;
+  /** Whether files below a directory may be mapped executable; `core.mayExecute`. */
+  mayExecute: (directory: string) => boolean;
+  /** Keep the files of this process when they are unlinked and at close, for debuggers. */
+  keepStaged?: boolean;
+}
+
+/** A library in its private place. */
+export interface Staged {
+  /** Absolute path, never used before or after. */
+  readonly path: string;
+  /** Remove the name; an image that is open stays. With `keepStaged` nothing happens. Twice is fine. */
+  unlink(): void;
+}
+
+const memoryDirectory = '/dev/shm';
+const tmpfsMagic = 0x01021994;
+/** A container often has 64 MiB, which a few libraries fill. */
+const roomBytes = 256 * 1024 * 1024;
+/** Bytes after which the event loop gets its turn. */
+const pieceBytes = 256 * 1024;
+const stickyBit = 0o1000;
+const othersWrite = 0o022;
+
+/** Directories of this process, so that a sweep tells them from those of a dead one with the same number. */
+const own = new Set<string>();
+
+/** Staging directory of one host. */
+export class Staging {
+  /** Absolute path. */
+  readonly directory: string;
+  readonly #keep: boolean;
+  #count = 0;
+  #closed = false;
+
+  private constructor(directory: string, keep: boolean) {
+    this.directory = directory;
+    this.#keep = keep;
+  }
+
+  /**
+   * Make the directory: in memory (`/dev/shm`) where that is safe and executable, below the data directory otherwise.
+   * What dead processes with the same data directory left is removed. Rejects with `StagingFailed`.
+   */
+  static async open(options: StagingOptions): Promise<Staging> {
+    const data = path.resolve(options.dataDirectory);
+    const places = [memoryDirectory, path.join(data, 'staging')];
+    const owner = createHash('sha256').update(data).digest('hex').slice(0, 16);
+    const prefix = `tenon-${owner}-`;
+    const refusals: string[] = [];
+    for (const place of places) {
+      try {
+        if (place !== memoryDirectory) await mkdir(place, { recursive: true, mode: 0o700 });
+        else if (!(await isSafeToShare(place))) {
+          refusals.push(`${place} is not a directory that is safe to share`);
+          continue;
+        }
+        await sweep(place, prefix);
+        if (place === memoryDirectory && !(await isRoomyMemory(place))) {
+          refusals.push(`${place} is not memory with ${roomBytes} bytes of room`);
+          continue;
+        }
+        if (!options.mayExecute(place)) {
+          refusals.push(`${place} is mounted noexec`);
+          continue;
+        }
+        const name = `${prefix}${process.pid}-${startTime(process.pid)}-${randomBytes(8).toString('hex')}`;
+        const directory = path.join(place, name);
+        await mkdir(directory, { mode: 0o700 });
+        own.add(directory);
+        return new Staging(directory, options.keepStaged ?? false);
+      } catch (error) {
+        refusals.push(`${place}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    throw new TenonError('StagingFailed', `no directory for staged libraries: ${refusals.join('; ')}`, {
+      next: 'put the data directory on a file system that is writable and not mounted noexec',
+      details: { places },
+    });
+  }
+
+  /**
+   * Write `bytes` to a path of their own, read them back through the same descriptor and compare. `name` is for people
+   * who look at a process map. Rejects with `StagingFailed`, leaving nothing behind.
+   */
+  async write(name: string, bytes: Uint8Array): Promise<Staged> {
+    if (this.#closed)
+      throw new TenonError('StagingFailed', `${name} cannot be staged: the staging directory is closed`);
+    const label = name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, 63);
+    const file = path.join(this.directory, `${++this.#count}-${label}-${randomBytes(6).toString('hex')}.so`);
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    try {
+      const descriptor = openSync(file, flags, 0o500);
+      try {
+        fchmodSync(descriptor, 0o500);
+        await writeAll(descriptor, bytes);
+        await compareAll(descriptor, bytes);
+      } catch (error) {
+        rmSync(file, { force: true });
+        throw error;
+      } finally {
+        closeSync(descriptor);
+      }
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new TenonError('StagingFailed', `${name} could not be staged: ${reason}`, {
+        next: `see that ${this.directory} has room and is left alone`,
+        details: { file, bytes: bytes.byteLength },
+        cause: error,
+      });
+    }
+    const keep = this.#keep;
+    return {
+      path: file,
+      unlink() {
+        if (!keep) rmSync(file, { force: true });
+      },
+    };
+  }
+
+  /** Remove the directory with all that is in it, unless files are kept. Closing twice is fine. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (!this.#keep) await rm(this.directory, { recursive: true, force: true });
+    own.delete(this.directory);
+  }
+}
+
+/** True for a directory in which nobody but root and the owner of an entry can rename it. */
+async function isSafeToShare(directory: string): Promise<boolean> {
+  if (process.platform !== 'linux') return false;
+  const facts = await lstat(directory);
+  const mine = process.getuid?.();
+  if (!facts.isDirectory() || (facts.uid !== 0 && facts.uid !== mine)) return false;
+  return (facts.mode & othersWrite) === 0 || (facts.mode & stickyBit) !== 0;
+}
+
+async function isRoomyMemory(directory: string): Promise<boolean> {
+  const system = await statfs(directory);
+  return system.type === tmpfsMagic && system.bavail * system.bsize >= roomBytes;
+}
+
+/** Remove the directories of this owner whose process is gone. */
+async function sweep(place: string, prefix: string): Promise<void> {
+  for (const name of await readdir(place)) {
+    if (!name.startsWith(prefix)) continue;
+    const directory = path.join(place, name);
+    const [pid = '', started = ''] = name.slice(prefix.length).split('-');
+    if (own.has(directory) || (Number(pid) !== process.pid && isRunning(Number(pid), started))) continue;
+    const facts = await lstat(directory).catch(() => undefined);
+    if (facts?.isDirectory() === true && facts.uid === process.getuid?.())
+      await rm(directory, { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number, started: string): boolean {
+  if (!Number.isInteger(pid) || pid < 1) return false;
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+  return startTime(pid) === started;
+}
+
+/** When a process began, so that a number given again is not taken for the one before; `0` where it is not known. */
+function startTime(pid: number): string {
+  if (process.platform !== 'linux') return '0';
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The name, in parentheses, may hold anything; the fields after it do not. This one is the 22nd of all.
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '0';
+  } catch {
+    return '0';
+  }
+}
+
+async function writeAll(descriptor: number, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.byteLength; ) {
+    at += writeSync(descriptor, bytes, at, Math.min(pieceBytes, bytes.byteLength - at), at);
+    if (at % pieceBytes === 0) await nextTurn();
+  }
+}
+
+async function compareAll(descriptor: number, bytes: Uint8Array): Promise<void> {
+  const piece = Buffer.allocUnsafe(Math.min(pieceBytes, bytes.byteLength + 1));
+  for (let at = 0; ; ) {
+    const size = readSync(descriptor, piece, 0, piece.byteLength, at);
+    if (size === 0 && at === bytes.byteLength) return;
+    if (size === 0 || piece.compare(bytes, at, Math.min(at + size, bytes.byteLength), 0, size) !== 0)
+      throw new Error(`what was read back differs from what was written, from byte ${at} on`);
+    at += size;
+    if (at % pieceBytes === 0) await nextTurn();
+  }
+}

@@ -1,0 +1,173 @@
+/** Notices what changes in the applications directory. */
+import { type Dirent, readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { type FSWatcher, watch } from 'chokidar';
+
+export interface WatchOptions {
+  /** Absolute path of the applications directory. */
+  directory: string;
+  /** Absolute paths below which nothing is looked at: the data directory. */
+  ignore: readonly string[];
+  /** Quiet time after a change of anything but a library, ms. */
+  sourceDebounceMs: number;
+  /** Quiet time after a change of a library, ms. */
+  libraryDebounceMs: number;
+  /** Called for each application that came, changed or went, when it has come to rest. */
+  changed: (folder: string) => void;
+  /** Called when the system does not watch everything. */
+  failed: (error: Error) => void;
+}
+
+/** How long after an event everything is looked at again: chokidar drops a change within 50 ms of the one before. */
+const secondLookMs = 60;
+/** A look at everything now and then finds what an overflow of the system's queue has lost. */
+const rescanMs = 30_000;
+
+const library = /\.(?:so|dylib)$/;
+/** What editors, compilers and version control leave behind. */
+const noise = /^(?:\..*|node_modules|4913|.*~|#.*#|.*\.(?:sw[a-z]|tmp|part|o))$/;
+
+interface Restless {
+  timer: NodeJS.Timeout;
+  quietMs: number;
+  /** How the application looked last. */
+  look: string | undefined;
+}
+
+/**
+ * Watches from `enable` to `disable`, as often as wanted. An event only says where to look: an application has changed
+ * when its files look different from what was reported last, and look the same twice in a row.
+ */
+export class Watch {
+  readonly #options: WatchOptions;
+  readonly #restless = new Map<string, Restless>();
+  readonly #reported = new Map<string, string>();
+  #watcher: FSWatcher | undefined;
+  #rescan: NodeJS.Timeout | undefined;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+  }
+
+  get enabled(): boolean {
+    return this.#watcher !== undefined;
+  }
+
+  /** Begin; what is there now counts as known. Resolves when all of it is watched. */
+  async enable(): Promise<void> {
+    if (this.#watcher !== undefined) return;
+    const { directory, failed } = this.#options;
+    this.#reported.clear();
+    for (const folder of this.#folders()) this.#reported.set(folder, this.#look(folder));
+    const watcher = watch(directory, {
+      ignoreInitial: true,
+      ignorePermissionErrors: true,
+      ignored: (file) => file !== directory && this.#ignored(file),
+    });
+    this.#watcher = watcher;
+    watcher.on('all', (_event, file) => this.#moved(file));
+    watcher.on('error', (error) => failed(error instanceof Error ? error : new Error(String(error))));
+    await new Promise<void>((resolve) => {
+      watcher.once('ready', resolve);
+    });
+    // Whatever moved before the watch was complete.
+    if (this.#watcher === watcher) this.#lookAround();
+    this.#rescan = setInterval(() => this.#lookAround(), rescanMs).unref();
+  }
+
+  /** Stop; what has not come to rest is forgotten. */
+  async disable(): Promise<void> {
+    const watcher = this.#watcher;
+    this.#watcher = undefined;
+    clearInterval(this.#rescan);
+    for (const { timer } of this.#restless.values()) clearTimeout(timer);
+    this.#restless.clear();
+    await watcher?.close();
+  }
+
+  /** Stop. Closing twice is fine. */
+  close(): Promise<void> {
+    return this.disable();
+  }
+
+  #ignored(file: string): boolean {
+    return noise.test(path.basename(file)) || this.#options.ignore.includes(file);
+  }
+
+  #folders(): string[] {
+    const { directory } = this.#options;
+    return entriesOf(directory)
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => path.join(directory, entry.name))
+      .filter((folder) => !this.#ignored(folder));
+  }
+
+  #moved(file: string): void {
+    const [name = ''] = path.relative(this.#options.directory, file).split(path.sep);
+    if (name === '' || name === '..') return;
+    const { libraryDebounceMs, sourceDebounceMs } = this.#options;
+    this.#disturb(path.join(this.#options.directory, name), library.test(file) ? libraryDebounceMs : sourceDebounceMs);
+  }
+
+  #lookAround(): void {
+    for (const folder of new Set([...this.#folders(), ...this.#reported.keys()]))
+      if (!this.#restless.has(folder) && this.#look(folder) !== (this.#reported.get(folder) ?? ''))
+        this.#disturb(folder, this.#options.libraryDebounceMs);
+  }
+
+  #disturb(folder: string, quietMs: number): void {
+    const before = this.#restless.get(folder);
+    clearTimeout(before?.timer);
+    const longest = Math.max(quietMs, before?.quietMs ?? 0);
+    const timer = setTimeout(() => this.#settle(folder), longest);
+    this.#restless.set(folder, { timer, quietMs: longest, look: undefined });
+  }
+
+  #settle(folder: string): void {
+    const restless = this.#restless.get(folder);
+    if (restless === undefined) return;
+    const look = this.#look(folder);
+    if (look !== restless.look) {
+      restless.look = look;
+      restless.timer = setTimeout(() => this.#settle(folder), secondLookMs);
+      return;
+    }
+    this.#restless.delete(folder);
+    if (look === (this.#reported.get(folder) ?? '')) return;
+    if (look === '') this.#reported.delete(folder);
+    else this.#reported.set(folder, look);
+    this.#options.changed(folder);
+  }
+
+  /** How the files of an application look; empty when there are none. */
+  #look(folder: string): string {
+    const lines: string[] = [];
+    const walk = (directory: string): void => {
+      for (const entry of entriesOf(directory)) {
+        const file = path.join(directory, entry.name);
+        if (this.#ignored(file)) continue;
+        if (entry.isDirectory()) walk(file);
+        else lines.push(`${file} ${stamp(file)}`);
+      }
+    };
+    walk(folder);
+    return lines.sort().join('\n');
+  }
+}
+
+function entriesOf(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch {
+    return []; // gone, or not to be read: nothing of it can be seen
+  }
+}
+
+function stamp(file: string): string {
+  try {
+    const { dev, ino, size, mtimeNs } = statSync(file, { bigint: true });
+    return `${dev}:${ino}:${size}:${mtimeNs}`;
+  } catch {
+    return 'gone';
+  }
+}

@@ -1,0 +1,87 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { root } from './architecture/tree.js';
+
+const { satisfies, valid } = createRequire(import.meta.url)('semver') as {
+  satisfies: (version: string, range: string) => boolean;
+  valid: (version: string) => string | null;
+};
+
+interface Manifest {
+  name?: string;
+  version?: string;
+  engines?: { node?: string };
+  dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
+  overrides?: Record<string, string>;
+  scripts?: Record<string, string>;
+}
+
+function readManifest(folder: string): Manifest {
+  return JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as Manifest;
+}
+
+/** Folders of every installed package below `modules`, nested ones too. */
+function installed(modules: string): string[] {
+  if (!existsSync(modules)) return [];
+  const names = readdirSync(modules).filter((name) => !name.startsWith('.'));
+  const folders = names.flatMap((name) =>
+    name.startsWith('@') ? readdirSync(path.join(modules, name)).map((inner) => path.join(name, inner)) : [name],
+  );
+  return folders
+    .map((name) => path.join(modules, name))
+    .filter((folder) => existsSync(path.join(folder, 'package.json')))
+    .flatMap((folder) => [folder, ...installed(path.join(folder, 'node_modules'))]);
+}
+
+function refusing(manifests: Manifest[], node: string): string[] {
+  return manifests
+    .filter(({ engines }) => typeof engines?.node === 'string' && !satisfies(node, engines.node))
+    .map(({ name, version, engines }) => `${name}@${version} wants Node ${engines?.node}`);
+}
+
+function loose(versions: Record<string, string>): string[] {
+  return Object.entries(versions)
+    .filter(([, version]) => valid(version) !== version)
+    .map(([name, version]) => `${name}: ${version}`);
+}
+
+const manifest = readManifest(root);
+const packages = installed(path.join(root, 'node_modules')).map(readManifest);
+
+describe('installed packages', () => {
+  test('are all found', () => {
+    const names = new Set(packages.map(({ name }) => name));
+    expect(
+      Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }).filter((name) => !names.has(name)),
+    ).toEqual([]);
+  });
+
+  test('run on this Node', () => {
+    expect(
+      refusing([{ name: 'late', version: '1.0.0', engines: { node: '>=99' } }], process.versions.node),
+    ).toHaveLength(1);
+    expect(refusing(packages, process.versions.node)).toEqual([]);
+  });
+
+  test('run on the oldest Node that is promised', () => {
+    const oldest = /^>=(\d+)\.(\d+)$/.exec(manifest.engines?.node ?? '');
+    expect(oldest).not.toBeNull();
+    const node = `${oldest?.[1]}.${oldest?.[2]}.0`;
+    expect(refusing(packages, node)).toEqual([]);
+  });
+});
+
+describe('package.json', () => {
+  test('pins exact versions', () => {
+    expect(loose({ a: '^1.0.0', b: '1.x', c: 'latest', d: '1.2.3' })).toHaveLength(3);
+    expect(loose({ ...manifest.dependencies, ...manifest.devDependencies, ...manifest.overrides })).toEqual([]);
+  });
+
+  test('has no script that runs at install', () => {
+    const atInstall = ['preinstall', 'install', 'postinstall', 'prepare'];
+    expect(atInstall.filter((name) => name in (manifest.scripts ?? {}))).toEqual([]);
+  });
+});

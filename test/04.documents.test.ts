@@ -1,0 +1,104 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { errorCodes } from '../src/base/errors.js';
+import { readTree, root } from './architecture/tree.js';
+
+const project = readTree();
+const documents = [...project].filter(([file]) => file.endsWith('.md'));
+const { scripts } = JSON.parse(project.get('package.json') ?? '') as { scripts: Record<string, string> };
+
+interface CodeBlock {
+  place: string;
+  language: string;
+  text: string;
+}
+
+function codeBlocks(file: string, text: string): CodeBlock[] {
+  return [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map((match) => ({
+    place: `${file}:${text.slice(0, match.index).split('\n').length}`,
+    language: match[1] ?? '',
+    text: match[2] ?? '',
+  }));
+}
+
+/** Targets of links to files, without the part after `#`. */
+function fileLinks(text: string): string[] {
+  return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+    .map((match) => (match[1] ?? '').replace(/#.*$/, ''))
+    .filter((link) => link !== '' && !/^[a-z]+:/.test(link));
+}
+
+function exists(file: string): boolean {
+  return [...project.keys()].some((name) => name === file || name.startsWith(`${file}/`));
+}
+
+describe('docs/errors.md', () => {
+  const rows = [
+    ...(project.get('docs/errors.md') ?? '').matchAll(
+      /^\| <a id="(\w+)"><\/a>`(\w+)` \| (\d+) \| (.+?) \| (.+?) \|$/gm,
+    ),
+  ];
+
+  test('lists every code with its status and title, and nothing else', () => {
+    const listed = Object.fromEntries(
+      rows.map(([, , code = '', status, title]) => [code, { status: Number(status), title }]),
+    );
+    expect(listed).toEqual(errorCodes);
+    expect(rows.filter(([, anchor, code]) => anchor !== code?.toLowerCase())).toEqual([]);
+    expect(rows).toHaveLength(Object.keys(errorCodes).length);
+  });
+});
+
+describe('documents', () => {
+  test('link to files that are there', () => {
+    const dead = documents.flatMap(([file, text]) =>
+      fileLinks(text)
+        .map((link) => path.posix.join(path.posix.dirname(file), link).replace(/\/$/, ''))
+        .filter((link) => !exists(link))
+        .map((link) => `${file}: ${link}`),
+    );
+    expect(dead).toEqual([]);
+    expect(documents.flatMap(([, text]) => fileLinks(text))).not.toEqual([]);
+  });
+
+  test('name npm scripts that are there', () => {
+    const named = documents.flatMap(([, text]) =>
+      [...text.matchAll(/npm run ([a-z:-]+)/g)].map((match) => match[1] ?? ''),
+    );
+    expect(named.filter((name) => !(name in scripts))).toEqual([]);
+    expect(named).not.toEqual([]);
+  });
+});
+
+describe('examples in documents', () => {
+  const blocks = documents.flatMap(([file, text]) => codeBlocks(file, text));
+  const compilers: Record<string, string[]> = {
+    c: ['cc', '-std=c11', '-x', 'c'],
+    cpp: ['c++', '-std=c++17', '-x', 'c++'],
+  };
+  let folder = '';
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'tenon-documents-'));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  test.each(blocks.filter(({ language }) => language in compilers).map((block) => [block.place, block] as const))(
+    '%s compiles',
+    async (place, { language, text }) => {
+      const file = path.join(folder, place.replace(/\W/g, '-'));
+      await writeFile(file, text);
+      const [compiler = '', ...flags] = compilers[language] ?? [];
+      const include = path.join(root, 'native', 'include');
+      const options = ['-fsyntax-only', '-Wall', '-Wextra', '-Werror', `-I${include}`, ...flags, file];
+      await expect(promisify(execFile)(compiler, options)).resolves.toBeDefined();
+    },
+  );
+
+  test('are there in C and in C++', () => {
+    expect(new Set(blocks.map(({ language }) => language))).toEqual(new Set([...Object.keys(compilers), 'sh', 'yaml']));
+  });
+});

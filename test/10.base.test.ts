@@ -1,0 +1,97 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Closer } from '../src/base/closer.js';
+import { resolveSettings } from '../src/base/config.js';
+
+describe('settings', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(path.join(os.tmpdir(), 'tenon-settings-'));
+  });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+
+  const write = (text: string): Promise<void> => writeFile(path.join(directory, 'tenon.yaml'), text);
+
+  test('a flag is over the environment, that over tenon.yaml, that over the default; each tells where it is from', async () => {
+    await write('port: 1001\nhost: from-file\nlimits:\n  drainMs: 5\nlog: { level: warn }\n');
+    const variables = { PORT: '1002', HOST: 'from-environment', TENON_ADMIN_TOKEN: 'hush' };
+    const { settings, printed } = resolveSettings({ flags: { port: 1003 }, variables, directory });
+    expect(settings).toMatchObject({
+      port: 1003,
+      host: 'from-environment',
+      drainMs: 5,
+      logLevel: 'warn',
+      hotReload: true,
+    });
+    const sources = Object.fromEntries(printed.map(({ name, source }) => [name, source]));
+    expect(sources).toMatchObject({
+      port: 'flag',
+      host: 'environment',
+      drainMs: 'tenon.yaml',
+      logLevel: 'tenon.yaml',
+      hotReload: 'default',
+    });
+    expect(printed.find(({ name }) => name === 'adminToken')?.value).toBe('********');
+  });
+
+  test('paths are absolute, from the directory of the start', () => {
+    const { settings } = resolveSettings({ flags: { data: 'elsewhere' }, variables: {}, directory });
+    expect(settings.data).toBe(path.join(directory, 'elsewhere'));
+    expect(settings.applications).toBe(path.join(directory, 'applications'));
+  });
+
+  test('an unknown key of tenon.yaml is refused with its line and what was meant', async () => {
+    await write('port: 1\nhotReload:\n  debounceMS: 5\n');
+    expect(() => resolveSettings({ variables: {}, directory })).toThrow(
+      expect.objectContaining({
+        code: 'SettingsInvalid',
+        message: expect.stringContaining('tenon.yaml:3: there is no setting `hotReload.debounceMS`'),
+        next: 'write `hotReload.debounceMs`, if that was meant',
+      }),
+    );
+  });
+
+  test.each([
+    ['port: "a lot"', /tenon\.yaml:1: port: "a lot" is not a whole number from 0 to 65535/],
+    ['- port', /not a map of settings/],
+    ['port: 1\nport: 2', /tenon\.yaml:2/],
+    ['host: [a, b]', /tenon\.yaml:1: host/],
+  ])('%j in tenon.yaml is refused', async (text, sentence) => {
+    await write(text);
+    expect(() => resolveSettings({ variables: {}, directory })).toThrow(sentence);
+  });
+
+  test('a wrong variable and a wrong flag are named', () => {
+    expect(() => resolveSettings({ variables: { TENON_HOT_RELOAD_ENABLED: 'maybe' }, directory })).toThrow(
+      'environment variable TENON_HOT_RELOAD_ENABLED: "maybe" is not true or false',
+    );
+    expect(() => resolveSettings({ flags: { port: -1 }, variables: {}, directory })).toThrow(TypeError);
+    const misspelt = { prot: 1 } as Record<string, number>;
+    expect(() => resolveSettings({ flags: misspelt, variables: {}, directory })).toThrow('did you mean port?');
+  });
+
+  test('NO_COLOR turns colours off', () => {
+    expect(resolveSettings({ variables: { NO_COLOR: '1' }, directory }).settings.color).toBe(false);
+  });
+});
+
+describe('closing', () => {
+  test('is the reverse of set-up, once, whatever fails on the way', async () => {
+    const closed: string[] = [];
+    const closer = new Closer();
+    closer.add('ground', () => closed.push('ground'));
+    closer.add('wall', () => {
+      throw new Error('it sticks');
+    });
+    closer.add('roof', async () => {
+      await Promise.resolve();
+      closed.push('roof');
+    });
+    await expect(closer.close()).rejects.toThrow('wall did not close: it sticks');
+    await expect(closer.close()).rejects.toThrow('it sticks');
+    expect(closed).toEqual(['roof', 'ground']);
+    expect(() => closer.add('late', () => {})).toThrow(TypeError);
+  });
+});

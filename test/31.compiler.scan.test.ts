@@ -1,0 +1,154 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { scanSource } from '../src/compiler/scan.js';
+
+const resources = (source: string): string[] => scanSource(source).resources.map((each) => each.qualified);
+const extensions = (source: string): string[] => scanSource(source).extensions.map((each) => each.qualified);
+
+describe('scanning finds', () => {
+  const found: [string, string, string[]][] = [
+    ['a struct', 'struct A : tenon::Resource {};', ['::A']],
+    ['a class with access', 'class A : public tenon::Resource {};', ['::A']],
+    ['the global name', 'struct A : ::tenon::Resource {};', ['::A']],
+    ['final', 'struct A final : tenon::Resource {};', ['::A']],
+    ['attributes', 'struct [[nodiscard]] alignas(64) __attribute__((x("a{"))) A : tenon::Resource {};', ['::A']],
+    ['several bases', 'struct A : B<int, (2 > 1)>, virtual public tenon::Resource, C {};', ['::A']],
+    ['one across lines', 'struct\n  A\n  :\n  public tenon :: Resource\n{\n};', ['::A']],
+    ['one after a line that goes on', 'struct A \\\n : tenon::Resource {};', ['::A']],
+    ['comments in between', 'struct /* x */ A // y\n : tenon::/* z */Resource {};', ['::A']],
+    ['namespaces', 'namespace a::b { inline namespace c { struct A : tenon::Resource {}; } }', ['::a::b::c::A']],
+    ['a namespace without a name', 'namespace { struct A : tenon::Resource {}; }', ['::A']],
+    ['a namespace that was closed', 'namespace a { void f() {} } struct A : tenon::Resource {};', ['::A']],
+    ['extern "C++"', 'extern "C++" { struct A : tenon::Resource {}; }', ['::A']],
+    ['a name defined from outside', 'namespace a { struct A; } struct a::A : tenon::Resource {};', ['::a::A']],
+    ['using namespace', 'using namespace tenon; struct A : Resource {};', ['::A']],
+    ['a using declaration', 'using tenon::Resource; struct A : Resource {};', ['::A']],
+    ['an alias', 'using Base = tenon::Resource; struct A : Base {};', ['::A']],
+    ['a base of the same file', 'struct A : tenon::Resource {}; struct B : A {};', ['::A', '::B']],
+    [
+      'a base of the same namespace',
+      'namespace n { struct A : tenon::Resource {}; struct B : A {}; }',
+      ['::n::A', '::n::B'],
+    ],
+    ['what follows a raw string', 'auto s = R"x(}" { struct)x"; struct A : tenon::Resource {};', ['::A']],
+    ['what follows a string of braces', 'auto s = "{{\\"{"; char c = \'{\'; struct A : tenon::Resource {};', ['::A']],
+    ['what follows a separated number', "int i = 1'000'000; struct A : tenon::Resource {};", ['::A']],
+    [
+      'what follows a function',
+      'int f() { struct L {}; if (1) { } return 0; } struct A : tenon::Resource {};',
+      ['::A'],
+    ],
+    ['what follows a lambda', 'auto f = [] { return 1; }; struct A : tenon::Resource {};', ['::A']],
+    ['one branch of #if', '#if X\nstruct A : tenon::Resource {\n#else\nstruct A : Other {\n#endif\n};', ['::A']],
+    ['#else of #if 0', '#if 0\nstruct A : tenon::Resource {};\n#else\nstruct B : tenon::Resource {};\n#endif', ['::B']],
+    ['one of three branches', '#if X\nstruct A : tenon::Resource {\n#elif Y\n{{{\n#else\n{{\n#endif\n};', ['::A']],
+  ];
+  for (const [what, source, names] of found) {
+    it(what, () => expect(resources(source)).toEqual(names));
+  }
+
+  it('where the name stands', () => {
+    expect(scanSource('\n  struct\n   A : tenon::Resource {};').resources[0]).toMatchObject({ line: 3, column: 4 });
+    expect(scanSource('/* a\nb */ auto s = R"(\n\n)"; struct A : tenon::Resource {};').resources[0]).toMatchObject({
+      line: 4,
+      column: 12,
+    });
+  });
+
+  it('extensions', () => {
+    expect(extensions('namespace a { struct AuditExtension final : tenon::Extension {}; }')).toEqual([
+      '::a::AuditExtension',
+    ]);
+    expect(extensions('struct AuditExtension : Base {};')).toEqual(['::AuditExtension']);
+    expect(extensions('struct Audit : tenon::Extension {};')).toEqual(['::Audit']);
+    expect(extensions('struct FileExtension { int a; };')).toEqual([]);
+  });
+
+  it('TENON_PLUGIN and its place', () => {
+    expect(scanSource('int a;\n  TENON_PLUGIN("a", "{", x)').plugin).toEqual({ line: 2, column: 3 });
+    expect(scanSource('#define X TENON_PLUGIN(1)\n// TENON_PLUGIN(\n"TENON_PLUGIN("').plugin).toBeUndefined();
+  });
+
+  it('what is below an #if, but not below an include guard', () => {
+    const one = 'struct A : tenon::Resource {};\n';
+    expect(scanSource(`#ifdef X\nint a;\n${one}#endif`).resources[0]?.conditional).toBe(true);
+    expect(scanSource(`int a;\n#ifdef X\n${one}#endif`).resources[0]?.conditional).toBe(true);
+    expect(scanSource(`#ifndef GUARD\n#define GUARD\n${one}#endif`).resources[0]?.conditional).toBe(false);
+    expect(scanSource(`#ifdef X\n#endif\n${one}`).resources[0]?.conditional).toBe(false);
+  });
+
+  it('quoted includes', () => {
+    const source =
+      '#include "a.h"\n #  include "b/c.h" // x\n#include <d.h>\n// #include "e.h"\n#if 0\n#include "f.h"\n#endif';
+    expect(scanSource(source).includes).toEqual(['a.h', 'b/c.h']);
+  });
+});
+
+describe('scanning leaves alone', () => {
+  const other: [string, string][] = [
+    ['comments', '// struct A : tenon::Resource {};\n/* struct B : tenon::Resource {}; */'],
+    ['a comment that goes on', '// a \\\nstruct A : tenon::Resource {};'],
+    ['strings', 'auto a = "struct A : tenon::Resource {};"; auto b = R"(struct B : tenon::Resource {};)";'],
+    ['macros', '#define X struct A : tenon::Resource {}; \\\n struct B : tenon::Resource {};'],
+    ['#if 0', '#if 0\nstruct A : tenon::Resource {};\n#endif'],
+    ['types inside a function', 'void f() { struct A : tenon::Resource {}; }'],
+    ['types inside a type', 'struct Out { struct A : tenon::Resource {}; };'],
+    ['templates', 'template <typename T, int = (1 > 0)> struct A : tenon::Resource {};'],
+    ['declarations', 'struct A; class B; tenon::Resource* make();'],
+    ['other bases', 'struct A : other::Resource {}; struct B : Resource {}; struct C : tenon::Extras {};'],
+    ['enums', 'enum class A : int { tenon };'],
+    ['a resource as an argument', 'struct A : Holder<tenon::Resource> {};'],
+    ['a variable of a struct', 'struct A a{}; struct B b = {1};'],
+  ];
+  for (const [what, source] of other) {
+    it(what, () => expect(resources(source)).toEqual([]));
+  }
+});
+
+describe('any text', () => {
+  it('is scanned to its end', () => {
+    const words = [
+      'struct A ',
+      'class ',
+      ': tenon::Resource ',
+      '{',
+      '}',
+      '(',
+      ')',
+      '<',
+      '[[',
+      ']]',
+      'namespace ',
+      '"',
+      "'",
+    ];
+    const pieces = fc.constantFrom(
+      ...words,
+      'R"(',
+      ')"',
+      '/*',
+      '*/',
+      '//',
+      '\\\n',
+      '\n',
+      '#if 0',
+      '#endif',
+      'template<',
+      ';',
+    );
+    fc.assert(
+      fc.property(fc.array(fc.oneof(pieces, fc.string()), { maxLength: 60 }), (parts) => {
+        scanSource(parts.join(''));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('before a resource that begins on a fresh line at namespace scope does not hide it', () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^[ a-z"\\#*]*$/), (noise) => {
+        expect(resources(`/*${noise.replaceAll('*/', '')} */\nstruct A : tenon::Resource {};`)).toEqual(['::A']);
+      }),
+    );
+  });
+});

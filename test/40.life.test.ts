@@ -1,0 +1,163 @@
+import { execFile } from 'node:child_process';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { loadCore } from '../src/binding/core.js';
+import { descriptorLayout, openLibrary } from '../src/binding/library.js';
+import { gauge } from './load/gauge.js';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+const run = promisify(execFile);
+const include = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', 'native', 'include');
+
+describe('a library', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(path.join(os.tmpdir(), 'tenon-library-'));
+  });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+
+  test('is read with the layout that the header has', async () => {
+    const members = Object.keys(descriptorLayout.offsets);
+    const lines = members.map(
+      (name) => `printf("%s %zu\\n", "${name}", offsetof(tenon_plugin_descriptor_t, ${name}));`,
+    );
+    const source = `#include <stdio.h>\n#include <tenon/entry.h>\nint main(void) {
+      printf("size %zu\\n", sizeof(tenon_plugin_descriptor_t)); printf("abi %d.%d\\n", TENON_ABI_MAJOR, TENON_ABI_MINOR);
+      ${lines.join('\n')} return 0; }`;
+    await writeFile(path.join(directory, 'layout.c'), source);
+    const program = path.join(directory, 'layout');
+    await run('gcc', ['-std=c11', `-I${include}`, path.join(directory, 'layout.c'), '-o', program]);
+    const { stdout } = await run(program);
+    const [size = '', , ...offsets] = stdout.trim().split('\n');
+    expect(size.replace('size', '__size')).toBe(`__size ${descriptorLayout.size}`);
+    expect(offsets).toEqual(members.map((name) => `${name} ${descriptorLayout.offsets[name]}`));
+  });
+
+  test('tells who it is, and is gone from the process when it is closed', async () => {
+    const file = path.join(directory, 'fault.so');
+    await copyFile(await buildPlugin('ok'), file);
+    const core = loadCore();
+    const library = openLibrary(file);
+    expect(library.descriptor).toMatchObject({ id: 'fault', name: 'Test', version: '1.0.0', author: '', abiMajor: 1 });
+    expect(core.imageMapped(file)).toBe(true);
+    library.close();
+    expect(core.imageMapped(file)).toBe(false);
+    library.close();
+  });
+
+  test('that cannot be opened is named with its path', async () => {
+    const file = path.join(directory, 'nowhere.so');
+    expect(() => openLibrary(file)).toThrow(
+      expect.objectContaining({ code: 'PluginLoadError', message: expect.stringContaining(file) }),
+    );
+  });
+
+  test('without the entry is closed again', async () => {
+    const file = path.join(directory, 'no_entry.so');
+    await copyFile(await buildPlugin('no_entry'), file);
+    expect(() => openLibrary(file)).toThrow(expect.objectContaining({ code: 'PluginLoadError' }));
+    expect(loadCore().imageMapped(file)).toBe(false);
+  });
+});
+
+describe('the life of a plugin', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.make();
+  });
+  afterEach(() => world.close());
+
+  test('goes through its steps in order, and leaves nothing', async () => {
+    await world.publish('service', await buildPlugin('service'));
+    await world.start();
+    expect(gauge(world.data)).toMatchObject({ images: 1, staged: 0 });
+    await world.host.unload('service');
+    await until('its log has arrived', () => world.said('service').includes('destroy'));
+    expect(world.said('service')).toEqual(['create', 'initialize', 'ready', 'shutdown', 'destroy']);
+    expect(gauge(world.data)).toMatchObject({ images: 0, staged: 0 });
+    expect(world.host.plugin('service')).toMatchObject({ state: 'stopped', generations: [] });
+  });
+
+  test('hands its state over while both generations are there', async () => {
+    await world.publish('service', await buildPlugin('service', { defines: { WITH_STATE: '1', WITH_QUIESCE: '1' } }));
+    await world.start();
+    const lines = world.log.length;
+    await world.publish('service', await buildPlugin('service', { defines: { WITH_STATE: '1', BUILD: '"two"' } }));
+    await world.host.reload('service');
+    await until('the old one is gone', () => world.said('service').includes('destroy'));
+    const steps = world.log
+      .slice(lines)
+      .filter((line) => line.fields?.['build'] !== undefined)
+      .map((line) => `${line.fields?.['build']} ${line.msg}`);
+    expect(steps).toEqual([
+      'two create',
+      'two initialize',
+      'one quiesce',
+      'one save',
+      'two try',
+      'two load',
+      'two ready',
+      'one shutdown',
+      'one destroy',
+    ]);
+  });
+
+  test('that fails after its trial says so by name, and leaves nothing', async () => {
+    await world.publish('service', await buildPlugin('service', { defines: { FAIL_READY: '1' } }));
+    await world.start();
+    const view = world.host.plugin('service');
+    expect(view).toMatchObject({ state: 'failed', generations: [], error: { code: 'LifecycleFailed' } });
+    expect(view.error?.message).toContain('generation 1: ready of service failed: no shelf to stand on');
+    expect(gauge(world.data)).toMatchObject({ images: 0, staged: 0 });
+  });
+
+  test('that hangs on its way up is given up, and pinned with the step that hangs', async () => {
+    await world.publish('service', await buildPlugin('service', { defines: { HANG_READY: '1' } }));
+    await world.start({ lifecycleMs: 200 });
+    const view = world.host.plugin('service');
+    expect(view).toMatchObject({ state: 'failed', error: { code: 'LifecycleTimeout' } });
+    expect(view.generations).toMatchObject([
+      { state: 'pinned', pinnedReason: 'thread still running: ready did not return' },
+    ]);
+  });
+
+  test('that hangs on its way down keeps its image, and the next one serves', async () => {
+    await world.publish('service', await buildPlugin('service', { defines: { HANG_SHUTDOWN: '1' } }));
+    const before = gauge(world.data).images;
+    await world.start({ lifecycleMs: 200 });
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"two"' } }));
+    const record = await world.host.reload('service');
+    expect(record).toMatchObject({
+      outcome: 'succeeded',
+      unload: 'pinned',
+      pinnedReason: 'thread still running: shutdown did not return',
+    });
+    expect((await world.get('/service/build')).body).toBe('two');
+    expect(gauge(world.data).images).toBe(before + 2);
+  });
+
+  test('is not ended under a call: the image stays, with the number of calls that hold it', async () => {
+    await world.publish('service', await buildPlugin('service'));
+    await world.start({ drainMs: 300, lifecycleMs: 500 });
+    expect((await world.get('/service/hang')).status).toBe(504);
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"two"' } }));
+    const record = await world.host.reload('service');
+    expect(record).toMatchObject({ outcome: 'succeeded', unload: 'pinned' });
+    expect(record.pinnedReason).toContain('1 call holds it');
+    expect((await world.get('/service/build')).body).toBe('two');
+  });
+
+  test('whose image the system keeps is pinned by the name of the reason', async () => {
+    const library = await buildPlugin('ok', { defines: { PLUGIN_ID: '"keeper"' }, flags: ['-Wl,-z,nodelete'] });
+    await world.publish('keeper', library);
+    await world.start();
+    expect(world.host.plugin('keeper').findings).toMatchObject([{ rule: 'nodelete', pins: true }]);
+    const { generations } = await world.host.unload('keeper');
+    expect(generations).toMatchObject([{ state: 'pinned', pinnedReason: expect.stringContaining('nodelete') }]);
+  });
+});

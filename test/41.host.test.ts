@@ -1,0 +1,198 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createHost } from '../src/index.js';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+function service(build: string, defines: Record<string, string> = {}): Promise<string> {
+  return buildPlugin('service', { defines: { BUILD: `"${build}"`, ...defines } });
+}
+
+describe('the living set', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.make();
+  });
+  afterEach(() => world.close());
+
+  test('serves what lies in the applications directory; a bad one stops no other', async () => {
+    await world.publish('service', await service('one'));
+    await world.publish('other', await buildPlugin('service', { defines: { PLUGIN_ID: '"other"' } }));
+    await world.publish('broken', await buildPlugin('crash_in_constructor'));
+    await world.write('muddled', 'config.yaml', 'naem: Muddled\n');
+    await mkdir(world.folder('empty'));
+    await world.start();
+    expect(world.host.plugins().map(({ id, state }) => `${id} ${state}`)).toEqual([
+      'broken failed',
+      'muddled failed',
+      'other running',
+      'service running',
+    ]);
+    expect(world.host.plugin('muddled').error).toMatchObject({ code: 'ConfigInvalid', details: { line: 1 } });
+    expect((await world.get('/other/build')).status).toBe(200);
+  });
+
+  test('unloads and loads: the routes are gone, the plugin stays listed', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await world.host.unload('service');
+    expect((await world.get('/service/build')).status).toBe(404);
+    expect(world.host.plugin('service')).toMatchObject({ state: 'stopped', routes: [] });
+    expect(await world.host.load('service')).toMatchObject({ state: 'running', generation: 2 });
+    expect((await world.get('/service/build')).body).toBe('one');
+  });
+
+  test('a reload of the same bytes does nothing and says so', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await world.publish('service', await service('one'));
+    const record = await world.host.reload('service');
+    expect(record).toMatchObject({ outcome: 'succeeded', unchanged: true, from: { generation: 1 } });
+    expect(record.to).toBeUndefined();
+    expect(record.phases.open).toBeUndefined();
+    expect(world.host.plugin('service').generation).toBe(1);
+  });
+
+  test('a record has both builds and the time of every phase', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await world.publish('service', await service('two'));
+    const record = await world.host.reload('service');
+    expect(record).toMatchObject({
+      plugin: 'service',
+      trigger: 'api',
+      outcome: 'succeeded',
+      attempts: 1,
+      unload: 'clean',
+      from: { generation: 1, version: '1.0.0' },
+      to: { generation: 2, version: '1.0.0' },
+    });
+    const names = ['detect', 'build', 'admit', 'stage', 'open', 'initialize', 'swap', 'drain', 'unload', 'verify'];
+    expect(Object.keys(record.phases).toSorted()).toEqual(names.toSorted());
+    const sum = Object.values(record.phases).reduce((total, ms) => total + ms, 0);
+    expect(record.totalMs).toBeGreaterThanOrEqual(sum - 1);
+    expect(world.host.reloads().map(({ trigger }) => trigger)).toEqual(['api', 'start']);
+  });
+
+  test('of many reloads asked for at once one runs and one waits, and the last content wins', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    const three = await service('three');
+    await world.publish('service', await service('two'));
+    const first = world.host.reload('service');
+    await until('the first has begun', () =>
+      world.events.some((event) => event.type === 'reload.started' && event.trigger === 'api'),
+    );
+    await world.publish('service', three);
+    const rest = [1, 2, 3, 4].map(() => world.host.reload('service'));
+    const records = [await first, ...(await Promise.all(rest))];
+    expect(new Set(records.map(({ id }) => id)).size).toBe(2);
+    expect((await world.get('/service/build')).body).toBe('three');
+  });
+
+  test('different plugins reload side by side', async () => {
+    await world.publish('service', await service('one'));
+    await world.publish('other', await buildPlugin('service', { defines: { PLUGIN_ID: '"other"' } }));
+    await world.start();
+    await world.publish('service', await service('two'));
+    await world.publish('other', await buildPlugin('service', { defines: { PLUGIN_ID: '"other"', BUILD: '"two"' } }));
+    // Its call under way keeps the old generation of one alive; the other one does not wait for that.
+    const slow = world.get('/service/slow?ms=1500');
+    await until('the call is in', () => world.host.plugin('service').generations.some(({ leases }) => leases > 0));
+    const order: string[] = [];
+    await Promise.all(['service', 'other'].map((id) => world.host.reload(id).then(() => order.push(id))));
+    expect(order).toEqual(['other', 'service']);
+    expect((await slow).body).toBe('one');
+  });
+
+  test('a route that belongs to another plugin is refused, and the old build goes on', async () => {
+    await world.write('first', 'config.yaml', 'app_id: first\nroute_prefix: /shared\n');
+    await world.publish(
+      'first',
+      await buildPlugin('service', { defines: { PLUGIN_ID: '"first"', EXTRA_PATTERN: '"/mine"' } }),
+    );
+    await world.start();
+    await world.write('second', 'config.yaml', 'app_id: second\nroute_prefix: /shared\n');
+    await world.publish('second', await buildPlugin('service', { defines: { PLUGIN_ID: '"second"' } }));
+    await expect(world.host.load('second')).rejects.toMatchObject({
+      code: 'RouteConflict',
+      details: { plugin: 'second', owner: 'first', path: '/shared/build' },
+    });
+    expect((await world.get('/shared/mine')).body).toBe('one');
+  });
+
+  test('an application cannot take paths of the host', async () => {
+    await world.write('greedy', 'config.yaml', 'app_id: greedy\nroute_prefix: /api\n');
+    await world.publish('greedy', await buildPlugin('service', { defines: { PLUGIN_ID: '"greedy"' } }));
+    await world.start();
+    expect(world.host.plugin('greedy').error).toMatchObject({ code: 'RouteConflict', details: { owner: 'the host' } });
+  });
+
+  test('a prefix is served at the root; a changed one asks for unload and load', async () => {
+    await world.write('service', 'config.yaml', 'app_id: service\nroute_prefix: /\n');
+    await world.publish('service', await service('one'));
+    await world.start();
+    expect((await world.get('/items/7')).body).toBe('7');
+    expect((await world.get('/livez')).body).toBe('ok\n');
+    await world.write('service', 'config.yaml', 'app_id: service\nroute_prefix: /moved\n');
+    await expect(world.host.reload('service')).rejects.toMatchObject({ code: 'ConfigInvalid' });
+    expect((await world.get('/build')).body).toBe('one');
+    await world.host.unload('service');
+    await world.host.load('service');
+    expect((await world.get('/moved/items/8')).body).toBe('8');
+  });
+
+  test('a disabled application is not loaded, and is stopped when it becomes one', async () => {
+    await world.write('service', 'config.yaml', 'app_id: service\nenabled: true\n');
+    await world.publish('service', await service('one'));
+    await world.start();
+    expect((await world.get('/service/build')).status).toBe(200);
+    await world.write('service', 'config.yaml', 'app_id: service\nenabled: false\n');
+    await world.host.reload('service');
+    expect(world.host.plugin('service').state).toBe('disabled');
+    expect((await world.get('/service/build')).status).toBe(404);
+  });
+
+  test('discover finds what came and what went', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await world.publish('other', await buildPlugin('service', { defines: { PLUGIN_ID: '"other"' } }));
+    await rm(world.folder('service'), { recursive: true });
+    await world.host.discover();
+    expect(world.host.plugins().map(({ id }) => id)).toEqual(['other']);
+  });
+
+  test('what is not there is named, and a library of another plugin is refused', async () => {
+    await world.publish('service', await buildPlugin('other_id'));
+    await world.start();
+    expect(world.host.plugin('service').error?.code).toBe('PluginIdMismatch');
+    await expect(world.host.reload('nobody')).rejects.toMatchObject({ code: 'PluginNotFound' });
+    expect(() => world.host.plugin('nobody')).toThrow('nobody');
+  });
+
+  test('two hosts do not share a data directory', async () => {
+    await world.start();
+    await expect(createHost({ data: world.data, applications: world.applications })).rejects.toMatchObject({
+      code: 'DataDirectoryLocked',
+    });
+  });
+
+  test('a wrong option is named', async () => {
+    await expect(createHost({ data: world.data, port: 70_000 })).rejects.toThrow(
+      'option port: 70000 is not a whole number',
+    );
+  });
+
+  test('closing lets a call under way finish, refuses everything else, and can be done twice', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    const slow = world.get('/service/slow?ms=300');
+    await until('the call is in', () => world.host.plugin('service').generations.some(({ leases }) => leases > 0));
+    const closing = world.host.close();
+    expect((await slow).body).toBe('one');
+    await closing;
+    await world.host.close();
+    await expect(world.host.reload('service')).rejects.toMatchObject({ code: 'HostClosing' });
+    await expect(world.get('/service/build')).rejects.toThrow();
+  });
+});

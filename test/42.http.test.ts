@@ -1,0 +1,312 @@
+import { Agent, request as send } from 'node:http';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+interface Raw {
+  status: number;
+  /** Names and values in turn, as they came. */
+  rawHeaders: string[];
+  body: string;
+}
+
+describe('HTTP', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.make();
+    await world.publish('service', await buildPlugin('service'));
+    await world.start({ drainMs: 500, lifecycleMs: 500 });
+  });
+  afterAll(() => world.close());
+
+  function raw(method: string, target: string, headers: string[] = [], body?: string): Promise<Raw> {
+    return new Promise((resolve, reject) => {
+      const { hostname, port } = new URL(world.url);
+      const fields: Record<string, string[]> = {};
+      for (let i = 0; i + 1 < headers.length; i += 2) (fields[headers[i] ?? ''] ??= []).push(headers[i + 1] ?? '');
+      const outgoing = send({ hostname, port, method, path: target, headers: fields, agent: false }, (answer) => {
+        let text = '';
+        answer.setEncoding('latin1');
+        answer.on('data', (chunk: string) => {
+          text += chunk;
+        });
+        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, rawHeaders: answer.rawHeaders, body: text }));
+        answer.on('error', reject);
+      });
+      outgoing.on('error', reject);
+      outgoing.end(body);
+    });
+  }
+
+  /** Send bytes as they are, and read until the server closes. */
+  function wire(text: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const { hostname, port } = new URL(world.url);
+      const socket = connect(Number(port), hostname, () => socket.write(text));
+      let answer = '';
+      socket.setEncoding('latin1');
+      socket.on('data', (chunk: string) => {
+        answer += chunk;
+      });
+      socket.on('end', () => socket.end());
+      socket.on('close', () => resolve(answer));
+      socket.on('error', reject);
+    });
+  }
+
+  test('parameters, rest and query reach the plugin', async () => {
+    expect((await world.get('/service/items/a%20b?x=1')).body).toBe('a b');
+    expect((await world.get(`/service/items/${'x'.repeat(500)}`)).body).toBe('x'.repeat(500));
+    expect((await world.get('/service/files/one/two.txt')).body).toBe('one/two.txt');
+    expect((await world.get('/service/slow?ms=1')).body).toBe('one');
+  });
+
+  test('a target in absolute form is served', async () => {
+    const answer = await wire(`GET ${world.url}/service/items/9 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(answer).toMatch(/\r\n9$/);
+  });
+
+  test('headers reach the plugin as they came: order, case, duplicates', async () => {
+    const { body } = await raw('GET', '/service/seen', [
+      'X-Second',
+      'b',
+      'x-first',
+      'a',
+      'X-Twice',
+      '1',
+      'X-Twice',
+      '2',
+    ]);
+    expect(body).toMatch(/^X-Second: b\nx-first: a\nX-Twice: 1\nX-Twice: 2\n/);
+  });
+
+  test('headers of the plugin reach the client, duplicates too, with the length', async () => {
+    const { status, rawHeaders } = await raw('GET', '/service/cookies');
+    expect(status).toBe(201);
+    const pairs = rawHeaders.flatMap((name, i) => (i % 2 === 0 ? [`${name.toLowerCase()}: ${rawHeaders[i + 1]}`] : []));
+    expect(pairs).toEqual(
+      expect.arrayContaining(['set-cookie: a=1', 'set-cookie: b=2', 'x-build: one', 'content-length: 0']),
+    );
+  });
+
+  test('a body goes in and comes out, byte for byte', async () => {
+    const bytes = String.fromCharCode(...Array.from({ length: 256 }, (_, code) => code));
+    const answer = await fetch(`${world.url}/service/echo`, { method: 'POST', body: Buffer.from(bytes, 'latin1') });
+    expect(Buffer.from(await answer.arrayBuffer()).toString('latin1')).toBe(bytes);
+  });
+
+  test('a chunked body is read as a whole', async () => {
+    const chunks = ['3\r\nabc\r\n', '2\r\nde\r\n', '0\r\n\r\n'].join('');
+    const head = 'POST /service/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n';
+    expect(await wire(head + chunks)).toMatch(/\r\nabcde$/);
+  });
+
+  test('a body over the limit of the route is 413, announced or not', async () => {
+    const announced = await world.request('POST', '/service/echo', { body: 'x'.repeat(1001) });
+    expect(announced.status).toBe(413);
+    expect(JSON.parse(announced.body)).toMatchObject({ error: 'BodyTooLarge', details: { limit: 1000 } });
+    const stream = new Blob(['x'.repeat(5000)]).stream();
+    const init = { body: stream, duplex: 'half' } as RequestInit;
+    expect((await world.request('POST', '/service/echo', init)).status).toBe(413);
+    expect((await world.request('POST', '/service/echo', { body: 'x'.repeat(1000) })).status).toBe(200);
+  });
+
+  test('a client that leaves in the middle of its body disturbs nobody', async () => {
+    const { hostname, port } = new URL(world.url);
+    await new Promise<void>((resolve) => {
+      const socket = connect(Number(port), hostname, () => {
+        socket.write('POST /service/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nabc', () =>
+          socket.destroy(),
+        );
+      });
+      socket.on('close', () => resolve());
+    });
+    expect((await world.request('POST', '/service/echo', { body: 'after' })).body).toBe('after');
+  });
+
+  test('HEAD is served by the route of GET, without the body', async () => {
+    const { status, rawHeaders, body } = await raw('HEAD', '/service/build');
+    expect({ status, body }).toEqual({ status: 200, body: '' });
+    expect(rawHeaders.map((text) => text.toLowerCase())).toContain('text/plain');
+  });
+
+  test('another method is 405 with Allow; OPTIONS tells the same; an unknown path is 404', async () => {
+    const wrong = await world.request('DELETE', '/service/build');
+    expect(wrong.status).toBe(405);
+    expect(wrong.headers.get('allow')).toBe('GET, HEAD, OPTIONS');
+    expect(wrong.headers.get('content-type')).toBe('application/problem+json');
+    const options = await world.request('OPTIONS', '/service/echo');
+    expect({ status: options.status, allow: options.headers.get('allow') }).toEqual({
+      status: 204,
+      allow: 'POST, OPTIONS',
+    });
+    const nowhere = await world.get('/service/nowhere?x=1');
+    expect(nowhere.status).toBe(404);
+    expect(JSON.parse(nowhere.body)).toMatchObject({ error: 'RouteNotFound', details: { path: '/service/nowhere' } });
+  });
+
+  test('a path that is no text is 404', async () => {
+    expect((await raw('GET', '/service/items/%ff%zz')).status).toBe(404);
+    expect((await raw('GET', '/%')).status).toBeGreaterThanOrEqual(400);
+  });
+
+  test('a failure of the plugin is a problem with its sentence', async () => {
+    const { status, headers, body } = await world.get('/service/fail');
+    expect(status).toBe(500);
+    expect(headers.get('content-type')).toBe('application/problem+json');
+    const problem = JSON.parse(body) as Record<string, unknown>;
+    expect(problem).toMatchObject({
+      title: 'The plugin failed to answer',
+      status: 500,
+      error: 'HandlerFailed',
+      message: 'the shelf is empty',
+      detail: 'the shelf is empty',
+      details: { plugin: 'service', route: 'GET /service/fail' },
+    });
+    expect(problem['requestId']).toMatch(/./);
+    expect(world.log.find((line) => line['requestId'] === problem['requestId'])).toMatchObject({
+      plugin: 'service',
+      generation: 1,
+    });
+  });
+
+  test('a missed deadline is 504, and others are served meanwhile', async () => {
+    const hanging = world.get('/service/hang');
+    expect((await world.get('/service/slow?ms=1')).body).toBe('one');
+    const { status, body } = await hanging;
+    expect(status).toBe(504);
+    expect(JSON.parse(body)).toMatchObject({ error: 'DeadlineExceeded' });
+  });
+
+  test('a long stream comes whole, through a client that reads slowly', async () => {
+    const { hostname, port } = new URL(world.url);
+    const size = await new Promise<number>((resolve, reject) => {
+      send({ hostname, port, path: '/service/stream?chunks=64', agent: false }, (answer) => {
+        let total = 0;
+        answer.on('readable', () => {
+          const piece = answer.read(50_000) ?? answer.read();
+          if (piece !== null) total += (piece as Buffer).length;
+          setTimeout(() => answer.emit('readable'), 1).unref();
+        });
+        answer.on('end', () => resolve(total));
+        answer.on('error', reject);
+      })
+        .on('error', reject)
+        .end();
+    });
+    expect(size).toBe(64 * 64 * 1024);
+  });
+
+  test('a client that leaves a stream is told to the plugin', async () => {
+    expect((await world.get('/service/cancelled')).body).toBe('no');
+    const { hostname, port } = new URL(world.url);
+    const outgoing = send({ hostname, port, path: '/service/stream?chunks=100000', agent: false }, (answer) => {
+      answer.once('data', () => outgoing.destroy());
+      answer.on('error', () => {});
+    });
+    outgoing.on('error', () => {});
+    outgoing.end();
+    await until('the plugin has noticed', async () => (await world.get('/service/cancelled')).body === 'yes');
+  });
+
+  test('HEAD of a stream ends with the head', async () => {
+    expect(await raw('HEAD', '/service/stream?chunks=100000')).toMatchObject({ status: 200, body: '' });
+  });
+
+  test('requests on one connection are answered in order', async () => {
+    const get = (target: string, close = ''): string => `GET ${target} HTTP/1.1\r\nHost: x\r\n${close}\r\n`;
+    const text =
+      get('/service/slow?ms=50') + get('/service/items/2') + get('/service/items/3', 'Connection: close\r\n');
+    const bodies = [...(await wire(text)).matchAll(/\r\n\r\n([^H]*)/g)].map((match) => match[1]);
+    expect(bodies).toEqual(['one', '2', '3']);
+  });
+
+  test('the host answers for itself: alive, ready, plugins', async () => {
+    expect((await world.get('/livez')).body).toBe('ok\n');
+    expect((await world.get('/readyz')).status).toBe(200);
+    const verbose = JSON.parse((await world.get('/readyz?verbose')).body) as Record<string, unknown>;
+    expect(verbose).toMatchObject({ ready: true, plugins: [{ id: 'service', state: 'running', generation: 1 }] });
+    const { plugins } = JSON.parse((await world.get('/plugins')).body) as { plugins: Record<string, unknown>[] };
+    expect(plugins).toMatchObject([{ id: 'service', version: '1.0.0', state: 'running' }]);
+    expect(plugins[0]).not.toHaveProperty('folder');
+    expect(JSON.parse((await world.get('/plugins/service')).body)).toMatchObject({ id: 'service' });
+    const missing = await world.get('/plugins/nobody');
+    expect({ status: missing.status, error: (JSON.parse(missing.body) as { error: string }).error }).toEqual({
+      status: 404,
+      error: 'PluginNotFound',
+    });
+  });
+
+  test('the admin API wants the token', async () => {
+    const calls = [
+      'GET /api/v1/plugins',
+      'POST /api/v1/plugins/service/reload',
+      'GET /api/v1/reloads',
+      'GET /api/v1/nothing',
+    ];
+    for (const call of calls) {
+      const [method = '', target = ''] = call.split(' ');
+      for (const authorization of [
+        undefined,
+        'Bearer ',
+        'Bearer wrong',
+        'Basic a-token-of-the-tests',
+        'Bearer a-token-of-the-test',
+      ]) {
+        const init = authorization === undefined ? {} : { headers: { authorization } };
+        const { status, headers } = await world.request(method, target, init);
+        expect({ call, authorization, status }).toEqual({ call, authorization, status: 401 });
+        expect(headers.get('www-authenticate')).toContain('Bearer');
+      }
+    }
+    expect((await world.get('/api/v1/plugins?token=a-token-of-the-tests')).status).toBe(401);
+    expect(world.events.filter((event) => event.type === 'reload.started').length).toBe(1);
+  });
+
+  test('the admin API lists, reloads, unloads and loads', async () => {
+    const list = await world.admin('GET', '/api/v1/plugins');
+    expect(JSON.parse(list.body)).toMatchObject({ plugins: [{ id: 'service', generations: [{ state: 'ready' }] }] });
+    const same = await world.admin('POST', '/api/v1/plugins/service/reload');
+    expect({ status: same.status, body: JSON.parse(same.body) as unknown }).toMatchObject({
+      status: 200,
+      body: { status: 'unchanged', plugin: { id: 'service', version: '1.0.0', generation: 1 } },
+    });
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"two"' } }));
+    const reloaded = await world.admin('POST', '/api/v1/plugins/service/reload');
+    expect(JSON.parse(reloaded.body)).toMatchObject({ status: 'reloaded', plugin: { generation: 2 } });
+    expect(JSON.parse((await world.admin('POST', '/api/v1/plugins/service/unload')).body)).toMatchObject({
+      status: 'unloaded',
+    });
+    expect((await world.get('/service/build')).status).toBe(404);
+    expect(JSON.parse((await world.admin('POST', '/api/v1/plugins/service/load')).body)).toMatchObject({
+      status: 'loaded',
+    });
+    expect((await world.get('/service/build')).body).toBe('two');
+    const reloads = JSON.parse((await world.admin('GET', '/api/v1/reloads?plugin=service&limit=2')).body) as {
+      reloads: unknown[];
+    };
+    expect(reloads.reloads.length).toBe(2);
+    expect((await world.admin('GET', '/api/v1/reloads?limit=none')).status).toBe(400);
+    expect((await world.admin('POST', '/api/v1/plugins/nobody/reload')).status).toBe(404);
+    expect((await world.admin('GET', '/api/v1/nothing')).status).toBe(404);
+  });
+
+  test('a connection is kept for the next request', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const { hostname, port } = new URL(world.url);
+    const ports = new Set<number | undefined>();
+    for (const target of ['/service/build', '/service/slow?ms=1', '/service/fail', '/livez', '/service/nowhere'])
+      await new Promise<void>((resolve, reject) => {
+        send({ hostname, port, path: target, agent }, (answer) => {
+          ports.add(answer.socket.localPort);
+          answer.resume().on('end', resolve);
+        })
+          .on('error', reject)
+          .end();
+      });
+    agent.destroy();
+    expect(ports.size).toBe(1);
+  });
+});

@@ -1,0 +1,134 @@
+import { rm } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Watch } from '../src/reload/watch.js';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+function service(build: string, id = 'service'): Promise<string> {
+  return buildPlugin('service', { defines: { BUILD: `"${build}"`, PLUGIN_ID: `"${id}"` } });
+}
+
+function source(build: string): string {
+  return `#include <tenon/tenon.hpp>
+struct Build : tenon::Resource {
+  tenon::Response get(const tenon::Request&) override { return tenon::text("${build}"); }
+};
+`;
+}
+
+describe('hot reload', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.make();
+  });
+  afterEach(() => world.close());
+
+  const answers = (target: string, body: string): Promise<void> =>
+    until(`${target} answers ${body}`, async () => (await world.get(target)).body === body);
+
+  test('takes up an edited source; an error is logged with its line and the old build serves on', async () => {
+    await world.write('greeter', 'config.yaml', 'name: Greeter\n');
+    await world.write('greeter', 'resources/build.cpp', source('one'));
+    await world.start({ hotReload: true });
+    await world.write('greeter', 'resources/build.cpp', source('two'));
+    await answers('/greeter/build', 'two');
+    expect(world.host.plugin('greeter').lastReload).toMatchObject({ trigger: 'watch', outcome: 'succeeded' });
+    await world.write('greeter', 'resources/build.cpp', source('three').replace('override {', 'override { oops'));
+    await until('the error is logged', () =>
+      world.log.some((line) => line.level === 50 && /resources\/build\.cpp:\d+:\d+/.test(line.msg)),
+    );
+    expect((await world.get('/greeter/build')).body).toBe('two');
+    await world.write('greeter', 'resources/build.cpp', source('four'));
+    await answers('/greeter/build', 'four');
+  }, 120_000);
+
+  test('takes up a new library, a new application, and one that is gone', async () => {
+    await world.publish('service', await service('one'));
+    await world.start({ hotReload: true, libraryDebounceMs: 100 });
+    await world.publish('service', await service('two'));
+    await answers('/service/build', 'two');
+    await world.publish('other', await service('one', 'other'));
+    await answers('/other/build', 'one');
+    expect(world.host.plugin('other')).toMatchObject({ state: 'running', generation: 1 });
+    await rm(world.folder('service'), { recursive: true });
+    await until('service is gone', async () => (await world.get('/service/build')).status === 404);
+    await until('it is forgotten', () => world.host.plugins().every(({ id }) => id === 'other'));
+  });
+
+  test('of many changes in a row the last one wins, with few reloads', async () => {
+    await world.publish('service', await service('one'));
+    await world.start({ hotReload: true, libraryDebounceMs: 100 });
+    const libraries = [await service('two'), await service('three')];
+    for (let turn = 0; turn < 40; turn++) await world.publish('service', libraries[turn % 2] ?? '');
+    await world.publish('service', await service('last'));
+    await answers('/service/build', 'last');
+    expect(world.host.reloads().length).toBeLessThan(10);
+  });
+
+  test('a plugin that was unloaded by hand stays so', async () => {
+    await world.publish('service', await service('one'));
+    await world.publish('other', await service('one', 'other'));
+    await world.start({ hotReload: true, libraryDebounceMs: 50 });
+    await world.host.unload('service');
+    await world.publish('service', await service('two'));
+    await world.publish('other', await service('two', 'other'));
+    await answers('/other/build', 'two');
+    expect(world.host.plugin('service').state).toBe('stopped');
+  });
+});
+
+describe('the watch', () => {
+  let world: World;
+  let watch: Watch;
+  const changed: string[] = [];
+  beforeEach(async () => {
+    world = await World.make();
+    await world.write('one', 'config.yaml', 'name: One\n');
+    changed.length = 0;
+    watch = new Watch({
+      directory: world.applications,
+      ignore: [world.folder('ignored')],
+      sourceDebounceMs: 20,
+      libraryDebounceMs: 50,
+      changed: (folder) => changed.push(folder),
+      failed: (error) => {
+        throw error;
+      },
+    });
+    await watch.enable();
+  });
+  afterEach(async () => {
+    await watch.close();
+    await world.close();
+  });
+
+  test('tells a change within 50 ms of the one before', async () => {
+    await world.write('one', 'resources/a.c', 'int a;\n');
+    await until('it is told', () => changed.length === 1);
+    for (const text of ['int b;\n', 'int cc;\n']) await world.write('one', 'resources/a.c', text);
+    await until('it is told', () => changed.length >= 2);
+    const before = changed.length;
+    await world.write('one', 'resources/a.c', 'int last;\n');
+    await until('the last is told', () => changed.length > before);
+    expect(new Set(changed)).toEqual(new Set([world.folder('one')]));
+  });
+
+  test('tells nothing for what is ignored, and for a touch that changed nothing', async () => {
+    await world.write('ignored', 'config.yaml', 'name: Ignored\n');
+    await world.write('one', '.config.yaml.swp', 'x');
+    await world.write('one', 'resources/a.c~', 'x');
+    await world.write('two', 'config.yaml', 'name: Two\n');
+    await until('two is told', () => changed.length > 0);
+    expect(changed).toEqual([world.folder('two')]);
+  });
+
+  test('tells nothing while it is off, and again when it is on', async () => {
+    await watch.disable();
+    expect(watch.enabled).toBe(false);
+    await world.write('one', 'config.yaml', 'name: Uno\n');
+    await watch.enable();
+    await world.write('two', 'config.yaml', 'name: Two\n');
+    await until('two is told', () => changed.length > 0);
+    expect(changed).toEqual([world.folder('two')]);
+  });
+});

@@ -1,0 +1,135 @@
+/** A host of a test with a world of its own: data and applications directories that are gone afterwards. */
+import { copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
+import { type CreateHostOptions, createHost, type HostEvent, type TenonHost } from '../../src/index.js';
+
+/** One line of the host's log. */
+export interface LogLine {
+  level: number;
+  msg: string;
+  plugin?: string;
+  generation?: number;
+  fields?: Record<string, string>;
+  [field: string]: unknown;
+}
+
+/** An event with the time it was told, as `performance.now()`. */
+export type TimedEvent = HostEvent & { at: number };
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  body: string;
+}
+
+export class World {
+  readonly directory: string;
+  readonly applications: string;
+  readonly data: string;
+  readonly log: LogLine[] = [];
+  readonly events: TimedEvent[] = [];
+  #host: TenonHost | undefined;
+  #url = '';
+
+  private constructor(directory: string) {
+    this.directory = directory;
+    this.applications = path.join(directory, 'applications');
+    this.data = path.join(directory, 'state');
+  }
+
+  static async make(): Promise<World> {
+    const world = new World(await mkdtemp(path.join(os.tmpdir(), 'tenon-world-')));
+    await mkdir(world.applications);
+    return world;
+  }
+
+  get host(): TenonHost {
+    if (this.#host === undefined) throw new Error('the host has not been started');
+    return this.#host;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  folder(id: string): string {
+    return path.join(this.applications, id);
+  }
+
+  /** Start the host on a free port, without a watch unless it is asked for. */
+  async start(options: CreateHostOptions = {}): Promise<void> {
+    const lines = this.log;
+    const stream = new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        lines.push(JSON.parse(chunk.toString()) as LogLine);
+        done();
+      },
+    });
+    this.#host = await createHost({
+      port: 0,
+      data: this.data,
+      applications: this.applications,
+      hotReload: false,
+      adminToken: 'a-token-of-the-tests',
+      log: pino({ level: 'trace' }, stream),
+      onEvent: (event) => void this.events.push({ ...event, at: performance.now() }),
+      ...options,
+    });
+    this.#url = await this.#host.listen();
+  }
+
+  /** Put a built library into the application `id`, by rename as a careful publisher does. */
+  async publish(id: string, library: string): Promise<void> {
+    await mkdir(this.folder(id), { recursive: true });
+    const fresh = path.join(this.directory, `fresh-${id}`);
+    await copyFile(library, fresh);
+    await rename(fresh, path.join(this.folder(id), `${id}.so`));
+  }
+
+  /** Write a file of the application `id`. */
+  async write(id: string, file: string, text: string): Promise<void> {
+    const target = path.join(this.folder(id), file);
+    await mkdir(path.dirname(target), { recursive: true });
+    await writeFile(target, text);
+  }
+
+  async request(method: string, target: string, init: RequestInit = {}): Promise<Answer> {
+    const answer = await fetch(this.url + target, { method, ...init });
+    return { status: answer.status, headers: answer.headers, body: await answer.text() };
+  }
+
+  get(target: string): Promise<Answer> {
+    return this.request('GET', target);
+  }
+
+  /** A call of the admin API. */
+  admin(method: string, target: string): Promise<Answer> {
+    return this.request(method, target, { headers: { authorization: 'Bearer a-token-of-the-tests' } });
+  }
+
+  /** Messages that the plugin `id` logged, oldest first. */
+  said(id: string): string[] {
+    return this.log
+      .filter((line) => line.plugin === id && line.fields?.['build'] !== undefined)
+      .map((line) => line.msg);
+  }
+
+  async close(): Promise<void> {
+    await this.#host?.close();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Resolves when `condition` holds; rejects with `what` after 20 s. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  const end = performance.now() + 20_000;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 10);
+    });
+  }
+}
