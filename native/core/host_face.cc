@@ -146,7 +146,7 @@ tenon_status http_defer(tenon_response_t* response) {
   Call& call = call_of(response);
   if (call.deferred) return TENON_ERROR_STATE;
   call.deferred = true;
-  call.request.own_body();
+  call.request.own();
   if (!call.armed) call.arm(call.route->deadline_ms);
   call.holds.fetch_add(1, std::memory_order_acq_rel);
   return TENON_OK;

@@ -31,9 +31,10 @@ bool proceed(Call& call) {
   }
   if (call.route->inline_) {
     call.conclude(handle(call));
+    call.request.forget_headers();
     return finish(call);
   }
-  call.request.own_body();
+  call.request.own();
   if (!call.armed) call.arm(call.route->deadline_ms);
   switch (generation.pool().submit(call)) {
     case Pool::Submission::Accepted:
@@ -71,7 +72,7 @@ bool send(Call& call) {
       case Plugin::Entry::Held:
         break;
     }
-    call.request.own_body();
+    call.request.own();
     if (!call.armed) call.arm(patience(call));
     call.parked = true;
     bool opened = false;

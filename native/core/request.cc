@@ -25,7 +25,15 @@ std::string_view take_line(std::string_view& block) {
 
 }  // namespace
 
-void Request::own_body() {
+void Request::load_headers() const {
+  if (source_ == nullptr) return;
+  const HeaderSource source = source_;
+  source_ = nullptr;
+  source(source_context_, headers_);
+}
+
+void Request::own() {
+  load_headers();
   if (body_.empty() || body_.data() == own_body_.get()) return;
   own_body_ = std::unique_ptr<char[]>(new char[body_.size()]);
   std::memcpy(own_body_.get(), body_.data(), body_.size());
@@ -33,6 +41,7 @@ void Request::own_body() {
 }
 
 void Request::clear() {
+  forget_headers();
   url_.clear(kKeptBytes);
   headers_.clear(kKeptBytes);
   body_ = {};
@@ -94,7 +103,7 @@ bool Request::param(const Route& route, size_t prefix_size, std::string_view nam
 }
 
 bool Request::header(std::string_view name, std::string_view& value) const {
-  std::string_view block = headers_.text();
+  std::string_view block = headers();
   while (!block.empty()) {
     const std::string_view key = take_line(block);
     const std::string_view text = take_line(block);
@@ -106,13 +115,13 @@ bool Request::header(std::string_view name, std::string_view& value) const {
 }
 
 uint32_t Request::header_count() const {
-  const std::string_view block = headers_.text();
+  const std::string_view block = headers();
   if (block.empty()) return 0;
   return static_cast<uint32_t>((std::count(block.begin(), block.end(), '\n') + 1) / 2);
 }
 
 bool Request::header_at(uint32_t index, std::string_view& name, std::string_view& value) const {
-  std::string_view block = headers_.text();
+  std::string_view block = headers();
   while (!block.empty()) {
     name = take_line(block);
     value = take_line(block);

@@ -18,13 +18,27 @@ namespace tenon::core {
 class Request {
  public:
   ByteBuffer& url() { return url_; }
-  ByteBuffer& header_block() { return headers_; }
+  // Writes the header block `name\nvalue\n…` into the buffer.
+  using HeaderSource = void (*)(void* context, ByteBuffer& block);
+
+  // The headers are fetched when they are first asked for, from the thread that called this, before it goes on.
+  void borrow_headers(HeaderSource source, void* context) {
+    source_ = source;
+    source_context_ = context;
+  }
+  void forget_headers() {
+    if (source_ != nullptr) source_ = nullptr;
+  }
+  ByteBuffer& header_block() {
+    load_headers();
+    return headers_;
+  }
   tenon_http_method method = TENON_HTTP_GET;
   uint64_t number = 0;
 
   void borrow_body(std::string_view body) { body_ = body; }
-  // The body becomes the request's own: before the call outlives the one that brought it.
-  void own_body();
+  // Headers and body become the request's own: before the call outlives the one that brought it.
+  void own();
   void clear();
 
   // As in the host's log and error answers: its name, then the number of the request.
@@ -40,10 +54,17 @@ class Request {
 
  private:
   std::string_view keep(std::string text);
+  void load_headers() const;
+  std::string_view headers() const {
+    load_headers();
+    return headers_.text();
+  }
 
   static constexpr size_t kKeptBytes = 16 * 1024;
   ByteBuffer url_;
-  ByteBuffer headers_;
+  mutable ByteBuffer headers_;
+  mutable HeaderSource source_ = nullptr;
+  void* source_context_ = nullptr;
   std::string_view body_;
   std::unique_ptr<char[]> own_body_;
   std::forward_list<std::string> decoded_;

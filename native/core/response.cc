@@ -24,16 +24,20 @@ constexpr std::array<bool, 256> make_token_bytes() {
 }
 constexpr std::array<bool, 256> kTokenBytes = make_token_bytes();
 
+// Both look at every byte, so that the compiler may look at many at once.
 bool is_token(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return kTokenBytes[static_cast<unsigned char>(c)]; });
+  bool good = !text.empty();
+  for (const char c : text) good &= kTokenBytes[static_cast<unsigned char>(c)];
+  return good;
 }
 
 bool is_field_value(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
+  bool good = true;
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-  });
+    good &= (byte == '\t') | ((byte >= 0x20) & (byte != 0x7f));
+  }
+  return good;
 }
 
 bool same_name(std::string_view left, std::string_view right) {

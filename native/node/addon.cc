@@ -22,6 +22,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("inspectImage", Napi::Function::New<tenon::node::InspectImage>(env, "inspectImage"));
   exports.Set("mayExecute", Napi::Function::New<tenon::node::MayExecute>(env, "mayExecute"));
   exports.Set("imageMapped", Napi::Function::New<tenon::node::ImageMapped>(env, "imageMapped"));
+  exports.Set("keepFloatingPoint", Napi::Function::New<tenon::node::KeepFloatingPoint>(env, "keepFloatingPoint"));
   exports.Set("lockFile", Napi::Function::New<tenon::node::LockFile>(env, "lockFile"));
   return exports;
 }

@@ -34,6 +34,54 @@ bool ReadBytes(napi_env env, napi_value value, core::ByteBuffer& bytes) {
   return true;
 }
 
+struct RawHeaders {
+  napi_env env;
+  napi_value list;
+};
+
+// Headers as a block, or as node:http has them, [name, value, …]. Runs inside the call that brought them.
+void ReadHeaders(void* context, core::ByteBuffer& block) {
+  const auto [env, list] = *static_cast<const RawHeaders*>(context);
+  if (ReadBytes(env, list, block)) return;
+  uint32_t count = 0;
+  napi_get_array_length(env, list, &count);
+  std::string text;
+  for (uint32_t index = 0; index < count; index++) {
+    napi_value item = nullptr;
+    size_t size = 0;
+    if (napi_get_element(env, list, index, &item) != napi_ok ||
+        napi_get_value_string_latin1(env, item, nullptr, 0, &size) != napi_ok) {
+      break;
+    }
+    if (index > 0) text.push_back('\n');
+    const size_t begin = text.size();
+    text.resize(begin + size + 1);
+    napi_get_value_string_latin1(env, item, &text[begin], size + 1, &size);
+    text.resize(begin + size);
+  }
+  block.assign(text);
+}
+
+// Body and method, which most calls have not. What is wrong with them, or `misuse`.
+const char* ReadRest(napi_env env, const napi_value* arguments, size_t count, core::Request& request,
+                     const char* misuse) {
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, arguments[0], &type);
+  if (type != napi_undefined) {
+    void* body = nullptr;
+    size_t size = 0;
+    if (napi_get_buffer_info(env, arguments[0], &body, &size) != napi_ok) {
+      return "body: a Uint8Array or undefined is needed";
+    }
+    request.borrow_body({static_cast<const char*>(body), size});
+  }
+  uint32_t method = 0;
+  if (count > 1 && napi_get_value_uint32(env, arguments[1], &method) == napi_ok && method != 0) {
+    request.method = static_cast<tenon_http_method>(method);
+  }
+  return misuse;
+}
+
 napi_value Bytes(napi_env env, std::string_view text) {
   napi_value value = nullptr;
   napi_create_string_latin1(env, text.data(), text.size(), &value);
@@ -206,10 +254,8 @@ napi_value FrontObject::Call(napi_env env, napi_callback_info info) {
   FrontObject& self = *static_cast<FrontObject*>(data);
   int32_t* const words = self.words_;
   uint32_t index = 0;
-  uint32_t method = 0;
-  if (self.closed_ || napi_get_value_uint32(env, arguments[0], &index) != napi_ok ||
-      napi_get_value_uint32(env, arguments[1], &method) != napi_ok) {
-    napi_throw_type_error(env, nullptr, "slot, method: numbers, on an open front, are needed");
+  if (self.closed_ || napi_get_value_uint32(env, arguments[0], &index) != napi_ok) {
+    napi_throw_type_error(env, nullptr, "slot: a number, on an open front, is needed");
     return nullptr;
   }
   core::Front& front = *self.front_;
@@ -226,24 +272,14 @@ napi_value FrontObject::Call(napi_env env, napi_callback_info info) {
     words[kGeneration] = 0;
     return Text(env, "the host has too many calls under way");
   }
-  if (method != 0) call->request.method = static_cast<tenon_http_method>(method);
-  if (!ReadBytes(env, arguments[2], call->request.url()) ||
-      !ReadBytes(env, arguments[3], call->request.header_block())) {
+  RawHeaders raw = {env, arguments[2]};
+  call->request.borrow_headers(ReadHeaders, &raw);
+  const char* misuse = ReadBytes(env, arguments[1], call->request.url()) ? nullptr : "url: a string is needed";
+  if (count > 3) misuse = ReadRest(env, arguments + 3, count - 3, call->request, misuse);
+  if (misuse != nullptr) {
     front.recycle(*call);
-    napi_throw_type_error(env, nullptr, "url, headers: strings are needed");
+    napi_throw_type_error(env, nullptr, misuse);
     return nullptr;
-  }
-  napi_valuetype type = napi_undefined;
-  if (count > 4) napi_typeof(env, arguments[4], &type);
-  if (type != napi_undefined) {
-    void* body = nullptr;
-    size_t size = 0;
-    if (napi_get_buffer_info(env, arguments[4], &body, &size) != napi_ok) {
-      front.recycle(*call);
-      napi_throw_type_error(env, nullptr, "body: a Uint8Array or undefined is needed");
-      return nullptr;
-    }
-    call->request.borrow_body({static_cast<const char*>(body), size});
   }
   words[kRequestLow] = static_cast<int32_t>(call->request.number);
   words[kRequestHigh] = static_cast<int32_t>(call->request.number >> 32);

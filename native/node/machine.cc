@@ -5,6 +5,7 @@
 #include <string>
 
 #include "../core/machine.h"
+#include "thread_guard.h"
 
 namespace tenon::node {
 
@@ -26,6 +27,15 @@ Napi::Value MayExecute(const Napi::CallbackInfo& info) {
 Napi::Value ImageMapped(const Napi::CallbackInfo& info) {
   const std::optional<std::string> path = Path(info);
   return Napi::Boolean::New(info.Env(), path && core::image_mapped(*path));
+}
+
+Napi::Value KeepFloatingPoint(const Napi::CallbackInfo& info) {
+  if (!info[0].IsFunction()) {
+    Napi::TypeError::New(info.Env(), "work: a function is needed").ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  const core::FloatingPointGuard guard;
+  return info[0].As<Napi::Function>().Call({});
 }
 
 Napi::Value LockFile(const Napi::CallbackInfo& info) {

@@ -123,6 +123,65 @@ TEST_CASE("a deferred call is completed by another thread") {
   }
 }
 
+TEST_CASE("borrowed headers are fetched once, when they are asked for, and before the call outlives who lent them") {
+  World world;
+  std::thread later;
+  std::string seen;
+  const auto read = [&seen](auto& http, auto* request) {
+    tenon_bytes_t value = {nullptr, 0};
+    if (http.header(request, bytes("a"), &value)) seen += core::view(value);
+  };
+  world.code.route(TENON_HTTP_GET, "/blind", TENON_EXECUTION_INLINE,
+                   [](auto&, auto*, auto*) -> tenon_status { return TENON_OK; });
+  world.code.route(TENON_HTTP_GET, "/twice", TENON_EXECUTION_INLINE,
+                   [&](auto& http, auto* request, auto*) -> tenon_status {
+                     read(http, request);
+                     read(http, request);
+                     return TENON_OK;
+                   });
+  world.code.route(TENON_HTTP_GET, "/later", TENON_EXECUTION_INLINE,
+                   [&](auto& http, auto* request, auto* response) -> tenon_status {
+                     http.defer(response);
+                     later = std::thread([&, request, response] {
+                       read(http, request);
+                       http.complete(response, TENON_OK);
+                     });
+                     return TENON_OK;
+                   });
+  world.code.route(TENON_HTTP_GET, "/pool", TENON_EXECUTION_POOL,
+                   [&](auto& http, auto* request, auto*) -> tenon_status {
+                     read(http, request);
+                     return TENON_OK;
+                   });
+  world.live();
+  const auto fetches = [&](const char* pattern) {
+    seen.clear();
+    std::pair<int, bool> lent = {0, true};
+    core::Call& call = *world.front->take(*world.front->slot_at(world.slot("GET", pattern)));
+    call.request.url().assign("/test");
+    call.request.borrow_headers(
+        [](void* context, core::ByteBuffer& block) {
+          auto& [count, valid] = *static_cast<std::pair<int, bool>*>(context);
+          CHECK(valid);
+          count++;
+          block.assign("a\n1");
+        },
+        &lent);
+    if (world.front->send(call)) world.front->recycle(call);
+    lent.second = false;
+    if (later.joinable()) later.join();
+    CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+    return lent.first;
+  };
+  CHECK(fetches("/blind") == 0);
+  CHECK(fetches("/twice") == 1);
+  CHECK(seen == "11");
+  CHECK(fetches("/later") == 1);
+  CHECK(seen == "1");
+  CHECK(fetches("/pool") == 1);
+  CHECK(seen == "1");
+}
+
 TEST_CASE("a stream waits for the client, and ends with it") {
   World world;
   std::atomic<int> written{0};

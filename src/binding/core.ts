@@ -145,17 +145,19 @@ export interface Front {
   readonly result: Int32Array;
   /**
    * Send a request into the route `slot`. `url` is path and query as they arrived; `headers` is
-   * `name\nvalue\nname\nvalue…`, both one character per byte. Returns the body (a string has one character per byte)
-   * with `Outcome.Response`, the message with `Outcome.Refused`, nothing with `Outcome.Pending`. Never throws for
+   * `name\nvalue\nname\nvalue…`, or the same parts as an array, which is read only if the plugin asks for headers or
+   * the call outlives this one (cheaper for inline routes). All are one character per byte. Returns the body (a string has one character per byte)
+   * with `Outcome.Response`, the message (an ordinary string) with `Outcome.Refused`, nothing with `Outcome.Pending`. Never throws for
    * anything a client or a plugin did. The bytes of `body` are not touched after the call returns.
-   * @param method 0 for the route's own, 2 for HEAD
+   * @param body none by default
+   * @param method number of the contract, e.g. 2 for HEAD; the route's own by default
    */
   call(
     slot: number,
-    method: number,
     url: string,
-    headers: string,
-    body: Uint8Array | undefined,
+    headers: string | readonly string[],
+    body?: Uint8Array,
+    method?: number,
   ): string | Uint8Array | undefined;
   /** Take the next completion of earlier calls; `Outcome.None` when there is none. */
   next(): string | Uint8Array | undefined;
@@ -259,6 +261,8 @@ export interface Core {
   inspectImage(bytes: Uint8Array): ImageFacts;
   /** True when files below `directory` may be mapped executable (not mounted noexec) . */
   mayExecute(directory: string): boolean;
+  /** Run `work` (which opens or closes a library) and put the floating-point mode of this thread back; its result. */
+  keepFloatingPoint<T>(work: () => T): T;
   /** True while a library opened from `path` is in this process's list of images. */
   imageMapped(path: string): boolean;
   /** Lock `file` (made when absent, holder's pid written into it) or throw `DataDirectoryLocked` with `holder`. */

@@ -22,6 +22,9 @@ const refusalCodes: Readonly<Record<number, ErrorCode>> = {
   [Refusal.PluginUnresponsive]: 'PluginUnresponsive',
 };
 
+/** The contract's number for HEAD, which the route of GET serves. */
+const headMethod = 2;
+
 /** A request that waits for its answer, or for the rest of it. */
 interface Exchange {
   readonly request: IncomingMessage;
@@ -109,9 +112,16 @@ export class Calls {
   };
 
   #call(request: IncomingMessage, response: ServerResponse, route: ServedRoute, body: Uint8Array | undefined): void {
-    const method = request.method === 'HEAD' ? 2 : 0;
+    const front = this.#front;
     const result = this.#result;
-    const bytes = this.#front.call(route.slot, method, request.url ?? '/', request.rawHeaders.join('\n'), body);
+    const url = request.url ?? '/';
+    // An inline handler may still ask for the headers; one on another thread needs them copied first.
+    const raw = request.rawHeaders;
+    const headers = route.execution === 'inline' ? raw : raw.join('\n');
+    let bytes: Bytes;
+    if (request.method === 'HEAD') bytes = front.call(route.slot, url, headers, body, headMethod);
+    else if (body !== undefined) bytes = front.call(route.slot, url, headers, body);
+    else bytes = front.call(route.slot, url, headers);
     if (result[Word.Outcome] === Outcome.Response) {
       const block = result[Word.Headers] as number;
       if (block !== 0) this.#blocks.apply(response, block);
@@ -214,7 +224,7 @@ export class Calls {
   #requestId(): string {
     const low = (this.#result[Word.RequestLow] as number) >>> 0;
     const high = (this.#result[Word.RequestHigh] as number) >>> 0;
-    return String(high * 0x1_0000_0000 + low);
+    return `${this.#front.name}-${high * 0x1_0000_0000 + low}`;
   }
 
   #receive(request: IncomingMessage, response: ServerResponse, route: ServedRoute, length: number): void {
@@ -249,7 +259,7 @@ export class Calls {
   }
 }
 
+/** The sentence that comes with an answer that is not the plugin's. */
 function text(bytes: Bytes): string {
-  if (bytes === undefined) return '';
-  return Buffer.from(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes).toString('utf8');
+  return typeof bytes === 'string' ? bytes : '';
 }

@@ -95,7 +95,7 @@ export class Generation {
     const { staged } = input.admitted;
     let library: Library;
     try {
-      library = openLibrary(staged.path);
+      library = input.core.keepFloatingPoint(() => openLibrary(staged.path));
     } finally {
       if (!input.keepStaged) staged.unlink();
     }
@@ -124,7 +124,7 @@ export class Generation {
       });
       return new Generation(input, library, handle);
     } catch (error) {
-      library.close();
+      input.core.keepFloatingPoint(() => library.close());
       throw error;
     }
   }
@@ -238,7 +238,7 @@ export class Generation {
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
-    this.library.close();
+    this.#core.keepFloatingPoint(() => this.library.close());
     this.#unloaded = true;
     return undefined;
   }
