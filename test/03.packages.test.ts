@@ -85,3 +85,34 @@ describe('package.json', () => {
     expect(atInstall.filter((name) => name in (manifest.scripts ?? {}))).toEqual([]);
   });
 });
+
+describe('package-lock.json', () => {
+  interface Locked {
+    resolved?: string;
+    optionalDependencies?: Record<string, string>;
+  }
+
+  /** Optional packages that the lock names and does not have: `npm ci` of npm 11 refuses it then. */
+  function missing(packages: Record<string, Locked>): string[] {
+    return Object.entries(packages).flatMap(([place, { optionalDependencies }]) =>
+      place === ''
+        ? []
+        : Object.keys(optionalDependencies ?? {})
+            .filter((name) => !(`node_modules/${name}` in packages) && !(`${place}/node_modules/${name}` in packages))
+            .map((name) => `${place}: ${name}; run node scripts/complete-lock.mjs`),
+    );
+  }
+
+  const locked = (
+    JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8')) as { packages: Record<string, Locked> }
+  ).packages;
+
+  test('has the packages of every platform', () => {
+    expect(missing({ 'node_modules/a': { optionalDependencies: { b: '1.0.0' } } })).toHaveLength(1);
+    expect(missing(locked)).toEqual([]);
+  });
+
+  test('names no registry', () => {
+    expect(Object.entries(locked).filter(([, { resolved }]) => resolved !== undefined)).toEqual([]);
+  });
+});
