@@ -25,7 +25,8 @@
       "cflags_cc": ["-isystem", "<!(node -p \"path.resolve(require('node-addon-api').include_dir)\")"],
       "xcode_settings": { "OTHER_CFLAGS": ["-isystem", "<!(node -p \"path.resolve(require('node-addon-api').include_dir)\")"] },
       "conditions": [
-        ["OS=='linux'", { "ldflags": ["-Wl,--build-id", "-Wl,-z,relro,-z,now", "-Wl,--exclude-libs,ALL"] }],
+        # nodelete: its threads outlive the environment that loaded it, and a Worker that ends would unmap it under them.
+        ["OS=='linux'", { "ldflags": ["-Wl,--build-id", "-Wl,-z,relro,-z,now,-z,nodelete", "-Wl,--exclude-libs,ALL"] }],
       ],
     },
     {

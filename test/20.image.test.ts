@@ -88,6 +88,28 @@ describe('a whole library', () => {
     expect(core.inspectImage(bytes)).toEqual(core.inspectImage(whole));
   });
 
+  test.each(['of no type', 'of number 0'])(
+    'is read within its bounds when a section %s claims a note elsewhere',
+    (which) => {
+      const bytes = patched(whole, (copy) => {
+        const phoff = Number(copy.readBigUInt64LE(32));
+        for (let i = 0; i < copy.readUInt16LE(56); i++)
+          if (copy.readUInt32LE(phoff + i * 56) === 4) copy.writeUInt32LE(0, phoff + i * 56);
+        const sections = Number(copy.readBigUInt64LE(40));
+        const elsewhere = (section: number, type: number): void => {
+          copy.writeUInt32LE(type, section + 4);
+          copy.writeBigUInt64LE(0x7fff_ffff_0000n, section + 24);
+          copy.writeBigUInt64LE(0x1000n, section + 32);
+        };
+        for (let section = sections + 64; section < sections + copy.readUInt16LE(60) * 64; section += 64)
+          if (copy.readUInt32LE(section + 4) === 7) elsewhere(section, which === 'of no type' ? 0 : 7);
+        if (which === 'of number 0') elsewhere(sections, 7);
+      });
+      expect(outcomes).toContain(verdict(bytes));
+      expect(verdict(bytes)).not.toBe('whole');
+    },
+  );
+
   test('of the system is found whole, and to be no plugin', () => {
     const libraries = systemLibraries();
     expect(libraries.length).toBeGreaterThan(1);

@@ -16,6 +16,8 @@ void Call::arm(uint64_t ms) {
 
 bool Call::disarm() { return !armed || deadline.exchange(0, std::memory_order_acq_rel) != 0; }
 
+bool Call::abandoned() const { return cancelled.load(std::memory_order_relaxed) || expired() || front.closed(); }
+
 uint32_t Call::time_left_ms() const {
   // An inline call is not armed: it cannot be stopped, and it has not yet used what it may.
   if (!armed) return route == nullptr ? 0 : route->deadline_ms;
@@ -64,12 +66,14 @@ tenon_status Call::write(std::string_view chunk) {
   if (!response.flaw().empty()) return TENON_ERROR_STATE;
   const bool on_front = front.is_current_thread();
   if (!stream) {
-    // The front sees the stream only through the event posted below.
+    if (!response.may_have_body()) return TENON_ERROR_STATE;
+    // The front looks at the stream only after this event: it publishes it, and lets the beginning leave.
     stream = std::make_unique<Stream>();
     if (const std::string_view beginning = response.body(); !beginning.empty()) {
       stream->chunks.emplace_back(beginning);
       stream->in_flight += beginning.size();
     }
+    post(kStreamed);
   }
   {
     std::unique_lock<std::mutex> lock(stream->mutex);
@@ -101,7 +105,8 @@ void Call::clear() {
   worker.store(nullptr, std::memory_order_relaxed);
   deadline.store(0, std::memory_order_relaxed);
   cancelled.store(false, std::memory_order_relaxed);
-  armed = claimed = deferred = parked = false;
+  armed = claimed = parked = false;
+  deferral.store(Deferral::None, std::memory_order_relaxed);
   refusal = Refusal::None;
   if (!message.empty()) message.clear();
   result_.store(TENON_OK, std::memory_order_relaxed);

@@ -73,6 +73,7 @@ class Call final : public tenon_request, public tenon_response {
   // Where it goes.
   Plugin* plugin = nullptr;
   uint32_t local_slot = 0;
+  uint32_t patience_ms = 0;  // how long it may wait at the gate
   std::atomic<Lease*> lease{nullptr};
   const Route* route = nullptr;
 
@@ -85,7 +86,8 @@ class Call final : public tenon_request, public tenon_response {
   std::atomic<bool> cancelled{false};
   bool armed = false;
   bool claimed = false;
-  bool deferred = false;
+  enum class Deferral { None, Deferred, Completed };
+  std::atomic<Deferral> deferral{Deferral::None};
   bool parked = false;
 
   // How it ends; written by the finisher.
@@ -107,7 +109,7 @@ class Call final : public tenon_request, public tenon_response {
   bool expired() const { return armed && deadline.load(std::memory_order_acquire) == 0; }
   // End the deadline; false when the watchdog has claimed the call.
   bool disarm();
-  bool abandoned() const { return cancelled.load(std::memory_order_relaxed) || expired(); }
+  bool abandoned() const;
   uint32_t time_left_ms() const;
 
   void refuse(Refusal why, int32_t status, std::string text);

@@ -72,12 +72,17 @@ void Control::run() {
     const std::shared_ptr<Task> task = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
+    if (!task->begin()) {
+      lock.lock();
+      continue;
+    }
     {
       const FloatingPointGuard floating_point;
       task->generation->perform(*task);
     }
     guard.restore_signals();
-    if (!task->settled.exchange(true, std::memory_order_acq_rel)) task->generation->front().settle(task);
+    lost_.store(false, std::memory_order_release);
+    if (task->claim()) task->generation->front().settle(task);
     lock.lock();
   }
   alive_.store(false, std::memory_order_release);

@@ -35,13 +35,27 @@ enum class Step {
 const char* step_name(Step step);
 
 // One life-cycle call: what is asked, by whom, until when, and what came of it. Settled once: by the thread that
-// carried it out, or by the watchdog. Whoever wins `settled` hands it to the front; the loser leaves it alone.
+// carried it out, or by the watchdog. Whoever claims it hands it to the front; the other leaves it alone.
 struct Task {
   Step step;
   std::shared_ptr<Generation> generation;
   uint64_t deadline = 0;
   void* waiter = nullptr;  // the front's: who is told
-  std::atomic<bool> settled{false};
+  enum class State { Waiting, Running, Settled };
+  std::atomic<State> state{State::Waiting};
+  bool abandoned = false;  // the front closed before it was settled
+
+  // False when it was settled before its turn came: it is not to be carried out any more.
+  bool begin() {
+    State waiting = State::Waiting;
+    return state.compare_exchange_strong(waiting, State::Running, std::memory_order_acq_rel);
+  }
+  // True for the one who settles it; `running` tells whether a thread is in it.
+  bool claim(bool* running = nullptr) {
+    const State before = state.exchange(State::Settled, std::memory_order_acq_rel);
+    if (running != nullptr) *running = before == State::Running;
+    return before != State::Settled;
+  }
 
   // For Load.
   std::string bytes;
@@ -66,7 +80,7 @@ class Control {
 
   // False when no thread could be started, or one is lost: the task is not carried out. [front]
   bool submit(std::shared_ptr<Task> task);
-  // The thread hangs in a task that has timed out. [watchdog]
+  // The thread hangs in a task that has timed out; it is taken back when it returns. [watchdog]
   void lose() { lost_.store(true, std::memory_order_release); }
   // Ask the thread to end and wait until `until`; false when it has not ended. [closer]
   bool stop(uint64_t until);

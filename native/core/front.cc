@@ -31,12 +31,22 @@ void Front::open(Wake waker, void* context) {
   Watchdog::instance().add(shared_from_this());
 }
 
-void Front::close() {
+std::vector<std::shared_ptr<Task>> Front::close() {
+  closed_.store(true, std::memory_order_relaxed);
   {
     const std::lock_guard<std::mutex> lock(wake_mutex_);
     wake_ = nullptr;
   }
   Watchdog::instance().remove(*this);
+  drains_.clear();
+  const std::lock_guard<std::mutex> lock(tasks_mutex_);
+  std::vector<std::shared_ptr<Task>> open = std::exchange(settled_, {});
+  for (std::shared_ptr<Task>& task : std::exchange(watched_, {})) {
+    if (!task->claim()) continue;  // its thread is about to hand it over, to nobody
+    open.push_back(std::move(task));
+  }
+  for (const std::shared_ptr<Task>& task : open) task->abandoned = true;
+  return open;
 }
 
 Plugin& Front::plugin(const std::string& id) {
@@ -49,9 +59,14 @@ uint32_t Front::slot(Plugin& plugin, tenon_http_method method, const std::string
   const auto [found, added] = plugin.slots.emplace(std::make_pair(method, pattern), 0);
   if (added) {
     found->second = static_cast<uint32_t>(slots_.size());
-    slots_.push_back({&plugin, plugin.slot_count++, method});
+    slots_.push_back({&plugin, plugin.slot_count++, method, kPatienceMs});
   }
   return found->second;
+}
+
+void Front::bind(Generation& generation, uint32_t slot, uint32_t index) {
+  generation.bind(slots_[slot].local, index);
+  slots_[slot].patience_ms = generation.routes()[index].deadline_ms;
 }
 
 Call* Front::take(const Slot& slot) {
@@ -67,6 +82,7 @@ Call* Front::take(const Slot& slot) {
   free_.pop_back();
   call->plugin = slot.plugin;
   call->local_slot = slot.local;
+  call->patience_ms = slot.patience_ms;
   call->request.method = slot.method;
   call->request.number = ++numbers_;
   return call;
@@ -113,7 +129,7 @@ bool Front::advance(Call& call, Delivery& delivery, bool& through) {
   delivery.chunk.clear();
   delivery.text.clear();
   delivery.refusal = Refusal::None;
-  if (call.stream && !call.answered) {
+  if ((call.seen & kStreamed) != 0 && !call.answered) {
     const std::lock_guard<std::mutex> lock(call.stream->mutex);
     if (!call.stream->chunks.empty()) {
       delivery.chunk = std::move(call.stream->chunks.front());
@@ -151,7 +167,7 @@ void Front::describe(const Call& call, Delivery& delivery) const {
     delivery.refusal = call.refusal;
     delivery.text = call.message;
   } else {
-    delivery.outcome = call.stream ? Outcome::End : Outcome::Response;
+    delivery.outcome = (call.seen & kStreamed) != 0 ? Outcome::End : Outcome::Response;
     delivery.status = call.response.status();
   }
 }
@@ -211,13 +227,13 @@ void Front::submit(const std::shared_ptr<Task>& task) {
   const auto fail = [&](const char* message) {
     task->failed = true;
     task->message = message;
-    if (!task->settled.exchange(true)) settle(task);
+    if (task->claim()) settle(task);
   };
   if (task->step == Step::Drain) {
     Lease& lease = *task->generation->lease();
     lease.watched.store(true, std::memory_order_seq_cst);
     drains_.push_back(task);
-    if (lease.count.load(std::memory_order_seq_cst) == 0 && !task->settled.exchange(true)) settle(task);
+    if (lease.count.load(std::memory_order_seq_cst) == 0 && task->claim()) settle(task);
   } else if (task->step == Step::Stop) {
     // A thread of its own: it waits for others, and joins them.
     pthread_t closer;
@@ -227,7 +243,7 @@ void Front::submit(const std::shared_ptr<Task>& task) {
       const std::shared_ptr<Task> stopping = *own;
       const std::shared_ptr<Front> front = stopping->generation->front().shared_from_this();
       stopping->count = stopping->generation->stop(stopping->deadline);
-      if (!stopping->settled.exchange(true)) front->settle(stopping);
+      if (stopping->claim()) front->settle(stopping);
       return nullptr;
     };
     if (pthread_create(&closer, nullptr, main, argument.get()) == 0) {
@@ -255,9 +271,9 @@ void Front::settle(const std::shared_ptr<Task>& task) {
 std::vector<std::shared_ptr<Task>> Front::take_settled() {
   for (const std::shared_ptr<Task>& drain : drains_) {
     Lease& lease = *drain->generation->lease();
-    if (lease.count.load(std::memory_order_seq_cst) == 0 && !drain->settled.exchange(true)) settle(drain);
+    if (lease.count.load(std::memory_order_seq_cst) == 0 && drain->claim()) settle(drain);
   }
-  const auto is_settled = [](const std::shared_ptr<Task>& task) { return task->settled.load(); };
+  const auto is_settled = [](const std::shared_ptr<Task>& task) { return task->state.load() == Task::State::Settled; };
   const auto over = std::stable_partition(drains_.begin(), drains_.end(),
                                           [&](const std::shared_ptr<Task>& task) { return !is_settled(task); });
   for (auto task = over; task != drains_.end(); ++task) {
@@ -320,9 +336,11 @@ bool Front::check_deadlines(uint64_t time) {
     }
   }
   for (const std::shared_ptr<Task>& task : late) {
-    if (task->settled.exchange(true)) continue;
+    bool running = false;
+    if (!task->claim(&running)) continue;
     task->timed_out = true;
-    if (task->step != Step::Drain && task->step != Step::Stop) task->generation->control().lose();
+    // A slow answer to a question of health is an answer, and no reason to give the thread up.
+    if (running && task->step != Step::Health) task->generation->control().lose();
     settle(task);
   }
   return armed;

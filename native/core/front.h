@@ -62,8 +62,10 @@ class Front : public std::enable_shared_from_this<Front> {
 
   // From here on `wake` is called, from any thread, when there is something to take. Ends with `close`.
   void open(Wake wake, void* context);
-  // No wake follows; plugins and generations stay for whoever still has them.
-  void close();
+  // No wake follows, waiting plugins are told that nobody listens, and the tasks that were not settled are handed back
+  // to tell whoever waits for them. Plugins and generations stay for whoever still has them.
+  std::vector<std::shared_ptr<Task>> close();
+  bool closed() const { return closed_.load(std::memory_order_relaxed); }  // [any]
 
   const std::string& name() const { return name_; }
   int32_t log_level() const { return log_level_; }
@@ -76,8 +78,11 @@ class Front : public std::enable_shared_from_this<Front> {
     Plugin* plugin;
     uint32_t local;
     tenon_http_method method;
+    uint32_t patience_ms;  // deadline of the route in the last generation that was bound
   };
   uint32_t slot(Plugin& plugin, tenon_http_method method, const std::string& pattern);
+  // Calls of `slot` go to route `index` of `generation`, once it is live.
+  void bind(Generation& generation, uint32_t slot, uint32_t index);
   const Slot* slot_at(uint32_t index) const { return index < slots_.size() ? &slots_[index] : nullptr; }
 
   // A fresh call for `slot`, or null when kMostCalls are on their way.
@@ -130,6 +135,7 @@ class Front : public std::enable_shared_from_this<Front> {
   Wake wake_ = nullptr;
   void* wake_context_ = nullptr;
   std::atomic<bool> woken_{false};
+  std::atomic<bool> closed_{false};
 
   std::map<std::string, std::unique_ptr<Plugin>> plugins_;
   std::vector<Slot> slots_;

@@ -48,15 +48,11 @@ Generation::Generation(std::shared_ptr<Front> front, Plugin& plugin, const tenon
       plugin_(plugin),
       descriptor_(descriptor),
       settings_(std::move(settings)),
+      prefix_segments_(static_cast<size_t>(std::count(plugin.prefix().begin(), plugin.prefix().end(), '/'))),
+      context_{sizeof(tenon_context_t), bytes(plugin.id()), bytes(settings_.root), settings_.number},
       face_(std::make_unique<HostFace>(plugin, settings_.number)),
       lease_(plugin.take_lease(*this)),
       pool_(settings_.defaults.concurrency, plugin.queue_limit()) {}
-
-Generation::~Generation() {
-  if (face_) front_->retire(std::move(face_));
-}
-
-bool Generation::can_quiesce() const { return TENON_HAS(instance_, quiesce); }
 
 void Generation::bind(uint32_t local_slot, uint32_t index) {
   if (local_slot >= by_slot_.size()) by_slot_.resize(local_slot + 1, nullptr);
@@ -83,9 +79,7 @@ void Generation::perform(Task& task) {
       break;
     case Step::Ready:
       if (TENON_HAS(instance_, ready)) {
-        const tenon_context_t context = {sizeof(tenon_context_t), bytes(plugin_.id()), bytes(settings_.root),
-                                         settings_.number};
-        status = instance_->ready(instance_, &context);
+        status = instance_->ready(instance_, &context_);
       }
       break;
     case Step::Health:
@@ -149,6 +143,8 @@ tenon_status Generation::create(std::string& message) {
   instance_ = plugin;
   http_ = http;
   state_ = state;
+  has_state_.store(state != nullptr, std::memory_order_release);
+  can_quiesce_.store(TENON_HAS(plugin, quiesce), std::memory_order_release);
   return TENON_OK;
 }
 
@@ -208,8 +204,10 @@ uint32_t Generation::stop(uint64_t until) {
 }
 
 void Generation::close() {
+  if (closed_) return;
   closed_ = true;
   plugin_.return_lease(lease_);
+  front_->retire(std::move(face_));
 }
 
 }  // namespace tenon::core

@@ -33,7 +33,6 @@ class Generation {
  public:
   Generation(std::shared_ptr<Front> front, Plugin& plugin, const tenon_plugin_descriptor_t& descriptor,
              GenerationSettings settings);
-  ~Generation();
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
@@ -42,8 +41,10 @@ class Generation {
   uint64_t number() const { return settings_.number; }
   tenon_plugin_t* instance() const { return instance_; }
   const tenon_plugin_http_t* http() const { return http_; }
-  bool has_state() const { return state_ != nullptr; }
-  bool can_quiesce() const;
+  bool has_state() const { return has_state_.load(std::memory_order_acquire); }      // [any]
+  bool can_quiesce() const { return can_quiesce_.load(std::memory_order_acquire); }  // [any]
+  // Segments of a path that stand before a route's own.
+  size_t prefix_segments() const { return prefix_segments_; }
   const std::vector<Route>& routes() const { return routes_; }
   Pool& pool() { return pool_; }
   Control& control() { return control_; }
@@ -76,10 +77,14 @@ class Generation {
   Plugin& plugin_;
   const tenon_plugin_descriptor_t& descriptor_;
   const GenerationSettings settings_;
+  const size_t prefix_segments_;
+  const tenon_context_t context_;
   std::unique_ptr<HostFace> face_;
   tenon_plugin_t* instance_ = nullptr;
   const tenon_plugin_http_t* http_ = nullptr;
   const tenon_plugin_state_t* state_ = nullptr;
+  std::atomic<bool> has_state_{false};
+  std::atomic<bool> can_quiesce_{false};
   std::vector<Route> routes_;
   std::vector<const Route*> by_slot_;
   Lease* lease_;

@@ -6,6 +6,7 @@
 #include "byte_buffer.h"
 #include "call.h"
 #include "front.h"
+#include "generation.h"
 #include "tenon/ext/http.h"
 #include "tenon/ext/log.h"
 #include "tenon/ext/state.h"
@@ -76,8 +77,9 @@ bool http_query_value(tenon_request_t* request, tenon_bytes_t name, tenon_bytes_
 
 bool http_param(tenon_request_t* request, tenon_bytes_t name, tenon_bytes_t* value) {
   Call& call = call_of(request);
+  const size_t prefix = call.lease.load(std::memory_order_relaxed)->generation->prefix_segments();
   std::string_view text;
-  const bool found = call.request.param(*call.route, call.plugin->prefix().size(), view(name), text);
+  const bool found = call.request.param(*call.route, prefix, view(name), text);
   return give(found, text, value);
 }
 
@@ -144,16 +146,19 @@ tenon_status http_write(tenon_response_t* response, tenon_bytes_t chunk) {
 
 tenon_status http_defer(tenon_response_t* response) {
   Call& call = call_of(response);
-  if (call.deferred) return TENON_ERROR_STATE;
-  call.deferred = true;
+  if (call.deferral.load(std::memory_order_relaxed) != Call::Deferral::None) return TENON_ERROR_STATE;
   call.request.own();
   if (!call.armed) call.arm(call.route->deadline_ms);
   call.holds.fetch_add(1, std::memory_order_acq_rel);
+  call.deferral.store(Call::Deferral::Deferred, std::memory_order_release);
   return TENON_OK;
 }
 
 void http_complete(tenon_response_t* response, tenon_status status) {
   Call& call = call_of(response);
+  // A second one, or one without a deferral, would let go of somebody else's hold.
+  Call::Deferral expected = Call::Deferral::Deferred;
+  if (!call.deferral.compare_exchange_strong(expected, Call::Deferral::Completed, std::memory_order_acq_rel)) return;
   call.conclude(status);
   if (call.let_go()) call.post(kFinished);
 }

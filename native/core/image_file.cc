@@ -667,7 +667,9 @@ class Inspection {
     if (notes_ == 0)
       for (const Section& section : sections_)
         if (section.type == kSectionNote || is_note_section(section))
-          if (section.type != kSectionNoBits) walk_notes(section.offset, section.size, section.addralign);
+          // Section 0, and one of type 0, have no place in the file that anybody has checked.
+          if (section.type != 0 && section.type != kSectionNoBits && inside(section.offset, section.size))
+            walk_notes(section.offset, section.size, section.addralign);
     if (notes_ == 0)
       return fail("ImageNoteMissing", "the file has no note of the owner \"" TENON_NOTE_OWNER
                                       "\"; a plugin gets it from TENON_PLUGIN in <tenon/entry.h>");

@@ -49,13 +49,6 @@ bool proceed(Call& call) {
       std::to_string(generation.pool().lost()) + " threads of " + call.plugin->id() + " hang, and it gets no more");
 }
 
-// How long a call may wait at the gate: as long as its route allows in the generation before it.
-uint32_t patience(const Call& call) {
-  const Lease* const live = call.plugin->live();
-  const Route* const route = live == nullptr ? nullptr : live->generation->route_of(call.local_slot);
-  return route == nullptr ? Front::kPatienceMs : route->deadline_ms;
-}
-
 }  // namespace
 
 bool send(Call& call) {
@@ -73,7 +66,7 @@ bool send(Call& call) {
         break;
     }
     call.request.own();
-    if (!call.armed) call.arm(patience(call));
+    if (!call.armed) call.arm(call.patience_ms);
     call.parked = true;
     bool opened = false;
     if (plugin.park(call, opened)) return false;

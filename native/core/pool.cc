@@ -50,11 +50,14 @@ Pool::Submission Pool::submit(Call& call) {
   bool wake = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (queue_.size() >= queue_limit_) return Submission::Full;
+    const uint32_t kept = alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed);
+    const uint32_t startable = kept < thread_limit_ ? thread_limit_ - kept : 0;
+    const uint32_t free = idle_ + (spinning_ ? 1 : 0) + startable;
+    if (queue_.size() >= queue_limit_ + free) return Submission::Full;
     if (!spinning_) {
       if (idle_ > queue_.size()) {
         wake = true;
-      } else if (alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed) < thread_limit_) {
+      } else if (startable > 0) {
         start();
       }
     }
@@ -112,12 +115,10 @@ void Pool::run(Worker& worker) {
   bool kept = true;
   bool worked = false;
   while (kept) {
-    Call* const call = take(worked);
+    uint64_t ticket = 0;
+    Call* const call = take(worker, ticket, worked);
     if (call == nullptr) break;
     worked = true;
-    const uint64_t ticket = worker.begin();
-    call->ticket.store(ticket, std::memory_order_relaxed);
-    call->worker.store(&worker, std::memory_order_release);
     const bool skipped = call->abandoned();
     const tenon_status status = skipped ? TENON_ERROR_CANCELLED : handle(*call);
     guard.restore_signals();
@@ -141,17 +142,15 @@ bool Pool::regain() {
   return alive_.load(std::memory_order_relaxed) - lost <= thread_limit_;
 }
 
-// Under the mutex: join threads that have ended, without waiting for one that is still running its destructors.
+// Under the mutex: join threads that have ended, without waiting for one that is still running its destructors. Where
+// there is no join that does not wait, they stay until `stop`.
 void Pool::reap() {
-  const auto gone = [](const std::unique_ptr<Worker>& worker) {
 #if defined(__linux__)
+  const auto gone = [](const std::unique_ptr<Worker>& worker) {
     return worker->ended && pthread_tryjoin_np(worker->thread, nullptr) == 0;
-#else
-    // There is no join that does not wait; a thread that has come this far has only its destructors left.
-    return worker->ended && pthread_join(worker->thread, nullptr) == 0;
-#endif
   };
   workers_.erase(std::remove_if(workers_.begin(), workers_.end(), gone), workers_.end());
+#endif
 }
 
 // Under the mutex: see to it that somebody comes for what is queued.
@@ -163,13 +162,17 @@ void Pool::summon() {
   }
 }
 
-Call* Pool::take(bool spin) {
+Call* Pool::take(Worker& worker, uint64_t& ticket, bool spin) {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
     if (!queue_.empty()) {
       Call* const call = queue_.front();
       queue_.pop_front();
       queued_.store(static_cast<uint32_t>(queue_.size()), std::memory_order_release);
+      // Under the mutex, where `expire` looks: a call is in the queue or has its worker, never neither.
+      ticket = worker.begin();
+      call->ticket.store(ticket, std::memory_order_relaxed);
+      call->worker.store(&worker, std::memory_order_release);
       // While this thread was spinning for work nobody else was woken for it.
       if (!queue_.empty()) summon();
       return call;

@@ -71,7 +71,7 @@ class Pool {
  private:
   static void* main(void* worker);
   void run(Worker& worker);
-  Call* take(bool spin);
+  Call* take(Worker& worker, uint64_t& ticket, bool spin);
   bool start();
   void summon();
   void reap();

@@ -26,7 +26,7 @@ std::string_view take_line(std::string_view& block) {
 }  // namespace
 
 void Request::load_headers() const {
-  if (source_ == nullptr) return;
+  if (source_ == nullptr || pthread_equal(lender_, pthread_self()) == 0) return;
   const HeaderSource source = source_;
   source_ = nullptr;
   source(source_context_, headers_);
@@ -87,9 +87,10 @@ bool Request::query_value(std::string_view name, std::string_view& value) {
   return false;
 }
 
-bool Request::param(const Route& route, size_t prefix_size, std::string_view name, std::string_view& value) {
+bool Request::param(const Route& route, size_t prefix_segments, std::string_view name, std::string_view& value) {
   std::string_view rest = path();
-  rest.remove_prefix(std::min(prefix_size, rest.size()));
+  // Counted in segments, not in bytes: a client may escape what it likes.
+  for (size_t index = 0; index < prefix_segments; index++) rest.remove_prefix(std::min(rest.find('/', 1), rest.size()));
   for (const Segment& segment : route.segments) {
     if (!rest.empty() && rest.front() == '/') rest.remove_prefix(1);
     const size_t end = segment.kind == Segment::Kind::Rest ? rest.size() : std::min(rest.find('/'), rest.size());

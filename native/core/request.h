@@ -1,6 +1,8 @@
 #ifndef TENON_CORE_REQUEST_H
 #define TENON_CORE_REQUEST_H
 
+#include <pthread.h>
+
 #include <cstdint>
 #include <forward_list>
 #include <memory>
@@ -21,10 +23,12 @@ class Request {
   // Writes the header block `name\nvalue\n…` into the buffer.
   using HeaderSource = void (*)(void* context, ByteBuffer& block);
 
-  // The headers are fetched when they are first asked for, from the thread that called this, before it goes on.
+  // The headers are fetched when they are first asked for, on the thread that called this, before it goes on; a plugin
+  // that asks on another one, against the contract, finds none.
   void borrow_headers(HeaderSource source, void* context) {
     source_ = source;
     source_context_ = context;
+    lender_ = pthread_self();
   }
   void forget_headers() {
     if (source_ != nullptr) source_ = nullptr;
@@ -47,7 +51,7 @@ class Request {
   std::string_view query() const;
   std::string_view body() const { return body_; }
   bool query_value(std::string_view name, std::string_view& value);
-  bool param(const Route& route, size_t prefix_size, std::string_view name, std::string_view& value);
+  bool param(const Route& route, size_t prefix_segments, std::string_view name, std::string_view& value);
   bool header(std::string_view name, std::string_view& value) const;
   uint32_t header_count() const;
   bool header_at(uint32_t index, std::string_view& name, std::string_view& value) const;
@@ -65,6 +69,7 @@ class Request {
   mutable ByteBuffer headers_;
   mutable HeaderSource source_ = nullptr;
   void* source_context_ = nullptr;
+  pthread_t lender_ = {};
   std::string_view body_;
   std::unique_ptr<char[]> own_body_;
   std::forward_list<std::string> decoded_;

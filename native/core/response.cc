@@ -109,7 +109,7 @@ tenon_status Response::set_header(std::string_view name, std::string_view value,
 
 tenon_status Response::set_body(std::string_view body) {
   if (body.data() == nullptr && !body.empty()) return flaw_ = "the body is NULL", TENON_ERROR_ARGUMENT;
-  if (body.size() > kBodyBytes) return TENON_ERROR_TOO_LARGE;
+  if (body.size() > kBodyBytes) return flaw_ = "the body is over 64 MiB", TENON_ERROR_TOO_LARGE;
   free_given();
   body_.assign(body);
   return TENON_OK;
@@ -121,6 +121,7 @@ tenon_status Response::give_body(const void* data, size_t size, tenon_free_fn fr
     flaw_ = "the body is NULL with " + std::to_string(size) + " bytes";
     refused = TENON_ERROR_ARGUMENT;
   } else if (size > kBodyBytes) {
+    flaw_ = "the body is over 64 MiB";
     refused = TENON_ERROR_TOO_LARGE;
   }
   if (refused != TENON_OK) {
@@ -142,8 +143,7 @@ tenon_status Response::give_body(const void* data, size_t size, tenon_free_fn fr
 
 std::string_view Response::flaw() const {
   if (!flaw_.empty()) return flaw_;
-  if ((status_ == 204 || status_ == 205 || status_ == 304) && !body().empty())
-    return "a status that has no body has one";
+  if (!may_have_body() && !body().empty()) return "a status that has no body has one";
   return {};
 }
 

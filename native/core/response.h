@@ -35,6 +35,8 @@ class Response {
     return given_data_ != nullptr ? std::string_view(given_data_, given_size_) : body_.text();
   }
   std::string_view message() const { return message_; }
+  // 204, 205 and 304 have none.
+  bool may_have_body() const { return status_ != 204 && status_ != 205 && status_ != 304; }
   // Why it must not go out, or empty.
   std::string_view flaw() const;
   // The body as bytes of the caller's, without a copy; only when it is not the plugin's own memory.

@@ -17,13 +17,16 @@ Watchdog& Watchdog::instance() {
   return watchdog;
 }
 
-Watchdog::Watchdog() {
+// Under the mutex. Tried again with the next deadline when no thread can be had.
+void Watchdog::start() {
   pthread_t thread;
   const auto main = [](void* watchdog) -> void* {
     static_cast<Watchdog*>(watchdog)->run();
     return nullptr;
   };
-  if (pthread_create(&thread, nullptr, main, this) == 0) pthread_detach(thread);
+  if (pthread_create(&thread, nullptr, main, this) != 0) return;
+  pthread_detach(thread);
+  running_ = true;
 }
 
 void Watchdog::add(std::shared_ptr<Front> front) {
@@ -45,6 +48,8 @@ void Watchdog::attend() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!asleep_.load(std::memory_order_relaxed)) return;
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!running_) start();
+  if (!running_) return;
   asleep_.store(false, std::memory_order_relaxed);
   due_.notify_one();
 }

@@ -34,14 +34,16 @@ class Watchdog {
   void abandon(std::shared_ptr<Generation> generation);
 
  private:
-  Watchdog();
+  Watchdog() = default;
+  void start();
   void run();
 
   std::mutex mutex_;
   std::condition_variable due_;
   std::vector<std::shared_ptr<Front>> fronts_;
   std::vector<std::shared_ptr<Generation>> abandoned_;
-  std::atomic<bool> asleep_{false};
+  bool running_ = false;
+  std::atomic<bool> asleep_{true};
 };
 
 }  // namespace tenon::core

@@ -10,13 +10,11 @@
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  const Napi::Function front = tenon::node::FrontObject::Define(env);
-  env.SetInstanceData(std::make_unique<Napi::FunctionReference>(Napi::Persistent(front)).release());
   Napi::Object abi = Napi::Object::New(env);
   abi.Set("major", TENON_ABI_MAJOR);
   abi.Set("minor", TENON_ABI_MINOR);
   exports.Set("abi", abi);
-  exports.Set("Front", front);
+  exports.Set("Front", tenon::node::FrontObject::Define(env));
   exports.Set("PluginPointer", tenon::node::PluginPointerObject::Define(env));
   exports.Set("GenerationHandle", tenon::node::GenerationObject::Define(env));
   exports.Set("inspectImage", Napi::Function::New<tenon::node::InspectImage>(env, "inspectImage"));

@@ -14,6 +14,9 @@ namespace {
 // A string of one character per byte costs less than a buffer up to about this size.
 constexpr size_t kStringBytes = 16 * 1024;
 
+// Tells objects of this class from others: an unwrap of a foreign object would be a wild cast.
+constexpr napi_type_tag kTag = {0x74656e6f6e2d6672ULL, 0x6f6e740000000000ULL};
+
 struct Waiter {
   Napi::Promise::Deferred promise;
   uint32_t deadline_ms;
@@ -114,8 +117,9 @@ Napi::Function FrontObject::Define(Napi::Env env) {
 
 FrontObject* FrontObject::From(Napi::Value value) {
   const Napi::Env env = value.Env();
-  const auto& type = *env.GetInstanceData<Napi::FunctionReference>();
-  if (value.IsObject() && value.As<Napi::Object>().InstanceOf(type.Value())) {
+  bool ours = false;
+  if (value.IsObject()) napi_check_object_type_tag(env, value, &kTag, &ours);
+  if (ours) {
     FrontObject* const object = Unwrap(value.As<Napi::Object>());
     if (!object->closed_) return object;
   }
@@ -125,6 +129,7 @@ FrontObject* FrontObject::From(Napi::Value value) {
 
 FrontObject::FrontObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env_(info.Env()) {
   const Napi::Env env = info.Env();
+  napi_type_tag_object(env, info.This(), &kTag);
   closed_ = true;
   if (!info[0].IsObject() || !info[0].As<Napi::Object>().Get("onReady").IsFunction() ||
       !info[0].As<Napi::Object>().Get("onLog").IsFunction()) {
@@ -175,21 +180,27 @@ FrontObject::FrontObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env
   front_->open(Wake, this);
 }
 
-FrontObject::~FrontObject() { End(); }
+FrontObject::~FrontObject() { CleanUp(this); }
 
-void FrontObject::CleanUp(void* self) { static_cast<FrontObject*>(self)->End(); }
-
-void FrontObject::End() {
-  if (closed_) return;
-  closed_ = true;
-  front_->close();
-  napi_remove_env_cleanup_hook(env_, CleanUp, this);
-  napi_release_threadsafe_function(wake_, napi_tsfn_abort);
+// The environment is going: nobody can be told any more.
+void FrontObject::CleanUp(void* self) {
+  for (const std::shared_ptr<core::Task>& task : static_cast<FrontObject*>(self)->End()) {
+    const std::unique_ptr<Waiter> waiter(static_cast<Waiter*>(task->waiter));
+  }
 }
 
-void FrontObject::Close(const Napi::CallbackInfo&) {
+std::vector<std::shared_ptr<core::Task>> FrontObject::End() {
+  if (closed_) return {};
+  closed_ = true;
+  std::vector<std::shared_ptr<core::Task>> open = front_->close();
+  napi_remove_env_cleanup_hook(env_, CleanUp, this);
+  napi_release_threadsafe_function(wake_, napi_tsfn_abort);
+  return open;
+}
+
+void FrontObject::Close(const Napi::CallbackInfo& info) {
   if (closed_) return;
-  End();
+  for (const std::shared_ptr<core::Task>& task : End()) Settle(info.Env(), *task);
   Unref();
 }
 
@@ -205,8 +216,9 @@ void FrontObject::Turn(napi_env raw_env, napi_value, void* context, void*) {
   const Napi::HandleScope scope(env);
   self.front_->begin_turn();
   for (const std::shared_ptr<core::Task>& task : self.front_->take_settled()) self.Settle(env, *task);
-  if (!self.front_->log().empty()) self.Log(env);
-  if (!env.IsExceptionPending() && self.front_->has_ready()) self.on_ready_.Call({});
+  // Answers first: an exception of the log's must not leave them behind.
+  if (self.front_->has_ready()) self.on_ready_.Call({});
+  if (!env.IsExceptionPending() && !self.front_->log().empty()) self.Log(env);
   self.KeepLoopAlive();
 }
 
@@ -393,6 +405,10 @@ void FrontObject::Acknowledge(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FrontObject::Perform(Napi::Env env, std::shared_ptr<core::Task> task, uint32_t deadline_ms) {
+  if (closed_) {
+    Napi::TypeError::New(env, "the front is closed").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
   auto waiter = std::make_unique<Waiter>(Waiter{Napi::Promise::Deferred::New(env), deadline_ms});
   const Napi::Promise promise = waiter->promise.Promise();
   task->deadline = core::now() + core::milliseconds(deadline_ms);
@@ -408,6 +424,12 @@ void FrontObject::Settle(Napi::Env env, core::Task& task) {
   tasks_--;
   const std::string& plugin = task.generation->plugin().id();
   const std::string step = core::step_name(task.step);
+  if (task.abandoned) {
+    Napi::Error error = Napi::Error::New(env, step + " of " + plugin + " was not waited for: the front is closed");
+    error.Set("code", Napi::String::New(env, "HostClosing"));
+    waiter->promise.Reject(error.Value());
+    return;
+  }
   if (task.step == core::Step::Drain) {
     waiter->promise.Resolve(Napi::Boolean::New(env, !task.timed_out));
     return;

@@ -44,7 +44,7 @@ class FrontObject final : public Napi::ObjectWrap<FrontObject> {
   void Settle(Napi::Env env, core::Task& task);
   void Log(Napi::Env env);
   void KeepLoopAlive();
-  void End();
+  std::vector<std::shared_ptr<core::Task>> End();
 
   Napi::Env env_;
   std::shared_ptr<core::Front> front_;

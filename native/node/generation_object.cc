@@ -10,7 +10,6 @@
 namespace tenon::node {
 
 namespace {
-// Tells objects of this class from others: an unwrap of a foreign object would be a wild cast.
 constexpr napi_type_tag kTag = {0x74656e6f6e2d6765ULL, 0x6e65726174696f6eULL};
 }  // namespace
 
@@ -57,11 +56,8 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
     misuse("plugin, options: objects are needed");
     return;
   }
-  PluginPointerObject* const pointer = PluginPointerObject::Unwrap(info[0].As<Napi::Object>());
-  if (pointer == nullptr || !pointer->open()) {
-    misuse("plugin: an open plugin pointer is needed");
-    return;
-  }
+  PluginPointerObject* const pointer = PluginPointerObject::From(info[0]);
+  if (pointer == nullptr) return;
   const Napi::Object options = info[1].As<Napi::Object>();
   for (const char* name : {"number", "deadlineMs", "bodyLimit", "concurrency"}) {
     if (!options.Get(name).IsNumber()) {
@@ -139,7 +135,7 @@ void GenerationObject::Bind(const Napi::CallbackInfo& info) {
   if (slot == nullptr || slot->plugin != &generation_->plugin()) return misuse("slot: not a slot of this plugin");
   if (index >= generation_->routes().size()) return misuse("index: no route has this number");
   if (generation_->plugin().live() == generation_->lease()) return misuse("the generation is live");
-  generation_->bind(slot->local, index);
+  owner_->front()->bind(*generation_, info[0].As<Napi::Number>().Uint32Value(), index);
 }
 
 Napi::Value GenerationObject::HasState(const Napi::CallbackInfo& info) {

@@ -5,6 +5,10 @@
 
 namespace tenon::node {
 
+namespace {
+constexpr napi_type_tag kTag = {0x74656e6f6e2d706cULL, 0x7567696e2d707472ULL};
+}  // namespace
+
 Napi::Function PluginPointerObject::Define(Napi::Env env) {
   return DefineClass(
       env, "PluginPointer",
@@ -14,8 +18,21 @@ Napi::Function PluginPointerObject::Define(Napi::Env env) {
        InstanceAccessor<&PluginPointerObject::Waiting>("waiting")});
 }
 
+PluginPointerObject* PluginPointerObject::From(Napi::Value value) {
+  const Napi::Env env = value.Env();
+  bool ours = false;
+  if (value.IsObject()) napi_check_object_type_tag(env, value, &kTag, &ours);
+  if (ours) {
+    PluginPointerObject* const object = Unwrap(value.As<Napi::Object>());
+    if (object->plugin_ != nullptr) return object;
+  }
+  Napi::TypeError::New(env, "plugin: an open plugin pointer is needed").ThrowAsJavaScriptException();
+  return nullptr;
+}
+
 PluginPointerObject::PluginPointerObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   const Napi::Env env = info.Env();
+  napi_type_tag_object(env, info.This(), &kTag);
   FrontObject* const owner = FrontObject::From(info[0]);
   if (owner == nullptr) return;
   const Napi::Object options = info[1].IsObject() ? info[1].As<Napi::Object>() : Napi::Object::New(env);

@@ -15,9 +15,11 @@ class PluginPointerObject final : public Napi::ObjectWrap<PluginPointerObject> {
  public:
   static Napi::Function Define(Napi::Env env);
 
+  // The open pointer behind `value`, or nothing with a TypeError pending.
+  static PluginPointerObject* From(Napi::Value value);
+
   explicit PluginPointerObject(const Napi::CallbackInfo& info);
 
-  bool open() const { return plugin_ != nullptr; }
   core::Plugin& plugin() const { return *plugin_; }
   FrontObject& owner() const { return *owner_; }
 

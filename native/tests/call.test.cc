@@ -373,3 +373,86 @@ TEST_CASE("floating-point mode is the host's again after a handler changed it") 
   volatile double tiny = 1e-310;
   CHECK(tiny * 1.0 != 0.0);
 }
+
+TEST_CASE("a body larger than the window that was set before the first chunk is the beginning of the stream") {
+  World world;
+  world.code.route(TENON_HTTP_GET, "/large", TENON_EXECUTION_POOL,
+                   [](auto& http, auto*, auto* response) -> tenon_status {
+                     const std::string beginning(core::Stream::kWindow + 1000, 'b');
+                     http.set_body(response, bytes(beginning));
+                     return http.write(response, bytes("end"));
+                   });
+  world.live();
+  const Answer answer = world.front.ask(world.slot("GET", "/large"), "/test/large");
+  CHECK(answer.outcome == core::Outcome::End);
+  CHECK(answer.body.size() == core::Stream::kWindow + 1003);
+}
+
+TEST_CASE("completing a response that was not deferred, or twice, does nothing") {
+  World world;
+  world.code.route(TENON_HTTP_GET, "/never", TENON_EXECUTION_POOL,
+                   [](auto& http, auto*, auto* response) -> tenon_status {
+                     http.complete(response, TENON_OK);
+                     return http.set_body(response, bytes("mine"));
+                   });
+  world.code.route(TENON_HTTP_GET, "/twice", TENON_EXECUTION_POOL,
+                   [&](auto& http, auto*, auto* response) -> tenon_status {
+                     http.defer(response);
+                     http.complete(response, TENON_OK);
+                     http.complete(response, TENON_ERROR);
+                     return http.set_body(response, bytes("mine too"));
+                   });
+  world.live();
+  for (int count = 0; count < 20; count++) {
+    CHECK(world.front.ask(world.slot("GET", "/never"), "/test/never").body == "mine");
+    CHECK(world.front.ask(world.slot("GET", "/twice"), "/test/twice").body == "mine too");
+  }
+}
+
+TEST_CASE("a plugin that may have nobody waiting still serves when a thread is free") {
+  World world;
+  world.plugin.open("/test", 0);
+  world.code.route(TENON_HTTP_GET, "/pool", TENON_EXECUTION_POOL,
+                   [](auto&, auto*, auto*) -> tenon_status { return TENON_OK; });
+  world.live();
+  for (int count = 0; count < 20; count++)
+    CHECK(world.front.ask(world.slot("GET", "/pool"), "/test/pool").status == 200);
+}
+
+TEST_CASE("whoever writes a stream learns that its front has closed") {
+  std::atomic<tenon_status> last{TENON_OK};
+  PluginUnderTest code;
+  code.route(TENON_HTTP_GET, "/stream", TENON_EXECUTION_POOL, [&](auto& http, auto*, auto* response) -> tenon_status {
+    const std::string chunk(64 * 1024, 'x');
+    tenon_status status = TENON_OK;
+    while (status == TENON_OK) status = http.write(response, bytes(chunk));
+    last = status;
+    return status;
+  });
+  FrontUnderTest front;
+  core::Plugin& plugin = front->plugin("test");
+  plugin.open("/test", 10);
+  const auto generation = front.bring_up(plugin, code, 1);
+  plugin.swap(generation->lease());
+  bool begun = false;
+  front.on_chunk = [&](core::Call&, size_t) { begun = true; };
+  front.send(front.slot(plugin, "GET", "/stream"), "/test/stream");
+  CHECK(front.until([&] { return begun; }));
+  front->close();
+  CHECK(generation->stop(core::now() + core::milliseconds(10'000)) == 0);
+  CHECK(last == TENON_ERROR_CANCELLED);
+}
+
+TEST_CASE("parameters are found by segments, however the client escaped the prefix") {
+  World world;
+  world.code.route(TENON_HTTP_GET, "/items/:id", TENON_EXECUTION_INLINE,
+                   [](auto& http, auto* request, auto* response) -> tenon_status {
+                     tenon_bytes_t value = {nullptr, 0};
+                     http.param(request, bytes("id"), &value);
+                     return http.set_body(response, value);
+                   });
+  world.live();
+  const uint32_t slot = world.slot("GET", "/items/:id");
+  CHECK(world.front.ask(slot, "/test/items/42").body == "42");
+  CHECK(world.front.ask(slot, "/t%65st/items/42?x=/y").body == "42");
+}

@@ -14,6 +14,14 @@ PluginUnderTest::PluginUnderTest() {
     PluginUnderTest& self = of(plugin);
     return self.on_initialize ? self.on_initialize() : TENON_OK;
   };
+  plugin_.ready = [](tenon_plugin_t* plugin, const tenon_context_t* context) -> tenon_status {
+    of(plugin).context = context;
+    return TENON_OK;
+  };
+  plugin_.health = [](tenon_plugin_t* plugin) {
+    PluginUnderTest& self = of(plugin);
+    return self.on_health ? self.on_health() : TENON_OK;
+  };
   plugin_.destroy = [](tenon_plugin_t* plugin) { of(plugin).destroyed++; };
   plugin_.get_extension = [](tenon_plugin_t* plugin, const char* id) -> const void* {
     PluginUnderTest& self = of(plugin);
@@ -196,7 +204,7 @@ std::shared_ptr<core::Generation> FrontUnderTest::bring_up(core::Plugin& plugin,
   }
   for (const core::Route& route : generation->routes()) {
     const uint32_t index = front->slot(plugin, route.method, route.pattern);
-    generation->bind(front->slot_at(index)->local, route.index);
+    front->bind(*generation, index, route.index);
   }
   return perform(generation, core::Step::Ready) ? generation : nullptr;
 }

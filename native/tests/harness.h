@@ -37,6 +37,8 @@ class PluginUnderTest {
 
   uint32_t max_concurrency = 0;
   std::function<tenon_status()> on_initialize;
+  std::function<tenon_status()> on_health;
+  const tenon_context_t* context = nullptr;
   const tenon_host_t* host = nullptr;
   const tenon_host_http_t* http = nullptr;
   std::string state;

@@ -185,3 +185,87 @@ TEST_CASE("log records from many threads arrive whole and in order, or are count
   read();
   CHECK(arrived + ring.take_dropped() == 80000);
 }
+
+TEST_CASE("the context that ready is given stays until destroy") {
+  FrontUnderTest front;
+  core::Plugin& plugin = front->plugin("test");
+  plugin.open("/test", 10);
+  PluginUnderTest code;
+  const auto generation = front.bring_up(plugin, code, 7);
+  CHECK(front.perform(generation, core::Step::Health));
+  REQUIRE(code.context != nullptr);
+  CHECK(core::view(code.context->app_id) == "test");
+  CHECK(code.context->generation == 7);
+  CHECK(front.take_down(generation));
+}
+
+TEST_CASE("a late answer about health costs nothing but that answer") {
+  FrontUnderTest front;
+  core::Plugin& plugin = front->plugin("test");
+  plugin.open("/test", 10);
+  PluginUnderTest code;
+  std::string message;
+  std::atomic<bool> leave{false};
+  const auto generation = front.bring_up(plugin, code, 1);
+  code.on_health = [&] {
+    while (!leave) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return TENON_OK;
+  };
+  CHECK_FALSE(front.perform(generation, core::Step::Health, 20, nullptr, &message));
+  CHECK(message == "timed out");
+  CHECK(generation->threads_lost() == 0);
+  // One that waits behind it past its own deadline is never begun.
+  std::string state = "never";
+  CHECK_FALSE(front.perform(generation, core::Step::Load, 20, &state));
+  leave = true;
+  CHECK(front.perform(generation, core::Step::Health));
+  CHECK(code.state.empty());
+  CHECK(front.take_down(generation));
+}
+
+TEST_CASE("a thread that was given up in a step is taken back when it returns") {
+  FrontUnderTest front;
+  core::Plugin& plugin = front->plugin("test");
+  plugin.open("/test", 10);
+  PluginUnderTest code;
+  std::atomic<bool> leave{false};
+  code.on_initialize = [&] {
+    while (!leave) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return TENON_OK;
+  };
+  auto generation = std::make_shared<core::Generation>(front.front, plugin, code.descriptor(),
+                                                       core::GenerationSettings{1, "", {1000, 1024, 1}});
+  CHECK(front.perform(generation, core::Step::Create));
+  CHECK_FALSE(front.perform(generation, core::Step::Initialize, 20));
+  CHECK(generation->threads_lost() == 1);
+  leave = true;
+  CHECK(front.until([&] { return generation->threads_lost() == 0; }));
+  CHECK(front.take_down(generation));
+  CHECK(code.destroyed == 1);
+}
+
+TEST_CASE("a call that waited at the gate of a hand-over keeps the deadline of its route") {
+  FrontUnderTest front;
+  core::Plugin& plugin = front->plugin("test");
+  plugin.open("/test", 10);
+  PluginUnderTest code;
+  std::atomic<uint32_t> left{0};
+  code.route(
+      TENON_HTTP_GET, "/short", TENON_EXECUTION_POOL,
+      [&](auto& http, auto* request, auto*) -> tenon_status {
+        left = http.time_left_ms(request);
+        return TENON_OK;
+      },
+      5000);
+  const auto generation = front.bring_up(plugin, code, 1);
+  plugin.hold();
+  plugin.swap(nullptr);
+  Answer& answer = front.send(front.slot(plugin, "GET", "/short"), "/test/short");
+  plugin.swap(generation->lease());
+  for (core::Call* call : plugin.release()) core::resend(*call);
+  CHECK(front.until([&] { return answer.outcome == core::Outcome::Response; }));
+  CHECK(left > 0);
+  CHECK(left <= 5000);
+  plugin.swap(nullptr);
+  CHECK(front.take_down(generation));
+}

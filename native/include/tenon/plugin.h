@@ -4,7 +4,7 @@
  * Order of life: create -> initialize -> (routes registered) -> load state -> ready -> requests ...
  *                -> quiesce -> save state -> shutdown -> destroy
  * A failure at any step goes straight to destroy. Each step has a deadline (the host's setting, 10 s by default); a
- * step that misses it is reported by name, the generation is given up, and its library stays mapped for good.
+ * step that misses it is reported by name and the generation is given up; its library stays mapped until the step returns.
  */
 #ifndef TENON_PLUGIN_H
 #define TENON_PLUGIN_H
@@ -42,7 +42,8 @@ typedef struct tenon_plugin {
   tenon_status (*ready)(struct tenon_plugin* plugin, const tenon_context_t* context);
 
   /* TENON_OK when the plugin can serve. Asked by the trial after initialize (a throw-away process without context) and
-   * by the host at any time while it serves; must answer within 1 s. Optional: absent means healthy. [control] */
+   * by the host at any time while it serves; should answer within 1 s: a later answer counts as unhealthy. Optional:
+   * absent means healthy. [control] */
   tenon_status (*health)(struct tenon_plugin* plugin);
 
   /* Let go of what a successor needs for itself (ports, locks, files). Requests in flight have ended and none come.

@@ -113,7 +113,9 @@ typedef struct tenon_host_http {
   /* True when nobody waits for the answer any more: the client is gone or the deadline has passed. [any] while valid */
   bool (*cancelled)(const tenon_request_t* request);
 
-  /* Answering. [handler] */
+  /* Answering. [handler] A call here that refuses its argument makes the whole response invalid, because half of what
+   * the plugin meant must not go out: unless the handler fails, the client gets 502 ResponseInvalid with the reason.
+   * After the first `write` status, headers and body are on their way: TENON_ERROR_STATE. */
 
   /* Status code, 200 to 599; TENON_ERROR_ARGUMENT otherwise. 204, 205 and 304 carry no body. */
   tenon_status (*set_status)(tenon_response_t* response, int32_t status);
@@ -137,16 +139,19 @@ typedef struct tenon_host_http {
    * `chunk` (at most 1 MiB) and waits while more than 256 KiB are on their way to the client; TENON_ERROR_AGAIN instead
    * of waiting when called on [main]; TENON_ERROR_CANCELLED when nobody listens any more: then return. The stream ends
    * when the handler returns, or with `complete`; the deadline counts from the last chunk that was taken.
+   * TENON_ERROR_STATE for a status that has no body.
    */
   tenon_status (*write)(tenon_response_t* response, tenon_bytes_t chunk);
 
   /* Answering later. */
 
-  /* Keep request and response beyond the return of `handle`, which must then be TENON_OK. `complete` must follow, once,
-   * before shutdown returns; the lease on the generation is held until then. [handler] */
+  /* Keep request and response beyond the return of `handle`; `complete` must follow, once, before shutdown returns,
+   * whatever `handle` returns: anything but TENON_OK fails the response. The lease on the generation is held until
+   * then. TENON_ERROR_STATE when it was called before. [handler] */
   tenon_status (*defer)(tenon_response_t* response);
-  /* End a deferred response; request and response are gone when this returns. `status` as handle would have returned
-   * it. [any] after defer */
+  /* End a deferred response; request and response are gone when this returns, and their pointers will be those of other
+   * requests. `status` as handle would have returned it. Does nothing for a response that was not deferred. [any] after
+   * defer */
   void (*complete)(tenon_response_t* response, tenon_status status);
 } tenon_host_http_t;
 
