@@ -274,6 +274,13 @@ describe('a failed build', () => {
     });
   }
 
+  it('by a resource that would serve nothing points at it', async () => {
+    await write('resources/a.cpp', `${sdk}\nstruct A : tenon::Resource {\n  int Get();\n};\n`);
+    const error = await failure();
+    expect(error.message).toMatch(/^resources\/a\.cpp:2:/);
+    expect(error.message).toContain('a resource overrides get, post, put, patch or del');
+  });
+
   it('of the linker names the source', async () => {
     await write('resources/a.c', plain('"one"'));
     await write('resources/b.c', 'int missing(void);\nint use(void);\nint use(void) { return missing(); }\n');

@@ -145,7 +145,9 @@ bool Front::advance(Call& call, Delivery& delivery, bool& through) {
     delivery.outcome = call.head_sent ? Outcome::Abort : Outcome::Refused;
     delivery.status = 504;
     delivery.refusal = Refusal::DeadlineExceeded;
-    delivery.text = call.plugin->id() + " did not answer in time";
+    const uint32_t limit = call.route == nullptr ? call.patience_ms : call.route->deadline_ms;
+    delivery.text = call.plugin->id() + " did not answer " + method_name(call.request.method) + " " +
+                    std::string(call.request.path()) + " within " + std::to_string(limit) + " ms";
     return true;
   }
   const bool over = (call.seen & kFinished) != 0 && (!call.claimed || (call.seen & kTimedOut) != 0);

@@ -44,9 +44,11 @@ bool proceed(Call& call) {
     case Pool::Submission::Unresponsive:
       break;
   }
-  return refuse(
-      call, Refusal::PluginUnresponsive, 503,
-      std::to_string(generation.pool().lost()) + " threads of " + call.plugin->id() + " hang, and it gets no more");
+  const uint32_t lost = generation.pool().lost();
+  return refuse(call, Refusal::PluginUnresponsive, 503,
+                lost == 0 ? "no thread could be started for " + call.plugin->id()
+                          : std::to_string(lost) + " threads of " + call.plugin->id() +
+                                " are stuck in its handlers; it gets no more until it is reloaded");
 }
 
 }  // namespace

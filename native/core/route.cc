@@ -61,14 +61,24 @@ bool parse_pattern(std::string_view pattern, std::vector<Segment>& segments, std
       segments.push_back({Segment::Kind::Parameter, name});
     } else {
       if (text.empty()) return problem = "has an empty segment", false;
+      if (text.size() > 2 && text.front() == '{' && text.back() == '}') {
+        const std::string name(text.substr(1, text.size() - 2));
+        return problem = "has \"{" + name + "}\", where \":" + name + "\" makes a parameter", false;
+      }
       if (!is_literal(text) || text == "." || text == "..") {
-        return problem = "has a segment that is not plain path text", false;
+        return problem = "has a segment with a byte that stands for something else in a path", false;
       }
       segments.push_back({Segment::Kind::Literal, std::string(text)});
     }
   }
   if (names.size() > Route::kParameters) return problem = "has more than 16 parameters", false;
   return true;
+}
+
+std::string printable(std::string_view text) {
+  std::string shown;
+  for (const char c : text.substr(0, 128)) shown.push_back(c >= 0x20 && c != 0x7f ? c : '?');
+  return shown;
 }
 
 int hexadecimal(char c) {
@@ -113,7 +123,7 @@ std::optional<Route> check_route(uint32_t index, const tenon_route_t* declared, 
   route.pattern = std::string(view(declared->pattern));
   std::string flaw;
   if (!parse_pattern(route.pattern, route.segments, flaw)) {
-    return problem = which + ": its pattern " + flaw, std::nullopt;
+    return problem = which + ": its pattern \"" + printable(route.pattern) + "\" " + flaw, std::nullopt;
   }
   if (declared->execution != TENON_EXECUTION_POOL && declared->execution != TENON_EXECUTION_INLINE) {
     return problem = which + " (" + route.pattern + ") has an unknown execution " + std::to_string(declared->execution),

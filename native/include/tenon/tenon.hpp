@@ -738,6 +738,9 @@ constexpr ResourceEntry resource(const char* name) {
       static_assert(std::is_default_constructible_v<Type>, "a resource needs a constructor without arguments");
       constexpr std::string_view path = detail::Option_path<Type>::value;
       static_assert(path.empty() || path.front() == '/', "the path of a resource begins with \"/\"");
+      static_assert(detail::Has_get<Type>::value || detail::Has_post<Type>::value || detail::Has_put<Type>::value ||
+                        detail::Has_patch<Type>::value || detail::Has_del<Type>::value,
+                    "a resource overrides get, post, put, patch or del; one that is only a base of others is abstract");
       return {name,
               path,
               detail::Option_execution<Type>::value,
