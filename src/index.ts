@@ -4,12 +4,13 @@
  *     const host = await createHost({ applications: '/srv/applications', data: '/var/lib/tenon' });
  *     console.log(await host.listen());
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import path from 'node:path';
 import { Closer } from './base/closer.js';
 import { type Environment, processEnvironment, resolveSettings, type Settings } from './base/config.js';
-import { asTenonError } from './base/errors.js';
+import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
+import { asTenonError, TenonError } from './base/errors.js';
 import { type Log, silentLog } from './base/log.js';
 import { type Front, loadCore, type PluginLogRecord } from './binding/core.js';
 import { Applications } from './host/applications.js';
@@ -18,8 +19,9 @@ import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
 import { adminApplication, reservedSegments } from './http/admin.js';
 import { Calls } from './http/calls.js';
+import { Guard } from './http/guard.js';
 import { HttpServer } from './http/server.js';
-import { adminToken, type AdminToken, TokenCheck } from './http/token.js';
+import { adminToken, type AdminToken } from './http/token.js';
 import { Staging } from './plugin/stage.js';
 import { Trial } from './plugin/trial.js';
 import { Watch } from './reload/watch.js';
@@ -49,11 +51,17 @@ export interface TenonHost {
   readonly settings: Settings;
   /** The admin token, and where it is kept. */
   readonly admin: AdminToken;
-  /** Answers what plugins and the host serve: for a server of your own, instead of `listen`. */
+  /**
+   * Answers what plugins and the host serve: for a server of your own, instead of `listen`. It reads the bodies itself, so
+   * it comes before body parsers; headers that are set already stay.
+   */
   readonly handle: RequestListener;
-  /** Begin to listen on the port of the settings; the URL. Rejects with `AddressInUse`. */
+  /**
+   * Begin to listen on the port of the settings; the URL. Rejects with `AddressInUse`, and with TypeError when it listens
+   * already.
+   */
   listen(): Promise<string>;
-  /** Scan the applications directory for what came, changed or went. */
+  /** Scan the applications directory for what came, changed or went. `/readyz` says ready after the first time. */
   discover(): Promise<void>;
   plugins(): PluginView[];
   /** Throws `PluginNotFound`. */
@@ -64,16 +72,34 @@ export interface TenonHost {
   reload(id: string): Promise<ReloadRecord>;
   /** The last 100 reload records, newest first. */
   reloads(): ReloadRecord[];
-  /** Stop accepting, let requests under way end for as long as `drainMs`, take every plugin down. Twice is fine. */
+  /**
+   * Stop accepting, end builds, let requests under way end for as long as `drainMs`, take every plugin down. Twice is fine.
+   * From then on `listen`, `discover`, `load`, `unload` and `reload` reject with `HostClosing`.
+   */
   close(): Promise<void>;
 }
 
 /**
  * Make a host: lock the data directory, load the core, compile and load every application, and watch them unless
  * `hotReload` is false. A bad application is logged and stops nothing. Throws TypeError for a wrong option,
- * `DataDirectoryLocked`, `NativePartMissing`; nothing is left open then.
+ * `SettingsInvalid` for a directory that is none, `DataDirectoryLocked`, `NativePartMissing`; nothing is left open then.
  */
 export async function createHost(options: CreateHostOptions = {}): Promise<TenonHost> {
+  const host = await openHost(options);
+  try {
+    await host.discover();
+  } catch (error) {
+    await host.close().catch((second: unknown) => options.log?.error({ err: second }, 'not everything closed'));
+    throw error;
+  }
+  return host;
+}
+
+/**
+ * `createHost` up to the applications: none is compiled or loaded before `discover` is called. For whoever wants to
+ * listen, or to be able to close, while they are built.
+ */
+export async function openHost(options: CreateHostOptions = {}): Promise<TenonHost> {
   const { log = silentLog(), onEvent, environment = processEnvironment(), ...flags } = options;
   const { settings } = resolveSettings({ flags, variables: {} });
   const closer = new Closer();
@@ -97,11 +123,13 @@ async function compose(
   { log, onEvent, environment }: Surroundings,
 ): Promise<TenonHost> {
   const { data, applications: directory } = settings;
-  mkdirSync(data, { recursive: true, mode: 0o700 });
+  requireDirectory('applications', directory);
+  openDataDirectory(data, log);
   const core = loadCore();
   const lock = core.lockFile(path.join(data, 'lock'));
   closer.add('data directory lock', () => lock.release());
   const admin = adminToken(data, settings.adminToken);
+  if (admin.file !== undefined) keepPrivate(admin.file, log);
 
   const staging = await Staging.open({
     dataDirectory: data,
@@ -150,11 +178,20 @@ async function compose(
     onRoutes: (routes) => door.serve(routes),
     onEvent,
   });
-  const admission = adminApplication(host, new TokenCheck(admin.token));
-  const door = new Calls({ front, log, reserved: reservedSegments, otherwise: admission });
+  const guard = new Guard({
+    token: admin.token,
+    names: [settings.host, ...(settings.adminHosts.match(/[^ ,]+/g) ?? [])],
+  });
+  const door = new Calls({ front, log, reserved: reservedSegments, otherwise: adminApplication(host, guard) });
   closer.add('plugins', () => host.close());
 
-  const server = new HttpServer({ handle: door.handle, host: settings.host, port: settings.port });
+  const server = new HttpServer({
+    handle: door.handle,
+    handleExpecting: door.handleExpecting,
+    onError: (error) => log.warn({ error: error.message }, 'a connection could not be accepted'),
+    host: settings.host,
+    port: settings.port,
+  });
   closer.add('server', () => {
     door.lastAnswers();
     return server.close(settings.drainMs);
@@ -171,21 +208,28 @@ async function compose(
   });
   closer.add('watch', () => watch.close());
   if (settings.hotReload) await watch.enable();
-  await host.discover('start');
 
+  let closing = false;
+  const discover = async (): Promise<void> => {
+    if (closing) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'make another host' });
+    await host.discover(host.ready ? 'api' : 'start');
+  };
   return {
     settings,
     admin,
     handle: door.handle,
     listen: async () => (await server.listen()).url,
-    discover: () => host.discover('api'),
+    discover,
     plugins: () => host.list(),
     plugin: (id) => host.show(id),
     load: (id) => host.load(id),
     unload: (id) => host.unload(id),
     reload: (id) => host.reload(id, 'api'),
     reloads: () => host.reloads(),
-    close: () => closer.close(),
+    close: () => {
+      closing = true;
+      return closer.close();
+    },
   };
 }
 

@@ -67,6 +67,13 @@ describe('settings', () => {
     expect(() => resolveSettings({ variables: { TENON_HOT_RELOAD_ENABLED: 'maybe' }, directory })).toThrow(
       'environment variable TENON_HOT_RELOAD_ENABLED: "maybe" is not true or false',
     );
+    const unsendable = { TENON_ADMIN_TOKEN: 'two words' };
+    expect(() => resolveSettings({ variables: unsendable, directory })).toThrow(
+      'environment variable TENON_ADMIN_TOKEN: the value is not visible ASCII characters without a blank',
+    );
+    expect(() => resolveSettings({ variables: { TENON_ADMIN_HOSTS: 'a.example:80' }, directory })).toThrow(
+      'TENON_ADMIN_HOSTS: "a.example:80" is not names separated by commas, without ports',
+    );
     expect(() => resolveSettings({ flags: { port: -1 }, variables: {}, directory })).toThrow(TypeError);
     const misspelt = { prot: 1 } as Record<string, number>;
     expect(() => resolveSettings({ flags: misspelt, variables: {}, directory })).toThrow('did you mean port?');

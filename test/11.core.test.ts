@@ -32,8 +32,8 @@ describe('an object of the core', () => {
     const plugin = pointer(front);
     const foreign = [
       {},
-      Object.create(core.Front.prototype),
-      Object.create(core.PluginPointer.prototype),
+      Object.create(core.Front.prototype as object),
+      Object.create(core.PluginPointer.prototype as object),
       plugin,
       front,
     ];

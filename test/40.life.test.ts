@@ -126,6 +126,86 @@ describe('the life of a plugin', () => {
     ]);
   });
 
+  test('that is late on its way up is taken down in order when it has come back', async () => {
+    const { images } = gauge(world.data);
+    await world.publish('service', await buildPlugin('service', { defines: { READY_MS: '600' } }));
+    await world.start({ lifecycleMs: 150 });
+    expect(world.host.plugin('service')).toMatchObject({
+      state: 'failed',
+      error: { code: 'LifecycleTimeout' },
+      generations: [{ state: 'pinned', pinnedReason: 'thread still running: ready did not return' }],
+    });
+    expect(world.host.reloads()).toMatchObject([{ outcome: 'failed', unload: 'pinned' }]);
+    await until('it is gone', () => world.host.plugin('service').generations.length === 0);
+    await until('its log has arrived', () => world.said('service').includes('destroy'));
+    expect(world.said('service')).toEqual(['create', 'initialize', 'ready', 'shutdown', 'destroy']);
+    expect(gauge(world.data)).toMatchObject({ images, staged: 0 });
+    expect(world.host.reloads()).toMatchObject([{ outcome: 'failed', unload: 'clean' }]);
+  });
+
+  test('whose initialize is late is never unmapped: what it has begun nobody can end', async () => {
+    const { images } = gauge(world.data);
+    await world.publish('service', await buildPlugin('service', { defines: { INITIALIZE_MS: '250' } }));
+    await world.start({ lifecycleMs: 200 });
+    expect(world.host.plugin('service')).toMatchObject({ state: 'failed', error: { code: 'LifecycleTimeout' } });
+    const { generations } = await world.host.unload('service');
+    expect(generations).toMatchObject([{ state: 'pinned', pinnedReason: expect.stringContaining('initialize') }]);
+    expect(world.said('service')).not.toContain('destroy');
+    expect(gauge(world.data)).toMatchObject({ images: images + 1, staged: 0 });
+  });
+
+  test('whose own thread nobody can end stays mapped until the process has ended', async () => {
+    const defines = { OWN_THREAD: '1', INITIALIZE_MS: '250' };
+    await world.publish('service', await buildPlugin('service', { defines, flags: ['-pthread'] }));
+    const { data, applications } = world;
+    const options = { data, applications, hotReload: false, lifecycleMs: 200 };
+    const program = `import { createHost } from ${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)};
+      const host = await createHost(${JSON.stringify(options)});
+      const { error, generations } = host.plugin('service');
+      await host.close();
+      console.log(error.code, generations[0].state);`;
+    const flags = ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', program];
+    // It rejects when the process ends by a signal.
+    expect((await run(process.execPath, flags)).stdout).toBe('LifecycleTimeout pinned\n');
+  });
+
+  test('with a slow health check goes through its last steps like any other', async () => {
+    await world.publish('service', await buildPlugin('service', { defines: { HEALTH_MS: '1200' } }));
+    await world.start({ trialMs: 10_000 });
+    expect((await world.get('/readyz')).status).toBe(503);
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"two"' } }));
+    expect(await world.host.reload('service')).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+    await until('its log has arrived', () => world.said('service').includes('destroy'));
+    expect(world.said('service')).toEqual(expect.arrayContaining(['shutdown', 'destroy']));
+  });
+
+  test('is not shut down while a health check runs, and once only after it', async () => {
+    await world.publish('service', await buildPlugin('service', { defines: { HEALTH_MS: '2500' } }));
+    await world.start({ trialMs: 10_000, lifecycleMs: 100 });
+    expect((await world.get('/readyz')).status).toBe(503);
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"two"' } }));
+    const record = await world.host.reload('service');
+    expect(record.pinnedReason).toBe('thread still running: health did not return');
+    expect(world.said('service')).not.toContain('shutdown');
+    await until('the old one is gone', () => world.host.plugin('service').generations.length === 1);
+    await until('its log has arrived', () => world.said('service').includes('destroy'));
+    expect(world.said('service').filter((step) => step === 'shutdown')).toHaveLength(1);
+    expect(record.unload).toBe('clean');
+  });
+
+  test('that is slow to answer once is healthy again, and hands its state over', async () => {
+    const defines = { WITH_STATE: '1', FIRST_HEALTH_MS: '1200' };
+    await world.publish('service', await buildPlugin('service', { defines }));
+    await world.start({ trialMs: 10_000 });
+    expect((await world.request('POST', '/service/count')).body).toBe('1');
+    expect((await world.get('/readyz')).status).toBe(503);
+    await until('it is healthy', async () => (await world.get('/readyz')).status === 200);
+    await world.publish('service', await buildPlugin('service', { defines: { ...defines, BUILD: '"two"' } }));
+    expect(await world.host.reload('service')).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+    expect((await world.request('POST', '/service/count')).body).toBe('2');
+    await until('its log has arrived', () => world.said('service').includes('destroy'));
+  });
+
   test('that hangs on its way down keeps its image, and the next one serves', async () => {
     await world.publish('service', await buildPlugin('service', { defines: { HANG_SHUTDOWN: '1' } }));
     const before = gauge(world.data).images;
@@ -150,6 +230,24 @@ describe('the life of a plugin', () => {
     expect(record).toMatchObject({ outcome: 'succeeded', unload: 'pinned' });
     expect(record.pinnedReason).toContain('1 call holds it');
     expect((await world.get('/service/build')).body).toBe('two');
+  });
+
+  test('is ended when the call that held it has ended, and its record says so', async () => {
+    const { images } = gauge(world.data);
+    await world.publish('service', await buildPlugin('service'));
+    await world.start({ drainMs: 200 });
+    const slow = world.get('/service/slow?ms=1000');
+    await until('the call is in', () => world.host.plugin('service').generations.some(({ leases }) => leases > 0));
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"two"' } }));
+    expect(await world.host.reload('service')).toMatchObject({ unload: 'pinned', pinnedReason: '1 call holds it' });
+    expect((await slow).body).toBe('one');
+    await until('it is told', () => world.events.some((event) => event.type === 'generation.unloaded'));
+    expect(world.events.at(-1)).toMatchObject({ type: 'generation.unloaded', plugin: 'service', generation: 1 });
+    expect(world.host.plugin('service').generations).toMatchObject([{ number: 2, state: 'ready' }]);
+    const [record] = world.host.reloads();
+    expect(record).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+    expect(record).not.toHaveProperty('pinnedReason');
+    expect(gauge(world.data)).toMatchObject({ images: images + 1, staged: 0 });
   });
 
   test('whose image the system keeps is pinned by the name of the reason', async () => {

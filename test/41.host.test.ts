@@ -1,6 +1,7 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createHost } from '../src/index.js';
+import { createHost, type ReloadRecord } from '../src/index.js';
+import { gauge } from './load/gauge.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -160,6 +161,130 @@ describe('the living set', () => {
     await rm(world.folder('service'), { recursive: true });
     await world.host.discover();
     expect(world.host.plugins().map(({ id }) => id)).toEqual(['other']);
+  });
+
+  /** An application in a folder whose name is not its id. */
+  async function publishAs(folder: string, library: string): Promise<void> {
+    await world.write(folder, 'config.yaml', 'app_id: service\n');
+    await copyFile(library, `${world.folder(folder)}/service.so`);
+  }
+
+  test('a folder that is renamed takes its plugin along', async () => {
+    await publishAs('one', await service('one'));
+    await world.start({ hotReload: true, libraryDebounceMs: 50 });
+    expect(world.host.plugin('service').folder).toBe(world.folder('one'));
+    await rename(world.folder('one'), world.folder('two'));
+    await until('it serves from there', () => world.host.plugins()[0]?.folder === world.folder('two'));
+    await until('it serves', async () => (await world.get('/service/build')).body === 'one');
+    expect(world.host.plugins()).toMatchObject([{ id: 'service', state: 'running' }]);
+  });
+
+  test('an id that two folders claim goes to the other one when its owner goes', async () => {
+    await publishAs('one', await service('one'));
+    await world.start({ hotReload: true, libraryDebounceMs: 50 });
+    await publishAs('two', await service('two'));
+    await until('it is refused', () => world.log.some((line) => line.msg.includes('belongs to')));
+    expect((await world.get('/service/build')).body).toBe('one');
+    await rm(world.folder('one'), { recursive: true });
+    await until('the other one serves', async () => (await world.get('/service/build')).body === 'two');
+    expect(world.host.plugins()).toMatchObject([{ id: 'service', folder: world.folder('two') }]);
+  });
+
+  test.each(['discover', 'reload'] as const)(
+    'an application that is back before its calls have ended is served again: %s',
+    async (how) => {
+      await world.publish('service', await service('one'));
+      await world.start();
+      const slow = world.get('/service/slow?ms=1000');
+      await until('the call is in', () => world.host.plugin('service').generations.some(({ leases }) => leases > 0));
+      await rm(world.folder('service'), { recursive: true });
+      const leaving = world.host.discover();
+      await until('it is stopped', () => world.host.plugin('service').state === 'stopped');
+      await world.publish('service', await service('two'));
+      if (how === 'reload') expect(await world.host.reload('service')).toMatchObject({ outcome: 'succeeded' });
+      else await world.host.discover();
+      expect((await slow).body).toBe('one');
+      await leaving;
+      expect((await world.get('/service/build')).body).toBe('two');
+      expect(world.host.plugins()).toMatchObject([{ id: 'service', state: 'running', generations: [{ number: 2 }] }]);
+      await world.publish('service', await service('three'));
+      expect(await world.host.reload('service')).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+      await world.host.close();
+      expect(gauge(world.data)).toMatchObject({ images: 0, staged: 0 });
+    },
+  );
+
+  /** A reload that takes its time, from build one to build two; `started()` is 2 when it has begun. */
+  async function slowReload(): Promise<ReloadRecord> {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await world.publish('service', await service('two', { INITIALIZE_MS: '300' }));
+    return world.host.reload('service');
+  }
+
+  function started(): number {
+    return world.events.filter((event) => event.type === 'reload.started').length;
+  }
+
+  test('what somebody has unloaded stays unloaded, whatever is saved meanwhile', async () => {
+    const running = slowReload();
+    await until('it has begun', () => started() === 2);
+    const unloading = world.host.unload('service');
+    await world.publish('service', await service('three'));
+    await world.host.discover();
+    expect(world.host.plugin('service')).toMatchObject({ state: 'running', generation: 1 });
+    expect(await running).toMatchObject({ outcome: 'succeeded', to: { generation: 2 } });
+    expect(await unloading).toMatchObject({ state: 'stopped' });
+    await world.host.discover();
+    expect(world.host.plugin('service').state).toBe('stopped');
+    expect((await world.get('/service/build')).status).toBe(404);
+    expect(started()).toBe(2);
+    await world.host.load('service');
+    expect((await world.get('/service/build')).body).toBe('three');
+  });
+
+  test('a reload that waits for its turn does not undo an unload', async () => {
+    const running = slowReload();
+    await until('it has begun', () => started() === 2);
+    const waiting = world.host.reload('service');
+    const unloading = world.host.unload('service');
+    await expect(waiting).rejects.toMatchObject({ code: 'PluginStopped', details: { plugin: 'service' } });
+    expect(await running).toMatchObject({ outcome: 'succeeded', to: { generation: 2 } });
+    expect(await unloading).toMatchObject({ state: 'stopped' });
+    expect(started()).toBe(2);
+  });
+
+  test('a load asked for while an unload waits comes after it', async () => {
+    const running = slowReload();
+    await until('it has begun', () => started() === 2);
+    const unloading = world.host.unload('service');
+    expect(await world.host.load('service')).toMatchObject({ state: 'running', generation: 3 });
+    await Promise.all([running, unloading]);
+  });
+
+  test('a listener that throws changes nothing, and is logged', async () => {
+    await world.publish('service', await service('one'));
+    const thrown: string[] = [];
+    await world.start({
+      onEvent: (event) => {
+        thrown.push(event.type);
+        throw new Error(`no ear for ${event.type}`);
+      },
+    });
+    await world.publish('service', await service('two'));
+    expect(await world.host.reload('service')).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+    expect(world.host.plugin('service')).toMatchObject({
+      generation: 2,
+      generations: [{ number: 2, state: 'ready' }],
+      lastReload: { outcome: 'succeeded' },
+    });
+    await world.publish('service', await buildPlugin('no_note'));
+    await expect(world.host.reload('service')).rejects.toMatchObject({ code: 'ImageNoteMissing' });
+    await world.host.unload('service');
+    const reload = ['reload.started', 'plugin.serving', 'reload.succeeded'];
+    expect(thrown).toEqual([...reload, ...reload, 'reload.started', 'reload.failed', 'plugin.stopped']);
+    const logged = world.log.filter((line) => line.level === 50 && line.msg === 'a listener of events threw');
+    expect(logged.map((line) => line['event'])).toEqual(thrown);
   });
 
   test('what is not there is named, and a library of another plugin is refused', async () => {

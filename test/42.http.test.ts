@@ -1,6 +1,11 @@
-import { Agent, request as send } from 'node:http';
-import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { Agent, createServer, request as send } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import path from 'node:path';
+import express from 'express';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createHost } from '../src/index.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -113,6 +118,16 @@ describe('HTTP', () => {
     expect((await world.request('POST', '/service/echo', { body: 'x'.repeat(1000) })).status).toBe(200);
   });
 
+  test('a client that asks before it sends a body hears no or yes at once', async () => {
+    const ask = (length: number, body: string): Promise<string> =>
+      wire(
+        `POST /service/echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n` +
+          `${body === '' ? '' : 'Connection: close\r\n'}\r\n${body}`,
+      );
+    expect(await ask(1001, '')).toMatch(/^HTTP\/1\.1 413 [\s\S]*\r\nconnection: close\r\n/i);
+    expect(await ask(5, 'abcde')).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 [\s\S]*\r\nabcde$/);
+  });
+
   test('a client that leaves in the middle of its body disturbs nobody', async () => {
     const { hostname, port } = new URL(world.url);
     await new Promise<void>((resolve) => {
@@ -209,6 +224,21 @@ describe('HTTP', () => {
     outgoing.on('error', () => {});
     outgoing.end();
     await until('the plugin has noticed', async () => (await world.get('/service/cancelled')).body === 'yes');
+  });
+
+  test('a client that leaves takes along what it asked for behind an unfinished answer', async () => {
+    const leases = (): number => world.host.plugin('service').generations[0]?.leases ?? 0;
+    const before = leases(); // a call that hangs for ever keeps its own
+    const { hostname, port } = new URL(world.url);
+    const get = (target: string): string => `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    const post = 'POST /service/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc';
+    const socket = connect(Number(port), hostname, () =>
+      socket.write(get('/service/slow?ms=300') + post + get('/service/stream?chunks=100000').repeat(4)),
+    );
+    await until('its calls are in', () => leases() >= before + 4);
+    socket.destroy();
+    await until('they are given up', () => leases() === before);
+    expect((await world.get('/service/slow?ms=1')).body).toBe('one');
   });
 
   test('HEAD of a stream ends with the head', async () => {
@@ -308,5 +338,236 @@ describe('HTTP', () => {
       });
     agent.destroy();
     expect(ports.size).toBe(1);
+  });
+});
+
+/** A header of the request `Host`, which fetch does not send as it is told. */
+function statusFor(url: string, headers: Record<string, string>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    send(`${url}/api/v1/plugins`, { headers, agent: false }, (answer) => {
+      answer.resume().on('end', () => resolve(answer.statusCode ?? 0));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+describe('a host of its own', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.make();
+  });
+  afterEach(() => world.close());
+
+  const authorization = 'Bearer a-token-of-the-tests';
+  const parsed = async (target: string, init?: RequestInit): Promise<unknown> =>
+    JSON.parse((await world.request('GET', target, init)).body);
+
+  test('is not ready before the first look at the applications, and when a plugin is not well', async () => {
+    await world.publish('fault', await buildPlugin('falls_ill'));
+    await world.open();
+    expect((await world.get('/livez')).status).toBe(200);
+    expect((await world.get('/readyz')).status).toBe(503);
+    await world.host.discover();
+    await until('it is ready', async () => (await world.get('/readyz')).status === 200);
+    await until('it is not ready', async () => (await world.get('/readyz')).status === 503);
+    expect(await parsed('/readyz?verbose')).toEqual({
+      ready: false,
+      started: true,
+      plugins: [{ id: 'fault', state: 'running', generation: 1, healthy: false }],
+    });
+    expect(await parsed('/readyz?verbose', { headers: { authorization } })).toMatchObject({
+      plugins: [{ id: 'fault', health: expect.stringContaining('the moon has set') }],
+    });
+  });
+
+  test('tells what is wrong with an application to whoever has the token only', async () => {
+    await world.write('broken', 'config.yaml', 'nmae: Broken\n');
+    await world.start();
+    expect(await parsed('/readyz?verbose')).toEqual({
+      ready: true,
+      started: true,
+      plugins: [{ id: 'broken', state: 'failed' }],
+    });
+    expect(await parsed('/readyz?verbose', { headers: { authorization } })).toMatchObject({
+      plugins: [{ id: 'broken', error: expect.stringContaining('config.yaml:1:1') }],
+    });
+  });
+
+  test('says when to come back while a plugin has too much to do', async () => {
+    await world.publish('service', await buildPlugin('service'));
+    await world.start({ concurrency: 1, queueLimit: 0 });
+    const first = world.get('/service/slow?ms=500');
+    await until('the call is in', () => world.host.plugin('service').generations[0]?.leases === 1);
+    const { status, headers, body } = await world.get('/service/slow?ms=1');
+    expect({ status, retryAfter: headers.get('retry-after') }).toEqual({ status: 503, retryAfter: '1' });
+    expect(JSON.parse(body)).toMatchObject({ error: 'PluginBusy', details: { plugin: 'service' } });
+    expect((await first).status).toBe(200);
+  });
+
+  test('serves its admin API under addresses and known names only', async () => {
+    await world.start({ adminHosts: 'admin.example, other.example' });
+    const named = (host: string): Promise<number> => statusFor(world.url, { host, authorization });
+    for (const host of ['127.0.0.1', '10.0.0.1:80', '[::1]:8080', 'localhost:1', 'a.localhost', 'ADMIN.example:443'])
+      expect({ host, status: await named(host) }).toEqual({ host, status: 200 });
+    for (const host of ['evil.example', 'localhost.evil.example', '127.1', 'dmin.example', 'admin.example.evil', ':80'])
+      expect({ host, status: await named(host) }).toEqual({ host, status: 421 });
+  });
+
+  test('does not listen to an address that has sent 20 wrong tokens', async () => {
+    await world.start();
+    const guess = { headers: { authorization: 'Bearer wrong' } };
+    for (let turn = 0; turn < 10; turn++) {
+      expect((await world.request('GET', '/api/v1/plugins', guess)).status).toBe(401);
+      expect((await world.request('GET', '/readyz?verbose', guess)).status).toBe(200);
+    }
+    for (const token of ['wrong', 'a-token-of-the-tests']) {
+      const init = { headers: { authorization: `Bearer ${token}` } };
+      const { status, headers } = await world.request('GET', '/api/v1/plugins', init);
+      expect(status).toBe(429);
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+    }
+  });
+
+  test('does not say that it has loaded a disabled application', async () => {
+    await world.publish('service', await buildPlugin('service'));
+    await world.write('service', 'config.yaml', 'enabled: false\n');
+    await world.start();
+    const loaded = await world.admin('POST', '/api/v1/plugins/service/load');
+    expect({ status: loaded.status, body: JSON.parse(loaded.body) as unknown }).toMatchObject({
+      status: 409,
+      body: { error: 'PluginDisabled', details: { plugin: 'service' } },
+    });
+    const reloaded = await world.admin('POST', '/api/v1/plugins/service/reload');
+    expect(JSON.parse(reloaded.body)).toMatchObject({ status: 'disabled', plugin: { state: 'disabled' } });
+  });
+
+  test('keeps the headers of a server around it, also on its errors', async () => {
+    await world.publish('service', await buildPlugin('service'));
+    await world.start();
+    const app = express();
+    app.use((_request, response, next) => {
+      response.setHeader('access-control-allow-origin', '*');
+      response.setHeader('x-request-id', '7');
+      next();
+    });
+    app.use(world.host.handle);
+    const server = createServer(app).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    for (const [target, expected] of [
+      ['/service/build', 200],
+      ['/service/nowhere', 404],
+      ['/service/fail', 500],
+      ['/service/echo', 405],
+      ['/api/v1/plugins', 401],
+    ] as const) {
+      const { status, headers } = await fetch(url + target);
+      expect({ status, origin: headers.get('access-control-allow-origin'), id: headers.get('x-request-id') }).toEqual({
+        status: expected,
+        origin: '*',
+        id: '7',
+      });
+    }
+    server.close();
+    server.closeAllConnections();
+  });
+
+  test('says so when a body parser has read the body before it', async () => {
+    await world.publish('service', await buildPlugin('service'));
+    await world.start();
+    const server = createServer(express().use(express.json()).use(world.host.handle)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/service/echo`;
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(url, { method: 'POST', headers, body: '{}' });
+    expect({ status: answer.status, body: await answer.json() }).toMatchObject({
+      status: 500,
+      body: { message: expect.stringContaining('let the host handle requests before any body parser') },
+    });
+    expect(await (await fetch(url, { method: 'POST', body: 'text' })).text()).toBe('text');
+    server.close();
+    server.closeAllConnections();
+  });
+
+  test('while it closes, every answer ends its connection', async () => {
+    await world.publish('service', await buildPlugin('service'));
+    await world.start();
+    const { hostname, port } = new URL(world.url);
+    const socket = connect(Number(port), hostname);
+    let answer = '';
+    socket.setEncoding('latin1');
+    socket.on('data', (text: string) => {
+      answer += text;
+    });
+    socket.write('GET /service/slow?ms=300 HTTP/1.1\r\nHost: x\r\n\r\n');
+    await until('the call is in', () => world.host.plugin('service').generations[0]?.leases === 1);
+    const closed = once(socket, 'close');
+    const closing = world.host.close();
+    socket.write('GET /service/nowhere HTTP/1.1\r\nHost: x\r\n\r\n');
+    await Promise.all([closed, closing]);
+    expect(answer).toMatch(/one[\s\S]*HTTP\/1\.1 404 [\s\S]*\r\nconnection: close\r\n/i);
+  });
+
+  test('lets an answer that has not left yet reach a slow client before it closes', async () => {
+    const bytes = 30_000_000;
+    await world.publish('service', await buildPlugin('service'));
+    await world.start();
+    const { hostname, port } = new URL(world.url);
+    const socket = connect(Number(port), hostname);
+    let received = 0;
+    socket.on('data', (chunk: Buffer) => {
+      if (received === 0) socket.pause();
+      received += chunk.length;
+    });
+    socket.write(`GET /service/big?bytes=${bytes} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await until('the answer has begun', () => received > 0);
+    await until('the plugin has let go', () => world.host.plugin('service').generations[0]?.leases === 0);
+    const closed = once(socket, 'close');
+    const closing = world.host.close();
+    await new Promise((resolve) => setImmediate(resolve));
+    socket.resume();
+    await Promise.all([closed, closing]);
+    expect(received).toBeGreaterThan(bytes);
+  });
+
+  test('refuses to listen twice, and to listen or look around once it is closed', async () => {
+    await world.start();
+    await expect(world.host.listen()).rejects.toThrow(TypeError);
+    expect((await world.get('/livez')).status).toBe(200);
+    const taken = await createHost({
+      port: Number(new URL(world.url).port),
+      data: path.join(world.directory, 'other'),
+      applications: world.applications,
+      hotReload: false,
+    });
+    for (let turn = 0; turn < 2; turn++) await expect(taken.listen()).rejects.toMatchObject({ code: 'AddressInUse' });
+    await taken.close();
+    await world.host.close();
+    await expect(world.host.listen()).rejects.toMatchObject({ code: 'HostClosing' });
+    await expect(world.host.discover()).rejects.toMatchObject({ code: 'HostClosing' });
+    await expect(fetch(world.url)).rejects.toThrow();
+  });
+
+  test.each(['data', 'applications'] as const)('refuses a file as the directory %s', async (setting) => {
+    const file = path.join(world.directory, 'file');
+    await writeFile(file, '');
+    await expect(world.start({ [setting]: file })).rejects.toMatchObject({
+      code: 'SettingsInvalid',
+      message: `${setting}: ${file} is not a directory`,
+      next: `name a directory with the setting ${setting}`,
+    });
+  });
+
+  test('refuses a token that no request could carry', async () => {
+    for (const adminToken of ['a b', 'schlüssel', 'a\n'])
+      await expect(world.start({ adminToken })).rejects.toThrow(
+        'adminToken: the value is not visible ASCII characters',
+      );
+    await world.write('..', 'state/admin-token', `${'secret '.repeat(5)}\n`);
+    await expect(world.start({ adminToken: undefined })).rejects.toMatchObject({
+      code: 'SettingsInvalid',
+      message: expect.stringContaining('admin-token: the token has a blank'),
+    });
   });
 });

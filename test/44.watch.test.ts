@@ -1,4 +1,5 @@
-import { rm } from 'node:fs/promises';
+import { appendFile, mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Watch } from '../src/reload/watch.js';
 import { until, World } from './load/world.js';
@@ -75,6 +76,32 @@ describe('hot reload', () => {
     await answers('/other/build', 'two');
     expect(world.host.plugin('service').state).toBe('stopped');
   });
+
+  test('a link to a folder is no application, at the start and after a change in it', async () => {
+    const elsewhere = path.join(world.directory, 'elsewhere');
+    await world.publish('service', await service('one'));
+    await rename(world.folder('service'), elsewhere);
+    await symlink(elsewhere, world.folder('service'));
+    await world.start({ hotReload: true, libraryDebounceMs: 50 });
+    await world.publish('service', await service('two'));
+    await world.publish('other', await service('one', 'other'));
+    await answers('/other/build', 'one');
+    await world.host.discover();
+    expect(world.host.plugins().map(({ id }) => id)).toEqual(['other']);
+  });
+
+  test('takes up a new library beside a file that never rests', async () => {
+    await world.publish('service', await service('one'));
+    await world.start({ hotReload: true, libraryDebounceMs: 200 });
+    const growing = setInterval(() => void world.write('service', 'rows.txt', `${performance.now()}\n`), 30);
+    try {
+      await world.publish('service', await service('two'));
+      await answers('/service/build', 'two');
+      expect(world.host.plugin('service').generation).toBe(2);
+    } finally {
+      clearInterval(growing);
+    }
+  });
 });
 
 describe('the watch', () => {
@@ -113,7 +140,16 @@ describe('the watch', () => {
     expect(new Set(changed)).toEqual(new Set([world.folder('one')]));
   });
 
-  test('tells nothing for what is ignored, and for a touch that changed nothing', async () => {
+  test('tells a touch too: whether the content changed is for the build to see', async () => {
+    const past = new Date('2001-01-01');
+    await utimes(path.join(world.folder('one'), 'config.yaml'), past, past);
+    await until('it is told', () => changed.length > 0);
+    expect(changed).toEqual([world.folder('one')]);
+  });
+
+  test('tells nothing for what is ignored', async () => {
+    await world.write('one', 'app.log', 'x');
+    await world.write('one', 'app.log.1', 'x');
     await world.write('ignored', 'config.yaml', 'name: Ignored\n');
     await world.write('one', '.config.yaml.swp', 'x');
     await world.write('one', 'resources/a.c~', 'x');
@@ -130,5 +166,62 @@ describe('the watch', () => {
     await world.write('two', 'config.yaml', 'name: Two\n');
     await until('two is told', () => changed.length > 0);
     expect(changed).toEqual([world.folder('two')]);
+  });
+});
+
+describe('the watch follows no link', () => {
+  let world: World;
+  const changed: string[] = [];
+  const watches: Watch[] = [];
+  const watching = async (directory: string): Promise<void> => {
+    const watch = new Watch({
+      directory,
+      ignore: [path.join(directory, 'ignored')],
+      sourceDebounceMs: 20,
+      libraryDebounceMs: 50,
+      changed: (folder) => changed.push(folder),
+      failed: (error) => {
+        throw error;
+      },
+    });
+    watches.push(watch);
+    await watch.enable();
+  };
+  beforeEach(async () => {
+    world = await World.make();
+    changed.length = 0;
+  });
+  afterEach(async () => {
+    for (const watch of watches.splice(0)) await watch.close();
+    await world.close();
+  });
+
+  test('in an application: not to a large tree, and not to what changes', async () => {
+    const elsewhere = path.join(world.directory, 'elsewhere');
+    await mkdir(elsewhere);
+    await world.write('one', 'config.yaml', 'name: One\n');
+    await symlink('/', path.join(world.folder('one'), 'root'));
+    await symlink(elsewhere, path.join(world.folder('one'), 'link'));
+    await symlink(elsewhere, world.folder('linked'));
+    await watching(world.applications);
+    await writeFile(path.join(elsewhere, 'config.yaml'), 'name: Elsewhere\n');
+    await world.write('two', 'config.yaml', 'name: Two\n');
+    await until('two is told', () => changed.length > 0);
+    await appendFile(path.join(elsewhere, 'config.yaml'), 'version: 1.0.0\n');
+    await world.write('two', 'config.yaml', 'name: Zwei\n');
+    await until('two is told again', () => changed.length > 1);
+    expect(new Set(changed)).toEqual(new Set([world.folder('two')]));
+  });
+
+  test('but the applications directory may be one', async () => {
+    const link = path.join(world.directory, 'link');
+    await symlink(world.applications, link);
+    await watching(link);
+    await world.write('ignored', 'config.yaml', 'name: Ignored\n');
+    await world.write('one', 'config.yaml', 'name: One\n');
+    await until('one is told', () => changed.length > 0);
+    await world.write('one', 'config.yaml', 'name: Uno\n');
+    await until('one is told again', () => changed.length > 1);
+    expect(new Set(changed)).toEqual(new Set([path.join(link, 'one')]));
   });
 });

@@ -1,16 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, stat } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { callOnce } from './load/clients.js';
+import { Command, token } from './load/command.js';
+import { stagingDirectories } from './load/gauge.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
-
-const program = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', 'src', 'cli', 'tenon.ts');
-
-const token = 'a-token-of-the-tests';
 
 /** Whether a call is under way in the plugin `service`. */
 async function isCalled(url: string): Promise<boolean> {
@@ -20,33 +18,9 @@ async function isCalled(url: string): Promise<boolean> {
   return generations.some(({ leases }) => leases > 0);
 }
 
-/** The command in a process of its own. */
-class Tenon {
-  readonly child: ChildProcess;
-  readonly exit: Promise<unknown[]>;
-  out = '';
-  err = '';
-
-  constructor(words: string[], directory: string, variables: Record<string, string>) {
-    const { PATH, HOME } = process.env;
-    this.child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), program, ...words], {
-      cwd: directory,
-      env: { PATH, HOME, TENON_ADMIN_TOKEN: token, ...variables },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    this.child.stdout?.on('data', (text: Buffer) => {
-      this.out += text.toString();
-    });
-    this.child.stderr?.on('data', (text: Buffer) => {
-      this.err += text.toString();
-    });
-    this.exit = once(this.child, 'close');
-  }
-}
-
 describe('tenon start', () => {
   let world: World;
-  const running: Tenon[] = [];
+  const running: Command[] = [];
   beforeEach(async () => {
     world = await World.make();
   });
@@ -56,8 +30,8 @@ describe('tenon start', () => {
     await world.close();
   });
 
-  function tenon(variables: Record<string, string>, ...words: string[]): Tenon {
-    const started = new Tenon(words, world.directory, variables);
+  function tenon(variables: Record<string, string>, ...words: string[]): Command {
+    const started = new Command(words, world.directory, variables);
     running.push(started);
     return started;
   }
@@ -66,7 +40,7 @@ describe('tenon start', () => {
     await world.publish('service', await buildPlugin('service'));
     const host = tenon({}, 'start', '--port', '0', '--data', 'state');
     await until('it listens', () => host.err.includes('Try: '));
-    const [, url = ''] = /listens on (\S+)/.exec(host.err) ?? [];
+    const { url } = host;
     expect(host.err).toContain('service 1.0.0: running');
     expect(host.err).toContain(`Try: curl ${url}/service/build`);
     expect((await stat(world.data)).mode & 0o777).toBe(0o700);
@@ -91,7 +65,7 @@ describe('tenon start', () => {
     await world.publish('service', await buildPlugin('service'));
     const host = tenon({}, 'start', '--port', '0', '--data', 'state');
     await until('it listens', () => host.err.includes('Try: '));
-    const [, url = ''] = /listens on (\S+)/.exec(host.err) ?? [];
+    const { url } = host;
     const slow = callOnce(url, { method: 'GET', path: '/service/slow?ms=20000' }).catch(() => 'cut');
     await until('the call is in', () => isCalled(url));
     host.child.kill('SIGINT');
@@ -107,9 +81,60 @@ describe('tenon start', () => {
     const file = path.join(world.data, 'admin-token');
     expect(host.err).toContain(file);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
-    const [, url = ''] = /listens on (\S+)/.exec(host.err) ?? [];
+    const { url } = host;
     const headers = { authorization: `Bearer ${(await readFile(file, 'utf8')).trim()}` };
     expect((await fetch(`${url}/api/v1/plugins`, { headers })).status).toBe(200);
+    host.child.kill('SIGTERM');
+    expect(await host.exit).toEqual([0, null]);
+  });
+
+  test('listens before the applications are built; a signal then ends the builds and leaves nothing', async () => {
+    await world.write('greeter', 'config.yaml', 'name: Greeter\n');
+    await world.write('greeter', 'resources/build.cpp', 'int never;\n');
+    // A compiler that answers what it is, and never compiles.
+    const compiler = path.join(world.directory, 'compiler');
+    const pid = path.join(world.directory, 'compiler.pid');
+    const questions = '*--version*|*-dumpversion*|*-dumpmachine*) exec c++ "$@"';
+    await writeFile(compiler, `#!/bin/sh\ncase "$*" in ${questions};; esac\necho $$ > ${pid}\nexec sleep 600\n`);
+    await chmod(compiler, 0o755);
+    const host = tenon({ CXX: compiler }, 'start', '--port', '0', '--data', 'state');
+    await until('it compiles', async () => (await readFile(pid, 'utf8').catch(() => '')).endsWith('\n'));
+    const asked = async (target: string): Promise<number> =>
+      (await callOnce(host.url, { method: 'GET', path: target })).status;
+    expect([await asked('/livez'), await asked('/readyz')]).toEqual([200, 503]);
+    host.child.kill('SIGINT');
+    expect(await host.exit).toEqual([0, null]);
+    expect(() => process.kill(Number(readFileSync(pid, 'utf8')), 0)).toThrow('ESRCH');
+    expect(stagingDirectories(host.child.pid ?? 0, world.data)).toEqual([]);
+    expect(host.err).not.toContain('Try: ');
+  });
+
+  test('a taken address is told before anything is built', async () => {
+    await world.write('greeter', 'config.yaml', 'name: Greeter\n');
+    await world.write('greeter', 'resources/build.cpp', 'int nothing;\n');
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const host = tenon({}, 'start', '--port', String(port), '--data', 'state');
+    expect(await host.exit).toEqual([1, null]);
+    other.close();
+    expect(host.err).toContain(`127.0.0.1:${port} is taken by another process; choose another with --host or --port`);
+    expect(host.out).not.toContain('greeter');
+    expect(existsSync(path.join(world.data, 'cache'))).toBe(false);
+  });
+
+  test('takes a data directory and a token that others could read for its owner alone, and says so', async () => {
+    await mkdir(world.data, { mode: 0o755 });
+    const file = path.join(world.data, 'admin-token');
+    await writeFile(file, `${'t'.repeat(40)}\n`, { mode: 0o644 });
+    const host = tenon({ TENON_ADMIN_TOKEN: '' }, 'start', '--port', '0', '--data', 'state');
+    await until('it listens', () => host.err.includes('Try: '));
+    expect((await stat(world.data)).mode & 0o777).toBe(0o700);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect(host.out).toContain(`${world.data} was open to others (mode 755)`);
+    expect(host.out).toContain(`${file} was open to others (mode 644)`);
+    const headers = { authorization: `Bearer ${'t'.repeat(40)}` };
+    expect((await fetch(`${host.url}/api/v1/plugins`, { headers })).status).toBe(200);
     host.child.kill('SIGTERM');
     expect(await host.exit).toEqual([0, null]);
   });

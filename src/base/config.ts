@@ -19,6 +19,8 @@ export interface Settings {
   applications: string;
   /** Token of the admin API; empty: made at the first start and kept in the data directory. */
   adminToken: string;
+  /** Names to call the admin API by, beside localhost, addresses and the name in `host`; separated by commas. */
+  adminHosts: string;
   /** Whether changes in the applications directory are taken up by themselves. */
   hotReload: boolean;
   /** Quiet time after a change of a library, ms. */
@@ -58,6 +60,8 @@ export type SettingSource = 'flag' | 'environment' | 'tenon.yaml' | 'default';
 
 interface Definition {
   readonly kind: 'text' | 'path' | 'integer' | 'boolean' | 'level';
+  /** For a text: what it must look like, and the same in words. */
+  readonly grammar?: readonly [RegExp, string];
   /** Place in `tenon.yaml`; a dot steps into a map. */
   readonly key: string;
   readonly environment?: string;
@@ -80,7 +84,21 @@ const definitions: Record<SettingName, Definition> = {
     environment: 'TENON_APPLICATIONS',
     fallback: './applications',
   },
-  adminToken: { kind: 'text', key: 'adminToken', environment: 'TENON_ADMIN_TOKEN', fallback: '', secret: true },
+  adminToken: {
+    kind: 'text',
+    key: 'adminToken',
+    environment: 'TENON_ADMIN_TOKEN',
+    fallback: '',
+    secret: true,
+    grammar: [/^[\x21-\x7e]+$/, 'visible ASCII characters without a blank, as a request can carry them'],
+  },
+  adminHosts: {
+    kind: 'text',
+    key: 'adminHosts',
+    environment: 'TENON_ADMIN_HOSTS',
+    fallback: '',
+    grammar: [/^[\w.-]+(?: *, *[\w.-]+)*$/, 'names separated by commas, without ports'],
+  },
   hotReload: {
     kind: 'boolean',
     key: 'hotReload.enabled',
@@ -162,7 +180,8 @@ function read(definition: Definition, raw: unknown): { value: string | number | 
     return typeof raw === 'string' && levels.includes(raw)
       ? { value: raw }
       : { expected: `one of ${levels.join(', ')}` };
-  return typeof raw === 'string' && raw !== '' && !raw.includes('\0') ? { value: raw } : { expected: 'a text' };
+  const [grammar, expected] = definition.grammar ?? [/./s, 'a text'];
+  return typeof raw === 'string' && grammar.test(raw) && !raw.includes('\0') ? { value: raw } : { expected };
 }
 
 interface FileValue {
@@ -242,7 +261,7 @@ export function resolveSettings(input: SettingsInput = {}): ResolvedSettings {
   for (const name of names) {
     const definition = definitions[name];
     const { raw, source, where } = pick(name, { flags, variables, directory }, file, values);
-    // The empty token is the default: it cannot be asked for.
+    // An empty text is a default: it cannot be asked for.
     const result = source === 'default' ? { value: definition.fallback } : read(definition, raw);
     if ('expected' in result) {
       const shown = definition.secret === true ? 'the value' : JSON.stringify(raw);

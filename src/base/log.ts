@@ -24,6 +24,7 @@ export function openLog(options: LogOptions): Log {
       colorize: options.color ?? terminal,
       ignore: 'pid,hostname',
       translateTime: 'HH:MM:ss.l',
+      singleLine: true,
     });
     return pino(base, stream);
   }

@@ -46,6 +46,22 @@ export const descriptorLayout: { readonly size: number; readonly offsets: Readon
 // A handle that nobody holds is closed by the garbage collector, under whatever runs in it.
 const open = new Set<ReturnType<typeof koffi.load>>();
 
+const system = koffi.load(null);
+const dlopen = system.func('void *dlopen(const char *path, int flags)');
+const dlclose = system.func('int dlclose(void *image)');
+/** RTLD_NOW | RTLD_NOLOAD */
+const openOnly = process.platform === 'darwin' ? 0x12 : 0x6;
+
+/**
+ * A reference of our own to the image that is open from `path`. koffi closes its handles when the process ends, also of
+ * images in which threads still run.
+ */
+function holdImage(path: string): bigint {
+  const image: unknown = dlopen(path, openOnly);
+  if (typeof image !== 'bigint' || image === 0n) throw new Error('the system does not know it as open');
+  return image;
+}
+
 /** An open library. It stays open until `close`, whatever becomes of this object. */
 export interface Library {
   readonly path: string;
@@ -102,11 +118,15 @@ export function openLibrary(path: string): Library {
     });
   }
   open.add(handle);
+  let image: bigint | undefined;
   // After unload koffi looks symbols up in the whole process, so the handle never leaves this closure.
   const close = (): void => {
-    if (open.delete(handle)) handle.unload();
+    if (!open.delete(handle)) return;
+    if (image !== undefined) dlclose(image);
+    handle.unload();
   };
   try {
+    image = holdImage(path);
     return { path, descriptor: readDescriptor(path, handle), close };
   } catch (error) {
     close();

@@ -1,8 +1,9 @@
 /** `tenon start`: serve until a signal says stop. */
 import { type PrintedSetting, resolveSettings, type Settings } from '../base/config.js';
 import { type Log, openLog } from '../base/log.js';
-import { createHost, describeError, type TenonHost } from '../index.js';
+import { describeError, openHost, type TenonHost } from '../index.js';
 
+/** What the command line gives. */
 export interface StartFlags {
   host?: string;
   port?: string;
@@ -11,8 +12,19 @@ export interface StartFlags {
   printConfig?: true;
 }
 
-/** Time for a graceful end before the process is ended anyway, beyond the drain time of the settings, ms. */
-const graceMs = 15_000;
+/** For what no setting limits: ending builds, closing files, ms. */
+const graceMs = 10_000;
+
+/**
+ * The longest that closing may rightly take, ms. The server drains; then a plugin that is in the middle of a reload
+ * finishes it (a trial, four steps up, five to hand its state over behind a drain), and the old generation and the new
+ * one go down, each with a drain, the end of a health check, shutdown, destroy and the end of its threads.
+ */
+export function longestClose({ drainMs, lifecycleMs, trialMs }: Settings): number {
+  const drains = 1 + 1 + 2;
+  const steps = 4 + 5 + 2 * 4;
+  return drains * drainMs + steps * lifecycleMs + trialMs + graceMs;
+}
 
 function printConfig(printed: readonly PrintedSetting[]): void {
   const rows = printed.map(({ name, value, source, environment }) => [
@@ -31,10 +43,13 @@ function printConfig(printed: readonly PrintedSetting[]): void {
     );
 }
 
-/** Where it listens, what it serves, and a line to try. For people: on standard error. */
+/** For people. */
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** What it serves, and a line to try. */
 function printWelcome(host: TenonHost, url: string): void {
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  say(`Tenon listens on ${url}`);
   let example: string | undefined;
   for (const { id, state, version, routes, error } of host.plugins()) {
     say(
@@ -48,8 +63,8 @@ function printWelcome(host: TenonHost, url: string): void {
   say(`Try: curl ${url}${example ?? '/plugins'}`);
 }
 
-/** The first signal drains, the second one ends the process at once. */
-function closeOnSignal(host: TenonHost, settings: Settings, log: Log): void {
+/** The first signal ends the start or drains, the second one ends the process at once. The result: whether one came. */
+function closeOnSignal(opening: Promise<TenonHost>, settings: Settings, log: Log): () => boolean {
   let closing = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (closing) {
@@ -58,12 +73,13 @@ function closeOnSignal(host: TenonHost, settings: Settings, log: Log): void {
     }
     closing = true;
     log.info({ signal }, 'requests under way end, then the host stops; a second signal stops it at once');
-    const limit = settings.drainMs + graceMs;
+    const limit = longestClose(settings);
     setTimeout(() => {
       log.error({ limit }, 'the host did not stop in time: ended');
       process.exit(1);
     }, limit).unref();
-    host.close().then(
+    const closed = opening.then((host) => host.close());
+    closed.then(
       () => {
         log.info('stopped');
         process.exit(0);
@@ -76,6 +92,7 @@ function closeOnSignal(host: TenonHost, settings: Settings, log: Log): void {
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
+  return () => closing;
 }
 
 /** Run the host until a signal. Rejects when it cannot start. */
@@ -86,21 +103,24 @@ export async function start({ printConfig: print, ...flags }: StartFlags): Promi
     return;
   }
   const log = openLog({ level: settings.logLevel, ...(settings.color ? {} : { color: false }) });
-  const host = await createHost({ ...explicit(settings), log });
+  const opening = openHost({ ...explicit(settings), log });
+  const isClosing = closeOnSignal(opening, settings, log);
+  const host = await opening;
   try {
     const url = await host.listen();
-    closeOnSignal(host, settings, log);
-    printWelcome(host, url);
+    say(`Tenon listens on ${url}`);
+    await host.discover();
+    if (!isClosing()) printWelcome(host, url);
   } catch (error) {
+    if (isClosing()) return; // what was cut short by it is no failure
     await host.close().catch((second: unknown) => log.error({ err: second }, 'not everything closed'));
     throw error;
   }
 }
 
-/** Settings as options: an empty token means none was given. */
+/** Settings as options: an empty text means none was given. */
 function explicit(settings: Settings): Partial<Settings> {
-  const { adminToken, ...rest } = settings;
-  return adminToken === '' ? rest : settings;
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== ''));
 }
 
 /** One line on standard error, and the exit code: 2 for misuse, 1 for anything else. */

@@ -1,6 +1,6 @@
 /** The applications directory: what lies in it, and how a folder becomes a library. */
 import { existsSync } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Environment } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
@@ -46,6 +46,7 @@ function prefixOf(text: string): string {
   return trimmed === '' ? '' : `/${trimmed}`;
 }
 
+/** Finds, reads and builds the applications of one directory. It keeps nothing: what it tells is what is there now. */
 export class Applications {
   readonly #options: ApplicationsOptions;
   readonly #abort = new AbortController();
@@ -64,11 +65,11 @@ export class Applications {
     return folders.filter((_, at) => present[at]).sort();
   }
 
-  /** Whether the folder is there and has a config or a library. */
+  /** Whether the folder is there, itself and not as a symbolic link, and has a config or a library. */
   async exists(folder: string): Promise<boolean> {
     const name = path.basename(folder);
     if (name.startsWith('.') || folder === this.#options.dataDirectory) return false;
-    const info = await stat(folder).catch(() => undefined);
+    const info = await lstat(folder).catch(() => undefined);
     if (info?.isDirectory() !== true) return false;
     return ['config.yaml', `${name}${librarySuffix}`].some((file) => existsSync(path.join(folder, file)));
   }

@@ -1,23 +1,21 @@
 /** The living set: which plugins there are, and the one place that changes it. */
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
-import type { GenerationLimits } from '../plugin/generation.js';
+import type { Generation, GenerationLimits } from '../plugin/generation.js';
 import type { Application, Applications } from './applications.js';
+import { type HostEvent, Journal } from './journal.js';
 import { Live, type ServedRoute } from './live.js';
 import { Plugin, type PluginSummary, type PluginView } from './plugin.js';
 import { buildFacts, Recorder, type ReloadRecord, type Trigger } from './record.js';
 import { type Admission, replace } from './replace.js';
 import { RouteBook } from './routes.js';
 
-/** Told while it happens, in the turn of the event loop in which it is true. */
-export type HostEvent =
-  | { type: 'reload.started'; plugin: string; trigger: Trigger }
-  | { type: 'plugin.serving'; plugin: string; generation: number; sha256: string; from?: number }
-  | { type: 'plugin.stopped'; plugin: string; generation: number }
-  | { type: 'reload.succeeded' | 'reload.failed'; plugin: string; record: ReloadRecord };
+export type { HostEvent } from './journal.js';
 
+/** What a host is made of. */
 export interface HostOptions {
   core: Core;
   front: Front;
@@ -34,22 +32,30 @@ export interface HostOptions {
   onEvent?: ((event: HostEvent) => void) | undefined;
 }
 
-const keptRecords = 100;
 /** Generations of one plugin that may be on their way down at once; a further reload waits. */
 const leavingLimit = 4;
+/** Between looks at a pinned generation, whose threads tell nobody when they come back, ms. */
+const pinnedLookMs = 250;
 
+/**
+ * All plugins of one host by id. Everything that starts, replaces or stops a plugin goes through here, one piece of work
+ * at a time for each plugin. After `close` whatever would start something rejects with `HostClosing`.
+ */
 export class Host {
   readonly #options: HostOptions;
   readonly #plugins = new Map<string, Plugin>();
   readonly #routes: RouteBook;
-  readonly #records: ReloadRecord[] = [];
-  readonly #finishing = new Set<Promise<ReloadRecord>>();
+  readonly #journal: Journal;
+  readonly #finishing = new Set<Promise<unknown>>();
+  /** Folders that were refused because another one has their id, with that id. */
+  readonly #refused = new Map<string, string>();
   readonly #numbers = new Map<string, number>();
   #discovered = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: HostOptions) {
     this.#options = options;
+    this.#journal = new Journal(options.log, options.onEvent);
     this.#routes = new RouteBook(options.reserved, options.onRoutes);
   }
 
@@ -74,6 +80,7 @@ export class Host {
   /** Bring the plugin of an application's folder to what the folder says now. Undefined when nothing was to be done. */
   async refresh(folder: string, trigger: Trigger): Promise<ReloadRecord | undefined> {
     this.#refuseWhenClosing();
+    this.#refused.delete(folder);
     const { applications } = this.#options;
     const plugins = [...this.#plugins.values()].filter((plugin) => plugin.folder === folder);
     if (!(await applications.exists(folder))) {
@@ -86,12 +93,11 @@ export class Host {
       application = await applications.read(folder);
     } catch {
       // The reload meets the same error, and reports it.
-      const plugin = known ?? this.#enter(path.basename(folder), folder);
-      if (plugin.state === 'stopped') return undefined;
-      return this.#reload(plugin, trigger);
+      const plugin = await this.#enter(known?.id ?? path.basename(folder), folder);
+      return plugin.wanted ? this.#reload(plugin, trigger) : undefined;
     }
-    const plugin = known?.id === application.id ? known : this.#enter(application.id, folder);
-    if (plugin.state === 'stopped') return undefined;
+    const plugin = await this.#enter(application.id, folder);
+    if (!plugin.wanted) return undefined;
     const record = await this.#reload(plugin, trigger);
     for (const other of plugins) if (other !== plugin) await this.#forget(other);
     return record;
@@ -99,8 +105,10 @@ export class Host {
 
   /** Load a plugin that is not running; one that runs stays as it is. */
   async load(id: string, trigger: Trigger = 'api'): Promise<PluginView> {
-    const plugin = await this.#find(id);
-    if (plugin.running === undefined) await this.#reload(plugin, trigger);
+    const known = this.#plugins.get(id);
+    const stays = known?.running !== undefined && known.wanted && known.leave === undefined;
+    const plugin = await this.#want(id);
+    if (!stays) await this.#reload(plugin, trigger);
     return this.show(id);
   }
 
@@ -110,14 +118,18 @@ export class Host {
    * new one does not serve, and the old one goes on.
    */
   async reload(id: string, trigger: Trigger = 'api'): Promise<ReloadRecord> {
-    return this.#reload(await this.#find(id), trigger);
+    return this.#reload(await this.#want(id), trigger);
   }
 
-  /** Stop a plugin. Its routes are gone at once; calls in flight end first. A stopped one stays listed and can be loaded. */
+  /**
+   * Stop a plugin. Its routes are gone at once; calls in flight end first. A stopped one stays listed, and stays stopped
+   * whatever is saved, until it is loaded. A reload that waits for its turn is not begun: it rejects with `PluginStopped`.
+   */
   async unload(id: string): Promise<PluginView> {
     this.#refuseWhenClosing();
     const plugin = this.#known(id);
-    await this.#stop(plugin, 'stopped');
+    plugin.wanted = false;
+    await this.#stop(plugin);
     return this.show(id);
   }
 
@@ -137,11 +149,7 @@ export class Host {
 
   /** The last 100 reload records, newest first. */
   reloads(filter: { plugin?: string | undefined; limit?: number | undefined } = {}): ReloadRecord[] {
-    const { plugin, limit = keptRecords } = filter;
-    return this.#records
-      .filter((record) => plugin === undefined || record.plugin === plugin)
-      .toReversed()
-      .slice(0, limit);
+    return this.#journal.reloads(filter);
   }
 
   /** Ask every running plugin whether it can serve; the message of each that cannot, by id. */
@@ -170,7 +178,7 @@ export class Host {
 
   async #closeAll(): Promise<void> {
     this.#options.applications.abort();
-    await Promise.all([...this.#plugins.values()].map((plugin) => this.#stop(plugin, 'stopped')));
+    await Promise.all([...this.#plugins.values()].map((plugin) => this.#stop(plugin)));
     await Promise.allSettled(this.#finishing);
     for (const plugin of this.#plugins.values())
       for (const generation of plugin.leaving)
@@ -194,44 +202,64 @@ export class Host {
     });
   }
 
-  /** A known plugin, or one whose application has appeared since. */
-  async #find(id: string): Promise<Plugin> {
+  /** A known plugin, which is wanted from the moment of asking on, or one whose application has appeared since. */
+  async #want(id: string): Promise<Plugin> {
     this.#refuseWhenClosing();
-    if (!this.#plugins.has(id)) {
-      const folder = await this.#options.applications.find(id);
-      if (folder !== undefined) return this.#enter(id, folder);
+    const known = this.#plugins.get(id);
+    if (known !== undefined && known.leave === undefined) {
+      known.wanted = true;
+      return known;
     }
-    return this.#known(id);
+    await known?.leave;
+    const folder = await this.#options.applications.find(id);
+    return folder === undefined ? this.#known(id) : this.#enter(id, folder);
   }
 
-  #enter(id: string, folder: string): Plugin {
-    const other = this.#plugins.get(id);
-    if (other !== undefined && other.folder === folder) return other;
-    if (other !== undefined) {
-      const error = new TenonError('ConfigInvalid', `${folder}: the app_id ${id} belongs to ${other.folder}`, {
-        next: 'give one of the two another app_id',
-        details: { plugin: id, folder, other: other.folder },
-      });
-      this.#options.log.error({ plugin: id, code: error.code, details: error.details }, error.message);
-      throw error;
+  /** The plugin `id` of `folder`, made when there is none: after the one of a folder that is gone has left. */
+  async #enter(id: string, folder: string): Promise<Plugin> {
+    for (;;) {
+      const known = this.#plugins.get(id);
+      if (known === undefined) break;
+      if (known.folder === folder && known.leave === undefined) return known;
+      const taken = await this.#options.applications.exists(known.folder);
+      if (taken && known.leave === undefined) this.#refuse(id, folder, known.folder);
+      await this.#forget(known);
     }
+    this.#refuseWhenClosing();
     const plugin = new Plugin(id, folder);
     this.#plugins.set(id, plugin);
     return plugin;
   }
 
+  #refuse(id: string, folder: string, other: string): never {
+    this.#refused.set(folder, id);
+    const error = new TenonError('ConfigInvalid', `${folder}: the app_id ${id} belongs to ${other}`, {
+      next: 'give one of the two another app_id',
+      details: { plugin: id, folder, other },
+    });
+    this.#options.log.error({ plugin: id, code: error.code, details: error.details }, error.message);
+    throw error;
+  }
+
   async #reload(plugin: Plugin, trigger: Trigger): Promise<ReloadRecord> {
+    // Asked of one that leaves: it is the next one's, when there is one.
+    if (plugin.leave !== undefined) return this.#reload(await this.#want(plugin.id), trigger);
     const { finished } = await plugin.turns.take('reload', () => this.#replace(plugin, trigger));
     return finished;
   }
 
   /** One reload. Resolves when the new build serves; `finished` when the old one is gone. */
   async #replace(plugin: Plugin, trigger: Trigger): Promise<{ finished: Promise<ReloadRecord> }> {
+    if (!plugin.wanted)
+      throw new TenonError('PluginStopped', `${plugin.id} was unloaded while this reload waited`, {
+        next: `load ${plugin.id}`,
+        details: { plugin: plugin.id },
+      });
     const recorder = new Recorder(plugin.id, trigger);
     const { record } = recorder;
     try {
       this.#refuseWhenClosing();
-      this.#options.onEvent?.({ type: 'reload.started', plugin: plugin.id, trigger });
+      this.#journal.tell({ type: 'reload.started', plugin: plugin.id, trigger });
       const old = plugin.running;
       if (old !== undefined) record.from = buildFacts(old);
       const { applications } = this.#options;
@@ -258,30 +286,29 @@ export class Host {
         mayStay: JSON.stringify(limits) === JSON.stringify(old?.limits),
         check: (routes) => this.#routes.check(plugin.id, routes),
         publish: (routes) => this.#routes.publish(plugin.id, routes),
-        pinned: (generation) => plugin.leaving.add(generation),
+        pinned: (generation) => this.#keep(plugin, generation),
         recorder,
       });
       plugin.error = undefined;
       if (result.unchanged) {
         record.unchanged = true;
-        return { finished: Promise.resolve(this.#finish(plugin, recorder)) };
+        return { finished: Promise.resolve(this.#journal.write(plugin, recorder)) };
       }
       const { generation } = result;
       plugin.running = generation;
-      this.#options.onEvent?.({
+      if (old !== undefined) plugin.leaving.add(old);
+      this.#journal.tell({
         type: 'plugin.serving',
         plugin: plugin.id,
         generation: generation.number,
         sha256: generation.sha256,
         ...(old === undefined ? {} : { from: old.number }),
       });
-      if (old !== undefined) plugin.leaving.add(old);
       const finished = result.retired.then(() => {
-        if (old?.state === 'closed') plugin.leaving.delete(old);
-        return this.#finish(plugin, recorder);
+        if (old !== undefined) this.#keep(plugin, old);
+        return this.#journal.write(plugin, recorder);
       });
-      this.#finishing.add(finished);
-      void finished.finally(() => this.#finishing.delete(finished));
+      this.#untilClosed(finished);
       const draining = [...plugin.leaving].filter((one) => one.state === 'draining').length;
       if (draining >= leavingLimit) await finished;
       return { finished };
@@ -293,7 +320,7 @@ export class Host {
         plugin.rest = 'failed';
         closeLive(plugin);
       }
-      this.#finish(plugin, recorder);
+      this.#journal.write(plugin, recorder);
       throw error;
     }
   }
@@ -301,11 +328,11 @@ export class Host {
   async #disable(plugin: Plugin, recorder: Recorder): Promise<ReloadRecord> {
     plugin.error = undefined;
     await this.#takeDown(plugin, 'disabled');
-    return this.#finish(plugin, recorder);
+    return this.#journal.write(plugin, recorder);
   }
 
-  #stop(plugin: Plugin, rest: 'stopped' | 'disabled'): Promise<void> {
-    return plugin.turns.take(rest, () => this.#takeDown(plugin, rest));
+  #stop(plugin: Plugin): Promise<void> {
+    return plugin.turns.take('stop', () => this.#takeDown(plugin, 'stopped'));
   }
 
   async #takeDown(plugin: Plugin, rest: 'stopped' | 'disabled'): Promise<void> {
@@ -315,21 +342,63 @@ export class Host {
       this.#routes.publish(plugin.id, []);
       plugin.live?.swap(undefined);
       plugin.running = undefined;
-      this.#options.onEvent?.({ type: 'plugin.stopped', plugin: plugin.id, generation: generation.number });
       plugin.leaving.add(generation);
+      this.#journal.tell({ type: 'plugin.stopped', plugin: plugin.id, generation: generation.number });
       const { outcome } = await generation.retire();
       closeLive(plugin);
       this.#options.log.info({ plugin: plugin.id, generation: generation.number, ...outcome }, 'plugin stopped');
+      this.#keep(plugin, generation);
     }
-    for (const generation of plugin.leaving) {
-      if (generation.state === 'pinned' && generation.handle.leases === 0) await generation.retire();
-      if (generation.state === 'closed') plugin.leaving.delete(generation);
+    for (const generation of plugin.leaving) await this.#tryAgain(plugin, generation);
+  }
+
+  /** A generation has been taken down: one that could not be unloaded stays listed, and is tried again. */
+  #keep(plugin: Plugin, generation: Generation): void {
+    if (generation.state === 'closed') {
+      plugin.leaving.delete(generation);
+      return;
+    }
+    plugin.leaving.add(generation);
+    void this.#tryUntilGone(plugin, generation);
+  }
+
+  async #tryUntilGone(plugin: Plugin, generation: Generation): Promise<void> {
+    while (generation.state !== 'closed' && !generation.pinnedForGood) {
+      await sleep(pinnedLookMs, undefined, { ref: false });
+      if (this.#closing !== undefined) return;
+      await this.#tryAgain(plugin, generation);
     }
   }
 
-  async #forget(plugin: Plugin): Promise<void> {
-    await this.#stop(plugin, 'stopped');
-    this.#plugins.delete(plugin.id);
+  /** Unload a pinned generation when what held it has let go, and correct what its record says. */
+  async #tryAgain(plugin: Plugin, generation: Generation): Promise<void> {
+    if (!generation.released) return;
+    const retiring = generation.retire();
+    this.#untilClosed(retiring);
+    const { outcome } = await retiring;
+    if (!plugin.leaving.has(generation)) return;
+    this.#journal.correct(plugin.id, generation.number, outcome);
+    if (outcome.unload === 'pinned') return;
+    plugin.leaving.delete(generation);
+    this.#options.log.info({ plugin: plugin.id, generation: generation.number }, 'its image is unmapped after all');
+    this.#journal.tell({ type: 'generation.unloaded', plugin: plugin.id, generation: generation.number });
+  }
+
+  /** Closing waits for `work`, which never rejects. */
+  #untilClosed(work: Promise<unknown>): void {
+    this.#finishing.add(work);
+    const over = (): void => void this.#finishing.delete(work);
+    work.then(over, over);
+  }
+
+  /** Stop it for good: its application is gone. What its folder was refused to others for is theirs then. */
+  #forget(plugin: Plugin): Promise<void> {
+    plugin.leave ??= plugin.turns.take('forget', async () => {
+      await this.#takeDown(plugin, 'stopped').finally(() => this.#plugins.delete(plugin.id));
+      for (const [folder, id] of this.#refused)
+        if (id === plugin.id) void this.refresh(folder, 'watch').catch(() => {}); // logged and recorded where it happened
+    });
+    return plugin.leave;
   }
 
   #liveOf(plugin: Plugin, prefix: string): Live {
@@ -347,37 +416,6 @@ export class Host {
     const number = (this.#numbers.get(id) ?? 0) + 1;
     this.#numbers.set(id, number);
     return number;
-  }
-
-  #finish(plugin: Plugin, recorder: Recorder): ReloadRecord {
-    const record = recorder.finish();
-    plugin.lastReload = record;
-    this.#records.push(record);
-    if (this.#records.length > keptRecords) this.#records.shift();
-    const { log } = this.#options;
-    const facts = { plugin: plugin.id, trigger: record.trigger, generation: record.to?.generation, ms: record.totalMs };
-    for (const warning of record.warnings) log.warn({ plugin: plugin.id }, warning);
-    if (record.error !== undefined) {
-      const serving =
-        plugin.running === undefined ? 'nothing is served for it' : `generation ${plugin.running.number} serves on`;
-      log.error({ ...facts, code: record.error.code, reload: record.id }, `${record.error.message}; ${serving}`);
-    } else if (record.unchanged) log.debug(facts, 'unchanged: the same library runs already');
-    else
-      log.info(
-        { ...facts, phases: record.phases },
-        plugin.running === undefined ? 'plugin is disabled' : 'plugin serves',
-      );
-    if (record.unload === 'pinned')
-      log.warn(
-        { plugin: plugin.id, generation: record.from?.generation },
-        `its image stays mapped: ${record.pinnedReason ?? ''}`,
-      );
-    this.#options.onEvent?.({
-      type: record.outcome === 'succeeded' ? 'reload.succeeded' : 'reload.failed',
-      plugin: plugin.id,
-      record,
-    });
-    return record;
   }
 }
 

@@ -15,6 +15,10 @@ export interface ServedRoute {
   readonly deadlineMs: number;
 }
 
+/**
+ * The live pointer of one plugin with the routes' slots. One for each id at a time; made for the first generation and
+ * closed when none is left.
+ */
 export class Live {
   readonly id: string;
   /** Path before every pattern; empty at the root. */

@@ -5,6 +5,10 @@ import type { Live, ServedRoute } from './live.js';
 import type { ReloadRecord } from './record.js';
 import { Turns } from './turns.js';
 
+/**
+ * `loading` before its first load is over, `stopped` by hand, `disabled` by its config, `failed` when no build of it
+ * could be loaded. A plugin whose reload failed is still `running`.
+ */
 export type PluginState = 'loading' | 'running' | 'stopped' | 'disabled' | 'failed';
 
 /** One generation that is still there. */
@@ -22,11 +26,14 @@ export interface GenerationView {
   pinnedReason?: string;
 }
 
+/** One route that is served. */
 export interface RouteView {
   method: string;
+  /** With the prefix of the application. */
   path: string;
   execution: 'inline' | 'pool';
   deadlineMs: number;
+  /** Bytes. */
   bodyLimit: number;
 }
 
@@ -40,6 +47,7 @@ export interface PluginSummary {
   routes: RouteView[];
 }
 
+/** What its operator may see. */
 export interface PluginView extends PluginSummary {
   /** Folder of the application. */
   folder: string;
@@ -53,6 +61,7 @@ export interface PluginView extends PluginSummary {
   error?: { code: string; message: string; details: Record<string, unknown> };
 }
 
+/** One plugin of the living set. Only the host changes it. */
 export class Plugin {
   readonly id: string;
   readonly folder: string;
@@ -65,6 +74,10 @@ export class Plugin {
   running: Generation | undefined;
   /** State while nothing runs. */
   rest: Exclude<PluginState, 'running'> = 'loading';
+  /** False from the moment somebody asks to unload it until somebody asks for it again. */
+  wanted = true;
+  /** Set once its application is gone: settles when it has left. No reload joins its turns from then on. */
+  leave: Promise<void> | undefined;
   error: TenonError | undefined;
   lastReload: ReloadRecord | undefined;
 

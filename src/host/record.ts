@@ -3,8 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { asTenonError, type ErrorCode } from '../base/errors.js';
 import type { Generation, Outcome } from '../plugin/generation.js';
 
+/** Who asked for a reload: the start of the host, a change of files, a person or program; the rest is for later. */
 export type Trigger = 'start' | 'watch' | 'api' | 'registry' | 'config' | 'rollback';
 
+/** Parts of a reload, in the order in which they run. */
 export type Phase =
   | 'detect'
   | 'build'
@@ -46,11 +48,28 @@ export interface ReloadRecord {
   /** What a person should know although it went well. */
   warnings: string[];
   attempts: number;
-  /** How the generation that was left behind ended: the old one, or the new one of a reload that failed. */
+  /**
+   * How the generation that was left behind ended: the old one, or the new one of a reload that failed. `pinned` becomes
+   * `clean` when what held it lets go later.
+   */
   unload?: Outcome['unload'];
   pinnedReason?: string;
 }
 
+/** Say in `record` how the generation that was left behind ended. */
+export function recordOutcome(record: ReloadRecord, outcome: Outcome): void {
+  record.unload = outcome.unload;
+  if (outcome.unload === 'pinned') record.pinnedReason = outcome.reason;
+  else delete record.pinnedReason;
+}
+
+/** Number of the generation that `record` says is pinned; undefined when it says so of none. */
+export function pinnedBy(record: ReloadRecord): number | undefined {
+  if (record.unload !== 'pinned') return undefined;
+  return (record.outcome === 'failed' ? record.to : record.from)?.generation;
+}
+
+/** What a record tells of the build that `generation` runs. */
 export function buildFacts(generation: Generation): BuildFacts {
   return { generation: generation.number, version: generation.version, sha256: generation.sha256 };
 }
@@ -98,8 +117,7 @@ export class Recorder {
   }
 
   left(outcome: Outcome): void {
-    this.record.unload = outcome.unload;
-    if (outcome.unload === 'pinned') this.record.pinnedReason = outcome.reason;
+    recordOutcome(this.record, outcome);
   }
 
   fail(cause: unknown): void {

@@ -30,11 +30,6 @@ export class Turns {
     result.then(forget, forget);
     return result;
   }
-
-  /** Resolves when everything asked for until now is done. */
-  async idle(): Promise<void> {
-    while (this.#last !== undefined) await this.#last.result.then(ignore, ignore);
-  }
 }
 
 function ignore(): void {}

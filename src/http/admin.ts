@@ -2,9 +2,11 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { TenonError } from '../base/errors.js';
 import type { Host } from '../host/host.js';
+import type { PluginState } from '../host/plugin.js';
+import type { ReloadRecord } from '../host/record.js';
+import type { Guard } from './guard.js';
 import { sendError, sendProblem } from './problem.js';
 import { pathOf } from './router.js';
-import type { TokenCheck } from './token.js';
 
 /** First segments of the paths that are the host's and no plugin's. */
 export const reservedSegments = ['livez', 'readyz', 'metrics', 'openapi.json', 'docs', 'plugins', 'api'];
@@ -26,7 +28,7 @@ function healthOf(host: Host): () => Promise<Map<string, string>> {
   };
 }
 
-function publicRoutes(app: Express, host: Host): void {
+function publicRoutes(app: Express, host: Host, guard: Guard): void {
   const health = healthOf(host);
   app.get('/livez', (_request, response) => {
     response.type('text/plain').send('ok\n');
@@ -39,12 +41,14 @@ function publicRoutes(app: Express, host: Host): void {
       response.type('text/plain').send(ready ? 'ok\n' : 'not ready\n');
       return;
     }
+    // Messages name paths and quote sources: they are for whoever has the token.
+    const trusted = request.headers.authorization !== undefined && guard.deny(request) === undefined;
     const plugins = host.list().map(({ id, state, generation, error }) => ({
       id,
       state,
-      ...(generation === undefined ? {} : { generation }),
-      ...(error === undefined ? {} : { error: error.message }),
-      ...(sick.has(id) ? { health: sick.get(id) } : {}),
+      ...(generation === undefined ? {} : { generation, healthy: !sick.has(id) }),
+      ...(trusted && error !== undefined ? { error: error.message } : {}),
+      ...(trusted && sick.has(id) ? { health: sick.get(id) } : {}),
     }));
     response.json({ ready, started: host.ready, plugins });
   });
@@ -56,6 +60,13 @@ function publicRoutes(app: Express, host: Host): void {
     if (found === undefined) host.show(request.params.id);
     response.json(found);
   });
+}
+
+/** What an action has come to, in one word. */
+function statusOf(action: (typeof actions)[number], state: PluginState, reload: ReloadRecord | undefined): string {
+  if (action === 'unload') return 'unloaded';
+  if (reload?.unchanged === true) return 'unchanged';
+  return state === 'disabled' ? 'disabled' : `${action}ed`;
 }
 
 function adminRoutes(app: Express, host: Host): void {
@@ -79,32 +90,30 @@ function adminRoutes(app: Express, host: Host): void {
       if (action === 'load') await host.load(id);
       if (action === 'unload') await host.unload(id);
       const { version, generation, loadedAt, state } = host.show(id);
+      if (action === 'load' && state === 'disabled')
+        throw new TenonError('PluginDisabled', `${id} is disabled by its config.yaml`, {
+          next: 'set `enabled: true` there, then load it',
+          details: { plugin: id },
+        });
       response.json({
-        status: action === 'unload' ? 'unloaded' : reload?.unchanged ? 'unchanged' : `${action}ed`,
+        status: statusOf(action, state, reload),
         plugin: { id, state, version, generation, loadedAt },
         ...(reload === undefined ? {} : { reload }),
       });
     });
 }
 
-/** The Express application. */
-export function adminApplication(host: Host, token: TokenCheck): Express {
+/** The Express application; `guard` decides who may see and do more than everybody. */
+export function adminApplication(host: Host, guard: Guard): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
-  publicRoutes(app, host);
+  publicRoutes(app, host, guard);
   app.use('/api', (request: Request, response: Response, next: NextFunction) => {
     response.setHeader('cache-control', 'no-store');
-    if (token.accepts(request.headers.authorization)) next();
-    else
-      sendError(
-        request,
-        response,
-        new TenonError('Unauthorized', 'this call needs the admin token', {
-          next: 'send `Authorization: Bearer TOKEN` with the token of the data directory',
-        }),
-        { 'www-authenticate': 'Bearer realm="tenon"' },
-      );
+    const denial = guard.deny(request);
+    if (denial === undefined) next();
+    else sendError(request, response, denial.error, denial.headers);
   });
   adminRoutes(app, host);
   app.use((request: Request, response: Response) => {

@@ -3,13 +3,14 @@
  * no closure, no copy of the headers.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { ErrorCode } from '../base/errors.js';
+import type { Socket } from 'node:net';
+import { type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { type Front, Outcome, Refusal, Word } from '../binding/core.js';
 import type { ServedRoute } from '../host/live.js';
 import { type Bytes, finish, HeaderBlocks } from './answer.js';
 import { announcedLength, readBody } from './body.js';
-import { sendProblem } from './problem.js';
+import { sendError, sendProblem } from './problem.js';
 import { originForm, pathOf, Router } from './router.js';
 
 const refusalCodes: Readonly<Record<number, ErrorCode>> = {
@@ -32,6 +33,7 @@ interface Exchange {
   readonly route: ServedRoute;
 }
 
+/** What the calls go through, and what is not theirs. */
 export interface CallsOptions {
   front: Front;
   log: Log;
@@ -41,6 +43,7 @@ export interface CallsOptions {
   otherwise: RequestListener;
 }
 
+/** Serves requests: those of plugins by calls into the core, all others by `otherwise`. One belongs to one front. */
 export class Calls {
   readonly #front: Front;
   readonly #result: Int32Array;
@@ -49,6 +52,8 @@ export class Calls {
   readonly #otherwise: RequestListener;
   readonly #blocks: HeaderBlocks;
   readonly #pending = new Map<number, Exchange>();
+  /** What to do when a connection closes, for answers that wait behind another of it: node:http does not tell them. */
+  readonly #queued = new WeakMap<Socket, Set<() => void>>();
   #router: Router;
   #closing = false;
 
@@ -61,11 +66,6 @@ export class Calls {
     this.#otherwise = options.otherwise;
     this.#blocks = new HeaderBlocks(() => front.headers());
     this.#router = new Router([], options.reserved);
-  }
-
-  /** Calls under way in the core. */
-  get pending(): number {
-    return this.#pending.size;
   }
 
   /** Serve these routes and no other from the next request on. Throws `RouteInvalid`, and then nothing changes. */
@@ -96,6 +96,17 @@ export class Calls {
     const length = announcedLength(request);
     if (length === 0) this.#call(request, response, route, undefined);
     else this.#receive(request, response, route, length);
+  };
+
+  /**
+   * The same for node:http's `checkContinue`: a client that asks first is told to go on only when its body will be
+   * read. Without that word it may or may not send the body, so the connection ends with the answer.
+   */
+  readonly handleExpecting = (request: IncomingMessage, response: ServerResponse): void => {
+    const route = this.#router.find(request.method ?? 'GET', pathOf(originForm(request.url ?? '/')));
+    if (route !== undefined && announcedLength(request) <= route.bodyLimit) response.writeContinue();
+    else response.setHeader('connection', 'close');
+    this.handle(request, response);
   };
 
   /** Take what the core has finished. */
@@ -135,13 +146,30 @@ export class Calls {
     const call = this.#result[Word.Call] as number;
     if (this.#result[Word.Outcome] !== Outcome.Refused) {
       this.#pending.set(call, exchange);
-      exchange.response.on('close', () => {
+      const abandon = (): void => {
         if (this.#pending.get(call) !== exchange) return;
         this.#pending.delete(call);
         this.#front.cancel(call);
-      });
+      };
+      exchange.response.on('close', abandon);
+      if (exchange.response.socket === null) this.#onDisconnect(exchange, abandon);
     }
     if (this.#result[Word.Outcome] !== Outcome.Pending) this.#settle(exchange, call, bytes);
+  }
+
+  #onDisconnect({ request, response }: Exchange, abandon: () => void): void {
+    const { socket } = request;
+    let waiting = this.#queued.get(socket);
+    if (waiting === undefined) {
+      const all = new Set<() => void>();
+      socket.once('close', () => {
+        for (const one of all) one();
+      });
+      this.#queued.set(socket, all);
+      waiting = all;
+    }
+    waiting.add(abandon);
+    response.on('close', () => waiting.delete(abandon));
   }
 
   /** Bring what the result words say to the client. */
@@ -235,6 +263,14 @@ export class Calls {
         details: { limit: route.bodyLimit, plugin: route.plugin },
       });
     if (length > route.bodyLimit) tooLarge();
+    else if (request.readableDidRead || request.readableEnded)
+      sendError(
+        request,
+        response,
+        new TenonError('Internal', 'the body was read before the request came to the host', {
+          next: 'let the host handle requests before any body parser',
+        }),
+      );
     else readBody(request, route.bodyLimit, (body) => this.#call(request, response, route, body), tooLarge);
   }
 

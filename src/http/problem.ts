@@ -44,6 +44,7 @@ function problem(
   };
 }
 
+/** What a problem says; the rest comes with its code. */
 export interface ProblemFacts {
   code: ErrorCode;
   /** Instead of the code's own. */
@@ -54,7 +55,10 @@ export interface ProblemFacts {
   headers?: Record<string, string>;
 }
 
-/** Answer with a problem; when the answer has begun, cut the connection instead. */
+/**
+ * Answer with a problem; when the answer has begun, cut the connection instead. Headers that others have set (of the
+ * server around an embedded host, `connection`) stay.
+ */
 export function sendProblem(request: IncomingMessage, response: ServerResponse, facts: ProblemFacts): void {
   if (response.headersSent) {
     response.destroy();
@@ -63,7 +67,6 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
   const status = facts.status ?? errorCodes[facts.code].status;
   const requestId = facts.requestId ?? hostRequestId();
   const body = JSON.stringify(problem(facts.code, status, facts.message, facts.details ?? {}, requestId));
-  for (const name of response.getHeaderNames()) response.removeHeader(name);
   response.statusCode = status;
   response.setHeader('content-type', 'application/problem+json');
   response.setHeader('cache-control', 'no-store');

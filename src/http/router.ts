@@ -31,6 +31,7 @@ function pattern(path: string): string {
 
 function nothing(): void {}
 
+/** The routes of all plugins at one moment. A change of the routes makes another one. */
 export class Router {
   readonly #exact = new Map<string, Map<string, ServedRoute>>();
   readonly #tree = createRouter({ maxParamLength: 65_536, caseSensitive: true });

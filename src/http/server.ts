@@ -1,19 +1,34 @@
 /** The port: node:http, its time limits, and how it ends. */
 import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { TenonError } from '../base/errors.js';
 
+/** Where to listen, and who answers. */
 export interface ServerOptions {
   handle: RequestListener;
+  /** Takes the requests with `Expect: 100-continue`; leave to go on is its business. */
+  handleExpecting: RequestListener;
+  /** Told of a connection that could not be accepted, for want of descriptors as a rule; the server goes on. */
+  onError: (error: Error) => void;
   host: string;
   /** 0 takes a free one. */
   port: number;
 }
 
+/** Where a server listens. */
+export interface Place {
+  host: string;
+  port: number;
+  url: string;
+}
+
+/** One port. Listens once, and closes once. */
 export class HttpServer {
   readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
   readonly #host: string;
   readonly #port: number;
+  #listening: Promise<Place> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: ServerOptions) {
@@ -23,10 +38,33 @@ export class HttpServer {
       { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 72_000, noDelay: true },
       options.handle,
     );
+    this.#server.on('checkContinue', options.handleExpecting);
+    this.#server.on('error', (error: Error) => {
+      if (this.#server.listening) options.onError(error);
+    });
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
   }
 
-  /** Begin to listen; where it listens. Rejects with `AddressInUse`. */
-  listen(): Promise<{ host: string; port: number; url: string }> {
+  /**
+   * Begin to listen; where it listens. Rejects with `AddressInUse`, and may be tried again then; with `HostClosing` when
+   * closing has begun; with TypeError when it listens already.
+   */
+  listen(): Promise<Place> {
+    if (this.#closing !== undefined)
+      return Promise.reject(new TenonError('HostClosing', 'the host is shutting down', { next: 'make another host' }));
+    if (this.#listening !== undefined)
+      return Promise.reject(new TypeError(`listen: the host listens on ${this.#host}:${this.#port} already`));
+    this.#listening = this.#listen();
+    this.#listening.catch(() => {
+      this.#listening = undefined;
+    });
+    return this.#listening;
+  }
+
+  #listen(): Promise<Place> {
     return new Promise((resolve, reject) => {
       const fail = (cause: NodeJS.ErrnoException): void => {
         const place = `${this.#host}:${this.#port}`;
@@ -54,20 +92,33 @@ export class HttpServer {
 
   /** Stop accepting, end idle connections, let answers under way finish for `deadlineMs`, then cut. Twice is fine. */
   close(deadlineMs: number): Promise<void> {
-    this.#closing ??= new Promise((resolve) => {
-      if (!this.#server.listening) {
-        resolve();
-        return;
-      }
-      const idle = setInterval(() => this.#server.closeIdleConnections(), 50);
-      const cut = setTimeout(() => this.#server.closeAllConnections(), deadlineMs);
-      this.#server.close(() => {
-        clearInterval(idle);
-        clearTimeout(cut);
-        resolve();
-      });
-      this.#server.closeIdleConnections();
-    });
+    this.#closing ??= this.#close(deadlineMs);
     return this.#closing;
   }
+
+  async #close(deadlineMs: number): Promise<void> {
+    await this.#listening?.catch(() => {}); // told to whoever asked for it
+    if (!this.#server.listening) return;
+    // http's own `close` cuts a connection whose answer was handed over but has not left yet: it counts as idle there.
+    const closed = new Promise<void>((resolve) => void NetServer.prototype.close.call(this.#server, () => resolve()));
+    this.#endIdle();
+    const idle = setInterval(() => this.#endIdle(), idleCheckMs);
+    const cut = setTimeout(() => this.#server.closeAllConnections(), deadlineMs);
+    await closed;
+    clearInterval(idle);
+    clearTimeout(cut);
+    this.#server.close(() => {}); // ends what http itself keeps, its check of slow clients
+  }
+
+  /** End the connections that answer nothing and have nothing left to send. */
+  #endIdle(): void {
+    for (const socket of this.#sockets) if (!isAnswering(socket) && socket.writableLength === 0) socket.destroySoon();
+  }
+}
+
+const idleCheckMs = 50;
+
+/** Whether a response belongs to the connection: from its request until its last byte has left (node:http's own mark). */
+function isAnswering(socket: Socket & { _httpMessage?: unknown }): boolean {
+  return socket._httpMessage !== undefined && socket._httpMessage !== null;
 }

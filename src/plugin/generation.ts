@@ -1,4 +1,5 @@
 /** One life of a plugin: its library, its instance in the core, and what it did on the way down. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
 import { type Library, openLibrary } from '../binding/library.js';
@@ -32,7 +33,7 @@ export interface Retirement {
 export type GenerationState = 'opening' | 'ready' | 'draining' | 'closed' | 'pinned';
 
 /** For a thread that has missed its deadline to come back after all, ms. */
-const hungGraceMs = 100;
+const lateGraceMs = 100;
 
 export interface GenerationInput {
   core: Core;
@@ -70,9 +71,11 @@ export class Generation {
   #routes: readonly RouteFacts[] = [];
   #created = false;
   #initialized = false;
+  #stopping = false;
   #unloaded = false;
-  /** The step in which its control thread hangs. */
-  #hung: string | undefined;
+  /** The last step that missed its deadline: its control thread hangs in it, or has come back since. */
+  #late: string | undefined;
+  #retiring: Promise<Retirement> | undefined;
 
   private constructor(input: GenerationInput, library: Library, handle: GenerationHandle) {
     this.id = input.id;
@@ -143,14 +146,26 @@ export class Generation {
     return this.#routes;
   }
 
+  /** Whether it is pinned by calls or threads that have come back since: `retire` gets further now than it did. */
+  get released(): boolean {
+    if (this.#state !== 'pinned' || this.pinnedForGood) return false;
+    const { alive, lost } = this.handle.threads;
+    return this.handle.leases === 0 && (this.#stopping ? alive : lost) === 0;
+  }
+
+  /** Whether nothing that can still happen would unmap its image. */
+  get pinnedForGood(): boolean {
+    return this.#state === 'pinned' && (this.#unloaded || this.#late === 'initialize');
+  }
+
   get findings(): Admitted['facts']['findings'] {
     return this.#admitted.facts.findings;
   }
 
   /** Make the instance. Rejects with `LifecycleFailed` or `LifecycleTimeout`, as every step does. */
   async create(): Promise<void> {
+    this.#created = true; // also when it fails or is late: `destroy` does nothing where there is no instance
     await this.#step('create', (ms) => this.handle.create(ms));
-    this.#created = true;
   }
 
   /** Initialize it and read its routes, which are checked. Rejects with `RouteInvalid` too. */
@@ -188,10 +203,17 @@ export class Generation {
 
   /**
    * Take it down: its calls end, shutdown, destroy, its threads end, the library is closed, and the image must be gone.
-   * Nothing is closed under a lease or a thread: the generation is `pinned` then, and a later call tries again. It must
-   * not be live. Never rejects for anything the plugin did.
+   * Nothing is closed under a lease or a thread: the generation is `pinned` then, and a later call tries again, see
+   * `released`; a call while one runs joins it. It must not be live. Never rejects for anything the plugin did.
    */
-  async retire(): Promise<Retirement> {
+  retire(): Promise<Retirement> {
+    this.#retiring ??= this.#retire().finally(() => {
+      this.#retiring = undefined;
+    });
+    return this.#retiring;
+  }
+
+  async #retire(): Promise<Retirement> {
     if (this.#outcome !== undefined && this.#state === 'closed')
       return { outcome: this.#outcome, drainMs: 0, unloadMs: 0, verifyMs: 0 };
     this.#state = 'draining';
@@ -229,13 +251,24 @@ export class Generation {
     if (this.#unloaded) return undefined;
     const { lifecycleMs } = this.limits;
     try {
-      if (this.#initialized && this.#hung === undefined) await this.#down('shutdown', (ms) => this.handle.shutdown(ms));
-      if (this.#created && this.#hung === undefined) await this.#down('destroy', (ms) => this.handle.destroy(ms));
-      const left = await this.handle.stop(this.#hung === undefined ? lifecycleMs : hungGraceMs);
-      if (left > 0)
-        return `thread still running: ${this.#hung === undefined ? `${left} of its threads did not end` : `${this.#hung} did not return`}`;
+      if (!(await this.#threadsBack())) return `thread still running: ${this.#late ?? 'a call'} did not return`;
+      // Whether it succeeded is not known, so neither is whether shutdown may follow and end what it began.
+      if (this.#late === 'initialize') return 'initialize missed its deadline, and what it began may still run';
+      if (this.#initialized) {
+        if (!(await this.#idle())) return 'thread still running: health did not return';
+        this.#initialized = false;
+        await this.#step('shutdown', (ms) => this.handle.shutdown(ms));
+      }
+      if (this.#created) {
+        this.#created = false;
+        await this.#destroy();
+      }
+      this.#stopping = true;
+      const left = await this.handle.stop(lifecycleMs);
+      if (left > 0) return `thread still running: ${left} of its threads did not end`;
       this.handle.close();
     } catch (error) {
+      if (this.handle.threads.lost > 0) return `thread still running: ${this.#late} did not return`;
       return error instanceof Error ? error.message : String(error);
     }
     this.#core.keepFloatingPoint(() => this.library.close());
@@ -243,13 +276,34 @@ export class Generation {
     return undefined;
   }
 
-  /** A last step, which nothing but a hanging thread stops. */
-  async #down(step: 'shutdown' | 'destroy', run: (deadlineMs: number) => Promise<void>): Promise<void> {
-    await this.#step(step, run).catch((error: unknown) => {
-      if (this.#hung === undefined) throw error;
-    });
-    if (step === 'shutdown') this.#initialized = false;
-    else this.#created = false;
+  /** Whether no thread is given up. One that is late by little is waited for. */
+  async #threadsBack(): Promise<boolean> {
+    const end = performance.now() + lateGraceMs;
+    while (this.handle.threads.lost > 0) {
+      if (performance.now() > end) return false;
+      await sleep(5);
+    }
+    return true;
+  }
+
+  /** Whether the control thread has nothing left to do: a health check that missed its deadline may still be in it. */
+  async #idle(): Promise<boolean> {
+    try {
+      // Runs nothing of the plugin: with an instance there, the core refuses it when its turn has come.
+      await this.handle.create(this.limits.lifecycleMs);
+      return true;
+    } catch (error) {
+      return asTenonError(error).code !== 'LifecycleTimeout';
+    }
+  }
+
+  async #destroy(): Promise<void> {
+    try {
+      await this.#step('destroy', (ms) => this.handle.destroy(ms));
+    } catch (error) {
+      // It returns nothing: only the core can refuse it, where `create` left no instance.
+      if (asTenonError(error).code !== 'LifecycleFailed') throw error;
+    }
   }
 
   #verify(): Outcome {
@@ -263,7 +317,7 @@ export class Generation {
       return await run(this.limits.lifecycleMs);
     } catch (cause) {
       const error = asTenonError(cause, 'LifecycleFailed');
-      if (error.code === 'LifecycleTimeout') this.#hung = step;
+      if (error.code === 'LifecycleTimeout') this.#late = step;
       throw new TenonError(code ?? error.code, `generation ${this.number}: ${error.message}`, {
         next: 'see what the plugin logged, correct it and reload',
         details: { ...error.details, plugin: this.id, generation: this.number, step, cause: error.code },

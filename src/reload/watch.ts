@@ -1,5 +1,5 @@
 /** Notices what changes in the applications directory. */
-import { type Dirent, readdirSync, statSync } from 'node:fs';
+import { type Dirent, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 
@@ -22,21 +22,26 @@ export interface WatchOptions {
 const secondLookMs = 60;
 /** A look at everything now and then finds what an overflow of the system's queue has lost. */
 const rescanMs = 30_000;
+/** An application that does not come to rest is told as it is, this long after it began to move. */
+const latestMs = 5_000;
 
 const library = /\.(?:so|dylib)$/;
-/** What editors, compilers and version control leave behind. */
-const noise = /^(?:\..*|node_modules|4913|.*~|#.*#|.*\.(?:sw[a-z]|tmp|part|o))$/;
+/** What editors, compilers, version control and running programs leave behind. */
+const noise = /^(?:\..*|node_modules|4913|.*~|#.*#|.*\.(?:sw[a-z]|tmp|part|o|pid|log(?:\.\d+)?))$/;
 
 interface Restless {
   timer: NodeJS.Timeout;
   quietMs: number;
+  /** When it is told at the latest, as `performance.now()`. */
+  latest: number;
   /** How the application looked last. */
   look: string | undefined;
 }
 
 /**
  * Watches from `enable` to `disable`, as often as wanted. An event only says where to look: an application has changed
- * when its files look different from what was reported last, and look the same twice in a row.
+ * when its files look different from what was reported last, and look the same twice in a row. What is in the files is
+ * not read. Symbolic links are not followed: a linked folder is no application, and what is in one is not looked at.
  */
 export class Watch {
   readonly #options: WatchOptions;
@@ -59,13 +64,17 @@ export class Watch {
     const { directory, failed } = this.#options;
     this.#reported.clear();
     for (const folder of this.#folders()) this.#reported.set(folder, this.#look(folder));
-    const watcher = watch(directory, {
+    // The directory itself may be a link; the watcher would not follow that one either.
+    const real = targetOf(directory);
+    const here = (file: string): string => path.join(directory, path.relative(real, file));
+    const watcher = watch(real, {
       ignoreInitial: true,
       ignorePermissionErrors: true,
-      ignored: (file) => file !== directory && this.#ignored(file),
+      followSymlinks: false,
+      ignored: (file) => file !== real && this.#ignored(here(file)),
     });
     this.#watcher = watcher;
-    watcher.on('all', (_event, file) => this.#moved(file));
+    watcher.on('all', (_event, file) => this.#moved(here(file)));
     watcher.on('error', (error) => failed(error instanceof Error ? error : new Error(String(error))));
     await new Promise<void>((resolve) => {
       watcher.once('ready', resolve);
@@ -119,15 +128,17 @@ export class Watch {
     const before = this.#restless.get(folder);
     clearTimeout(before?.timer);
     const longest = Math.max(quietMs, before?.quietMs ?? 0);
-    const timer = setTimeout(() => this.#settle(folder), longest);
-    this.#restless.set(folder, { timer, quietMs: longest, look: undefined });
+    const now = performance.now();
+    const latest = before?.latest ?? now + Math.max(longest, latestMs);
+    const timer = setTimeout(() => this.#settle(folder), Math.min(longest, Math.max(0, latest - now)));
+    this.#restless.set(folder, { timer, quietMs: longest, latest, look: undefined });
   }
 
   #settle(folder: string): void {
     const restless = this.#restless.get(folder);
     if (restless === undefined) return;
     const look = this.#look(folder);
-    if (look !== restless.look) {
+    if (look !== restless.look && performance.now() < restless.latest) {
       restless.look = look;
       restless.timer = setTimeout(() => this.#settle(folder), secondLookMs);
       return;
@@ -150,7 +161,7 @@ export class Watch {
         else lines.push(`${file} ${stamp(file)}`);
       }
     };
-    walk(folder);
+    if (isFolder(folder)) walk(folder);
     return lines.sort().join('\n');
   }
 }
@@ -163,9 +174,27 @@ function entriesOf(directory: string): Dirent[] {
   }
 }
 
+function targetOf(directory: string): string {
+  try {
+    return realpathSync(directory);
+  } catch {
+    return directory; // it may come later
+  }
+}
+
+function isFolder(file: string): boolean {
+  try {
+    return lstatSync(file).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/** Of a link to a file that of the file, else that of the link. */
 function stamp(file: string): string {
   try {
-    const { dev, ino, size, mtimeNs } = statSync(file, { bigint: true });
+    const target = statSync(file, { bigint: true, throwIfNoEntry: false });
+    const { dev, ino, size, mtimeNs } = target?.isFile() === true ? target : lstatSync(file, { bigint: true });
     return `${dev}:${ino}:${size}:${mtimeNs}`;
   } catch {
     return 'gone';

@@ -13,7 +13,7 @@ export interface Holdings {
 }
 
 /** Staging directories of process `pid`, in memory and below `dataDirectory`. */
-function stagingDirectories(pid: number, dataDirectory: string): string[] {
+export function stagingDirectories(pid: number, dataDirectory: string): string[] {
   return ['/dev/shm', path.join(dataDirectory, 'staging')]
     .filter((place) => existsSync(place))
     .flatMap((place) =>

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
-import { type CreateHostOptions, createHost, type HostEvent, type TenonHost } from '../../src/index.js';
+import { type CreateHostOptions, createHost, type HostEvent, openHost, type TenonHost } from '../../src/index.js';
 
 /** One line of the host's log. */
 export interface LogLine {
@@ -61,6 +61,17 @@ export class World {
 
   /** Start the host on a free port, without a watch unless it is asked for. */
   async start(options: CreateHostOptions = {}): Promise<void> {
+    this.#host = await createHost(this.#options(options));
+    this.#url = await this.#host.listen();
+  }
+
+  /** Start it and listen; the applications are looked for by `host.discover()`. */
+  async open(options: CreateHostOptions = {}): Promise<void> {
+    this.#host = await openHost(this.#options(options));
+    this.#url = await this.#host.listen();
+  }
+
+  #options(options: CreateHostOptions): CreateHostOptions {
     const lines = this.log;
     const stream = new Writable({
       write(chunk: Buffer, _encoding, done) {
@@ -68,7 +79,7 @@ export class World {
         done();
       },
     });
-    this.#host = await createHost({
+    return {
       port: 0,
       data: this.data,
       applications: this.applications,
@@ -77,8 +88,7 @@ export class World {
       log: pino({ level: 'trace' }, stream),
       onEvent: (event) => void this.events.push({ ...event, at: performance.now() }),
       ...options,
-    });
-    this.#url = await this.#host.listen();
+    };
   }
 
   /** Put a built library into the application `id`, by rename as a careful publisher does. */
@@ -123,9 +133,13 @@ export class World {
   }
 }
 
-/** Resolves when `condition` holds; rejects with `what` after 20 s. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 20_000;
+/** Resolves when `condition` holds; rejects with `what` after `limitMs`. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  limitMs = 20_000,
+): Promise<void> {
+  const end = performance.now() + limitMs;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
     await new Promise((resolve) => {

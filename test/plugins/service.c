@@ -3,12 +3,16 @@
  *   WITH_STATE, REFUSE_SAVE, REFUSE_LOAD, REFUSE_DRY_RUN   tenon.state, and where it fails
  *   WITH_QUIESCE, REFUSE_RESUME                             it lets go and takes up again
  *   FAIL_READY, HANG_READY                                  its way up, after the trial
+ *   INITIALIZE_MS, READY_MS                                 how long these take
+ *   HEALTH_MS, FIRST_HEALTH_MS                              health takes so long, each time or the first time only
+ *   OWN_THREAD                                              a thread of its own, from initialize to shutdown
  *   HANG_SHUTDOWN                                           its way down
  *   EXTRA_PATTERN                                           one more route, e.g. "/more"
  */
 #ifndef BUILD
 #define BUILD "one"
 #endif
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -45,7 +49,7 @@ static void say(tenon_bytes_t message) {
   if (service.log != NULL) service.log->write(service.host, TENON_LOG_INFO, message, &field, 1);
 }
 
-enum { GET_BUILD, COUNT, SLOW, ECHO, STREAM, FAIL, ITEM, HANG, COOKIES, SEEN, CANCELLED, REST, EXTRA, ROUTES };
+enum { GET_BUILD, COUNT, SLOW, ECHO, STREAM, FAIL, ITEM, HANG, COOKIES, SEEN, CANCELLED, REST, BIG, EXTRA, ROUTES };
 
 #define ROUTE(verb, text, where, ms, limit)                                                                            \
   {                                                                                                                    \
@@ -69,6 +73,7 @@ static const tenon_route_t routes[ROUTES] = {
     [SEEN] = ROUTE(GET, "/seen", INLINE, 0, 0),
     [CANCELLED] = ROUTE(GET, "/cancelled", INLINE, 0, 0),
     [REST] = ROUTE(GET, "/files/*", INLINE, 0, 0),
+    [BIG] = ROUTE(GET, "/big", POOL, 0, 0),
     [EXTRA] = ROUTE(GET, EXTRA_PATTERN, INLINE, 0, 0),
 };
 
@@ -115,6 +120,12 @@ static tenon_status seen(tenon_request_t* request, tenon_response_t* response) {
   return service.http->set_body(response, (tenon_bytes_t){text, size});
 }
 
+static void release(void* data, size_t size, void* context) {
+  (void)size;
+  (void)context;
+  free(data);
+}
+
 static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request_t* request,
                            tenon_response_t* response) {
   const tenon_host_http_t* http = service.http;
@@ -152,6 +163,9 @@ static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request
       return seen(request, response);
     case CANCELLED:
       return http->set_body(response, atomic_load(&service.cancelled) ? TEXT("yes") : TEXT("no"));
+    case BIG:
+      return http->give_body(response, calloc(1, number(request, TEXT("bytes"), 0)), number(request, TEXT("bytes"), 0),
+                             release, NULL);
     default:
       http->set_header(response, TEXT("content-type"), TEXT("text/plain"));
       return http->set_body(response, TEXT(BUILD));
@@ -201,9 +215,25 @@ static const void* get_extension(tenon_plugin_t* plugin, const char* id) {
   return NULL;
 }
 
+#ifdef OWN_THREAD
+static pthread_t own_thread;
+static atomic_bool ending;
+
+static void* run(void* argument) {
+  while (!atomic_load(&ending)) usleep(100);
+  return argument;
+}
+#endif
+
 static tenon_status initialize(tenon_plugin_t* plugin) {
   (void)plugin;
   say(TEXT("initialize"));
+#ifdef OWN_THREAD
+  if (pthread_create(&own_thread, NULL, run, NULL) != 0) return TENON_ERROR;
+#endif
+#ifdef INITIALIZE_MS
+  usleep(INITIALIZE_MS * 1000);
+#endif
   return TENON_OK;
 }
 
@@ -211,6 +241,9 @@ static tenon_status ready(tenon_plugin_t* plugin, const tenon_context_t* context
   (void)plugin;
   (void)context;
   say(TEXT("ready"));
+#ifdef READY_MS
+  usleep(READY_MS * 1000);
+#endif
 #ifdef HANG_READY
   while (true) pause();
 #endif
@@ -220,6 +253,20 @@ static tenon_status ready(tenon_plugin_t* plugin, const tenon_context_t* context
 #else
   return TENON_OK;
 #endif
+}
+
+#ifndef FIRST_HEALTH_MS
+#define FIRST_HEALTH_MS 0
+#endif
+#ifndef HEALTH_MS
+#define HEALTH_MS 0
+#endif
+static tenon_status health(tenon_plugin_t* plugin) {
+  (void)plugin;
+  static bool asked;
+  usleep((asked ? HEALTH_MS : HEALTH_MS + FIRST_HEALTH_MS) * 1000);
+  asked = true;
+  return TENON_OK;
 }
 
 static tenon_status quiesce(tenon_plugin_t* plugin) {
@@ -241,6 +288,10 @@ static tenon_status resume(tenon_plugin_t* plugin) {
 static void shut_down(tenon_plugin_t* plugin) {
   (void)plugin;
   say(TEXT("shutdown"));
+#ifdef OWN_THREAD
+  atomic_store(&ending, true);
+  pthread_join(own_thread, NULL);
+#endif
 #ifdef HANG_SHUTDOWN
   while (true) pause();
 #endif
@@ -258,6 +309,7 @@ static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {
   service.plugin = (tenon_plugin_t){.size = sizeof(tenon_plugin_t),
                                     .initialize = initialize,
                                     .ready = ready,
+                                    .health = health,
                                     .shutdown = shut_down,
                                     .destroy = destroy,
                                     .get_extension = get_extension};

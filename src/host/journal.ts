@@ -1,0 +1,90 @@
+/** What a host tells of its reloads and plugins: to its log, to a listener, and to whoever asks for the last ones. */
+import type { Log } from '../base/log.js';
+import type { Outcome } from '../plugin/generation.js';
+import type { Plugin } from './plugin.js';
+import { pinnedBy, type Recorder, recordOutcome, type ReloadRecord, type Trigger } from './record.js';
+
+/**
+ * Told while it happens, in the turn of the event loop in which it is true. `generation.unloaded` is told of one that
+ * was pinned and could be unloaded after all; the record of its reload says so from then on.
+ */
+export type HostEvent =
+  | { type: 'reload.started'; plugin: string; trigger: Trigger }
+  | { type: 'plugin.serving'; plugin: string; generation: number; sha256: string; from?: number }
+  | { type: 'plugin.stopped'; plugin: string; generation: number }
+  | { type: 'generation.unloaded'; plugin: string; generation: number }
+  | { type: 'reload.succeeded' | 'reload.failed'; plugin: string; record: ReloadRecord };
+
+const keptRecords = 100;
+
+/** Keeps the last reload records, logs them, and tells the listener. */
+export class Journal {
+  readonly #log: Log;
+  readonly #listener: ((event: HostEvent) => void) | undefined;
+  readonly #records: ReloadRecord[] = [];
+
+  constructor(log: Log, listener: ((event: HostEvent) => void) | undefined) {
+    this.#log = log;
+    this.#listener = listener;
+  }
+
+  /** What the listener throws is its own affair: it is logged, and changes nothing. */
+  tell(event: HostEvent): void {
+    try {
+      this.#listener?.(event);
+    } catch (error) {
+      this.#log.error({ err: error, event: event.type, plugin: event.plugin }, 'a listener of events threw');
+    }
+  }
+
+  /** A reload of `plugin` is over: its record, which is told. */
+  write(plugin: Plugin, recorder: Recorder): ReloadRecord {
+    const record = recorder.finish();
+    plugin.lastReload = record;
+    this.#records.push(record);
+    if (this.#records.length > keptRecords) this.#records.shift();
+    this.#report(plugin, record);
+    this.tell({
+      type: record.outcome === 'succeeded' ? 'reload.succeeded' : 'reload.failed',
+      plugin: plugin.id,
+      record,
+    });
+    return record;
+  }
+
+  /** The generation that a record calls pinned has ended otherwise. */
+  correct(plugin: string, generation: number, outcome: Outcome): void {
+    const record = this.#records.find((one) => one.plugin === plugin && pinnedBy(one) === generation);
+    if (record !== undefined) recordOutcome(record, outcome);
+  }
+
+  /** The last 100 records, newest first. */
+  reloads(filter: { plugin?: string | undefined; limit?: number | undefined }): ReloadRecord[] {
+    const { plugin, limit = keptRecords } = filter;
+    return this.#records
+      .filter((record) => plugin === undefined || record.plugin === plugin)
+      .toReversed()
+      .slice(0, limit);
+  }
+
+  #report(plugin: Plugin, record: ReloadRecord): void {
+    const log = this.#log;
+    const facts = { plugin: plugin.id, trigger: record.trigger, generation: record.to?.generation, ms: record.totalMs };
+    for (const warning of record.warnings) log.warn({ plugin: plugin.id }, warning);
+    if (record.error !== undefined) {
+      const serving =
+        plugin.running === undefined ? 'nothing is served for it' : `generation ${plugin.running.number} serves on`;
+      log.error({ ...facts, code: record.error.code, reload: record.id }, `${record.error.message}; ${serving}`);
+    } else if (record.unchanged) log.debug(facts, 'unchanged: the same library runs already');
+    else
+      log.info(
+        { ...facts, phases: record.phases },
+        plugin.running === undefined ? 'plugin is disabled' : 'plugin serves',
+      );
+    if (record.unload === 'pinned')
+      log.warn(
+        { plugin: plugin.id, generation: pinnedBy(record) },
+        `its image stays mapped: ${record.pinnedReason ?? ''}`,
+      );
+  }
+}

@@ -1,0 +1,39 @@
+/** `tenon` as a process: what it prints, and how it ends. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const program = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'src', 'cli', 'tenon.ts');
+
+/** The admin token, unless the variables give another. */
+export const token = 'a-token-of-the-tests';
+
+/** The command line in a process of its own. */
+export class Command {
+  readonly child: ChildProcess;
+  readonly exit: Promise<unknown[]>;
+  out = '';
+  err = '';
+
+  constructor(words: string[], directory: string, variables: Record<string, string>) {
+    const { PATH, HOME } = process.env;
+    this.child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), program, ...words], {
+      cwd: directory,
+      env: { PATH, HOME, TENON_ADMIN_TOKEN: token, ...variables },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child.stdout?.on('data', (text: Buffer) => {
+      this.out += text.toString();
+    });
+    this.child.stderr?.on('data', (text: Buffer) => {
+      this.err += text.toString();
+    });
+    this.exit = once(this.child, 'close');
+  }
+
+  /** Where it listens; empty until it does. */
+  get url(): string {
+    return /listens on (\S+)/.exec(this.err)?.[1] ?? '';
+  }
+}
