@@ -37,7 +37,7 @@ describe('the living set', () => {
     await world.publish('service', await service('one'));
     await world.start();
     await world.host.unload('service');
-    expect((await world.get('/service/build')).status).toBe(404);
+    expect((await world.get('/service/build')).status).toBe(503);
     expect(world.host.plugin('service')).toMatchObject({ state: 'stopped', routes: [] });
     expect(await world.host.load('service')).toMatchObject({ state: 'running', generation: 2 });
     expect((await world.get('/service/build')).body).toBe('one');
@@ -237,7 +237,7 @@ describe('the living set', () => {
     expect(await unloading).toMatchObject({ state: 'stopped' });
     await world.host.discover();
     expect(world.host.plugin('service').state).toBe('stopped');
-    expect((await world.get('/service/build')).status).toBe(404);
+    expect((await world.get('/service/build')).status).toBe(503);
     expect(started()).toBe(2);
     await world.host.load('service');
     expect((await world.get('/service/build')).body).toBe('three');

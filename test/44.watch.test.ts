@@ -33,6 +33,7 @@ describe('hot reload', () => {
     await world.start({ hotReload: true });
     await world.write('greeter', 'resources/build.cpp', source('two'));
     await answers('/greeter/build', 'two');
+    await until('it is recorded', () => world.host.plugin('greeter').lastReload?.trigger === 'watch');
     expect(world.host.plugin('greeter').lastReload).toMatchObject({ trigger: 'watch', outcome: 'succeeded' });
     await world.write('greeter', 'resources/build.cpp', source('three').replace('override {', 'override { oops'));
     await until('the error is logged', () =>

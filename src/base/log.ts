@@ -22,7 +22,7 @@ export function openLog(options: LogOptions): Log {
     const stream = pretty({
       sync: true,
       colorize: options.color ?? terminal,
-      ignore: 'pid,hostname',
+      ignore: 'pid,hostname,phases',
       translateTime: 'HH:MM:ss.l',
       singleLine: true,
     });

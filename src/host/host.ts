@@ -147,6 +147,20 @@ export class Host {
     return this.#known(id).view(this.#routes.of(id));
   }
 
+  /** Why nothing is served at `path` although a plugin has it: it does not run, and not by its own config. */
+  absence(path: string): TenonError | undefined {
+    const plugin = [...this.#plugins.values()].find(
+      (one) => one.running === undefined && one.rest !== 'disabled' && one.owns(path),
+    );
+    if (plugin === undefined) return undefined;
+    const { id, rest } = plugin;
+    const why = plugin.error === undefined ? '' : ` (${plugin.error.code})`;
+    return new TenonError('PluginStopped', `${id} does not run: it is ${rest}${why}`, {
+      next: rest === 'stopped' ? `POST /api/v1/plugins/${id}/load` : `see GET /api/v1/plugins/${id}`,
+      details: { plugin: id, state: rest },
+    });
+  }
+
   /** The last 100 reload records, newest first. */
   reloads(filter: { plugin?: string | undefined; limit?: number | undefined } = {}): ReloadRecord[] {
     return this.#journal.reloads(filter);
@@ -283,7 +297,7 @@ export class Host {
         live,
         old,
         number: () => this.#nextNumber(plugin.id),
-        mayStay: JSON.stringify(limits) === JSON.stringify(old?.limits),
+        mayStay: old?.handle.threads.lost === 0 && JSON.stringify(limits) === JSON.stringify(old.limits),
         check: (routes) => this.#routes.check(plugin.id, routes),
         publish: (routes) => this.#routes.publish(plugin.id, routes),
         pinned: (generation) => this.#keep(plugin, generation),
@@ -404,6 +418,7 @@ export class Host {
   #liveOf(plugin: Plugin, prefix: string): Live {
     const { core, front, queueLimit } = this.#options;
     plugin.live ??= new Live(core, front, { id: plugin.id, prefix, queueLimit });
+    plugin.prefix = plugin.live.prefix;
     if (plugin.live.prefix === prefix) return plugin.live;
     const [from, to] = [plugin.live.prefix || '/', prefix || '/'];
     throw new TenonError('ConfigInvalid', `${plugin.id}: route_prefix changed from ${from} to ${to} while it runs`, {

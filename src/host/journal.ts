@@ -77,10 +77,7 @@ export class Journal {
       log.error({ ...facts, code: record.error.code, reload: record.id }, `${record.error.message}; ${serving}`);
     } else if (record.unchanged) log.debug(facts, 'unchanged: the same library runs already');
     else
-      log.info(
-        { ...facts, phases: record.phases },
-        plugin.running === undefined ? 'plugin is disabled' : 'plugin serves',
-      );
+      log.info({ ...facts, phases: record.phases }, record.to === undefined ? 'plugin is disabled' : 'plugin serves');
     if (record.unload === 'pinned')
       log.warn(
         { plugin: plugin.id, generation: pinnedBy(record) },

@@ -70,6 +70,8 @@ export class Plugin {
   readonly leaving = new Set<Generation>();
   /** The pointer its calls come through; kept from the first load until it is stopped. */
   live: Live | undefined;
+  /** Path before its routes when it last ran. */
+  prefix: string | undefined;
   /** The generation that serves, also while calls wait for its successor. */
   running: Generation | undefined;
   /** State while nothing runs. */
@@ -88,6 +90,12 @@ export class Plugin {
 
   get state(): PluginState {
     return this.running === undefined ? this.rest : 'running';
+  }
+
+  /** Whether it would serve below `path` if it ran; one that never did is taken to use its id. */
+  owns(path: string): boolean {
+    const prefix = this.prefix ?? `/${this.id}`;
+    return prefix !== '' && (path === prefix || path.startsWith(`${prefix}/`));
   }
 
   summary(routes: readonly ServedRoute[]): PluginSummary {

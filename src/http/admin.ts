@@ -117,6 +117,11 @@ export function adminApplication(host: Host, guard: Guard): Express {
   });
   adminRoutes(app, host);
   app.use((request: Request, response: Response) => {
+    const absence = host.absence(pathOf(request.originalUrl));
+    if (absence !== undefined) {
+      sendError(request, response, absence);
+      return;
+    }
     sendProblem(request, response, {
       code: 'RouteNotFound',
       message: `nothing is served at ${request.method} ${pathOf(request.originalUrl)}`,

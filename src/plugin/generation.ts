@@ -236,7 +236,7 @@ export class Generation {
   /** Wait for its calls to end; who holds it when they do not. */
   async #drain(): Promise<string | undefined> {
     try {
-      if (await this.handle.drain(this.limits.drainMs)) return undefined;
+      if (await this.handle.drain(Math.max(1, this.limits.drainMs))) return undefined;
     } catch (error) {
       return `its calls could not be waited for: ${error instanceof Error ? error.message : String(error)}`;
     }
