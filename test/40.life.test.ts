@@ -232,6 +232,16 @@ describe('the life of a plugin', () => {
     expect((await world.get('/service/build')).body).toBe('two');
   });
 
+  test('is not waited for when only hung calls hold it', { timeout: 30_000 }, async () => {
+    await world.publish('service', await buildPlugin('service'));
+    await world.start({ drainMs: 600_000, lifecycleMs: 500 });
+    expect((await world.get('/service/hang')).status).toBe(504);
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"two"' } }));
+    expect(await world.host.reload('service')).toMatchObject({ unload: 'pinned' });
+    expect((await world.get('/service/hang')).status).toBe(504);
+    await world.host.close();
+  });
+
   test('is ended when the call that held it has ended, and its record says so', async () => {
     const { images } = gauge(world.data);
     await world.publish('service', await buildPlugin('service'));

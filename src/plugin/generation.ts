@@ -35,6 +35,9 @@ export type GenerationState = 'opening' | 'ready' | 'draining' | 'closed' | 'pin
 /** For a thread that has missed its deadline to come back after all, ms. */
 const lateGraceMs = 100;
 
+/** How often a drain looks whether it waits for hung calls only. */
+const drainLookMs = 250;
+
 export interface GenerationInput {
   core: Core;
   /** Makes the core's side; the live pointer it belongs to is not this room's. */
@@ -233,10 +236,16 @@ export class Generation {
     };
   }
 
-  /** Wait for its calls to end; who holds it when they do not. */
+  /** Wait for its calls to end, but not for those whose threads were given up; who holds it when they do not. */
   async #drain(): Promise<string | undefined> {
+    const end = performance.now() + this.limits.drainMs;
     try {
-      if (await this.handle.drain(Math.max(1, this.limits.drainMs))) return undefined;
+      for (;;) {
+        const left = Math.max(1, end - performance.now());
+        if (await this.handle.drain(Math.min(left, drainLookMs))) return undefined;
+        const onlyLost = this.handle.leases <= this.handle.threads.lost;
+        if (onlyLost || performance.now() >= end) break;
+      }
     } catch (error) {
       return `its calls could not be waited for: ${error instanceof Error ? error.message : String(error)}`;
     }
