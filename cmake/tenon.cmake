@@ -31,7 +31,7 @@ function(tenon_find_link_options)
     mark_as_advanced(TENON_MOLD)
     set(candidates "-Wl,-z,pack-relative-relocs")
     if(TENON_MOLD)
-      set(candidates "-fuse-ld=mold -Wl,-z,pack-relative-relocs" ${candidates} "-fuse-ld=mold")
+      set(candidates "-fuse-ld=mold -Wl,-z,pack-relative-relocs" "-fuse-ld=mold" ${candidates})
     endif()
     foreach(candidate IN LISTS candidates)
       string(MAKE_C_IDENTIFIER "TENON_LINKS${candidate}" works)
@@ -89,13 +89,17 @@ function(tenon_add_plugin target)
   target_include_directories(${target} SYSTEM PRIVATE "${TENON_INCLUDE_DIR}")
   target_compile_options(${target} PRIVATE
     -Wall -Wextra
-    $<$<CONFIG:Release>:-O2>
+    $<$<CONFIG:Release>:-O2> $<$<CONFIG:Debug>:-O0>
     $<$<NOT:$<PLATFORM_ID:Darwin>>:-fno-semantic-interposition>
-    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>
-    "-ffile-prefix-map=${plugin_SOURCE_ROOT}/="
-    "-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=")
+    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
+  # A debugger wants to find the sources; all others want the same library wherever it was built.
+  if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    target_compile_options(${target} PRIVATE
+      "-ffile-prefix-map=${plugin_SOURCE_ROOT}/=" "-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=")
+  endif()
 
   foreach(header IN LISTS plugin_PRECOMPILE)
+    string(REPLACE ">" "$<ANGLE-R>" header "${header}")
     target_precompile_headers(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${header}>")
   endforeach()
 
@@ -110,7 +114,7 @@ function(tenon_add_plugin target)
     set_target_properties(${target} PROPERTIES LINK_DEPENDS "${TENON_EXPORT_MAP}")
   endif()
   if(TENON_SANITIZE)
-    target_compile_options(${target} PRIVATE "-fsanitize=${TENON_SANITIZE}" -fno-omit-frame-pointer -g)
+    target_compile_options(${target} PRIVATE -O1 -g "-fsanitize=${TENON_SANITIZE}" -fno-omit-frame-pointer)
     target_link_options(${target} PRIVATE "-fsanitize=${TENON_SANITIZE}")
   elseif(NOT APPLE)
     target_link_options(${target} PRIVATE "LINKER:-z,defs")

@@ -15,7 +15,7 @@ if (command === undefined) {
   console.log(`clang-format ${major} is not installed: C and C++ sources not looked at`);
   process.exit(0);
 }
-const files = ['native', 'applications', 'test', 'bench', 'docs']
+const files = ['native', 'applications', 'test', 'bench', 'docs', 'templates', 'examples']
   .flatMap((folder) =>
     readdirSync(path.join(root, folder), { recursive: true }).map((file) => path.join(root, folder, file)),
   )

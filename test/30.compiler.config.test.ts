@@ -51,7 +51,7 @@ describe('an application folder', () => {
       [
         'name: Shop\napp_id: shop-2\nversion: 1.2.3-rc.1\ndescription: d\nenabled: false\nextension: true',
         'route_prefix: /\nrest: true\ngraphql: false\nws: true\nsse: true\nschemas: [schema.graphql]',
-        'resources: ["**/*.c"]\nextensions: [auth, {telemetry: {level: 3}}]\ndependencies: {zlib: "1"}',
+        'resources: ["**/*.c"]\nextensions: [auth, {telemetry: {level: 3}}]\ndependencies: {pkg-config: zlib}',
         'dataLoader: data/*.json\nstatic_files: {path: web}\nisolation: process\nreload: {debounce: 5}',
         'permissions: [net]\nconfigSchema: {type: object}\ncustom: {any: [1, 2]}',
         'concurrency: 2\ndeadlineMs: 1500\nbodyLimit: 4096',
@@ -59,10 +59,27 @@ describe('an application folder', () => {
     );
     expect(id).toBe('shop-2');
     expect(config).toMatchObject({ version: '1.2.3-rc.1', enabled: false, resources: ['**/*.c'] });
+    expect(config.dependencies).toEqual({ pkgConfig: ['zlib'], cmake: [], npm: [], vendored: [] });
     expect(config).toMatchObject({ concurrency: 2, deadlineMs: 1500, bodyLimit: 4096 });
     expect(config.reserved).toMatchObject({ routePrefix: '/', isolation: 'process', custom: { any: [1, 2] } });
-    expect(Object.keys(config.reserved)).toHaveLength(16);
+    expect(Object.keys(config.reserved)).toHaveLength(15);
   });
+
+  it.each(['/', '/shop', '/shop/', '/shop/v1.2', "/-._~!$&'()+,;=@"])(
+    'may have the route_prefix %s',
+    async (prefix) => {
+      expect((await read(`route_prefix: "${prefix}"\n`)).config.reserved.routePrefix).toBe(prefix);
+    },
+  );
+
+  it.each(['shop', '/größe', '/:tenant', '/*', '/a?b', '/%61', '/a//b', '//', '/..', '/a/./b', '/a b', '/a#b'])(
+    'may not have the route_prefix %s, which the path of a request would not match letter for letter',
+    async (prefix) => {
+      const error = await refusal(`name: Shop\nroute_prefix: "${prefix}"\n`);
+      expect(error).toMatchObject({ code: 'ConfigInvalid', details: { line: 2 } });
+      expect(error.message).toContain('route_prefix must be a path that begins with "/"');
+    },
+  );
 
   it('finds only the sources that its globs name', async () => {
     await mkdir(path.join(folder, 'deep', 'er'), { recursive: true });
@@ -113,6 +130,22 @@ describe('a wrong config is ConfigInvalid with its place', () => {
     ['a wrong word', 'isolation: none\n', 1, 12, /isolation must be inline or process/],
     ['an id outside the grammar', 'app_id: ../x\n', 1, 9, /app_id must be 1 to 63 characters/],
     ['a glob that leaves the folder', 'resources: ["../*.c"]\n', 1, 12, /inside the application/],
+    [
+      'a kind of dependency that is not known',
+      'dependencies: {conan: zlib}\n',
+      1,
+      15,
+      /has the key "conan"; there are pkg/,
+    ],
+    [
+      'a dependency that is an option',
+      'dependencies: {pkg-config: [--libs]}\n',
+      1,
+      15,
+      /cannot be a pkg-config module/,
+    ],
+    ['a vendored folder outside', 'dependencies: {vendored: ../x}\n', 1, 15, /"..\/x", which is not below/],
+    ['a CMake package without targets', 'dependencies: [{cmake: {package: X}}]\n', 1, 15, /targets: \[NAME::NAME\]/],
     ['a list where a text belongs', 'name: [a]\n', 1, 7, /name must be text/],
     ['a key without a value', 'name:\n', 1, 6, /name must be text/],
     ['a key twice', 'name: a\nname: b\n', 2, 1, /unique/],

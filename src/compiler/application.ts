@@ -1,10 +1,11 @@
 /** An application's folder: its config, and what there is to compile or to load. */
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import picomatch from 'picomatch';
 import { TenonError } from '../base/errors.js';
 import { type ApplicationConfig, defaultConfig, idGrammar, parseConfig } from './config.js';
+import { readRegular } from './regular.js';
 
 export interface Application {
   /** Id of the plugin this becomes. */
@@ -15,6 +16,10 @@ export interface Application {
   readonly config: ApplicationConfig;
   /** Sources relative to the folder, "/" between segments, sorted. */
   readonly sources: readonly string[];
+  /** Sources of the vendored folders, likewise. */
+  readonly vendored: readonly string[];
+  /** Names of the headers in the folder, likewise: a new one may come before one that was included so far. */
+  readonly headers: readonly string[];
   /** Absolute path of `<folder>/<id>.so` (`.dylib` on macOS), when it is there and there are no sources. */
   readonly prebuilt: string | undefined;
 }
@@ -24,14 +29,21 @@ export const librarySuffix = process.platform === 'darwin' ? '.dylib' : '.so';
 
 /**
  * Read the application in `folder` (absolute).
- * Throws `ConfigNotFound`, `ConfigInvalid`, and `SourcesMissing` when there is neither a source nor a library.
+ * Throws `ConfigNotFound`, `ConfigInvalid`, `SourcesMissing` when there is neither a source nor a library,
+ * `DependencyMissing` for a vendored folder that is not there, and `SourceOutside` for a link.
  */
 export async function readApplication(folder: string): Promise<Application> {
   if (!path.isAbsolute(folder)) throw new TypeError(`folder must be an absolute path, got "${folder}"`);
   const config = await readConfig(folder);
   const matchers = config.resources.map((glob) => picomatch(glob));
-  const files = await filesBelow(folder);
-  const sources = files.filter((file) => sourceName.test(file) && matchers.some((matches) => matches(file)));
+  const named = (file: string): boolean => matchers.some((matches) => matches(file));
+  const below = await entriesBelow(folder);
+  for (const link of below.links)
+    if (named(link) || named(`${link}/x.c`) || named(`${link}/x.cpp`)) throw await linked(folder, link);
+  const vendored = await vendoredSources(folder, config);
+  const own = below.files.filter((file) => !vendored.files.includes(file));
+  const sources = own.filter((file) => sourceName.test(file) && named(file));
+  const headers = [...new Set([...below.files, ...vendored.headers])].filter((file) => headerName.test(file)).sort();
   const library = path.join(folder, config.appId + librarySuffix);
   const prebuilt = sources.length === 0 && existsSync(library) ? library : undefined;
   if (sources.length === 0 && prebuilt === undefined)
@@ -43,20 +55,78 @@ export async function readApplication(folder: string): Promise<Application> {
         details: { folder, resources: config.resources },
       },
     );
-  return { id: config.appId, version: config.version, folder, config, sources, prebuilt };
+  return {
+    id: config.appId,
+    version: config.version,
+    folder,
+    config,
+    sources,
+    vendored: vendored.files,
+    headers,
+    prebuilt,
+  };
 }
 
 const sourceName = /\.(?:c|cc|cpp|cxx)$/;
+const headerName = /\.(?:h|hh|hpp|hxx|h\+\+|inc|inl|ipp|tpp|def)$/;
+
+/** A source has to be a file of the folder: what a link leads to changes unseen, and may belong to somebody else. */
+async function linked(folder: string, link: string): Promise<TenonError> {
+  const target = await realpath(path.join(folder, link)).catch(() => undefined);
+  const inside = target !== undefined && isBelow(await realpath(folder), target);
+  const where =
+    target === undefined ? 'nothing' : inside ? 'another place in the application' : 'outside the application';
+  return new TenonError('SourceOutside', `${link}: a symbolic link (to ${where}) cannot be a source`, {
+    next: 'put the file itself there, or take it out of `resources` in config.yaml',
+    details: { file: link, folder },
+  });
+}
+
+/** Whether `file` lies below `folder`; both absolute and free of links. */
+function isBelow(folder: string, file: string): boolean {
+  const relative = path.relative(folder, file);
+  return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
+}
+
+async function vendoredSources(
+  folder: string,
+  config: ApplicationConfig,
+): Promise<{ files: string[]; headers: string[] }> {
+  const files: string[] = [];
+  const headers: string[] = [];
+  for (const name of config.dependencies.vendored) {
+    const place = path.join(folder, name);
+    const info = await stat(place).catch(() => undefined);
+    if (info?.isDirectory() !== true)
+      throw new TenonError('DependencyMissing', `the vendored folder ${name} of ${config.appId} is not there`, {
+        next: `put it at ${place}, or correct \`dependencies\` in config.yaml`,
+        details: { kind: 'vendored', name, folder },
+      });
+    if (!isBelow(await realpath(folder), await realpath(place))) throw await linked(folder, name);
+    const below = await entriesBelow(folder, name);
+    const link = below.links.find((each) => sourceName.test(each));
+    if (link !== undefined) throw await linked(folder, link);
+    files.push(...below.files.filter((file) => sourceName.test(file)));
+    headers.push(...below.files);
+  }
+  return { files: [...new Set(files)].sort(), headers };
+}
+
+/** Largest config.yaml, bytes. */
+const configLimit = 64 * 1024;
 
 async function readConfig(folder: string): Promise<ApplicationConfig> {
   const file = path.join(folder, 'config.yaml');
   let source: string;
   try {
-    source = await readFile(file, 'utf8');
+    source = (await readRegular(file, configLimit)).toString('utf8');
   } catch (error) {
     const name = path.basename(folder);
-    if (idGrammar.test(name) && existsSync(path.join(folder, name + librarySuffix))) return defaultConfig(name);
-    throw new TenonError('ConfigNotFound', `the application ${name} has no readable config.yaml`, {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    if (missing && idGrammar.test(name) && existsSync(path.join(folder, name + librarySuffix)))
+      return defaultConfig(name);
+    const why = missing ? '' : `: ${(error as Error).message}`;
+    throw new TenonError('ConfigNotFound', `the application ${name} has no readable config.yaml${why}`, {
       next: `add ${file}; one line is enough: "name: ${name}"`,
       details: { folder },
       cause: error,
@@ -65,14 +135,19 @@ async function readConfig(folder: string): Promise<ApplicationConfig> {
   return parseConfig(source, folder);
 }
 
-/** Regular files below `folder`, without what is hidden, relative, sorted. Links are not followed. */
-async function filesBelow(folder: string, below = ''): Promise<string[]> {
-  const found: string[] = [];
+/** Regular files and links below `folder`, without what is hidden, relative, sorted. Links are not followed. */
+async function entriesBelow(folder: string, below = ''): Promise<{ files: string[]; links: string[] }> {
+  const files: string[] = [];
+  const links: string[] = [];
   for (const entry of await readdir(path.join(folder, below), { withFileTypes: true })) {
     if (entry.name.startsWith('.') || entry.name === 'node_modules') continue;
     const relative = below === '' ? entry.name : `${below}/${entry.name}`;
-    if (entry.isDirectory()) found.push(...(await filesBelow(folder, relative)));
-    else if (entry.isFile()) found.push(relative);
+    if (entry.isDirectory()) {
+      const deeper = await entriesBelow(folder, relative);
+      files.push(...deeper.files);
+      links.push(...deeper.links);
+    } else if (entry.isFile()) files.push(relative);
+    else if (entry.isSymbolicLink()) links.push(relative);
   }
-  return found.sort();
+  return { files: files.sort(), links };
 }

@@ -1,28 +1,50 @@
 /** From an application's sources to its library. */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import { type Application, librarySuffix } from './application.js';
+import { ResultCache } from './cache.js';
+import { writeCommands } from './commands.js';
+import { takeCores } from './cores.js';
 import { type Diagnostic, describe, parseDiagnostics } from './diagnostics.js';
-import { generateProject } from './generate.js';
+import { Fingerprints, sha256 } from './fingerprint.js';
+import { planProject, type Project, writeProject } from './generate.js';
+import { buildMark, Hold } from './hold.js';
+import { type Finding, type Inspect, inspectWithCore, lint, warningOf } from './lint.js';
+import { type Located, locate, missingPackage } from './locate.js';
+import { buildTypeOf, type Profile, profiles } from './profile.js';
+import { namedInBuild, readObjects, Stamps } from './reached.js';
 import { type Ran, run } from './run.js';
-import { buildEnvironment, type Environment, findToolchain, type Toolchain } from './toolchain.js';
+import { includedFiles } from './source.js';
+import { buildEnvironment, type Environment, findToolchain, identify, type Toolchain } from './toolchain.js';
 
 export { describe as describeWarning } from './diagnostics.js';
+export type { Finding } from './lint.js';
+export type { Profile } from './profile.js';
 
 export interface CompileOptions {
-  /** Absolute. Builds are kept in `cache/builds/<id>` of it; one build per application at a time. */
+  /** Absolute. Builds are kept in `cache/builds/<id>` of it; one build per application and profile at a time. */
   dataDirectory: string;
   /** The environment the tools are looked for in, see `buildEnvironment`. */
   env: Environment;
-  /** For the whole build, in ms; 300,000 when absent. */
+  /** `release` when absent. Each has a build, and a library, of its own. */
+  profile?: Profile;
+  /** For the whole build, without waiting for others, in ms; 300,000 when absent. */
   timeoutMs?: number;
   /** Bytes of compiler output that are looked at; 1 MiB when absent. */
   outputLimit?: number;
+  /** Address space of one compiler or linker, bytes; 4 GiB when absent. macOS does not keep such a limit. */
+  memoryLimit?: number;
+  /** Largest library, bytes; 64 MiB when absent. */
+  imageLimit?: number;
+  /** What is kept of former results for all applications, bytes; 1 GiB when absent. */
+  cacheLimit?: number;
   /** Kills the build with everything it started; `compile` then throws the signal's reason. */
   signal?: AbortSignal;
+  /** Looks at a library that was just linked; the core's inspection when absent. */
+  inspect?: Inspect;
 }
 
 export interface Built {
@@ -31,86 +53,306 @@ export interface Built {
   /** False when the library is byte for byte what it was before. */
   changed: boolean;
   ms: number;
-  /** For `describeWarning`. Those of files that were compiled this time. */
+  /** True when the result was known, and nothing was compiled. */
+  cached: boolean;
+  /** For `describeWarning`: those of the build that made the library, and one for each finding. */
   warnings: Diagnostic[];
+  /** What will trouble whoever loads the library, such as what keeps it from being unloaded. */
+  findings: Finding[];
 }
 
+/** Largest file that a compiler may write, bytes. */
+const fileLimit = 512 * 1024 * 1024;
+/** How often a build begins again because its sources changed under it. */
+const rounds = 5;
+
 /**
- * Build the library of `application`; a prebuilt one is returned as it is. An unchanged input is a no-op.
- * Throws `ToolchainMissing`, `SourcesMissing`, `BuildTimeout`, and `BuildFailed` with
- * `details: {file, line, column, diagnostics}`. After a failure the library of before is still there.
+ * Build the library of `application`; a prebuilt one is returned as it is. What was built before, of the same content
+ * and by the same tools, is not built again, whatever the times of its files say.
+ * Throws `ToolchainMissing`, `DependencyMissing`, `SourcesMissing`, `BuildTimeout`, `ImageTooLarge`, and `BuildFailed`
+ * with `details: {file, line, column, diagnostics}`. After a failure the library of before is still there.
  */
 export async function compile(application: Application, options: CompileOptions): Promise<Built> {
-  const began = performance.now();
-  const { dataDirectory, env, timeoutMs = 300_000, outputLimit = 1024 * 1024, signal } = options;
+  const { dataDirectory, profile = 'release', timeoutMs = 300_000, signal } = options;
   if (!path.isAbsolute(dataDirectory)) throw new TypeError(`dataDirectory must be absolute, got "${dataDirectory}"`);
+  if (!profiles.includes(profile)) throw new TypeError(`profile must be ${profiles.join(', ')}, got "${profile}"`);
+  const began = performance.now();
   const since = (): number => performance.now() - began;
   if (application.prebuilt !== undefined)
-    return { library: application.prebuilt, changed: false, ms: since(), warnings: [] };
-
+    return { library: application.prebuilt, changed: false, ms: since(), cached: true, warnings: [], findings: [] };
+  signal?.throwIfAborted();
   if (dataDirectory.includes(';'))
     throw new TenonError('BuildFailed', `CMake cannot build below a path with a semicolon: ${dataDirectory}`, {
       next: 'choose another data directory',
       details: { dataDirectory },
     });
-  const toolchain = findToolchain(env);
-  const directory = path.join(dataDirectory, 'cache', 'builds', application.id);
-  const build = path.join(directory, 'build');
-  await mkdir(directory, { recursive: true });
-  await forgetOther(directory, build, toolchain);
-  await generateProject(application, directory);
-
-  const attempt = async (): Promise<{ ran: Ran; diagnostics: Diagnostic[] }> => {
-    const { program, parameters } = commandOf(toolchain, directory, build);
-    const timeLimitMs = Math.max(1, timeoutMs - since());
-    const env = buildEnvironment(options.env, toolchain);
-    const ran = await run(program, parameters, { cwd: directory, env, timeLimitMs, outputLimit, signal });
-    return { ran, diagnostics: parseDiagnostics(ran.output, application.folder, application.sources) };
-  };
-  const fresh = !existsSync(build);
-  let { ran, diagnostics } = await attempt();
-  // A build that fails without saying what is wrong with the sources is itself what is wrong.
-  if (!fresh && ran.status !== 0 && ran.killed === undefined && !diagnostics.some(isError)) {
-    await rm(build, { recursive: true, force: true });
-    ({ ran, diagnostics } = await attempt());
+  const toolchain = findToolchain(options.env);
+  const base = path.join(dataDirectory, 'cache', 'builds', application.id);
+  const directory = profile === 'release' ? base : path.join(base, profile);
+  const hold = await Hold.take(directory, { timeLimitMs: timeoutMs, signal });
+  const fingerprints = await Fingerprints.open(path.join(dataDirectory, 'cache', 'fingerprints'));
+  try {
+    const identity = await identify(toolchain, options.env);
+    const job = new Job({ application, options, profile, toolchain, identity, directory, hold, fingerprints, since });
+    const made = await job.make();
+    return { ...made, ms: since() };
+  } finally {
+    await fingerprints.save();
+    hold.release();
   }
-  signal?.throwIfAborted();
-  if (ran.killed === 'timeout')
-    throw new TenonError('BuildTimeout', `the build of ${application.id} was not done after ${timeoutMs} ms`, {
+}
+
+interface JobFacts {
+  application: Application;
+  options: CompileOptions;
+  profile: Profile;
+  toolchain: Toolchain;
+  /** Text that changes with the tools. */
+  identity: string;
+  directory: string;
+  hold: Hold;
+  fingerprints: Fingerprints;
+  since: () => number;
+}
+
+type Made = Omit<Built, 'ms'>;
+
+/** One build in a directory that is held. */
+class Job {
+  readonly #facts: JobFacts;
+  readonly #build: string;
+  readonly #library: string;
+  readonly #cache: ResultCache;
+  readonly #env: Record<string, string>;
+  /** Time spent on waiting for others, which is not the build's own, ms. */
+  #waited: number;
+
+  constructor(facts: JobFacts) {
+    const { application, directory, options, toolchain } = facts;
+    this.#facts = facts;
+    this.#build = path.join(directory, 'build');
+    this.#library = path.join(directory, application.id + librarySuffix);
+    this.#cache = new ResultCache(path.join(options.dataDirectory, 'cache', 'results'), options.cacheLimit);
+    this.#env = buildEnvironment(options.env, toolchain);
+    this.#waited = facts.since();
+  }
+
+  async make(): Promise<Made> {
+    const { application, fingerprints, toolchain, identity, profile, hold, options } = this.#facts;
+    await hold.recover();
+    const rules = await fingerprints.of(this.#rules(), application.folder);
+    for (let round = 1; ; round += 1) {
+      options.signal?.throwIfAborted();
+      const located = await locate(application, { toolchain, env: this.#env, identity, fingerprints });
+      const project = await planProject(application, located, profile);
+      const key = sha256(project.key, identity, JSON.stringify([...rules]));
+      const known = await this.#cache.find(key, fingerprints, application.folder);
+      if (known !== undefined) {
+        const changed = await this.#deliver(known.bytes);
+        const { warnings, findings } = known;
+        return { library: this.#library, changed, cached: true, warnings, findings };
+      }
+      const made = await this.#attempt(project, located, key);
+      if (made !== undefined) return made;
+      if (round === rounds)
+        throw new TenonError(
+          'BuildFailed',
+          `the sources of ${application.id} changed during every one of ${rounds} builds`,
+          {
+            next: 'let them rest, and save once more',
+            details: { application: application.id },
+          },
+        );
+    }
+  }
+
+  /** Files of this package that say how to build. */
+  #rules(): string[] {
+    const root = path.resolve(import.meta.dirname, '..', '..');
+    return ['cmake/tenon.cmake', 'cmake/plugin.map'].map((file) => path.join(root, file));
+  }
+
+  /** Undefined when the sources changed under the build. */
+  async #attempt(project: Project, located: Located, key: string): Promise<Made | undefined> {
+    const { application, directory, hold, fingerprints, toolchain, options } = this.#facts;
+    const { folder, headers } = application;
+    const salt = sha256(this.#facts.identity, this.#facts.profile, directory);
+    const stamps = await Stamps.open(directory, salt);
+    const mark = await hold.disturb();
+    const asked = performance.now();
+    const share = await takeCores(options.signal);
+    this.#waited += performance.now() - asked;
+    let ran: Ran;
+    let before: Map<string, string>;
+    const names = headers.join('\n');
+    const own = project.sources.map(({ file }) => path.join(folder, file));
+    try {
+      // The clock of the file system is the one that its times are compared with.
+      const started = (await stat(path.join(directory, 'building'), { bigint: true })).ctimeNs;
+      if (stamps.empty) await rm(this.#build, { recursive: true, force: true });
+      await this.#write(project);
+      const included = await includedFiles(folder, project.sources);
+      before = await fingerprints.of([...stamps.files(), ...included, ...own, ...located.inputs], folder);
+      for (const { file, hash } of project.sources) if (before.get(path.join(folder, file)) !== hash) return undefined;
+      await stamps.removeStale(this.#build, before, names);
+      await rm(this.#built(), { force: true });
+      ran = await this.#run(share.jobs, mark);
+      // A build that fails without saying what is wrong with the sources is itself what is wrong.
+      if (ran.status !== 0 && ran.killed === undefined && !stamps.empty && !this.#read(ran, project).some(isError)) {
+        await rm(this.#build, { recursive: true, force: true });
+        ran = await this.#run(share.jobs, mark);
+      }
+      options.signal?.throwIfAborted();
+      if (ran.killed === 'timeout') throw this.#late(ran);
+      // Somebody killed it: what it was writing is half-written, and the next build begins anew.
+      if (ran.status === null) throw failure(application, ran, this.#read(ran, project));
+      const objects = await readObjects(this.#build, toolchain);
+      const packages = located.cmake.length > 0 ? await namedInBuild(this.#build) : [];
+      const all = new Set([...own, ...located.inputs, ...packages, ...[...objects.values()].flat()]);
+      const after = await fingerprints.of(all, folder);
+      // What is generated is part of the key.
+      const foreign = new Map([...after].filter(([file]) => !file.startsWith(directory + path.sep)));
+      if (!(await unmoved(before, foreign, started))) return undefined;
+      await stamps.keep(objects, after, names);
+      await hold.settle();
+      const diagnostics = this.#read(ran, project);
+      if (ran.status !== 0) throw missingPackage(application, ran.output) ?? failure(application, ran, diagnostics);
+      if (project.nothing !== undefined) throw project.nothing;
+      return await this.#finish(project, located, key, { reached: foreign, diagnostics });
+    } finally {
+      share.release();
+    }
+  }
+
+  async #finish(
+    project: Project,
+    located: Located,
+    key: string,
+    { reached, diagnostics }: { reached: Map<string, string>; diagnostics: Diagnostic[] },
+  ): Promise<Made> {
+    const { options, application } = this.#facts;
+    const { imageLimit = 64 * 1024 * 1024, inspect = inspectWithCore } = options;
+    const { size } = await stat(this.#built());
+    if (size > imageLimit)
+      throw new TenonError(
+        'ImageTooLarge',
+        `${application.id}: the library has ${size} bytes, more than ${imageLimit}`,
+        {
+          next: 'look for large tables in the sources, and load them at run time',
+          details: { application: application.id, size, limit: imageLimit },
+        },
+      );
+    const bytes = await readFile(this.#built());
+    const sources = project.sources.map(({ file }) => file);
+    const findings = await lint(bytes, this.#build, sources, inspect);
+    const warnings = [
+      ...located.warnings,
+      ...diagnostics.filter((each) => each.severity === 'warning'),
+      ...findings.map(warningOf),
+    ];
+    const changed = await this.#deliver(bytes);
+    await this.#cache.keep(key, reached, { bytes, warnings, findings });
+    return { library: this.#library, changed, cached: false, warnings, findings };
+  }
+
+  /** Write the project; a build that was configured for another one is made to notice. */
+  async #write(project: Project): Promise<void> {
+    const { directory } = this.#facts;
+    const file = path.join(directory, 'CMakeLists.txt');
+    const before = await readFile(file, 'utf8').catch(() => undefined);
+    await writeProject(project, directory);
+    if (before === project.files.get('CMakeLists.txt')) return;
+    for (const name of ['build.ninja', 'Makefile']) await utimes(path.join(this.#build, name), 1, 1).catch(() => {});
+  }
+
+  /** cmake-js configures; the configured build is driven directly, which saves an edit 140 ms. */
+  async #run(jobs: number, mark: string): Promise<Ran> {
+    const { directory, options, since, toolchain, profile } = this.#facts;
+    const { timeoutMs = 300_000, outputLimit = 1024 * 1024, memoryLimit = 4 * 1024 ** 3, signal } = options;
+    const { cmake, ninja, cc, cxx } = toolchain;
+    const step = (program: string, parameters: string[], limited: boolean): Promise<Ran> =>
+      run(program, parameters, {
+        cwd: directory,
+        env: { ...this.#env, [buildMark]: mark },
+        timeLimitMs: Math.max(1, timeoutMs - since() + this.#waited),
+        outputLimit,
+        signal,
+        limits: limited ? { memory: memoryLimit, file: fileLimit } : undefined,
+      });
+    const rules = ninja === undefined ? 'Makefile' : 'build.ninja';
+    if (!existsSync(path.join(this.#build, 'CMakeCache.txt')) || !existsSync(path.join(this.#build, rules))) {
+      await rm(this.#build, { recursive: true, force: true });
+      const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js');
+      const generator = ninja === undefined ? 'Unix Makefiles' : 'Ninja';
+      const parameters = [cmakeJs, 'configure', '-d', directory, '-O', this.#build, '-c', cmake, '-G', generator];
+      parameters.push('-B', buildTypeOf(profile));
+      // A compiler behind a launcher cannot be said like this; CMake takes it from CC and CXX.
+      if (!/\s/.test(cc + cxx)) parameters.push('--cc', cc, '--cxx', cxx);
+      const configured = await step(process.execPath, parameters, false);
+      if (configured.status !== 0) return configured;
+    }
+    await writeCommands(this.#facts.application, directory, this.#commandsFile());
+    if (ninja !== undefined) return step(ninja, ['-C', this.#build, '-j', String(jobs)], true);
+    return step(cmake, ['--build', this.#build, '--parallel', String(jobs)], true);
+  }
+
+  #commandsFile(): string {
+    const { options, application } = this.#facts;
+    return path.join(options.dataDirectory, 'cache', 'builds', application.id, 'compile_commands.json');
+  }
+
+  #built(): string {
+    const { application, profile } = this.#facts;
+    return path.join(this.#build, buildTypeOf(profile), application.id + librarySuffix);
+  }
+
+  #read(ran: Ran, project: Project): Diagnostic[] {
+    const { application, directory } = this.#facts;
+    const files = project.sources.map(({ file }) => file);
+    const ends = project.sources.map(({ end }) => end);
+    return parseDiagnostics(ran.output, application.folder, files, { directory, ends });
+  }
+
+  #late(ran: Ran): TenonError {
+    const { application, options } = this.#facts;
+    const { timeoutMs = 300_000 } = options;
+    return new TenonError('BuildTimeout', `the build of ${application.id} was not done after ${timeoutMs} ms`, {
       next: 'look for code that takes the compiler long, or raise the time limit',
       details: { timeoutMs, output: ran.output.slice(-4096) },
     });
-  if (ran.status !== 0) throw failure(application, ran, diagnostics);
-  const library = path.join(directory, application.id + librarySuffix);
-  const changed = await deliver(path.join(build, 'Release', application.id + librarySuffix), library);
-  return { library, changed, ms: since(), warnings: diagnostics.filter((each) => each.severity === 'warning') };
+  }
+
+  /** Put `bytes` at the library's place by rename, unless they are there already. */
+  async #deliver(bytes: Buffer): Promise<boolean> {
+    const library = this.#library;
+    const before = await readFile(library).catch(() => undefined);
+    if (before?.equals(bytes)) return false;
+    const fresh = `${library}.${process.pid}.tmp`;
+    try {
+      await mkdir(path.dirname(library), { recursive: true });
+      await writeFile(fresh, bytes, { mode: 0o755 });
+      await rename(fresh, library);
+    } catch (error) {
+      await rm(fresh, { force: true });
+      throw error;
+    }
+    return true;
+  }
 }
 
-/** Drop the configured build when other tools, or another place, made it. */
-async function forgetOther(directory: string, build: string, toolchain: Toolchain): Promise<void> {
-  const stamp = path.join(directory, 'toolchain.json');
-  const now = `${JSON.stringify({ directory, ...toolchain })}\n`;
-  if ((await readFile(stamp, 'utf8').catch(() => undefined)) === now) return;
-  await rm(build, { recursive: true, force: true });
-  await writeFile(stamp, now);
-}
-
-/** cmake-js configures and builds; from then on the configured build is driven directly, which saves it 140 ms. */
-function commandOf(toolchain: Toolchain, directory: string, build: string): { program: string; parameters: string[] } {
-  const { ninja, cmake } = toolchain;
-  const cached = existsSync(path.join(build, 'CMakeCache.txt'));
-  if (cached && ninja !== undefined && existsSync(path.join(build, 'build.ninja')))
-    return { program: ninja, parameters: ['-C', build] };
-  if (cached && ninja === undefined && existsSync(path.join(build, 'Makefile')))
-    return { program: cmake, parameters: ['--build', build, '--parallel', '2'] };
-  const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js');
-  const generator = ninja === undefined ? 'Unix Makefiles' : 'Ninja';
-  const command = cached ? 'rebuild' : 'build';
-  const parameters = [cmakeJs, command, '-d', directory, '-O', build, '-c', cmake, '-G', generator, '-B', 'Release'];
-  // A compiler behind a launcher cannot be said like this; CMake takes it from CC and CXX.
-  const { cc, cxx } = toolchain;
-  if (!/\s/.test(cc + cxx)) parameters.push('--cc', cc, '--cxx', cxx);
-  return { program: process.execPath, parameters };
+/** Whether what was read after the build is what was there before it; what was not looked at before must be older. */
+async function unmoved(before: Map<string, string>, after: Map<string, string>, started: bigint): Promise<boolean> {
+  const margin = 20_000_000n;
+  for (const [file, hash] of after) {
+    const known = before.get(file);
+    if (known !== undefined) {
+      if (known !== hash) return false;
+      continue;
+    }
+    const stats = await stat(file, { bigint: true }).catch(() => undefined);
+    if (stats !== undefined && stats.ctimeNs > started - margin) return false;
+  }
+  return true;
 }
 
 function isError(diagnostic: Diagnostic): boolean {
@@ -133,20 +375,4 @@ function failure(application: Application, ran: Ran, diagnostics: Diagnostic[]):
       output: ran.output.slice(0, 16 * 1024),
     },
   });
-}
-
-/** Put a copy of `built` at `library` by rename, unless it is the same. */
-async function deliver(built: string, library: string): Promise<boolean> {
-  const bytes = await readFile(built);
-  const before = await readFile(library).catch(() => undefined);
-  if (before?.equals(bytes)) return false;
-  const fresh = `${library}.${process.pid}.tmp`;
-  try {
-    await writeFile(fresh, bytes, { mode: 0o755 });
-    await rename(fresh, library);
-  } catch (error) {
-    await rm(fresh, { force: true });
-    throw error;
-  }
-  return true;
 }

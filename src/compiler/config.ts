@@ -5,6 +5,7 @@ import path from 'node:path';
 import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import { TenonError } from '../base/errors.js';
 import { closest } from '../base/closest.js';
+import { checkDependencies, type Dependencies, readDependencies } from './dependencies.js';
 
 /** Grammar of an application's id, which is the id of its plugin. */
 export const idGrammar = /^[a-z0-9][a-z0-9_-]{0,62}$/;
@@ -28,6 +29,8 @@ export interface ApplicationConfig {
   deadlineMs: number | undefined;
   /** For routes that name none, in bytes: 1 to 1 GiB; undefined takes the host's setting. */
   bodyLimit: number | undefined;
+  /** What is needed to build it, beside its own sources. */
+  dependencies: Dependencies;
   /** Keys that are checked and kept, and that the compiler does not act upon. */
   reserved: ReservedConfig;
 }
@@ -42,7 +45,6 @@ export interface ReservedConfig {
   sse?: boolean;
   schemas?: string[];
   extensions?: unknown[];
-  dependencies?: Record<string, unknown>;
   dataLoader?: unknown;
   staticFiles?: unknown;
   isolation?: 'inline' | 'process';
@@ -91,6 +93,16 @@ const glob: Check = (value) => {
   return outside ? 'must hold paths inside the application' : undefined;
 };
 
+/** Plain segments, as in a route: they stand in the path of a request letter for letter. */
+const prefix: Check = (value) => {
+  const given = typeof value === 'string' ? value : '';
+  const segments = given.slice(1).replace(/\/$/, '').split('/');
+  const plain = segments.every((segment) => /^(?!\.\.?$)[\w.~!$&'()+,;=@-]+$/.test(segment));
+  return given === '/' || (given.startsWith('/') && plain)
+    ? undefined
+    : `must be a path that begins with "/", of segments of A-Z, a-z, 0-9 and -._~!$&'()+,;=@, none of them "." or ".."`;
+};
+
 /** Every key of config.yaml, with what it may hold: what reading, building and running a plugin needs ... */
 const acted: Record<string, Check> = {
   name: text,
@@ -99,6 +111,7 @@ const acted: Record<string, Check> = {
   description: text,
   enabled: truth,
   resources: glob,
+  dependencies: checkDependencies,
   concurrency: whole(1, 64),
   deadlineMs: whole(1, 3_600_000),
   bodyLimit: whole(1, 1024 ** 3),
@@ -107,14 +120,13 @@ const acted: Record<string, Check> = {
 /** ... and what is accepted, under the given name, for other rooms and for releases to come. */
 const reserved: Record<string, [keyof ReservedConfig, Check]> = {
   extension: ['extension', truth],
-  route_prefix: ['routePrefix', matching(/^\//, 'must be a path that begins with "/"')],
+  route_prefix: ['routePrefix', prefix],
   rest: ['rest', truth],
   graphql: ['graphql', truth],
   ws: ['ws', truth],
   sse: ['sse', truth],
   schemas: ['schemas', glob],
   extensions: ['extensions', list],
-  dependencies: ['dependencies', mapping],
   dataLoader: ['dataLoader', anything],
   static_files: ['staticFiles', anything],
   isolation: ['isolation', oneOf('inline', 'process')],
@@ -210,6 +222,7 @@ function configOf(given: ReadonlyMap<string, unknown>, folderName: string): Appl
     description: (given.get('description') as string | undefined) ?? '',
     enabled: (given.get('enabled') as boolean | undefined) ?? true,
     resources: (given.get('resources') as string[] | undefined) ?? ['resources/**/*.{c,cc,cpp,cxx}'],
+    dependencies: readDependencies(given.get('dependencies')),
     concurrency: given.get('concurrency') as number | undefined,
     deadlineMs: given.get('deadlineMs') as number | undefined,
     bodyLimit: given.get('bodyLimit') as number | undefined,

@@ -1,88 +1,61 @@
 /** Writes the CMake project that turns an application's sources into a plugin. */
-import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TenonError } from '../base/errors.js';
 import type { Application } from './application.js';
-import { type Declared, type Scan, scanSource } from './scan.js';
+import { sha256 } from './fingerprint.js';
+import type { Located } from './locate.js';
+import type { Profile } from './profile.js';
+import type { Declared, Scan } from './scan.js';
+import { readSources, type Source } from './source.js';
 
 /** `cmake/tenon.cmake` of this package. */
 const flags = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'cmake', 'tenon.cmake');
 
-interface Source {
-  /** Relative to the application's folder. */
-  file: string;
-  scan: Scan;
-  /** SHA-256 over the source and every file of the application that it includes. */
-  content: string;
+/** A project that is not written yet. */
+export interface Project {
+  /** Texts of its files by their path from the project's directory. */
+  readonly files: ReadonlyMap<string, string>;
+  /** The n-th piece of glue is for the n-th of these. */
+  readonly sources: readonly Source[];
+  /** Changes with everything that the build is told; headers and libraries are not looked into. */
+  readonly key: string;
+  /** Why what compiles would still be no plugin: what the compiler says of the sources is worth more, so it goes first. */
+  readonly nothing: TenonError | undefined;
 }
 
-/**
- * Bring `directory` up to date with the application. A file is written only when its text changes, and the text of a
- * piece of glue holds the hash of what it includes: so the build sees a change of content, whatever the times of the
- * files say, and no change when there is none.
- * Throws `SourcesMissing` when nothing in the sources is a plugin, `BuildFailed` when they contradict each other.
- */
-export async function generateProject(application: Application, directory: string): Promise<void> {
-  const sources = await Promise.all(application.sources.map((file) => readSource(application.folder, file)));
-  check(application, sources);
+/** Throws `BuildFailed` when the sources contradict each other, or cannot be read. */
+export async function planProject(application: Application, located: Located, profile: Profile): Promise<Project> {
+  const sources = await readSources(application);
+  const nothing = check(application, sources);
   const files = new Map<string, string>();
   const glue = sources.map((source, index) => {
     const name = `glue/${index}${path.extname(source.file) === '.c' ? '.c' : '.cpp'}`;
     files.set(name, glueOf(application, source, index));
     return name;
   });
-  if (!sources.some((source) => source.scan.plugin)) {
+  if (nothing === undefined && !sources.some((source) => source.scan.plugin)) {
     files.set('glue/plugin.cpp', pluginOf(application, sources));
     glue.push('glue/plugin.cpp');
   }
-  files.set('CMakeLists.txt', listOf(application, glue, sources));
+  files.set('CMakeLists.txt', listOf({ application, located, profile }, glue, sources));
   // cmake-js looks for the headers of Node, and would download them, unless it sees that only Node-API is meant.
   files.set(
     'package.json',
     `${JSON.stringify({ name: application.id, private: true, binary: { napi_versions: [8] } })}\n`,
   );
+  const contents = sources.map(({ file, hash }) => [file, hash]);
+  const key = sha256(JSON.stringify([[...files], contents, application.headers, located, profile]));
+  return { files, sources, key, nothing };
+}
 
+/** Bring `directory` up to date with the project. A file is written only when its text changes. */
+export async function writeProject({ files }: Project, directory: string): Promise<void> {
   await mkdir(path.join(directory, 'glue'), { recursive: true });
   for (const [name, content] of files) await writeChanged(path.join(directory, name), content);
   for (const name of await readdir(path.join(directory, 'glue')))
     if (!files.has(`glue/${name}`)) await rm(path.join(directory, 'glue', name));
-}
-
-async function readSource(folder: string, file: string): Promise<Source> {
-  // A name with these cannot stand in an #include.
-  if (/["\\\n\r]/.test(path.join(folder, file)))
-    throw new TenonError(
-      'BuildFailed',
-      `${file}: a source may not have quotes, backslashes or line breaks in its path`,
-      {
-        next: 'rename it',
-        details: { file },
-      },
-    );
-  const text = await readFile(path.join(folder, file), 'utf8');
-  const hash = createHash('sha256').update(text);
-  const scan = scanSource(text);
-  await hashIncludes(folder, path.dirname(file), scan.includes, hash, new Set([file]));
-  return { file, scan, content: hash.digest('hex') };
-}
-
-async function hashIncludes(
-  folder: string,
-  from: string,
-  includes: readonly string[],
-  hash: ReturnType<typeof createHash>,
-  seen: Set<string>,
-): Promise<void> {
-  for (const include of includes) {
-    const file = path.join(from, include);
-    if (path.isAbsolute(include) || file.startsWith('..') || seen.has(file)) continue;
-    seen.add(file);
-    const text = await readFile(path.join(folder, file), 'utf8').catch(() => undefined);
-    hash.update(`\0${file}\0${text ?? ''}`);
-    if (text !== undefined) await hashIncludes(folder, path.dirname(file), scanSource(text).includes, hash, seen);
-  }
 }
 
 interface Place {
@@ -92,7 +65,7 @@ interface Place {
   name: string;
 }
 
-function check(application: Application, sources: readonly Source[]): void {
+function check(application: Application, sources: readonly Source[]): TenonError | undefined {
   const places = (of: (scan: Scan) => { line: number; column: number; name?: string }[]): Place[] =>
     sources.flatMap(({ file, scan }) =>
       of(scan).map(({ line, column, name = 'TENON_PLUGIN' }) => ({ file, line, column, name })),
@@ -100,6 +73,17 @@ function check(application: Application, sources: readonly Source[]): void {
   const plugins = places((scan) => (scan.plugin === undefined ? [] : [scan.plugin]));
   const extensions = places((scan) => scan.extensions);
   const declared = [...places((scan) => scan.resources), ...extensions];
+  const types = new Map<string, Place>();
+  for (const { file, scan } of sources)
+    for (const { qualified, namespaces, line, column, name } of [...scan.resources, ...scan.extensions]) {
+      // One without a name keeps what is in it to its file. The linker would take one of two for both.
+      if (namespaces.includes('')) continue;
+      const place = { file, line, column, name };
+      const other = types.get(qualified);
+      if (other !== undefined && other.file !== file)
+        throw clash(place, `a second type named ${name}`, 'give one of them another name', [place, other]);
+      types.set(qualified, place);
+    }
   const [, secondPlugin] = plugins;
   if (secondPlugin !== undefined)
     throw clash(secondPlugin, 'a second TENON_PLUGIN in one application', 'keep one', plugins);
@@ -110,7 +94,7 @@ function check(application: Application, sources: readonly Source[]): void {
   if (byHand !== undefined && declared.length > 0)
     throw clash(byHand, 'a plugin written by hand does not serve', 'keep one of the two ways', declared);
   if (byHand === undefined && declared.length === 0)
-    throw new TenonError(
+    return new TenonError(
       'SourcesMissing',
       `the sources of ${application.id} declare no tenon::Resource, no {Name}Extension and no TENON_PLUGIN`,
       {
@@ -118,6 +102,7 @@ function check(application: Application, sources: readonly Source[]): void {
         details: { sources: sources.map((source) => source.file) },
       },
     );
+  return undefined;
 }
 
 function clash(at: Place, sentence: string, next: string, places: readonly Place[]): TenonError {
@@ -132,7 +117,9 @@ function clash(at: Place, sentence: string, next: string, places: readonly Place
 /** The source, and a table of what it declares. Every entry is compiled as if it stood where its type is declared. */
 function glueOf(application: Application, source: Source, index: number): string {
   const file = path.join(application.folder, source.file);
-  const lines = [`// ${source.file} ${source.content}`, `#include "${file}"`];
+  // What is left open at the end of the source is noticed there, and not where it meets the glue.
+  const end = path.extname(file) === '.c' ? '_Static_assert(1, "");' : 'static_assert(true, "");';
+  const lines = [`// ${source.file}`, `#include "${file}"`, end];
   const { resources, extensions } = source.scan;
   if (resources.length > 0 || extensions.length > 0) {
     lines.push('#include <tenon/tenon.hpp>');
@@ -153,6 +140,9 @@ function glueOf(application: Application, source: Source, index: number): string
       `#line ${type.line} "${file}"`,
       `const tenon::ExtensionEntry tenon_glue_extension = tenon::extension_entry<${type.qualified}>();`,
     );
+  if (lines.some((line) => line.startsWith('#line')))
+    // What was left open is not to be laid at the last of these lines, which pass for the source's.
+    lines.push(`#line 1 "../glue/${index}.cpp"`, end);
   return `${lines.join('\n')}\n`;
 }
 
@@ -183,7 +173,13 @@ function pluginOf(application: Application, sources: readonly Source[]): string 
   return `${lines.join('\n')}\n`;
 }
 
-function listOf(application: Application, glue: readonly string[], sources: readonly Source[]): string {
+interface Listed {
+  application: Application;
+  located: Located;
+  profile: Profile;
+}
+
+function listOf({ application, located, profile }: Listed, glue: string[], sources: readonly Source[]): string {
   const languages = [...new Set(glue.map((file) => (file.endsWith('.c') ? 'C' : 'CXX')))].sort();
   const generated = glue.length > sources.length;
   // Including the header is nearly all the work there is, so it is compiled once; but not for who does without it.
@@ -191,15 +187,37 @@ function listOf(application: Application, glue: readonly string[], sources: read
     const scan = sources[index]?.scan;
     return file.endsWith('.cpp') && scan !== undefined && scan.resources.length + scan.extensions.length === 0;
   });
+  const vendored = glue.filter((_, index) => sources[index]?.vendored === true);
+  const packages = located.cmake.flatMap(({ package: name, components, targets }) => [
+    `find_package(${[name, 'QUIET', ...(components.length > 0 ? ['COMPONENTS', ...components] : [])].join(' ')})`,
+    `if(NOT ${name}_FOUND)`,
+    `  message(FATAL_ERROR "tenon: CMake package ${name} is not found")`,
+    'endif()',
+    ...targets.flatMap((target) => [
+      `if(NOT TARGET ${target})`,
+      `  message(FATAL_ERROR "tenon: CMake target ${target} is not part of ${name}")`,
+      'endif()',
+    ]),
+  ]);
+  const targets = located.cmake.flatMap((each) => each.targets);
+  const told = (command: string, scope: string, values: readonly string[]): string[] =>
+    values.length === 0 ? [] : [`${command}(plugin ${scope} ${values.map(cmakeString).join(' ')})`];
   return [
     'cmake_minimum_required(VERSION 3.18)',
     `project(plugin LANGUAGES ${languages.join(' ')})`,
+    ...(profile === 'sanitize' ? ['set(TENON_SANITIZE "address,undefined")'] : []),
+    'set(CMAKE_EXPORT_COMPILE_COMMANDS ON)',
     `include(${cmakeString(flags)})`,
+    ...packages,
     ...without.map((file) => `set_source_files_properties(${file} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)`),
+    ...vendored.map((file) => `set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS -w)`),
     `tenon_add_plugin(plugin OUTPUT_NAME ${application.id}`,
     `  SOURCE_ROOT ${cmakeString(application.folder)}`,
     ...(generated ? ['  PRECOMPILE <tenon/tenon.hpp>'] : []),
     `  SOURCES ${glue.join(' ')})`,
+    ...told('target_include_directories', 'SYSTEM PRIVATE', located.includes),
+    ...told('target_compile_options', 'PRIVATE', located.compileOptions),
+    ...told('target_link_libraries', 'PRIVATE', [...targets, ...located.linkOptions]),
     '',
   ].join('\n');
 }

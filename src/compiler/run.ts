@@ -10,6 +10,15 @@ export interface RunOptions {
   /** Bytes of output that are kept, from the beginning; the rest is read and dropped. */
   outputLimit: number;
   signal?: AbortSignal | undefined;
+  /** For every process of the build. */
+  limits?: ProcessLimits | undefined;
+}
+
+export interface ProcessLimits {
+  /** Address space of one process, bytes. Not on macOS, which does not keep it. */
+  memory: number;
+  /** One file, bytes. */
+  file: number;
 }
 
 export interface Ran {
@@ -26,11 +35,12 @@ const grace = 1000;
 
 /** Rejects only when the program cannot be started. */
 export function run(program: string, parameters: readonly string[], options: RunOptions): Promise<Ran> {
-  const { cwd, env, timeLimitMs, outputLimit, signal } = options;
+  const { cwd, env, timeLimitMs, outputLimit, signal, limits } = options;
   if (signal?.aborted) return Promise.resolve({ status: null, output: '', killed: 'aborted' });
   return new Promise((resolve, reject) => {
     // A session of its own: ninja gives every compiler a process group, but none leaves the session.
-    const child = spawn(program, parameters, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [file, given] = limits === undefined ? [program, parameters] : limited(program, parameters, limits);
+    const child = spawn(file, given, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     const kept: Buffer[] = [];
     let size = 0;
     let killed: Ran['killed'];
@@ -71,6 +81,14 @@ export function run(program: string, parameters: readonly string[], options: Run
       resolve({ status, output: Buffer.concat(kept).toString('utf8'), killed });
     });
   });
+}
+
+/** The same, by way of a shell that takes the limits upon itself and becomes the program. */
+function limited(program: string, parameters: readonly string[], limits: ProcessLimits): [string, string[]] {
+  const memory = process.platform === 'darwin' ? '' : `ulimit -v ${Math.floor(limits.memory / 1024)} 2>/dev/null; `;
+  const blocks = Math.floor(limits.file / 512);
+  const script = `${memory}ulimit -f ${blocks} 2>/dev/null; ulimit -c 0 2>/dev/null; exec "$0" "$@"`;
+  return ['/bin/sh', ['-c', script, program, ...parameters]];
 }
 
 /** Ends every process of `session`. Without /proc only the leader's group; its children got the SIGTERM before. */

@@ -41,33 +41,80 @@ interface Token extends Position {
   conditions: number;
 }
 
+/** Of a directive, only so much is looked at, characters. */
+const longestDirective = 1024;
+
 /** Cut `source` into words, marks and literals; comments and preprocessor lines are gone. */
 function tokenize(source: string): { tokens: Token[]; includes: string[] } {
   const tokens: Token[] = [];
   const includes: string[] = [];
   const conditions: { kept: boolean; taken: boolean; guard: boolean }[] = [];
+  /** How many of them are not kept, and how many are no guard. */
+  let dropped = 0;
+  let depth = 0;
   let line = 1;
   let lineStart = 0;
   let at = 0;
   let fresh = true;
 
-  const countLines = (from: number, to: number): void => {
-    for (let newline = source.indexOf('\n', from); newline !== -1 && newline < to; ) {
+  /** Where the line ends that is being counted. */
+  let newline = source.indexOf('\n');
+  const countLines = (to: number): void => {
+    while (newline !== -1 && newline < to) {
       line += 1;
       lineStart = newline + 1;
-      newline = source.indexOf('\n', newline + 1);
+      newline = source.indexOf('\n', lineStart);
     }
   };
   const endOf = (pattern: RegExp, from: number): number => {
     pattern.lastIndex = from;
     return pattern.exec(source) === null ? source.length : pattern.lastIndex;
   };
-  const kept = (): boolean => conditions.every((condition) => condition.kept);
+  // No pattern here may repeat a choice or a group: the engine keeps a way back for every turn, and runs out of stack.
+  /** Where the line ends that `from` is in, with the lines that a backslash adds to it. */
+  const lineEnd = (from: number): number => {
+    for (let next = from; ; next += 1) {
+      next = source.indexOf('\n', next);
+      if (next === -1) return source.length;
+      if (source[source[next - 1] === '\r' ? next - 2 : next - 1] !== '\\') return next;
+    }
+  };
+  /** Behind the literal of which `from` is the first character. An unfinished one ends with its line. */
+  const literalEnd = (quote: string, from: number): number => {
+    const stop = /[\n"'\\]/g;
+    for (let next = from; ; next = stop.lastIndex) {
+      stop.lastIndex = next;
+      const found = stop.exec(source);
+      if (found === null) return source.length;
+      if (found[0] === quote) return stop.lastIndex;
+      if (found[0] === '\n') return found.index;
+      if (found[0] === '\\') stop.lastIndex += source.startsWith('\r\n', stop.lastIndex) ? 2 : 1;
+    }
+  };
+  const directiveEnd = (from: number): number => {
+    const stop = /\\\r?\n|\n|["']|\/[*/]/g;
+    for (let next = from; ; next = stop.lastIndex) {
+      stop.lastIndex = next;
+      const found = stop.exec(source);
+      if (found === null) return source.length;
+      if (found[0] === '\n') return found.index;
+      if (found[0] === '//') return lineEnd(stop.lastIndex);
+      if (found[0] === '/*') stop.lastIndex = endOf(/\*\//g, stop.lastIndex);
+      else if (found[0] === '"' || found[0] === "'") stop.lastIndex = literalEnd(found[0], stop.lastIndex);
+    }
+  };
+  /** Behind the number at `from`, and the numbers that follow it after commas: a table of data is one token. */
+  const numbersEnd = (from: number): number => {
+    const piece = /[\w.]+(?:(?<=[eEpP])[+-]|'(?=\w))?(?:\s*,\s*-?(?=\d))?/y;
+    let end = from;
+    for (piece.lastIndex = from; piece.exec(source) !== null; ) end = piece.lastIndex;
+    return end;
+  };
 
   const directive = (from: number): number => {
-    const end = endOf(/(?:\/\*[\s\S]*?\*\/|\\\r?\n|[^\n])*/y, from);
+    const end = directiveEnd(from);
     const text = source
-      .slice(from + 1, end)
+      .slice(from + 1, Math.min(end, from + longestDirective))
       .replace(/\\\r?\n/g, ' ')
       .replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, ' ')
       .trim();
@@ -76,15 +123,22 @@ function tokenize(source: string): { tokens: Token[]; includes: string[] } {
       const guard = word === 'ifndef' && tokens.length === 0;
       const first = !(word === 'if' && /^(?:0|false)$/.test(rest));
       conditions.push({ kept: first, taken: first, guard });
+      if (!first) dropped += 1;
+      if (!guard) depth += 1;
     } else if (/^(?:else|elif|elifdef|elifndef)$/.test(word)) {
       const current = conditions.at(-1);
       // One branch of each is read, so that braces stay balanced.
       if (current !== undefined) {
-        current.kept = !current.taken;
+        const kept = !current.taken;
+        if (kept !== current.kept) dropped += kept ? -1 : 1;
+        current.kept = kept;
         current.taken = true;
       }
-    } else if (word === 'endif') conditions.pop();
-    else if (word === 'include' && kept()) {
+    } else if (word === 'endif') {
+      const ended = conditions.pop();
+      if (ended?.kept === false) dropped -= 1;
+      if (ended?.guard === false) depth -= 1;
+    } else if (word === 'include' && dropped === 0) {
       const name = /^"([^"]+)"/.exec(rest)?.[1];
       if (name !== undefined) includes.push(name);
     }
@@ -97,7 +151,7 @@ function tokenize(source: string): { tokens: Token[]; includes: string[] } {
     if (character === '\n') {
       fresh = true;
       at += 1;
-      countLines(begin, at);
+      countLines(at);
       continue;
     }
     if (/\s/.test(character)) {
@@ -106,22 +160,22 @@ function tokenize(source: string): { tokens: Token[]; includes: string[] } {
     }
     if (character === '\\' && /\\\r?\n/y.test(source.slice(at, at + 3))) {
       at = source.indexOf('\n', at) + 1;
-      countLines(begin, at);
+      countLines(at);
       continue;
     }
     if (source.startsWith('//', at)) {
-      at = endOf(/(?:\\\r?\n|[^\n])*/y, at);
-      countLines(begin, at);
+      at = lineEnd(at);
+      countLines(at);
       continue;
     }
     if (source.startsWith('/*', at)) {
       at = endOf(/\*\//g, at + 2);
-      countLines(begin, at);
+      countLines(at);
       continue;
     }
     if (character === '#' && fresh) {
       at = directive(at);
-      countLines(begin, at);
+      countLines(at);
       continue;
     }
     fresh = false;
@@ -140,26 +194,47 @@ function tokenize(source: string): { tokens: Token[]; includes: string[] } {
         const end = source.indexOf(close, open);
         at = end === -1 ? source.length : end + close.length;
       } else {
-        // An unfinished literal ends with its line, so that one slip does not swallow the file.
-        at = endOf(literal[2] === '"' ? /(?:\\[\s\S]|[^"\\\n])*"?/y : /(?:\\[\s\S]|[^'\\\n])*'?/y, open);
+        at = literalEnd(literal[2] ?? '"', open);
       }
-      countLines(begin, at);
+      countLines(at);
     } else if (/[A-Za-z_$\u0080-\uffff]/.test(character)) {
       kind = 'word';
       at = endOf(/[\w$\u0080-\uffff]+/y, at);
     } else if (/[0-9]/.test(character)) {
       kind = 'text';
-      at = endOf(/(?:[eEpP][+-]|'?[\w.])+/y, at);
+      at = numbersEnd(at);
+      countLines(at);
     } else if (source.startsWith('::', at) || source.startsWith('[[', at) || source.startsWith(']]', at)) at += 2;
     else at += 1;
-    if (!kept()) continue;
-    const depth = conditions.filter((condition) => !condition.guard).length;
-    tokens.push({ kind, text: source.slice(begin, at), conditions: depth, ...position });
+    if (dropped === 0) tokens.push({ kind, text: source.slice(begin, at), conditions: depth, ...position });
   }
   return { tokens, includes };
 }
 
 const closing: Record<string, string> = { '(': ')', '[': ']', '[[': ']]', '{': '}' };
+
+/** A list of template arguments with more tokens is not followed, and nothing within more namespaces. */
+const longestArguments = 1000;
+const deepest = 100;
+
+/** Index after the bracket that closes, for the index of each that is closed. Kinds of brackets do not see each other. */
+function matchBrackets(tokens: readonly Token[]): Map<number, number> {
+  const closed = new Map<number, number>();
+  const open: Record<string, number[]> = { ')': [], ']': [], ']]': [], '}': [] };
+  const close = (mark: string, next: number): void => {
+    const index = open[mark]?.pop();
+    if (index !== undefined) closed.set(index, next);
+  };
+  for (const [index, { kind, text }] of tokens.entries()) {
+    if (kind !== 'mark') continue;
+    const mark = closing[text];
+    if (mark !== undefined) open[mark]?.push(index);
+    close(text, index + 1);
+    // "a[b[0]]" ends with what looks like the end of an attribute.
+    if (text === ']]') for (let each = 0; each < 2; each += 1) close(']', index + 1);
+  }
+  return closed;
+}
 
 /** Scan the text of one source. Never fails: what it cannot follow it leaves to the compiler. */
 export function scanSource(source: string): Scan {
@@ -171,23 +246,12 @@ export function scanSource(source: string): Scan {
   let at = 0;
 
   const text = (index: number): string => tokens[index]?.text ?? '';
+  const closed = matchBrackets(tokens);
   /** Index after the bracket that closes the one at `index`. */
-  const skip = (index: number): number => {
-    const open = text(index);
-    const close = closing[open];
-    let depth = 0;
-    for (let next = index; next < tokens.length; next += 1) {
-      if (text(next) === open) depth += 1;
-      else if (text(next) === close) depth -= 1;
-      // "a[b[0]]" ends with what looks like the end of an attribute.
-      else if (open === '[' && text(next) === ']]') depth -= 2;
-      if (depth <= 0) return next + 1;
-    }
-    return tokens.length;
-  };
+  const skip = (index: number): number => closed.get(index) ?? tokens.length;
   const skipAngles = (index: number): number => {
     let depth = 0;
-    for (let next = index; next < tokens.length; next += 1) {
+    for (let next = index; next < Math.min(tokens.length, index + longestArguments); next += 1) {
       const mark = text(next);
       if (mark === '<') depth += 1;
       else if (mark === '>') depth -= 1;
@@ -295,6 +359,7 @@ export function scanSource(source: string): Scan {
       }
       if (text(next) === '{') {
         scope.push(word === 'namespace' && parts.length === 0 ? [''] : parts);
+        if (scope.length + namespaces().length > deepest) return scan;
         next += 1;
       }
       at = next;

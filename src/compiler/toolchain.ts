@@ -1,6 +1,8 @@
 /** The tools that build a plugin, looked for on PATH. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { TenonError } from '../base/errors.js';
 
 /** Environment of a build, as the caller has it. Only the variables named in {@link buildEnvironment} are used. */
@@ -60,7 +62,16 @@ export function findToolchain(env: Environment): Toolchain {
 /** What a build sees of the environment: the same texts from any shell, and nothing that changes its result unseen. */
 export function buildEnvironment(env: Environment, toolchain: Toolchain): Record<string, string> {
   const clean: Record<string, string> = { LANG: 'C', LC_ALL: 'C', CC: toolchain.cc, CXX: toolchain.cxx };
-  const passed = ['PATH', 'HOME', 'TMPDIR', 'npm_config_nodedir', 'SDKROOT', 'DEVELOPER_DIR', 'CCACHE_DIR'];
+  const passed = [
+    'PATH',
+    'HOME',
+    'TMPDIR',
+    'npm_config_nodedir',
+    'SDKROOT',
+    'DEVELOPER_DIR',
+    'CCACHE_DIR',
+    'PKG_CONFIG_PATH',
+  ];
   for (const name of passed) {
     const value = env[name];
     if (value !== undefined) clean[name] = value;
@@ -68,10 +79,69 @@ export function buildEnvironment(env: Environment, toolchain: Toolchain): Record
   return clean;
 }
 
+/** Tools that a compiler starts, and folders that it searches, without being told. */
+const unsaid = ['as', 'ld', 'mold', 'ld.lld', 'ld.gold'];
+const searched = ['/usr/include', '/usr/local/include'];
+const versions = new Map<string, Promise<string>>();
+
+/**
+ * One text that changes whenever one of the tools does: where they are, their files, and what compilers say of their
+ * version. A compiler is asked again only when a file changed.
+ */
+export async function identify(toolchain: Toolchain, env: Environment): Promise<string> {
+  const search = env.PATH ?? '';
+  const words = [
+    toolchain.cmake,
+    toolchain.ninja ?? 'make',
+    ...unsaid,
+    ...`${toolchain.cc} ${toolchain.cxx}`.split(/\s+/),
+  ];
+  // A launcher passes on to the next of its name, so every one of the name counts.
+  const files = words.flatMap((word) =>
+    path.isAbsolute(word) ? [word] : directories(search).map((directory) => path.join(directory, word)),
+  );
+  const named = words.flatMap((word) => (path.isAbsolute(word) ? path.basename(word) : []));
+  const twins = named.flatMap((word) => directories(search).map((directory) => path.join(directory, word)));
+  const places = [...new Set([...files, ...twins, ...searched])].map(placeOf).filter((place) => place !== '');
+  const { SDKROOT = '', DEVELOPER_DIR = '', PKG_CONFIG_PATH = '' } = env;
+  const said = JSON.stringify([toolchain, places, SDKROOT, DEVELOPER_DIR, PKG_CONFIG_PATH]);
+  let version = versions.get(said);
+  if (version === undefined) {
+    versions.clear();
+    version = askVersions(toolchain, env);
+    versions.set(said, version);
+  }
+  return `${said}\n${await version}`;
+}
+
+async function askVersions(toolchain: Toolchain, env: Environment): Promise<string> {
+  const ask = async (command: string): Promise<string> => {
+    const [program = '', ...parameters] = command.split(/\s+/);
+    const options = { env: buildEnvironment(env, toolchain), timeout: 10_000 };
+    return promisify(execFile)(program, [...parameters, '--version'], options).then(
+      ({ stdout }) => stdout,
+      (error: unknown) => String(error),
+    );
+  };
+  return (await Promise.all([ask(toolchain.cc), ask(toolchain.cxx)])).join('\n');
+}
+
+function placeOf(file: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+    const times = searched.includes(file) ? [mtimeNs] : [dev, ino, size, mtimeNs, ctimeNs];
+    return [file, realpathSync(file), ...times].join(' ');
+  } catch {
+    return '';
+  }
+}
+
+function directories(search: string): string[] {
+  return search.split(path.delimiter).filter((directory) => path.isAbsolute(directory));
+}
+
 function onPath(name: string, search: string): string | undefined {
-  return search
-    .split(path.delimiter)
-    .filter((directory) => path.isAbsolute(directory))
+  return directories(search)
     .map((directory) => path.join(directory, name))
     .find(executable);
 }

@@ -1,0 +1,898 @@
+/*
+ * Tests of a plugin without a server: a small host inside the test program opens the built library, takes it through
+ * its life and calls its routes. C++17, header-only; the plugin itself may be written in any language.
+ *
+ *     // test/greeting.cpp, built and run by `tenon build --test`
+ *     #include <tenon/testing.hpp>
+ *
+ *     TENON_TEST("greets by name") {
+ *       tenon::testing::Plugin plugin;
+ *       const auto answer = plugin.get("/greeting/Ada?word=Hi");
+ *       TENON_CHECK_EQUAL(answer.status, 200);
+ *       TENON_CHECK_EQUAL(answer.body, "Hi, Ada\n");
+ *     }
+ *
+ * All files of test/ make one program, which `tenon build --test` gives its main(); its argument is the library.
+ * Elsewhere main() is `return tenon::testing::run(argc, argv);`. It prints TAP and ends with 0, 1 when a test failed, 2
+ * when it was called wrongly.
+ *
+ * What this host checks as the real one does: routes and their parameters, body limits, deadlines of deferred answers,
+ * status codes, header names and values, the order of a life, the hand-over of state. What it does not have: threads of
+ * its own (every call runs on the caller's thread, in time or not), back-pressure, admission, isolation.
+ */
+#ifndef TENON_TESTING_HPP
+#define TENON_TESTING_HPP
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "entry.h"
+#include "ext/http.h"
+#include "ext/log.h"
+#include "ext/state.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define TENON_TESTING_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TENON_TESTING_SANITIZED
+#endif
+#endif
+
+namespace tenon::testing {
+
+struct Header {
+  std::string name;
+  std::string value;
+};
+
+/* What is sent. `target` is below the application's prefix: "/greeting/Ada?word=Hi". */
+struct Request {
+  std::string method = "GET";
+  std::string target = "/";
+  std::string body;
+  std::vector<Header> headers;
+  /* The client goes away after so many chunks of a streamed answer; 0: it is gone before the handler begins. */
+  size_t chunks_wanted = static_cast<size_t>(-1);
+};
+
+/* What came back. */
+struct Answer {
+  int status = 200;
+  std::vector<Header> headers;
+  std::string body;
+  /* Chunks of a streamed answer, in order; `body` has them all. */
+  std::vector<std::string> chunks;
+  /* Why it is no answer of the plugin's: of a 500, what the plugin said; of 404, 405, 413, 504, what this host says. */
+  std::string failure;
+
+  /* Value of the first header `name`, whatever its case; empty when there is none. */
+  std::string header(std::string_view name) const;
+};
+
+/* One record that the plugin logged. */
+struct Record {
+  int level; /* TENON_LOG_… */
+  std::string message;
+  std::map<std::string, std::string> fields;
+};
+
+/* The plugin refused a step of its life, or its library could not be used. */
+class Refused : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+namespace detail {
+
+inline std::string text(tenon_bytes_t bytes) {
+  return bytes.size == 0 ? std::string() : std::string(bytes.data, bytes.size);
+}
+inline tenon_bytes_t bytes(const std::string& text) { return {text.data(), text.size()}; }
+
+inline char lower(char letter) {
+  return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+}
+inline bool same_name(std::string_view one, std::string_view other) {
+  if (one.size() != other.size()) return false;
+  for (size_t at = 0; at < one.size(); ++at)
+    if (lower(one[at]) != lower(other[at])) return false;
+  return true;
+}
+
+inline int hex(char digit) {
+  const char low = lower(digit);
+  if (low >= '0' && low <= '9') return low - '0';
+  return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
+}
+inline std::string decode(std::string_view encoded, bool plus_is_space) {
+  std::string out;
+  for (size_t at = 0; at < encoded.size(); ++at) {
+    if (encoded[at] == '%' && at + 2 < encoded.size() && hex(encoded[at + 1]) >= 0 && hex(encoded[at + 2]) >= 0) {
+      out.push_back(static_cast<char>(hex(encoded[at + 1]) * 16 + hex(encoded[at + 2])));
+      at += 2;
+    } else {
+      out.push_back(plus_is_space && encoded[at] == '+' ? ' ' : encoded[at]);
+    }
+  }
+  return out;
+}
+inline std::vector<std::string_view> split(std::string_view whole, char at) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const size_t end = whole.find(at);
+    parts.push_back(whole.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    whole.remove_prefix(end + 1);
+  }
+}
+
+/* What outlives a generation: the log, and the key-value state. */
+struct World {
+  std::mutex mutex;
+  std::vector<Record> log;
+  std::map<std::string, std::string> kept;
+};
+
+constexpr uint32_t default_deadline_ms = 30'000;
+constexpr uint64_t default_body_limit = 1024 * 1024;
+
+}  // namespace detail
+}  // namespace tenon::testing
+
+/* The contract's opaque types, as this host has them. */
+struct tenon_request {
+  tenon_http_method method;
+  std::string path;
+  std::string query;
+  std::string body;
+  std::string id;
+  std::vector<tenon::testing::Header> headers;
+  std::vector<tenon::testing::Header> params; /* decoded */
+  std::vector<tenon::testing::Header> values; /* of the query, decoded */
+  std::chrono::steady_clock::time_point deadline;
+  size_t chunks_wanted;
+  size_t chunks_taken;
+
+  bool gone() const { return chunks_taken >= chunks_wanted; }
+};
+
+struct tenon_response {
+  tenon::testing::Answer answer;
+  tenon_request* request = nullptr;
+  bool deferred = false;
+  bool completed = false;
+  tenon_status outcome = TENON_OK;
+  std::mutex mutex;
+  std::condition_variable completion;
+};
+
+namespace tenon::testing {
+
+inline std::string Answer::header(std::string_view name) const {
+  for (const Header& each : headers)
+    if (detail::same_name(each.name, name)) return each.value;
+  return {};
+}
+
+namespace detail {
+
+inline bool find(const std::vector<Header>& list, tenon_bytes_t name, tenon_bytes_t* value, bool exact) {
+  const std::string_view wanted(name.data, name.size);
+  for (const Header& each : list) {
+    if (exact ? each.name != wanted : !same_name(each.name, wanted)) continue;
+    *value = bytes(each.value);
+    return true;
+  }
+  return false;
+}
+
+inline bool is_token(const std::string& name) {
+  if (name.empty()) return false;
+  for (const char each : name) {
+    const bool letter = (lower(each) >= 'a' && lower(each) <= 'z') || (each >= '0' && each <= '9');
+    if (!letter && std::strchr("!#$%&'*+-.^_`|~", each) == nullptr) return false;
+  }
+  return true;
+}
+inline bool is_field_value(const std::string& value) {
+  for (const char each : value)
+    if ((static_cast<unsigned char>(each) < 0x20 && each != '\t') || each == 0x7f) return false;
+  return true;
+}
+inline bool is_of_host(const std::string& name) {
+  for (const char* each : {"connection", "keep-alive", "transfer-encoding", "content-length", "trailer", "upgrade",
+                           "proxy-connection", "te", "date"})
+    if (same_name(name, each)) return true;
+  return false;
+}
+
+inline tenon_status add_header(tenon_response_t* response, tenon_bytes_t name, tenon_bytes_t value, bool replace) {
+  Header header{text(name), text(value)};
+  if (!is_token(header.name) || !is_field_value(header.value) || is_of_host(header.name)) return TENON_ERROR_ARGUMENT;
+  std::vector<Header>& headers = response->answer.headers;
+  for (size_t at = headers.size(); replace && at-- > 0;)
+    if (same_name(headers[at].name, header.name)) headers.erase(headers.begin() + static_cast<std::ptrdiff_t>(at));
+  size_t size = header.name.size() + header.value.size();
+  for (const Header& each : headers) size += each.name.size() + each.value.size();
+  if (headers.size() >= 100 || size > 32 * 1024) return TENON_ERROR_TOO_LARGE;
+  headers.push_back(std::move(header));
+  return TENON_OK;
+}
+
+constexpr size_t body_limit_of_answers = 64 * 1024 * 1024;
+
+inline const tenon_host_http_t& host_http() {
+  static const tenon_host_http_t table = [] {
+    tenon_host_http_t http{};
+    http.size = sizeof http;
+    http.method = [](const tenon_request_t* request) { return request->method; };
+    http.path = [](const tenon_request_t* request) { return bytes(request->path); };
+    http.query = [](const tenon_request_t* request) { return bytes(request->query); };
+    http.query_value = [](tenon_request_t* request, tenon_bytes_t name, tenon_bytes_t* value) {
+      return find(request->values, name, value, true);
+    };
+    http.param = [](tenon_request_t* request, tenon_bytes_t name, tenon_bytes_t* value) {
+      return find(request->params, name, value, true);
+    };
+    http.header = [](const tenon_request_t* request, tenon_bytes_t name, tenon_bytes_t* value) {
+      return find(request->headers, name, value, false);
+    };
+    http.header_count = [](const tenon_request_t* request) { return static_cast<uint32_t>(request->headers.size()); };
+    http.header_at = [](const tenon_request_t* request, uint32_t index, tenon_bytes_t* name, tenon_bytes_t* value) {
+      if (index >= request->headers.size()) return false;
+      *name = bytes(request->headers[index].name);
+      *value = bytes(request->headers[index].value);
+      return true;
+    };
+    http.body = [](const tenon_request_t* request) { return bytes(request->body); };
+    http.request_id = [](tenon_request_t* request) { return bytes(request->id); };
+    http.time_left_ms = [](const tenon_request_t* request) -> uint32_t {
+      const auto left = request->deadline - std::chrono::steady_clock::now();
+      const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(left).count();
+      return ms > 0 ? static_cast<uint32_t>(ms) : 0;
+    };
+    http.cancelled = [](const tenon_request_t* request) {
+      return request->gone() || std::chrono::steady_clock::now() > request->deadline;
+    };
+    http.set_status = [](tenon_response_t* response, int32_t status) -> tenon_status {
+      if (status < 200 || status > 599) return TENON_ERROR_ARGUMENT;
+      response->answer.status = status;
+      return TENON_OK;
+    };
+    http.set_header = [](tenon_response_t* response, tenon_bytes_t name, tenon_bytes_t value) {
+      return add_header(response, name, value, true);
+    };
+    http.add_header = [](tenon_response_t* response, tenon_bytes_t name, tenon_bytes_t value) {
+      return add_header(response, name, value, false);
+    };
+    http.set_body = [](tenon_response_t* response, tenon_bytes_t body) -> tenon_status {
+      if (body.size > body_limit_of_answers) return TENON_ERROR_TOO_LARGE;
+      response->answer.body = text(body);
+      return TENON_OK;
+    };
+    http.give_body = [](tenon_response_t* response, const void* data, size_t size, tenon_free_fn free_body,
+                        void* context) -> tenon_status {
+      const bool fits = size <= body_limit_of_answers;
+      if (fits) response->answer.body.assign(static_cast<const char*>(data), size);
+      if (free_body != nullptr) free_body(const_cast<void*>(data), size, context);
+      return fits ? TENON_OK : TENON_ERROR_TOO_LARGE;
+    };
+    http.fail = [](tenon_response_t* response, tenon_bytes_t message) {
+      response->answer.failure = text(message).substr(0, 1024);
+    };
+    http.write = [](tenon_response_t* response, tenon_bytes_t chunk) -> tenon_status {
+      if (chunk.size > 1024 * 1024) return TENON_ERROR_TOO_LARGE;
+      if (response->request->gone()) return TENON_ERROR_CANCELLED;
+      response->request->chunks_taken += 1;
+      response->answer.chunks.push_back(text(chunk));
+      response->answer.body += response->answer.chunks.back();
+      return TENON_OK;
+    };
+    http.defer = [](tenon_response_t* response) -> tenon_status {
+      const std::lock_guard<std::mutex> lock(response->mutex);
+      if (response->deferred) return TENON_ERROR_STATE;
+      response->deferred = true;
+      return TENON_OK;
+    };
+    http.complete = [](tenon_response_t* response, tenon_status status) {
+      const std::lock_guard<std::mutex> lock(response->mutex);
+      response->completed = true;
+      response->outcome = status;
+      response->completion.notify_all();
+    };
+    return http;
+  }();
+  return table;
+}
+
+inline World& world_of(const tenon_host* host) { return *static_cast<World*>(host->data); }
+
+inline const tenon_host_log_t& host_log() {
+  static const tenon_host_log_t table = [] {
+    tenon_host_log_t log{};
+    log.size = sizeof log;
+    log.write = [](const tenon_host* host, int32_t level, tenon_bytes_t message, const tenon_log_field_t* fields,
+                   size_t count) {
+      Record record{level, text(message), {}};
+      for (size_t at = 0; at < count; ++at) record.fields[text(fields[at].key)] = text(fields[at].value);
+      const std::lock_guard<std::mutex> lock(world_of(host).mutex);
+      world_of(host).log.push_back(std::move(record));
+    };
+    log.enabled = [](const tenon_host*, int32_t) { return true; };
+    return log;
+  }();
+  return table;
+}
+
+inline const tenon_host_state_t& host_state() {
+  static const tenon_host_state_t table = [] {
+    tenon_host_state_t state{};
+    state.size = sizeof state;
+    state.put = [](const tenon_host* host, tenon_bytes_t key, tenon_bytes_t value) -> tenon_status {
+      if (key.size == 0 || key.size > 255) return TENON_ERROR_ARGUMENT;
+      World& world = world_of(host);
+      const std::lock_guard<std::mutex> lock(world.mutex);
+      size_t size = key.size + value.size;
+      for (const auto& [name, content] : world.kept)
+        if (name != text(key)) size += name.size() + content.size();
+      if (size > TENON_STATE_LIMIT) return TENON_ERROR_TOO_LARGE;
+      world.kept[text(key)] = text(value);
+      return TENON_OK;
+    };
+    state.get = [](const tenon_host* host, tenon_bytes_t key, void* buffer, size_t capacity,
+                   size_t* size) -> tenon_status {
+      World& world = world_of(host);
+      const std::lock_guard<std::mutex> lock(world.mutex);
+      const auto found = world.kept.find(text(key));
+      if (found == world.kept.end()) return TENON_ERROR_NOT_FOUND;
+      *size = found->second.size();
+      if (*size > capacity) return TENON_ERROR_TOO_LARGE;
+      if (*size > 0) std::memcpy(buffer, found->second.data(), *size);
+      return TENON_OK;
+    };
+    state.remove = [](const tenon_host* host, tenon_bytes_t key) -> tenon_status {
+      World& world = world_of(host);
+      const std::lock_guard<std::mutex> lock(world.mutex);
+      return world.kept.erase(text(key)) == 0 ? TENON_ERROR_NOT_FOUND : TENON_OK;
+    };
+    return state;
+  }();
+  return table;
+}
+
+inline const void* host_extension(const tenon_host*, const char* id) {
+  if (std::strcmp(id, TENON_HTTP_ID) == 0) return &host_http();
+  if (std::strcmp(id, TENON_LOG_ID) == 0) return &host_log();
+  if (std::strcmp(id, TENON_STATE_ID) == 0) return &host_state();
+  return nullptr;
+}
+
+/* One life of the plugin, in an image of its own. */
+class Generation {
+ public:
+  Generation(const std::string& library, World& world, uint64_t number) : world_(world), number_(number) {
+    /* The same path would give the same image again. The first one is opened where it is: debuggers know it there. */
+    std::string file = library;
+    if (images()++ > 0) file = copy_ = copy_of(library);
+    image_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (image_ == nullptr) {
+      const std::string why = dlerror();
+      forget();
+      throw Refused("the library could not be opened: " + why);
+    }
+    try {
+      create();
+    } catch (...) {
+      forget();
+      throw;
+    }
+  }
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+  ~Generation() {
+    if (ready_ && plugin->shutdown != nullptr) plugin->shutdown(plugin);
+    plugin->destroy(plugin);
+    forget();
+  }
+
+  void ready() {
+    context_.size = sizeof context_;
+    context_.app_id = {descriptor->id, std::strlen(descriptor->id)};
+    context_.generation = number_;
+    if (plugin->ready != nullptr) need("ready", plugin->ready(plugin, &context_));
+    ready_ = true;
+  }
+
+  void need(const char* step, tenon_status status) const {
+    if (status == TENON_OK) return;
+    const std::lock_guard<std::mutex> lock(world_.mutex);
+    const std::string said = world_.log.empty() ? "" : ": " + world_.log.back().message;
+    throw Refused(std::string(descriptor->id) + " refused " + step + " (" + std::to_string(status) + ")" + said);
+  }
+
+  const tenon_plugin_descriptor_t* descriptor = nullptr;
+  tenon_plugin_t* plugin = nullptr;
+  const tenon_plugin_http_t* http = nullptr;
+  const tenon_plugin_state_t* state = nullptr;
+
+ private:
+  void create() {
+    void* const symbol = dlsym(image_, TENON_ENTRY_SYMBOL);
+    if (symbol == nullptr) throw Refused("the library does not export " TENON_ENTRY_SYMBOL);
+    const tenon_plugin_descriptor_t* (*entry)(void) = nullptr;
+    std::memcpy(&entry, &symbol, sizeof entry);
+    descriptor = entry();
+    if (descriptor->abi_major != TENON_ABI_MAJOR || descriptor->abi_minor > TENON_ABI_MINOR)
+      throw Refused("the plugin was built for ABI " + std::to_string(descriptor->abi_major) + "." +
+                    std::to_string(descriptor->abi_minor));
+    host_.size = sizeof host_;
+    host_.abi_major = TENON_ABI_MAJOR;
+    host_.abi_minor = TENON_ABI_MINOR;
+    host_.version = TENON_SDK_VERSION;
+    host_.data = &world_;
+    host_.get_extension = host_extension;
+    need("create", descriptor->create(&host_, &plugin));
+    try {
+      if (plugin->initialize != nullptr) need("initialize", plugin->initialize(plugin));
+      http = static_cast<const tenon_plugin_http_t*>(plugin->get_extension(plugin, TENON_HTTP_ID));
+      state = static_cast<const tenon_plugin_state_t*>(plugin->get_extension(plugin, TENON_STATE_ID));
+    } catch (...) {
+      plugin->destroy(plugin);
+      throw;
+    }
+  }
+
+  static std::atomic<int>& images() {
+    static std::atomic<int> count{0};
+    return count;
+  }
+
+  static std::string copy_of(const std::string& library) {
+    const char* const folder = std::getenv("TMPDIR");
+    std::string name = std::string(folder == nullptr ? P_tmpdir : folder) + "/tenon-testing-XXXXXX";
+    const int file = mkstemp(name.data());
+    if (file < 0) throw Refused("no copy of the library could be made at " + name);
+    close(file);
+    std::ofstream(name, std::ios::binary) << std::ifstream(library, std::ios::binary).rdbuf();
+    return name;
+  }
+
+  void forget() {
+#if !defined(TENON_TESTING_SANITIZED) /* its report needs the image at the end of the program */
+    if (image_ != nullptr && dlclose(image_) == 0) --images();
+#endif
+    if (!copy_.empty()) unlink(copy_.c_str());
+  }
+
+  World& world_;
+  tenon_host_t host_{};
+  tenon_context_t context_{};
+  uint64_t number_;
+  bool ready_ = false;
+  void* image_ = nullptr;
+  std::string copy_;
+};
+
+inline std::string& library_under_test() {
+  static std::string path;
+  return path;
+}
+
+struct Method {
+  const char* name;
+  tenon_http_method value;
+};
+inline const Method* methods(size_t* count) {
+  static const Method list[] = {{"GET", TENON_HTTP_GET},        {"HEAD", TENON_HTTP_HEAD},
+                                {"POST", TENON_HTTP_POST},      {"PUT", TENON_HTTP_PUT},
+                                {"PATCH", TENON_HTTP_PATCH},    {"DELETE", TENON_HTTP_DELETE},
+                                {"OPTIONS", TENON_HTTP_OPTIONS}};
+  *count = sizeof list / sizeof list[0];
+  return list;
+}
+
+/* Whether `path` is one of `pattern`; `rank` orders the patterns that it is one of, the smallest comes first. */
+inline bool matches(std::string_view pattern, std::string_view path, std::vector<Header>* params, std::string* rank) {
+  const std::vector<std::string_view> wanted = split(pattern, '/');
+  const std::vector<std::string_view> given = split(path, '/');
+  for (size_t at = 0; at < wanted.size(); ++at) {
+    if (wanted[at] == "*") {
+      size_t from = 0;
+      for (size_t part = 0; part < at && part < given.size(); ++part) from += given[part].size() + 1;
+      if (at >= given.size()) return false;
+      params->push_back({"*", decode(path.substr(from), false)});
+      rank->push_back('2');
+      return true;
+    }
+    if (at >= given.size()) return false;
+    if (!wanted[at].empty() && wanted[at][0] == ':') {
+      if (given[at].empty()) return false;
+      params->push_back({std::string(wanted[at].substr(1)), decode(given[at], false)});
+      rank->push_back('1');
+    } else if (wanted[at] == given[at]) {
+      rank->push_back('0');
+    } else {
+      return false;
+    }
+  }
+  return wanted.size() == given.size();
+}
+
+}  // namespace detail
+
+/*
+ * The plugin under test, ready to serve: created, initialized, its context given. Throws Refused when it refuses that.
+ * ask() and what is built on it may be called from several threads at once.
+ */
+class Plugin {
+ public:
+  explicit Plugin(std::string library = detail::library_under_test()) : library_(std::move(library)) {
+    generation_ = std::make_unique<detail::Generation>(library_, world_, ++generations_);
+    generation_->ready();
+  }
+
+  Answer get(std::string target) const { return ask({"GET", std::move(target), {}, {}}); }
+  Answer post(std::string target, std::string body = {}) const {
+    return ask({"POST", std::move(target), std::move(body), {}});
+  }
+  Answer put(std::string target, std::string body = {}) const {
+    return ask({"PUT", std::move(target), std::move(body), {}});
+  }
+  Answer patch(std::string target, std::string body = {}) const {
+    return ask({"PATCH", std::move(target), std::move(body), {}});
+  }
+  Answer del(std::string target) const { return ask({"DELETE", std::move(target), {}, {}}); }
+
+  /* Send a request and wait for its answer. */
+  Answer ask(const Request& wanted) const {
+    tenon_request request{};
+    const size_t mark = wanted.target.find('?');
+    const std::string below = wanted.target.substr(0, mark);
+    const tenon_plugin_http_t* const http = generation_->http;
+    tenon_plugin_t* const plugin = generation_->plugin;
+    const tenon_route_t* route = nullptr;
+    uint32_t index = 0;
+    bool known = false;
+    std::string best;
+    const tenon_http_method method = method_of(wanted.method);
+    for (uint32_t at = 0; http != nullptr && at < http->route_count(plugin); ++at) {
+      const tenon_route_t* const each = http->route(plugin, at);
+      std::vector<Header> params;
+      std::string rank;
+      if (!detail::matches({each->pattern.data, each->pattern.size}, below, &params, &rank)) continue;
+      known = true;
+      if (each->method != method && !(each->method == TENON_HTTP_GET && method == TENON_HTTP_HEAD)) continue;
+      if (route != nullptr && rank >= best) continue;
+      route = each;
+      index = at;
+      best = rank;
+      request.params = std::move(params);
+    }
+    if (route == nullptr) return refusal(known ? 405 : 404, wanted.method + " " + below + " is not served");
+    const uint64_t limit = route->body_limit == 0 ? detail::default_body_limit : route->body_limit;
+    if (wanted.body.size() > limit) return refusal(413, "the body is over " + std::to_string(limit) + " bytes");
+
+    request.method = method;
+    request.path = "/" + std::string(generation_->descriptor->id) + below;
+    request.body = wanted.body;
+    request.id = "test";
+    request.headers = wanted.headers;
+    request.chunks_wanted = wanted.chunks_wanted;
+    if (mark != std::string::npos) request.query = wanted.target.substr(mark + 1);
+    for (const std::string_view pair : detail::split(request.query, '&')) {
+      const size_t equals = pair.find('=');
+      const std::string_view value = equals == std::string_view::npos ? "" : pair.substr(equals + 1);
+      request.values.push_back({detail::decode(pair.substr(0, equals), true), detail::decode(value, true)});
+    }
+    const std::chrono::milliseconds time(route->deadline_ms == 0 ? detail::default_deadline_ms : route->deadline_ms);
+    request.deadline = std::chrono::steady_clock::now() + time;
+    tenon_response response;
+    response.request = &request;
+    tenon_status status = http->handle(plugin, index, &request, &response);
+    {
+      std::unique_lock<std::mutex> lock(response.mutex);
+      if (response.deferred && status == TENON_OK) {
+        const bool late = !response.completion.wait_until(lock, request.deadline, [&] { return response.completed; });
+        // Whoever completes it later would write into what is gone: wait on, then call it late.
+        response.completion.wait(lock, [&] { return response.completed; });
+        if (late) return refusal(504, "the answer was completed after its deadline");
+        status = response.outcome;
+      }
+    }
+    Answer& answer = response.answer;
+    if (status != TENON_OK) {
+      const std::string failure = std::move(answer.failure);
+      return refusal(500, failure.empty() ? "the handler returned " + std::to_string(status) : failure);
+    }
+    if (method == TENON_HTTP_HEAD || answer.status == 204 || answer.status == 205 || answer.status == 304)
+      answer.body.clear();
+    return std::move(answer);
+  }
+
+  /* What the plugin says of its health; true when it says nothing. */
+  bool healthy() const {
+    tenon_plugin_t* const plugin = generation_->plugin;
+    return plugin->health == nullptr || plugin->health(plugin) == TENON_OK;
+  }
+
+  /* Its routes, e.g. "GET /greeting/:name". */
+  std::vector<std::string> routes() const {
+    std::vector<std::string> list;
+    const tenon_plugin_http_t* const http = generation_->http;
+    size_t count = 0;
+    const detail::Method* const known = detail::methods(&count);
+    for (uint32_t at = 0; http != nullptr && at < http->route_count(generation_->plugin); ++at) {
+      const tenon_route_t* const route = http->route(generation_->plugin, at);
+      for (size_t method = 0; method < count; ++method)
+        if (known[method].value == route->method)
+          list.push_back(std::string(known[method].name) + " " + detail::text(route->pattern));
+    }
+    return list;
+  }
+
+  /* The state as a successor would get it. Throws Refused when the plugin refuses, or has none. */
+  std::string save() const { return save(*generation_); }
+  /* Version of the format that save() writes; 0 when the plugin has no state to hand over. */
+  uint32_t state_version() const { return generation_->state == nullptr ? 0 : generation_->state->version; }
+  /* Give it a state, in a dry run first. Throws Refused when the plugin refuses it. For a plugin that has not served.
+   */
+  void load(const std::string& state, uint32_t version) const { load(*generation_, state, version); }
+
+  /*
+   * What the host does when the library has changed: open it beside the running one, hand the state over, swap, end the
+   * old one. Throws Refused when the plugin refuses a step; the old generation goes on then.
+   */
+  void reload() {
+    auto next = std::make_unique<detail::Generation>(library_, world_, ++generations_);
+    tenon_plugin_t* const old = generation_->plugin;
+    if (old->quiesce != nullptr) generation_->need("quiesce", old->quiesce(old));
+    try {
+      if (generation_->state != nullptr && next->state != nullptr)
+        load(*next, save(*generation_), generation_->state->version);
+      next->ready();
+    } catch (...) {
+      next.reset();
+      if (old->resume != nullptr) generation_->need("resume", old->resume(old));
+      throw;
+    }
+    generation_ = std::move(next);
+  }
+
+  /* What it has logged so far. */
+  std::vector<Record> log() const {
+    const std::lock_guard<std::mutex> lock(world_.mutex);
+    return world_.log;
+  }
+  /* Whether a message it logged contains `part`. */
+  bool logged(std::string_view part) const {
+    for (const Record& record : log())
+      if (record.message.find(part) != std::string::npos) return true;
+    return false;
+  }
+
+ private:
+  static tenon_http_method method_of(std::string_view name) {
+    size_t count = 0;
+    const detail::Method* const known = detail::methods(&count);
+    for (size_t at = 0; at < count; ++at)
+      if (known[at].name == name) return known[at].value;
+    return 0;
+  }
+
+  static Answer refusal(int status, std::string why) {
+    Answer answer;
+    answer.status = status;
+    answer.failure = std::move(why);
+    return answer;
+  }
+
+  static std::string save(const detail::Generation& from) {
+    if (from.state == nullptr) throw Refused("the plugin has no state to hand over");
+    struct Saved {
+      std::string bytes;
+      std::string failure;
+    } saved;
+    const tenon_state_writer_t writer{sizeof writer, &saved,
+                                      [](const tenon_state_writer_t* to, tenon_bytes_t part) -> tenon_status {
+                                        std::string& all = static_cast<Saved*>(to->data)->bytes;
+                                        if (all.size() + part.size > TENON_STATE_LIMIT) return TENON_ERROR_TOO_LARGE;
+                                        all += detail::text(part);
+                                        return TENON_OK;
+                                      },
+                                      [](const tenon_state_writer_t* to, tenon_bytes_t message) {
+                                        static_cast<Saved*>(to->data)->failure = detail::text(message);
+                                      }};
+    const tenon_status status = from.state->save(from.plugin, &writer);
+    if (status != TENON_OK) throw Refused("save answered " + std::to_string(status) + ": " + saved.failure);
+    return saved.bytes;
+  }
+
+  static void load(const detail::Generation& into, const std::string& state, uint32_t version) {
+    if (into.state == nullptr) throw Refused("the plugin takes no state over");
+    std::string failure;
+    for (const bool dry_run : {true, false}) {
+      const tenon_state_reader_t reader{sizeof reader,
+                                        dry_run,
+                                        version,
+                                        detail::bytes(state),
+                                        &failure,
+                                        [](const tenon_state_reader_t* from, tenon_bytes_t message) {
+                                          *static_cast<std::string*>(from->data) = detail::text(message);
+                                        }};
+      const tenon_status status = into.state->load(into.plugin, &reader);
+      if (status != TENON_OK) throw Refused("load answered " + std::to_string(status) + ": " + failure);
+    }
+  }
+
+  std::string library_;
+  mutable detail::World world_;
+  uint64_t generations_ = 0;
+  std::unique_ptr<detail::Generation> generation_;
+};
+
+namespace detail {
+
+struct Test {
+  const char* name;
+  void (*body)();
+};
+inline std::vector<Test>& tests() {
+  static std::vector<Test> list;
+  return list;
+}
+inline bool add(const char* name, void (*body)()) { return tests().push_back({name, body}), true; }
+
+/* What the running test has complained of. */
+struct Complaints {
+  std::mutex mutex;
+  std::vector<std::string> list;
+};
+inline Complaints& complaints() {
+  static Complaints all;
+  return all;
+}
+inline void complain(const std::string& what) {
+  const std::lock_guard<std::mutex> lock(complaints().mutex);
+  complaints().list.push_back(what);
+}
+inline void complain(const char* file, int line, const std::string& what) {
+  complain(std::string(file) + ":" + std::to_string(line) + ": " + what);
+}
+
+template <typename Value>
+std::string shown(const Value& value) {
+  if constexpr (std::is_same_v<Value, bool>)
+    return value ? "true" : "false";
+  else if constexpr (std::is_arithmetic_v<Value>)
+    return std::to_string(value);
+  else
+    return "\"" + std::string(std::string_view(value)) + "\"";
+}
+
+template <typename One, typename Other>
+bool equal(const One& one, const Other& other) {
+  if constexpr (std::is_integral_v<One> && std::is_integral_v<Other>) {
+    if constexpr (std::is_signed_v<One> == std::is_signed_v<Other>)
+      return one == other;
+    else if constexpr (std::is_signed_v<One>)
+      return one >= 0 && static_cast<std::make_unsigned_t<One>>(one) == other;
+    else
+      return other >= 0 && one == static_cast<std::make_unsigned_t<Other>>(other);
+  } else if constexpr (std::is_arithmetic_v<One> && std::is_arithmetic_v<Other>) {
+    return !(one < other) && !(other < one);
+  } else {
+    return std::string_view(one) == std::string_view(other);
+  }
+}
+
+template <typename Actual, typename Expected>
+void check_equal(const char* file, int line, const char* text, const Actual& actual, const Expected& expected) {
+  if (!equal(actual, expected))
+    complain(file, line, std::string(text) + " is " + shown(actual) + ", not " + shown(expected));
+}
+
+/* The line to print should the process be ended by a signal now. */
+inline char (&last_words())[256] {
+  static char line[256] = "";
+  return line;
+}
+extern "C" inline void tenon_testing_on_signal(int signal) {
+  const char* const line = last_words();
+  if (write(STDOUT_FILENO, line, std::strlen(line)) < 0) _exit(1);
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+}  // namespace detail
+
+/*
+ * Run every TENON_TEST of this program on the library argv[1] and print TAP. The exit status: 0 when all passed, 1 when
+ * one failed or there is none, 2 when argv is wrong. Every file of tests has it, so that main() needs no header.
+ */
+__attribute__((used)) inline int run(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s LIBRARY\n", argc > 0 ? argv[0] : "tests");
+    return 2;
+  }
+  detail::library_under_test() = argv[1];
+#if !defined(TENON_TESTING_SANITIZED) /* it has words of its own */
+  for (const int each : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) std::signal(each, detail::tenon_testing_on_signal);
+#endif
+  const std::vector<detail::Test>& tests = detail::tests();
+  std::printf("1..%zu\n", tests.size());
+  size_t failed = 0;
+  for (size_t at = 0; at < tests.size(); ++at) {
+    std::fflush(stdout);
+    std::snprintf(detail::last_words(), sizeof detail::last_words(), "not ok %zu - %.200s # a signal ended it\n",
+                  at + 1, tests[at].name);
+    detail::complaints().list.clear();
+    try {
+      tests[at].body();
+    } catch (const std::exception& error) {
+      detail::complain(std::string("exception: ") + error.what());
+    } catch (...) {
+      detail::complain("an exception that is not a std::exception");
+    }
+    const std::vector<std::string>& list = detail::complaints().list;
+    std::printf("%s %zu - %s\n", list.empty() ? "ok" : "not ok", at + 1, tests[at].name);
+    for (const std::string& each : list) std::printf("# %s\n", each.c_str());
+    failed += list.empty() ? 0 : 1;
+  }
+  std::fflush(stdout);
+  detail::last_words()[0] = '\0';
+  return failed == 0 && !tests.empty() ? 0 : 1;
+}
+
+}  // namespace tenon::testing
+
+#define TENON_TESTING_JOIN_(one, other) one##other
+#define TENON_TESTING_JOIN(one, other) TENON_TESTING_JOIN_(one, other)
+
+/* A test, at namespace scope: TENON_TEST("what holds") { … }. It fails by a check that fails, and by an exception. */
+#define TENON_TEST(name)                                                                                               \
+  static void TENON_TESTING_JOIN(tenon_test_, __LINE__)();                                                             \
+  [[maybe_unused]] static const bool TENON_TESTING_JOIN(tenon_test_added_, __LINE__) =                                 \
+      ::tenon::testing::detail::add(name, TENON_TESTING_JOIN(tenon_test_, __LINE__));                                  \
+  static void TENON_TESTING_JOIN(tenon_test_, __LINE__)()
+
+/* The test fails unless the condition holds; it goes on either way. */
+#define TENON_CHECK(...)                                                                                               \
+  do {                                                                                                                 \
+    if (!(__VA_ARGS__)) ::tenon::testing::detail::complain(__FILE__, __LINE__, #__VA_ARGS__ " does not hold");         \
+  } while (false)
+
+/* The same for two numbers, or two texts, showing both. */
+#define TENON_CHECK_EQUAL(actual, expected)                                                                            \
+  ::tenon::testing::detail::check_equal(__FILE__, __LINE__, #actual, (actual), (expected))
+
+/* The test fails unless the plugin refuses what the statement does. */
+#define TENON_CHECK_REFUSED(...)                                                                                       \
+  do {                                                                                                                 \
+    try {                                                                                                              \
+      __VA_ARGS__;                                                                                                     \
+      ::tenon::testing::detail::complain(__FILE__, __LINE__, #__VA_ARGS__ " was not refused");                         \
+    } catch (const ::tenon::testing::Refused&) {                                                                       \
+    }                                                                                                                  \
+  } while (false)
+
+#endif

@@ -1,0 +1,201 @@
+/** `tenon build`: compile applications without a host, and with `--test` run their tests. */
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { processEnvironment, resolveSettings } from '../base/config.js';
+import { asTenonError } from '../base/errors.js';
+import { librarySuffix, readApplication } from '../compiler/application.js';
+import { compile, type Profile } from '../compiler/build.js';
+import type { Diagnostic } from '../compiler/diagnostics.js';
+import { runTests, type TestReport } from './test-run.js';
+
+export interface BuildFlags {
+  release?: true;
+  debug?: true;
+  sanitize?: true;
+  test?: true;
+  json?: true;
+  data?: string;
+}
+
+/** What became of one application; the shape that `--json` prints. */
+export interface Outcome {
+  id: string;
+  /** Absolute. */
+  folder: string;
+  ok: boolean;
+  /** Of the build, without the tests. */
+  ms: number;
+  /** Absolute; absent when the build failed. */
+  library?: string;
+  /** False when the library is what it was before. */
+  changed?: boolean;
+  /** True when the result was known and nothing was compiled. */
+  cached?: boolean;
+  /** What the compiler said: files are relative to the folder, lines and columns count from 1, 0 is unknown. */
+  diagnostics: Diagnostic[];
+  error?: { code: string; message: string; next?: string };
+  /** With `--test`; absent when the application has none. */
+  tests?: TestReport;
+}
+
+export interface BuildReport {
+  /** Everything was built, and with `--test` there were tests and all passed. */
+  ok: boolean;
+  profile: Profile;
+  applications: Outcome[];
+}
+
+/** Whether `folder` is an application: it has a config, or a library of its name. */
+function isApplication(folder: string): boolean {
+  return ['config.yaml', path.basename(folder) + librarySuffix].some((file) => existsSync(path.join(folder, file)));
+}
+
+/**
+ * The applications that `folder` (absolute) stands for: itself, those in its `applications/`, or those in it.
+ * Throws TypeError when there is none.
+ */
+async function applicationsOf(folder: string): Promise<string[]> {
+  if (isApplication(folder)) return [folder];
+  const below = path.join(folder, 'applications');
+  const parent = existsSync(below) ? below : folder;
+  const entries = await readdir(parent, { withFileTypes: true }).catch(() => undefined);
+  if (entries === undefined) throw new TypeError(`there is no folder ${folder}`);
+  const found = entries
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map((entry) => path.join(parent, entry.name))
+    .filter(isApplication)
+    .sort();
+  if (found.length === 0) throw new TypeError(`there is no application in ${parent}: none has a config.yaml`);
+  return found;
+}
+
+/**
+ * Where `tenon start` for this application is begun, so that both have the same builds: in the working directory, but
+ * for one inside the application; and a folder named `applications` is no place to begin in.
+ */
+function homeOf(folder: string, directory: string): string {
+  const parent = path.dirname(folder);
+  const inside = `${directory}${path.sep}`.startsWith(`${folder}${path.sep}`);
+  const home = inside ? parent : directory;
+  return home === parent && path.basename(home) === 'applications' ? path.dirname(home) : home;
+}
+
+interface Wanted {
+  profile: Profile;
+  test: boolean;
+  data: string | undefined;
+  signal: AbortSignal;
+}
+
+async function buildOne(folder: string, { profile, test, data, signal }: Wanted): Promise<Outcome> {
+  const began = performance.now();
+  const outcome: Outcome = { id: path.basename(folder), folder, ok: false, ms: 0, diagnostics: [] };
+  try {
+    const env = processEnvironment();
+    const { settings } = resolveSettings({ flags: { data }, directory: homeOf(folder, process.cwd()) });
+    const application = await readApplication(folder);
+    outcome.id = application.id;
+    const options = { dataDirectory: settings.data, env, timeoutMs: settings.buildMs, signal, profile };
+    const built = await compile(application, options);
+    outcome.library = built.library;
+    outcome.changed = built.changed;
+    outcome.cached = built.cached;
+    outcome.ms = Math.round(built.ms);
+    outcome.diagnostics = built.warnings;
+    outcome.ok = true;
+    if (test) {
+      const directory = path.join(settings.data, 'cache', 'tests', application.id, profile);
+      const sanitize = profile === 'sanitize' && application.prebuilt === undefined;
+      const report = await runTests(application, built.library, { ...options, directory, sanitize });
+      if (report !== undefined) outcome.tests = report;
+      outcome.ok = (report?.failed ?? 0) === 0;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    const known = asTenonError(error);
+    outcome.ok = false;
+    if (outcome.library === undefined) outcome.ms = Math.round(performance.now() - began);
+    outcome.error = {
+      code: known.code,
+      message: known.message,
+      ...(known.next === undefined ? {} : { next: known.next }),
+    };
+    const said = known.details['diagnostics'];
+    if (Array.isArray(said)) outcome.diagnostics = said as Diagnostic[];
+    if (known.code === 'Internal') throw error;
+  }
+  return outcome;
+}
+
+/** `file:line:column: severity: message`, the file as it is found from `directory`. */
+function lineOf({ file, line, column, severity, message }: Diagnostic, folder: string, directory: string): string {
+  const place = file === '' ? path.relative(directory, folder) : path.relative(directory, path.resolve(folder, file));
+  return `${[place, line, column].filter((part) => part !== 0).join(':')}: ${severity}: ${message}`;
+}
+
+/** For people, on standard error; the library's path goes to standard output. */
+function print(outcome: Outcome, { profile, test }: Wanted, directory: string): void {
+  const say = (text: string): void => void process.stderr.write(`${text}\n`);
+  const { id, ok, ms, library, folder, diagnostics, error, tests } = outcome;
+  for (const each of diagnostics) say(lineOf(each, folder, directory));
+  if (library !== undefined) {
+    process.stdout.write(`${library}\n`);
+    say(`${id}: ${outcome.cached === true ? 'known' : 'built'} (${profile}), ${ms} ms`);
+  }
+  if (error !== undefined)
+    say(`${id}: ${error.code}: ${error.message}${error.next === undefined ? '' : `; ${error.next}`}`);
+  if (tests !== undefined) {
+    if (!ok && tests.output !== '') say(tests.output);
+    for (const { name, ok: passed, complaints } of tests.cases)
+      if (!passed) say(`${id}: failed: ${name}${complaints.map((each) => `\n  ${each}`).join('')}`);
+    say(`${id}: ${tests.passed} tests passed, ${tests.failed} failed`);
+  } else if (test && error === undefined) say(`${id}: no tests (test/*.cpp)`);
+}
+
+/**
+ * Build what `folders` stand for (the working directory when empty), side by side. Resolves to the exit status: 0, or 1
+ * when an application was not built or, with `test`, one of its tests failed or there is none at all. Rejects with
+ * TypeError for a folder that stands for nothing.
+ */
+export async function build(folders: readonly string[], flags: BuildFlags): Promise<number> {
+  const directory = process.cwd();
+  const asked = folders.length === 0 ? [directory] : folders.map((folder) => path.resolve(directory, folder));
+  const applications = [...new Set((await Promise.all(asked.map(applicationsOf))).flat())];
+  const abort = new AbortController();
+  const wanted: Wanted = {
+    profile: flags.sanitize === true ? 'sanitize' : flags.debug === true ? 'debug' : 'release',
+    test: flags.test === true,
+    data: flags.data === undefined ? undefined : path.resolve(directory, flags.data),
+    signal: abort.signal,
+  };
+  // What the compilers started would outlive this process.
+  let interrupted = false;
+  const onSignal = (): void => {
+    interrupted = true;
+    abort.abort(new Error('interrupted'));
+  };
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  try {
+    const outcomes = await Promise.all(
+      applications.map(async (folder) => {
+        const outcome = await buildOne(folder, wanted);
+        if (flags.json !== true) print(outcome, wanted, directory);
+        return outcome;
+      }),
+    );
+    const tested = !wanted.test || outcomes.some(({ tests }) => tests !== undefined);
+    const report: BuildReport = {
+      ok: tested && outcomes.every(({ ok }) => ok),
+      profile: wanted.profile,
+      applications: outcomes,
+    };
+    if (flags.json === true) process.stdout.write(`${JSON.stringify(report)}\n`);
+    return report.ok ? 0 : 1;
+  } catch (error) {
+    if (interrupted) return 130;
+    throw error;
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}

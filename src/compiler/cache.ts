@@ -1,0 +1,127 @@
+/** Libraries by what they were made of. Any number of hosts may use one cache: files come by rename and never change. */
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Diagnostic } from './diagnostics.js';
+import { absent, type Fingerprints, sha256 } from './fingerprint.js';
+import type { Finding } from './lint.js';
+
+/** A library, and what there was to say of it when it was built. */
+export interface Result {
+  bytes: Buffer;
+  warnings: Diagnostic[];
+  findings: Finding[];
+}
+
+interface Entry {
+  /** Files that were read to make it, with the hash of what was in them. */
+  reached: [file: string, hash: string][];
+  library: string;
+  warnings: Diagnostic[];
+  findings: Finding[];
+}
+
+/** Builds of one project that differ in headers only. */
+const entriesKept = 8;
+const format = 'tenon results 1';
+const defaultLimit = 1024 ** 3;
+
+export class ResultCache {
+  readonly #directory: string;
+  readonly #limit: number;
+
+  /** `limit` in bytes; 1 GiB when absent. */
+  constructor(directory: string, limit = defaultLimit) {
+    this.#directory = directory;
+    this.#limit = limit;
+  }
+
+  /** The result for `key`, if everything that it reached is as it was. Files below `fresh` are read to see. */
+  async find(key: string, fingerprints: Fingerprints, fresh: string): Promise<Result | undefined> {
+    const entries = await this.#read(key);
+    if (entries.length === 0) return undefined;
+    for (const entry of entries) {
+      const hashes = await fingerprints.of(
+        entry.reached.map(([file]) => file),
+        fresh,
+      );
+      if (!entry.reached.every(([file, hash]) => hashes.get(file) === hash)) continue;
+      const place = this.#library(entry.library);
+      const bytes = await readFile(place).catch(() => undefined);
+      if (bytes === undefined) continue;
+      if (sha256(bytes) !== entry.library) {
+        await rm(place, { force: true });
+        continue;
+      }
+      const now = new Date();
+      await Promise.all([place, this.#list(key)].map((file) => utimes(file, now, now).catch(() => {})));
+      return { bytes, warnings: entry.warnings, findings: entry.findings };
+    }
+    return undefined;
+  }
+
+  /** Keep `result`; `reached` says what it was made of. A full disk, or a folder that cannot be written, costs only time. */
+  async keep(key: string, reached: ReadonlyMap<string, string>, result: Result): Promise<void> {
+    try {
+      const library = sha256(result.bytes);
+      const { warnings, findings } = result;
+      const files = [...reached].filter(([, hash]) => hash !== absent);
+      const entry: Entry = { reached: files, library, warnings, findings };
+      const same = JSON.stringify(entry.reached);
+      const others = (await this.#read(key)).filter((each) => JSON.stringify(each.reached) !== same);
+      const text = JSON.stringify([entry, ...others].slice(0, entriesKept));
+      await mkdir(this.#directory, { recursive: true });
+      await put(this.#library(library), result.bytes);
+      await put(this.#list(key), `${format} ${sha256(text)}\n${text}`);
+      await this.#prune();
+    } catch {
+      // The build itself was a success.
+    }
+  }
+
+  async #read(key: string): Promise<Entry[]> {
+    const file = this.#list(key);
+    const text = await readFile(file, 'utf8').catch(() => undefined);
+    if (text === undefined) return [];
+    const at = text.indexOf('\n');
+    const body = text.slice(at + 1);
+    if (text.slice(0, at) === `${format} ${sha256(body)}`) return JSON.parse(body) as Entry[];
+    await rm(file, { force: true });
+    return [];
+  }
+
+  /** Oldest first, until what is left is within the limit. */
+  async #prune(): Promise<void> {
+    const files: { file: string; size: number; time: number }[] = [];
+    for (const name of await readdir(this.#directory)) {
+      const file = path.join(this.#directory, name);
+      const info = await stat(file).catch(() => undefined);
+      if (info !== undefined) files.push({ file, size: info.size, time: info.mtimeMs });
+    }
+    let total = files.reduce((sum, { size }) => sum + size, 0);
+    for (const { file, size } of files.sort((one, other) => one.time - other.time)) {
+      if (total <= this.#limit) return;
+      await rm(file, { force: true });
+      total -= size;
+    }
+  }
+
+  #library(hash: string): string {
+    return path.join(this.#directory, `${hash}.library`);
+  }
+
+  #list(key: string): string {
+    return path.join(this.#directory, `${key}.json`);
+  }
+}
+
+async function put(file: string, content: string | Buffer): Promise<void> {
+  const temporary = `${file}.${randomUUID()}.tmp`;
+  try {
+    await writeFile(temporary, content);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

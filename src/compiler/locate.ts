@@ -1,0 +1,393 @@
+/** Finds what an application depends on, or says what to install. */
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TenonError } from '../base/errors.js';
+import type { Application } from './application.js';
+import type { CMakePackage } from './dependencies.js';
+import type { Diagnostic } from './diagnostics.js';
+import { type Fingerprints, sha256 } from './fingerprint.js';
+import type { Toolchain } from './toolchain.js';
+
+/** What the dependencies of an application mean to its build. */
+export interface Located {
+  /** Absolute paths of folders with headers. */
+  readonly includes: readonly string[];
+  readonly compileOptions: readonly string[];
+  /** In the order of the linker's command line: absolute paths of archives, and options. */
+  readonly linkOptions: readonly string[];
+  readonly cmake: readonly CMakePackage[];
+  /** Absolute paths of files outside the application that the result depends on, beside headers. */
+  readonly inputs: readonly string[];
+  readonly warnings: readonly Diagnostic[];
+}
+
+/** Package that has a pkg-config module: Debian's name, and Homebrew's where it is another than the module's. */
+const packages: Record<string, readonly [debian: string, homebrew: string]> = {
+  fmt: ['libfmt-dev', 'fmt'],
+  'glib-2.0': ['libglib2.0-dev', 'glib'],
+  'icu-uc': ['libicu-dev', 'icu4c'],
+  libarchive: ['libarchive-dev', 'libarchive'],
+  libbrotlidec: ['libbrotli-dev', 'brotli'],
+  libbrotlienc: ['libbrotli-dev', 'brotli'],
+  libcares: ['libc-ares-dev', 'c-ares'],
+  libcrypto: ['libssl-dev', 'openssl'],
+  libcurl: ['libcurl4-openssl-dev', 'curl'],
+  libffi: ['libffi-dev', 'libffi'],
+  libjpeg: ['libjpeg62-turbo-dev', 'jpeg-turbo'],
+  liblz4: ['liblz4-dev', 'lz4'],
+  liblzma: ['liblzma-dev', 'xz'],
+  libnghttp2: ['libnghttp2-dev', 'libnghttp2'],
+  'libpcre2-8': ['libpcre2-dev', 'pcre2'],
+  libpng: ['libpng-dev', 'libpng'],
+  libpq: ['libpq-dev', 'libpq'],
+  libsodium: ['libsodium-dev', 'libsodium'],
+  libssl: ['libssl-dev', 'openssl'],
+  libturbojpeg: ['libturbojpeg0-dev', 'jpeg-turbo'],
+  libuv: ['libuv1-dev', 'libuv'],
+  libwebp: ['libwebp-dev', 'webp'],
+  'libxml-2.0': ['libxml2-dev', 'libxml2'],
+  libzmq: ['libzmq3-dev', 'zeromq'],
+  libzstd: ['libzstd-dev', 'zstd'],
+  openssl: ['libssl-dev', 'openssl'],
+  protobuf: ['libprotobuf-dev', 'protobuf'],
+  simdjson: ['libsimdjson-dev', 'simdjson'],
+  spdlog: ['libspdlog-dev', 'spdlog'],
+  sqlite3: ['libsqlite3-dev', 'sqlite'],
+  vips: ['libvips-dev', 'vips'],
+  'yaml-cpp': ['libyaml-cpp-dev', 'yaml-cpp'],
+  zlib: ['zlib1g-dev', 'zlib'],
+};
+
+/** What Node calls the copy it carries of a library, whose symbols it exports to whatever it loads. */
+const carried: Record<string, string> = {
+  z: 'zlib',
+  crypto: 'openssl',
+  ssl: 'openssl',
+  uv: 'uv',
+  nghttp2: 'nghttp2',
+  nghttp3: 'nghttp3',
+  ngtcp2: 'ngtcp2',
+  brotlicommon: 'brotli',
+  brotlidec: 'brotli',
+  brotlienc: 'brotli',
+  simdjson: 'simdjson',
+  simdutf: 'simdutf',
+  cares: 'ares',
+  icuuc: 'icu',
+  icui18n: 'icu',
+  icudata: 'icu',
+  ada: 'ada',
+  llhttp: 'llhttp',
+  sqlite3: 'sqlite',
+  zstd: 'zstd',
+};
+
+const mac = process.platform === 'darwin';
+const hostRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
+const exportMap = path.join(hostRoot, 'cmake', 'plugin.map');
+
+export interface LocateOptions {
+  toolchain: Toolchain;
+  /** As of `buildEnvironment`. */
+  env: Record<string, string>;
+  /** Text that changes with the tools. */
+  identity: string;
+  fingerprints: Fingerprints;
+}
+
+interface Parts {
+  includes: string[];
+  compileOptions: string[];
+  linkOptions: string[];
+  inputs: string[];
+  warnings: Diagnostic[];
+}
+
+/** Throws `DependencyMissing` with `details: {kind, name, install?}`. */
+export async function locate(application: Application, options: LocateOptions): Promise<Located> {
+  const { pkgConfig, npm, vendored, cmake } = application.config.dependencies;
+  const parts: Parts = { includes: [], compileOptions: [], linkOptions: [], inputs: [], warnings: [] };
+  for (const name of vendored) {
+    const include = path.join(application.folder, name, 'include');
+    parts.includes.push(existsSync(include) ? include : path.join(application.folder, name));
+  }
+  for (const name of npm) {
+    const { include, manifest } = npmHeaders(application, name);
+    parts.includes.push(include);
+    parts.inputs.push(manifest);
+  }
+  if (pkgConfig.length > 0) {
+    const modules = await knownModules(application, pkgConfig, options);
+    for (const key of ['includes', 'compileOptions', 'linkOptions', 'inputs'] as const)
+      parts[key].push(...modules[key]);
+    parts.warnings.push(...modules.warnings);
+  }
+  parts.includes = parts.includes.filter((folder) => folder !== '/usr/include');
+  return { ...parts, cmake };
+}
+
+function missing(application: Application, kind: string, name: string, why: string, install?: string): TenonError {
+  const next = install ?? `install it, or correct \`dependencies\` in config.yaml`;
+  return new TenonError('DependencyMissing', `${application.id} needs ${name} (${kind}), ${why}`, {
+    next,
+    details: { application: application.id, kind, name, ...(install === undefined ? {} : { install }) },
+  });
+}
+
+/** The error for a CMake package that the configuration step did not find, by what its output says. */
+export function missingPackage(application: Application, output: string): TenonError | undefined {
+  const said = /tenon: CMake (package (\S+) is not found|target (\S+) is not part of (\S+))/.exec(
+    output.replace(/\s+/g, ' '),
+  );
+  if (said === null) return undefined;
+  const [, , name, target, owner = ''] = said;
+  if (name !== undefined) return missing(application, 'cmake', name, 'and CMake finds no package of that name');
+  return missing(application, 'cmake', target ?? '', `and the CMake package ${owner} has no such target`);
+}
+
+function npmHeaders(application: Application, name: string): { include: string; manifest: string } {
+  const looked: string[] = [];
+  for (const start of [application.folder, hostRoot]) {
+    for (let folder = start; ; folder = path.dirname(folder)) {
+      looked.push(path.join(folder, 'node_modules', name));
+      if (folder === path.dirname(folder)) break;
+    }
+  }
+  const place = looked.find((folder) => existsSync(path.join(folder, 'package.json')));
+  if (place === undefined)
+    throw missing(
+      application,
+      'npm',
+      name,
+      'which is not installed',
+      `run \`npm install ${name}\` beside the application`,
+    );
+  const manifest = path.join(place, 'package.json');
+  const said = includeDirectory(manifest);
+  const candidates = [...(said === undefined ? [] : [path.resolve(place, said)]), path.join(place, 'include'), place];
+  const include = candidates.find((folder) => existsSync(folder) && (folder !== place || hasHeaders(place)));
+  if (include === undefined)
+    throw missing(application, 'npm', name, `which is installed (${place}) but carries no headers`);
+  return { include, manifest };
+}
+
+function includeDirectory(manifest: string): string | undefined {
+  try {
+    const { include_dir: said } = JSON.parse(readFileSync(manifest, 'utf8')) as { include_dir?: unknown };
+    return typeof said === 'string' ? said : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function hasHeaders(folder: string): boolean {
+  return readdirSync(folder).some((name) => /\.(?:h|hh|hpp|hxx)$/.test(name));
+}
+
+interface Output {
+  status: number;
+  out: string;
+  error: string;
+}
+
+function ask(program: string, parameters: readonly string[], env: Record<string, string>): Promise<Output> {
+  return new Promise((resolve) => {
+    execFile(program, [...parameters], { env, timeout: 20_000 }, (error, out, said) => {
+      const status = error === null ? 0 : typeof error.code === 'number' ? error.code : 127;
+      resolve({ status, out: out.trim(), error: said.trim() || (error?.message ?? '') });
+    });
+  });
+}
+
+/** pkg-config escapes with backslashes what a shell would split. */
+function wordsOf(text: string): string[] {
+  return [...text.matchAll(/(?:\\[\s\S]|[^\s\\])+/g)].map(([word]) => word.replace(/\\([\s\S])/g, '$1'));
+}
+
+const answers = new Map<string, Parts>();
+const searchPaths = new Map<string, Promise<string>>();
+
+/** What was found before, as long as no file that pkg-config reads has changed. */
+async function knownModules(
+  application: Application,
+  modules: readonly string[],
+  options: LocateOptions,
+): Promise<Parts> {
+  const { env, identity } = options;
+  const asked = JSON.stringify([env['PATH'], env['PKG_CONFIG_PATH']]);
+  let search = searchPaths.get(asked);
+  if (search === undefined) {
+    search = ask('pkg-config', ['--variable=pc_path', 'pkg-config'], env).then(({ out }) => out);
+    searchPaths.set(asked, search);
+  }
+  const folders = `${env['PKG_CONFIG_PATH'] ?? ''}:${await search}`.split(path.delimiter).filter((each) => each !== '');
+  const key = sha256(JSON.stringify([modules, identity, folders.map(signatureOf)]));
+  const known = answers.get(key);
+  if (known?.inputs.every((file) => existsSync(file)) === true) return known;
+  const found = await findModules(application, modules, options);
+  answers.set(key, found);
+  return found;
+}
+
+/** Changes with every module that comes into `folder`, goes, or becomes another. */
+function signatureOf(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  const files = readdirSync(folder).filter((name) => name.endsWith('.pc'));
+  return files.map((name) => {
+    const stats = statSync(path.join(folder, name), { bigint: true, throwIfNoEntry: false });
+    return `${name} ${stats?.ino} ${stats?.size} ${stats?.mtimeNs} ${stats?.ctimeNs}`;
+  });
+}
+
+async function findModules(
+  application: Application,
+  modules: readonly string[],
+  options: LocateOptions,
+): Promise<Parts> {
+  const { env } = options;
+  const parts: Parts = { includes: [], compileOptions: [], linkOptions: [], inputs: [], warnings: [] };
+  const [compile, link, closure] = await Promise.all([
+    ask('pkg-config', ['--cflags', ...modules], env),
+    ask('pkg-config', ['--libs', ...modules], env),
+    ask('pkg-config', ['--static', '--libs', ...modules], env),
+  ]);
+  if (compile.status === 127)
+    throw missing(
+      application,
+      'tool',
+      'pkg-config',
+      'which finds the modules of `dependencies`',
+      mac ? 'run `brew install pkg-config`' : 'run `apt install pkg-config`',
+    );
+  if (compile.status !== 0 || link.status !== 0) throw await missingModule(application, modules, env, compile.error);
+
+  for (const word of wordsOf(compile.out)) {
+    if (word.startsWith('-I')) parts.includes.push(word.slice(2));
+    else if (/^-(?:D|U|pthread|std=)/.test(word)) parts.compileOptions.push(word);
+  }
+  const shared = libraries(link.out);
+  const all = libraries(closure.status === 0 ? closure.out : link.out);
+  const find = async (file: string, name: string): Promise<string | undefined> => {
+    if (system.has(name)) return undefined;
+    const own = all.folders.map((folder) => path.join(folder, file)).find((place) => existsSync(place));
+    if (own !== undefined) return own;
+    const [cc = '', ...flags] = options.toolchain.cc.split(/\s+/);
+    const { out } = await ask(cc, [...flags, `-print-file-name=${file}`], env);
+    return path.isAbsolute(out) && existsSync(out) ? path.resolve(out) : undefined;
+  };
+  const [archives, images] = await Promise.all([
+    Promise.all(all.names.map((name) => find(`lib${name}.a`, name))),
+    Promise.all(shared.names.map((name) => find(`lib${name}${mac ? '.dylib' : '.so'}`, name))),
+  ]);
+  const wanted = all.names.map((name, at) => archives[at] ?? `-l${name}`);
+  const direct = shared.names.every((name) => system.has(name) || archives[all.names.indexOf(name)] !== undefined);
+  if (direct && archives.some(Boolean) && (await linksIntoPlugin(wanted, all, archives, options))) {
+    parts.linkOptions.push(...all.options, ...wanted);
+    parts.inputs.push(...archives.filter((file) => file !== undefined));
+    return parts;
+  }
+  parts.linkOptions.push(...shared.options, ...shared.names.map((name) => `-l${name}`));
+  parts.inputs.push(...images.filter((file) => file !== undefined));
+  for (const name of shared.names) {
+    const own = carried[name];
+    if (own === undefined || process.versions[own] === undefined) continue;
+    const message =
+      `lib${name} is linked as a shared library, and Node exports its own copy (${own} ${process.versions[own]}): ` +
+      "the plugin will call Node's, whatever version its headers are of; a static, position-independent " +
+      `lib${name}.a, or the sources as a vendored folder, would keep it apart`;
+    parts.warnings.push({ file: 'config.yaml', line: 0, column: 0, severity: 'warning', message });
+  }
+  return parts;
+}
+
+/** Of the C library and the compiler: never linked statically. */
+const system = new Set(['c', 'm', 'dl', 'rt', 'pthread', 'stdc++', 'gcc', 'gcc_s', 'c++', 'util', 'resolv', 'atomic']);
+
+interface Libraries {
+  names: string[];
+  folders: string[];
+  options: string[];
+}
+
+/** An option that would change floating point for the whole process, or search libraries at run time, is left out. */
+function libraries(text: string): Libraries {
+  const found: Libraries = { names: [], folders: [], options: [] };
+  for (const word of wordsOf(text)) {
+    if (/^-l[\w.+-]+$/.test(word)) found.names.push(word.slice(2));
+    else if (word.startsWith('-L')) {
+      found.folders.push(word.slice(2));
+      found.options.push(word);
+    } else if (word === '-pthread') found.options.push(word);
+  }
+  found.names = [...new Set(found.names)];
+  return found;
+}
+
+const linkable = new Map<string, Promise<boolean>>();
+
+/** Whether the archives can become part of a plugin: position-independent, and complete with the rest. */
+async function linksIntoPlugin(
+  wanted: readonly string[],
+  { options }: Libraries,
+  archives: readonly (string | undefined)[],
+  { toolchain, env, identity, fingerprints }: LocateOptions,
+): Promise<boolean> {
+  const files = archives.filter((file) => file !== undefined);
+  const hashes = await fingerprints.of(files, path.join(hostRoot, 'nowhere'));
+  const key = sha256(JSON.stringify([wanted, options, [...hashes], identity]));
+  let answer = linkable.get(key);
+  if (answer === undefined) {
+    answer = tryLink();
+    linkable.set(key, answer);
+  }
+  return answer;
+
+  async function tryLink(): Promise<boolean> {
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'tenon-link-'));
+    try {
+      const [cxx = '', ...flags] = toolchain.cxx.split(/\s+/);
+      const whole = mac
+        ? files.map((file) => `-Wl,-force_load,${file}`)
+        : ['-Wl,--whole-archive', ...files, '-Wl,--no-whole-archive'];
+      const own = mac
+        ? []
+        : ['-Wl,-Bsymbolic', '-Wl,--exclude-libs,ALL', `-Wl,--version-script=${exportMap}`, '-Wl,-z,defs'];
+      const rest = wanted.filter((word) => word.startsWith('-l'));
+      const output = ['-o', path.join(folder, 'trial')];
+      const { status } = await ask(cxx, [...flags, '-shared', ...own, ...options, ...whole, ...rest, ...output], env);
+      return status === 0;
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+async function missingModule(
+  application: Application,
+  modules: readonly string[],
+  env: Record<string, string>,
+  said: string,
+): Promise<TenonError> {
+  for (const module of modules) {
+    const { status, error } = await ask('pkg-config', ['--print-errors', '--exists', module], env);
+    if (status === 0) continue;
+    const name = module.split(/[ <>=]/)[0] ?? module;
+    const [debian, homebrew] = packages[name] ?? [];
+    const install =
+      debian === undefined ? undefined : mac ? `run \`brew install ${homebrew}\`` : `run \`apt install ${debian}\``;
+    const there = (await ask('pkg-config', ['--exists', name], env)).status === 0;
+    const reason = error.split('\n')[0] ?? '';
+    return missing(
+      application,
+      'pkg-config',
+      module,
+      there ? `and another version is installed: ${reason}` : 'which pkg-config does not find',
+      there ? undefined : install,
+    );
+  }
+  return missing(application, 'pkg-config', modules.join(', '), `and pkg-config says: ${said.split('\n')[0] ?? ''}`);
+}

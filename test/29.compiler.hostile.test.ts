@@ -1,0 +1,118 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { librarySuffix, readApplication } from '../src/compiler/application.js';
+import { compile } from '../src/compiler/build.js';
+import { parseDiagnostics } from '../src/compiler/diagnostics.js';
+import { scanSource } from '../src/compiler/scan.js';
+
+// Input of which the size, and not what it says, is the trouble: what takes quadratic time runs into the time limit.
+const huge = 10_000_000;
+
+describe('what a compiler says is read, though it', { timeout: 10_000 }, () => {
+  const error = 'resources/a.cpp:3:5: error: expected ;';
+  const mistake = { file: 'resources/a.cpp', line: 3, column: 5, severity: 'error', message: 'expected ;' };
+  const around: [string, string][] = [
+    ['quotes a line of 200 KB without a blank', 'S'.repeat(200_000)],
+    ['has a line of nothing but objects', 'In file glue/0.cpp.o'.repeat(50_000)],
+    ['has 70,000 notes', 'resources/a.cpp:1:2: note: x\n'.repeat(70_000)],
+    ['has 70,000 headings without a text', 'CMake Error:\n'.repeat(70_000)],
+  ];
+  for (const [what, text] of around)
+    it(what, () => {
+      expect(parseDiagnostics(`${text}\n${error}\n`, '/app', ['resources/a.cpp']).at(-1)).toEqual(mistake);
+    });
+
+  it('has a message longer than anybody would read', () => {
+    const [found] = parseDiagnostics(`${error}${'y'.repeat(100_000)}\n`, '/app', []);
+    expect(found).toMatchObject({ line: 3, column: 5 });
+    expect(found?.message.length).toBeLessThan(5000);
+  });
+
+  it('names objects by their whole path', () => {
+    const said = [
+      "/usr/bin/ld: CMakeFiles/plugin.dir/glue/1.cpp.o: in function `f':",
+      "1.cpp:(.text+0x0): multiple definition of `f()'; CMakeFiles/plugin.dir/glue/0.cpp.o:0.cpp:(.text+0x0): first here",
+    ].join('\n');
+    expect(parseDiagnostics(said, '/app', ['resources/a.cpp', 'resources/b.cpp'])).toEqual([
+      {
+        file: 'resources/b.cpp',
+        line: 0,
+        column: 0,
+        severity: 'error',
+        message: "multiple definition of `f()'; resources/a.cpp: first here",
+      },
+    ]);
+  });
+});
+
+describe('a source is scanned to its end, though it has', { timeout: 10_000 }, () => {
+  const parts: [string, string][] = [
+    ['a string of 10 MB', `const char* s = "${'x'.repeat(huge)}";`],
+    ['a string of 10 MB of escapes', `const char* s = "${'\\"'.repeat(huge / 2)}";`],
+    ['a macro of 10 MB', `#define X ${'x'.repeat(huge)}`],
+    ['a macro of a million lines', `#define X ${'x \\\n'.repeat(1_000_000)}`],
+    ['a line comment of 10 MB', `// ${'x'.repeat(huge)}`],
+    ['a number of 10 MB', `int i = 1${"'1".repeat(huge / 2)};`],
+    ['a table of 1.6 million numbers', `int t[] = {${'0x12, -5, '.repeat(800_000)}};`],
+    ['a table of strings on one line', `const char* t[] = {${'"ab", '.repeat(400_000)}};`],
+    [
+      '20,000 conditions in each other',
+      `${'#if A\n'.repeat(20_000)}${'int a;\n'.repeat(40_000)}${'#endif\n'.repeat(20_000)}`,
+    ],
+    ['a macro with what opens a comment in a string', `#define ALL "${'/*'.repeat(100_000)}"`],
+  ];
+  for (const [what, text] of parts)
+    it(what, () => {
+      const { resources } = scanSource(`${text}\nstruct A : tenon::Resource {};\n/* end */`);
+      expect(resources).toMatchObject([{ qualified: '::A', conditional: false, line: text.split('\n').length + 1 }]);
+    });
+
+  it('brackets that nobody closes', () => {
+    for (const open of ['struct A : B< ', 'struct A : B<( ', 'struct [[ ', 'namespace a { ', 'extern "C" { '])
+      expect(scanSource(open.repeat(20_000)).resources).toEqual([]);
+  });
+});
+
+describe('what is no regular file', () => {
+  let parent: string;
+  let folder: string;
+  beforeEach(async () => {
+    parent = await mkdtemp(path.join(os.tmpdir(), 'tenon-hostile-'));
+    folder = path.join(parent, 'app');
+    await mkdir(path.join(folder, 'resources'), { recursive: true });
+  });
+  afterEach(() => rm(parent, { recursive: true, force: true }));
+
+  const fifo = (file: string): Promise<unknown> => promisify(execFile)('mkfifo', [path.join(folder, file)]);
+  const configs: [string, () => Promise<unknown>][] = [
+    ['a FIFO', () => fifo('config.yaml')],
+    ['a link to a device', () => symlink('/dev/zero', path.join(folder, 'config.yaml'))],
+    ['a directory', () => mkdir(path.join(folder, 'config.yaml'))],
+    ['a file of 65 KiB', () => writeFile(path.join(folder, 'config.yaml'), `name: App\n${'#'.repeat(65 * 1024)}\n`)],
+  ];
+  for (const [what, put] of configs)
+    it(`is no config: ${what}, and a library beside it changes nothing`, async () => {
+      await put();
+      await writeFile(path.join(folder, `app${librarySuffix}`), 'x');
+      await expect(readApplication(folder)).rejects.toMatchObject({
+        code: 'ConfigNotFound',
+        message: expect.stringMatching(/config\.yaml (?:is not a regular file|has \d+ bytes)/) as string,
+      });
+    });
+
+  it('is not included: the build fails at once and names the FIFO', async () => {
+    await writeFile(path.join(folder, 'config.yaml'), 'name: App\n');
+    await writeFile(path.join(folder, 'resources', 'a.cpp'), '#include "pipe.h"\nstruct A : tenon::Resource {};\n');
+    await fifo('resources/pipe.h');
+    const application = await readApplication(folder);
+    const building = compile(application, { dataDirectory: path.join(parent, 'data'), env: process.env });
+    await expect(building).rejects.toMatchObject({
+      code: 'BuildFailed',
+      message: expect.stringContaining('resources/pipe.h') as string,
+    });
+  });
+});

@@ -1,0 +1,359 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { TenonError } from '../src/base/errors.js';
+import { readApplication } from '../src/compiler/application.js';
+import { type Built, type CompileOptions, compile, describeWarning } from '../src/compiler/build.js';
+
+const run = promisify(execFile);
+const linux = process.platform === 'linux';
+
+let parent: string;
+let count = 0;
+let folder: string;
+let dataDirectory: string;
+
+beforeAll(async () => {
+  parent = await mkdtemp(path.join(os.tmpdir(), 'tenon-results-'));
+});
+afterAll(() => rm(parent, { recursive: true, force: true }));
+beforeEach(async () => {
+  count += 1;
+  folder = path.join(parent, 'applications', `app${count}`);
+  dataDirectory = path.join(parent, `data${count}`);
+  await write('config.yaml', 'name: App\n');
+});
+
+async function write(file: string, text: string): Promise<void> {
+  await mkdir(path.dirname(path.join(folder, file)), { recursive: true });
+  await writeFile(path.join(folder, file), text);
+}
+
+async function build(options: Partial<CompileOptions> = {}): Promise<Built> {
+  return compile(await readApplication(folder), { dataDirectory, env: process.env, ...options });
+}
+
+async function failure(options: Partial<CompileOptions> = {}): Promise<TenonError> {
+  return build(options).then(
+    () => expect.unreachable('the build succeeded'),
+    (error: TenonError) => error,
+  );
+}
+
+/** A plugin in plain C whose description is `text`. */
+function plain(text: string, more = ''): string {
+  return `#include <tenon/entry.h>
+${more}
+static tenon_status create(const tenon_host_t *host, tenon_plugin_t **out) {
+  (void)host;
+  (void)out;
+  return TENON_ERROR;
+}
+TENON_PLUGIN("app", "App", "1.0.0", ${text}, NULL, TENON_TRIAL_OPEN, create)
+`;
+}
+
+const symbols = async (library: string): Promise<string> => (await run('nm', ['-D', library])).stdout;
+const needed = (library: string): string => execFileSync('readelf', ['-d', library], { encoding: 'utf8' });
+
+function hasModule(name: string): boolean {
+  try {
+    execFileSync('pkg-config', ['--exists', name]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe('profiles', () => {
+  it('have a library each, and one list of commands for editors', async () => {
+    await write('resources/a.c', plain('"one"'));
+    const release = await build();
+    const debug = await build({ profile: 'debug' });
+    const base = path.join(dataDirectory, 'cache', 'builds', path.basename(folder));
+    expect(path.dirname(release.library)).toBe(base);
+    expect(path.dirname(debug.library)).toBe(path.join(base, 'debug'));
+    expect([release.changed, debug.changed]).toEqual([true, true]);
+    const commands = JSON.parse(await readFile(path.join(base, 'compile_commands.json'), 'utf8')) as {
+      file: string;
+      command: string;
+    }[];
+    expect(commands.map(({ file }) => file)).toEqual([path.join(folder, 'resources/a.c')]);
+    expect(commands[0]?.command).toMatch(/ -O0 .* -c .*resources\/a\.c$/);
+    expect(commands[0]?.command).not.toContain('glue/0.c ');
+    if (linux) {
+      const sections = (file: string): string => execFileSync('readelf', ['-SW', file], { encoding: 'utf8' });
+      expect(sections(debug.library)).toContain('.debug_info');
+      expect(sections(release.library)).not.toContain('.debug_info');
+    }
+    expect((await build()).changed).toBe(false);
+  });
+
+  it('sanitize looks for misuse of memory', async () => {
+    await write(
+      'resources/a.c',
+      plain('"one"', 'int at(int *list, int index);\nint at(int *list, int index) { return list[index]; }'),
+    );
+    expect(await symbols((await build({ profile: 'sanitize' })).library)).toMatch(/__asan_report/);
+  });
+
+  it('that do not exist are a misuse', async () => {
+    await write('resources/a.c', plain('"one"'));
+    await expect(build({ profile: 'fast' as 'debug' })).rejects.toThrow(TypeError);
+  });
+});
+
+describe('dependencies', () => {
+  it.skipIf(!hasModule('pkg-config'))(
+    'of pkg-config that are not installed are named, with the package that has them',
+    async () => {
+      await write('config.yaml', 'dependencies: {pkg-config: [libzstd]}\n');
+      await write('resources/a.c', plain('"one"'));
+      const empty = path.join(parent, 'no-modules');
+      await mkdir(empty, { recursive: true });
+      const script = path.join(empty, 'pkg-config');
+      await writeFile(
+        script,
+        `#!/bin/sh\nPKG_CONFIG_LIBDIR=${empty} exec /usr/bin/env PATH=/usr/bin:/bin pkg-config "$@"\n`,
+        { mode: 0o755 },
+      );
+      const error = await failure({ env: { ...process.env, PATH: `${empty}:${process.env['PATH'] ?? ''}` } });
+      expect(error.code).toBe('DependencyMissing');
+      expect(error.message).toContain('needs libzstd (pkg-config)');
+      expect(error.next).toMatch(linux ? /apt install libzstd-dev/ : /brew install zstd/);
+      expect(error.details).toMatchObject({ kind: 'pkg-config', name: 'libzstd' });
+    },
+  );
+
+  it.skipIf(!linux || !hasModule('zlib'))('that Node exports too are linked statically, or warned of', async () => {
+    await write('config.yaml', 'dependencies: {pkg-config: zlib}\n');
+    const use = '#include <zlib.h>\nconst char *version(void);\nconst char *version(void) { return zlibVersion(); }';
+    await write('resources/a.c', plain('"one"', use));
+    const { library, warnings } = await build();
+    const shared = /NEEDED.*libz\.so/.test(needed(library));
+    expect(warnings.some(({ message }) => message.includes('Node exports its own copy (zlib'))).toBe(shared);
+    expect(await symbols(library)).not.toMatch(/ T zlibVersion/);
+    expect((await build()).cached).toBe(true);
+  });
+
+  it('of npm give their headers', async () => {
+    await write('config.yaml', 'dependencies:\n  - npm: [carried, "@scope/plain", said]\n');
+    await write('node_modules/carried/package.json', '{"version": "1.0.0"}');
+    await write('node_modules/carried/include/carried/one.h', '#define ONE "one"\n');
+    await write('node_modules/@scope/plain/package.json', '{}');
+    await write('node_modules/@scope/plain/two.h', '#define TWO "two"\n');
+    await write('node_modules/said/package.json', '{"include_dir": "deep/in"}');
+    await write('node_modules/said/deep/in/three.h', '#define THREE "three"\n');
+    const includes = '#include <carried/one.h>\n#include <two.h>\n#include <three.h>';
+    await write('resources/a.c', plain('"<" ONE TWO THREE ">"', includes));
+    const { library } = await build();
+    expect(readFileSync(library, 'latin1')).toContain('<onetwothree>');
+    await write('node_modules/@scope/plain/two.h', '#define TWO "2"\n');
+    expect((await build()).changed).toBe(true);
+    expect(readFileSync(library, 'latin1')).toContain('<one2three>');
+    await rm(path.join(folder, 'node_modules/@scope/plain/two.h'));
+    expect(await failure()).toMatchObject({
+      code: 'DependencyMissing',
+      details: { kind: 'npm', name: '@scope/plain' },
+    });
+    await write('config.yaml', 'dependencies: {npm: no-such-package-anywhere}\n');
+    expect((await failure()).next).toBe('run `npm install no-such-package-anywhere` beside the application');
+  });
+
+  it('that are vendored are compiled in, without their warnings', async () => {
+    await write('config.yaml', 'dependencies: {vendored: [third party/lib]}\nresources: ["**/*.c"]\n');
+    await write('third party/lib/include/lib.h', 'const char *lib(void);\n');
+    await write('third party/lib/src/part.h', '#define PART "part"\n');
+    await write(
+      'third party/lib/src/lib.c',
+      '#include "part.h"\n#include <lib.h>\nconst char *lib(void) { int unused; return "lib:" PART; }\n',
+    );
+    await write(
+      'resources/a.c',
+      plain('"one"', '#include <lib.h>\nconst char *use(void);\nconst char *use(void) { return lib(); }'),
+    );
+    const { library, warnings } = await build();
+    expect(warnings).toEqual([]);
+    expect(readFileSync(library, 'latin1')).toContain('lib:part');
+    await write('third party/lib/src/part.h', '#define PART "other"\n');
+    expect((await build()).changed).toBe(true);
+    await write('third party/lib/src/lib.c', 'const char *lib(void) { return 0 }\n');
+    expect((await failure()).message).toMatch(/^third party\/lib\/src\/lib\.c:1:\d+: /);
+    await rm(path.join(folder, 'third party'), { recursive: true });
+    expect(await failure()).toMatchObject({ code: 'DependencyMissing', details: { kind: 'vendored' } });
+  });
+
+  it('of CMake are found with their targets, or refused', async () => {
+    await write('config.yaml', 'dependencies: {cmake: {package: Threads, targets: [Threads::Threads]}}\n');
+    await write('resources/a.c', plain('"one"'));
+    expect((await build()).changed).toBe(true);
+    expect((await build()).cached).toBe(true);
+    await write('config.yaml', 'dependencies: {cmake: {package: Threads, targets: Threads::Other}}\n');
+    expect(await failure()).toMatchObject({ code: 'DependencyMissing', details: { name: 'Threads::Other' } });
+    await write('config.yaml', 'dependencies: {cmake: {package: NoSuchPackage, targets: No::Such}}\n');
+    const error = await failure();
+    expect(error).toMatchObject({ code: 'DependencyMissing', details: { kind: 'cmake', name: 'NoSuchPackage' } });
+    await write('config.yaml', 'name: App\n');
+    expect((await build()).changed).toBe(false);
+  });
+});
+
+describe('the cache of results', () => {
+  const results = (): string => path.join(dataDirectory, 'cache', 'results');
+
+  it('answers what is known without a tool being started', async () => {
+    await write('resources/a.c', `#include "a.h"\n${plain('TEXT')}`);
+    await write('resources/a.h', '#define TEXT "one"\n');
+    const one = await build();
+    const bytes = await readFile(one.library);
+    await write('resources/a.h', '#define TEXT "two"\n');
+    expect(await build()).toMatchObject({ changed: true, cached: false });
+    await write('resources/a.h', '#define TEXT "one"\n');
+    const again = await build();
+    expect(again).toMatchObject({ changed: true, cached: true });
+    expect((await readFile(again.library)).equals(bytes)).toBe(true);
+    await utimes(path.join(folder, 'resources/a.h'), new Date(), new Date());
+    expect(await build()).toMatchObject({ changed: false, cached: true });
+  });
+
+  it('keeps the warnings', async () => {
+    await write('resources/a.c', plain('"one"', 'static int unused;'));
+    const first = await build();
+    const second = await build();
+    expect(first.warnings.map(describeWarning)).toEqual([expect.stringMatching(/^resources\/a\.c:2:\d+: .*unused/)]);
+    expect(second).toMatchObject({ cached: true, warnings: first.warnings });
+  });
+
+  it('mends what was damaged in it, and does without it', async () => {
+    await write('resources/a.c', plain('"one"'));
+    const first = await build();
+    const bytes = await readFile(first.library);
+    for (const name of await readdir(results())) await appendFile(path.join(results(), name), 'x');
+    expect(await build()).toMatchObject({ changed: false, cached: false });
+    const library = (await readdir(results())).find((name) => name.endsWith('.library')) ?? '';
+    const damaged = Buffer.from(bytes);
+    damaged[bytes.length >> 1] = (damaged[bytes.length >> 1] ?? 0) ^ 1;
+    await writeFile(path.join(results(), library), damaged);
+    await writeFile(first.library, damaged);
+    expect(await build()).toMatchObject({ changed: true, cached: false });
+    expect((await readFile(first.library)).equals(bytes)).toBe(true);
+    await rm(results(), { recursive: true });
+    await writeFile(results(), 'no folder');
+    expect(await build()).toMatchObject({ changed: false, cached: false });
+  });
+
+  it('is bounded, the oldest first', async () => {
+    for (const text of ['one', 'two', 'three']) {
+      await write('resources/a.c', plain(`"${text}"`));
+      const { library } = await build();
+      const { size } = await stat(library);
+      const old = new Date(Date.now() - 60_000);
+      if (text === 'one')
+        for (const name of await readdir(results())) await utimes(path.join(results(), name), old, old);
+      if (text === 'two') {
+        await write('resources/a.c', plain('"two and a half"'));
+        await build({ cacheLimit: size * 2.9 });
+      }
+    }
+    await write('resources/a.c', plain('"two"'));
+    expect((await build()).cached).toBe(true);
+    await write('resources/a.c', plain('"one"'));
+    expect((await build()).cached).toBe(false);
+  });
+
+  it('sees another compiler, and one that was replaced', async () => {
+    const real = execFileSync('sh', ['-c', 'command -v cc'], { encoding: 'utf8' }).trim();
+    const script = path.join(parent, `cc${count}`);
+    await write('resources/a.c', plain('TEXT'));
+    const env = { ...process.env, CC: script };
+    await writeFile(script, `#!/bin/sh\nexec ${real} -DTEXT='"old"' "$@"\n`, { mode: 0o755 });
+    const { library } = await build({ env });
+    expect((await build({ env })).cached).toBe(true);
+    await writeFile(script, `#!/bin/sh\nexec ${real} -DTEXT='"new"' "$@"\n`);
+    expect(await build({ env })).toMatchObject({ changed: true, cached: false });
+    expect(readFileSync(library, 'latin1')).toContain('new');
+  });
+
+  it('sees a header that comes before the one that was found', async () => {
+    await write('config.yaml', 'dependencies: {vendored: v}\n');
+    await write('v/a.h', '#define TEXT "far"\n');
+    await write('resources/a.c', `#include "a.h"\n${plain('TEXT')}`);
+    const { library } = await build();
+    await write('resources/a.h', '#define TEXT "near"\n');
+    expect((await build()).changed).toBe(true);
+    expect(readFileSync(library, 'latin1')).toContain('near');
+    await rm(path.join(folder, 'resources/a.h'));
+    expect((await build()).cached).toBe(true);
+    expect(readFileSync(library, 'latin1')).toContain('far');
+  });
+
+  it('is right for a header that only the preprocessor can name', async () => {
+    await write('resources/a.c', `#define NAME "deep/a.h"\n#include NAME\n${plain('TEXT')}`);
+    await write('resources/deep/a.h', '#define TEXT "one"\n');
+    const past = new Date('2001-01-01');
+    await utimes(path.join(folder, 'resources/deep/a.h'), past, past);
+    const { library } = await build();
+    await write('resources/deep/a.h', '#define TEXT "two"\n');
+    await utimes(path.join(folder, 'resources/deep/a.h'), past, past);
+    expect((await build()).changed).toBe(true);
+    expect(readFileSync(library, 'latin1')).toContain('two');
+  });
+});
+
+describe('several builds at once', () => {
+  it('of one application end with one result, and each is answered', async () => {
+    await write('resources/a.c', plain('"one"'));
+    const built = await Promise.all([build(), build(), build()]);
+    expect(built.filter(({ changed }) => changed)).toHaveLength(1);
+    expect(built.filter(({ cached }) => !cached)).toHaveLength(1);
+  });
+
+  it('of several applications do not disturb each other', async () => {
+    const folders = ['x', 'y', 'z'].map((name) => path.join(parent, `many${count}`, name));
+    const made = folders.map(async (place) => {
+      await mkdir(path.join(place, 'resources'), { recursive: true });
+      await writeFile(path.join(place, 'config.yaml'), 'version: 1.0.0\n');
+      await writeFile(path.join(place, 'resources', 'a.c'), plain(`"this is ${path.basename(place)}"`));
+      return compile(await readApplication(place), { dataDirectory, env: process.env });
+    });
+    for (const [index, { library }] of (await Promise.all(made)).entries())
+      expect(readFileSync(library, 'latin1')).toContain(`this is ${['x', 'y', 'z'][index] ?? ''}`);
+  });
+});
+
+describe('the result', () => {
+  it.skipIf(!linux)('is looked at for what keeps it from being unloaded', async () => {
+    const tls =
+      '__thread int storage __attribute__((tls_model("initial-exec")));\nint get(void);\nint get(void) { return storage; }';
+    await write('resources/other.c', 'int other(void);\nint other(void) { return 1; }\n');
+    await write('resources/a.c', plain('"one"', tls));
+    await write(
+      'resources/b.cpp',
+      '#include <string>\nstd::string &name();\nstd::string &name() { static thread_local std::string text; return text; }\n',
+    );
+    const { findings, warnings } = await build();
+    expect(findings.map(({ rule }) => rule).sort()).toEqual(['static-tls', 'thread-local-destructor']);
+    expect(findings.find(({ rule }) => rule === 'thread-local-destructor')).toMatchObject({ file: 'resources/b.cpp' });
+    expect(warnings.map(describeWarning)).toContainEqual(expect.stringMatching(/^resources\/b\.cpp: .*thread/));
+    expect((await build()).findings).toEqual(findings);
+  });
+
+  it('may be looked at by the caller', async () => {
+    await write('resources/a.c', plain('"one"'));
+    const finding = { rule: 'own', detail: 'is not to my taste', pins: false };
+    const { warnings } = await build({ inspect: () => [finding] });
+    expect(warnings.map(describeWarning)).toEqual(['resources/a.c: is not to my taste']);
+  });
+
+  it('may not be larger than its limit', async () => {
+    await write('resources/a.c', plain('"one"', 'char table[4 << 20] = {1};'));
+    expect(await failure({ imageLimit: 1 << 20 })).toMatchObject({ code: 'ImageTooLarge' });
+    expect(
+      existsSync(path.join(dataDirectory, 'cache', 'builds', path.basename(folder), `${path.basename(folder)}.so`)),
+    ).toBe(false);
+  });
+});

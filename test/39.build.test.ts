@@ -1,0 +1,258 @@
+import { existsSync } from 'node:fs';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { build, type BuildReport } from '../src/cli/build.js';
+import { root } from './architecture/tree.js';
+import { Command } from './load/command.js';
+import { tenon } from './load/tenon.js';
+import { until, World } from './load/world.js';
+
+const plain = (body: string): string => `#include <string.h>
+#include <tenon/entry.h>
+static const void *get_extension(tenon_plugin_t *plugin, const char *id) { (void)plugin; (void)id; return NULL; }
+static void destroy(tenon_plugin_t *plugin) { (void)plugin; }
+static tenon_status create(const tenon_host_t *host, tenon_plugin_t **out) {
+  static tenon_plugin_t plugin = {.size = sizeof(tenon_plugin_t), .destroy = destroy, .get_extension = get_extension};
+  ${body}
+  *out = &plugin;
+  return host == NULL ? TENON_ERROR : TENON_OK;
+}
+TENON_PLUGIN("ID", "", "1.0.0", NULL, NULL, TENON_TRIAL_FULL, create)
+`;
+
+let world: World;
+const write = async (id: string, body = ''): Promise<void> => {
+  await world.write(id, 'config.yaml', `name: ${id}\n`);
+  await world.write(id, 'resources/plugin.c', plain(body).replace('"ID"', `"${id}"`));
+};
+const report = (out: string): BuildReport => JSON.parse(out) as BuildReport;
+
+beforeAll(async () => {
+  world = await World.make();
+  await write('good');
+  await write('warns', 'int unused = 1;');
+  await write('wrong', 'return "text" * 2;');
+});
+afterAll(() => world.close());
+
+describe('tenon build', () => {
+  test('builds all of a folder, each for itself: paths on stdout, file:line:column from here on stderr', async () => {
+    const built = await tenon(world.directory, 'build');
+    expect(built.status).toBe(1);
+    const libraries = ['good', 'warns'].map((id) => path.join(world.directory, 'data/cache/builds', id, `${id}.so`));
+    expect(built.out.trimEnd().split('\n').sort()).toEqual(libraries);
+    expect(libraries.filter(existsSync)).toEqual(libraries);
+    expect(built.err).toMatch(/^applications\/warns\/resources\/plugin\.c:7:7: warning: unused variable/m);
+    expect(built.err).toMatch(/^applications\/wrong\/resources\/plugin\.c:7:\d+: error: invalid operands/m);
+    expect(built.err).toMatch(/^wrong: BuildFailed: resources\/plugin\.c:7:\d+: invalid operands/m);
+  });
+
+  test('builds the application it stands in, or those that are named, once', async () => {
+    const data = path.join(world.directory, 'data');
+    const here = await tenon(world.folder('good'), 'build', '--debug');
+    expect(here.out).toBe(`${path.join(data, 'cache/builds/good/debug/good.so')}\n`);
+    const words = ['applications/good', 'applications/../applications/good', 'applications'];
+    const { applications, profile } = report((await tenon(world.directory, 'build', '--json', ...words)).out);
+    expect(applications.map(({ id }) => id)).toEqual(['good', 'warns', 'wrong']);
+    expect([profile, applications[0]?.cached]).toEqual(['release', true]);
+    // From elsewhere the builds are elsewhere, unless it is said where.
+    const other = path.relative(path.dirname(world.directory), world.folder('good'));
+    const above = await tenon(path.dirname(world.directory), 'build', '--json', '--data', data, other);
+    expect(report(above.out).applications[0]).toMatchObject({ cached: true, ok: true });
+  });
+
+  test('--json is one object with positions', async () => {
+    const { out, status } = await tenon(world.applications, 'build', '--json', 'warns', 'wrong');
+    const { ok, profile, applications } = report(out);
+    expect([status, ok, profile]).toEqual([1, false, 'release']);
+    expect(applications).toMatchObject([
+      { id: 'warns', ok: true, folder: world.folder('warns'), library: expect.stringMatching(/warns\.so$/) as string },
+      {
+        id: 'wrong',
+        ok: false,
+        diagnostics: [
+          { file: 'resources/plugin.c', line: 7, severity: 'error', message: expect.any(String) as string },
+        ],
+        error: { code: 'BuildFailed' },
+      },
+    ]);
+    expect(applications[1]).not.toHaveProperty('library');
+  });
+
+  test('a config that is wrong is an error with its place, too', async () => {
+    await world.write('odd', 'config.yaml', 'name: odd\nversoin: 1.0.0\n');
+    const { out } = await tenon(world.directory, 'build', '--json', 'applications/odd');
+    expect(report(out).applications[0]?.error).toMatchObject({
+      code: 'ConfigInvalid',
+      message: expect.stringContaining('config.yaml:2:1: unknown key "versoin"; did you mean "version"?') as string,
+    });
+  });
+
+  test('names a folder that is no application, and has none', async () => {
+    const folder = (name: string): string => path.join(world.directory, name);
+    await expect(build([folder('nowhere')], {})).rejects.toThrow(TypeError);
+    await expect(build([folder('nowhere')], {})).rejects.toThrow(`there is no folder ${folder('nowhere')}`);
+    const resources = folder('applications/good/resources');
+    await expect(build([resources], {})).rejects.toThrow(`there is no application in ${resources}`);
+  });
+
+  test.each([
+    [['nowhere'], 'there is no folder'],
+    [['--debug', '--sanitize'], 'cannot be used with option'],
+  ])('%j ends with 2', async (words, sentence) => {
+    const refused = await tenon(world.directory, 'build', ...words);
+    expect([refused.status, refused.out]).toEqual([2, '']);
+    expect(refused.err).toContain(sentence);
+  });
+
+  test('an interrupt ends the compilers as well', async () => {
+    const cc = path.join(world.directory, 'slow-cc');
+    const pids = path.join(world.directory, 'slow.pid');
+    await writeFile(
+      cc,
+      `#!/bin/sh\ncase "$*" in *-version*|*-v*) exec cc "$@";; esac\necho $$ >> ${pids}\nexec sleep 300\n`,
+    );
+    await chmod(cc, 0o755);
+    const command = new Command(['build', '--data', '../../slow'], world.folder('good'), { CC: cc });
+    await until('a compiler runs', () => existsSync(pids));
+    command.child.kill('SIGINT');
+    expect(await command.exit).toEqual([130, null]);
+    const started = (await readFile(pids, 'utf8')).trim().split('\n').map(Number);
+    for (const pid of started) expect(() => process.kill(pid, 0), String(pid)).toThrow('ESRCH');
+  });
+});
+
+describe('the host of tenon/testing.hpp', () => {
+  test.each(['--release', '--sanitize'])('does what the real one does (%s)', async (profile) => {
+    const probe = path.join(root, 'test', 'sdk', 'probe');
+    const { out, err } = await tenon(
+      world.directory,
+      'build',
+      '--test',
+      '--json',
+      profile,
+      '--data',
+      world.data,
+      probe,
+    );
+    const [{ error, diagnostics, tests } = {}] = report(out).applications;
+    expect({ err, error, diagnostics }).toEqual({ err: '', error: undefined, diagnostics: [] });
+    expect(tests).toMatchObject({ passed: 10, failed: 0, output: '' });
+  });
+});
+
+describe('tenon build --test', () => {
+  const folder = (): string => world.folder('tested');
+  const put = (file: string, text: string): Promise<void> => world.write('tested', file, text);
+  const run = async (...words: string[]): Promise<{ status: unknown; err: string; report: BuildReport }> => {
+    const { status, out, err } = await tenon(folder(), 'build', '--test', '--json', ...words);
+    return { status, err, report: report(out) };
+  };
+  beforeAll(async () => {
+    await put('config.yaml', 'name: tested\n');
+    await put(
+      'resources/probe.cpp',
+      `#include <cstdlib>
+#include <tenon/tenon.hpp>
+struct Probe : tenon::Resource {
+  tenon::Response get(const tenon::Request& request) override {
+    if (request.query("how") == "crash") std::abort();
+    static int numbers[4] = {1, 2, 3, 4};
+    const size_t at = request.query("at").value_or("").size();
+    volatile int* const number = numbers;
+    return tenon::text(std::to_string(number[at]));
+  }
+};
+`,
+    );
+  });
+
+  test('without tests is not a success', async () => {
+    const { status, report } = await run();
+    expect([status, report.ok, report.applications[0]?.ok]).toEqual([1, false, true]);
+  });
+
+  test('says which check failed, with both values, and goes on', async () => {
+    await put(
+      'test/first.cpp',
+      `#include <tenon/testing.hpp>
+TENON_TEST("holds") { TENON_CHECK_EQUAL(tenon::testing::Plugin().get("/probe").body, "1"); }
+TENON_TEST("does not hold") {
+  const tenon::testing::Plugin plugin;
+  TENON_CHECK_EQUAL(plugin.get("/probe").status, 404);
+  TENON_CHECK(plugin.logged("anything"));
+}
+`,
+    );
+    await put(
+      'test/second.cpp',
+      '#include <tenon/testing.hpp>\nTENON_TEST("throws") { throw std::runtime_error("no"); }\n',
+    );
+    const { status, report } = await run();
+    expect(status).toBe(1);
+    expect(report.applications[0]?.tests).toEqual({
+      passed: 1,
+      failed: 2,
+      output: '',
+      cases: [
+        { name: 'holds', ok: true, complaints: [] },
+        {
+          name: 'does not hold',
+          ok: false,
+          complaints: [
+            'test/first.cpp:5: plugin.get("/probe").status is 200, not 404',
+            'test/first.cpp:6: plugin.logged("anything") does not hold',
+          ],
+        },
+        { name: 'throws', ok: false, complaints: ['exception: no'] },
+      ],
+    });
+  });
+
+  test('a crash of the plugin is a failure of the test it happened in', async () => {
+    await put('test/first.cpp', '#include <tenon/testing.hpp>\nTENON_TEST("fine") {}\n');
+    await put(
+      'test/second.cpp',
+      `#include <tenon/testing.hpp>
+TENON_TEST("crashes") { tenon::testing::Plugin().get("/probe?how=crash"); }
+TENON_TEST("never run") {}
+`,
+    );
+    const { status, report } = await run();
+    expect(status).toBe(1);
+    expect(report.applications[0]?.tests).toMatchObject({
+      passed: 1,
+      failed: 1,
+      cases: [{ name: 'fine' }, { name: 'crashes # a signal ended it', complaints: ['1 more tests were not run'] }],
+    });
+  });
+
+  test('a test that does not compile is named by its file', async () => {
+    await put('test/second.cpp', '#include <tenon/testing.hpp>\nTENON_TEST("slip") { TENON_CHECK(tru); }\n');
+    const { status, report } = await run();
+    expect(status).toBe(1);
+    const [{ library, error, diagnostics } = {}] = report.applications;
+    expect(library).toBeDefined();
+    expect(error).toMatchObject({
+      code: 'BuildFailed',
+      message: expect.stringMatching(/^test\/second\.cpp:2:\d+: /) as string,
+    });
+    expect(diagnostics?.find(({ severity }) => severity === 'error')).toMatchObject({
+      file: 'test/second.cpp',
+      line: 2,
+    });
+  });
+
+  test('--sanitize finds what a release does not', async () => {
+    await put(
+      'test/second.cpp',
+      '#include <tenon/testing.hpp>\nTENON_TEST("over") { TENON_CHECK_EQUAL(tenon::testing::Plugin().get("/probe?at=xxxx").status, 200); }\n',
+    );
+    expect((await run()).status).toBe(0);
+    const { status, report } = await run('--sanitize');
+    expect([status, report.profile]).toEqual([1, 'sanitize']);
+    expect(report.applications[0]?.tests?.output).toMatch(/global-buffer-overflow|out of bounds|insufficient space/);
+    expect(report.applications[0]?.tests?.output).toContain('resources/probe.cpp:9');
+  });
+});
