@@ -14,8 +14,8 @@ PluginUnderTest::PluginUnderTest() {
     PluginUnderTest& self = of(plugin);
     return self.on_initialize ? self.on_initialize() : TENON_OK;
   };
-  plugin_.ready = [](tenon_plugin_t* plugin, const tenon_context_t* context) -> tenon_status {
-    of(plugin).context = context;
+  plugin_.ready = [](tenon_plugin_t* plugin, const tenon_context_t* world) -> tenon_status {
+    of(plugin).context = world;
     return TENON_OK;
   };
   plugin_.health = [](tenon_plugin_t* plugin) {

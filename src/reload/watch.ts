@@ -35,7 +35,7 @@ interface Restless {
   /** When it is told at the latest, as `performance.now()`. */
   latest: number;
   /** How the application looked last. */
-  look: string | undefined;
+  look: string;
 }
 
 /**
@@ -130,8 +130,11 @@ export class Watch {
     const longest = Math.max(quietMs, before?.quietMs ?? 0);
     const now = performance.now();
     const latest = before?.latest ?? now + Math.max(longest, latestMs);
-    const timer = setTimeout(() => this.#settle(folder), Math.min(longest, Math.max(0, latest - now)));
-    this.#restless.set(folder, { timer, quietMs: longest, latest, look: undefined });
+    // What is seen now and still seen after the wait has not moved since: a lone change needs no second wait.
+    const look = before?.look ?? this.#look(folder);
+    const wait = Math.min(Math.max(longest, secondLookMs), Math.max(0, latest - now));
+    const timer = setTimeout(() => this.#settle(folder), wait);
+    this.#restless.set(folder, { timer, quietMs: longest, latest, look });
   }
 
   #settle(folder: string): void {
