@@ -191,7 +191,8 @@ describe('dependencies', () => {
     await write('config.yaml', 'dependencies: {cmake: {package: Threads, targets: [Threads::Threads]}}\n');
     await write('resources/a.c', plain('"one"'));
     expect((await build()).changed).toBe(true);
-    expect((await build()).cached).toBe(true);
+    // Nobody tells when a package of CMake's would be found elsewhere: it is asked each time.
+    expect(await build()).toMatchObject({ changed: false, cached: false });
     await write('config.yaml', 'dependencies: {cmake: {package: Threads, targets: Threads::Other}}\n');
     expect(await failure()).toMatchObject({ code: 'DependencyMissing', details: { name: 'Threads::Other' } });
     await write('config.yaml', 'dependencies: {cmake: {package: NoSuchPackage, targets: No::Such}}\n');
@@ -199,6 +200,37 @@ describe('dependencies', () => {
     expect(error).toMatchObject({ code: 'DependencyMissing', details: { kind: 'cmake', name: 'NoSuchPackage' } });
     await write('config.yaml', 'name: App\n');
     expect((await build()).changed).toBe(false);
+  });
+});
+
+describe('a result that cannot be trusted', () => {
+  it('is made again when an edit was undone while it was compiled', async () => {
+    await write('resources/a.c', `#include "a.h"\n${plain('TEXT')}`);
+    await write('resources/a.h', '#define TEXT "good"\n');
+    const header = path.join(folder, 'resources/a.h');
+    const once = path.join(dataDirectory, 'once');
+    const compiler = path.join(dataDirectory, 'undoing-cc');
+    const script = `#!/bin/sh
+      case "$*" in *plugin.dir*-c*) if [ ! -e '${once}' ]; then
+        : > '${once}'; mv '${header}' '${once}'; echo '#define TEXT "undone"' > '${header}'
+        cc "$@"; status=$?; mv '${once}' '${header}'; : > '${once}'; exit $status
+      fi;; esac
+      exec cc "$@"\n`;
+    await mkdir(dataDirectory, { recursive: true });
+    await writeFile(compiler, script, { mode: 0o755 });
+    const built = await build({ env: { ...process.env, CC: compiler } });
+    expect((await readFile(once, 'utf8')).length).toBe(0);
+    expect((await readFile(built.library)).includes('undone')).toBe(false);
+    expect((await readFile(built.library)).includes('good')).toBe(true);
+  });
+
+  it('is not kept when the assembler puts a file into it', async () => {
+    const table = path.join(folder, 'table.bin');
+    await write('table.bin', 'table one');
+    await write('resources/a.c', `__asm__(".incbin \\"${table}\\"");\n${plain('"one"')}`);
+    expect((await readFile((await build()).library)).includes('table one')).toBe(true);
+    await write('table.bin', 'table two');
+    expect((await readFile((await build()).library)).includes('table two')).toBe(true);
   });
 });
 

@@ -62,6 +62,16 @@ describe('tenon build', () => {
     expect(report(above.out).applications[0]).toMatchObject({ cached: true, ok: true });
   });
 
+  test('refuses two applications of one id, which would have one library', async () => {
+    await world.write('../elsewhere/twin', 'config.yaml', 'app_id: good\n');
+    await world.write('../elsewhere/twin', 'resources/plugin.c', plain('').replace('"ID"', '"good"'));
+    const built = await tenon(world.directory, 'build', '--json', 'applications/good', 'elsewhere/twin');
+    expect(built.status).toBe(1);
+    const { applications } = report(built.out);
+    expect(applications.map(({ ok }) => ok).sort()).toEqual([false, true]);
+    expect(built.out).toContain('the app_id good is that of');
+  });
+
   test('--json is one object with positions', async () => {
     const { out, status } = await tenon(world.applications, 'build', '--json', 'warns', 'wrong');
     const { ok, profile, applications } = report(out);

@@ -1,9 +1,9 @@
 /** `tenon build`: compile applications without a host, and with `--test` run their tests. */
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { processEnvironment, resolveSettings } from '../base/config.js';
-import { asTenonError } from '../base/errors.js';
+import { asTenonError, TenonError } from '../base/errors.js';
 import { librarySuffix, readApplication } from '../compiler/application.js';
 import { compile, type Profile } from '../compiler/build.js';
 import type { Diagnostic } from '../compiler/diagnostics.js';
@@ -86,9 +86,11 @@ interface Wanted {
   test: boolean;
   data: string | undefined;
   signal: AbortSignal;
+  /** Which folder has which id, of those built so far. */
+  owners: Map<string, string>;
 }
 
-async function buildOne(folder: string, { profile, test, data, signal }: Wanted): Promise<Outcome> {
+async function buildOne(folder: string, { profile, test, data, signal, owners }: Wanted): Promise<Outcome> {
   const began = performance.now();
   const outcome: Outcome = { id: path.basename(folder), folder, ok: false, ms: 0, diagnostics: [] };
   try {
@@ -96,6 +98,13 @@ async function buildOne(folder: string, { profile, test, data, signal }: Wanted)
     const { settings } = resolveSettings({ flags: { data }, directory: homeOf(folder, process.cwd()) });
     const application = await readApplication(folder);
     outcome.id = application.id;
+    const other = owners.get(application.id);
+    if (other !== undefined)
+      throw new TenonError('ConfigInvalid', `the app_id ${application.id} is that of ${other} too`, {
+        next: 'give one of them another app_id, or build it with a --data of its own',
+        details: { folder, other },
+      });
+    owners.set(application.id, folder);
     const options = { dataDirectory: settings.data, env, timeoutMs: settings.buildMs, signal, profile };
     const built = await compile(application, options);
     outcome.library = built.library;
@@ -105,11 +114,18 @@ async function buildOne(folder: string, { profile, test, data, signal }: Wanted)
     outcome.diagnostics = built.warnings;
     outcome.ok = true;
     if (test) {
-      const directory = path.join(settings.data, 'cache', 'tests', application.id, profile);
+      const parent = path.join(settings.data, 'cache', 'tests');
+      await mkdir(parent, { recursive: true });
+      // Of its own: somebody else may be testing the same application.
+      const directory = await mkdtemp(path.join(parent, `${application.id}-`));
       const sanitize = profile === 'sanitize' && application.prebuilt === undefined;
-      const report = await runTests(application, built.library, { ...options, directory, sanitize });
-      if (report !== undefined) outcome.tests = report;
-      outcome.ok = (report?.failed ?? 0) === 0;
+      try {
+        const report = await runTests(application, built.library, { ...options, directory, sanitize });
+        if (report !== undefined) outcome.tests = report;
+        outcome.ok = (report?.failed ?? 0) === 0;
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
     }
   } catch (error) {
     signal.throwIfAborted();
@@ -168,6 +184,7 @@ export async function build(folders: readonly string[], flags: BuildFlags): Prom
     test: flags.test === true,
     data: flags.data === undefined ? undefined : path.resolve(directory, flags.data),
     signal: abort.signal,
+    owners: new Map(),
   };
   // What the compilers started would outlive this process.
   let interrupted = false;

@@ -1,5 +1,5 @@
 /** The tests of an application: one program made of test/*.cpp, which opens the built library by itself. */
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TenonError } from '../base/errors.js';
@@ -9,7 +9,7 @@ import { run } from '../compiler/run.js';
 import { buildEnvironment, type Environment, findToolchain } from '../compiler/toolchain.js';
 
 export interface TestOptions {
-  /** Absolute: where the program is put. */
+  /** Absolute, there, and nobody else's: where the program is put. */
   directory: string;
   /** The environment the compiler is looked for in. */
   env: Environment;
@@ -63,7 +63,6 @@ export async function runTests(
 
   const toolchain = findToolchain(env);
   const environment = buildEnvironment(env, toolchain);
-  await mkdir(directory, { recursive: true });
   await writeFile(path.join(directory, 'main.cpp'), main);
   const program = path.join(directory, 'tests');
   const [compiler = '', ...flags] = toolchain.cxx.split(/\s+/);

@@ -9,7 +9,7 @@ import { ResultCache } from './cache.js';
 import { writeCommands } from './commands.js';
 import { takeCores } from './cores.js';
 import { type Diagnostic, describe, parseDiagnostics } from './diagnostics.js';
-import { Fingerprints, sha256 } from './fingerprint.js';
+import { Fingerprints, placesOf, sha256 } from './fingerprint.js';
 import { planProject, type Project, writeProject } from './generate.js';
 import { buildMark, Hold } from './hold.js';
 import { type Finding, type Inspect, inspectWithCore, lint, warningOf } from './lint.js';
@@ -117,6 +117,15 @@ interface JobFacts {
 
 type Made = Omit<Built, 'ms'>;
 
+interface Plan {
+  /** Of the result, as far as it is known before the build. */
+  key: string;
+  /** Files of this package that say how to build, with their hashes. */
+  rules: Map<string, string>;
+  /** Whether everything that goes into the library can be known: else nothing of it is kept for later. */
+  traceable: boolean;
+}
+
 /** One build in a directory that is held. */
 class Job {
   readonly #facts: JobFacts;
@@ -146,13 +155,14 @@ class Job {
       const located = await locate(application, { toolchain, env: this.#env, identity, fingerprints });
       const project = await planProject(application, located, profile);
       const key = sha256(project.key, identity, JSON.stringify([...rules]));
-      const known = await this.#cache.find(key, fingerprints, application.folder);
+      const traceable = located.cmake.length === 0 && !(await embedsFiles(application));
+      const known = traceable ? await this.#cache.find(key, fingerprints, application.folder) : undefined;
       if (known !== undefined) {
         const changed = await this.#deliver(known.bytes);
         const { warnings, findings } = known;
         return { library: this.#library, changed, cached: true, warnings, findings };
       }
-      const made = await this.#attempt(project, located, key);
+      const made = await this.#attempt(project, located, { key, rules, traceable });
       if (made !== undefined) return made;
       if (round === rounds)
         throw new TenonError(
@@ -173,17 +183,19 @@ class Job {
   }
 
   /** Undefined when the sources changed under the build. */
-  async #attempt(project: Project, located: Located, key: string): Promise<Made | undefined> {
+  async #attempt(project: Project, located: Located, { key, rules, traceable }: Plan): Promise<Made | undefined> {
     const { application, directory, hold, fingerprints, toolchain, options } = this.#facts;
     const { folder, headers } = application;
-    const salt = sha256(this.#facts.identity, this.#facts.profile, directory);
+    const salt = sha256(this.#facts.identity, this.#facts.profile, directory, JSON.stringify([...rules]));
     const stamps = await Stamps.open(directory, salt);
+    if (!traceable) await stamps.forget();
     const mark = await hold.disturb();
     const asked = performance.now();
     const share = await takeCores(options.signal);
     this.#waited += performance.now() - asked;
     let ran: Ran;
     let before: Map<string, string>;
+    let places: Map<string, string>;
     const names = headers.join('\n');
     const own = project.sources.map(({ file }) => path.join(folder, file));
     try {
@@ -192,7 +204,9 @@ class Job {
       if (stamps.empty) await rm(this.#build, { recursive: true, force: true });
       await this.#write(project);
       const included = await includedFiles(folder, project.sources);
-      before = await fingerprints.of([...stamps.files(), ...included, ...own, ...located.inputs], folder);
+      const inputs = [...stamps.files(), ...included, ...own, ...located.inputs];
+      places = placesOf(inputs);
+      before = await fingerprints.of(inputs, folder);
       for (const { file, hash } of project.sources) if (before.get(path.join(folder, file)) !== hash) return undefined;
       await stamps.removeStale(this.#build, before, names);
       await rm(this.#built(), { force: true });
@@ -208,17 +222,23 @@ class Job {
       if (ran.status === null) throw failure(application, ran, this.#read(ran, project));
       const objects = await readObjects(this.#build, toolchain);
       const packages = located.cmake.length > 0 ? await namedInBuild(this.#build) : [];
-      const all = new Set([...own, ...located.inputs, ...packages, ...[...objects.values()].flat()]);
+      const all = new Set([...own, ...located.inputs, ...packages, ...[...(objects?.values() ?? [])].flat()]);
       const after = await fingerprints.of(all, folder);
       // What is generated is part of the key.
       const foreign = new Map([...after].filter(([file]) => !file.startsWith(directory + path.sep)));
-      if (!(await unmoved(before, foreign, started))) return undefined;
-      await stamps.keep(objects, after, names);
+      if (!(await unmoved(before, places, foreign, started))) {
+        // What was made of the sources as they were for a moment must not be taken for what they are now.
+        await rm(path.join(this.#build, 'CMakeFiles', 'plugin.dir'), { recursive: true, force: true });
+        return undefined;
+      }
+      if (objects !== undefined && traceable) await stamps.keep(objects, after, names);
+      else await stamps.forget();
       await hold.settle();
       const diagnostics = this.#read(ran, project);
       if (ran.status !== 0) throw missingPackage(application, ran.output) ?? failure(application, ran, diagnostics);
       if (project.nothing !== undefined) throw project.nothing;
-      return await this.#finish(project, located, key, { reached: foreign, diagnostics });
+      const kept = objects !== undefined && traceable ? key : undefined;
+      return await this.#finish(project, located, kept, { reached: foreign, diagnostics });
     } finally {
       share.release();
     }
@@ -227,7 +247,7 @@ class Job {
   async #finish(
     project: Project,
     located: Located,
-    key: string,
+    key: string | undefined,
     { reached, diagnostics }: { reached: Map<string, string>; diagnostics: Diagnostic[] },
   ): Promise<Made> {
     const { options, application } = this.#facts;
@@ -251,7 +271,7 @@ class Job {
       ...findings.map(warningOf),
     ];
     const changed = await this.#deliver(bytes);
-    await this.#cache.keep(key, reached, { bytes, warnings, findings });
+    if (key !== undefined) await this.#cache.keep(key, reached, { bytes, warnings, findings });
     return { library: this.#library, changed, cached: false, warnings, findings };
   }
 
@@ -340,13 +360,29 @@ class Job {
   }
 }
 
-/** Whether what was read after the build is what was there before it; what was not looked at before must be older. */
-async function unmoved(before: Map<string, string>, after: Map<string, string>, started: bigint): Promise<boolean> {
+/** Whether a file is put into the library by the assembler, of which no compiler gives an account. */
+async function embedsFiles({ folder, sources, headers, vendored }: Application): Promise<boolean> {
+  for (const file of new Set([...sources, ...headers, ...vendored]))
+    if (/\.incbin\b/.test(await readFile(path.join(folder, file), 'utf8').catch(() => ''))) return true;
+  return false;
+}
+
+/**
+ * Whether what was read after the build is what was there before it, and nobody has written to it meanwhile: an edit that
+ * was undone may have been compiled. What was not looked at before must be older.
+ */
+async function unmoved(
+  before: Map<string, string>,
+  places: Map<string, string>,
+  after: Map<string, string>,
+  started: bigint,
+): Promise<boolean> {
   const margin = 20_000_000n;
+  const placesNow = placesOf(after.keys());
   for (const [file, hash] of after) {
     const known = before.get(file);
     if (known !== undefined) {
-      if (known !== hash) return false;
+      if (known !== hash || places.get(file) !== placesNow.get(file)) return false;
       continue;
     }
     const stats = await stat(file, { bigint: true }).catch(() => undefined);

@@ -90,7 +90,10 @@ const glob: Check = (value) => {
   const wrong = texts(value);
   if (wrong !== undefined) return wrong;
   const outside = (value as string[]).some((item) => path.isAbsolute(item) || item.split('/').includes('..'));
-  return outside ? 'must hold paths inside the application' : undefined;
+  if (outside) return 'must hold paths inside the application';
+  // A pattern of many parts can take a matcher for ever.
+  const wild = (value as string[]).some((item) => item.length > 200 || (item.match(/[*?]+/g)?.length ?? 0) > 8);
+  return wild ? 'must hold patterns of at most 200 characters and 8 wildcards' : undefined;
 };
 
 /** Plain segments, as in a route: they stand in the path of a request letter for letter. */

@@ -45,6 +45,16 @@ function placeOf(stats: BigIntStats): string {
   return [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(' ');
 }
 
+/** Where each file is and when it changed last: equal places mean that nobody has written to it, not even the same. */
+export function placesOf(files: Iterable<string>): Map<string, string> {
+  const places = new Map<string, string>();
+  for (const file of files) {
+    const stats = look(file);
+    places.set(file, stats === undefined ? absent : placeOf(stats));
+  }
+  return places;
+}
+
 export class Fingerprints {
   readonly #store: string;
   #fresh = 0;

@@ -12,8 +12,8 @@ export type Objects = Map<string, string[]>;
 const format = 'tenon objects 1';
 const large = 256 * 1024 * 1024;
 
-/** Objects of the configured build with what they reached, by the compiler's own account. */
-export async function readObjects(build: string, { ninja }: Toolchain): Promise<Objects> {
+/** Objects of the configured build with what they reached, by the compiler's own account; undefined when one has none. */
+export async function readObjects(build: string, { ninja }: Toolchain): Promise<Objects | undefined> {
   const text = ninja === undefined ? await depfilesBelow(build) : await ninjaDeps(ninja, build);
   const objects: Objects = new Map();
   for (const [object, files] of text) {
@@ -26,14 +26,17 @@ export async function readObjects(build: string, { ninja }: Toolchain): Promise<
         absolute.filter((file) => !file.startsWith(build + path.sep)),
       );
   }
-  return objects;
+  const made = (await filesBelow(path.join(build, 'CMakeFiles', 'plugin.dir'))).filter((file) =>
+    /\.(?:o|obj)$/.test(file),
+  );
+  return made.every((file) => objects.has(file)) ? objects : undefined;
 }
 
 function ninjaDeps(ninja: string, build: string): Promise<[string, string[]][]> {
   return new Promise((resolve) => {
     execFile(ninja, ['-C', build, '-t', 'deps'], { maxBuffer: large, timeout: 30_000, env: {} }, (error, text) => {
       const objects: [string, string[]][] = [];
-      // Whoever cannot be asked knows of no object, and all are made again.
+      // Whoever cannot be asked knows of no object.
       if (error === null)
         for (const line of text.split('\n')) {
           const head = /^(\S.*): #deps \d+, deps mtime \d+ \((VALID|STALE)\)$/.exec(line);
@@ -100,6 +103,12 @@ export class Stamps {
 
   get empty(): boolean {
     return this.#objects.size === 0;
+  }
+
+  /** Nothing is known to be right: the next build begins from scratch. */
+  async forget(): Promise<void> {
+    this.#objects = new Map();
+    await rm(this.#store, { force: true });
   }
 
   /** Every file that an object reached. */

@@ -83,11 +83,15 @@ export function run(program: string, parameters: readonly string[], options: Run
   });
 }
 
+/** Of processor time that one compiler may take at the most, whoever still waits for it. */
+const processorSeconds = 1800;
+
 /** The same, by way of a shell that takes the limits upon itself and becomes the program. */
 function limited(program: string, parameters: readonly string[], limits: ProcessLimits): [string, string[]] {
   const memory = process.platform === 'darwin' ? '' : `ulimit -v ${Math.floor(limits.memory / 1024)} 2>/dev/null; `;
   const blocks = Math.floor(limits.file / 512);
-  const script = `${memory}ulimit -f ${blocks} 2>/dev/null; ulimit -c 0 2>/dev/null; exec "$0" "$@"`;
+  // The time limit of this process ends with it; a compiler that was left alone ends by its own.
+  const script = `${memory}ulimit -t ${processorSeconds} 2>/dev/null; ulimit -f ${blocks} 2>/dev/null; ulimit -c 0 2>/dev/null; exec "$0" "$@"`;
   return ['/bin/sh', ['-c', script, program, ...parameters]];
 }
 
