@@ -68,7 +68,7 @@ describe('tenon build', () => {
     const built = await tenon(world.directory, 'build', '--json', 'applications/good', 'elsewhere/twin');
     expect(built.status).toBe(1);
     const { applications } = report(built.out);
-    expect(applications.map(({ ok }) => ok).sort()).toEqual([false, true]);
+    expect(applications.filter(({ ok }) => ok)).toHaveLength(1);
     expect(built.out).toContain('the app_id good is that of');
   });
 
