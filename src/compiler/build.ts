@@ -68,7 +68,8 @@ const rounds = 5;
 
 /**
  * Build the library of `application`; a prebuilt one is returned as it is. What was built before, of the same content
- * and by the same tools, is not built again, whatever the times of its files say.
+ * and by the same tools, is not built again, whatever the times of its files say. What cannot be traced (CMake packages,
+ * `.incbin`, a build tool that gives no account of headers) is built from scratch each time.
  * Throws `ToolchainMissing`, `DependencyMissing`, `SourcesMissing`, `BuildTimeout`, `ImageTooLarge`, and `BuildFailed`
  * with `details: {file, line, column, diagnostics}`. After a failure the library of before is still there.
  */

@@ -3,9 +3,10 @@
  *
  * Order of life: create -> initialize -> (routes registered) -> load state -> ready -> requests ...
  *                -> quiesce -> save state -> shutdown -> destroy
- * A failure at any step goes straight to destroy. Each step has a deadline (the host's setting, 10 s by default); a
- * step that misses it is reported by name and the generation is given up; its library stays mapped until the step
- * returns, and for good when that is initialize: whether shutdown may follow is not known then.
+ * A failure up to initialize goes straight to destroy, a later one through shutdown. Each step has a deadline (the
+ * host's setting, 10 s by default); a step that misses it is reported by name and the generation is given up; its
+ * library stays mapped until the step returns, and for good when that is initialize: whether shutdown may follow is not
+ * known then.
  */
 #ifndef TENON_PLUGIN_H
 #define TENON_PLUGIN_H

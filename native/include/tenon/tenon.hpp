@@ -7,7 +7,8 @@
  *       tenon::Response get(const tenon::Request& request) override { return tenon::text("Hello"); }
  *     };
  *
- * An application's compiler finds every `struct X : tenon::Resource` in resources/ and serves it at
+ * An application's compiler finds `struct X : tenon::Resource` in the sources of resources/ (not in headers, behind
+ * macros or in an #else) and serves it at
  * /{app_id}/{x-in-kebab-case}. Only the methods a resource overrides become routes. One object of each resource exists
  * per generation; its handlers may run in parallel, so its members need their own protection.
  *
