@@ -1,16 +1,17 @@
 /** The living set: which plugins there are, and the one place that changes it. */
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
-import type { Generation, GenerationLimits } from '../plugin/generation.js';
+import type { GenerationLimits } from '../plugin/generation.js';
 import type { Application, Applications } from './applications.js';
+import { Departures } from './departures.js';
 import { type HostEvent, Journal } from './journal.js';
-import { Live, type ServedRoute } from './live.js';
+import type { ServedRoute } from './live.js';
 import { Plugin, type PluginSummary, type PluginView } from './plugin.js';
-import { buildFacts, Recorder, type ReloadRecord, type Trigger } from './record.js';
-import { type Admission, replace } from './replace.js';
+import type { ReloadRecord, Trigger } from './record.js';
+import { Reloading } from './reloading.js';
+import type { Admission } from './replace.js';
 import { RouteBook } from './routes.js';
 
 export type { HostEvent } from './journal.js';
@@ -32,11 +33,6 @@ export interface HostOptions {
   onEvent?: ((event: HostEvent) => void) | undefined;
 }
 
-/** Generations of one plugin that may be on their way down at once; a further reload waits. */
-const leavingLimit = 4;
-/** Between looks at a pinned generation, whose threads tell nobody when they come back, ms. */
-const pinnedLookMs = 250;
-
 /**
  * All plugins of one host by id. Everything that starts, replaces or stops a plugin goes through here, one piece of work
  * at a time for each plugin. After `close` whatever would start something rejects with `HostClosing`.
@@ -46,10 +42,10 @@ export class Host {
   readonly #plugins = new Map<string, Plugin>();
   readonly #routes: RouteBook;
   readonly #journal: Journal;
-  readonly #finishing = new Set<Promise<unknown>>();
+  readonly #departures: Departures;
+  readonly #reloading: Reloading;
   /** Folders that were refused because another one has their id, with that id. */
   readonly #refused = new Map<string, string>();
-  readonly #numbers = new Map<string, number>();
   #discovered = false;
   #closing: Promise<void> | undefined;
 
@@ -57,6 +53,14 @@ export class Host {
     this.#options = options;
     this.#journal = new Journal(options.log, options.onEvent);
     this.#routes = new RouteBook(options.reserved, options.onRoutes);
+    this.#departures = new Departures(options.log, this.#journal);
+    this.#reloading = new Reloading({
+      ...options,
+      routes: this.#routes,
+      journal: this.#journal,
+      departures: this.#departures,
+      refuseWhenClosing: () => this.#refuseWhenClosing(),
+    });
   }
 
   /** True once the applications directory was read and everything in it was tried, until closing begins. */
@@ -193,7 +197,7 @@ export class Host {
   async #closeAll(): Promise<void> {
     this.#options.applications.abort();
     await Promise.all([...this.#plugins.values()].map((plugin) => this.#stop(plugin)));
-    await Promise.allSettled(this.#finishing);
+    await this.#departures.close();
     for (const plugin of this.#plugins.values())
       for (const generation of plugin.leaving)
         this.#options.log.warn(
@@ -258,183 +262,21 @@ export class Host {
   async #reload(plugin: Plugin, trigger: Trigger): Promise<ReloadRecord> {
     // Asked of one that leaves: it is the next one's, when there is one.
     if (plugin.leave !== undefined) return this.#reload(await this.#want(plugin.id), trigger);
-    const { finished } = await plugin.turns.take('reload', () => this.#replace(plugin, trigger));
+    const { finished } = await plugin.turns.take('reload', () => this.#reloading.reload(plugin, trigger));
     return finished;
   }
 
-  /** One reload. Resolves when the new build serves; `finished` when the old one is gone. */
-  async #replace(plugin: Plugin, trigger: Trigger): Promise<{ finished: Promise<ReloadRecord> }> {
-    if (!plugin.wanted)
-      throw new TenonError('PluginStopped', `${plugin.id} was unloaded while this reload waited`, {
-        next: `load ${plugin.id}`,
-        details: { plugin: plugin.id },
-      });
-    const recorder = new Recorder(plugin.id, trigger);
-    const { record } = recorder;
-    try {
-      this.#refuseWhenClosing();
-      this.#journal.tell({ type: 'reload.started', plugin: plugin.id, trigger });
-      const old = plugin.running;
-      if (old !== undefined) record.from = buildFacts(old);
-      const { applications } = this.#options;
-      const application = await recorder.time('detect', () => applications.read(plugin.folder));
-      if (application.id !== plugin.id)
-        throw new TenonError('PluginIdMismatch', `${plugin.folder} is now ${application.id}, not ${plugin.id}`, {
-          next: `load ${application.id}`,
-          details: { plugin: plugin.id, found: application.id },
-        });
-      if (!application.enabled) return { finished: this.#disable(plugin, recorder) };
-      const built = await recorder.time('build', () => applications.build(application));
-      for (const warning of built.warnings) recorder.warn(warning);
-      const live = this.#liveOf(plugin, application.prefix);
-      const limits: GenerationLimits = { ...this.#options.limits, ...application.limits };
-      const result = await replace({
-        admission: this.#options.admission,
-        id: plugin.id,
-        library: built.library,
-        root: plugin.folder,
-        limits,
-        live,
-        old,
-        number: () => this.#nextNumber(plugin.id),
-        mayStay: old?.handle.threads.lost === 0 && JSON.stringify(limits) === JSON.stringify(old.limits),
-        check: (routes) => this.#routes.check(plugin.id, routes),
-        publish: (routes) => this.#routes.publish(plugin.id, routes),
-        pinned: (generation) => this.#keep(plugin, generation),
-        recorder,
-      });
-      plugin.error = undefined;
-      if (result.unchanged) {
-        record.unchanged = true;
-        return { finished: Promise.resolve(this.#journal.write(plugin, recorder)) };
-      }
-      const { generation } = result;
-      plugin.running = generation;
-      if (old !== undefined) plugin.leaving.add(old);
-      this.#journal.tell({
-        type: 'plugin.serving',
-        plugin: plugin.id,
-        generation: generation.number,
-        sha256: generation.sha256,
-        ...(old === undefined ? {} : { from: old.number }),
-      });
-      const finished = result.retired.then(() => {
-        if (old !== undefined) this.#keep(plugin, old);
-        return this.#journal.write(plugin, recorder);
-      });
-      this.#untilClosed(finished);
-      const draining = [...plugin.leaving].filter((one) => one.state === 'draining').length;
-      if (draining >= leavingLimit) await finished;
-      return { finished };
-    } catch (cause) {
-      recorder.fail(cause);
-      const error = asTenonError(cause);
-      plugin.error = error;
-      if (plugin.running === undefined) {
-        plugin.rest = 'failed';
-        closeLive(plugin);
-      }
-      this.#journal.write(plugin, recorder);
-      throw error;
-    }
-  }
-
-  async #disable(plugin: Plugin, recorder: Recorder): Promise<ReloadRecord> {
-    plugin.error = undefined;
-    await this.#takeDown(plugin, 'disabled');
-    return this.#journal.write(plugin, recorder);
-  }
-
   #stop(plugin: Plugin): Promise<void> {
-    return plugin.turns.take('stop', () => this.#takeDown(plugin, 'stopped'));
-  }
-
-  async #takeDown(plugin: Plugin, rest: 'stopped' | 'disabled'): Promise<void> {
-    plugin.rest = rest;
-    if (plugin.running !== undefined) {
-      const generation = plugin.running;
-      this.#routes.publish(plugin.id, []);
-      plugin.live?.swap(undefined);
-      plugin.running = undefined;
-      plugin.leaving.add(generation);
-      this.#journal.tell({ type: 'plugin.stopped', plugin: plugin.id, generation: generation.number });
-      const { outcome } = await generation.retire();
-      closeLive(plugin);
-      this.#options.log.info({ plugin: plugin.id, generation: generation.number, ...outcome }, 'plugin stopped');
-      this.#keep(plugin, generation);
-    }
-    for (const generation of plugin.leaving) await this.#tryAgain(plugin, generation);
-  }
-
-  /** A generation has been taken down: one that could not be unloaded stays listed, and is tried again. */
-  #keep(plugin: Plugin, generation: Generation): void {
-    if (generation.state === 'closed') {
-      plugin.leaving.delete(generation);
-      return;
-    }
-    plugin.leaving.add(generation);
-    void this.#tryUntilGone(plugin, generation);
-  }
-
-  async #tryUntilGone(plugin: Plugin, generation: Generation): Promise<void> {
-    while (generation.state !== 'closed' && !generation.pinnedForGood) {
-      await sleep(pinnedLookMs, undefined, { ref: false });
-      if (this.#closing !== undefined) return;
-      await this.#tryAgain(plugin, generation);
-    }
-  }
-
-  /** Unload a pinned generation when what held it has let go, and correct what its record says. */
-  async #tryAgain(plugin: Plugin, generation: Generation): Promise<void> {
-    if (!generation.released) return;
-    const retiring = generation.retire();
-    this.#untilClosed(retiring);
-    const { outcome } = await retiring;
-    if (!plugin.leaving.has(generation)) return;
-    this.#journal.correct(plugin.id, generation.number, outcome);
-    if (outcome.unload === 'pinned') return;
-    plugin.leaving.delete(generation);
-    this.#options.log.info({ plugin: plugin.id, generation: generation.number }, 'its image is unmapped after all');
-    this.#journal.tell({ type: 'generation.unloaded', plugin: plugin.id, generation: generation.number });
-  }
-
-  /** Closing waits for `work`, which never rejects. */
-  #untilClosed(work: Promise<unknown>): void {
-    this.#finishing.add(work);
-    const over = (): void => void this.#finishing.delete(work);
-    work.then(over, over);
+    return plugin.turns.take('stop', () => this.#reloading.takeDown(plugin, 'stopped'));
   }
 
   /** Stop it for good: its application is gone. What its folder was refused to others for is theirs then. */
   #forget(plugin: Plugin): Promise<void> {
     plugin.leave ??= plugin.turns.take('forget', async () => {
-      await this.#takeDown(plugin, 'stopped').finally(() => this.#plugins.delete(plugin.id));
+      await this.#reloading.takeDown(plugin, 'stopped').finally(() => this.#plugins.delete(plugin.id));
       for (const [folder, id] of this.#refused)
         if (id === plugin.id) void this.refresh(folder, 'watch').catch(() => {}); // logged and recorded where it happened
     });
     return plugin.leave;
   }
-
-  #liveOf(plugin: Plugin, prefix: string): Live {
-    const { core, front, queueLimit } = this.#options;
-    plugin.live ??= new Live(core, front, { id: plugin.id, prefix, queueLimit });
-    plugin.prefix = plugin.live.prefix;
-    if (plugin.live.prefix === prefix) return plugin.live;
-    const [from, to] = [plugin.live.prefix || '/', prefix || '/'];
-    throw new TenonError('ConfigInvalid', `${plugin.id}: route_prefix changed from ${from} to ${to} while it runs`, {
-      next: `unload ${plugin.id}, then load it`,
-      details: { plugin: plugin.id, from, to },
-    });
-  }
-
-  #nextNumber(id: string): number {
-    const number = (this.#numbers.get(id) ?? 0) + 1;
-    this.#numbers.set(id, number);
-    return number;
-  }
-}
-
-function closeLive(plugin: Plugin): void {
-  plugin.live?.close();
-  plugin.live = undefined;
 }

@@ -1,0 +1,67 @@
+/** Generations on their way out of the process: those whose calls still end, and those whose image cannot be unmapped. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Log } from '../base/log.js';
+import type { Generation } from '../plugin/generation.js';
+import type { Journal } from './journal.js';
+import type { Plugin } from './plugin.js';
+
+/** Between looks at a pinned generation, whose threads tell nobody when they come back, ms. */
+const pinnedLookMs = 250;
+
+/** Keeps after every generation that was taken down until its image is unmapped. */
+export class Departures {
+  readonly #log: Log;
+  readonly #journal: Journal;
+  readonly #finishing = new Set<Promise<unknown>>();
+  #closing = false;
+
+  constructor(log: Log, journal: Journal) {
+    this.#log = log;
+    this.#journal = journal;
+  }
+
+  /** `generation` has been taken down: one that could not be unloaded stays listed, and is tried again. */
+  keep(plugin: Plugin, generation: Generation): void {
+    if (generation.state === 'closed') {
+      plugin.leaving.delete(generation);
+      return;
+    }
+    plugin.leaving.add(generation);
+    void this.#tryUntilGone(plugin, generation);
+  }
+
+  /** Unload a pinned generation when what held it has let go, and correct what its record says. */
+  async tryAgain(plugin: Plugin, generation: Generation): Promise<void> {
+    if (!generation.released) return;
+    const retiring = generation.retire();
+    this.untilClosed(retiring);
+    const { outcome } = await retiring;
+    if (!plugin.leaving.has(generation)) return;
+    this.#journal.correct(plugin.id, generation.number, outcome);
+    if (outcome.unload === 'pinned') return;
+    plugin.leaving.delete(generation);
+    this.#log.info({ plugin: plugin.id, generation: generation.number }, 'its image is unmapped after all');
+    this.#journal.tell({ type: 'generation.unloaded', plugin: plugin.id, generation: generation.number });
+  }
+
+  /** Closing waits for `work`, which never rejects. */
+  untilClosed(work: Promise<unknown>): void {
+    this.#finishing.add(work);
+    const over = (): void => void this.#finishing.delete(work);
+    work.then(over, over);
+  }
+
+  /** Look after no pinned one any more; resolves when all that is under way has ended. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.allSettled(this.#finishing);
+  }
+
+  async #tryUntilGone(plugin: Plugin, generation: Generation): Promise<void> {
+    while (generation.state !== 'closed' && !generation.pinnedForGood) {
+      await sleep(pinnedLookMs, undefined, { ref: false });
+      if (this.#closing) return;
+      await this.tryAgain(plugin, generation);
+    }
+  }
+}
