@@ -127,6 +127,24 @@ describe('a front', () => {
   });
 });
 
+describe('key-value state of a plugin', () => {
+  test('is taken by another host as it was given, and refused when it is damaged', () => {
+    const front = openFront();
+    const plugin = pointer(front);
+    const block = Buffer.concat([Buffer.from([1, 3, 5, 0, 0, 0]), Buffer.from('keyvalue')]);
+    plugin.importValues(block);
+    expect(plugin.exportValues()).toEqual(block);
+    expect(() => plugin.importValues(block.subarray(0, -1))).toThrow(
+      /values of nobody cannot be taken: it is cut short/,
+    );
+    expect(() => plugin.importValues('text' as unknown as Uint8Array)).toThrow(TypeError);
+    expect(plugin.exportValues()).toEqual(block);
+    plugin.close();
+    expect(() => plugin.exportValues()).toThrow(TypeError);
+    front.close();
+  });
+});
+
 describe('a lock', () => {
   test('is held by one process, which the other learns, until that ends', async () => {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'tenon-lock-'));

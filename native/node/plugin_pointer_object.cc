@@ -14,6 +14,8 @@ Napi::Function PluginPointerObject::Define(Napi::Env env) {
       env, "PluginPointer",
       {InstanceMethod<&PluginPointerObject::Slot>("slot"), InstanceMethod<&PluginPointerObject::Hold>("hold"),
        InstanceMethod<&PluginPointerObject::Release>("release"), InstanceMethod<&PluginPointerObject::Swap>("swap"),
+       InstanceMethod<&PluginPointerObject::ExportValues>("exportValues"),
+       InstanceMethod<&PluginPointerObject::ImportValues>("importValues"),
        InstanceMethod<&PluginPointerObject::Close>("close"),
        InstanceAccessor<&PluginPointerObject::Waiting>("waiting")});
 }
@@ -92,6 +94,26 @@ void PluginPointerObject::Swap(const Napi::CallbackInfo& info) {
 
 Napi::Value PluginPointerObject::Waiting(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), plugin_ == nullptr ? 0 : plugin_->waiting());
+}
+
+Napi::Value PluginPointerObject::ExportValues(const Napi::CallbackInfo& info) {
+  if (!Check(info)) return info.Env().Undefined();
+  const std::string block = plugin_->state().export_values();
+  return Napi::Buffer<char>::Copy(info.Env(), block.data(), block.size());
+}
+
+void PluginPointerObject::ImportValues(const Napi::CallbackInfo& info) {
+  if (!Check(info)) return;
+  if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    Napi::TypeError::New(info.Env(), "bytes: a Uint8Array is needed").ThrowAsJavaScriptException();
+    return;
+  }
+  const Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
+  const std::string flaw =
+      plugin_->state().import_values({reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength()});
+  if (flaw.empty()) return;
+  Napi::Error::New(info.Env(), "the values of " + plugin_->id() + " cannot be taken: " + flaw)
+      .ThrowAsJavaScriptException();
 }
 
 void PluginPointerObject::Close(const Napi::CallbackInfo& info) {

@@ -29,6 +29,8 @@ class PluginPointerObject final : public Napi::ObjectWrap<PluginPointerObject> {
   void Release(const Napi::CallbackInfo& info);
   void Swap(const Napi::CallbackInfo& info);
   Napi::Value Waiting(const Napi::CallbackInfo& info);
+  Napi::Value ExportValues(const Napi::CallbackInfo& info);
+  void ImportValues(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
   bool Check(const Napi::CallbackInfo& info) const;
 

@@ -192,6 +192,13 @@ export interface PluginPointer {
   swap(generation: GenerationHandle | null): void;
   /** Calls waiting at the gate. */
   readonly waiting: number;
+  /** Every key and value that the plugin's generations keep in tenon.state/1, as one block for `importValues`. */
+  exportValues(): Buffer;
+  /**
+   * Replace them by those of such a block. Throws an Error that says what is wrong with a block that is none; nothing has
+   * changed then.
+   */
+  importValues(bytes: Uint8Array): void;
   /** The live pointer must be null. Waiting calls are refused. Closing twice is fine. */
   close(): void;
 }

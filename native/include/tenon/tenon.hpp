@@ -514,7 +514,7 @@ void error(std::string_view message, const Field (&fields)[Count]) noexcept {
 
 }  // namespace log
 
-/* Values kept per plugin for as long as the host runs, across generations. */
+/* Values kept per plugin, across generations and, when the host was closed in order, across its restarts. */
 namespace state {
 
 /* Store a copy of `value` under `key` (1 to 255 bytes). False: the host does not keep it. */

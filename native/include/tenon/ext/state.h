@@ -4,7 +4,8 @@
  * Two ways, which may be used together:
  *   hand-over   the plugin offers tenon_plugin_state_t; at a reload the old generation saves, the new one loads. New
  *               requests wait meanwhile, requests in flight have ended: the two never run at once.
- *   key-value   the host offers tenon_host_state_t; values are kept per plugin, across its generations.
+ *   key-value   the host offers tenon_host_state_t; values are kept per plugin, across its generations, and across
+ *               restarts of a host that was closed in order.
  */
 #ifndef TENON_EXT_STATE_H
 #define TENON_EXT_STATE_H
@@ -58,7 +59,8 @@ typedef struct tenon_plugin_state {
   tenon_status (*load)(struct tenon_plugin* plugin, const tenon_state_reader_t* reader);
 } tenon_plugin_state_t;
 
-/* The host's side: key-value state of the plugin, kept across generations for as long as the host runs. */
+/* The host's side: key-value state of the plugin, kept across generations and, when the host was closed in order,
+ * across its restarts. */
 typedef struct tenon_host_state {
   uint32_t size;
 
