@@ -5,6 +5,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Front, loadCore, Outcome, type PluginPointer, Refusal, Word } from '../src/binding/core.js';
+import { openLibrary } from '../src/binding/library.js';
+import { until } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
 
 const core = loadCore();
 const addon = path.resolve(import.meta.dirname, '..', 'build', 'Release', 'tenon.node');
@@ -127,6 +130,38 @@ describe('a front', () => {
   });
 });
 
+describe('a generation', () => {
+  test('counts its calls, its faults and how long they took', async () => {
+    const front = openFront();
+    const plugin = pointer(front, 'service');
+    const library = openLibrary(await buildPlugin('service'));
+    const { address: descriptor } = library.descriptor;
+    const generation = new core.GenerationHandle(plugin, { ...generationOptions, descriptor });
+    expect(generation.counters).toEqual({ calls: 0, faults: 0, samples: 0 });
+    await generation.create(5000);
+    await generation.initialize(5000);
+    for (const { method, pattern, index } of await generation.routes(5000))
+      generation.bind(plugin.slot(method, pattern), index);
+    plugin.swap(generation);
+    const call = async (pattern: string): Promise<void> => {
+      const { calls } = generation.counters;
+      front.call(plugin.slot('GET', pattern), pattern, '');
+      await until('it has ended', () => {
+        front.next();
+        return generation.counters.calls > calls;
+      });
+    };
+    for (const pattern of ['/build', '/slow', '/slow', '/fail', '/hang']) await call(pattern);
+    const { p50Us = 0, p95Us = 0, ...counted } = generation.counters;
+    expect(counted).toEqual({ calls: 5, faults: 2, samples: 5 });
+    // '/slow' sleeps for 100 ms, and '/hang' misses its deadline of 100 ms.
+    expect(p50Us).toBeGreaterThan(90_000);
+    expect(p95Us).toBeGreaterThanOrEqual(p50Us);
+    // The call that hangs keeps it and its library.
+    front.close();
+  });
+});
+
 describe('key-value state of a plugin', () => {
   test('is taken by another host as it was given, and refused when it is damaged', () => {
     const front = openFront();
@@ -166,8 +201,6 @@ describe('a lock', () => {
 });
 
 test('floating-point mode is put back after a library that changes it was opened', async () => {
-  const { buildPlugin } = await import('./plugins/build.js');
-  const { openLibrary } = await import('../src/binding/library.js');
   const tiny = (): number => Number('1e-310') / 1;
   const file = await buildPlugin('ok', { flags: ['-ffast-math', '-Wl,--no-as-needed'] });
   expect(existsSync(file)).toBe(true);

@@ -39,6 +39,7 @@ void Call::conclude(tenon_status status) {
 bool Call::let_go() {
   if (holds.fetch_sub(1, std::memory_order_acq_rel) != 1) return false;
   decide();
+  if (began.load(std::memory_order_relaxed) != 0) ended = now();
   claimed = !disarm();
   return true;
 }
@@ -107,12 +108,13 @@ void Call::clear() {
   cancelled.store(false, std::memory_order_relaxed);
   armed = claimed = parked = false;
   deferral.store(Deferral::None, std::memory_order_relaxed);
+  began.store(0, std::memory_order_relaxed);
   refusal = Refusal::None;
   if (!message.empty()) message.clear();
   result_.store(TENON_OK, std::memory_order_relaxed);
   events.store(0, std::memory_order_relaxed);
   seen = 0;
-  pending = answered = head_sent = false;
+  pending = answered = head_sent = counted = false;
 }
 
 }  // namespace tenon::core

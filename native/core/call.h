@@ -90,7 +90,11 @@ class Call final : public tenon_request, public tenon_response {
   std::atomic<Deferral> deferral{Deferral::None};
   bool parked = false;
 
+  // When its handler began, ns of the monotonic clock; 0 when it has not, or is not timed.
+  std::atomic<uint64_t> began{0};
+
   // How it ends; written by the finisher.
+  uint64_t ended = 0;  // of a call that is timed
   Refusal refusal = Refusal::None;
   int32_t refused_status = 0;
   std::string message;
@@ -102,6 +106,7 @@ class Call final : public tenon_request, public tenon_response {
   bool pending = false;
   bool answered = false;
   bool head_sent = false;
+  bool counted = false;
 
   // Start the deadline `ms` from now. [front]
   void arm(uint64_t ms);

@@ -142,6 +142,8 @@ bool Front::advance(Call& call, Delivery& delivery, bool& through) {
   }
   if ((call.seen & kTimedOut) != 0 && !call.answered) {
     call.answered = true;
+    // Not when the plugin lets go of it, which may be never.
+    count(call);
     delivery.outcome = call.head_sent ? Outcome::Abort : Outcome::Refused;
     delivery.status = 504;
     delivery.refusal = Refusal::DeadlineExceeded;
@@ -191,10 +193,28 @@ void Front::done(const Delivery& delivery) {
   if (call.answered && over && (ready_.empty() || ready_.front() != &call)) recycle(call);
 }
 
+// Once for each call that a generation has answered, failed or missed, under its lease. What the host refused in its
+// place, or the client no longer waited for, is no fault of it. The life of a stream is no latency.
+void Front::count(Call& call) {
+  const Lease* const lease = call.lease.load(std::memory_order_relaxed);
+  if (call.counted || lease == nullptr) return;
+  // The plugin still has a call that missed its deadline and has not finished: only `began` may be read then.
+  const bool missed = (call.seen & kTimedOut) != 0;
+  const bool running = missed && (call.seen & kFinished) == 0;
+  if (!missed && (call.refusal == Refusal::RouteGone || call.refusal == Refusal::PluginBusy)) return;
+  call.counted = true;
+  const bool failed = missed || call.refusal != Refusal::None || call.response.status() >= 500;
+  CallCounters& counters = lease->generation->counters();
+  counters.count(failed && !call.cancelled.load(std::memory_order_relaxed));
+  const uint64_t began = call.began.load(std::memory_order_relaxed);
+  if (began != 0 && (call.seen & kStreamed) == 0) counters.add_sample((running ? now() : call.ended) - began);
+}
+
 void Front::recycle(Call& call) {
   if (call.pending) pending_--;
   Lease* const lease = call.lease.load(std::memory_order_relaxed);
   Plugin* const plugin = call.plugin;
+  count(call);
   call.clear();
   if (lease != nullptr) plugin->leave(*lease);
   free_.push_back(&call);

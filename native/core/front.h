@@ -124,6 +124,7 @@ class Front : public std::enable_shared_from_this<Front> {
  private:
   static constexpr size_t kKeptFaces = 256;
   bool advance(Call& call, Delivery& delivery, bool& through);
+  void count(Call& call);
   void collect();
 
   const std::string name_;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "call_counters.h"
 #include "control.h"
 #include "host_face.h"
 #include "pool.h"
@@ -49,6 +50,7 @@ class Generation {
   Pool& pool() { return pool_; }
   Control& control() { return control_; }
   Lease* lease() const { return lease_; }
+  CallCounters& counters() { return counters_; }  // [front]
 
   // Calls of the plugin's slot go to route `index`. Before it is live. [front]
   void bind(uint32_t local_slot, uint32_t index);
@@ -90,6 +92,7 @@ class Generation {
   Lease* lease_;
   Pool pool_;
   Control control_;
+  CallCounters counters_;
   bool closed_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "pipeline.h"
 
 #include "call.h"
+#include "clock.h"
 #include "front.h"
 #include "generation.h"
 #include "plugin.h"
@@ -30,6 +31,7 @@ bool proceed(Call& call) {
     return refuse(call, Refusal::RouteGone, 404, "the running build of " + call.plugin->id() + " has no such route");
   }
   if (call.route->inline_) {
+    if (generation.counters().is_sample_due()) call.began.store(now(), std::memory_order_relaxed);
     call.conclude(handle(call));
     call.request.forget_headers();
     return finish(call);

@@ -120,6 +120,7 @@ void Pool::run(Worker& worker) {
     if (call == nullptr) break;
     worked = true;
     const bool skipped = call->abandoned();
+    if (!skipped) call->began.store(now(), std::memory_order_relaxed);
     const tenon_status status = skipped ? TENON_ERROR_CANCELLED : handle(*call);
     guard.restore_signals();
     // The turn ends before the call does: from its conclusion on, the call may be another one.

@@ -15,24 +15,27 @@ constexpr napi_type_tag kTag = {0x74656e6f6e2d6765ULL, 0x6e65726174696f6eULL};
 
 Napi::Function GenerationObject::Define(Napi::Env env) {
   using core::Step;
-  return DefineClass(
-      env, "GenerationHandle",
-      {InstanceMethod<&GenerationObject::Perform<Step::Create>>("create"),
-       InstanceMethod<&GenerationObject::Perform<Step::Initialize>>("initialize"),
-       InstanceMethod<&GenerationObject::Perform<Step::Routes>>("routes"),
-       InstanceMethod<&GenerationObject::Perform<Step::Ready>>("ready"),
-       InstanceMethod<&GenerationObject::Perform<Step::Health>>("health"),
-       InstanceMethod<&GenerationObject::Perform<Step::Quiesce>>("quiesce"),
-       InstanceMethod<&GenerationObject::Perform<Step::Resume>>("resume"),
-       InstanceMethod<&GenerationObject::Perform<Step::Save>>("save"),
-       InstanceMethod<&GenerationObject::Perform<Step::Shutdown>>("shutdown"),
-       InstanceMethod<&GenerationObject::Perform<Step::Destroy>>("destroy"),
-       InstanceMethod<&GenerationObject::Perform<Step::Drain>>("drain"),
-       InstanceMethod<&GenerationObject::Perform<Step::Stop>>("stop"), InstanceMethod<&GenerationObject::Load>("load"),
-       InstanceMethod<&GenerationObject::Bind>("bind"), InstanceMethod<&GenerationObject::Close>("close"),
-       InstanceAccessor<&GenerationObject::HasState>("hasState"),
-       InstanceAccessor<&GenerationObject::CanQuiesce>("canQuiesce"),
-       InstanceAccessor<&GenerationObject::Leases>("leases"), InstanceAccessor<&GenerationObject::Threads>("threads")});
+  return DefineClass(env, "GenerationHandle",
+                     {InstanceMethod<&GenerationObject::Perform<Step::Create>>("create"),
+                      InstanceMethod<&GenerationObject::Perform<Step::Initialize>>("initialize"),
+                      InstanceMethod<&GenerationObject::Perform<Step::Routes>>("routes"),
+                      InstanceMethod<&GenerationObject::Perform<Step::Ready>>("ready"),
+                      InstanceMethod<&GenerationObject::Perform<Step::Health>>("health"),
+                      InstanceMethod<&GenerationObject::Perform<Step::Quiesce>>("quiesce"),
+                      InstanceMethod<&GenerationObject::Perform<Step::Resume>>("resume"),
+                      InstanceMethod<&GenerationObject::Perform<Step::Save>>("save"),
+                      InstanceMethod<&GenerationObject::Perform<Step::Shutdown>>("shutdown"),
+                      InstanceMethod<&GenerationObject::Perform<Step::Destroy>>("destroy"),
+                      InstanceMethod<&GenerationObject::Perform<Step::Drain>>("drain"),
+                      InstanceMethod<&GenerationObject::Perform<Step::Stop>>("stop"),
+                      InstanceMethod<&GenerationObject::Load>("load"),
+                      InstanceMethod<&GenerationObject::Bind>("bind"),
+                      InstanceMethod<&GenerationObject::Close>("close"),
+                      InstanceAccessor<&GenerationObject::HasState>("hasState"),
+                      InstanceAccessor<&GenerationObject::CanQuiesce>("canQuiesce"),
+                      InstanceAccessor<&GenerationObject::Leases>("leases"),
+                      InstanceAccessor<&GenerationObject::Threads>("threads"),
+                      InstanceAccessor<&GenerationObject::Counters>("counters")});
 }
 
 core::Generation* GenerationObject::From(Napi::Value value, const core::Plugin& plugin) {
@@ -149,6 +152,19 @@ Napi::Value GenerationObject::CanQuiesce(const Napi::CallbackInfo& info) {
 Napi::Value GenerationObject::Leases(const Napi::CallbackInfo& info) {
   const int64_t leases = generation_ ? generation_->lease()->count.load(std::memory_order_acquire) : 0;
   return Napi::Number::New(info.Env(), static_cast<double>(leases));
+}
+
+Napi::Value GenerationObject::Counters(const Napi::CallbackInfo& info) {
+  const core::CallCounters none;
+  const core::CallCounters& counters = generation_ ? generation_->counters() : none;
+  const Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("calls", static_cast<double>(counters.calls()));
+  object.Set("faults", static_cast<double>(counters.faults()));
+  object.Set("samples", static_cast<double>(counters.samples()));
+  if (counters.samples() == 0) return object;
+  object.Set("p50Us", counters.quantile(0.5) / 1000);
+  object.Set("p95Us", counters.quantile(0.95) / 1000);
+  return object;
 }
 
 Napi::Value GenerationObject::Threads(const Napi::CallbackInfo& info) {

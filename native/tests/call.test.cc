@@ -456,3 +456,89 @@ TEST_CASE("parameters are found by segments, however the client escaped the pref
   CHECK(world.front.ask(slot, "/test/items/42").body == "42");
   CHECK(world.front.ask(slot, "/t%65st/items/42?x=/y").body == "42");
 }
+
+TEST_CASE("calls are counted where they end, with those the plugin failed, and timed") {
+  World world;
+  Door door;
+  int32_t status = 200;
+  tenon_status outcome = TENON_OK;
+  world.code.max_concurrency = 1;
+  for (const uint32_t execution : {TENON_EXECUTION_POOL, TENON_EXECUTION_INLINE}) {
+    world.code.route(TENON_HTTP_GET, execution == TENON_EXECUTION_POOL ? "/pool" : "/inline", execution,
+                     [&](auto& http, auto*, auto* response) -> tenon_status {
+                       http.set_status(response, status);
+                       return outcome;
+                     });
+  }
+  world.code.route(
+      TENON_HTTP_GET, "/hang", TENON_EXECUTION_POOL,
+      [&](auto&, auto*, auto*) -> tenon_status {
+        door.wait();
+        return TENON_OK;
+      },
+      30);
+  world.live();
+  const core::CallCounters& counters = world.generation->counters();
+  const uint32_t pool = world.slot("GET", "/pool");
+  const auto faults = [&] {
+    const uint64_t before = counters.faults();
+    world.front.ask(pool, "/test/pool");
+    return counters.faults() - before;
+  };
+  CHECK(faults() == 0);
+  status = 404;
+  CHECK(faults() == 0);
+  status = 503;
+  CHECK(faults() == 1);
+  status = 99;
+  CHECK(faults() == 1);
+  status = 200;
+  outcome = TENON_ERROR;
+  CHECK(faults() == 1);
+  outcome = TENON_OK;
+  CHECK(counters.calls() == 5);
+  CHECK(counters.samples() == 5);
+  for (int count = 0; count < 32; count++) world.front.ask(world.slot("GET", "/inline"), "/test/inline");
+  CHECK(counters.calls() == 37);
+  CHECK(counters.samples() == 7);
+  const uint64_t faulty = counters.faults();
+  CHECK(world.front.ask(world.slot("GET", "/hang"), "/test/hang").status == 504);
+  CHECK(counters.calls() == 38);
+  CHECK(counters.faults() == faulty + 1);
+  CHECK(counters.quantile(1) > 25e6);
+  door.open();
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  CHECK(counters.calls() == 38);
+}
+
+TEST_CASE("a call that its client left is counted, and is no fault") {
+  World world;
+  Door door;
+  world.code.route(TENON_HTTP_GET, "/left", TENON_EXECUTION_POOL, [&](auto&, auto*, auto*) -> tenon_status {
+    door.wait();
+    return TENON_ERROR_CANCELLED;
+  });
+  world.live();
+  world.front.send(world.slot("GET", "/left"), "/test/left");
+  CHECK(world.front.until([&] { return door.waiting == 1; }));
+  world.front->cancel(0);
+  door.open();
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  CHECK(world.generation->counters().calls() == 1);
+  CHECK(world.generation->counters().faults() == 0);
+}
+
+TEST_CASE("a quantile is near the time that so many samples did not exceed") {
+  core::CallCounters counters;
+  CHECK(counters.quantile(0.5) == 0);
+  for (uint64_t sample = 1; sample <= 1000; sample++) counters.add_sample(sample * 1000);
+  for (const double share : {0.01, 0.5, 0.95, 1.0}) {
+    CHECK(counters.quantile(share) == doctest::Approx(share * 1e6).epsilon(1.0 / 16));
+  }
+  core::CallCounters extremes;
+  for (const uint64_t sample : {uint64_t{0}, uint64_t{7}, uint64_t{8}, UINT64_MAX}) extremes.add_sample(sample);
+  CHECK(extremes.quantile(0.25) == 0);
+  CHECK(extremes.quantile(0.5) == 7);
+  CHECK(extremes.quantile(0.75) == doctest::Approx(8.5));
+  CHECK(extremes.quantile(1) == doctest::Approx(18446744073709551616.0).epsilon(1.0 / 16));
+}

@@ -215,6 +215,25 @@ export interface GenerationOptions {
   concurrency: number;
 }
 
+/** How the calls of one generation ended. A call ends when it is answered, or, when nobody waits, when its handler is through. */
+export interface CallCounters {
+  /** Calls that ended. Not those that the host refused before a handler's turn (`RouteGone`, `PluginBusy`). */
+  calls: number;
+  /**
+   * Of these: answered with 5xx by the handler, or ended by `HandlerFailed`, `ResponseInvalid`, `DeadlineExceeded` or
+   * `PluginUnresponsive`. Not those that the client left.
+   */
+  faults: number;
+  /**
+   * Calls that were timed, from the handler's begin to the end of the answer or the deadline: every call of a pool route,
+   * each 16th that finds an inline route; no stream, and none that never got a thread.
+   */
+  samples: number;
+  /** Of the samples, microseconds to a sixteenth: what half of them, and what 95 %, did not exceed. Absent without any. */
+  p50Us?: number;
+  p95Us?: number;
+}
+
 /**
  * One life of a plugin in the core. Life-cycle calls run on its control thread, one after the other; each rejects with
  * an Error whose `code` is `LifecycleFailed` (message of the plugin) or `LifecycleTimeout` (missed its deadline; the
@@ -242,6 +261,8 @@ export interface GenerationHandle {
   readonly leases: number;
   /** Threads alive (control thread included) and those written off. */
   readonly threads: { alive: number; lost: number };
+  /** Calls that have ended, counted on this thread: up to date in every turn of the event loop. */
+  readonly counters: CallCounters;
   /** True when the last lease ended within the time. The generation must not be live. */
   drain(deadlineMs: number): Promise<boolean>;
   /** End every thread and wait for them; the number that did not end in time. No call may follow but `close`. */
