@@ -15,8 +15,10 @@ import { type Log, silentLog } from './base/log.js';
 import { type Front, loadCore, type PluginLogRecord } from './binding/core.js';
 import { Applications } from './host/applications.js';
 import { Host, type HostEvent } from './host/host.js';
+import type { Images } from './host/images.js';
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
+import type { Version } from './host/versions.js';
 import { adminApplication, reservedSegments } from './http/admin.js';
 import { Calls } from './http/calls.js';
 import { Guard } from './http/guard.js';
@@ -30,8 +32,10 @@ export { errorCodes, TenonError, type ErrorCode } from './base/errors.js';
 export type { Settings } from './base/config.js';
 export type { Log } from './base/log.js';
 export type { HostEvent } from './host/host.js';
+export type { Gauge, Images } from './host/images.js';
 export type { GenerationView, PluginState, PluginView, RouteView } from './host/plugin.js';
 export type { BuildFacts, Phase, ReloadRecord, Trigger } from './host/record.js';
+export type { Version } from './host/versions.js';
 
 /** Settings that differ from their defaults; neither the environment nor `tenon.yaml` is looked at. */
 export type HostSettings = { [Name in keyof Settings]?: Settings[Name] | undefined };
@@ -64,12 +68,21 @@ export interface TenonHost {
   /** Scan the applications directory for what came, changed or went. `/readyz` says ready after the first time. */
   discover(): Promise<void>;
   plugins(): PluginView[];
+  /** What plugins keep mapped in this process now. */
+  images(): Images;
   /** Throws `PluginNotFound`. */
   plugin(id: string): PluginView;
   load(id: string): Promise<PluginView>;
   unload(id: string): Promise<PluginView>;
   /** Build and swap in what the application is now; resolves when the old generation is gone. */
   reload(id: string): Promise<ReloadRecord>;
+  /**
+   * Go back to a kept build: the one before, or the one that `to` names by its hash (6 digits or more), generation or
+   * version. Rejects with `VersionNotFound`, `VersionDamaged`, and like `reload`.
+   */
+  rollback(id: string, to?: string): Promise<ReloadRecord>;
+  /** Builds that can be gone back to, the one that served last first. */
+  versions(id: string): Promise<readonly Version[]>;
   /** The last 100 reload records, newest first. */
   reloads(): ReloadRecord[];
   /**
@@ -174,6 +187,13 @@ async function compose(
       concurrency: settings.concurrency,
     },
     queueLimit: settings.queueLimit,
+    probation: {
+      ms: settings.probationMs,
+      faultRate: settings.probationFaultPercent / 100,
+      slowFactor: settings.probationSlowFactor,
+    },
+    pinnedLimit: { count: settings.pinnedLimit, bytes: settings.pinnedBytesLimit },
+    versions: { directory: path.join(data, 'versions'), limit: settings.keptVersions },
     reserved: reservedSegments,
     onRoutes: (routes) => door.serve(routes),
     onEvent,
@@ -221,10 +241,13 @@ async function compose(
     listen: async () => (await server.listen()).url,
     discover,
     plugins: () => host.list(),
+    images: () => host.images(),
     plugin: (id) => host.show(id),
     load: (id) => host.load(id),
     unload: (id) => host.unload(id),
     reload: (id) => host.reload(id, 'api'),
+    rollback: (id, to) => host.rollback(id, to),
+    versions: (id) => host.versions(id),
     reloads: () => host.reloads(),
     close: () => {
       closing = true;

@@ -51,6 +51,18 @@ export interface Settings {
   buildMs: number;
   /** Keep staged libraries on disk, for debuggers. */
   keepStaged: boolean;
+  /** Time in which a new build must do as well as the one before, ms; 0: it need not. */
+  probationMs: number;
+  /** Share of its calls that may fail meanwhile, unless as many failed before, percent. */
+  probationFaultPercent: number;
+  /** How many times slower than before its calls may be meanwhile, at the 95th percentile. */
+  probationSlowFactor: number;
+  /** Images that may stay mapped because they cannot be unmapped, before the host begins anew in a fresh process. */
+  pinnedLimit: number;
+  /** The same in bytes of their libraries. */
+  pinnedBytesLimit: number;
+  /** Builds of one plugin that are kept to go back to, the running one among them. */
+  keptVersions: number;
 }
 
 export type SettingName = keyof Settings;
@@ -126,6 +138,12 @@ const definitions: Record<SettingName, Definition> = {
   imageLimit: { kind: 'integer', key: 'limits.image', fallback: 64 * mebibyte, least: 1, most: 1024 * mebibyte },
   buildMs: { kind: 'integer', key: 'limits.buildMs', fallback: 5 * minute, least: 1000, most: 60 * minute },
   keepStaged: { kind: 'boolean', key: 'keepStaged', fallback: false },
+  probationMs: { kind: 'integer', key: 'probation.ms', fallback: 30_000, least: 0, most: 60 * minute },
+  probationFaultPercent: { kind: 'integer', key: 'probation.faultPercent', fallback: 50, least: 0, most: 100 },
+  probationSlowFactor: { kind: 'integer', key: 'probation.slowFactor', fallback: 10, least: 2, most: 1000 },
+  pinnedLimit: { kind: 'integer', key: 'pinned.images', fallback: 64, least: 0, most: 10_000 },
+  pinnedBytesLimit: { kind: 'integer', key: 'pinned.bytes', fallback: 512 * mebibyte, least: 0 },
+  keptVersions: { kind: 'integer', key: 'keptVersions', fallback: 5, least: 2, most: 100 },
 };
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];

@@ -13,11 +13,14 @@ export class Departures {
   readonly #log: Log;
   readonly #journal: Journal;
   readonly #finishing = new Set<Promise<unknown>>();
+  readonly #pinned: () => void;
   #closing = false;
 
-  constructor(log: Log, journal: Journal) {
+  /** `pinned` is called when one has turned out to be. */
+  constructor(log: Log, journal: Journal, pinned: () => void) {
     this.#log = log;
     this.#journal = journal;
+    this.#pinned = pinned;
   }
 
   /** `generation` has been taken down: one that could not be unloaded stays listed, and is tried again. */
@@ -27,6 +30,7 @@ export class Departures {
       return;
     }
     plugin.leaving.add(generation);
+    this.#pinned();
     void this.#tryUntilGone(plugin, generation);
   }
 

@@ -3,16 +3,19 @@ import path from 'node:path';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
-import type { GenerationLimits } from '../plugin/generation.js';
+import type { Generation, GenerationLimits } from '../plugin/generation.js';
 import type { Application, Applications } from './applications.js';
 import { Departures } from './departures.js';
+import { countImages, type Images, overLimit, type PinnedLimit } from './images.js';
 import { type HostEvent, Journal } from './journal.js';
 import type { ServedRoute } from './live.js';
 import { Plugin, type PluginSummary, type PluginView } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
-import { Reloading } from './reloading.js';
+import { type Begun, Reloading } from './reloading.js';
 import type { Admission } from './replace.js';
+import type { ProbationLimits } from './probation.js';
 import { RouteBook } from './routes.js';
+import { type Version, Versions } from './versions.js';
 
 export type { HostEvent } from './journal.js';
 
@@ -31,6 +34,10 @@ export interface HostOptions {
   /** Given all routes whenever they change, before a call can come through a new one; may throw to refuse them. */
   onRoutes: (routes: readonly ServedRoute[]) => void;
   onEvent?: ((event: HostEvent) => void) | undefined;
+  probation: ProbationLimits;
+  /** Absolute path of the directory of the builds that are kept to go back to, and how many of each plugin. */
+  versions: { directory: string; limit: number };
+  pinnedLimit: PinnedLimit;
 }
 
 /**
@@ -44,18 +51,22 @@ export class Host {
   readonly #journal: Journal;
   readonly #departures: Departures;
   readonly #reloading: Reloading;
+  readonly #versions: Versions;
   /** Folders that were refused because another one has their id, with that id. */
   readonly #refused = new Map<string, string>();
   #discovered = false;
+  #full = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: HostOptions) {
     this.#options = options;
     this.#journal = new Journal(options.log, options.onEvent);
     this.#routes = new RouteBook(options.reserved, options.onRoutes);
-    this.#departures = new Departures(options.log, this.#journal);
+    this.#departures = new Departures(options.log, this.#journal, () => this.#countPinned());
+    this.#versions = new Versions({ ...options.versions, log: options.log });
     this.#reloading = new Reloading({
       ...options,
+      versions: this.#versions,
       routes: this.#routes,
       journal: this.#journal,
       departures: this.#departures,
@@ -112,6 +123,7 @@ export class Host {
     const known = this.#plugins.get(id);
     const stays = known?.running !== undefined && known.wanted && known.leave === undefined;
     const plugin = await this.#want(id);
+    plugin.byHand = true;
     if (!stays) await this.#reload(plugin, trigger);
     return this.show(id);
   }
@@ -122,7 +134,29 @@ export class Host {
    * new one does not serve, and the old one goes on.
    */
   async reload(id: string, trigger: Trigger = 'api'): Promise<ReloadRecord> {
-    return this.#reload(await this.#want(id), trigger);
+    const plugin = await this.#want(id);
+    plugin.byHand = true;
+    return this.#reload(plugin, trigger);
+  }
+
+  /**
+   * Go back to a kept build: to the one that served before, or to the one that `to` names by its hash (6 digits or more),
+   * generation or version. It serves until the application changes or is reloaded. Rejects with `VersionNotFound`, and
+   * like `reload`.
+   */
+  async rollback(id: string, to?: string): Promise<ReloadRecord> {
+    const plugin = await this.#want(id);
+    const { finished } = await plugin.turns.take(`rollback ${to ?? ''}`, async () => {
+      const version = await this.#versions.find(id, to, plugin.running?.sha256);
+      return this.#begin(plugin, 'rollback', { byHand: true, version });
+    });
+    return finished;
+  }
+
+  /** Builds of a plugin that can be gone back to, the one that served last first. Rejects with `PluginNotFound`. */
+  async versions(id: string): Promise<readonly Version[]> {
+    this.#known(id);
+    return this.#versions.list(id);
   }
 
   /**
@@ -170,6 +204,11 @@ export class Host {
     return this.#journal.reloads(filter);
   }
 
+  /** What plugins keep mapped in this process now. */
+  images(): Images {
+    return countImages(this.#plugins.values());
+  }
+
   /** Ask every running plugin whether it can serve; the message of each that cannot, by id. */
   async health(): Promise<Map<string, string>> {
     const sick = new Map<string, string>();
@@ -198,12 +237,21 @@ export class Host {
     this.#options.applications.abort();
     await Promise.all([...this.#plugins.values()].map((plugin) => this.#stop(plugin)));
     await this.#departures.close();
+    await this.#versions.close();
     for (const plugin of this.#plugins.values())
       for (const generation of plugin.leaving)
         this.#options.log.warn(
           { plugin: plugin.id, generation: generation.number, outcome: generation.outcome },
           'its image stays mapped',
         );
+  }
+
+  #countPinned(): void {
+    const reason = overLimit(this.images(), this.#options.pinnedLimit);
+    if (reason === undefined || this.#full) return;
+    this.#full = true;
+    this.#options.log.warn(`${reason}: the host is to begin anew in a fresh process`);
+    this.#journal.tell({ type: 'host.full', reason });
   }
 
   #refuseWhenClosing(): void {
@@ -262,8 +310,32 @@ export class Host {
   async #reload(plugin: Plugin, trigger: Trigger): Promise<ReloadRecord> {
     // Asked of one that leaves: it is the next one's, when there is one.
     if (plugin.leave !== undefined) return this.#reload(await this.#want(plugin.id), trigger);
-    const { finished } = await plugin.turns.take('reload', () => this.#reloading.reload(plugin, trigger));
+    const { finished } = await plugin.turns.take('reload', () => {
+      const { byHand } = plugin;
+      plugin.byHand = false;
+      return this.#begin(plugin, trigger, { byHand });
+    });
     return finished;
+  }
+
+  #begin(plugin: Plugin, trigger: Trigger, what: { byHand: boolean; version?: Version }): Promise<Begun> {
+    const failedLater = (generation: Generation, record: ReloadRecord, error: TenonError): void =>
+      void this.#takeBack(plugin, generation, record, error).catch((second: unknown) =>
+        this.#options.log.error({ plugin: plugin.id, err: second }, `${error.message}, and could not be taken back`),
+      );
+    return this.#reloading.reload(plugin, { trigger, failedLater, ...what });
+  }
+
+  /** `generation`, which `record` brought, did not pass its probation: the build before it serves again. */
+  async #takeBack(plugin: Plugin, generation: Generation, record: ReloadRecord, error: TenonError): Promise<void> {
+    this.#versions.condemn(plugin.id, generation.sha256, error.message);
+    await plugin.turns.take('take back', async () => {
+      if (plugin.running !== generation || !plugin.wanted) return;
+      const version = await this.#versions.find(plugin.id, record.from?.sha256, generation.sha256);
+      const { finished } = await this.#begin(plugin, 'rollback', { byHand: false, version });
+      this.#journal.takenBack(plugin, record, error);
+      this.#departures.untilClosed(finished);
+    });
   }
 
   #stop(plugin: Plugin): Promise<void> {

@@ -1,4 +1,5 @@
 /** What a host tells of its reloads and plugins: to its log, to a listener, and to whoever asks for the last ones. */
+import type { TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Outcome } from '../plugin/generation.js';
 import type { Plugin } from './plugin.js';
@@ -6,14 +7,16 @@ import { pinnedBy, type Recorder, recordOutcome, type ReloadRecord, type Trigger
 
 /**
  * Told while it happens, in the turn of the event loop in which it is true. `generation.unloaded` is told of one that
- * was pinned and could be unloaded after all; the record of its reload says so from then on.
+ * was pinned and could be unloaded after all; the record of its reload says so from then on. `host.full` is told once,
+ * when more images than allowed cannot be unmapped: only a fresh process gets rid of them.
  */
 export type HostEvent =
   | { type: 'reload.started'; plugin: string; trigger: Trigger }
   | { type: 'plugin.serving'; plugin: string; generation: number; sha256: string; from?: number }
   | { type: 'plugin.stopped'; plugin: string; generation: number }
   | { type: 'generation.unloaded'; plugin: string; generation: number }
-  | { type: 'reload.succeeded' | 'reload.failed'; plugin: string; record: ReloadRecord };
+  | { type: 'host.full'; reason: string }
+  | { type: 'reload.succeeded' | 'reload.failed' | 'reload.rolledBack'; plugin: string; record: ReloadRecord };
 
 const keptRecords = 100;
 
@@ -33,7 +36,11 @@ export class Journal {
     try {
       this.#listener?.(event);
     } catch (error) {
-      this.#log.error({ err: error, event: event.type, plugin: event.plugin }, 'a listener of events threw');
+      const { type, ...facts } = event;
+      this.#log.error(
+        { err: error, event: type, plugin: 'plugin' in facts ? facts.plugin : undefined },
+        'a listener of events threw',
+      );
     }
   }
 
@@ -45,11 +52,22 @@ export class Journal {
     if (this.#records.length > keptRecords) this.#records.shift();
     this.#report(plugin, record);
     this.tell({
-      type: record.outcome === 'succeeded' ? 'reload.succeeded' : 'reload.failed',
+      type: record.outcome === 'failed' ? 'reload.failed' : 'reload.succeeded',
       plugin: plugin.id,
       record,
     });
     return record;
+  }
+
+  /** What `record` brought is gone again, because of `error`: the build before it serves. */
+  takenBack(plugin: Plugin, record: ReloadRecord, error: TenonError): void {
+    const { code, message, details } = error;
+    record.outcome = 'rolledBack';
+    record.error = { code, message, details };
+    plugin.error = error;
+    const serving = plugin.running?.number;
+    this.#log.error({ plugin: plugin.id, code, reload: record.id, generation: serving }, `${message}; taken back`);
+    this.tell({ type: 'reload.rolledBack', plugin: plugin.id, record });
   }
 
   /** The generation that a record calls pinned has ended otherwise. */

@@ -2,6 +2,7 @@
 import type { TenonError } from '../base/errors.js';
 import type { Generation } from '../plugin/generation.js';
 import type { Live, ServedRoute } from './live.js';
+import type { Probation } from './probation.js';
 import type { ReloadRecord } from './record.js';
 import { Turns } from './turns.js';
 
@@ -78,9 +79,13 @@ export class Plugin {
   rest: Exclude<PluginState, 'running'> = 'loading';
   /** False from the moment somebody asks to unload it until somebody asks for it again. */
   wanted = true;
+  /** Whether the next reload was asked for by somebody, and not only by a change of files. */
+  byHand = false;
   /** Set once its application is gone: settles when it has left. No reload joins its turns from then on. */
   leave: Promise<void> | undefined;
   error: TenonError | undefined;
+  /** Of the running generation; it may be over. */
+  probation: Probation | undefined;
   lastReload: ReloadRecord | undefined;
 
   constructor(id: string, folder: string) {

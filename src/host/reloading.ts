@@ -2,7 +2,7 @@
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
-import type { GenerationLimits } from '../plugin/generation.js';
+import type { Generation, GenerationLimits } from '../plugin/generation.js';
 import type { Applications } from './applications.js';
 import type { Departures } from './departures.js';
 import type { Journal } from './journal.js';
@@ -10,7 +10,9 @@ import { Live } from './live.js';
 import type { Plugin } from './plugin.js';
 import { buildFacts, Recorder, type ReloadRecord, type Trigger } from './record.js';
 import { type Admission, replace } from './replace.js';
+import { Probation, type ProbationLimits } from './probation.js';
 import type { RouteBook } from './routes.js';
+import type { Version, Versions } from './versions.js';
 
 export interface ReloadingOptions {
   core: Core;
@@ -24,8 +26,35 @@ export interface ReloadingOptions {
   routes: RouteBook;
   journal: Journal;
   departures: Departures;
+  versions: Versions;
+  probation: ProbationLimits;
   /** Throws `HostClosing` once the host is. */
   refuseWhenClosing: () => void;
+}
+
+/** Who asks for a reload, and what for. */
+export interface ReloadRequest {
+  trigger: Trigger;
+  /** Whether somebody wants it now: then also a build is loaded that was taken back before. */
+  byHand: boolean;
+  /** The kept build to go back to; what the application is now, when absent. */
+  version?: Version;
+  /** Told when the new generation does not pass its probation. */
+  failedLater: (generation: Generation, record: ReloadRecord, error: TenonError) => void;
+}
+
+/** A reload, once the new build serves: `finished` when the old one is gone. */
+export interface Begun {
+  finished: Promise<ReloadRecord>;
+}
+
+interface Target {
+  /** Absolute path. */
+  library: string;
+  prefix: string;
+  limits: GenerationLimits;
+  /** SHA-256 that the library must have. */
+  expected?: string;
 }
 
 /** Generations of one plugin that may be on their way down at once; a further reload waits. */
@@ -44,18 +73,19 @@ export class Reloading {
    * One reload. Resolves when the new build serves; `finished` when the old one is gone. Rejects when the new build does
    * not serve: what ran goes on, and the record says why.
    */
-  async reload(plugin: Plugin, trigger: Trigger): Promise<{ finished: Promise<ReloadRecord> }> {
+  async reload(plugin: Plugin, request: ReloadRequest): Promise<Begun> {
     if (!plugin.wanted)
       throw new TenonError('PluginStopped', `${plugin.id} was unloaded while this reload waited`, {
         next: `load ${plugin.id}`,
         details: { plugin: plugin.id },
       });
     const { journal } = this.#options;
+    const { trigger } = request;
     const recorder = new Recorder(plugin.id, trigger);
     try {
       this.#options.refuseWhenClosing();
       journal.tell({ type: 'reload.started', plugin: plugin.id, trigger });
-      return await this.#replace(plugin, recorder);
+      return await this.#replace(plugin, recorder, request);
     } catch (cause) {
       recorder.fail(cause);
       const error = asTenonError(cause);
@@ -75,6 +105,7 @@ export class Reloading {
     plugin.rest = rest;
     if (plugin.running !== undefined) {
       const generation = plugin.running;
+      plugin.probation?.end();
       routes.publish(plugin.id, []);
       plugin.live?.swap(undefined);
       plugin.running = undefined;
@@ -88,52 +119,53 @@ export class Reloading {
     for (const generation of plugin.leaving) await departures.tryAgain(plugin, generation);
   }
 
-  async #replace(plugin: Plugin, recorder: Recorder): Promise<{ finished: Promise<ReloadRecord> }> {
-    const { admission, applications, departures, journal, routes } = this.#options;
+  async #replace(plugin: Plugin, recorder: Recorder, request: ReloadRequest): Promise<Begun> {
+    const { admission, departures, journal, routes, versions } = this.#options;
     const { record } = recorder;
     const old = plugin.running;
     if (old !== undefined) record.from = buildFacts(old);
-    const application = await recorder.time('detect', () => applications.read(plugin.folder));
-    if (application.id !== plugin.id)
-      throw new TenonError('PluginIdMismatch', `${plugin.folder} is now ${application.id}, not ${plugin.id}`, {
-        next: `load ${application.id}`,
-        details: { plugin: plugin.id, found: application.id },
-      });
-    if (!application.enabled) return { finished: this.#disable(plugin, recorder) };
-    const built = await recorder.time('build', () => applications.build(application));
-    for (const warning of built.warnings) recorder.warn(warning);
-    const live = this.#liveOf(plugin, application.prefix);
-    const limits: GenerationLimits = { ...this.#options.limits, ...application.limits };
+    const target = await this.#target(plugin, recorder, request);
+    if (target === undefined) return { finished: this.#disable(plugin, recorder) };
+    const { library, prefix, limits, expected } = target;
+    const live = this.#liveOf(plugin, prefix);
+    const condemned = request.byHand ? [] : await versions.list(plugin.id);
     const result = await replace({
       admission,
       id: plugin.id,
-      library: built.library,
+      library,
+      expected,
       root: plugin.folder,
       limits,
       live,
       old,
       number: () => this.#nextNumber(plugin.id),
       mayStay: old?.handle.threads.lost === 0 && JSON.stringify(limits) === JSON.stringify(old.limits),
+      refused: (sha256) => condemned.find((version) => version.sha256 === sha256)?.condemned,
       check: (served) => routes.check(plugin.id, served),
       publish: (served) => routes.publish(plugin.id, served),
       pinned: (generation) => departures.keep(plugin, generation),
       recorder,
     });
+    if (result.did === 'refused') return this.#insteadOf(plugin, recorder, request, result.reason);
     plugin.error = undefined;
-    if (result.unchanged) {
+    if (result.did === 'nothing') {
       record.unchanged = true;
       return { finished: Promise.resolve(journal.write(plugin, recorder)) };
     }
-    const { generation } = result;
+    const { generation, bytes } = result;
+    plugin.probation?.end();
     plugin.running = generation;
     if (old !== undefined) plugin.leaving.add(old);
+    const { number, sha256, version, size } = generation;
     journal.tell({
       type: 'plugin.serving',
       plugin: plugin.id,
-      generation: generation.number,
-      sha256: generation.sha256,
+      generation: number,
+      sha256,
       ...(old === undefined ? {} : { from: old.number }),
     });
+    versions.serves(plugin.id, { generation: number, sha256, version, size }, bytes);
+    if (old !== undefined) this.#watchOver(plugin, old, record, request);
     const finished = result.retired.then(() => {
       if (old !== undefined) departures.keep(plugin, old);
       return journal.write(plugin, recorder);
@@ -142,6 +174,55 @@ export class Reloading {
     const draining = [...plugin.leaving].filter((one) => one.state === 'draining').length;
     if (draining >= leavingLimit) await finished;
     return { finished };
+  }
+
+  /** What is to be loaded: the application as it is now, or a kept build of it. Undefined for one that is disabled. */
+  async #target(plugin: Plugin, recorder: Recorder, { version }: ReloadRequest): Promise<Target | undefined> {
+    const { applications, versions } = this.#options;
+    const read = recorder.time('detect', () => applications.read(plugin.folder));
+    if (version !== undefined) {
+      const expected = version.sha256;
+      const library = versions.fileOf(plugin.id, version);
+      // A config that cannot be read now is no reason to stay with a bad build.
+      const application = await read.catch(() => undefined);
+      const prefix = plugin.live?.prefix ?? application?.prefix ?? `/${plugin.id}`;
+      const limits = { ...this.#options.limits, ...application?.limits };
+      return { library, prefix, limits: plugin.running?.limits ?? limits, expected };
+    }
+    const application = await read;
+    if (application.id !== plugin.id)
+      throw new TenonError('PluginIdMismatch', `${plugin.folder} is now ${application.id}, not ${plugin.id}`, {
+        next: `load ${application.id}`,
+        details: { plugin: plugin.id, found: application.id },
+      });
+    if (!application.enabled) return undefined;
+    const built = await recorder.time('build', () => applications.build(application));
+    for (const warning of built.warnings) recorder.warn(warning);
+    const limits = { ...this.#options.limits, ...application.limits };
+    return { library: built.library, prefix: application.prefix, limits };
+  }
+
+  /** The build was taken back before, for `reason`, and nobody asks for it: what ran goes on, or the one before it is loaded. */
+  async #insteadOf(plugin: Plugin, recorder: Recorder, request: ReloadRequest, reason: string): Promise<Begun> {
+    const { journal, versions } = this.#options;
+    recorder.warn(`this build was taken back, and is not loaded again until it changes or is asked for: ${reason}`);
+    if (plugin.running !== undefined) {
+      recorder.record.unchanged = true;
+      return { finished: Promise.resolve(journal.write(plugin, recorder)) };
+    }
+    const version = await versions.find(plugin.id, undefined, undefined);
+    return this.#replace(plugin, recorder, { ...request, version });
+  }
+
+  #watchOver(plugin: Plugin, old: Generation, record: ReloadRecord, request: ReloadRequest): void {
+    const generation = plugin.running;
+    const { probation: limits } = this.#options;
+    // Who is gone back to is not put to the test: there is nothing better.
+    if (generation === undefined || limits.ms === 0 || request.version !== undefined) return;
+    plugin.probation = new Probation(generation, old.counters, limits, (error) =>
+      request.failedLater(generation, record, error),
+    );
+    plugin.probation.begin();
   }
 
   async #disable(plugin: Plugin, recorder: Recorder): Promise<ReloadRecord> {

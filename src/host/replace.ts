@@ -32,8 +32,12 @@ export interface Replacement {
   old: Generation | undefined;
   /** Number for the new generation. */
   number: () => number;
+  /** SHA-256 that the library must have; any, when absent. */
+  expected?: string | undefined;
   /** Whether the old generation may stay when the library is the very same. */
   mayStay: boolean;
+  /** Why the build with this hash is not to be loaded, if so. */
+  refused: (sha256: string) => string | undefined;
   /** Throws `RouteConflict` when another plugin has one of the routes. */
   check: (routes: readonly ServedRoute[]) => void;
   /** Serve the routes from now on; throws like `check`. The result takes it back. */
@@ -44,7 +48,10 @@ export interface Replacement {
 }
 
 /** What came of it: the old generation is on its way down until `retired` resolves, which it always does. */
-export type Replaced = { unchanged: true } | { unchanged: false; generation: Generation; retired: Promise<void> };
+export type Replaced =
+  | { did: 'nothing' }
+  | { did: 'refused'; reason: string }
+  | { did: 'replaced'; generation: Generation; bytes: Uint8Array; retired: Promise<void> };
 
 /**
  * Put the library in place of `old`. Rejects when anything before the swap fails; only the new generation is closed
@@ -53,7 +60,9 @@ export type Replaced = { unchanged: true } | { unchanged: false; generation: Gen
 export async function replace(work: Replacement): Promise<Replaced> {
   const { recorder, live, old } = work;
   const image = await readTimed(work);
-  if (work.mayStay && old?.sha256 === image.sha256) return { unchanged: true };
+  if (work.mayStay && old?.sha256 === image.sha256) return { did: 'nothing' };
+  const reason = work.refused(image.sha256);
+  if (reason !== undefined) return { did: 'refused', reason };
   const admitted = await admitTimed(work, image);
   const next = await recorder.time('open', () => {
     const { core, keepStaged } = work.admission;
@@ -96,14 +105,19 @@ export async function replace(work: Replacement): Promise<Replaced> {
     throw error;
   }
   pause.end();
-  return { unchanged: false, generation: next, retired: retire(work) };
+  return { did: 'replaced', generation: next, bytes: image.bytes, retired: retire(work) };
 }
 
 /** The library's bytes, read once. A file that somebody is writing is looked at again in a moment. */
-async function readTimed({ admission, library, recorder }: Replacement): Promise<Image> {
+async function readTimed({ admission, library, expected, recorder, id }: Replacement): Promise<Image> {
   for (;;) {
     try {
-      return await recorder.time('admit', () => readImage(library, admission.imageLimit));
+      const image = await recorder.time('admit', () => readImage(library, admission.imageLimit));
+      if (expected === undefined || image.sha256 === expected) return image;
+      throw new TenonError('VersionDamaged', `${id}: the kept build ${expected.slice(0, 12)} is not what was kept`, {
+        next: 'go back to another one',
+        details: { plugin: id, path: library, expected, found: image.sha256 },
+      });
     } catch (error) {
       if (asTenonError(error).code !== 'ImageChanging' || recorder.record.attempts >= 3) throw error;
       await sleep(100 * recorder.record.attempts++);

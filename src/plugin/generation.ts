@@ -1,7 +1,7 @@
 /** One life of a plugin: its library, its instance in the core, and what it did on the way down. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
-import type { Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
+import type { CallCounters, Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
 import { type Library, openLibrary } from '../binding/library.js';
 import type { Admitted } from './admit.js';
 
@@ -137,6 +137,11 @@ export class Generation {
 
   get state(): GenerationState {
     return this.#state;
+  }
+
+  /** Its calls so far. */
+  get counters(): CallCounters {
+    return this.handle.counters;
   }
 
   /** Set once it is retired. */

@@ -5,6 +5,7 @@
  *   FAIL_READY, HANG_READY                                  its way up, after the trial
  *   INITIALIZE_MS, READY_MS                                 how long these take
  *   HEALTH_MS, FIRST_HEALTH_MS                              health takes so long, each time or the first time only
+ *   FALLS_ILL                                               health is well the first time only
  *   OWN_THREAD                                              a thread of its own, from initialize to shutdown
  *   HANG_SHUTDOWN                                           its way down
  *   EXTRA_PATTERN                                           one more route, e.g. "/more"
@@ -265,6 +266,9 @@ static tenon_status health(tenon_plugin_t* plugin) {
   (void)plugin;
   static bool asked;
   usleep((asked ? HEALTH_MS : HEALTH_MS + FIRST_HEALTH_MS) * 1000);
+#ifdef FALLS_ILL
+  if (asked) return TENON_ERROR;
+#endif
   asked = true;
   return TENON_OK;
 }

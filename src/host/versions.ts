@@ -1,0 +1,187 @@
+/** Builds that have served, kept so that a plugin can go back to them. */
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { asTenonError, TenonError } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+
+/** One kept build of a plugin. */
+export interface Version {
+  /** SHA-256 of its library, hexadecimal. */
+  readonly sha256: string;
+  /** What its descriptor says. */
+  readonly version: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Generation it last served as. Numbers begin at 1 with every start of a host. */
+  readonly generation: number;
+  /** When it last began to serve, ISO 8601. */
+  readonly servedAt: string;
+  /** Why it was taken back; absent for one that did well. Such a build is loaded by hand only. */
+  readonly condemned?: string;
+}
+
+export interface VersionsOptions {
+  /** Absolute path; a folder for each plugin is made in it. */
+  directory: string;
+  /** Kept builds of one plugin, the running one among them; at least 2. */
+  limit: number;
+  log: Log;
+}
+
+const index = 'versions.json';
+const hash = /^[0-9a-f]{64}$/;
+
+/**
+ * The kept builds of all plugins of one data directory. What is asked is answered after what was told before. A disk
+ * that takes nothing costs the way back, and no reload: it is logged.
+ */
+export class Versions {
+  readonly #options: VersionsOptions;
+  readonly #known = new Map<string, Version[]>();
+  readonly #work = new Map<string, Promise<void>>();
+
+  constructor(options: VersionsOptions) {
+    this.#options = options;
+  }
+
+  /** Kept builds of `id`, the one that served last first. */
+  async list(id: string): Promise<readonly Version[]> {
+    await this.#work.get(id);
+    return this.#read(id);
+  }
+
+  /** Absolute path of the library of a kept build. What it holds is to be checked against the hash. */
+  fileOf(id: string, { sha256 }: Version): string {
+    return path.join(this.#folder(id), `${sha256}.library`);
+  }
+
+  /**
+   * The kept build that `wanted` names: the beginning of its hash (6 digits or more), the number of its generation, or its
+   * version, of which the last is meant; without it the last one before `running` (hash) that was not condemned. Throws
+   * `VersionNotFound`.
+   */
+  async find(id: string, wanted: string | undefined, running: string | undefined): Promise<Version> {
+    const kept = await this.list(id);
+    const found = kept.find((version) => {
+      if (wanted === undefined) return version.sha256 !== running && version.condemned === undefined;
+      if (wanted.length >= 6 && version.sha256.startsWith(wanted)) return true;
+      return String(version.generation) === wanted || version.version === wanted;
+    });
+    if (found !== undefined) return found;
+    const what = wanted === undefined ? 'no other build to go back to' : `no kept build ${JSON.stringify(wanted)}`;
+    throw new TenonError('VersionNotFound', `${id}: there is ${what}`, {
+      next: kept.length === 0 ? 'builds are kept once they have served' : `see GET /api/v1/plugins/${id}/versions`,
+      details: { plugin: id, wanted, kept: kept.map(({ sha256, version }) => ({ sha256, version })) },
+    });
+  }
+
+  /** `build` serves from now on. Its bytes are kept in the background. */
+  serves(id: string, build: Omit<Version, 'servedAt' | 'condemned'>, bytes: Uint8Array): void {
+    this.#later(id, async () => {
+      const kept = await this.#read(id);
+      const version: Version = { ...build, servedAt: new Date().toISOString() };
+      const all = [version, ...kept.filter(({ sha256 }) => sha256 !== build.sha256)];
+      await mkdir(this.#folder(id), { recursive: true, mode: 0o700 });
+      if (!kept.some(({ sha256 }) => sha256 === build.sha256)) await put(this.fileOf(id, version), bytes);
+      await this.#write(id, all.slice(0, this.#options.limit));
+      for (const dropped of all.slice(this.#options.limit)) await rm(this.fileOf(id, dropped), { force: true });
+    });
+  }
+
+  /** The build did not do well: from now on it is loaded by hand only. */
+  condemn(id: string, sha256: string, reason: string): void {
+    this.#later(id, async () => {
+      const kept = await this.#read(id);
+      await this.#write(
+        id,
+        kept.map((version) => (version.sha256 === sha256 ? { ...version, condemned: reason } : version)),
+      );
+    });
+  }
+
+  /** Everything that was told is written, or was given up. */
+  async close(): Promise<void> {
+    await Promise.all(this.#work.values());
+  }
+
+  #later(id: string, work: () => Promise<void>): void {
+    const before = this.#work.get(id) ?? Promise.resolve();
+    const done = before.then(work).catch((error: unknown) => {
+      const { message } = asTenonError(error);
+      this.#options.log.warn({ plugin: id, error: message }, `a build of ${id} could not be kept to go back to`);
+    });
+    this.#work.set(id, done);
+    void done.then(() => {
+      if (this.#work.get(id) === done) this.#work.delete(id);
+    });
+  }
+
+  async #read(id: string): Promise<Version[]> {
+    const known = this.#known.get(id);
+    if (known !== undefined) return known;
+    const folder = this.#folder(id);
+    const text = await readFile(path.join(folder, index), 'utf8').catch(() => undefined);
+    const read = text === undefined ? [] : parse(text);
+    if (read === undefined)
+      this.#options.log.warn({ plugin: id, folder }, `the list of kept builds of ${id} is damaged`);
+    const files = new Set(await readdir(folder).catch(() => []));
+    const kept = (read ?? []).filter(({ sha256 }) => files.has(`${sha256}.library`));
+    // Left by a host that was killed between two writes.
+    for (const name of files)
+      if (name !== index && !kept.some(({ sha256 }) => name === `${sha256}.library`))
+        await rm(path.join(folder, name), { force: true });
+    this.#known.set(id, kept);
+    return kept;
+  }
+
+  async #write(id: string, versions: Version[]): Promise<void> {
+    await put(path.join(this.#folder(id), index), `${JSON.stringify(versions, undefined, 2)}\n`);
+    this.#known.set(id, versions);
+  }
+
+  #folder(id: string): string {
+    return path.join(this.#options.directory, id);
+  }
+}
+
+function parse(text: string): Version[] | undefined {
+  try {
+    const read: unknown = JSON.parse(text);
+    return Array.isArray(read) && read.every(isVersion) ? read : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isVersion(value: unknown): value is Version {
+  if (typeof value !== 'object' || value === null) return false;
+  const { sha256, version, size, generation, servedAt, condemned } = value as Record<string, unknown>;
+  return (
+    typeof sha256 === 'string' &&
+    hash.test(sha256) &&
+    typeof version === 'string' &&
+    typeof size === 'number' &&
+    typeof generation === 'number' &&
+    typeof servedAt === 'string' &&
+    (condemned === undefined || typeof condemned === 'string')
+  );
+}
+
+/** All of `content` at `file`, or what was there before. */
+async function put(file: string, content: string | Uint8Array): Promise<void> {
+  const temporary = `${file}.${randomUUID()}.tmp`;
+  try {
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      await handle.writeFile(content);
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

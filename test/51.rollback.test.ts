@@ -1,0 +1,183 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Clients } from './load/clients.js';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+function service(build: string, defines: Record<string, string> = {}): Promise<string> {
+  return buildPlugin('service', { defines: { BUILD: `"${build}"`, ...defines } });
+}
+
+describe('going back', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.make();
+  });
+  afterEach(() => world.close());
+
+  async function serve(build: string, defines: Record<string, string> = {}): Promise<void> {
+    await world.publish('service', await service(build, defines));
+    await world.host.reload('service');
+    expect((await world.get('/service/build')).body).toBe(build);
+  }
+  const build = async (): Promise<string> => (await world.get('/service/build')).body;
+
+  test('by hand to the build before, and forth again; the state goes along', async () => {
+    await world.publish('service', await service('one', { WITH_STATE: '1' }));
+    await world.start();
+    await serve('two', { WITH_STATE: '1' });
+    for (let count = 1; count <= 3; count++)
+      expect((await world.request('POST', '/service/count')).body).toBe(String(count));
+
+    const record = await world.host.rollback('service');
+    expect(record).toMatchObject({
+      outcome: 'succeeded',
+      trigger: 'rollback',
+      from: { generation: 2 },
+      unload: 'clean',
+    });
+    expect(record.phases.build).toBeUndefined();
+    expect(await build()).toBe('one');
+    expect((await world.request('POST', '/service/count')).body).toBe('4');
+    await world.host.rollback('service');
+    expect(await build()).toBe('two');
+  });
+
+  test('to any kept build, by its hash, generation or version; another start of the host still knows them', async () => {
+    await world.publish('service', await service('one'));
+    await world.start({ keptVersions: 3 });
+    await serve('two');
+    await serve('three');
+    await serve('four');
+    const kept = await world.host.versions('service');
+    expect(kept.map(({ generation }) => generation)).toEqual([4, 3, 2]);
+    await world.host.rollback('service', kept[2]?.sha256.slice(0, 8));
+    expect(await build()).toBe('two');
+    await world.host.rollback('service', '4');
+    expect(await build()).toBe('four');
+    await expect(world.host.rollback('service', '99')).rejects.toMatchObject({
+      code: 'VersionNotFound',
+      details: { plugin: 'service', wanted: '99' },
+    });
+
+    await world.host.close();
+    await world.start({ keptVersions: 3 });
+    expect(await build()).toBe('four');
+    await world.host.rollback('service', kept[1]?.sha256);
+    expect(await build()).toBe('three');
+    expect(await world.host.versions('service')).toHaveLength(3);
+    // The libraries and their list.
+    expect(await readdir(path.join(world.data, 'versions', 'service'))).toHaveLength(4);
+  });
+
+  test('a kept build that was damaged on disk is refused, and what runs goes on', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await serve('two');
+    const [, first] = await world.host.versions('service');
+    const file = path.join(world.data, 'versions', 'service', `${first?.sha256}.library`);
+    const bytes = await readFile(file);
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+    await writeFile(file, bytes);
+    await expect(world.host.rollback('service')).rejects.toMatchObject({ code: 'VersionDamaged' });
+    expect(await build()).toBe('two');
+  });
+
+  test('there is nothing to go back to before a second build has served', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await expect(world.host.rollback('service')).rejects.toMatchObject({ code: 'VersionNotFound' });
+    await expect(world.host.rollback('nobody')).rejects.toMatchObject({ code: 'PluginNotFound' });
+    expect(await build()).toBe('one');
+  });
+});
+
+describe('a new build on probation', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.make();
+    await world.publish('service', await service('good', { WITH_STATE: '1' }));
+  });
+  afterEach(() => world.close());
+
+  const build = async (): Promise<string> => (await world.get('/service/build')).body;
+  const rolledBack = (): boolean => world.events.some(({ type }) => type === 'reload.rolledBack');
+
+  test('is taken back when its health fails, with its state and without a failed request', async () => {
+    await world.start();
+    for (let count = 1; count <= 3; count++) await world.request('POST', '/service/count');
+    const clients = new Clients({
+      url: world.url,
+      count: 8,
+      next: () => ({ method: 'GET', path: '/service/build' }),
+      judge: ({ status, body }) => (status === 200 ? undefined : `${status} ${body}`),
+    });
+    await world.publish('service', await service('ill', { WITH_STATE: '1', FALLS_ILL: '1' }));
+    await world.host.reload('service');
+    await until('it was taken back', rolledBack);
+    expect((await clients.stop()).unexpected).toEqual([]);
+    expect(await build()).toBe('good');
+    expect((await world.request('POST', '/service/count')).body).toBe('4');
+    const [last, first] = world.host.reloads();
+    expect(last).toMatchObject({ trigger: 'rollback', outcome: 'succeeded' });
+    expect(first).toMatchObject({
+      trigger: 'api',
+      outcome: 'rolledBack',
+      error: { code: 'ProbationFailed', details: { plugin: 'service', generation: 2 } },
+    });
+    expect(world.host.plugin('service').error).toMatchObject({ code: 'ProbationFailed' });
+  });
+
+  test('is taken back when more of its calls fail than before', async () => {
+    await world.start();
+    for (let count = 0; count < 30; count++) await world.get('/service/build');
+    await world.publish('service', await service('faulty', { WITH_STATE: '1' }));
+    await world.host.reload('service');
+    for (let count = 0; count < 30; count++) await world.get('/service/fail');
+    await until('it was taken back', rolledBack);
+    expect(await build()).toBe('good');
+    expect(world.host.reloads().at(1)?.error?.message).toMatch(/\d+ of its \d+ calls failed/);
+  });
+
+  test('is taken back when its calls are many times slower than before', async () => {
+    await world.start();
+    for (let count = 0; count < 60; count++) await world.get('/service/slow?ms=1');
+    await world.publish('service', await service('slow', { WITH_STATE: '1' }));
+    await world.host.reload('service');
+    await Promise.all(Array.from({ length: 60 }, () => world.get('/service/slow?ms=60')));
+    await until('it was taken back', rolledBack);
+    expect(await build()).toBe('good');
+    expect(world.host.reloads().at(1)?.error?.message).toContain('95th percentile');
+  });
+
+  test('stays when its calls fail as often as those of the build before', async () => {
+    await world.start();
+    for (let count = 0; count < 30; count++) await world.get('/service/fail');
+    await world.publish('service', await service('same', { WITH_STATE: '1' }));
+    await world.host.reload('service');
+    for (let count = 0; count < 30; count++) await world.get('/service/fail');
+    await new Promise((resolve) => {
+      setTimeout(resolve, 400); // four looks: nothing is to happen in them
+    });
+    expect(rolledBack()).toBe(false);
+    expect(await build()).toBe('same');
+  });
+
+  test('that was taken back is not loaded again by itself, also by the next start, but by hand', async () => {
+    await world.start();
+    await world.publish('service', await service('ill', { WITH_STATE: '1', FALLS_ILL: '1' }));
+    await world.host.reload('service');
+    await until('it was taken back', rolledBack);
+    await world.host.discover();
+    expect(await build()).toBe('good');
+    expect(world.host.reloads()[0]).toMatchObject({ unchanged: true });
+    expect(world.host.reloads()[0]?.warnings[0]).toContain('was taken back');
+
+    await world.host.close();
+    await world.start();
+    expect(await build()).toBe('good');
+    expect(await world.host.reload('service')).toMatchObject({ outcome: 'succeeded' });
+    expect(await build()).toBe('ill');
+  });
+});
