@@ -8,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { TenonError } from '../src/base/errors.js';
 import { readApplication } from '../src/compiler/application.js';
 import { type Built, type CompileOptions, compile, describeWarning } from '../src/compiler/build.js';
+import { until } from './load/world.js';
 
 const run = promisify(execFile);
 const linux = process.platform === 'linux';
@@ -138,6 +139,106 @@ describe('dependencies', () => {
     expect(warnings.some(({ message }) => message.includes('Node exports its own copy (zlib'))).toBe(shared);
     expect(await symbols(library)).not.toMatch(/ T zlibVersion/);
     expect((await build()).cached).toBe(true);
+  });
+
+  it.skipIf(!linux || !hasModule('zlib'))('are looked at again when what was found has changed', async () => {
+    const prefix = path.join(parent, `prefix${count}`);
+    const env = { ...process.env, PKG_CONFIG_PATH: path.join(prefix, 'modules') };
+    await mkdir(path.join(prefix, 'modules'), { recursive: true });
+    const library = async (text: string, ...flags: string[]): Promise<void> => {
+      await writeFile(
+        path.join(prefix, 'p.c'),
+        `const char *probe(void);\nconst char *probe(void) { return ${text}; }\n`,
+      );
+      await run('cc', [
+        ...flags,
+        path.join(prefix, 'p.c'),
+        '-o',
+        path.join(prefix, flags[0] === '-c' ? 'p.o' : 'libprobe.so'),
+      ]);
+    };
+    const archive = async (text: string, ...flags: string[]): Promise<void> => {
+      await library(text, '-c', ...flags);
+      await rm(path.join(prefix, 'libprobe.a'), { force: true });
+      await run('ar', ['rcs', path.join(prefix, 'libprobe.a'), path.join(prefix, 'p.o')]);
+    };
+    const describeModule = (version: string): Promise<void> =>
+      writeFile(
+        path.join(prefix, 'modules/probe.pc'),
+        `Name: probe\nDescription: probe\nVersion: ${version}\nLibs: -L${prefix} -lprobe\nCflags: -DPROBE="${version}"\n`,
+      );
+    const shared = async (): Promise<boolean> => needed((await build({ env })).library).includes('libprobe.so');
+    await library('"shared"', '-shared', '-fPIC');
+    await describeModule('1.0');
+    await write('config.yaml', 'dependencies: {pkg-config: probe}\n');
+    await write(
+      'resources/a.c',
+      plain('"one"', 'const char *probe(void);\nconst char *use(void);\nconst char *use(void) { return probe(); }'),
+    );
+    expect(await shared()).toBe(true);
+    // Nothing of it has changed: it is not asked for again.
+    expect((await build({ env })).cached).toBe(true);
+    await archive('"archive"', '-fPIC');
+    expect(await shared()).toBe(false);
+    await archive('&probe == 0 ? "a" : "absolute"', '-fno-pic', '-fno-pie');
+    expect(await shared()).toBe(true);
+    await rm(path.join(prefix, 'libprobe.a'));
+    await rm(path.join(prefix, 'modules/probe.pc'));
+    expect(await failure({ env })).toMatchObject({ code: 'DependencyMissing', details: { name: 'probe' } });
+  });
+
+  it('are asked for within the limits of the build', async () => {
+    const tools = path.join(parent, `tools${count}`);
+    await mkdir(tools);
+    const pids = path.join(tools, 'pids');
+    await writeFile(path.join(tools, 'pkg-config'), `#!/bin/sh\necho $$ >> ${pids}\nexec sleep 300\n`, { mode: 0o755 });
+    await write('config.yaml', 'dependencies: {pkg-config: anything}\n');
+    await write('resources/a.c', plain('"one"'));
+    const env = { ...process.env, PATH: `${tools}:${process.env['PATH'] ?? ''}` };
+    expect(await failure({ env, timeoutMs: 500 })).toMatchObject({ code: 'BuildTimeout' });
+    await rm(pids);
+    const abort = new AbortController();
+    const ended = build({ env, signal: abort.signal });
+    await Promise.all([
+      expect(ended).rejects.toThrow('enough'),
+      until('it is asked', () => existsSync(pids)).then(() => abort.abort(new Error('enough'))),
+    ]);
+    for (const pid of readFileSync(pids, 'utf8').trim().split('\n'))
+      expect(() => process.kill(Number(pid), 0), pid).toThrow('ESRCH');
+    const said = path.join(tools, 'said');
+    await writeFile(path.join(tools, 'pkg-config'), `#!/bin/sh\nulimit -v > ${said}\nexit 1\n`);
+    expect(await failure({ env, memoryLimit: 1024 ** 3 })).toMatchObject({ code: 'DependencyMissing' });
+    if (linux) expect(readFileSync(said, 'utf8')).toBe('1048576\n');
+  });
+
+  it('are asked for by as many builds at once as there are cores', async () => {
+    const tools = path.join(parent, `tools${count}`);
+    await mkdir(tools);
+    const log = path.join(tools, 'log');
+    const script = `#!/bin/sh\nfor last; do :; done\necho "+ $last" >> ${log}\nsleep 0.2\necho "- $last" >> ${log}\nexit 1\n`;
+    await writeFile(path.join(tools, 'pkg-config'), script, { mode: 0o755 });
+    const env = { ...process.env, PATH: `${tools}:${process.env['PATH'] ?? ''}` };
+    const cores = os.availableParallelism();
+    const builds = Array.from({ length: cores + 3 }, async (_, at) => {
+      const place = path.join(parent, `asking${count}`, `a${at}`);
+      await mkdir(path.join(place, 'resources'), { recursive: true });
+      await writeFile(path.join(place, 'config.yaml'), `dependencies: {pkg-config: module${at}}\n`);
+      await writeFile(path.join(place, 'resources', 'a.c'), plain('"one"'));
+      await expect(compile(await readApplication(place), { dataDirectory, env })).rejects.toThrow(`module${at}`);
+    });
+    await Promise.all(builds);
+    const running = new Map<string, number>();
+    let most = 0;
+    for (const line of readFileSync(log, 'utf8').trim().split('\n')) {
+      const [sign, name = ''] = line.split(' ');
+      if (!name.startsWith('module')) continue;
+      const now = (running.get(name) ?? 0) + (sign === '+' ? 1 : -1);
+      if (now > 0) running.set(name, now);
+      else running.delete(name);
+      most = Math.max(most, running.size);
+    }
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(cores);
   });
 
   it('of npm give their headers', async () => {

@@ -7,16 +7,16 @@ import { TenonError } from '../base/errors.js';
 import { type Application, librarySuffix } from './application.js';
 import { ResultCache } from './cache.js';
 import { writeCommands } from './commands.js';
-import { takeCores } from './cores.js';
+import { CoreShare } from './cores.js';
 import { type Diagnostic, describe, parseDiagnostics } from './diagnostics.js';
 import { Fingerprints, placesOf, sha256 } from './fingerprint.js';
 import { planProject, type Project, writeProject } from './generate.js';
-import { buildMark, Hold } from './hold.js';
+import { Hold } from './hold.js';
 import { type Finding, type Inspect, inspectWithCore, lint, warningOf } from './lint.js';
 import { type Located, locate, missingPackage } from './locate.js';
 import { buildTypeOf, type Profile, profiles } from './profile.js';
 import { namedInBuild, readObjects, Stamps } from './reached.js';
-import { type Ran, run } from './run.js';
+import { type Ran, type RunOptions, run, usualLimits } from './run.js';
 import { includedFiles } from './source.js';
 import { buildEnvironment, type Environment, findToolchain, identify, type Toolchain } from './toolchain.js';
 
@@ -61,8 +61,8 @@ export interface Built {
   findings: Finding[];
 }
 
-/** Largest file that a compiler may write, bytes. */
-const fileLimit = 512 * 1024 * 1024;
+/** Address space of CMake's configuration, bytes: Node, which runs it, reserves more than a compiler may have. */
+const configureMemory = 16 * 1024 ** 3;
 /** How often a build begins again because its sources changed under it. */
 const rounds = 5;
 
@@ -134,8 +134,9 @@ class Job {
   readonly #library: string;
   readonly #cache: ResultCache;
   readonly #env: Record<string, string>;
-  /** Time spent on waiting for others, which is not the build's own, ms. */
-  #waited: number;
+  /** Time spent on waiting for the directory, which is not the build's own, ms. */
+  readonly #waited: number;
+  readonly #share: CoreShare;
 
   constructor(facts: JobFacts) {
     const { application, directory, options, toolchain } = facts;
@@ -144,16 +145,26 @@ class Job {
     this.#library = path.join(directory, application.id + librarySuffix);
     this.#cache = new ResultCache(path.join(options.dataDirectory, 'cache', 'results'), options.cacheLimit);
     this.#env = buildEnvironment(options.env, toolchain);
+    this.#share = new CoreShare(options.signal);
     this.#waited = facts.since();
   }
 
   async make(): Promise<Made> {
-    const { application, fingerprints, toolchain, identity, profile, hold, options } = this.#facts;
+    try {
+      return await this.#make();
+    } finally {
+      await this.#share.giveBack();
+    }
+  }
+
+  async #make(): Promise<Made> {
+    const { application, directory, fingerprints, toolchain, identity, profile, hold, options } = this.#facts;
     await hold.recover();
     const rules = await fingerprints.of(this.#rules(), application.folder);
+    const scratch = path.join(directory, 'trial.tmp');
     for (let round = 1; ; round += 1) {
       options.signal?.throwIfAborted();
-      const located = await locate(application, { toolchain, env: this.#env, identity, fingerprints });
+      const located = await locate(application, { toolchain, env: this.#env, identity, ask: this.#ask, scratch });
       const project = await planProject(application, located, profile);
       const key = sha256(project.key, identity, JSON.stringify([...rules]));
       const traceable = located.cmake.length === 0 && !(await embedsFiles(application));
@@ -191,9 +202,7 @@ class Job {
     const stamps = await Stamps.open(directory, salt);
     if (!traceable) await stamps.forget();
     const mark = await hold.disturb();
-    const asked = performance.now();
-    const share = await takeCores(options.signal);
-    this.#waited += performance.now() - asked;
+    const jobs = await this.#share.take();
     let ran: Ran;
     let before: Map<string, string>;
     let places: Map<string, string>;
@@ -211,16 +220,16 @@ class Job {
       for (const { file, hash } of project.sources) if (before.get(path.join(folder, file)) !== hash) return undefined;
       await stamps.removeStale(this.#build, before, names);
       await rm(this.#built(), { force: true });
-      ran = await this.#run(share.jobs, mark);
+      ran = await this.#run(jobs, mark);
       // A build that fails without saying what is wrong with the sources is itself what is wrong.
       if (ran.status !== 0 && ran.killed === undefined && !stamps.empty && !this.#read(ran, project).some(isError)) {
         await rm(this.#build, { recursive: true, force: true });
-        ran = await this.#run(share.jobs, mark);
+        ran = await this.#run(jobs, mark);
       }
       options.signal?.throwIfAborted();
       if (ran.killed === 'timeout') throw this.#late(ran);
       // Somebody killed it: what it was writing is half-written, and the next build begins anew.
-      if (ran.status === null) throw failure(application, ran, this.#read(ran, project));
+      if (ran.status === null || ran.killed !== undefined) throw failure(application, ran, this.#read(ran, project));
       const objects = await readObjects(this.#build, toolchain);
       const packages = located.cmake.length > 0 ? await namedInBuild(this.#build) : [];
       const all = new Set([...own, ...located.inputs, ...packages, ...[...(objects?.values() ?? [])].flat()]);
@@ -241,7 +250,7 @@ class Job {
       const kept = objects !== undefined && traceable ? key : undefined;
       return await this.#finish(project, located, kept, { reached: foreign, diagnostics });
     } finally {
-      share.release();
+      await this.#share.giveBack();
     }
   }
 
@@ -288,18 +297,11 @@ class Job {
 
   /** cmake-js configures; the configured build is driven directly, which saves an edit 140 ms. */
   async #run(jobs: number, mark: string): Promise<Ran> {
-    const { directory, options, since, toolchain, profile } = this.#facts;
-    const { timeoutMs = 300_000, outputLimit = 1024 * 1024, memoryLimit = 4 * 1024 ** 3, signal } = options;
+    const { directory, options, toolchain, profile } = this.#facts;
+    const { memoryLimit = usualLimits.memory } = options;
     const { cmake, ninja, cc, cxx } = toolchain;
-    const step = (program: string, parameters: string[], limited: boolean): Promise<Ran> =>
-      run(program, parameters, {
-        cwd: directory,
-        env: { ...this.#env, [buildMark]: mark },
-        timeLimitMs: Math.max(1, timeoutMs - since() + this.#waited),
-        outputLimit,
-        signal,
-        limits: limited ? { memory: memoryLimit, file: fileLimit } : undefined,
-      });
+    const step = (program: string, parameters: string[], memory = memoryLimit): Promise<Ran> =>
+      run(program, parameters, { ...this.#limits(memory), mark });
     const rules = ninja === undefined ? 'Makefile' : 'build.ninja';
     if (!existsSync(path.join(this.#build, 'CMakeCache.txt')) || !existsSync(path.join(this.#build, rules))) {
       await rm(this.#build, { recursive: true, force: true });
@@ -309,13 +311,33 @@ class Job {
       parameters.push('-B', buildTypeOf(profile));
       // A compiler behind a launcher cannot be said like this; CMake takes it from CC and CXX.
       if (!/\s/.test(cc + cxx)) parameters.push('--cc', cc, '--cxx', cxx);
-      const configured = await step(process.execPath, parameters, false);
+      const configured = await step(process.execPath, parameters, Math.max(memoryLimit, configureMemory));
       if (configured.status !== 0) return configured;
     }
     await writeCommands(this.#facts.application, directory, this.#commandsFile());
-    if (ninja !== undefined) return step(ninja, ['-C', this.#build, '-j', String(jobs)], true);
-    return step(cmake, ['--build', this.#build, '--parallel', String(jobs)], true);
+    if (ninja !== undefined) return step(ninja, ['-C', this.#build, '-j', String(jobs)]);
+    return step(cmake, ['--build', this.#build, '--parallel', String(jobs)]);
   }
+
+  /** For one tool, from now on; `memory` is its address space, bytes. */
+  #limits(memory: number): RunOptions {
+    const { directory, options, since } = this.#facts;
+    const { timeoutMs = 300_000, outputLimit = 1024 * 1024, signal } = options;
+    const timeLimitMs = Math.max(1, timeoutMs - since() + this.#waited + this.#share.waitedMs);
+    const limits = { memory, file: usualLimits.file };
+    return { cwd: directory, env: this.#env, timeLimitMs, outputLimit, signal, limits };
+  }
+
+  /** For `locate`. What it starts is of a moment and needs no mark: no build is disturbed by it. */
+  readonly #ask = async (program: string, parameters: readonly string[]): Promise<Ran> => {
+    await this.#share.take();
+    const { signal, memoryLimit = usualLimits.memory } = this.#facts.options;
+    const ran = await run(program, parameters, this.#limits(memoryLimit));
+    signal?.throwIfAborted();
+    if (ran.killed === 'timeout') throw this.#late(ran);
+    if (ran.status === null) throw failure(this.#facts.application, ran, []);
+    return ran;
+  };
 
   #commandsFile(): string {
     const { options, application } = this.#facts;
@@ -401,8 +423,7 @@ function failure(application: Application, ran: Ran, diagnostics: Diagnostic[]):
   const first = errors[0];
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
   const last = ran.output.trimEnd().split('\n').at(-1) ?? '';
-  const sentence =
-    first === undefined ? `${application.id}: the build ended with status ${ran.status}: ${last}` : describe(first);
+  const sentence = first === undefined ? `${application.id} was not built, ${ran.end}: ${last}` : describe(first);
   return new TenonError('BuildFailed', sentence + more, {
     next: 'correct it and save; the build that serves now goes on',
     details: {

@@ -1,14 +1,12 @@
 /** One build at a time in a directory, and nothing left of one that was killed. */
 import { randomUUID } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TenonError } from '../base/errors.js';
 import { type DirectoryLock, loadCore } from '../binding/core.js';
-
-/** Variable that marks every process of a build. */
-export const buildMark = 'TENON_BUILD';
+import { endMarked } from './processes.js';
 
 const queues = new Map<string, Promise<void>>();
 const pollMs = 15;
@@ -114,27 +112,4 @@ export class Hold {
   get #marker(): string {
     return path.join(this.#directory, 'building');
   }
-}
-
-function endMarked(mark: string): void {
-  if (process.platform !== 'linux') return;
-  const wanted = `${buildMark}=${mark}`;
-  // A process may start another while it is looked at, so look until none is left.
-  for (let round = 0; round < 10; round += 1) {
-    let found = false;
-    for (const name of processes()) {
-      try {
-        if (!readFileSync(`/proc/${name}/environ`, 'latin1').split('\0').includes(wanted)) continue;
-        process.kill(Number(name), 'SIGKILL');
-        found = true;
-      } catch {
-        // It ended in the meantime, or belongs to somebody else.
-      }
-    }
-    if (!found) return;
-  }
-}
-
-function processes(): string[] {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name));
 }

@@ -1,15 +1,13 @@
 /** Finds what an application depends on, or says what to install. */
-import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TenonError } from '../base/errors.js';
 import type { Application } from './application.js';
 import type { CMakePackage } from './dependencies.js';
 import type { Diagnostic } from './diagnostics.js';
-import { type Fingerprints, sha256 } from './fingerprint.js';
+import type { Ran } from './run.js';
 import type { Toolchain } from './toolchain.js';
 
 /** What the dependencies of an application mean to its build. */
@@ -96,7 +94,10 @@ export interface LocateOptions {
   env: Record<string, string>;
   /** Text that changes with the tools. */
   identity: string;
-  fingerprints: Fingerprints;
+  /** Runs a tool within the limits of the build; rejects when they are reached. A status of 127: it is not there. */
+  ask: (program: string, parameters: readonly string[]) => Promise<Ran>;
+  /** Absolute path of a folder that may be made and removed; nobody else's. */
+  scratch: string;
 }
 
 interface Parts {
@@ -188,19 +189,12 @@ function hasHeaders(folder: string): boolean {
   return readdirSync(folder).some((name) => /\.(?:h|hh|hpp|hxx)$/.test(name));
 }
 
-interface Output {
-  status: number;
-  out: string;
-  error: string;
-}
-
-function ask(program: string, parameters: readonly string[], env: Record<string, string>): Promise<Output> {
-  return new Promise((resolve) => {
-    execFile(program, [...parameters], { env, timeout: 20_000 }, (error, out, said) => {
-      const status = error === null ? 0 : typeof error.code === 'number' ? error.code : 127;
-      resolve({ status, out: out.trim(), error: said.trim() || (error?.message ?? '') });
-    });
-  });
+/** None of them runs on when one has failed. */
+async function together<const T extends readonly Promise<unknown>[]>(
+  asked: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(asked);
+  return Promise.all(asked);
 }
 
 /** pkg-config escapes with backslashes what a shell would split. */
@@ -208,54 +202,71 @@ function wordsOf(text: string): string[] {
   return [...text.matchAll(/(?:\\[\s\S]|[^\s\\])+/g)].map(([word]) => word.replace(/\\([\s\S])/g, '$1'));
 }
 
-const answers = new Map<string, Parts>();
-const searchPaths = new Map<string, Promise<string>>();
+interface Answer {
+  parts: Parts;
+  /** Everything that was looked at for it: folders by what is in them, files by what they are. */
+  places: Places;
+}
 
-/** What was found before, as long as no file that pkg-config reads has changed. */
+/** Path of a file or of a folder, to what tells whether it has changed. */
+type Places = Map<string, string>;
+
+const answers = new Map<string, Answer>();
+
+/** What was found before, as long as nothing that was looked at for it has changed: asking costs 100 ms, looking 1. */
 async function knownModules(
   application: Application,
   modules: readonly string[],
   options: LocateOptions,
 ): Promise<Parts> {
   const { env, identity } = options;
-  const asked = JSON.stringify([env['PATH'], env['PKG_CONFIG_PATH']]);
-  let search = searchPaths.get(asked);
-  if (search === undefined) {
-    search = ask('pkg-config', ['--variable=pc_path', 'pkg-config'], env).then(({ out }) => out);
-    searchPaths.set(asked, search);
-  }
-  const folders = `${env['PKG_CONFIG_PATH'] ?? ''}:${await search}`.split(path.delimiter).filter((each) => each !== '');
-  const key = sha256(JSON.stringify([modules, identity, folders.map(signatureOf)]));
+  const key = JSON.stringify([modules, identity, env]);
   const known = answers.get(key);
-  if (known?.inputs.every((file) => existsSync(file)) === true) return known;
-  const found = await findModules(application, modules, options);
-  answers.set(key, found);
-  return found;
-}
-
-/** Changes with every module that comes into `folder`, goes, or becomes another. */
-function signatureOf(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  const files = readdirSync(folder).filter((name) => name.endsWith('.pc'));
-  return files.map((name) => {
-    const stats = statSync(path.join(folder, name), { bigint: true, throwIfNoEntry: false });
-    return `${name} ${stats?.ino} ${stats?.size} ${stats?.mtimeNs} ${stats?.ctimeNs}`;
+  if (known !== undefined && [...known.places].every(([file, place]) => placeOf(file) === place)) return known.parts;
+  const places: Places = new Map();
+  const parts = await findModules(application, modules, options, (files) => {
+    for (const file of files) if (!places.has(file)) places.set(file, placeOf(file));
   });
+  answers.set(key, { parts, places });
+  return parts;
 }
 
+/** Changes with a file, and with every name that comes into a folder or goes; empty when there is nothing to be seen. */
+function placeOf(file: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  } catch {
+    return '';
+  }
+}
+
+function foldersOf(search: string): string[] {
+  return search.split(path.delimiter).filter((folder) => path.isAbsolute(folder));
+}
+
+/** None where pkg-config finds none either: in a folder that is not there or may not be read. */
+function modulesIn(folder: string): string[] {
+  try {
+    const names = readdirSync(folder).filter((name) => name.endsWith('.pc'));
+    return names.map((name) => path.join(folder, name));
+  } catch {
+    return [];
+  }
+}
+
+/** `look` is told of everything that the answer depends on, before it is read. */
 async function findModules(
   application: Application,
   modules: readonly string[],
   options: LocateOptions,
+  look: (files: readonly string[]) => void,
 ): Promise<Parts> {
-  const { env } = options;
+  const { env, ask } = options;
   const parts: Parts = { includes: [], compileOptions: [], linkOptions: [], inputs: [], warnings: [] };
-  const [compile, link, closure] = await Promise.all([
-    ask('pkg-config', ['--cflags', ...modules], env),
-    ask('pkg-config', ['--libs', ...modules], env),
-    ask('pkg-config', ['--static', '--libs', ...modules], env),
-  ]);
-  if (compile.status === 127)
+  look(foldersOf(env['PATH'] ?? '').map((folder) => path.join(folder, 'pkg-config')));
+  const search = await ask('pkg-config', ['--variable=pc_path', 'pkg-config']);
+  if (search.status === 127)
     throw missing(
       application,
       'tool',
@@ -263,26 +274,38 @@ async function findModules(
       'which finds the modules of `dependencies`',
       mac ? 'run `brew install pkg-config`' : 'run `apt install pkg-config`',
     );
-  if (compile.status !== 0 || link.status !== 0) throw await missingModule(application, modules, env, compile.error);
+  const folders = foldersOf(`${env['PKG_CONFIG_PATH'] ?? ''}:${search.answer.trim()}`);
+  look([...folders, ...folders.flatMap(modulesIn)]);
+  const [cc = '', ...flags] = options.toolchain.cc.split(/\s+/);
+  const [compile, link, closure, searched] = await together([
+    ask('pkg-config', ['--cflags', ...modules]),
+    ask('pkg-config', ['--libs', ...modules]),
+    ask('pkg-config', ['--static', '--libs', ...modules]),
+    ask(cc, [...flags, '-print-search-dirs']),
+  ]);
+  if (compile.status !== 0 || link.status !== 0) throw await missingModule(application, modules, ask, compile.output);
 
-  for (const word of wordsOf(compile.out)) {
+  for (const word of wordsOf(compile.answer)) {
     if (word.startsWith('-I')) parts.includes.push(word.slice(2));
     else if (/^-(?:D|U|pthread|std=)/.test(word)) parts.compileOptions.push(word);
   }
-  const shared = libraries(link.out);
-  const all = libraries(closure.status === 0 ? closure.out : link.out);
+  const shared = libraries(link.answer);
+  const all = libraries(closure.status === 0 ? closure.answer : link.answer);
+  const libraryFolders = foldersOf(/^libraries: =?(.*)$/m.exec(searched.answer)?.[1] ?? '');
+  // The linker searches a few more by itself, such as those beside the folders of modules.
+  look([...all.folders, ...libraryFolders, ...folders.map((folder) => path.dirname(folder))]);
   const find = async (file: string, name: string): Promise<string | undefined> => {
     if (system.has(name)) return undefined;
     const own = all.folders.map((folder) => path.join(folder, file)).find((place) => existsSync(place));
     if (own !== undefined) return own;
-    const [cc = '', ...flags] = options.toolchain.cc.split(/\s+/);
-    const { out } = await ask(cc, [...flags, `-print-file-name=${file}`], env);
+    const out = (await ask(cc, [...flags, `-print-file-name=${file}`])).answer.trim();
     return path.isAbsolute(out) && existsSync(out) ? path.resolve(out) : undefined;
   };
-  const [archives, images] = await Promise.all([
-    Promise.all(all.names.map((name) => find(`lib${name}.a`, name))),
-    Promise.all(shared.names.map((name) => find(`lib${name}${mac ? '.dylib' : '.so'}`, name))),
+  const [archives, images] = await together([
+    together(all.names.map((name) => find(`lib${name}.a`, name))),
+    together(shared.names.map((name) => find(`lib${name}${mac ? '.dylib' : '.so'}`, name))),
   ]);
+  look([...archives, ...images].filter((file) => file !== undefined));
   const wanted = all.names.map((name, at) => archives[at] ?? `-l${name}`);
   const direct = shared.names.every((name) => system.has(name) || archives[all.names.indexOf(name)] !== undefined);
   if (direct && archives.some(Boolean) && (await linksIntoPlugin(wanted, all, archives, options))) {
@@ -327,60 +350,46 @@ function libraries(text: string): Libraries {
   return found;
 }
 
-const linkable = new Map<string, Promise<boolean>>();
-
 /** Whether the archives can become part of a plugin: position-independent, and complete with the rest. */
 async function linksIntoPlugin(
   wanted: readonly string[],
   { options }: Libraries,
   archives: readonly (string | undefined)[],
-  { toolchain, env, identity, fingerprints }: LocateOptions,
+  { toolchain, ask, scratch }: LocateOptions,
 ): Promise<boolean> {
   const files = archives.filter((file) => file !== undefined);
-  const hashes = await fingerprints.of(files, path.join(hostRoot, 'nowhere'));
-  const key = sha256(JSON.stringify([wanted, options, [...hashes], identity]));
-  let answer = linkable.get(key);
-  if (answer === undefined) {
-    answer = tryLink();
-    linkable.set(key, answer);
-  }
-  return answer;
-
-  async function tryLink(): Promise<boolean> {
-    const folder = await mkdtemp(path.join(os.tmpdir(), 'tenon-link-'));
-    try {
-      const [cxx = '', ...flags] = toolchain.cxx.split(/\s+/);
-      const whole = mac
-        ? files.map((file) => `-Wl,-force_load,${file}`)
-        : ['-Wl,--whole-archive', ...files, '-Wl,--no-whole-archive'];
-      const own = mac
-        ? []
-        : ['-Wl,-Bsymbolic', '-Wl,--exclude-libs,ALL', `-Wl,--version-script=${exportMap}`, '-Wl,-z,defs'];
-      const rest = wanted.filter((word) => word.startsWith('-l'));
-      const output = ['-o', path.join(folder, 'trial')];
-      const { status } = await ask(cxx, [...flags, '-shared', ...own, ...options, ...whole, ...rest, ...output], env);
-      return status === 0;
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+  const [cxx = '', ...flags] = toolchain.cxx.split(/\s+/);
+  const whole = mac
+    ? files.map((file) => `-Wl,-force_load,${file}`)
+    : ['-Wl,--whole-archive', ...files, '-Wl,--no-whole-archive'];
+  const own = mac
+    ? []
+    : ['-Wl,-Bsymbolic', '-Wl,--exclude-libs,ALL', `-Wl,--version-script=${exportMap}`, '-Wl,-z,defs'];
+  const rest = wanted.filter((word) => word.startsWith('-l'));
+  try {
+    await mkdir(scratch, { recursive: true });
+    const output = ['-o', path.join(scratch, 'trial')];
+    return (await ask(cxx, [...flags, '-shared', ...own, ...options, ...whole, ...rest, ...output])).status === 0;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
   }
 }
 
 async function missingModule(
   application: Application,
   modules: readonly string[],
-  env: Record<string, string>,
+  ask: LocateOptions['ask'],
   said: string,
 ): Promise<TenonError> {
   for (const module of modules) {
-    const { status, error } = await ask('pkg-config', ['--print-errors', '--exists', module], env);
+    const { status, output } = await ask('pkg-config', ['--print-errors', '--exists', module]);
     if (status === 0) continue;
     const name = module.split(/[ <>=]/)[0] ?? module;
     const [debian, homebrew] = packages[name] ?? [];
     const install =
       debian === undefined ? undefined : mac ? `run \`brew install ${homebrew}\`` : `run \`apt install ${debian}\``;
-    const there = (await ask('pkg-config', ['--exists', name], env)).status === 0;
-    const reason = error.split('\n')[0] ?? '';
+    const there = (await ask('pkg-config', ['--exists', name])).status === 0;
+    const reason = output.split('\n')[0] ?? '';
     return missing(
       application,
       'pkg-config',
