@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
-import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { build, type BuildReport } from '../src/cli/build.js';
@@ -264,5 +264,129 @@ TENON_TEST("never run") {}
     expect([status, report.profile]).toEqual([1, 'sanitize']);
     expect(report.applications[0]?.tests?.output).toMatch(/global-buffer-overflow|out of bounds|insufficient space/);
     expect(report.applications[0]?.tests?.output).toContain('resources/probe.cpp:9');
+  });
+});
+
+describe('the program of the tests', () => {
+  const folder = (): string => world.folder('bounded');
+  /** What comes of an application whose tests are `body`. */
+  const run = async (
+    body: string,
+    ...words: string[]
+  ): Promise<{ complaints: string[] | undefined; passed: number | undefined; output: string | undefined }> => {
+    await world.write(
+      'bounded',
+      'test/only.cpp',
+      `#include <fcntl.h>\n#include <sys/stat.h>\n#include <tenon/testing.hpp>\n${body}`,
+    );
+    const { out, err } = await tenon(folder(), 'build', '--test', '--json', ...words);
+    const [{ error, tests } = {}] = report(out).applications;
+    expect({ err, error }).toEqual({ err: '', error: undefined });
+    const failed = tests?.cases.filter(({ ok }) => !ok) ?? [];
+    return { complaints: failed.flatMap(({ complaints }) => complaints), passed: tests?.passed, output: tests?.output };
+  };
+  const alive = (pid: number): boolean => {
+    try {
+      return !/^\d+ \(.*\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    } catch {
+      return false;
+    }
+  };
+  beforeAll(async () => {
+    await write('bounded');
+  });
+
+  test.runIf(process.platform === 'linux')('leaves no process behind, whatever session it is in', async () => {
+    const pids = path.join(folder(), 'pids');
+    const { passed } = await run(`
+static void leave(bool session, bool pipes) {
+  if (fork() != 0) return;
+  if (session) setsid();
+  if (!pipes) for (const int each : {0, 1, 2}) close(each);
+  std::signal(SIGTERM, SIG_IGN);
+  std::ofstream(${JSON.stringify(pids)}, std::ios::app) << getpid() << std::endl;
+  for (;;) pause();
+}
+TENON_TEST("leaves") {
+  leave(false, false);
+  leave(true, false);
+  leave(true, true);
+  for (int lines = 0; lines < 3;) {
+    usleep(1000);
+    std::string line;
+    std::ifstream all(${JSON.stringify(pids)});
+    for (lines = 0; std::getline(all, line);) ++lines;
+  }
+}
+`);
+    expect(passed).toBe(1);
+    const left = (await readFile(pids, 'utf8')).trim().split('\n').map(Number);
+    expect(left).toHaveLength(3);
+    expect(left.filter(alive)).toEqual([]);
+  });
+
+  test('has a folder for temporary files, which is gone afterwards, and nothing of the environment', async () => {
+    const seen = path.join(folder(), 'seen');
+    const { passed } = await run(`
+extern char **environ;
+TENON_TEST("sees") {
+  std::ofstream out(${JSON.stringify(seen)});
+  for (char **each = environ; *each != nullptr; ++each) out << *each << '\\n';
+  std::ofstream(std::string(std::getenv("TMPDIR")) + "/file") << "text";
+}
+`);
+    expect(passed).toBe(1);
+    const lines = (await readFile(seen, 'utf8')).trim().split('\n');
+    const names = lines
+      .map((line) => line.split('=')[0] ?? '')
+      .filter((name) => !['PWD', '_', 'SHLVL', 'OLDPWD'].includes(name));
+    expect(names.sort()).toEqual(
+      ['ASAN_OPTIONS', 'HOME', 'LANG', 'LC_ALL', 'PATH', 'TENON_BUILD', 'TMPDIR', 'UBSAN_OPTIONS'].sort(),
+    );
+    const temporary = lines.find((line) => line.startsWith('TMPDIR='))?.slice('TMPDIR='.length) ?? '';
+    expect(temporary).toContain(path.join('cache', 'tests', 'bounded-'));
+    expect(existsSync(temporary)).toBe(false);
+  });
+
+  test('is ended when it does not end, and the tests before it count', async () => {
+    const settings = path.join(world.directory, 'tenon.yaml');
+    await writeFile(settings, 'limits: {buildMs: 20000}\n');
+    const { passed, complaints } = await run(
+      'TENON_TEST("fine") {}\nTENON_TEST("never") { std::signal(SIGTERM, SIG_IGN); for (;;) pause(); }\n',
+    );
+    expect(passed).toBe(1);
+    await rm(settings);
+    expect(complaints).toEqual(['it was ended after 20000 ms, with 1 tests to go']);
+  });
+
+  test.runIf(process.platform === 'linux')('is refused memory beyond its limit', async () => {
+    const { complaints } = await run(
+      'static char* volatile last;\nTENON_TEST("takes") { for (;;) last = new char[size_t{1} << 26]; }\n',
+    );
+    expect(complaints).toEqual(['exception: std::bad_alloc', 'a test program has 4096 MiB of memory, and no more']);
+  });
+
+  test('is ended by a file that is too large', async () => {
+    const { complaints } = await run(`
+TENON_TEST("writes") {
+  const int file = open((std::string(std::getenv("TMPDIR")) + "/file").c_str(), O_CREAT | O_WRONLY, 0600);
+  for (off_t at = 0;; at += 1 << 20) if (pwrite(file, "x", 1, at) != 1) return;
+}
+`);
+    expect(complaints).toEqual([
+      'it was ended by SIGXFSZ because it wrote more than 512 MiB to one file, with 1 tests to go',
+    ]);
+  });
+
+  test('is ended by output without an end', async () => {
+    const { complaints } = await run('TENON_TEST("talks") { for (;;) std::puts("so it goes"); }\n');
+    expect(complaints).toEqual(['it was ended because it wrote more than 4 MiB of output, with 1 tests to go']);
+  });
+
+  test('says by which signal it was ended', async () => {
+    const { complaints } = await run('TENON_TEST("is killed") { raise(SIGKILL); }\n');
+    expect(complaints).toEqual([
+      'it was ended by SIGKILL, as the system does when memory runs out, with 1 tests to go',
+    ]);
   });
 });

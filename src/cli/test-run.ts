@@ -1,12 +1,14 @@
 /** The tests of an application: one program made of test/*.cpp, which opens the built library by itself. */
-import { readdir, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TenonError } from '../base/errors.js';
 import type { Application } from '../compiler/application.js';
+import { CoreShare } from '../compiler/cores.js';
 import { describe, parseDiagnostics } from '../compiler/diagnostics.js';
-import { run } from '../compiler/run.js';
-import { buildEnvironment, type Environment, findToolchain } from '../compiler/toolchain.js';
+import { inMiB, type Ran, type RunOptions, run, usualLimits } from '../compiler/run.js';
+import { buildEnvironment, type Environment, findToolchain, type Toolchain } from '../compiler/toolchain.js';
 
 export interface TestOptions {
   /** Absolute, there, and nobody else's: where the program is put. */
@@ -36,7 +38,8 @@ export interface TestReport {
 }
 
 const include = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'native', 'include');
-const outputLimit = 1024 * 1024;
+/** Of the compiler that is looked at, and of the program before it is ended, bytes. */
+const outputLimit = 4 * 1024 ** 2;
 /** Every file of tests has run(): to include the header here would double the time. */
 const main = `namespace tenon::testing {
 int run(int, char**);
@@ -44,60 +47,118 @@ int run(int, char**);
 int main(int argc, char** argv) { return tenon::testing::run(argc, argv); }
 `;
 
+/** What the compiling of one application's tests, and their run, have in common. */
+interface Bench extends TestOptions {
+  application: Application;
+  /** Relative to the application's folder. */
+  sources: string[];
+  toolchain: Toolchain;
+  program: string;
+  limits: Pick<RunOptions, 'timeLimitMs' | 'outputLimit' | 'signal' | 'mark' | 'sweep'>;
+}
+
 /**
- * Compile the tests of `application` and run them on `library`; undefined when it has none.
- * Throws `BuildFailed` when they do not compile, `BuildTimeout`, `ToolchainMissing`.
+ * Compile the tests of `application` and run them on `library`; undefined when it has none. Nothing they start outlives
+ * them. Throws `BuildFailed` when they do not compile, `BuildTimeout`, `ToolchainMissing`.
  */
 export async function runTests(
   application: Application,
   library: string,
-  { directory, env, sanitize, timeoutMs, signal }: TestOptions,
+  options: TestOptions,
 ): Promise<TestReport | undefined> {
-  const { id, folder } = application;
-  const entries = await readdir(path.join(folder, 'test'), { withFileTypes: true }).catch(() => []);
+  const { directory, env, timeoutMs, signal } = options;
+  const entries = await readdir(path.join(application.folder, 'test'), { withFileTypes: true }).catch(() => []);
   const sources = entries
     .filter((entry) => entry.isFile() && /\.(?:cc|cpp|cxx)$/.test(entry.name))
     .map((entry) => `test/${entry.name}`)
     .sort();
   if (sources.length === 0) return undefined;
 
-  const toolchain = findToolchain(env);
-  const environment = buildEnvironment(env, toolchain);
-  await writeFile(path.join(directory, 'main.cpp'), main);
+  const limits = { timeLimitMs: timeoutMs, outputLimit, signal, mark: randomUUID(), sweep: true };
   const program = path.join(directory, 'tests');
+  const bench = { ...options, application, sources, toolchain: findToolchain(env), program, limits };
+  const share = new CoreShare(signal);
+  try {
+    await share.take();
+    await compileTests(bench);
+    return reportOf(await runProgram(bench, library));
+  } finally {
+    await share.giveBack();
+  }
+}
+
+async function compileTests(bench: Bench): Promise<void> {
+  const { application, sources, toolchain, program, limits, directory, env, sanitize, timeoutMs, signal } = bench;
+  const { id, folder } = application;
+  await writeFile(path.join(directory, 'main.cpp'), main);
   const [compiler = '', ...flags] = toolchain.cxx.split(/\s+/);
   const sanitizers = sanitize ? ['-fsanitize=address,undefined', '-fno-omit-frame-pointer'] : [];
   const parameters = [...flags, '-std=c++17', '-g', '-Wall', '-Wextra', `-ffile-prefix-map=${folder}/=`, ...sanitizers];
   parameters.push('-isystem', include, path.join(directory, 'main.cpp'));
   parameters.push(...sources.map((source) => path.join(folder, source)), '-o', program, '-ldl', '-pthread');
-  const limits = { timeLimitMs: timeoutMs, outputLimit, signal };
-  const compiled = await run(compiler, parameters, { cwd: directory, env: environment, ...limits });
+  const environment = { ...buildEnvironment(env, toolchain), TMPDIR: directory };
+  const compiled = await run(compiler, parameters, {
+    ...limits,
+    cwd: directory,
+    env: environment,
+    limits: usualLimits,
+  });
   signal.throwIfAborted();
   if (compiled.killed === 'timeout')
     throw new TenonError('BuildTimeout', `the tests of ${id} were not compiled after ${timeoutMs} ms`, {
       next: 'look for code that takes the compiler long, or raise limits.buildMs',
     });
-  if (compiled.status !== 0) {
-    const diagnostics = parseDiagnostics(compiled.output, folder, sources);
-    const first = diagnostics.find(({ severity }) => severity === 'error');
-    throw new TenonError('BuildFailed', first === undefined ? `the tests of ${id} were not built` : describe(first), {
-      next: 'correct the test',
-      details: { application: id, diagnostics: diagnostics.slice(0, 100), output: compiled.output.slice(0, 16 * 1024) },
-    });
-  }
+  if (compiled.status === 0) return;
+  const diagnostics = parseDiagnostics(compiled.output, folder, sources);
+  const first = diagnostics.find(({ severity }) => severity === 'error');
+  const sentence = first === undefined ? `the tests of ${id} were not built, ${compiled.end}` : describe(first);
+  throw new TenonError('BuildFailed', sentence, {
+    next: 'correct the test',
+    details: { application: id, diagnostics: diagnostics.slice(0, 100), output: compiled.output.slice(0, 16 * 1024) },
+  });
+}
 
-  const halting = { UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1' };
-  const ran = await run(program, [library], { cwd: folder, env: { ...environment, ...halting }, ...limits });
-  signal.throwIfAborted();
+async function runProgram(bench: Bench, library: string): Promise<Ran> {
+  const { application, program, limits, directory, env, sanitize, signal } = bench;
+  const { memory } = usualLimits;
+  const temporary = path.join(directory, 'tmp');
+  await mkdir(temporary);
+  const environment: Record<string, string> = {
+    LANG: 'C',
+    LC_ALL: 'C',
+    TMPDIR: temporary,
+    UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1',
+    ASAN_OPTIONS: `hard_rss_limit_mb=${memory / 1024 ** 2}`,
+  };
+  for (const name of ['PATH', 'HOME']) if (env[name] !== undefined) environment[name] = env[name];
+  try {
+    const ran = await run(program, [library], {
+      ...limits,
+      cwd: application.folder,
+      env: environment,
+      floodLimit: outputLimit,
+      // The sanitizers reserve terabytes of address space, and watch what is used of it themselves.
+      limits: { ...usualLimits, memory: sanitize ? undefined : memory },
+    });
+    signal.throwIfAborted();
+    return ran;
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+function reportOf(ran: Ran): TestReport {
   const { cases, planned, other } = readTap(ran.output);
   const left = planned - cases.length;
-  if (left > 0 || (ran.status !== 0 && cases.every(({ ok }) => ok))) {
-    const how =
-      ran.killed === 'timeout' ? `was ended after ${timeoutMs} ms` : `ended with status ${ran.status ?? 'none'}`;
+  if (left > 0 || ran.killed !== undefined || (ran.status !== 0 && cases.every(({ ok }) => ok))) {
     const last = cases.at(-1);
-    if (last?.ok === false) last.complaints.push(`${left} more tests were not run`);
-    else cases.push({ name: 'the test program', ok: false, complaints: [`it ${how}, with ${left} tests to go`] });
+    if (last?.name.endsWith('# a signal ended it') === true) last.complaints.push(`${left} more tests were not run`);
+    else cases.push({ name: 'the test program', ok: false, complaints: [`${ran.end}, with ${left} tests to go`] });
   }
+  if (/\bbad_alloc\b|Cannot allocate memory|hard rss limit exhausted/.test(ran.output))
+    cases
+      .findLast(({ ok }) => !ok)
+      ?.complaints.push(`a test program has ${inMiB(usualLimits.memory)} of memory, and no more`);
   const failed = cases.filter(({ ok }) => !ok).length;
   return { passed: cases.length - failed, failed, cases, output: other.join('\n') };
 }
