@@ -15,9 +15,9 @@ import { Hold } from './hold.js';
 import { type Finding, type Inspect, inspectWithCore, lint, warningOf } from './lint.js';
 import { type Located, locate, missingPackage } from './locate.js';
 import { buildTypeOf, type Profile, profiles } from './profile.js';
+import type { Preprocessor } from './preprocess.js';
 import { namedInBuild, readObjects, Stamps } from './reached.js';
 import { type Ran, type RunOptions, run, usualLimits } from './run.js';
-import { includedFiles } from './source.js';
 import { buildEnvironment, type Environment, findToolchain, identify, type Toolchain } from './toolchain.js';
 
 export { describe as describeWarning } from './diagnostics.js';
@@ -158,14 +158,14 @@ class Job {
   }
 
   async #make(): Promise<Made> {
-    const { application, directory, fingerprints, toolchain, identity, profile, hold, options } = this.#facts;
+    const { application, directory, fingerprints, toolchain, identity, hold, options } = this.#facts;
     await hold.recover();
     const rules = await fingerprints.of(this.#rules(), application.folder);
     const scratch = path.join(directory, 'trial.tmp');
     for (let round = 1; ; round += 1) {
       options.signal?.throwIfAborted();
       const located = await locate(application, { toolchain, env: this.#env, identity, ask: this.#ask, scratch });
-      const project = await planProject(application, located, profile);
+      const project = await planProject(application, this.#preprocessor(located));
       const key = sha256(project.key, identity, JSON.stringify([...rules]));
       const traceable = located.cmake.length === 0 && !(await embedsFiles(application));
       const known = traceable ? await this.#cache.find(key, fingerprints, application.folder) : undefined;
@@ -186,6 +186,16 @@ class Job {
           },
         );
     }
+  }
+
+  #preprocessor(located: Located): Preprocessor {
+    const { toolchain, profile, directory, options } = this.#facts;
+    const ask: Preprocessor['ask'] = async (program, parameters, file) => {
+      await this.#share.take();
+      const { memoryLimit: memory = usualLimits.memory } = options;
+      return run(program, parameters, { ...this.#limits(memory), limits: { memory, file } });
+    };
+    return { toolchain, located, profile, directory, ask, signal: options.signal };
   }
 
   /** Files of this package that say how to build. */
@@ -213,11 +223,10 @@ class Job {
       const started = (await stat(path.join(directory, 'building'), { bigint: true })).ctimeNs;
       if (stamps.empty) await rm(this.#build, { recursive: true, force: true });
       await this.#write(project);
-      const included = await includedFiles(folder, project.sources);
-      const inputs = [...stamps.files(), ...included, ...own, ...located.inputs];
+      const inputs = [...stamps.files(), ...project.included, ...own, ...located.inputs];
       places = placesOf(inputs);
       before = await fingerprints.of(inputs, folder);
-      for (const { file, hash } of project.sources) if (before.get(path.join(folder, file)) !== hash) return undefined;
+      for (const [file, hash] of project.read) if (before.get(file) !== hash) return undefined;
       await stamps.removeStale(this.#build, before, names);
       await rm(this.#built(), { force: true });
       ran = await this.#run(jobs, mark);
@@ -277,6 +286,7 @@ class Job {
     const findings = await lint(bytes, this.#build, sources, inspect);
     const warnings = [
       ...located.warnings,
+      ...project.warnings,
       ...diagnostics.filter((each) => each.severity === 'warning'),
       ...findings.map(warningOf),
     ];

@@ -5,10 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { TenonError } from '../base/errors.js';
 import type { Application } from './application.js';
 import { sha256 } from './fingerprint.js';
+import type { Diagnostic } from './diagnostics.js';
 import type { Located } from './locate.js';
+import type { Preprocessor } from './preprocess.js';
 import type { Profile } from './profile.js';
-import type { Declared, Scan } from './scan.js';
-import { readSources, type Source } from './source.js';
+import type { Declared, Position } from './scan.js';
+import { type Placed, readSources, type Source } from './source.js';
 
 /** `cmake/tenon.cmake` of this package. */
 const flags = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'cmake', 'tenon.cmake');
@@ -19,6 +21,11 @@ export interface Project {
   readonly files: ReadonlyMap<string, string>;
   /** The n-th piece of glue is for the n-th of these. */
   readonly sources: readonly Source[];
+  /** Files of the application that it depends on, absolute, with the SHA-256 of what was in them. */
+  readonly read: ReadonlyMap<string, string>;
+  /** Files of the application that the sources may include by a quoted name, absolute. */
+  readonly included: ReadonlySet<string>;
+  readonly warnings: readonly Diagnostic[];
   /** Changes with everything that the build is told; headers and libraries are not looked into. */
   readonly key: string;
   /** Why what compiles would still be no plugin: what the compiler says of the sources is worth more, so it goes first. */
@@ -26,8 +33,10 @@ export interface Project {
 }
 
 /** Throws `BuildFailed` when the sources contradict each other, or cannot be read. */
-export async function planProject(application: Application, located: Located, profile: Profile): Promise<Project> {
-  const sources = await readSources(application);
+export async function planProject(application: Application, preprocessor: Preprocessor): Promise<Project> {
+  const { located, profile } = preprocessor;
+  const { sources, read, included, warnings } = await readSources(application, preprocessor);
+  serveOnce(sources);
   const nothing = check(application, sources);
   const files = new Map<string, string>();
   const glue = sources.map((source, index) => {
@@ -35,7 +44,7 @@ export async function planProject(application: Application, located: Located, pr
     files.set(name, glueOf(application, source, index));
     return name;
   });
-  if (nothing === undefined && !sources.some((source) => source.scan.plugin)) {
+  if (nothing === undefined && !sources.some((source) => source.plugin)) {
     files.set('glue/plugin.cpp', pluginOf(application, sources));
     glue.push('glue/plugin.cpp');
   }
@@ -45,9 +54,9 @@ export async function planProject(application: Application, located: Located, pr
     'package.json',
     `${JSON.stringify({ name: application.id, private: true, binary: { napi_versions: [8] } })}\n`,
   );
-  const contents = sources.map(({ file, hash }) => [file, hash]);
+  const contents = sources.map(({ file }) => [file, read.get(path.join(application.folder, file))]);
   const key = sha256(JSON.stringify([[...files], contents, application.headers, located, profile]));
-  return { files, sources, key, nothing };
+  return { files, sources, read, included, warnings, key, nothing };
 }
 
 /** Bring `directory` up to date with the project. A file is written only when its text changes. */
@@ -65,24 +74,39 @@ interface Place {
   name: string;
 }
 
+/** What stands in a header belongs to the first source that includes it. */
+function serveOnce(sources: readonly Source[]): void {
+  const seen = new Map<string, Source>();
+  for (const source of sources) {
+    const isFirst = ({ file, line, column, qualified }: Declared & Placed): boolean => {
+      const key = `${file}:${line}:${column} ${qualified}`;
+      const first = seen.get(key) ?? source;
+      seen.set(key, first);
+      return first === source;
+    };
+    source.resources = source.resources.filter(isFirst);
+    source.extensions = source.extensions.filter(isFirst);
+  }
+}
+
 function check(application: Application, sources: readonly Source[]): TenonError | undefined {
-  const places = (of: (scan: Scan) => { line: number; column: number; name?: string }[]): Place[] =>
-    sources.flatMap(({ file, scan }) =>
-      of(scan).map(({ line, column, name = 'TENON_PLUGIN' }) => ({ file, line, column, name })),
+  const places = (of: (source: Source) => (Position & Placed & { name?: string })[]): Place[] =>
+    sources.flatMap((source) =>
+      of(source).map(({ file, line, column, name = 'TENON_PLUGIN' }) => ({ file, line, column, name })),
     );
-  const plugins = places((scan) => (scan.plugin === undefined ? [] : [scan.plugin]));
-  const extensions = places((scan) => scan.extensions);
-  const declared = [...places((scan) => scan.resources), ...extensions];
-  const types = new Map<string, Place>();
-  for (const { file, scan } of sources)
-    for (const { qualified, namespaces, line, column, name } of [...scan.resources, ...scan.extensions]) {
+  const plugins = places(({ plugin }) => (plugin === undefined ? [] : [plugin]));
+  const extensions = places((source) => source.extensions);
+  const declared = [...places((source) => source.resources), ...extensions];
+  const types = new Map<string, Place & { source: Source }>();
+  for (const source of sources)
+    for (const { file, qualified, namespaces, line, column, name } of [...source.resources, ...source.extensions]) {
       // One without a name keeps what is in it to its file. The linker would take one of two for both.
       if (namespaces.includes('')) continue;
       const place = { file, line, column, name };
       const other = types.get(qualified);
-      if (other !== undefined && other.file !== file)
+      if (other !== undefined && other.source !== source)
         throw clash(place, `a second type named ${name}`, 'give one of them another name', [place, other]);
-      types.set(qualified, place);
+      types.set(qualified, { ...place, source });
     }
   const [, secondPlugin] = plugins;
   if (secondPlugin !== undefined)
@@ -120,7 +144,7 @@ function glueOf(application: Application, source: Source, index: number): string
   // What is left open at the end of the source is noticed there, and not where it meets the glue.
   const end = path.extname(file) === '.c' ? '_Static_assert(1, "");' : 'static_assert(true, "");';
   const lines = [`// ${source.file}`, `#include "${file}"`, end];
-  const { resources, extensions } = source.scan;
+  const { resources, extensions } = source;
   if (resources.length > 0 || extensions.length > 0) {
     lines.push('#include <tenon/tenon.hpp>');
     for (const type of resources.filter((each) => each.conditional)) lines.push(forward(type));
@@ -131,19 +155,23 @@ function glueOf(application: Application, source: Source, index: number): string
       `const tenon::ResourceEntry tenon_glue_resources_${index}[] = {`,
     );
     for (const type of resources)
-      lines.push(`#line ${type.line} "${file}"`, `    tenon::resource<${type.qualified}>("${type.name}"),`);
+      lines.push(lineOf(application, type), `    tenon::resource<${type.qualified}>("${type.name}"),`);
     lines.push('};');
   }
   for (const type of extensions)
     lines.push(
       'extern const tenon::ExtensionEntry tenon_glue_extension;',
-      `#line ${type.line} "${file}"`,
+      lineOf(application, type),
       `const tenon::ExtensionEntry tenon_glue_extension = tenon::extension_entry<${type.qualified}>();`,
     );
   if (lines.some((line) => line.startsWith('#line')))
     // What was left open is not to be laid at the last of these lines, which pass for the source's.
     lines.push(`#line 1 "../glue/${index}.cpp"`, end);
   return `${lines.join('\n')}\n`;
+}
+
+function lineOf({ folder }: Application, { file, line }: Placed & Position): string {
+  return `#line ${line} "${path.join(folder, file)}"`;
 }
 
 /** Declares a type that may not have been compiled in, so that it can be asked about. */
@@ -153,8 +181,10 @@ function forward(type: Declared): string {
 }
 
 function pluginOf(application: Application, sources: readonly Source[]): string {
-  const tables = sources.flatMap(({ scan }, index) => (scan.resources.length > 0 ? [{ index, scan }] : []));
-  const extension = sources.some(({ scan }) => scan.extensions.length > 0);
+  const tables = sources.flatMap(({ resources }, index) =>
+    resources.length > 0 ? [{ index, count: resources.length }] : [],
+  );
+  const extension = sources.some(({ extensions }) => extensions.length > 0);
   const { config } = application;
   const lines = [
     '#include <tenon/application.hpp>',
@@ -162,7 +192,7 @@ function pluginOf(application: Application, sources: readonly Source[]): string 
     ...(extension ? ['extern const tenon::ExtensionEntry tenon_glue_extension;'] : []),
     'static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {',
     `  const tenon::ResourceTable tables[] = {${[
-      ...tables.map(({ index, scan }) => `{tenon_glue_resources_${index}, ${scan.resources.length}}`),
+      ...tables.map(({ index, count }) => `{tenon_glue_resources_${index}, ${count}}`),
       '{nullptr, 0}',
     ].join(', ')}};`,
     `  return tenon::Application::create(host, out, tables, ${tables.length}, ${extension ? '&tenon_glue_extension' : 'nullptr'});`,
@@ -184,8 +214,8 @@ function listOf({ application, located, profile }: Listed, glue: string[], sourc
   const generated = glue.length > sources.length;
   // Including the header is nearly all the work there is, so it is compiled once; but not for who does without it.
   const without = glue.filter((file, index) => {
-    const scan = sources[index]?.scan;
-    return file.endsWith('.cpp') && scan !== undefined && scan.resources.length + scan.extensions.length === 0;
+    const source = sources[index];
+    return file.endsWith('.cpp') && source !== undefined && source.resources.length + source.extensions.length === 0;
   });
   const vendored = glue.filter((_, index) => sources[index]?.vendored === true);
   const packages = located.cmake.flatMap(({ package: name, components, targets }) => [

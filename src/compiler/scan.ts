@@ -1,8 +1,22 @@
 /**
- * What a C or C++ source declares, found without a compiler: its tenon::Resource and tenon::Extension types, its
- * TENON_PLUGIN, and the files it includes by a quoted name. What is found here is verified by the compiler, because the
- * generated glue asserts it.
+ * What a C or C++ text declares, found without a compiler: its tenon::Resource and tenon::Extension types, and its
+ * TENON_PLUGIN. Where the text alone cannot tell, it says what that hangs on. What is found here is verified by the
+ * compiler, because the generated glue asserts it.
  */
+import {
+  attributeClose,
+  attributeOpen,
+  type Directives,
+  doubleColon,
+  type Language,
+  literal,
+  type Position,
+  type Tokens,
+  tokenize,
+  word,
+} from './tokens.js';
+
+export type { Language, Position } from './tokens.js';
 
 /** A type at namespace scope. Lines and columns count from 1. */
 export interface Declared {
@@ -20,252 +34,120 @@ export interface Declared {
   column: number;
 }
 
-export interface Position {
-  line: number;
-  column: number;
-}
-
-export interface Scan {
+export interface Scan extends Directives {
   resources: Declared[];
   extensions: Declared[];
   /** Where TENON_PLUGIN( stands at namespace scope. */
   plugin: Position | undefined;
-  /** Names in `#include "…"`. */
-  includes: string[];
+  /** Words at namespace scope: any of them may be a macro. */
+  used: Set<string>;
+  /** Those of them in the head of a type, a namespace or an alias, and those that are called with braces or types. */
+  heads: Set<string>;
+  bodied: Set<string>;
+  /** What stands for a resource or an extension here, and the namespaces of those that were found. */
+  names: Set<string>;
+  /** Nothing in it makes a declaration; of such a text only the directives are known. */
+  silent: boolean;
+  /** A text that includes this one may mean something else by it: it speaks of resources, or opens the namespace tenon. */
+  steers: boolean;
+  /** Where the text ends; columns of the last line are counted in bytes. */
+  end: Position;
 }
 
-interface Token extends Position {
-  kind: 'word' | 'mark' | 'text';
-  text: string;
-  /** Number of #if around it, without include guards. */
-  conditions: number;
-}
+/** A name that may make its type a resource, an extension or a plugin. */
+const telling = /^(?:Resource|TENON_PLUGIN|tenon_plugin_note)$|Extension$/;
+/** A text without it declares nothing by itself. */
+const anything = /tenon|TENON|Extension/;
 
-/** Of a directive, only so much is looked at, characters. */
-const longestDirective = 1024;
-
-/** Cut `source` into words, marks and literals; comments and preprocessor lines are gone. */
-function tokenize(source: string): { tokens: Token[]; includes: string[] } {
-  const tokens: Token[] = [];
-  const includes: string[] = [];
-  const conditions: { kept: boolean; taken: boolean; guard: boolean }[] = [];
-  /** How many of them are not kept, and how many are no guard. */
-  let dropped = 0;
-  let depth = 0;
-  let line = 1;
-  let lineStart = 0;
-  let at = 0;
-  let fresh = true;
-
-  /** Where the line ends that is being counted. */
-  let newline = source.indexOf('\n');
-  const countLines = (to: number): void => {
-    while (newline !== -1 && newline < to) {
-      line += 1;
-      lineStart = newline + 1;
-      newline = source.indexOf('\n', lineStart);
-    }
-  };
-  const endOf = (pattern: RegExp, from: number): number => {
-    pattern.lastIndex = from;
-    return pattern.exec(source) === null ? source.length : pattern.lastIndex;
-  };
-  // No pattern here may repeat a choice or a group: the engine keeps a way back for every turn, and runs out of stack.
-  /** Where the line ends that `from` is in, with the lines that a backslash adds to it. */
-  const lineEnd = (from: number): number => {
-    for (let next = from; ; next += 1) {
-      next = source.indexOf('\n', next);
-      if (next === -1) return source.length;
-      if (source[source[next - 1] === '\r' ? next - 2 : next - 1] !== '\\') return next;
-    }
-  };
-  /** Behind the literal of which `from` is the first character. An unfinished one ends with its line. */
-  const literalEnd = (quote: string, from: number): number => {
-    const stop = /[\n"'\\]/g;
-    for (let next = from; ; next = stop.lastIndex) {
-      stop.lastIndex = next;
-      const found = stop.exec(source);
-      if (found === null) return source.length;
-      if (found[0] === quote) return stop.lastIndex;
-      if (found[0] === '\n') return found.index;
-      if (found[0] === '\\') stop.lastIndex += source.startsWith('\r\n', stop.lastIndex) ? 2 : 1;
-    }
-  };
-  const directiveEnd = (from: number): number => {
-    const stop = /\\\r?\n|\n|["']|\/[*/]/g;
-    for (let next = from; ; next = stop.lastIndex) {
-      stop.lastIndex = next;
-      const found = stop.exec(source);
-      if (found === null) return source.length;
-      if (found[0] === '\n') return found.index;
-      if (found[0] === '//') return lineEnd(stop.lastIndex);
-      if (found[0] === '/*') stop.lastIndex = endOf(/\*\//g, stop.lastIndex);
-      else if (found[0] === '"' || found[0] === "'") stop.lastIndex = literalEnd(found[0], stop.lastIndex);
-    }
-  };
-  /** Behind the number at `from`, and the numbers that follow it after commas: a table of data is one token. */
-  const numbersEnd = (from: number): number => {
-    const piece = /[\w.]+(?:(?<=[eEpP])[+-]|'(?=\w))?(?:\s*,\s*-?(?=\d))?/y;
-    let end = from;
-    for (piece.lastIndex = from; piece.exec(source) !== null; ) end = piece.lastIndex;
-    return end;
-  };
-
-  const directive = (from: number): number => {
-    const end = directiveEnd(from);
-    const text = source
-      .slice(from + 1, Math.min(end, from + longestDirective))
-      .replace(/\\\r?\n/g, ' ')
-      .replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, ' ')
-      .trim();
-    const [, word = '', rest = ''] = /^(\w+)\s*(.*)$/s.exec(text) ?? [];
-    if (/^(?:if|ifdef|ifndef)$/.test(word)) {
-      const guard = word === 'ifndef' && tokens.length === 0;
-      const first = !(word === 'if' && /^(?:0|false)$/.test(rest));
-      conditions.push({ kept: first, taken: first, guard });
-      if (!first) dropped += 1;
-      if (!guard) depth += 1;
-    } else if (/^(?:else|elif|elifdef|elifndef)$/.test(word)) {
-      const current = conditions.at(-1);
-      // One branch of each is read, so that braces stay balanced.
-      if (current !== undefined) {
-        const kept = !current.taken;
-        if (kept !== current.kept) dropped += kept ? -1 : 1;
-        current.kept = kept;
-        current.taken = true;
-      }
-    } else if (word === 'endif') {
-      const ended = conditions.pop();
-      if (ended?.kept === false) dropped -= 1;
-      if (ended?.guard === false) depth -= 1;
-    } else if (word === 'include' && dropped === 0) {
-      const name = /^"([^"]+)"/.exec(rest)?.[1];
-      if (name !== undefined) includes.push(name);
-    }
-    return end;
-  };
-
-  while (at < source.length) {
-    const character = source[at] ?? '';
-    const begin = at;
-    if (character === '\n') {
-      fresh = true;
-      at += 1;
-      countLines(at);
-      continue;
-    }
-    if (/\s/.test(character)) {
-      at += 1;
-      continue;
-    }
-    if (character === '\\' && /\\\r?\n/y.test(source.slice(at, at + 3))) {
-      at = source.indexOf('\n', at) + 1;
-      countLines(at);
-      continue;
-    }
-    if (source.startsWith('//', at)) {
-      at = lineEnd(at);
-      countLines(at);
-      continue;
-    }
-    if (source.startsWith('/*', at)) {
-      at = endOf(/\*\//g, at + 2);
-      countLines(at);
-      continue;
-    }
-    if (character === '#' && fresh) {
-      at = directive(at);
-      countLines(at);
-      continue;
-    }
-    fresh = false;
-    const position = { line, column: begin - lineStart + 1 };
-    let kind: Token['kind'] = 'mark';
-    const prefix = /(?:u8|[uUL])?(R?)(["'])/y;
-    prefix.lastIndex = at;
-    const literal = prefix.exec(source);
-    if (literal !== null && (literal[1] === '' || literal[2] === '"')) {
-      kind = 'text';
-      const open = prefix.lastIndex;
-      if (literal[1] === 'R') {
-        const delimiter = /[^(\s\\)]{0,16}/y;
-        delimiter.lastIndex = open;
-        const close = `)${delimiter.exec(source)?.[0] ?? ''}"`;
-        const end = source.indexOf(close, open);
-        at = end === -1 ? source.length : end + close.length;
-      } else {
-        at = literalEnd(literal[2] ?? '"', open);
-      }
-      countLines(at);
-    } else if (/[A-Za-z_$\u0080-\uffff]/.test(character)) {
-      kind = 'word';
-      at = endOf(/[\w$\u0080-\uffff]+/y, at);
-    } else if (/[0-9]/.test(character)) {
-      kind = 'text';
-      at = numbersEnd(at);
-      countLines(at);
-    } else if (source.startsWith('::', at) || source.startsWith('[[', at) || source.startsWith(']]', at)) at += 2;
-    else at += 1;
-    if (dropped === 0) tokens.push({ kind, text: source.slice(begin, at), conditions: depth, ...position });
-  }
-  return { tokens, includes };
-}
-
-const closing: Record<string, string> = { '(': ')', '[': ']', '[[': ']]', '{': '}' };
+const closing = new Map([
+  [40, 41],
+  [91, 93],
+  [attributeOpen, attributeClose],
+  [123, 125],
+]);
 
 /** A list of template arguments with more tokens is not followed, and nothing within more namespaces. */
 const longestArguments = 1000;
 const deepest = 100;
+/** A text with more words at namespace scope is not compared with macros: the compiler is asked. */
+const mostWords = 50_000;
 
-/** Index after the bracket that closes, for the index of each that is closed. Kinds of brackets do not see each other. */
-function matchBrackets(tokens: readonly Token[]): Map<number, number> {
-  const closed = new Map<number, number>();
-  const open: Record<string, number[]> = { ')': [], ']': [], ']]': [], '}': [] };
-  const close = (mark: string, next: number): void => {
-    const index = open[mark]?.pop();
-    if (index !== undefined) closed.set(index, next);
+/** Index after the bracket that closes, at the index of each that is closed. Kinds of brackets do not see each other. */
+function matchBrackets(tokens: Tokens): Uint32Array {
+  const closed = new Uint32Array(tokens.count);
+  const open = new Map<number, number[]>([...closing.values()].map((mark) => [mark, []]));
+  const close = (mark: number, next: number): void => {
+    const index = open.get(mark)?.pop();
+    if (index !== undefined) closed[index] = next;
   };
-  for (const [index, { kind, text }] of tokens.entries()) {
-    if (kind !== 'mark') continue;
-    const mark = closing[text];
-    if (mark !== undefined) open[mark]?.push(index);
-    close(text, index + 1);
+  for (let index = 0; index < tokens.count; index += 1) {
+    const code = tokens.code(index);
+    if (code >= word) continue;
+    const mark = closing.get(code);
+    if (mark !== undefined) open.get(mark)?.push(index);
+    else if (open.has(code)) close(code, index + 1);
     // "a[b[0]]" ends with what looks like the end of an attribute.
-    if (text === ']]') for (let each = 0; each < 2; each += 1) close(']', index + 1);
+    if (code === attributeClose) for (let each = 0; each < 2; each += 1) close(93, index + 1);
   }
   return closed;
 }
 
-/** Scan the text of one source. Never fails: what it cannot follow it leaves to the compiler. */
-export function scanSource(source: string): Scan {
-  const { tokens, includes } = tokenize(source);
-  const scan: Scan = { resources: [], extensions: [], plugin: undefined, includes };
-  const scope: string[][] = [];
+/** Where `text` ends. */
+function endOf(text: string): Position {
+  const whole = text.endsWith('\n') && text.length > 1 ? text.slice(0, -1) : text;
+  let line = 1;
+  for (let at = whole.indexOf('\n'); at !== -1; at = whole.indexOf('\n', at + 1)) line += 1;
+  return { line, column: Buffer.byteLength(whole.slice(whole.lastIndexOf('\n') + 1)) + 1 };
+}
+
+/** Scan the text of one file. Never fails: what it cannot follow it leaves to the compiler. */
+export function scanSource(source: string, language: Language = 'c++'): Scan {
+  const silent = !anything.test(source);
+  const { tokens, directives } = tokenize(source, language, !silent);
+  const scan: Scan = {
+    ...directives,
+    resources: [],
+    extensions: [],
+    plugin: undefined,
+    used: new Set(),
+    heads: new Set(),
+    bodied: new Set(),
+    names: new Set(['Resource', 'Extension']),
+    silent,
+    steers: false,
+    end: endOf(source),
+  };
   const resources = new Set(['tenon::Resource']);
   const extensions = new Set(['tenon::Extension']);
+  const closed = matchBrackets(tokens);
+  /** What is open: how many names it has, and how many of the parts and of the prefixes were there before. */
+  const scope: { parts: number; prefixes: number }[] = [];
+  const around: string[] = [];
+  /** Full names of the namespaces around, outermost first. */
+  const prefixes: string[] = [];
   let at = 0;
 
-  const text = (index: number): string => tokens[index]?.text ?? '';
-  const closed = matchBrackets(tokens);
+  const code = (index: number): number => tokens.code(index);
+  const text = (index: number): string => tokens.text(index);
   /** Index after the bracket that closes the one at `index`. */
-  const skip = (index: number): number => closed.get(index) ?? tokens.length;
+  const skip = (index: number): number => closed[index] || tokens.count;
   const skipAngles = (index: number): number => {
     let depth = 0;
-    for (let next = index; next < Math.min(tokens.length, index + longestArguments); next += 1) {
-      const mark = text(next);
-      if (mark === '<') depth += 1;
-      else if (mark === '>') depth -= 1;
-      else if (mark === '(' || mark === '{' || mark === '[') next = skip(next) - 1;
-      else if (mark === ';') return next;
+    for (let next = index; next < Math.min(tokens.count, index + longestArguments); next += 1) {
+      const mark = code(next);
+      if (mark === 60) depth += 1;
+      else if (mark === 62) depth -= 1;
+      else if (mark === 40 || mark === 123 || mark === 91) next = skip(next) - 1;
+      else if (mark === 59) return next;
       if (depth === 0) return next + 1;
     }
-    return tokens.length;
+    return tokens.count;
   };
   const skipAttributes = (index: number): number => {
     let next = index;
     for (;;) {
-      if (text(next) === '[[') next = skip(next);
-      else if (/^(?:alignas|__attribute__|__declspec)$/.test(text(next)) && text(next + 1) === '(')
+      if (code(next) === attributeOpen) next = skip(next);
+      else if (code(next + 1) === 40 && /^(?:alignas|__attribute__|__declspec)$/.test(text(next)))
         next = skip(next + 1);
       else return next;
     }
@@ -273,11 +155,12 @@ export function scanSource(source: string): Scan {
   /** A possibly qualified name that begins at `index`. */
   const nameAt = (index: number): { parts: string[]; next: number } => {
     const parts: string[] = [];
-    let next = text(index) === '::' ? index + 1 : index;
-    while (tokens[next]?.kind === 'word') {
+    let next = code(index) === doubleColon ? index + 1 : index;
+    while (code(next) === word) {
+      scan.heads.add(text(next));
       parts.push(text(next));
       next += 1;
-      if (text(next) !== '::') break;
+      if (code(next) !== doubleColon) break;
       next += 1;
     }
     return { parts, next };
@@ -293,104 +176,191 @@ export function scanSource(source: string): Scan {
       if (name.parts.length === 0) return undefined;
       bases.push(name.parts.join('::'));
       next = name.next;
-      if (text(next) === '<') next = skipAngles(next);
-      if (text(next) === '{') return { bases, next };
-      if (text(next) !== ',') return undefined;
+      if (code(next) === 60) next = skipAngles(next);
+      if (code(next) === 123) return { bases, next };
+      if (code(next) !== 44) return undefined;
       next += 1;
     }
   };
-  const namespaces = (): string[] => scope.flat();
-  /** `name` as seen from here: every full name it may stand for. */
-  const meant = (name: string): string[] => {
-    const around = namespaces().filter((part) => part !== '');
-    return [name, ...around.map((_, index) => [...around.slice(0, index + 1), name].join('::'))];
-  };
-  const isOne = (bases: string[], known: Set<string>): boolean =>
-    bases.some((base) => meant(base).some((name) => known.has(name)));
+  const isOne = (base: string, known: Set<string>): boolean =>
+    known.has(base) || prefixes.some((prefix) => known.has(`${prefix}::${base}`));
 
   const typeAt = (index: number, template: boolean): number => {
-    const key = tokens[index];
     const start = skipAttributes(index + 1);
     const name = nameAt(start);
-    const at = tokens[start];
-    if (key === undefined || at === undefined || name.parts.length === 0) return index + 1;
+    const simple = name.parts.at(-1);
+    if (simple === undefined) return index + 1;
     let next = name.next;
-    if (text(next) === '<') return next;
+    if (code(next) === 60) return next;
     if (text(next) === 'final') next += 1;
-    if (text(next) !== ':') return next;
+    if (code(next) === word) scan.heads.add(text(next));
+    if (code(next) !== 58) return next;
     const base = basesAt(next);
     if (base === undefined) return next;
-    const simple = name.parts.at(-1) ?? '';
-    const path = [...namespaces(), ...name.parts.slice(0, -1)];
+    const path = [...around, ...name.parts.slice(0, -1)];
     const qualified = [...path.filter((part) => part !== ''), simple].join('::');
-    const declared: Declared = {
+    const isResource = base.bases.some((each) => isOne(each, resources));
+    const isExtension = base.bases.some((each) => isOne(each, extensions)) || /.Extension$/.test(simple);
+    if (template || !(isResource || isExtension)) return base.next;
+    for (const part of [...path, simple]) scan.names.add(part);
+    (isResource ? resources : extensions).add(qualified);
+    (isResource ? scan.resources : scan.extensions).push({
       name: simple,
       qualified: `::${qualified}`,
-      conditional: at.conditions > 0 && name.parts.length === 1,
+      conditional: directives.open.has(simple) && name.parts.length === 1,
       namespaces: path,
-      key: key.text,
-      line: at.line,
-      column: at.column,
-    };
-    if (!template) {
-      if (isOne(base.bases, resources)) {
-        resources.add(qualified);
-        scan.resources.push(declared);
-      } else if (isOne(base.bases, extensions) || /.Extension$/.test(simple)) {
-        extensions.add(qualified);
-        scan.extensions.push(declared);
+      key: text(index),
+      ...tokens.position(start),
+    });
+    return base.next;
+  };
+  /** A namespace, or extern "C", whose first word is at `index`; undefined when it is too deep. */
+  const namespaceAt = (index: number, isExtern: boolean): number | undefined => {
+    let next = isExtern ? index + 2 : skipAttributes(index + 1);
+    const parts: string[] = [];
+    while (!isExtern && (code(next) === word || code(next) === doubleColon)) {
+      if (code(next) === word && text(next) !== 'inline') {
+        scan.heads.add(text(next));
+        parts.push(text(next));
+      }
+      next += 1;
+    }
+    if (code(next) === 61) {
+      const target = nameAt(next + 1).parts.join('::');
+      if (target === 'tenon') {
+        resources.add(`${parts[0]}::Resource`);
+        extensions.add(`${parts[0]}::Extension`);
+        scan.steers = true;
       }
     }
-    return base.next;
+    if (code(next) !== 123) return next;
+    if (scope.length + around.length + parts.length >= deepest) return undefined;
+    scope.push({ parts: around.length, prefixes: prefixes.length });
+    for (const part of parts) {
+      const prefix = prefixes.at(-1);
+      prefixes.push(prefix === undefined ? part : `${prefix}::${part}`);
+    }
+    around.push(...(!isExtern && parts.length === 0 ? [''] : parts));
+    return next + 1;
+  };
+  const usingAt = (index: number): number => {
+    if (text(index + 1) === 'namespace') {
+      if (nameAt(index + 2).parts.join('::') === 'tenon') {
+        resources.add('Resource');
+        extensions.add('Extension');
+        scan.steers = true;
+      }
+    } else {
+      const alias = nameAt(index + 1);
+      const target = (code(alias.next) === 61 ? nameAt(alias.next + 1).parts : alias.parts).join('::');
+      const name = alias.parts.at(-1) ?? '';
+      for (const known of [resources, extensions])
+        if (isOne(target, known)) {
+          known.add(name);
+          scan.names.add(name);
+        }
+    }
+    let next = index;
+    while (next < tokens.count && code(next) !== 59) next = code(next) === 123 ? skip(next) : next + 1;
+    return next;
+  };
+  /** Whether a macro could make a declaration of what is between the parentheses at `index`. */
+  const hasBody = (index: number): boolean => {
+    const end = skip(index);
+    for (let next = index + 1; next < Math.min(end, index + longestArguments); next += 1)
+      if (code(next) === 123 || (code(next) === word && /^(?:struct|class)$/.test(text(next)))) return true;
+    return end - index > longestArguments;
   };
 
   let template = false;
-  while (at < tokens.length) {
-    const word = text(at);
-    if (word === 'template') {
-      at = text(at + 1) === '<' ? skipAngles(at + 1) : at + 1;
-      template = true;
-    } else if (word === 'namespace' || (word === 'extern' && text(at + 1).startsWith('"'))) {
-      let next = word === 'extern' ? at + 2 : skipAttributes(at + 1);
-      const parts: string[] = [];
-      while (word === 'namespace' && text(next) !== '{' && (tokens[next]?.kind === 'word' || text(next) === '::')) {
-        if (tokens[next]?.kind === 'word' && text(next) !== 'inline') parts.push(text(next));
-        next += 1;
-      }
-      if (text(next) === '{') {
-        scope.push(word === 'namespace' && parts.length === 0 ? [''] : parts);
-        if (scope.length + namespaces().length > deepest) return scan;
-        next += 1;
-      }
-      at = next;
-    } else if (word === 'using') {
-      if (text(at + 1) === 'namespace' && nameAt(at + 2).parts.join('::') === 'tenon') {
-        resources.add('Resource');
-        extensions.add('Extension');
+  while (at < tokens.count) {
+    const mark = code(at);
+    if (mark === word) {
+      const name = text(at);
+      scan.used.add(name);
+      if (name === 'template') {
+        at = code(at + 1) === 60 ? skipAngles(at + 1) : at + 1;
+        template = true;
+      } else if (name === 'namespace' || (name === 'extern' && code(at + 1) === literal)) {
+        const next = namespaceAt(at, name === 'extern');
+        if (next === undefined) {
+          scan.loose = true;
+          break;
+        }
+        at = next;
+      } else if (name === 'using') at = usingAt(at);
+      else if (name === 'enum') at += /^(?:class|struct)$/.test(text(at + 1)) ? 2 : 1;
+      else if (name === 'struct' || name === 'class') at = typeAt(at, template);
+      else if (
+        (name === 'TENON_PLUGIN' && code(at + 1) === 40) ||
+        (name === 'tenon_plugin_note' && code(at + 1) === 61)
+      ) {
+        scan.plugin ??= tokens.position(at);
+        at = code(at + 1) === 40 ? skip(at + 1) : at + 1;
       } else {
-        const alias = nameAt(at + 1);
-        const target = text(alias.next) === '=' ? nameAt(alias.next + 1).parts : alias.parts;
-        const name = alias.parts.at(-1) ?? '';
-        if (isOne([target.join('::')], resources)) resources.add(name);
-        if (isOne([target.join('::')], extensions)) extensions.add(name);
+        if (code(at + 1) === 40 && !scan.bodied.has(name) && hasBody(at + 1)) scan.bodied.add(name);
+        at += 1;
       }
-      while (at < tokens.length && text(at) !== ';') at = text(at) === '{' ? skip(at) : at + 1;
-    } else if (word === 'enum') {
-      at += 1;
-      if (text(at) === 'class' || text(at) === 'struct') at += 1;
-    } else if ((word === 'struct' || word === 'class') && tokens[at]?.kind === 'word') {
-      at = typeAt(at, template);
-    } else if (word === 'TENON_PLUGIN' && text(at + 1) === '(') {
-      scan.plugin ??= { line: tokens[at]?.line ?? 1, column: tokens[at]?.column ?? 1 };
-      at = skip(at + 1);
-    } else if (word === '{' || word === '(' || word === '[[') {
+    } else if (mark === 123 || mark === 40 || mark === attributeOpen) {
       at = skip(at);
-      if (word === '{') template = false;
+      if (mark === 123) template = false;
     } else {
-      if (word === '}') scope.pop();
-      if (word === ';' || word === '}') template = false;
+      if (mark === 125) {
+        const ended = scope.pop();
+        around.length = ended?.parts ?? around.length;
+        prefixes.length = ended?.prefixes ?? prefixes.length;
+      }
+      if (mark === 59 || mark === 125) template = false;
       at += 1;
     }
   }
+  scan.steers ||= speaks(tokens, directives);
+  for (const words of [scan.used, scan.heads, scan.bodied, scan.open])
+    if (words.size > mostWords) {
+      words.clear();
+      scan.loose = true;
+    }
   return scan;
+}
+
+/** Whether a word of the code, or one that a macro may put there, is a telling one. */
+function speaks(tokens: Tokens, { open, macros }: Directives): boolean {
+  if ([open, ...macros.map(({ words }) => words)].some((words) => [...words].some((each) => telling.test(each))))
+    return true;
+  if (!/Resource|Extension|TENON_PLUGIN/.test(tokens.source)) return false;
+  for (let index = 0; index < tokens.count; index += 1)
+    if (tokens.code(index) === word && telling.test(tokens.text(index))) return true;
+  return false;
+}
+
+const keyword =
+  /^(?:struct|class|namespace|template|using|final|public|private|protected|virtual|inline|extern|tenon|Resource|TENON_PLUGIN)$|Extension$/;
+const making = /^(?:struct|class|namespace|using)$/;
+
+/** Whether only the preprocessor can tell what a source declares that includes `headers`, directly or not. */
+export function isDoubtful(own: Scan, headers: readonly Scan[]): boolean {
+  if (headers.some((each) => each.steers)) return true;
+  if (own.silent) return false;
+  const all = [own, ...headers];
+  const tells = (name: string): boolean => telling.test(name) || own.names.has(name);
+  const macros = all.flatMap((each) => each.macros);
+  if (all.some((each) => each.loose) || macros.some(({ name }) => keyword.test(name))) return true;
+  if (own.open.has('template') || [...own.open].some(tells)) return true;
+  /** Macros that may begin or end a declaration, and those of them that may make one. */
+  const shaping = new Set<string>();
+  const makers = new Set<string>();
+  for (let grown = true; grown; ) {
+    const before = shaping.size + makers.size;
+    for (const { name, shapes, words } of macros) {
+      if (words.some((each) => tells(each) || making.test(each) || makers.has(each))) makers.add(name);
+      if (shapes || makers.has(name) || words.some((each) => shaping.has(each))) shaping.add(name);
+    }
+    grown = shaping.size + makers.size > before;
+  }
+  return (
+    macros.some(({ name, call }) => own.heads.has(name) || (call && own.bodied.has(name))) ||
+    all.some(
+      ({ used, open }) => [...used].some((each) => shaping.has(each)) || [...open].some((each) => makers.has(each)),
+    )
+  );
 }
