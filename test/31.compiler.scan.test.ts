@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { scanSource } from '../src/compiler/scan.js';
+import { isDoubtful, scanSource } from '../src/compiler/scan.js';
+import { scanText } from '../src/compiler/scanner.js';
 
 const resources = (source: string): string[] => scanSource(source).resources.map((each) => each.qualified);
 const extensions = (source: string): string[] => scanSource(source).extensions.map((each) => each.qualified);
@@ -103,6 +104,89 @@ describe('scanning leaves alone', () => {
   for (const [what, source] of other) {
     it(what, () => expect(resources(source)).toEqual([]));
   }
+});
+
+describe('only the preprocessor can tell', () => {
+  const resource = 'struct A : tenon::Resource {};\n';
+  const doubtful = (source: string, ...headers: string[]): boolean =>
+    isDoubtful(
+      scanSource(source),
+      headers.map((each) => scanSource(each)),
+    );
+  const unclear: [string, string, ...string[]][] = [
+    ['below an #if', `#ifdef X\n${resource}#endif`],
+    ['in an #else', `#ifdef X\n#else\n${resource}#endif`],
+    ['in an #elif', `#if X\n#elif Y\n${resource}#endif`],
+    ['in a source whose whole text is conditional', `#ifndef X\n${resource}#endif`],
+    ['in the #else of what looks like a guard', `#ifndef X\n#define X\n#else\n${resource}#endif`],
+    ['of a base that is conditional', `${resource}#ifdef X\nstruct B : A {};\n#endif`],
+    ['of a name that is conditional', `struct\n#ifdef X\nA\n#else\nB\n#endif\n: tenon::Resource {};`],
+    ['of a namespace that is conditional', `#ifdef X\nnamespace n {\n#else\nnamespace m {\n#endif\n${resource}}`],
+    ['of an alias that is conditional', '#ifdef X\nusing B = tenon::Resource;\n#endif\nstruct A : B {};'],
+    ['behind a macro', `#define SERVE(N) struct N : tenon::Resource {}\nSERVE(A);`],
+    ['behind a macro that a macro calls', `#define ONE struct\n#define TWO ONE\n${resource}TWO B : A {};`],
+    ['in what a macro is given', `#define SAME(x) x\nSAME(struct B : tenon::Resource {};)`],
+    ['of a name that is a macro', `#define NAME A\nstruct NAME : tenon::Resource {};`],
+    ['of a base that is a macro', `#define BASE tenon::Resource\nstruct A : BASE {};`],
+    ['of a word that is pasted', '#define SERVE(N) struct N : tenon::Res##ource {}\nSERVE(A);'],
+    ['of a word that goes on in the next line', 'struct A : tenon::Reso\\\nurce {};'],
+    ['behind a macro of a header', 'HANDLER(A, tenon::Resource) {};', '#define HANDLER(N, B) struct N : B'],
+    ['in a header', 'int i;', resource],
+    ['of a base in a header', 'struct B : A {};', resource],
+    ['after a header that opens the namespace', 'struct A : Resource {};', 'using namespace tenon;'],
+    ['behind an include that a macro names', `#define FILE "a.h"\n#include FILE\n${resource}`],
+    ['below an #if, as a plugin', '#ifdef X\nTENON_PLUGIN("a", x)\n#endif'],
+  ];
+  for (const [what, source, ...headers] of unclear) it(what, () => expect(doubtful(source, ...headers)).toBe(true));
+
+  const clear: [string, string, ...string[]][] = [
+    ['a resource alone', resource],
+    ['an include guard', `#ifndef X\n#define X\n${resource}#endif`],
+    ['#if 0 and its #else', `#if 0\nstruct B : A {};\n#else\n${resource}#endif`],
+    [
+      'extern "C" for C++',
+      `#ifdef __cplusplus\nextern "C" {\n#endif\nint f();\n#ifdef __cplusplus\n}\n#endif\n${resource}`,
+    ],
+    [
+      'conditional code of other things',
+      `#ifdef X\nstatic int f() { return 1; }\n#else\n#include <x.h>\n#endif\n${resource}`,
+    ],
+    ['macros for values', `#define LIMIT 10\nstatic int table[LIMIT];\n${resource}`],
+    [
+      'macros that functions use',
+      `#define CHECK(x) do { if (!(x)) abort(); } while (0)\nvoid f() { CHECK(1); }\n${resource}`,
+    ],
+    ['attributes by macro', `#define UNUSED [[maybe_unused]]\nUNUSED static int i;\n${resource}`],
+    ['headers of other things', resource, '#pragma once\n#include <tenon/tenon.hpp>\ninline tenon::Response f();'],
+    ['a source without a word of it', '#if X\nnamespace a {\n#else\nnamespace b {\n#endif\nint i; }'],
+  ];
+  for (const [what, source, ...headers] of clear)
+    it(`but not with ${what}`, () => expect(doubtful(source, ...headers)).toBe(false));
+});
+
+describe('a source of 16 MB of short tokens', { timeout: 120_000 }, () => {
+  const dense = `${'namespace a{namespace b{int i;}}'.repeat(512 * 1024)}\nstruct A : tenon::Resource {};`;
+
+  it('is scanned while the event loop turns', async () => {
+    let turns = 0;
+    let done = false;
+    const turn = (): void => {
+      turns += 1;
+      if (!done) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const scan = await scanText(dense, 'dense', 'c++');
+    done = true;
+    expect(scan.resources).toMatchObject([{ qualified: '::A', line: 2, column: 8 }]);
+    expect(turns).toBeGreaterThan(1000);
+  });
+
+  it('is left when nobody waits any more', async () => {
+    const controller = new AbortController();
+    const scanning = scanText(dense, 'left', 'c++', controller.signal);
+    setImmediate(() => controller.abort(new Error('left')));
+    await expect(scanning).rejects.toThrow('left');
+  });
 });
 
 describe('any text', () => {
