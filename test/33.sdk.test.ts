@@ -1,10 +1,12 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readApplication } from '../src/compiler/application.js';
+import { type Built, type CompileOptions, compile } from '../src/compiler/build.js';
 
 const run = promisify(execFile);
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -215,5 +217,98 @@ describe('through the C contract', () => {
       'log 50 not healthy',
       'health 1',
     ]);
+  });
+});
+
+describe('an application serves exactly what is compiled', () => {
+  const handler = '{ tenon::Response get(const tenon::Request&) override { return tenon::text("x"); } };\n';
+  const resource = (name: string): string => `struct ${name} : tenon::Resource ${handler}`;
+  const sdk = '#include <tenon/tenon.hpp>\n';
+  const create =
+    'static tenon_status create(const tenon_host_t *h, tenon_plugin_t **o) { (void)h; (void)o; return TENON_ERROR; }\n';
+  const plugin = 'TENON_PLUGIN("plain", "Plain", "1.0.0", "x", NULL, TENON_TRIAL_OPEN, create)\n';
+
+  async function make(
+    id: string,
+    files: Record<string, string>,
+    options: Partial<CompileOptions> = {},
+  ): Promise<Built> {
+    const application = path.join(folder, 'applications', id);
+    for (const [file, text] of Object.entries({ 'config.yaml': 'name: App\n', ...files })) {
+      await mkdir(path.dirname(path.join(application, file)), { recursive: true });
+      await writeFile(path.join(application, file), text);
+    }
+    const dataDirectory = path.join(folder, 'data');
+    return compile(await readApplication(application), { dataDirectory, env: process.env, ...options });
+  }
+  const routes = async (library: string): Promise<string[]> =>
+    (await run(host, [library, 'routes'])).stdout
+      .split('\n')
+      .flatMap((line) => /^route GET (\S+)/.exec(line)?.[1] ?? []);
+
+  it('of the branches of an #if, by the flags it is compiled with; of macros; of headers, once', async () => {
+    const flags =
+      'defined(NDEBUG) && defined(__OPTIMIZE__) && defined(__PIC__) && defined(plugin_EXPORTS) && __cplusplus == 201703L';
+    const { library, warnings } = await make('exact', {
+      'resources/shared.hpp': `#pragma once\n${sdk}${resource('Shared')}#define SERVE(Name) struct Name : tenon::Resource ${handler}`,
+      'resources/a.cpp': `#include "shared.hpp"\n#ifdef NOT_THERE\n${resource('Never')}#elif ${flags}\n${resource('Chosen')}#else\n${resource('Other')}#endif\n`,
+      'resources/b.cpp': '#include "shared.hpp"\nnamespace inner {\nSERVE(Made)\n}\n',
+    });
+    expect(warnings).toEqual([]);
+    expect(await routes(library)).toEqual(['/shared', '/chosen', '/made']);
+  });
+
+  it('follows a header that is changed', async () => {
+    const files = { 'resources/a.cpp': `${sdk}#include "a.inc"\n`, 'resources/a.inc': resource('First') };
+    expect(await routes((await make('header', files)).library)).toEqual(['/first']);
+    const changed = { 'resources/a.inc': resource('Second') };
+    expect(await routes((await make('header', changed)).library)).toEqual(['/second']);
+  });
+
+  it('takes a TENON_PLUGIN in an #else, and one behind a macro', async () => {
+    const begin = `#include <tenon/entry.h>\n${create}`;
+    const other = begin + `#ifdef NOT_THERE\nint other;\n#else\n${plugin}#endif\n`;
+    expect((await make('plain', { 'resources/a.c': other })).warnings).toEqual([]);
+    const behind = `${begin}#define ENTRY ${plugin}ENTRY\n`;
+    expect((await make('plain', { 'resources/a.c': behind })).warnings).toEqual([]);
+  });
+
+  it('names two types of one name where they stand', async () => {
+    const files = {
+      'resources/a.hpp': `${sdk}\n${resource('Same')}`,
+      'resources/a.cpp': '#include "a.hpp"\n',
+      'resources/b.cpp': sdk + resource('Same'),
+    };
+    await expect(make('same', files)).rejects.toMatchObject({
+      code: 'BuildFailed',
+      message: 'resources/b.cpp:2:8: a second type named Same: Same (resources/a.hpp:3)',
+    });
+  });
+
+  it('leaves it to the compiler to say why it cannot be preprocessed', async () => {
+    const source = `#include "not/there.h"\n${sdk}#ifdef X\n${resource('A')}#endif\n`;
+    await expect(make('gone', { 'resources/a.cpp': source })).rejects.toMatchObject({
+      code: 'BuildFailed',
+      message: expect.stringMatching(/^resources\/a\.cpp:1:\d+: .*not\/there\.h/) as string,
+    });
+  });
+
+  it('asks the preprocessor only where the text does not tell', async () => {
+    const asked = path.join(folder, 'asked');
+    const compiler = path.join(folder, 'compiler');
+    await writeFile(compiler, `#!/bin/sh\necho "$*" >> '${asked}'\nexec c++ "$@"\n`, { mode: 0o755 });
+    const asks = async (files: Record<string, string>): Promise<number> => {
+      await writeFile(asked, '');
+      await make('asks', files, { env: { ...process.env, CXX: compiler } });
+      return (await readFile(asked, 'utf8')).split('\n').filter((line) => line.startsWith('-E ')).length;
+    };
+    const ordinary = {
+      'resources/a.h': `#pragma once\n#define LIMIT 10\n${sdk}inline tenon::Response answer() { return tenon::text("x"); }\n`,
+      'resources/a.cpp': `#include "a.h"\n#ifdef NOT_THERE\n#include <none.h>\n#endif\n${resource('A')}`,
+    };
+    expect(await asks(ordinary)).toBe(0);
+    expect(
+      await asks({ ...ordinary, 'resources/a.cpp': `#include "a.h"\n#ifndef NOT_THERE\n${resource('A')}#endif\n` }),
+    ).toBe(1);
   });
 });

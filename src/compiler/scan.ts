@@ -67,7 +67,7 @@ const closing = new Map([
 ]);
 
 /** A list of template arguments with more tokens is not followed, and nothing within more namespaces. */
-const longestArguments = 1000;
+const longestArguments = 250;
 const deepest = 100;
 /** A text with more words at namespace scope is not compared with macros: the compiler is asked. */
 const mostWords = 50_000;
