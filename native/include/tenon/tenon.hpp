@@ -7,10 +7,10 @@
  *       tenon::Response get(const tenon::Request& request) override { return tenon::text("Hello"); }
  *     };
  *
- * An application's compiler finds `struct X : tenon::Resource` in the sources of resources/ (not in headers, behind
- * macros or in an #else) and serves it at
- * /{app_id}/{x-in-kebab-case}. Only the methods a resource overrides become routes. One object of each resource exists
- * per generation; its handlers may run in parallel, so its members need their own protection.
+ * Tenon finds every `struct X : tenon::Resource` at namespace scope that is compiled in the sources of resources/ and
+ * in the headers of the application, and serves it at /{app_id}/{x-in-kebab-case}. Only the methods a resource
+ * overrides become routes. One object of each resource exists per generation; its handlers may run in parallel, so its
+ * members need their own protection.
  *
  * An exception that leaves a handler answers 500 with its message. Works with -fno-exceptions and -fno-rtti too.
  * Every std::string_view that a Request returns lives as long as the handler runs.
