@@ -13,6 +13,7 @@ import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-di
 import { asTenonError, TenonError } from './base/errors.js';
 import { type Log, silentLog } from './base/log.js';
 import { type Front, loadCore, type PluginLogRecord } from './binding/core.js';
+import { recoverBuilds } from './compiler/hold.js';
 import { Applications } from './host/applications.js';
 import { Host, type HostEvent } from './host/host.js';
 import type { Images } from './host/images.js';
@@ -143,6 +144,8 @@ async function compose(
   closer.add('data directory lock', () => lock.release());
   const admin = adminToken(data, settings.adminToken);
   if (admin.file !== undefined) keepPrivate(admin.file, log);
+  for (const { directory: place, error } of await recoverBuilds(data))
+    log.warn({ err: error, path: place }, 'what a killed build left behind could not be removed');
 
   const staging = await Staging.open({
     dataDirectory: data,

@@ -1,4 +1,5 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -9,6 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { TenonError } from '../src/base/errors.js';
 import { librarySuffix, readApplication } from '../src/compiler/application.js';
 import { type Built, type CompileOptions, compile, describeWarning } from '../src/compiler/build.js';
+import { createHost } from '../src/index.js';
 
 const run = promisify(execFile);
 const examples = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', 'applications');
@@ -240,6 +242,129 @@ describe('a build', () => {
   });
 });
 
+describe('a file that comes where another one was found', () => {
+  const text = (library: string): string | undefined => /<([^<>]*)>/.exec(readFileSync(library, 'latin1'))?.[1];
+
+  /** What is found in builds with `far` alone, again, with `near` beside it, and without it. */
+  async function found(far: string, near: string, options: Partial<CompileOptions> = {}): Promise<unknown[]> {
+    await write(far, '#define TEXT "<far>"\n');
+    const first = text((await build(options)).library);
+    const again = (await build(options)).cached;
+    await write(near, '#define TEXT "<near>"\n');
+    const second = text((await build(options)).library);
+    await rm(path.join(folder, near));
+    return [first, again, second, text((await build(options)).library)];
+  }
+  const overtaken = ['far', true, 'near', 'far'];
+
+  for (const name of ['plain', '.hidden', 'table.def', '.deep/a.h', 'node.js'])
+    it(`is seen, though its name is ${name}`, async () => {
+      await write('config.yaml', 'dependencies: {vendored: v}\n');
+      await write('resources/a.c', `#include "${name}"\n${plain('TEXT')}`);
+      expect(await found(`v/${name}`, `resources/${name}`)).toEqual(overtaken);
+    });
+
+  it('is seen in the folder of a dependency', async () => {
+    await write('config.yaml', 'dependencies: {npm: [first, second]}\n');
+    for (const name of ['first', 'second']) await write(`node_modules/${name}/package.json`, '{}');
+    await write('node_modules/first/include/other.h', '');
+    await write('resources/a.c', `#include <deep/a.h>\n${plain('TEXT')}`);
+    expect(await found('node_modules/second/include/deep/a.h', 'node_modules/first/include/deep/a.h')).toEqual(
+      overtaken,
+    );
+  });
+
+  it('is seen where the compiler searches by itself', async () => {
+    const searched = ['first', 'second'].map((name) => path.join(parent, `system${count}`, name));
+    for (const place of searched) await mkdir(path.join(place, 'deep'), { recursive: true });
+    await write('resources/a.c', `#include <deep/a.h>\n${plain('TEXT')}`);
+    const env = { ...process.env, CC: `cc ${searched.map((place) => `-isystem ${place}`).join(' ')}` };
+    const [first = '', second = ''] = searched.map((place) => path.relative(folder, path.join(place, 'deep/a.h')));
+    expect(await found(second, first, { env })).toEqual(overtaken);
+  });
+
+  it('is seen beside a header outside the application', async () => {
+    await write('config.yaml', 'dependencies: {vendored: v}\n');
+    await write(`../shared${count}/b.h`, '#include "a.h"\n');
+    await write('resources/a.c', `#include "../../shared${count}/b.h"\n${plain('TEXT')}`);
+    expect(await found('v/a.h', `../shared${count}/a.h`)).toEqual(overtaken);
+  });
+
+  it('is seen by who only asks for it', async () => {
+    const asks =
+      '#define OTHER "other"\n#if __has_include("deep/a") || __has_include(OTHER)\n#define T "<there>"\n#else\n#define T "<none>"\n#endif\n';
+    await write('resources/a.c', asks + plain('T'));
+    expect(text((await build()).library)).toBe('none');
+    await write('resources/deep/a', '');
+    expect(text((await build()).library)).toBe('there');
+    await rm(path.join(folder, 'resources/deep/a'));
+    expect(text((await build()).library)).toBe('none');
+    await write('resources/other', '');
+    expect(text((await build()).library)).toBe('there');
+  });
+
+  it('under a name that nobody includes makes no difference', async () => {
+    await write('resources/a.c', `#include "a.h"\n${plain('TEXT')}`);
+    await write('resources/a.h', '#define TEXT "one"\n');
+    await build();
+    await write('resources/.a.c.swp', 'of an editor');
+    await write('resources/b.h', '');
+    expect((await build()).cached).toBe(true);
+  });
+});
+
+describe('a header that goes while it is compiled', () => {
+  it('leaves nothing that is taken for known', async () => {
+    await write('resources/a.c', `#define NAME ".a"\n#include NAME\n${plain('TEXT')}`);
+    await write('resources/.a', '#define TEXT "one"\n');
+    const header = path.join(folder, 'resources/.a');
+    const compiler = path.join(parent, `removing-cc${count}`);
+    const script = `#!/bin/sh\ncc "$@"; status=$?; case "$*" in *plugin.dir*-c*) rm -f '${header}';; esac; exit $status\n`;
+    await writeFile(compiler, script, { mode: 0o755 });
+    const env = { ...process.env, CC: compiler };
+    await build({ env });
+    expect(existsSync(header)).toBe(false);
+    expect((await failure({ env })).message).toContain('.a');
+  });
+});
+
+describe('two folders of one id', () => {
+  /** A second checkout of the application. */
+  async function twin(text: string): Promise<string> {
+    const place = path.join(parent, `twin${count}`, path.basename(folder));
+    await mkdir(path.join(place, 'resources'), { recursive: true });
+    await writeFile(path.join(place, 'config.yaml'), 'name: App\n');
+    await writeFile(path.join(place, 'resources/a.c'), plain(`"${text}"`));
+    return place;
+  }
+  const buildIn = async (place: string): Promise<Built> =>
+    compile(await readApplication(place), { dataDirectory, env: process.env });
+
+  it('have a library each, and none is built for the other', async () => {
+    await write('resources/a.c', plain('"the first"'));
+    const second = await twin('the second');
+    const built = await Promise.all([buildIn(folder), buildIn(second), buildIn(folder), buildIn(second)]);
+    const said = built.map(({ library }) => /the (?:first|second)/.exec(readFileSync(library, 'latin1'))?.[0]);
+    expect(said).toEqual(['the first', 'the second', 'the first', 'the second']);
+    for (const place of [folder, second]) expect(await buildIn(place)).toMatchObject({ changed: false, cached: true });
+  });
+
+  it('do not keep what belonged to one that is gone', async () => {
+    await write('resources/a.c', plain('"the first"'));
+    const { library } = await build();
+    const second = await twin('the second');
+    const aside = await buildIn(second);
+    await rm(second, { recursive: true });
+    await rm(folder, { recursive: true });
+    folder = path.join(parent, `moved${count}`, path.basename(folder));
+    await write('config.yaml', 'name: App\n');
+    await write('resources/a.c', plain('"the third"'));
+    expect((await build()).library).toBe(library);
+    expect(readFileSync(library, 'latin1')).toContain('the third');
+    expect(existsSync(aside.library)).toBe(false);
+  });
+});
+
 describe('a failed build', () => {
   it('names file, line and column, and leaves the library of before', async () => {
     await write('resources/a.cpp', sdk + resource('A', 'return tenon::text("x");'));
@@ -391,6 +516,44 @@ describe('a build that does not end', () => {
     expect(await outcome).toMatchObject({ name: 'AbortError' });
     const started = readFileSync(pids, 'utf8').trim().split(' ').map(Number);
     await expect.poll(() => started.filter(alive), { timeout: 5000 }).toEqual([]);
+  });
+
+  it('is not waited for longer than the signal and the time limit allow', async () => {
+    const { env, pids } = await sleeper();
+    const controller = new AbortController();
+    const sleeping = failure({ env, signal: controller.signal });
+    await expect.poll(() => existsSync(pids), { timeout: 20_000 }).toBe(true);
+    const waiter = new AbortController();
+    const aborted = failure({ signal: waiter.signal });
+    const late = failure({ timeoutMs: 50 });
+    const patient = build();
+    waiter.abort();
+    expect(await aborted).toMatchObject({ name: 'AbortError' });
+    expect(await late).toMatchObject({ code: 'BuildTimeout', details: { holder: process.pid } });
+    controller.abort();
+    expect(await sleeping).toMatchObject({ name: 'AbortError' });
+    expect((await patient).changed).toBe(true);
+  });
+
+  it.skipIf(process.platform !== 'linux')('ends with the next host when its own was killed', async () => {
+    const { env, pids } = await sleeper();
+    const data = path.join(parent, `killed${count}`);
+    const drive = fileURLToPath(new URL('compiler/drive.ts', import.meta.url));
+    const parameters = ['--import', import.meta.resolve('tsx'), drive, folder, data];
+    const child = spawn(process.execPath, parameters, { env, stdio: 'ignore' });
+    await expect.poll(() => existsSync(pids), { timeout: 20_000 }).toBe(true);
+    const started = readFileSync(pids, 'utf8').trim().split(' ').map(Number);
+    const settings = { applications: path.join(parent, 'none'), data, hotReload: false };
+    // What a living process builds is left alone.
+    await (await createHost(settings)).close();
+    expect(started.map(alive)).toEqual([true, true]);
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    expect(started.map(alive)).toEqual([true, true]);
+    await (await createHost(settings)).close();
+    await expect.poll(() => started.filter(alive), { timeout: 5000 }).toEqual([]);
+    expect((await build({ dataDirectory: data })).changed).toBe(true);
   });
 
   it('that was aborted before it began does not begin', async () => {

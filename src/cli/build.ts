@@ -7,6 +7,7 @@ import { asTenonError, TenonError } from '../base/errors.js';
 import { librarySuffix, readApplication } from '../compiler/application.js';
 import { compile, type Profile } from '../compiler/build.js';
 import type { Diagnostic } from '../compiler/diagnostics.js';
+import { recoverBuilds } from '../compiler/hold.js';
 import { runTests, type TestReport } from './test-run.js';
 
 export interface BuildFlags {
@@ -88,9 +89,11 @@ interface Wanted {
   signal: AbortSignal;
   /** Which folder has which id, of those built so far. */
   owners: Map<string, string>;
+  /** Data directories that what was killed has been looked for in. */
+  recovered: Set<string>;
 }
 
-async function buildOne(folder: string, { profile, test, data, signal, owners }: Wanted): Promise<Outcome> {
+async function buildOne(folder: string, { profile, test, data, signal, owners, recovered }: Wanted): Promise<Outcome> {
   const began = performance.now();
   const outcome: Outcome = { id: path.basename(folder), folder, ok: false, ms: 0, diagnostics: [] };
   try {
@@ -105,6 +108,11 @@ async function buildOne(folder: string, { profile, test, data, signal, owners }:
         details: { folder, other },
       });
     owners.set(application.id, folder);
+    if (!recovered.has(settings.data)) {
+      recovered.add(settings.data);
+      for (const { directory, error } of await recoverBuilds(settings.data))
+        process.stderr.write(`what a killed build left in ${directory} could not be removed: ${String(error)}\n`);
+    }
     const options = { dataDirectory: settings.data, env, timeoutMs: settings.buildMs, signal, profile };
     const built = await compile(application, options);
     outcome.library = built.library;
@@ -185,6 +193,7 @@ export async function build(folders: readonly string[], flags: BuildFlags): Prom
     data: flags.data === undefined ? undefined : path.resolve(directory, flags.data),
     signal: abort.signal,
     owners: new Map(),
+    recovered: new Set(),
   };
   // What the compilers started would outlive this process.
   let interrupted = false;

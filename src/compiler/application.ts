@@ -18,8 +18,6 @@ export interface Application {
   readonly sources: readonly string[];
   /** Sources of the vendored folders, likewise. */
   readonly vendored: readonly string[];
-  /** Names of the headers in the folder, likewise: a new one may come before one that was included so far. */
-  readonly headers: readonly string[];
   /** Absolute path of `<folder>/<id>.so` (`.dylib` on macOS), when it is there and there are no sources. */
   readonly prebuilt: string | undefined;
 }
@@ -41,9 +39,8 @@ export async function readApplication(folder: string): Promise<Application> {
   for (const link of below.links)
     if (named(link) || named(`${link}/x.c`) || named(`${link}/x.cpp`)) throw await linked(folder, link);
   const vendored = await vendoredSources(folder, config);
-  const own = below.files.filter((file) => !vendored.files.includes(file));
+  const own = below.files.filter((file) => !vendored.includes(file));
   const sources = own.filter((file) => sourceName.test(file) && named(file));
-  const headers = [...new Set([...below.files, ...vendored.headers])].filter((file) => headerName.test(file)).sort();
   const library = path.join(folder, config.appId + librarySuffix);
   const prebuilt = sources.length === 0 && existsSync(library) ? library : undefined;
   if (sources.length === 0 && prebuilt === undefined)
@@ -61,14 +58,12 @@ export async function readApplication(folder: string): Promise<Application> {
     folder,
     config,
     sources,
-    vendored: vendored.files,
-    headers,
+    vendored,
     prebuilt,
   };
 }
 
 const sourceName = /\.(?:c|cc|cpp|cxx)$/;
-const headerName = /\.(?:h|hh|hpp|hxx|h\+\+|inc|inl|ipp|tpp|def)$/;
 
 /** A source has to be a file of the folder: what a link leads to changes unseen, and may belong to somebody else. */
 async function linked(folder: string, link: string): Promise<TenonError> {
@@ -88,12 +83,8 @@ function isBelow(folder: string, file: string): boolean {
   return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
 }
 
-async function vendoredSources(
-  folder: string,
-  config: ApplicationConfig,
-): Promise<{ files: string[]; headers: string[] }> {
+async function vendoredSources(folder: string, config: ApplicationConfig): Promise<string[]> {
   const files: string[] = [];
-  const headers: string[] = [];
   for (const name of config.dependencies.vendored) {
     const place = path.join(folder, name);
     const info = await stat(place).catch(() => undefined);
@@ -107,9 +98,8 @@ async function vendoredSources(
     const link = below.links.find((each) => sourceName.test(each));
     if (link !== undefined) throw await linked(folder, link);
     files.push(...below.files.filter((file) => sourceName.test(file)));
-    headers.push(...below.files);
   }
-  return { files: [...new Set(files)].sort(), headers };
+  return [...new Set(files)].sort();
 }
 
 /** Largest config.yaml, bytes. */

@@ -5,27 +5,39 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import { type Application, librarySuffix } from './application.js';
-import { ResultCache } from './cache.js';
+import { type Origin, ResultCache } from './cache.js';
 import { writeCommands } from './commands.js';
 import { CoreShare } from './cores.js';
 import { type Diagnostic, describe, parseDiagnostics } from './diagnostics.js';
-import { Fingerprints, placesOf, sha256 } from './fingerprint.js';
+import { absent, clockMargin, Fingerprints, placesOf, sha256, unmoved } from './fingerprint.js';
 import { planProject, type Project, writeProject } from './generate.js';
 import { Hold } from './hold.js';
 import { type Finding, type Inspect, inspectWithCore, lint, warningOf } from './lint.js';
 import { type Located, locate, missingPackage } from './locate.js';
+import { claimDirectory } from './owner.js';
 import { buildTypeOf, type Profile, profiles } from './profile.js';
 import type { Preprocessor } from './preprocess.js';
 import { namedInBuild, readObjects, Stamps } from './reached.js';
 import { type Ran, type RunOptions, run, usualLimits } from './run.js';
-import { buildEnvironment, type Environment, findToolchain, identify, type Toolchain } from './toolchain.js';
+import { readMentions, Surroundings } from './surroundings.js';
+import {
+  buildEnvironment,
+  type Environment,
+  findToolchain,
+  type Identity,
+  identify,
+  type Toolchain,
+} from './toolchain.js';
 
 export { describe as describeWarning } from './diagnostics.js';
 export type { Finding } from './lint.js';
 export type { Profile } from './profile.js';
 
 export interface CompileOptions {
-  /** Absolute. Builds are kept in `cache/builds/<id>` of it; one build per application and profile at a time. */
+  /**
+   * Absolute. Builds are kept in `cache/builds/<id>` of it, of another folder with the same id in `<id>@` and eight
+   * digits; one build per folder and profile at a time.
+   */
   dataDirectory: string;
   /** The environment the tools are looked for in, see `buildEnvironment`. */
   env: Environment;
@@ -65,11 +77,12 @@ export interface Built {
 const configureMemory = 16 * 1024 ** 3;
 /** How often a build begins again because its sources changed under it. */
 const rounds = 5;
+const packageRoot = path.resolve(import.meta.dirname, '..', '..');
 
 /**
  * Build the library of `application`; a prebuilt one is returned as it is. What was built before, of the same content
  * and by the same tools, is not built again, whatever the times of its files say. What cannot be traced (CMake packages,
- * `.incbin`, a build tool that gives no account of headers) is built from scratch each time.
+ * `.incbin`, names that the build tool cannot tell, too many files) is built from scratch each time.
  * Throws `ToolchainMissing`, `DependencyMissing`, `SourcesMissing`, `BuildTimeout`, `ImageTooLarge`, and `BuildFailed`
  * with `details: {file, line, column, diagnostics}`. After a failure the library of before is still there.
  */
@@ -88,13 +101,26 @@ export async function compile(application: Application, options: CompileOptions)
       details: { dataDirectory },
     });
   const toolchain = findToolchain(options.env);
-  const base = path.join(dataDirectory, 'cache', 'builds', application.id);
+  const waiting = { timeLimitMs: timeoutMs, signal };
+  const builds = path.join(dataDirectory, 'cache', 'builds');
+  const base = await claimDirectory(builds, application.id, application.folder, waiting);
   const directory = profile === 'release' ? base : path.join(base, profile);
-  const hold = await Hold.take(directory, { timeLimitMs: timeoutMs, signal });
+  const hold = await Hold.take(directory, waiting);
   const fingerprints = await Fingerprints.open(path.join(dataDirectory, 'cache', 'fingerprints'));
   try {
     const identity = await identify(toolchain, options.env);
-    const job = new Job({ application, options, profile, toolchain, identity, directory, hold, fingerprints, since });
+    const job = new Job({
+      application,
+      options,
+      profile,
+      toolchain,
+      identity,
+      base,
+      directory,
+      hold,
+      fingerprints,
+      since,
+    });
     const made = await job.make();
     return { ...made, ms: since() };
   } finally {
@@ -108,8 +134,10 @@ interface JobFacts {
   options: CompileOptions;
   profile: Profile;
   toolchain: Toolchain;
-  /** Text that changes with the tools. */
-  identity: string;
+  identity: Identity;
+  /** Directory of all profiles. */
+  base: string;
+  /** Directory of this one. */
   directory: string;
   hold: Hold;
   fingerprints: Fingerprints;
@@ -123,8 +151,8 @@ interface Plan {
   key: string;
   /** Files of this package that say how to build, with their hashes. */
   rules: Map<string, string>;
-  /** Whether everything that goes into the library can be known: else nothing of it is kept for later. */
-  traceable: boolean;
+  /** What lies around before the build. Undefined when not everything that goes into the library can be known. */
+  surroundings: Surroundings | undefined;
 }
 
 /** One build in a directory that is held. */
@@ -164,17 +192,24 @@ class Job {
     const scratch = path.join(directory, 'trial.tmp');
     for (let round = 1; ; round += 1) {
       options.signal?.throwIfAborted();
-      const located = await locate(application, { toolchain, env: this.#env, identity, ask: this.#ask, scratch });
+      const located = await locate(application, {
+        toolchain,
+        env: this.#env,
+        identity: identity.text,
+        ask: this.#ask,
+        scratch,
+      });
       const project = await planProject(application, this.#preprocessor(located));
-      const key = sha256(project.key, identity, JSON.stringify([...rules]));
-      const traceable = located.cmake.length === 0 && !(await embedsFiles(application));
-      const known = traceable ? await this.#cache.find(key, fingerprints, application.folder) : undefined;
+      const key = sha256(project.key, identity.text, JSON.stringify([...rules]));
+      const surroundings = located.cmake.length === 0 ? await this.#look(located) : undefined;
+      const known =
+        surroundings && (await this.#cache.find(key, { fingerprints, fresh: application.folder, surroundings }));
       if (known !== undefined) {
         const changed = await this.#deliver(known.bytes);
         const { warnings, findings } = known;
         return { library: this.#library, changed, cached: true, warnings, findings };
       }
-      const made = await this.#attempt(project, located, { key, rules, traceable });
+      const made = await this.#attempt(project, located, { key, rules, surroundings });
       if (made !== undefined) return made;
       if (round === rounds)
         throw new TenonError(
@@ -200,23 +235,30 @@ class Job {
 
   /** Files of this package that say how to build. */
   #rules(): string[] {
-    const root = path.resolve(import.meta.dirname, '..', '..');
-    return ['cmake/tenon.cmake', 'cmake/plugin.map'].map((file) => path.join(root, file));
+    return ['cmake/tenon.cmake', 'cmake/plugin.map'].map((file) => path.join(packageRoot, file));
+  }
+
+  #look({ includes }: Located): Promise<Surroundings | undefined> {
+    const { application, identity, options } = this.#facts;
+    return Surroundings.look({
+      folders: [application.folder, path.join(packageRoot, 'native', 'include'), ...includes],
+      system: identity.searched,
+      without: path.join(options.dataDirectory, 'cache'),
+    });
   }
 
   /** Undefined when the sources changed under the build. */
-  async #attempt(project: Project, located: Located, { key, rules, traceable }: Plan): Promise<Made | undefined> {
+  async #attempt(project: Project, located: Located, { key, rules, surroundings }: Plan): Promise<Made | undefined> {
     const { application, directory, hold, fingerprints, toolchain, options } = this.#facts;
-    const { folder, headers } = application;
-    const salt = sha256(this.#facts.identity, this.#facts.profile, directory, JSON.stringify([...rules]));
+    const { folder } = application;
+    const salt = sha256(this.#facts.identity.text, this.#facts.profile, directory, JSON.stringify([...rules]));
     const stamps = await Stamps.open(directory, salt);
-    if (!traceable) await stamps.forget();
+    if (surroundings === undefined) await stamps.forget();
     const mark = await hold.disturb();
     const jobs = await this.#share.take();
     let ran: Ran;
     let before: Map<string, string>;
     let places: Map<string, string>;
-    const names = headers.join('\n');
     const own = project.sources.map(({ file }) => path.join(folder, file));
     try {
       // The clock of the file system is the one that its times are compared with.
@@ -227,7 +269,7 @@ class Job {
       places = placesOf(inputs);
       before = await fingerprints.of(inputs, folder);
       for (const [file, hash] of project.read) if (before.get(file) !== hash) return undefined;
-      await stamps.removeStale(this.#build, before, names);
+      if (surroundings !== undefined) await stamps.removeStale(this.#build, before, surroundings);
       await rm(this.#built(), { force: true });
       ran = await this.#run(jobs, mark);
       // A build that fails without saying what is wrong with the sources is itself what is wrong.
@@ -245,29 +287,43 @@ class Job {
       const after = await fingerprints.of(all, folder);
       // What is generated is part of the key.
       const foreign = new Map([...after].filter(([file]) => !file.startsWith(directory + path.sep)));
-      if (!(await unmoved(before, places, foreign, started))) {
+      if (!unmoved(before, places, foreign, started)) {
         // What was made of the sources as they were for a moment must not be taken for what they are now.
         await rm(path.join(this.#build, 'CMakeFiles', 'plugin.dir'), { recursive: true, force: true });
         return undefined;
       }
-      if (objects !== undefined && traceable) await stamps.keep(objects, after, names);
+      const origin = objects && surroundings && (await this.#origin(foreign, surroundings, started));
+      if (origin !== undefined && objects !== undefined) await stamps.keep(objects, after, origin.surroundings);
       else await stamps.forget();
       await hold.settle();
       const diagnostics = this.#read(ran, project);
       if (ran.status !== 0) throw missingPackage(application, ran.output) ?? failure(application, ran, diagnostics);
       if (project.nothing !== undefined) throw project.nothing;
-      const kept = objects !== undefined && traceable ? key : undefined;
-      return await this.#finish(project, located, kept, { reached: foreign, diagnostics });
+      return await this.#finish(project, located, diagnostics, origin && { key, origin });
     } finally {
       await this.#share.giveBack();
     }
   }
 
+  /** Undefined when something went into the build that leaves no trace, or that came or went meanwhile. */
+  async #origin(
+    reached: ReadonlyMap<string, string>,
+    surroundings: Surroundings,
+    started: bigint,
+  ): Promise<Origin | undefined> {
+    // Ninja cuts a name at a semicolon or a quote.
+    if ([...reached.values()].includes(absent)) return undefined;
+    const { asked, embeds } = await readMentions(reached.keys(), reached);
+    surroundings.around({ files: [...reached.keys()], asked });
+    return embeds || surroundings.latest > started - clockMargin ? undefined : { reached, asked, surroundings };
+  }
+
+  /** `kept`: where the result may be found later. */
   async #finish(
     project: Project,
     located: Located,
-    key: string | undefined,
-    { reached, diagnostics }: { reached: Map<string, string>; diagnostics: Diagnostic[] },
+    diagnostics: readonly Diagnostic[],
+    kept: { key: string; origin: Origin } | undefined,
   ): Promise<Made> {
     const { options, application } = this.#facts;
     const { imageLimit = 64 * 1024 * 1024, inspect = inspectWithCore } = options;
@@ -291,7 +347,7 @@ class Job {
       ...findings.map(warningOf),
     ];
     const changed = await this.#deliver(bytes);
-    if (key !== undefined) await this.#cache.keep(key, reached, { bytes, warnings, findings });
+    if (kept !== undefined) await this.#cache.keep(kept.key, kept.origin, { bytes, warnings, findings });
     return { library: this.#library, changed, cached: false, warnings, findings };
   }
 
@@ -307,7 +363,7 @@ class Job {
 
   /** cmake-js configures; the configured build is driven directly, which saves an edit 140 ms. */
   async #run(jobs: number, mark: string): Promise<Ran> {
-    const { directory, options, toolchain, profile } = this.#facts;
+    const { application, base, directory, options, toolchain, profile } = this.#facts;
     const { memoryLimit = usualLimits.memory } = options;
     const { cmake, ninja, cc, cxx } = toolchain;
     const step = (program: string, parameters: string[], memory = memoryLimit): Promise<Ran> =>
@@ -324,7 +380,7 @@ class Job {
       const configured = await step(process.execPath, parameters, Math.max(memoryLimit, configureMemory));
       if (configured.status !== 0) return configured;
     }
-    await writeCommands(this.#facts.application, directory, this.#commandsFile());
+    await writeCommands(application, directory, path.join(base, 'compile_commands.json'));
     if (ninja !== undefined) return step(ninja, ['-C', this.#build, '-j', String(jobs)]);
     return step(cmake, ['--build', this.#build, '--parallel', String(jobs)]);
   }
@@ -348,11 +404,6 @@ class Job {
     if (ran.status === null) throw failure(this.#facts.application, ran, []);
     return ran;
   };
-
-  #commandsFile(): string {
-    const { options, application } = this.#facts;
-    return path.join(options.dataDirectory, 'cache', 'builds', application.id, 'compile_commands.json');
-  }
 
   #built(): string {
     const { application, profile } = this.#facts;
@@ -391,37 +442,6 @@ class Job {
     }
     return true;
   }
-}
-
-/** Whether a file is put into the library by the assembler, of which no compiler gives an account. */
-async function embedsFiles({ folder, sources, headers, vendored }: Application): Promise<boolean> {
-  for (const file of new Set([...sources, ...headers, ...vendored]))
-    if (/\.incbin\b/.test(await readFile(path.join(folder, file), 'utf8').catch(() => ''))) return true;
-  return false;
-}
-
-/**
- * Whether what was read after the build is what was there before it, and nobody has written to it meanwhile: an edit that
- * was undone may have been compiled. What was not looked at before must be older.
- */
-async function unmoved(
-  before: Map<string, string>,
-  places: Map<string, string>,
-  after: Map<string, string>,
-  started: bigint,
-): Promise<boolean> {
-  const margin = 20_000_000n;
-  const placesNow = placesOf(after.keys());
-  for (const [file, hash] of after) {
-    const known = before.get(file);
-    if (known !== undefined) {
-      if (known !== hash || places.get(file) !== placesNow.get(file)) return false;
-      continue;
-    }
-    const stats = await stat(file, { bigint: true }).catch(() => undefined);
-    if (stats !== undefined && stats.ctimeNs > started - margin) return false;
-  }
-  return true;
 }
 
 function isError(diagnostic: Diagnostic): boolean {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { Diagnostic } from './diagnostics.js';
 import { absent, type Fingerprints, sha256 } from './fingerprint.js';
 import type { Finding } from './lint.js';
+import type { Surroundings } from './surroundings.js';
 
 /** A library, and what there was to say of it when it was built. */
 export interface Result {
@@ -16,14 +17,26 @@ export interface Result {
 interface Entry {
   /** Files that were read to make it, with the hash of what was in them. */
   reached: [file: string, hash: string][];
+  /** See `Surroundings`. */
+  asked: readonly string[];
+  around: string;
   library: string;
   warnings: Diagnostic[];
   findings: Finding[];
 }
 
+/** What a result was made of. */
+export interface Origin {
+  /** Every file that was read, with the hash of what was in it. */
+  reached: ReadonlyMap<string, string>;
+  /** Names that were asked for. */
+  asked: readonly string[];
+  surroundings: Surroundings;
+}
+
 /** Builds of one project that differ in headers only. */
 const entriesKept = 8;
-const format = 'tenon results 1';
+const format = 'tenon results 2';
 const defaultLimit = 1024 ** 3;
 
 export class ResultCache {
@@ -36,16 +49,21 @@ export class ResultCache {
     this.#limit = limit;
   }
 
-  /** The result for `key`, if everything that it reached is as it was. Files below `fresh` are read to see. */
-  async find(key: string, fingerprints: Fingerprints, fresh: string): Promise<Result | undefined> {
+  /**
+   * The result for `key`, if everything that it reached is as it was, and nothing lies where it would have been found
+   * instead. Files below `fresh` are read to see.
+   */
+  async find(
+    key: string,
+    { fingerprints, fresh, surroundings }: { fingerprints: Fingerprints; fresh: string; surroundings: Surroundings },
+  ): Promise<Result | undefined> {
     const entries = await this.#read(key);
     if (entries.length === 0) return undefined;
     for (const entry of entries) {
-      const hashes = await fingerprints.of(
-        entry.reached.map(([file]) => file),
-        fresh,
-      );
+      const files = entry.reached.map(([file]) => file);
+      const hashes = await fingerprints.of(files, fresh);
       if (!entry.reached.every(([file, hash]) => hashes.get(file) === hash)) continue;
+      if (surroundings.around({ files, asked: entry.asked }) !== entry.around) continue;
       const place = this.#library(entry.library);
       const bytes = await readFile(place).catch(() => undefined);
       if (bytes === undefined) continue;
@@ -60,15 +78,20 @@ export class ResultCache {
     return undefined;
   }
 
-  /** Keep `result`; `reached` says what it was made of. A full disk, or a folder that cannot be written, costs only time. */
-  async keep(key: string, reached: ReadonlyMap<string, string>, result: Result): Promise<void> {
+  /**
+   * Keep `result`, unless a file that it was made of is gone. A full disk, or a folder that cannot be written, costs
+   * only time.
+   */
+  async keep(key: string, { reached, asked, surroundings }: Origin, result: Result): Promise<void> {
+    const files = [...reached];
+    if (files.some(([, hash]) => hash === absent)) return;
     try {
       const library = sha256(result.bytes);
       const { warnings, findings } = result;
-      const files = [...reached].filter(([, hash]) => hash !== absent);
-      const entry: Entry = { reached: files, library, warnings, findings };
-      const same = JSON.stringify(entry.reached);
-      const others = (await this.#read(key)).filter((each) => JSON.stringify(each.reached) !== same);
+      const around = surroundings.around({ files: [...reached.keys()], asked });
+      const entry: Entry = { reached: files, asked, around, library, warnings, findings };
+      const same = JSON.stringify([files, around]);
+      const others = (await this.#read(key)).filter((each) => JSON.stringify([each.reached, each.around]) !== same);
       const text = JSON.stringify([entry, ...others].slice(0, entriesKept));
       await mkdir(this.#directory, { recursive: true });
       await put(this.#library(library), result.bytes);

@@ -12,6 +12,8 @@ export const absent = 'absent';
 const readLimit = 256 * 1024 * 1024;
 /** A file that changed less than this ago may change again without its times telling, ms. */
 const settled = 2000;
+/** By how much the clock of a file system may be behind itself, ns. */
+export const clockMargin = 20_000_000n;
 const statsInATurn = 100;
 const readsAtOnce = 16;
 const format = 'tenon fingerprints 1';
@@ -53,6 +55,29 @@ export function placesOf(files: Iterable<string>): Map<string, string> {
     places.set(file, stats === undefined ? absent : placeOf(stats));
   }
   return places;
+}
+
+/**
+ * Whether what was read after the build is what was there before it, and nobody has written to it meanwhile: an edit that
+ * was undone may have been compiled. What was not looked at before must be older.
+ */
+export function unmoved(
+  before: Map<string, string>,
+  places: Map<string, string>,
+  after: Map<string, string>,
+  started: bigint,
+): boolean {
+  const placesNow = placesOf(after.keys());
+  for (const [file, hash] of after) {
+    const known = before.get(file);
+    if (known !== undefined) {
+      if (known !== hash || places.get(file) !== placesNow.get(file)) return false;
+      continue;
+    }
+    const stats = look(file);
+    if (stats !== undefined && stats.ctimeNs > started - clockMargin) return false;
+  }
+  return true;
 }
 
 export class Fingerprints {

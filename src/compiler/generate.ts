@@ -55,7 +55,7 @@ export async function planProject(application: Application, preprocessor: Prepro
     `${JSON.stringify({ name: application.id, private: true, binary: { napi_versions: [8] } })}\n`,
   );
   const contents = sources.map(({ file }) => [file, read.get(path.join(application.folder, file))]);
-  const key = sha256(JSON.stringify([[...files], contents, application.headers, located, profile]));
+  const key = sha256(JSON.stringify([[...files], contents, located, profile]));
   return { files, sources, read, included, warnings, key, nothing };
 }
 

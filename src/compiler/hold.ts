@@ -9,6 +9,8 @@ import { type DirectoryLock, loadCore } from '../binding/core.js';
 import { endMarked } from './processes.js';
 
 const queues = new Map<string, Promise<void>>();
+/** In the directory of a build, while what is in it cannot be relied on. */
+const marker = 'building';
 const pollMs = 15;
 const anonymousMs = 1000;
 
@@ -28,30 +30,37 @@ export class Hold {
     this.#next = next;
   }
 
-  /** Waits for other builds in `directory` (absolute; made when absent), of this process and of others. */
+  /** The directory (absolute, there) when nobody builds in it, else undefined at once. */
+  static takeFree(directory: string): Hold | undefined {
+    if (queues.has(directory)) return undefined;
+    const { next } = enqueue(directory);
+    try {
+      return new Hold(directory, loadCore().lockFile(path.join(directory, 'lock')), next);
+    } catch (error) {
+      next();
+      if (isHeld(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Waits for other builds in `directory` (absolute; made when absent), of this process and of others.
+   * Throws `BuildTimeout` when that takes too long, and the signal's reason.
+   */
   static async take(directory: string, { timeLimitMs, signal }: HoldOptions): Promise<Hold> {
     const began = performance.now();
-    const before = queues.get(directory);
-    let next = (): void => {};
-    const mine = new Promise<void>((resolve) => {
-      next = resolve;
-    });
-    const last = (before ?? Promise.resolve()).then(() => mine);
-    queues.set(directory, last);
-    void last.then(() => {
-      if (queues.get(directory) === last) queues.delete(directory);
-    });
+    const { before, next } = enqueue(directory);
     try {
-      await before;
+      const free = before === undefined || (await endsInTime(before, { timeLimitMs, signal }));
       signal?.throwIfAborted();
+      if (!free) throw tooLong(process.pid, directory);
       await mkdir(directory, { recursive: true });
       for (;;) {
         try {
           const lock = loadCore().lockFile(path.join(directory, 'lock'));
           return new Hold(directory, lock, next);
         } catch (error) {
-          const held = error instanceof Error && 'code' in error && error.code === 'DataDirectoryLocked';
-          if (!held || !('holder' in error)) throw error;
+          if (!isHeld(error)) throw error;
           // Without a holder it is no other process, unless that one is just about to say so.
           if (error.holder === 0 && performance.now() - began > anonymousMs)
             throw new TenonError('BuildFailed', `${directory} cannot be locked for a build: ${error.message}`, {
@@ -59,11 +68,7 @@ export class Hold {
               details: { directory },
               cause: error,
             });
-          if (performance.now() - began > timeLimitMs)
-            throw new TenonError('BuildTimeout', `process ${String(error.holder)} is building in ${directory}`, {
-              next: 'wait for it, or end it',
-              details: { holder: error.holder, directory },
-            });
+          if (performance.now() - began > timeLimitMs) throw tooLong(error.holder, directory);
         }
         await sleep(pollMs, undefined, { signal }).catch(() => {});
         signal?.throwIfAborted();
@@ -110,6 +115,73 @@ export class Hold {
   }
 
   get #marker(): string {
-    return path.join(this.#directory, 'building');
+    return path.join(this.#directory, marker);
   }
+}
+
+/** A place at the end of those who wait in this process: `before` is when its turn comes, `next` ends it. */
+function enqueue(directory: string): { before: Promise<void> | undefined; next: () => void } {
+  const before = queues.get(directory);
+  let next = (): void => {};
+  const mine = new Promise<void>((resolve) => {
+    next = resolve;
+  });
+  const last = (before ?? Promise.resolve()).then(() => mine);
+  queues.set(directory, last);
+  void last.then(() => {
+    if (queues.get(directory) === last) queues.delete(directory);
+  });
+  return { before, next };
+}
+
+function endsInTime(end: Promise<void>, { timeLimitMs, signal }: HoldOptions): Promise<boolean> {
+  return new Promise((resolve) => {
+    const settle = (inTime: boolean) => (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', giveUp);
+      resolve(inTime);
+    };
+    const giveUp = settle(false);
+    const timer = setTimeout(giveUp, timeLimitMs);
+    signal?.addEventListener('abort', giveUp, { once: true });
+    if (signal?.aborted === true) giveUp();
+    void end.then(settle(true));
+  });
+}
+
+function isHeld(error: unknown): error is Error & { holder: unknown } {
+  return error instanceof Error && 'code' in error && error.code === 'DataDirectoryLocked' && 'holder' in error;
+}
+
+function tooLong(holder: unknown, directory: string): TenonError {
+  return new TenonError('BuildTimeout', `process ${String(holder)} is building in ${directory}`, {
+    next: 'wait for it, or end it',
+    details: { holder, directory },
+  });
+}
+
+/**
+ * Recover every build in `dataDirectory` (absolute) that a kill left half-done, but for those that are held. The result:
+ * directories that could not be, with the reason.
+ */
+export async function recoverBuilds(dataDirectory: string): Promise<{ directory: string; error: unknown }[]> {
+  const builds = path.join(dataDirectory, 'cache', 'builds');
+  const failed: { directory: string; error: unknown }[] = [];
+  for (const name of await foldersIn(builds))
+    for (const place of ['.', ...(await foldersIn(path.join(builds, name)))]) {
+      const directory = path.join(builds, name, place);
+      if (!existsSync(path.join(directory, marker))) continue;
+      try {
+        const hold = Hold.takeFree(directory);
+        await hold?.recover().finally(() => hold.release());
+      } catch (error) {
+        failed.push({ directory, error });
+      }
+    }
+  return failed;
+}
+
+async function foldersIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 }

@@ -4,12 +4,13 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { absent, sha256 } from './fingerprint.js';
+import { type Reached, readMentions, type Surroundings } from './surroundings.js';
 import type { Toolchain } from './toolchain.js';
 
 /** An object, and the files its compiler read; all absolute. */
 export type Objects = Map<string, string[]>;
 
-const format = 'tenon objects 1';
+const format = 'tenon objects 2';
 const large = 256 * 1024 * 1024;
 
 /** Objects of the configured build with what they reached, by the compiler's own account; undefined when one has none. */
@@ -75,14 +76,18 @@ export async function namedInBuild(build: string): Promise<string[]> {
   return [...new Set(wanted)].filter((name) => !name.startsWith(build + path.sep) && existsSync(name));
 }
 
+interface Stamp extends Reached {
+  hash: string;
+}
+
 /** What each object was made of when it was last known to be right. Kept beside the build. */
 export class Stamps {
   readonly #store: string;
   /** What all objects have in common: tools, profile. */
   readonly #salt: string;
-  #objects: Map<string, { files: string[]; hash: string }>;
+  #objects: Map<string, Stamp>;
 
-  private constructor(store: string, salt: string, objects: Map<string, { files: string[]; hash: string }>) {
+  private constructor(store: string, salt: string, objects: Map<string, Stamp>) {
     this.#store = store;
     this.#salt = salt;
     this.#objects = objects;
@@ -93,9 +98,9 @@ export class Stamps {
     const store = path.join(directory, 'objects.json');
     const text = await readFile(store, 'utf8').catch(() => '');
     const at = text.indexOf('\n');
-    const objects = new Map<string, { files: string[]; hash: string }>();
+    const objects = new Map<string, Stamp>();
     if (text.slice(0, at) === `${format} ${sha256(salt, text.slice(at + 1))}`) {
-      const kept = JSON.parse(text.slice(at + 1)) as [string, { files: string[]; hash: string }][];
+      const kept = JSON.parse(text.slice(at + 1)) as [string, Stamp][];
       for (const [object, stamp] of kept) objects.set(object, stamp);
     }
     return new Stamps(store, salt, objects);
@@ -117,18 +122,21 @@ export class Stamps {
   }
 
   /** Removes every object in `build` that was not made of what `hashes` say is there now. */
-  async removeStale(build: string, hashes: ReadonlyMap<string, string>, headers: string): Promise<void> {
+  async removeStale(build: string, hashes: ReadonlyMap<string, string>, surroundings: Surroundings): Promise<void> {
     for (const file of await filesBelow(path.join(build, 'CMakeFiles', 'plugin.dir'))) {
       if (!/\.(?:o|obj|gch|pch)$/.test(file)) continue;
       const stamp = this.#objects.get(file);
-      if (stamp === undefined || stamp.hash !== combined(stamp.files, hashes, headers)) await rm(file, { force: true });
+      if (stamp === undefined || stamp.hash !== combined(stamp, hashes, surroundings)) await rm(file, { force: true });
     }
   }
 
   /** Note what `objects` were made of. */
-  async keep(objects: Objects, hashes: ReadonlyMap<string, string>, headers: string): Promise<void> {
+  async keep(objects: Objects, hashes: ReadonlyMap<string, string>, surroundings: Surroundings): Promise<void> {
     this.#objects = new Map();
-    for (const [object, files] of objects) this.#objects.set(object, { files, hash: combined(files, hashes, headers) });
+    for (const [object, files] of objects) {
+      const { asked } = await readMentions(files, hashes);
+      this.#objects.set(object, { files, asked, hash: combined({ files, asked }, hashes, surroundings) });
+    }
     const text = JSON.stringify([...this.#objects]);
     const temporary = `${this.#store}.tmp`;
     await writeFile(temporary, `${format} ${sha256(this.#salt, text)}\n${text}`);
@@ -136,7 +144,7 @@ export class Stamps {
   }
 }
 
-/** `headers`: names of the headers there are; a new one may come before one that was reached. */
-function combined(files: readonly string[], hashes: ReadonlyMap<string, string>, headers: string): string {
-  return sha256(headers, ...files.map((file) => `${file}\0${hashes.get(file) ?? absent}\0`));
+function combined(reached: Reached, hashes: ReadonlyMap<string, string>, surroundings: Surroundings): string {
+  const files = reached.files.map((file) => `${file}\0${hashes.get(file) ?? absent}\0`);
+  return sha256(surroundings.around(reached), ...files);
 }

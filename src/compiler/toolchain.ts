@@ -79,16 +79,32 @@ export function buildEnvironment(env: Environment, toolchain: Toolchain): Record
   return clean;
 }
 
-/** Tools that a compiler starts, and folders that it searches, without being told. */
-const unsaid = ['as', 'ld', 'mold', 'ld.lld', 'ld.gold'];
-const searched = ['/usr/include', '/usr/local/include'];
-const versions = new Map<string, Promise<string>>();
+/** Tools that are started without being named. */
+const unsaid = ['as', 'ld', 'mold', 'ld.lld', 'ld.gold', 'pkg-config', 'pkgconf'];
+
+/** What the tools are. */
+export interface Identity {
+  /** Changes with each tool, and with every folder in which libraries are looked for. */
+  text: string;
+  /** Absolute paths of the folders that the compilers search for headers by themselves. */
+  searched: readonly string[];
+}
+
+/** What compilers say of themselves. */
+interface Answers {
+  version: string;
+  searched: readonly string[];
+  /** Absolute paths of folders with libraries. */
+  libraries: readonly string[];
+}
+
+const answers = new Map<string, Promise<Answers>>();
 
 /**
- * One text that changes whenever one of the tools does: where they are, their files, and what compilers say of their
- * version. A compiler is asked again only when a file changed.
+ * Where the tools are, their files, and what compilers say of their version. A compiler is asked again only when a file
+ * changed.
  */
-export async function identify(toolchain: Toolchain, env: Environment): Promise<string> {
+export async function identify(toolchain: Toolchain, env: Environment): Promise<Identity> {
   const search = env.PATH ?? '';
   const words = [
     toolchain.cmake,
@@ -102,35 +118,55 @@ export async function identify(toolchain: Toolchain, env: Environment): Promise<
   );
   const named = words.flatMap((word) => (path.isAbsolute(word) ? path.basename(word) : []));
   const twins = named.flatMap((word) => directories(search).map((directory) => path.join(directory, word)));
-  const places = [...new Set([...files, ...twins, ...searched])].map(placeOf).filter((place) => place !== '');
+  const places = [...new Set([...files, ...twins])].map(placeOf).filter((place) => place !== '');
   const { SDKROOT = '', DEVELOPER_DIR = '', PKG_CONFIG_PATH = '' } = env;
   const said = JSON.stringify([toolchain, places, SDKROOT, DEVELOPER_DIR, PKG_CONFIG_PATH]);
-  let version = versions.get(said);
-  if (version === undefined) {
-    versions.clear();
-    version = askVersions(toolchain, env);
-    versions.set(said, version);
+  let answer = answers.get(said);
+  if (answer === undefined) {
+    answers.clear();
+    answer = askCompilers(toolchain, env);
+    answers.set(said, answer);
   }
-  return `${said}\n${await version}`;
+  const { version, searched, libraries } = await answer;
+  return { text: [said, version, ...searched, ...libraries.map(placeOf)].join('\n'), searched };
 }
 
-async function askVersions(toolchain: Toolchain, env: Environment): Promise<string> {
-  const ask = async (command: string): Promise<string> => {
+async function askCompilers(toolchain: Toolchain, env: Environment): Promise<Answers> {
+  const options = { env: buildEnvironment(env, toolchain), timeout: 10_000 };
+  const ask = async (command: string, ...questions: string[]): Promise<string> => {
     const [program = '', ...parameters] = command.split(/\s+/);
-    const options = { env: buildEnvironment(env, toolchain), timeout: 10_000 };
-    return promisify(execFile)(program, [...parameters, '--version'], options).then(
-      ({ stdout }) => stdout,
+    return promisify(execFile)(program, [...parameters, ...questions], options).then(
+      ({ stdout, stderr }) => `${stdout}\n${stderr}`,
       (error: unknown) => String(error),
     );
   };
-  return (await Promise.all([ask(toolchain.cc), ask(toolchain.cxx)])).join('\n');
+  const { cc, cxx } = toolchain;
+  const [ofC, ofCxx, folders, ...versions] = await Promise.all([
+    ask(cc, '-E', '-v', '-x', 'c', '/dev/null'),
+    ask(cxx, '-E', '-v', '-x', 'c++', '/dev/null'),
+    ask(cxx, '-print-search-dirs'),
+    ask(cc, '--version'),
+    ask(cxx, '--version'),
+  ]);
+  const libraries = /^libraries: =?(.*)$/m.exec(folders)?.[1] ?? '';
+  return {
+    version: versions.join('\n'),
+    searched: [...new Set([...searchedIn(ofC), ...searchedIn(ofCxx)])],
+    libraries: [...new Set(directories(libraries).map((folder) => path.resolve(folder)))],
+  };
+}
+
+/** From what a compiler says with `-v`. */
+function searchedIn(text: string): string[] {
+  const list = /search starts here:\n([\s\S]*?)\nEnd of search list/.exec(text)?.[1] ?? '';
+  const folders = list.split('\n').map((line) => line.trim().replace(/ \(framework directory\)$/, ''));
+  return directories(folders.join(path.delimiter)).map((folder) => path.resolve(folder));
 }
 
 function placeOf(file: string): string {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
-    const times = searched.includes(file) ? [mtimeNs] : [dev, ino, size, mtimeNs, ctimeNs];
-    return [file, realpathSync(file), ...times].join(' ');
+    return [file, realpathSync(file), dev, ino, size, mtimeNs, ctimeNs].join(' ');
   } catch {
     return '';
   }

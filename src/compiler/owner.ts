@@ -1,0 +1,59 @@
+/** Which directory the builds of a folder have: two checkouts of one application do not share a library. */
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { sha256 } from './fingerprint.js';
+import { Hold, type HoldOptions } from './hold.js';
+
+/**
+ * Absolute path of the directory in `builds` for the application `id` in `folder`: `<id>`, unless that belongs to another
+ * folder that is still there; then `<id>@` with eight digits that stand for this one.
+ */
+export async function claimDirectory(
+  builds: string,
+  id: string,
+  folder: string,
+  options: HoldOptions,
+): Promise<string> {
+  const real = await realpath(folder);
+  const first = path.join(builds, id);
+  if ((await ownerOf(first)) === real) return first;
+  const hold = await Hold.take(path.join(builds, '.claims'), options);
+  try {
+    const before = await ownerOf(first);
+    if (before === real || before === undefined || !existsSync(before)) {
+      if (before !== real) await setOwner(first, real);
+      await removeAbandoned(builds, id);
+      return first;
+    }
+    const second = path.join(builds, `${id}@${sha256(real).slice(0, 8)}`);
+    if ((await ownerOf(second)) !== real) await setOwner(second, real);
+    return second;
+  } finally {
+    hold.release();
+  }
+}
+
+async function ownerOf(directory: string): Promise<string | undefined> {
+  return readFile(path.join(directory, 'owner'), 'utf8').catch(() => undefined);
+}
+
+async function setOwner(directory: string, folder: string): Promise<void> {
+  const file = path.join(directory, 'owner');
+  const fresh = `${file}.${process.pid}.tmp`;
+  await mkdir(directory, { recursive: true });
+  await writeFile(fresh, folder);
+  await rename(fresh, file);
+}
+
+/** Directories of further folders that are gone; nobody comes to build in them. */
+async function removeAbandoned(builds: string, id: string): Promise<void> {
+  for (const name of await readdir(builds)) {
+    if (!name.startsWith(`${id}@`)) continue;
+    const directory = path.join(builds, name);
+    const owner = await ownerOf(directory);
+    if (owner === undefined || existsSync(owner)) continue;
+    const hold = Hold.takeFree(directory);
+    if (hold !== undefined) await rm(directory, { recursive: true, force: true }).finally(() => hold.release());
+  }
+}
