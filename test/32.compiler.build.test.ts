@@ -291,8 +291,7 @@ describe('a file that comes where another one was found', () => {
   });
 
   it('is seen by who only asks for it', async () => {
-    const asks =
-      '#define OTHER "other"\n#if __has_include("deep/a") || __has_include(OTHER)\n#define T "<there>"\n#else\n#define T "<none>"\n#endif\n';
+    const asks = `#define OTHER "other"\n#if __has_include("deep/a") || __has_include(OTHER) || __has_include("../../asked${count}/far")\n#define T "<there>"\n#else\n#define T "<none>"\n#endif\n`;
     await write('resources/a.c', asks + plain('T'));
     expect(text((await build()).library)).toBe('none');
     await write('resources/deep/a', '');
@@ -300,6 +299,10 @@ describe('a file that comes where another one was found', () => {
     await rm(path.join(folder, 'resources/deep/a'));
     expect(text((await build()).library)).toBe('none');
     await write('resources/other', '');
+    expect(text((await build()).library)).toBe('there');
+    await rm(path.join(folder, 'resources/other'));
+    expect(text((await build()).library)).toBe('none');
+    await write(`../asked${count}/far`, '');
     expect(text((await build()).library)).toBe('there');
   });
 

@@ -15,7 +15,8 @@ export async function claimDirectory(
   folder: string,
   options: HoldOptions,
 ): Promise<string> {
-  const real = await realpath(folder);
+  // Of one that is gone just now, its sources will tell.
+  const real = await realpath(folder).catch(() => folder);
   const first = path.join(builds, id);
   if ((await ownerOf(first)) === real) return first;
   const hold = await Hold.take(path.join(builds, '.claims'), options);

@@ -53,15 +53,17 @@ function isBelow(folder: string, file: string): boolean {
 export class Surroundings {
   readonly #folders: readonly string[];
   readonly #system: readonly string[];
+  readonly #without: string;
   /** Absolute paths in the folders that are listed to their depths, by their plain names. */
   readonly #names: ReadonlyMap<string, readonly string[]>;
   /** Folders of one level, by path. */
   readonly #levels = new Map<string, readonly string[]>();
   #latest = 0n;
 
-  private constructor(folders: readonly string[], system: readonly string[], names: Map<string, string[]>) {
-    this.#folders = folders;
+  private constructor({ folders, system, without }: SurroundingsOptions, names: Map<string, string[]>) {
+    this.#folders = [...folders];
     this.#system = system;
+    this.#without = without;
     this.#names = names;
   }
 
@@ -89,7 +91,7 @@ export class Surroundings {
         else append(names, plain(entry.name), place);
       }
     }
-    return new Surroundings(deep, system, names);
+    return new Surroundings({ folders: deep, system, without }, names);
   }
 
   /** Changes when a file comes or goes that the compiler may find in place of one of `files`, or that was asked for. */
@@ -99,21 +101,29 @@ export class Surroundings {
     const found: string[] = [];
     if (any) for (const places of this.#names.values()) found.push(...places);
     else for (const name of wanted) found.push(...(this.#names.get(name) ?? []));
-    // Beside a file that was reached, and in each folder that is searched, lies what its includes may mean.
-    const foreign = new Set<string>();
-    const relative = new Set(asked.map((name) => path.dirname(name)));
-    relative.add('.');
-    for (const file of files) {
-      const system = this.#system.filter((folder) => isBelow(folder, file));
-      const deep = this.#folders.filter((folder) => isBelow(folder, file));
-      for (const folder of [...system, ...deep]) relative.add(path.dirname(path.relative(folder, file)));
-      if (system.length + deep.length === 0) foreign.add(path.dirname(file));
-    }
-    for (const folder of [...this.#system, ...foreign])
-      for (const below of relative)
-        for (const name of this.#level(path.join(folder, below)))
-          if (any || wanted.has(plain(name))) found.push(path.join(folder, below, name));
+    for (const folder of this.#levelsAround(files, asked))
+      for (const name of this.#level(folder)) if (any || wanted.has(plain(name))) found.push(path.join(folder, name));
     return sha256(found.sort().join('\n'));
+  }
+
+  /** Beside a file that was reached, and in each folder that is searched, lies what an include may mean. */
+  #levelsAround(files: readonly string[], asked: readonly string[]): Set<string> {
+    const outside = new Set<string>();
+    const relative = new Set(['.', ...asked.map((name) => path.dirname(name))]);
+    for (const file of files) {
+      const inside = [...this.#system, ...this.#folders].filter((folder) => isBelow(folder, file));
+      for (const folder of inside) relative.add(path.dirname(path.relative(folder, file)));
+      if (inside.length === 0 && !isBelow(this.#without, file)) outside.add(path.dirname(file));
+    }
+    const levels = new Set<string>();
+    for (const folder of [...this.#system, ...outside])
+      for (const below of relative) levels.add(path.resolve(folder, below));
+    // Who asks for such a name may mean a place outside of all of them.
+    const leading = asked.filter((name) => path.isAbsolute(name) || name.includes('..'));
+    if (leading.length > 0)
+      for (const folder of new Set([...this.#folders, ...files.map((file) => path.dirname(file))]))
+        for (const name of leading) levels.add(path.resolve(folder, path.dirname(name)));
+    return levels;
   }
 
   /** When one of the folders that were not listed beforehand changed last, by the clock of the file system, ns. */

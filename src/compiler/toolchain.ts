@@ -141,16 +141,15 @@ async function askCompilers(toolchain: Toolchain, env: Environment): Promise<Ans
     );
   };
   const { cc, cxx } = toolchain;
-  const [ofC, ofCxx, folders, ...versions] = await Promise.all([
+  const [ofC, ofCxx, folders] = await Promise.all([
     ask(cc, '-E', '-v', '-x', 'c', '/dev/null'),
     ask(cxx, '-E', '-v', '-x', 'c++', '/dev/null'),
     ask(cxx, '-print-search-dirs'),
-    ask(cc, '--version'),
-    ask(cxx, '--version'),
   ]);
   const libraries = /^libraries: =?(.*)$/m.exec(folders)?.[1] ?? '';
   return {
-    version: versions.join('\n'),
+    // The rest of it names the working directory.
+    version: (`${ofC}\n${ofCxx}`.match(/^\S.*\bversion\b.*$/gm) ?? []).join('\n'),
     searched: [...new Set([...searchedIn(ofC), ...searchedIn(ofCxx)])],
     libraries: [...new Set(directories(libraries).map((folder) => path.resolve(folder)))],
   };
@@ -160,7 +159,7 @@ async function askCompilers(toolchain: Toolchain, env: Environment): Promise<Ans
 function searchedIn(text: string): string[] {
   const list = /search starts here:\n([\s\S]*?)\nEnd of search list/.exec(text)?.[1] ?? '';
   const folders = list.split('\n').map((line) => line.trim().replace(/ \(framework directory\)$/, ''));
-  return directories(folders.join(path.delimiter)).map((folder) => path.resolve(folder));
+  return folders.filter((folder) => path.isAbsolute(folder)).map((folder) => path.resolve(folder));
 }
 
 function placeOf(file: string): string {
