@@ -272,6 +272,6 @@ it(`whatever happens, the library is that of a clean build (TENON_TEST_SEED=${se
       expect((await readFile(library)).equals(await readFile(clean))).toBe(true);
       await rm(place, { recursive: true, force: true });
     }),
-    { numRuns: long ? 300 : 3, seed, endOnFailure: !long },
+    { numRuns: long ? 120 : 3, seed, endOnFailure: !long },
   );
 });
