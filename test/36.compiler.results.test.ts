@@ -424,6 +424,15 @@ describe('the cache of results', () => {
     expect(readFileSync(library, 'latin1')).toContain('far');
   });
 
+  it('sees a change of a header, whatever that is called', async () => {
+    const header = 'resources/o d$d#:';
+    await write('resources/a.c', plain('TEXT', `#include "${path.basename(header)}"`));
+    await write(header, '#define TEXT "one"\n');
+    await build();
+    await write(header, '#define TEXT "two"\n');
+    expect((await build()).changed).toBe(true);
+  });
+
   it('is right for a header that only the preprocessor can name', async () => {
     await write('resources/a.c', `#define NAME "deep/a.h"\n#include NAME\n${plain('TEXT')}`);
     await write('resources/deep/a.h', '#define TEXT "one"\n');

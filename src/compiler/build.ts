@@ -249,7 +249,7 @@ class Job {
 
   /** Undefined when the sources changed under the build. */
   async #attempt(project: Project, located: Located, { key, rules, surroundings }: Plan): Promise<Made | undefined> {
-    const { application, directory, hold, fingerprints, toolchain, options } = this.#facts;
+    const { application, directory, hold, fingerprints, options } = this.#facts;
     const { folder } = application;
     const salt = sha256(this.#facts.identity.text, this.#facts.profile, directory, JSON.stringify([...rules]));
     const stamps = await Stamps.open(directory, salt);
@@ -281,7 +281,7 @@ class Job {
       if (ran.killed === 'timeout') throw this.#late(ran);
       // Somebody killed it: what it was writing is half-written, and the next build begins anew.
       if (ran.status === null || ran.killed !== undefined) throw failure(application, ran, this.#read(ran, project));
-      const objects = await readObjects(this.#build, toolchain);
+      const objects = await readObjects(this.#build);
       const packages = located.cmake.length > 0 ? await namedInBuild(this.#build) : [];
       const all = new Set([...own, ...located.inputs, ...packages, ...[...(objects?.values() ?? [])].flat()]);
       const after = await fingerprints.of(all, folder);
@@ -381,7 +381,8 @@ class Job {
       if (configured.status !== 0) return configured;
     }
     await writeCommands(application, directory, path.join(base, 'compile_commands.json'));
-    if (ninja !== undefined) return step(ninja, ['-C', this.#build, '-j', String(jobs)]);
+    // Ninja would take the depfiles away, which say what every object was made of.
+    if (ninja !== undefined) return step(ninja, ['-C', this.#build, '-j', String(jobs), '-d', 'keepdepfile']);
     return step(cmake, ['--build', this.#build, '--parallel', String(jobs)]);
   }
 

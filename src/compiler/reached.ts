@@ -1,66 +1,39 @@
 /** What a configured build was made of: every file that each object reached, and what was in it. */
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { absent, sha256 } from './fingerprint.js';
 import { type Reached, readMentions, type Surroundings } from './surroundings.js';
-import type { Toolchain } from './toolchain.js';
 
 /** An object, and the files its compiler read; all absolute. */
 export type Objects = Map<string, string[]>;
 
 const format = 'tenon objects 2';
-const large = 256 * 1024 * 1024;
 
 /** Objects of the configured build with what they reached, by the compiler's own account; undefined when one has none. */
-export async function readObjects(build: string, { ninja }: Toolchain): Promise<Objects | undefined> {
-  const text = ninja === undefined ? await depfilesBelow(build) : await ninjaDeps(ninja, build);
+export async function readObjects(build: string): Promise<Objects | undefined> {
+  const there = new Set(await filesBelow(path.join(build, 'CMakeFiles', 'plugin.dir')));
   const objects: Objects = new Map();
-  for (const [object, files] of text) {
-    const place = path.resolve(build, object);
-    const absolute = files.map((file) => path.resolve(build, file));
+  for (const file of there) {
+    const object = file.slice(0, -2);
+    if (!file.endsWith('.d') || !there.has(object)) continue;
+    const names = namesIn(await readFile(file, 'utf8').catch(() => ''));
+    const absolute = names.map((name) => path.resolve(build, name));
     // What the build itself made, such as a precompiled header, is an object of its own.
-    if (existsSync(place))
+    if (names.length > 0)
       objects.set(
-        place,
-        absolute.filter((file) => !file.startsWith(build + path.sep)),
+        object,
+        absolute.filter((name) => !name.startsWith(build + path.sep)),
       );
   }
-  const made = (await filesBelow(path.join(build, 'CMakeFiles', 'plugin.dir'))).filter((file) =>
-    /\.(?:o|obj)$/.test(file),
-  );
-  return made.every((file) => objects.has(file)) ? objects : undefined;
+  return [...there].every((file) => !/\.(?:o|obj)$/.test(file) || objects.has(file)) ? objects : undefined;
 }
 
-function ninjaDeps(ninja: string, build: string): Promise<[string, string[]][]> {
-  return new Promise((resolve) => {
-    execFile(ninja, ['-C', build, '-t', 'deps'], { maxBuffer: large, timeout: 30_000, env: {} }, (error, text) => {
-      const objects: [string, string[]][] = [];
-      // Whoever cannot be asked knows of no object.
-      if (error === null)
-        for (const line of text.split('\n')) {
-          const head = /^(\S.*): #deps \d+, deps mtime \d+ \((VALID|STALE)\)$/.exec(line);
-          if (head !== null) objects.push([head[2] === 'VALID' ? (head[1] ?? '') : '', []]);
-          else if (line.startsWith('    ')) objects.at(-1)?.[1].push(line.slice(4));
-        }
-      resolve(objects.filter(([object]) => object !== ''));
-    });
-  });
-}
-
-/** From the compiler's depfiles, which are makefiles of one rule each. */
-async function depfilesBelow(build: string): Promise<[string, string[]][]> {
-  const objects: [string, string[]][] = [];
-  for (const file of await filesBelow(path.join(build, 'CMakeFiles'))) {
-    if (!file.endsWith('.d')) continue;
-    const text = (await readFile(file, 'utf8').catch(() => '')).replace(/\\\r?\n/g, ' ');
-    const names = [...text.matchAll(/(?:\\[\s\S]|\$\$|[^\s\\])+/g)].map(([word]) =>
-      word.replace(/\$\$/g, '$').replace(/\\([\s#:\\])/g, '$1'),
-    );
-    objects.push([file.slice(0, -2), names.filter((name) => !name.endsWith(':'))]);
-  }
-  return objects;
+/** What the rule of a depfile, a makefile with one rule, says that its target is made of. */
+function namesIn(depfile: string): string[] {
+  const words = depfile.replace(/\\\r?\n/g, ' ').matchAll(/(?:\\[\s\S]|\$\$|[^\s\\])+/g);
+  const [, ...names] = [...words].map(([word]) => word.replace(/\$\$/g, '$').replace(/\\([\s#:\\])/g, '$1'));
+  return names;
 }
 
 async function filesBelow(folder: string): Promise<string[]> {
