@@ -38,6 +38,11 @@ export interface Origin {
 const entriesKept = 8;
 const format = 'tenon results 2';
 const defaultLimit = 1024 ** 3;
+/** Part of the free room that one process fills before it looks through the files again: others fill it as well. */
+const share = 8;
+
+/** Bytes that this process may still add before it looks, by limit and directory. */
+const allowances = new Map<string, number>();
 
 export class ResultCache {
   readonly #directory: string;
@@ -96,7 +101,9 @@ export class ResultCache {
       await mkdir(this.#directory, { recursive: true });
       await put(this.#library(library), result.bytes);
       await put(this.#list(key), `${format} ${sha256(text)}\n${text}`);
-      await this.#prune();
+      const place = `${this.#limit} ${this.#directory}`;
+      const allowance = (allowances.get(place) ?? 0) - result.bytes.length - Buffer.byteLength(text);
+      allowances.set(place, allowance > 0 ? allowance : (this.#limit - (await this.#prune())) / share);
     } catch {
       // The build itself was a success.
     }
@@ -113,8 +120,8 @@ export class ResultCache {
     return [];
   }
 
-  /** Oldest first, until what is left is within the limit. */
-  async #prune(): Promise<void> {
+  /** Oldest first, until what is left is within the limit; that many bytes. */
+  async #prune(): Promise<number> {
     const files: { file: string; size: number; time: number }[] = [];
     for (const name of await readdir(this.#directory)) {
       const file = path.join(this.#directory, name);
@@ -123,10 +130,11 @@ export class ResultCache {
     }
     let total = files.reduce((sum, { size }) => sum + size, 0);
     for (const { file, size } of files.sort((one, other) => one.time - other.time)) {
-      if (total <= this.#limit) return;
+      if (total <= this.#limit) break;
       await rm(file, { force: true });
       total -= size;
     }
+    return total;
   }
 
   #library(hash: string): string {
