@@ -1,3 +1,4 @@
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { appendFile, mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -139,6 +140,31 @@ describe('the watch', () => {
     await world.write('one', 'resources/a.c', 'int last;\n');
     await until('the last is told', () => changed.length > before);
     expect(new Set(changed)).toEqual(new Set([world.folder('one')]));
+  });
+
+  test('tells a change that comes right after it told one', async () => {
+    for (const name of ['Uno', 'Due', 'Tre']) {
+      const before = changed.length;
+      writeFileSync(path.join(world.folder('one'), 'config.yaml'), `name: ${name}\n`);
+      await until(`${name} is told`, () => changed.length > before);
+    }
+    expect(new Set(changed)).toEqual(new Set([world.folder('one')]));
+  });
+
+  test('tells of what never rests now and then, and not each of its changes', async () => {
+    let writes = 0;
+    const growing = setInterval(() => {
+      writes += 1;
+      appendFileSync(path.join(world.folder('one'), 'grown.c'), 'x');
+    }, 5);
+    try {
+      await until('it is told', () => changed.length > 0);
+      const then = writes;
+      await until('it has grown on', () => writes > then + 100);
+      expect(changed.length).toBeLessThan(3);
+    } finally {
+      clearInterval(growing);
+    }
   });
 
   test('tells a touch too: whether the content changed is for the build to see', async () => {

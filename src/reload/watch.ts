@@ -32,6 +32,8 @@ const noise = /^(?:\..*|node_modules|4913|.*~|#.*#|.*\.(?:sw[a-z]|tmp|part|o|pid
 interface Restless {
   timer: NodeJS.Timeout;
   quietMs: number;
+  /** When it moved last, as `performance.now()`. */
+  moved: number;
   /** When it is told at the latest, as `performance.now()`. */
   latest: number;
   /** How the application looked last. */
@@ -132,21 +134,27 @@ export class Watch {
     const latest = before?.latest ?? now + Math.max(longest, latestMs);
     // What is seen now and still seen after the wait has not moved since: a lone change needs no second wait.
     const look = before?.look ?? this.#look(folder);
-    const wait = Math.min(Math.max(longest, secondLookMs), Math.max(0, latest - now));
-    const timer = setTimeout(() => this.#settle(folder), wait);
-    this.#restless.set(folder, { timer, quietMs: longest, latest, look });
+    const timer = setTimeout(() => this.#settle(folder), Math.min(longest, Math.max(0, latest - now)));
+    this.#restless.set(folder, { timer, quietMs: longest, moved: now, latest, look });
   }
 
   #settle(folder: string): void {
     const restless = this.#restless.get(folder);
     if (restless === undefined) return;
     const look = this.#look(folder);
-    if (look !== restless.look && performance.now() < restless.latest) {
-      restless.look = look;
+    const now = performance.now();
+    const still = look === restless.look;
+    restless.look = look;
+    if (!still && now < restless.latest) {
       restless.timer = setTimeout(() => this.#settle(folder), secondLookMs);
       return;
     }
-    this.#restless.delete(folder);
+    const blindMs = restless.moved + secondLookMs - now;
+    if (blindMs > 0) {
+      // Of a change that comes until then there may be no event.
+      restless.latest = now + Math.max(restless.quietMs, latestMs);
+      restless.timer = setTimeout(() => this.#settle(folder), blindMs);
+    } else this.#restless.delete(folder);
     if (look === (this.#reported.get(folder) ?? '')) return;
     if (look === '') this.#reported.delete(folder);
     else this.#reported.set(folder, look);
