@@ -252,7 +252,7 @@ class Job {
     const { application, directory, hold, fingerprints, options } = this.#facts;
     const { folder } = application;
     const salt = sha256(this.#facts.identity.text, this.#facts.profile, directory, JSON.stringify([...rules]));
-    const stamps = await Stamps.open(directory, salt);
+    const stamps = Stamps.open(directory, salt);
     if (surroundings === undefined) await stamps.forget();
     const mark = await hold.disturb();
     const jobs = await this.#share.take();
@@ -281,8 +281,8 @@ class Job {
       if (ran.killed === 'timeout') throw this.#late(ran);
       // Somebody killed it: what it was writing is half-written, and the next build begins anew.
       if (ran.status === null || ran.killed !== undefined) throw failure(application, ran, this.#read(ran, project));
-      const objects = await readObjects(this.#build);
-      const packages = located.cmake.length > 0 ? await namedInBuild(this.#build) : [];
+      const objects = readObjects(this.#build);
+      const packages = located.cmake.length > 0 ? namedInBuild(this.#build) : [];
       const all = new Set([...own, ...located.inputs, ...packages, ...[...(objects?.values() ?? [])].flat()]);
       const after = await fingerprints.of(all, folder);
       // What is generated is part of the key.
@@ -353,11 +353,8 @@ class Job {
 
   /** Write the project; a build that was configured for another one is made to notice. */
   async #write(project: Project): Promise<void> {
-    const { directory } = this.#facts;
-    const file = path.join(directory, 'CMakeLists.txt');
-    const before = await readFile(file, 'utf8').catch(() => undefined);
-    await writeProject(project, directory);
-    if (before === project.files.get('CMakeLists.txt')) return;
+    const written = await writeProject(project, this.#facts.directory);
+    if (!written.has('CMakeLists.txt')) return;
     for (const name of ['build.ninja', 'Makefile']) await utimes(path.join(this.#build, name), 1, 1).catch(() => {});
   }
 

@@ -1,5 +1,6 @@
 /** Writes the CMake project that turns an application's sources into a plugin. */
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TenonError } from '../base/errors.js';
@@ -59,12 +60,22 @@ export async function planProject(application: Application, preprocessor: Prepro
   return { files, sources, read, included, warnings, key, nothing };
 }
 
-/** Bring `directory` up to date with the project. A file is written only when its text changes. */
-export async function writeProject({ files }: Project, directory: string): Promise<void> {
-  await mkdir(path.join(directory, 'glue'), { recursive: true });
-  for (const [name, content] of files) await writeChanged(path.join(directory, name), content);
-  for (const name of await readdir(path.join(directory, 'glue')))
-    if (!files.has(`glue/${name}`)) await rm(path.join(directory, 'glue', name));
+/**
+ * Bring `directory` up to date with the project; the paths of what had to be written. What is there is read in this turn:
+ * a few small files, which cost less than a thread that reads them.
+ */
+export async function writeProject({ files }: Project, directory: string): Promise<Set<string>> {
+  const glue = path.join(directory, 'glue');
+  await mkdir(glue, { recursive: true });
+  const written = new Set<string>();
+  for (const [name, content] of files) {
+    const file = path.join(directory, name);
+    if (holds(file, content)) continue;
+    await writeFile(file, content);
+    written.add(name);
+  }
+  for (const name of readdirSync(glue)) if (!files.has(`glue/${name}`)) await rm(path.join(glue, name));
+  return written;
 }
 
 interface Place {
@@ -266,7 +277,10 @@ function cmakeString(text: string): string {
   return `"${text.replace(/[\\"$;]/g, '\\$&')}"`;
 }
 
-async function writeChanged(file: string, content: string): Promise<void> {
-  const old = await readFile(file, 'utf8').catch(() => undefined);
-  if (old !== content) await writeFile(file, content);
+function holds(file: string, content: string): boolean {
+  try {
+    return readFileSync(file, 'utf8') === content;
+  } catch {
+    return false; // it is written then, and says why it cannot be
+  }
 }

@@ -1,6 +1,6 @@
 /** What a configured build was made of: every file that each object reached, and what was in it. */
-import { existsSync } from 'node:fs';
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { absent, sha256 } from './fingerprint.js';
 import { type Reached, readMentions, type Surroundings } from './surroundings.js';
@@ -11,13 +11,13 @@ export type Objects = Map<string, string[]>;
 const format = 'tenon objects 2';
 
 /** Objects of the configured build with what they reached, by the compiler's own account; undefined when one has none. */
-export async function readObjects(build: string): Promise<Objects | undefined> {
-  const there = new Set(await filesBelow(path.join(build, 'CMakeFiles', 'plugin.dir')));
+export function readObjects(build: string): Objects | undefined {
+  const there = new Set(filesBelow(path.join(build, 'CMakeFiles', 'plugin.dir')));
   const objects: Objects = new Map();
   for (const file of there) {
     const object = file.slice(0, -2);
     if (!file.endsWith('.d') || !there.has(object)) continue;
-    const names = namesIn(await readFile(file, 'utf8').catch(() => ''));
+    const names = namesIn(textOf(file));
     const absolute = names.map((name) => path.resolve(build, name));
     // What the build itself made, such as a precompiled header, is an object of its own.
     if (names.length > 0)
@@ -36,14 +36,27 @@ function namesIn(depfile: string): string[] {
   return names;
 }
 
-async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
-  return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+function filesBelow(folder: string): string[] {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
+    return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+  } catch {
+    return []; // nothing was built there yet
+  }
+}
+
+/** Empty when it cannot be read. In this turn: a small file costs less than a thread that reads it. */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 /** Absolute paths of CMake's own files and of libraries that the project's build refers to. */
-export async function namedInBuild(build: string): Promise<string[]> {
-  const text = await readFile(path.join(build, 'build.ninja'), 'utf8').catch(() => '');
+export function namedInBuild(build: string): string[] {
+  const text = textOf(path.join(build, 'build.ninja'));
   const names = [...text.matchAll(/(?:\$[\s\S]|[^\s$|])+/g)].map(([word]) => word.replace(/\$([\s\S])/g, '$1'));
   const wanted = names.filter((name) => path.isAbsolute(name) && /\.(?:cmake|a|so(?:\.[\d.]+)?|dylib|tbd)$/.test(name));
   return [...new Set(wanted)].filter((name) => !name.startsWith(build + path.sep) && existsSync(name));
@@ -67,9 +80,9 @@ export class Stamps {
   }
 
   /** Empty when there are none, when they are damaged, or when they are of other tools. */
-  static async open(directory: string, salt: string): Promise<Stamps> {
+  static open(directory: string, salt: string): Stamps {
     const store = path.join(directory, 'objects.json');
-    const text = await readFile(store, 'utf8').catch(() => '');
+    const text = textOf(store);
     const at = text.indexOf('\n');
     const objects = new Map<string, Stamp>();
     if (text.slice(0, at) === `${format} ${sha256(salt, text.slice(at + 1))}`) {
@@ -96,7 +109,7 @@ export class Stamps {
 
   /** Removes every object in `build` that was not made of what `hashes` say is there now. */
   async removeStale(build: string, hashes: ReadonlyMap<string, string>, surroundings: Surroundings): Promise<void> {
-    for (const file of await filesBelow(path.join(build, 'CMakeFiles', 'plugin.dir'))) {
+    for (const file of filesBelow(path.join(build, 'CMakeFiles', 'plugin.dir'))) {
       if (!/\.(?:o|obj|gch|pch)$/.test(file)) continue;
       const stamp = this.#objects.get(file);
       if (stamp === undefined || stamp.hash !== combined(stamp, hashes, surroundings)) await rm(file, { force: true });

@@ -164,8 +164,10 @@ function searchedIn(text: string): string[] {
 
 function placeOf(file: string): string {
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
-    return [file, realpathSync(file), dev, ino, size, mtimeNs, ctimeNs].join(' ');
+    const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+    if (stats === undefined) return '';
+    const { dev, ino, size, mtimeNs, ctimeNs } = stats;
+    return [file, realpathSync.native(file), dev, ino, size, mtimeNs, ctimeNs].join(' ');
   } catch {
     return '';
   }
