@@ -105,7 +105,7 @@ export class Restarted {
   #start(): ChildProcess {
     const words = [path.join(here, 'restarted.mjs'), this.#plugin.builds[this.#build - 1] ?? '', String(this.#port)];
     const env = { ...process.env, NODE_ENV: 'production' };
-    return spawn(process.execPath, words, { stdio: ['ignore', 'inherit', 'inherit'], env });
+    return spawn(process.execPath, words, { stdio: ['pipe', 'inherit', 'inherit'], env });
   }
 
   async #answers(): Promise<void> {

@@ -1,5 +1,5 @@
 // What is started anew where nothing is replaced: Express, answering with what the library says: `restarted.mjs library
-// port`. Plain JavaScript, so that no compiler is started with it.
+// port`. Plain JavaScript, so that no compiler is started with it. It ends when its standard input does.
 import express from 'express';
 import koffi from 'koffi';
 
@@ -11,3 +11,4 @@ express()
     response.end(mark());
   })
   .listen(Number(port), '127.0.0.1');
+process.stdin.on('end', () => process.exit()).resume();

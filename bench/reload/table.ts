@@ -1,4 +1,4 @@
-import { phases, type Quantity, type Result, type Spread, spans } from './result.js';
+import { phases, type Quantity, type Result, type Spread, spans, spread } from './result.js';
 
 /** A table with its title; the first column is text. */
 function table(title: string, head: string[], rows: string[][]): string {
@@ -38,11 +38,12 @@ export function describe(result: Result): string {
     ...(['p50', 'p95', 'p99'] as const).map((percent) => phaseTable(result, percent)),
     table(
       'What clients see: the longest call that overlaps a reload, less the usual one, ms',
-      ['', 'usual', ...percents, 'control p99', 'answered', 'failed'],
+      ['', 'usual', ...percents, 'control p50', 'control p99', 'answered', 'failed'],
       pauses.map(({ name, usualMs, pause, control, answered, failed }) => [
         name,
         ms(usualMs),
         ...spreadCells(pause),
+        ms(control.p50),
         ms(control.p99),
         String(answered),
         String(failed),
@@ -57,15 +58,10 @@ export function describe(result: Result): string {
       'Peers, ms; the ratio is the median of the ratios of each round',
       ['', ...percents, 'ratio', 'to'],
       [
-        ...peers.map(({ name, time, ratio, to }) => [
-          name,
-          ...spreadCells(time),
-          ratio?.toFixed(2) ?? '',
-          to === undefined ? '' : `${to}`,
-        ]),
+        ...peers.map(({ name, time, ratio, to }) => [name, ...spreadCells(time), ratio?.toFixed(2) ?? '', to ?? '']),
         ...tenon.map(({ name, condition, times, toLoop }) => [
           `${name}, ${condition}: stage to swap`,
-          ...spreadCells(times['stage to swap'] ?? { count: 0, p50: NaN, p95: NaN, p99: NaN, most: NaN }),
+          ...spreadCells(times['stage to swap'] ?? spread([])),
           toLoop.toFixed(2),
           'its loop in C',
         ]),
