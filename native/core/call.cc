@@ -70,6 +70,7 @@ tenon_status Call::write(std::string_view chunk) {
     if (!response.may_have_body()) return TENON_ERROR_STATE;
     // The front looks at the stream only after this event: it publishes it, and lets the beginning leave.
     stream = std::make_unique<Stream>();
+    stream->of_events = response.has_type("text/event-stream");
     if (const std::string_view beginning = response.body(); !beginning.empty()) {
       stream->chunks.emplace_back(beginning);
       stream->in_flight += beginning.size();
@@ -84,6 +85,8 @@ tenon_status Call::write(std::string_view chunk) {
       stream->room.wait_for(lock, std::chrono::milliseconds(20));
       if (abandoned()) return TENON_ERROR_CANCELLED;
     }
+    // Asked under the mutex: what is taken here comes before the end that `cut_off` posts.
+    if (cancelled.load(std::memory_order_relaxed)) return TENON_ERROR_CANCELLED;
     stream->chunks.emplace_back(chunk);
     stream->in_flight += chunk.size();
   }
@@ -93,6 +96,22 @@ tenon_status Call::write(std::string_view chunk) {
   }
   post(kStreamed);
   return TENON_OK;
+}
+
+bool Call::is_streaming() const {
+  const uint32_t happened = seen | events.load(std::memory_order_acquire);
+  return pending && !answered && (happened & kStreamed) != 0 && (happened & kFinished) == 0;
+}
+
+// Only of a call that is not known to be finished: the front recycles none before it has seen that, and then it has
+// seen this too.
+void Call::cut_off() {
+  {
+    const std::lock_guard<std::mutex> lock(stream->mutex);
+    cancelled.store(true, std::memory_order_release);
+  }
+  stream->room.notify_all();
+  post(kCutOff);
 }
 
 void Call::clear() {

@@ -36,7 +36,7 @@ enum class Refusal : uint32_t {
 };
 
 // What has happened to a call that its front does not know yet.
-enum CallEvent : uint32_t { kFinished = 1, kTimedOut = 2, kStreamed = 4 };
+enum CallEvent : uint32_t { kFinished = 1, kTimedOut = 2, kStreamed = 4, kCutOff = 8 };
 
 // The stream of a response: chunks on their way to the client.
 struct Stream {
@@ -45,7 +45,8 @@ struct Stream {
   std::mutex mutex;
   std::condition_variable room;
   std::deque<std::string> chunks;
-  size_t in_flight = 0;  // bytes taken from the plugin that have not left for the client
+  bool of_events = false;  // text/event-stream: its client comes again when it ends
+  size_t in_flight = 0;    // bytes taken from the plugin that have not left for the client
 };
 
 /*
@@ -127,6 +128,10 @@ class Call final : public tenon_request, public tenon_response {
   void post(uint32_t event);
 
   tenon_status write(std::string_view chunk);
+  // Whether a stream has begun that its client has not seen the end of. [front]
+  bool is_streaming() const;
+  // Let the stream end for its client after what has been written; the plugin is told that nobody listens. [front]
+  void cut_off();
   // Back to how it was made. Under the lease. [front]
   void clear();
 

@@ -140,6 +140,12 @@ bool Front::advance(Call& call, Delivery& delivery, bool& through) {
       return true;
     }
   }
+  if ((call.seen & kCutOff) != 0 && !call.answered) {
+    call.answered = true;
+    delivery.outcome = Outcome::End;
+    delivery.status = call.response.status();
+    return true;
+  }
   if ((call.seen & kTimedOut) != 0 && !call.answered) {
     call.answered = true;
     // Not when the plugin lets go of it, which may be never.
@@ -238,6 +244,31 @@ void Front::acknowledge(uint32_t id, size_t count) {
     call.stream->in_flight -= std::min(count, call.stream->in_flight);
   }
   call.stream->room.notify_all();
+}
+
+template <typename Visit>
+void Front::visit_streams(const Generation& generation, Visit visit) const {
+  const Lease* const wanted = generation.lease();
+  for (uint32_t index = 0; index < call_count_.load(std::memory_order_relaxed); index++) {
+    Call& call = *calls_[index].load(std::memory_order_relaxed);
+    if (call.lease.load(std::memory_order_relaxed) == wanted && call.is_streaming()) visit(call);
+  }
+}
+
+uint32_t Front::streams(const Generation& generation) const {
+  uint32_t count = 0;
+  visit_streams(generation, [&count](Call&) { count++; });
+  return count;
+}
+
+uint32_t Front::end_streams(const Generation& generation) {
+  uint32_t count = 0;
+  visit_streams(generation, [&count](Call& call) {
+    if (!call.stream->of_events || call.cancelled.load(std::memory_order_relaxed)) return;
+    call.cut_off();
+    count++;
+  });
+  return count;
 }
 
 // Watched first: it may be settled before this returns.

@@ -102,6 +102,10 @@ class Front : public std::enable_shared_from_this<Front> {
   void recycle(Call& call);
   void cancel(uint32_t id);
   void acknowledge(uint32_t id, size_t bytes);
+  // Streams of `generation` that are open.
+  uint32_t streams(const Generation& generation) const;
+  // Let each that is an event stream end for its client; how many. Each lease comes back when the plugin lets go.
+  uint32_t end_streams(const Generation& generation);
   // Calls that have not come to their end.
   uint32_t pending() const { return pending_; }
 
@@ -125,6 +129,8 @@ class Front : public std::enable_shared_from_this<Front> {
   static constexpr size_t kKeptFaces = 256;
   bool advance(Call& call, Delivery& delivery, bool& through);
   void count(Call& call);
+  template <typename Visit>
+  void visit_streams(const Generation& generation, Visit visit) const;
   void collect();
 
   const std::string name_;

@@ -107,6 +107,21 @@ tenon_status Response::set_header(std::string_view name, std::string_view value,
   return TENON_OK;
 }
 
+bool Response::has_type(std::string_view type) const {
+  const std::string_view block(headers_);
+  for (size_t begin = 0; begin < block.size();) {
+    const size_t name_end = block.find('\n', begin);
+    const size_t value_end = block.find('\n', name_end + 1);
+    if (same_name(block.substr(begin, name_end - begin), "content-type")) {
+      const std::string_view value = block.substr(name_end + 1, value_end - name_end - 1);
+      const size_t end = value.find_first_of("; \t");
+      return same_name(value.substr(0, end), type);
+    }
+    begin = value_end + 1;
+  }
+  return false;
+}
+
 tenon_status Response::set_body(std::string_view body) {
   if (body.data() == nullptr && !body.empty()) return flaw_ = "the body is NULL", TENON_ERROR_ARGUMENT;
   if (body.size() > kBodyBytes) return flaw_ = "the body is over 64 MiB", TENON_ERROR_TOO_LARGE;

@@ -31,6 +31,8 @@ class Response {
 
   int32_t status() const { return status_; }
   const std::string& header_block() const { return headers_; }
+  // Whether its content-type is `type` (lower case), whatever its parameters.
+  bool has_type(std::string_view type) const;
   std::string_view body() const {
     return given_data_ != nullptr ? std::string_view(given_data_, given_size_) : body_.text();
   }

@@ -35,7 +35,9 @@ Napi::Function GenerationObject::Define(Napi::Env env) {
                       InstanceAccessor<&GenerationObject::CanQuiesce>("canQuiesce"),
                       InstanceAccessor<&GenerationObject::Leases>("leases"),
                       InstanceAccessor<&GenerationObject::Threads>("threads"),
-                      InstanceAccessor<&GenerationObject::Counters>("counters")});
+                      InstanceAccessor<&GenerationObject::Counters>("counters"),
+                      InstanceAccessor<&GenerationObject::Streams>("streams"),
+                      InstanceMethod<&GenerationObject::EndStreams>("endStreams")});
 }
 
 core::Generation* GenerationObject::From(Napi::Value value, const core::Plugin& plugin) {
@@ -152,6 +154,14 @@ Napi::Value GenerationObject::CanQuiesce(const Napi::CallbackInfo& info) {
 Napi::Value GenerationObject::Leases(const Napi::CallbackInfo& info) {
   const int64_t leases = generation_ ? generation_->lease()->count.load(std::memory_order_acquire) : 0;
   return Napi::Number::New(info.Env(), static_cast<double>(leases));
+}
+
+Napi::Value GenerationObject::Streams(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), generation_ ? owner_->front()->streams(*generation_) : 0);
+}
+
+Napi::Value GenerationObject::EndStreams(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), generation_ ? owner_->front()->end_streams(*generation_) : 0);
 }
 
 Napi::Value GenerationObject::Counters(const Napi::CallbackInfo& info) {

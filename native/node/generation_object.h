@@ -31,6 +31,8 @@ class GenerationObject final : public Napi::ObjectWrap<GenerationObject> {
   Napi::Value HasState(const Napi::CallbackInfo& info);
   Napi::Value CanQuiesce(const Napi::CallbackInfo& info);
   Napi::Value Leases(const Napi::CallbackInfo& info);
+  Napi::Value Streams(const Napi::CallbackInfo& info);
+  Napi::Value EndStreams(const Napi::CallbackInfo& info);
   Napi::Value Counters(const Napi::CallbackInfo& info);
   Napi::Value Threads(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);

@@ -542,3 +542,93 @@ TEST_CASE("a quantile is near the time that so many samples did not exceed") {
   CHECK(extremes.quantile(0.75) == doctest::Approx(8.5));
   CHECK(extremes.quantile(1) == doctest::Approx(18446744073709551616.0).epsilon(1.0 / 16));
 }
+
+TEST_CASE("an event stream that is ended is complete for its client, and its plugin is told that nobody listens") {
+  World world;
+  std::atomic<int> written{0};
+  std::atomic<bool> abandoned{false};
+  std::atomic<tenon_status> refused{TENON_OK};
+  const auto write_on = [&](const tenon_host_http_t& http, tenon_request_t* request, tenon_response_t* response) {
+    tenon_status status = TENON_OK;
+    for (; status == TENON_OK; written++) {
+      status = http.write(response, bytes("data: x\n\n"));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    refused = status;
+    abandoned = http.cancelled(request);
+    return TENON_ERROR_CANCELLED;
+  };
+  std::string type;
+  world.code.route(TENON_HTTP_GET, "/events", TENON_EXECUTION_POOL,
+                   [&](auto& http, auto* request, auto* response) -> tenon_status {
+                     http.set_header(response, bytes("Content-Type"), bytes(type));
+                     return write_on(http, request, response);
+                   });
+  world.live();
+  const uint32_t slot = world.slot("GET", "/events");
+  const auto begin = [&]() -> Answer& {
+    written = 0;
+    Answer& answer = world.front.send(slot, "/test/events");
+    CHECK(world.front.until([&] { return written > 3 && answer.outcome == core::Outcome::Chunk; }));
+    return answer;
+  };
+  SUBCASE("with a client that reads") {
+    type = "Text/Event-Stream; charset=utf-8";
+    Answer& answer = begin();
+    CHECK(world.front->streams(*world.generation) == 1);
+    CHECK(world.front->end_streams(*world.generation) == 1);
+    CHECK(world.front->end_streams(*world.generation) == 0);
+    CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+    CHECK(answer.outcome == core::Outcome::End);
+    CHECK(answer.body.size() % 9 == 0);
+    CHECK(answer.body.size() / 9 == static_cast<size_t>(written) - 1);
+    CHECK(refused == TENON_ERROR_CANCELLED);
+    CHECK(abandoned);
+    CHECK(world.front->streams(*world.generation) == 0);
+    CHECK(world.generation->counters().faults() == 0);
+  }
+  SUBCASE("of another type goes on") {
+    type = "text/event-streams";
+    uint32_t id = 0;
+    world.front.on_chunk = [&](core::Call& call, size_t size) {
+      id = call.id;
+      world.front->acknowledge(call.id, size);
+    };
+    begin();
+    CHECK(world.front->streams(*world.generation) == 1);
+    CHECK(world.front->end_streams(*world.generation) == 0);
+    const int before = written;
+    CHECK(world.front.until([&] { return written > before + 3; }));
+    world.front->cancel(id);
+    CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  }
+}
+
+TEST_CASE("event streams are ended at any moment of their writing, each once") {
+  World world;
+  world.code.max_concurrency = 8;
+  world.code.route(TENON_HTTP_GET, "/events", TENON_EXECUTION_POOL,
+                   [](auto& http, auto*, auto* response) -> tenon_status {
+                     http.set_header(response, bytes("content-type"), bytes("text/event-stream"));
+                     for (int count = 0; count < 200; count++) {
+                       if (http.write(response, bytes("data: x\n\n")) != TENON_OK) return TENON_ERROR_CANCELLED;
+                     }
+                     return TENON_OK;
+                   });
+  world.live();
+  const uint32_t slot = world.slot("GET", "/events");
+  for (int round = 0; round < 50; round++) {
+    std::vector<Answer*> answers;
+    for (int count = 0; count < 8; count++) answers.push_back(&world.front.send(slot, "/test/events"));
+    CHECK(world.front.until([&] {
+      world.front->end_streams(*world.generation);
+      return world.front->pending() == 0;
+    }));
+    for (const Answer* answer : answers) {
+      REQUIRE(answer->outcome == core::Outcome::End);
+      REQUIRE(answer->body.size() % 9 == 0);
+    }
+  }
+  CHECK(world.generation->counters().calls() == 400);
+  CHECK(world.generation->counters().faults() == 0);
+}

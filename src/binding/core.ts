@@ -263,6 +263,14 @@ export interface GenerationHandle {
   readonly threads: { alive: number; lost: number };
   /** Calls that have ended, counted on this thread: up to date in every turn of the event loop. */
   readonly counters: CallCounters;
+  /** Streamed responses that have begun and are not complete. */
+  readonly streams: number;
+  /**
+   * Let every open event stream (`text/event-stream`) end for its client as a complete response after what has been
+   * written, so that the client comes again; how many. The plugin's next write says that nobody listens, and the lease
+   * comes back when it lets go. Any other stream goes on: a client could not tell its early end from its whole.
+   */
+  endStreams(): number;
   /** True when the last lease ended within the time. The generation must not be live. */
   drain(deadlineMs: number): Promise<boolean>;
   /** End every thread and wait for them; the number that did not end in time. No call may follow but `close`. */

@@ -241,12 +241,18 @@ export class Generation {
     };
   }
 
-  /** Wait for its calls to end, but not for those whose threads were given up; who holds it when they do not. */
+  /**
+   * Wait for its calls to end, but not for those whose threads were given up; who holds it when they do not. An event
+   * stream may have no end: its client is sent to the next generation, once nothing else is waited for or half of the
+   * time has passed.
+   */
   async #drain(): Promise<string | undefined> {
     const end = performance.now() + this.limits.drainMs;
     try {
       for (;;) {
         const left = Math.max(1, end - performance.now());
+        const { leases, streams, threads } = this.handle;
+        if (leases <= streams + threads.lost || left <= this.limits.drainMs / 2) this.handle.endStreams();
         if (await this.handle.drain(Math.min(left, drainLookMs))) return undefined;
         const onlyLost = this.handle.leases <= this.handle.threads.lost;
         if (onlyLost || performance.now() >= end) break;

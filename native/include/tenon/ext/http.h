@@ -110,7 +110,8 @@ typedef struct tenon_host_http {
   tenon_bytes_t (*request_id)(tenon_request_t* request);
   /* Milliseconds left until the deadline, 0 when it has passed. */
   uint32_t (*time_left_ms)(const tenon_request_t* request);
-  /* True when nobody waits for the answer any more: the client is gone or the deadline has passed. [any] while valid */
+  /* True when nobody waits for the answer any more: the client is gone, the deadline has passed, or an event stream was
+   * ended because a newer build has taken over. [any] while valid */
   bool (*cancelled)(const tenon_request_t* request);
 
   /* Answering. [handler] A call here that refuses its argument makes the whole response invalid, because half of what
@@ -140,6 +141,9 @@ typedef struct tenon_host_http {
    * of waiting when called on [main]; TENON_ERROR_CANCELLED when nobody listens any more: then return. The stream ends
    * when the handler returns, or with `complete`; the deadline counts from the last chunk that was taken.
    * TENON_ERROR_STATE for a status that has no body.
+   * An event stream (content-type text/event-stream) may go on for ever: once a newer build has taken over, the host
+   * ends it as a complete response, and its writer is told that nobody listens; the client comes again and finds the
+   * new build.
    */
   tenon_status (*write)(tenon_response_t* response, tenon_bytes_t chunk);
 

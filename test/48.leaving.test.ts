@@ -1,0 +1,80 @@
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+/** What a client has seen of a streamed answer. */
+interface Seen {
+  text: string;
+  /** How it ended: `complete` is the chunk of length 0 that says so. */
+  end?: 'complete' | 'cut';
+  leave: () => void;
+}
+
+async function listen(url: string): Promise<Seen> {
+  const request = get(url, { agent: false });
+  const [answer] = (await once(request, 'response')) as [IncomingMessage];
+  const seen: Seen = { text: '', leave: () => request.destroy() };
+  answer.setEncoding('utf8');
+  answer.on('data', (chunk: string) => {
+    seen.text += chunk;
+  });
+  answer.on('error', () => {
+    seen.end = 'cut';
+  });
+  answer.on('end', () => {
+    seen.end = answer.complete ? 'complete' : 'cut';
+  });
+  return seen;
+}
+
+describe('a generation that leaves', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.make();
+  });
+  afterEach(() => world.close());
+
+  test('ends its event streams in order, and their clients find the next one', async () => {
+    await world.publish('events', await buildPlugin('events'));
+    await world.start();
+    const listeners = await Promise.all([1, 2, 3].map(() => listen(`${world.url}/events/stream`)));
+    await until('events come', () => listeners.every(({ text }) => text.includes('\n\ndata: one')));
+    await world.publish('events', await buildPlugin('events', { defines: { BUILD: '"two"' } }));
+    const reload = world.host.reload('events');
+    await until('every stream has ended', () => listeners.every(({ end }) => end !== undefined));
+    for (const { text, end } of listeners) {
+      expect(end).toBe('complete');
+      expect(text).toMatch(/^(data: one\n\n)+$/);
+    }
+    expect(await reload).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+    const again = await listen(`${world.url}/events/stream`);
+    await until('events come', () => again.text.length > 0);
+    expect(again.text).toMatch(/^(data: two\n\n)+$/);
+    again.leave();
+  });
+
+  test('ends them although another call holds it for longer than it may', async () => {
+    await world.publish('events', await buildPlugin('events'));
+    await world.start({ drainMs: 1000 });
+    const events = await listen(`${world.url}/events/stream`);
+    const slow = world.get('/events/slow?count=200');
+    await until('both are in', () => world.host.plugin('events').generations[0]?.leases === 2);
+    await world.publish('events', await buildPlugin('events', { defines: { BUILD: '"two"' } }));
+    expect(await world.host.reload('events')).toMatchObject({ unload: 'pinned', pinnedReason: '1 call holds it' });
+    expect(events.end).toBe('complete');
+    expect((await slow).status).toBe(200);
+  });
+
+  // Nobody could tell that its end came early.
+  test('lets a stream of another kind come to its own end', async () => {
+    await world.publish('events', await buildPlugin('events'));
+    await world.start();
+    const lines = await listen(`${world.url}/events/lines?count=100`);
+    await until('lines come', () => lines.text !== '');
+    await world.publish('events', await buildPlugin('events', { defines: { BUILD: '"two"' } }));
+    expect(await world.host.reload('events')).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+    expect(lines).toMatchObject({ text: 'data: one\n\n'.repeat(100), end: 'complete' });
+  });
+});
