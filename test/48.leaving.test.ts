@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { gauge } from './load/gauge.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -76,5 +77,36 @@ describe('a generation that leaves', () => {
     await world.publish('events', await buildPlugin('events', { defines: { BUILD: '"two"' } }));
     expect(await world.host.reload('events')).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
     expect(lines).toMatchObject({ text: 'data: one\n\n'.repeat(100), end: 'complete' });
+  });
+
+  const leftBehind = /^thread still running: left behind \(\d+\) was started by the plugin and did not end$/;
+
+  test('is not unmapped under a thread of its own that waits for ever', async () => {
+    const { images } = gauge(world.data);
+    await world.publish('fault', await buildPlugin('own_thread', { defines: { READ: '1' } }));
+    await world.start();
+    const { generations } = await world.host.unload('fault');
+    expect(generations).toMatchObject([{ state: 'pinned', pinnedReason: expect.stringMatching(leftBehind) }]);
+    expect(gauge(world.data).images).toBe(images + 1);
+  });
+
+  test.each([
+    ['sleeps', { SLEEP: '1', MS: '300' }],
+    ['runs', { SPIN: '1', MS: '1000' }],
+    ['runs and takes no signal', { MASKED: '1', MS: '1000' }],
+  ])('is unmapped when a thread of its own that %s has ended', async (_, defines) => {
+    const { images } = gauge(world.data);
+    await world.publish('fault', await buildPlugin('own_thread', { defines }));
+    await world.start();
+    await world.publish('fault', await buildPlugin('ok'));
+    expect(await world.host.reload('fault')).toMatchObject({
+      outcome: 'succeeded',
+      unload: 'pinned',
+      pinnedReason: expect.stringMatching(leftBehind),
+    });
+    await until('it is told', () => world.events.some((event) => event.type === 'generation.unloaded'));
+    expect(world.host.plugin('fault').generations).toMatchObject([{ number: 2, state: 'ready' }]);
+    expect(world.host.reloads()[0]).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+    expect(gauge(world.data).images).toBe(images + 1);
   });
 });

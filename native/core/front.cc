@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "generation.h"
 #include "pipeline.h"
+#include "thread_guard.h"
 #include "watchdog.h"
 
 namespace tenon::core {
@@ -292,6 +293,7 @@ void Front::submit(const std::shared_ptr<Task>& task) {
     pthread_t closer;
     auto argument = std::make_unique<std::shared_ptr<Task>>(task);
     const auto main = [](void* given) -> void* {
+      const ThreadGuard guard;
       const std::unique_ptr<std::shared_ptr<Task>> own(static_cast<std::shared_ptr<Task>*>(given));
       const std::shared_ptr<Task> stopping = *own;
       const std::shared_ptr<Front> front = stopping->generation->front().shared_from_this();

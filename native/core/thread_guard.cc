@@ -6,6 +6,8 @@
 
 #include <initializer_list>
 
+#include "image_threads.h"
+
 namespace tenon::core {
 
 namespace {
@@ -13,8 +15,10 @@ constexpr size_t kAlternateStack = 64 * 1024;
 }
 
 ThreadGuard::ThreadGuard() {
+  enter_core_thread();
   sigfillset(&mask_);
   for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) sigdelset(&mask_, signal);
+  if (const int probe = thread_probe_signal(); probe != 0) sigdelset(&mask_, probe);
   pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
 
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -32,6 +36,7 @@ ThreadGuard::ThreadGuard() {
 }
 
 ThreadGuard::~ThreadGuard() {
+  leave_core_thread();
   if (stack_ == nullptr) return;
   stack_t alternate = {};
   alternate.ss_flags = SS_DISABLE;

@@ -54,8 +54,9 @@ class FloatingPointGuard {
   Mode saved_;
 };
 
-// What a thread that runs plugin code needs around it: only synchronous signals are open (the others are the host's),
-// and a crash report has a stack to run on. Lives on the thread, from its first to its last function.
+// What a thread of the core needs around it: it is known as the core's, only synchronous signals are open (the others
+// are the host's) and the one that asks a thread for its place, and a crash report has a stack to run on. Lives on the
+// thread, from its first to its last function.
 class ThreadGuard {
  public:
   ThreadGuard();

@@ -3,6 +3,7 @@
 #include "front_object.h"
 #include "generation_object.h"
 #include "image_file.h"
+#include "image_threads.h"
 #include "machine.h"
 #include "plugin_pointer_object.h"
 #include "tenon/types.h"
@@ -10,6 +11,7 @@
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  tenon::core::know_present_threads();
   Napi::Object abi = Napi::Object::New(env);
   abi.Set("major", TENON_ABI_MAJOR);
   abi.Set("minor", TENON_ABI_MINOR);
@@ -20,6 +22,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("inspectImage", Napi::Function::New<tenon::node::InspectImage>(env, "inspectImage"));
   exports.Set("mayExecute", Napi::Function::New<tenon::node::MayExecute>(env, "mayExecute"));
   exports.Set("imageMapped", Napi::Function::New<tenon::node::ImageMapped>(env, "imageMapped"));
+  exports.Set("threadsIn", Napi::Function::New<tenon::node::ThreadsIn>(env, "threadsIn"));
   exports.Set("keepFloatingPoint", Napi::Function::New<tenon::node::KeepFloatingPoint>(env, "keepFloatingPoint"));
   exports.Set("lockFile", Napi::Function::New<tenon::node::LockFile>(env, "lockFile"));
   return exports;

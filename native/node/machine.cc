@@ -3,8 +3,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "../core/machine.h"
+#include "image_threads.h"
 #include "thread_guard.h"
 
 namespace tenon::node {
@@ -27,6 +29,21 @@ Napi::Value MayExecute(const Napi::CallbackInfo& info) {
 Napi::Value ImageMapped(const Napi::CallbackInfo& info) {
   const std::optional<std::string> path = Path(info);
   return Napi::Boolean::New(info.Env(), path && core::image_mapped(*path));
+}
+
+Napi::Value ThreadsIn(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::optional<std::string> path = Path(info);
+  if (!path) return env.Undefined();
+  const std::vector<core::ImageThread> found = core::threads_in_image(*path);
+  const Napi::Array list = Napi::Array::New(env, found.size());
+  for (uint32_t index = 0; index < found.size(); index++) {
+    const Napi::Object thread = Napi::Object::New(env);
+    thread.Set("id", static_cast<double>(found[index].id));
+    thread.Set("name", found[index].name);
+    list.Set(index, thread);
+  }
+  return list;
 }
 
 Napi::Value KeepFloatingPoint(const Napi::CallbackInfo& info) {

@@ -158,7 +158,8 @@ export class Generation {
   get released(): boolean {
     if (this.#state !== 'pinned' || this.pinnedForGood) return false;
     const { alive, lost } = this.handle.threads;
-    return this.handle.leases === 0 && (this.#stopping ? alive : lost) === 0;
+    if (this.handle.leases > 0) return false;
+    return this.#stopping ? alive === 0 && this.#ownThreads().length === 0 : lost === 0;
   }
 
   /** Whether nothing that can still happen would unmap its image. */
@@ -286,6 +287,11 @@ export class Generation {
       this.#stopping = true;
       const left = await this.handle.stop(lifecycleMs);
       if (left > 0) return `thread still running: ${left} of its threads did not end`;
+      const own = this.#ownThreads();
+      if (own.length > 0) {
+        const names = own.map(({ name, id }) => `${name} (${id})`).join(', ');
+        return `thread still running: ${names} ${own.length === 1 ? 'was' : 'were'} started by the plugin and did not end`;
+      }
       this.handle.close();
     } catch (error) {
       if (this.handle.threads.lost > 0) return `thread still running: ${this.#late} did not return`;
@@ -294,6 +300,11 @@ export class Generation {
     this.#core.keepFloatingPoint(() => this.library.close());
     this.#unloaded = true;
     return undefined;
+  }
+
+  /** Threads that the plugin has started itself: under them nothing may be unmapped. Linux; nothing is known elsewhere. */
+  #ownThreads(): { id: number; name: string }[] {
+    return this.#core.threadsIn(this.library.path);
   }
 
   /** Whether no thread is given up. One that is late by little is waited for. */
