@@ -31,7 +31,8 @@ namespace tenon::core {
 
 namespace {
 
-constexpr uint64_t kAnswerNs = 2'000'000;
+// For all threads that are asked together: one that waits for a processor cannot answer.
+constexpr uint64_t kAnswerNs = 10'000'000;
 constexpr size_t kStackBytes = 1024 * 1024;
 // More than glibc's struct pthread has, which stands at the upper end of a stack and holds the thread's first function.
 constexpr uintptr_t kDescriptorBytes = 2560;
@@ -83,27 +84,41 @@ OwnThreads& own_threads() {
 
 pid_t this_thread() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
-std::vector<pid_t> list_threads() {
-  std::vector<pid_t> threads;
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir("/proc/self/task"), closedir);
-  if (!directory) return threads;
-  while (const dirent* const entry = readdir(directory.get())) {
-    if (const int id = std::atoi(entry->d_name); id > 0) threads.push_back(id);
-  }
-  return threads;
-}
+// /proc/self/task, open: what is asked of many threads is found from here.
+class TaskDirectory {
+ public:
+  TaskDirectory() : directory_(opendir("/proc/self/task"), closedir) {}
 
-// What /proc says of a thread; empty when it has ended.
-std::string read_fact(pid_t thread, const char* fact) {
-  char path[64];
-  std::snprintf(path, sizeof path, "/proc/self/task/%d/%s", static_cast<int>(thread), fact);
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return {};
-  char text[256];
-  const ssize_t size = read(file, text, sizeof text);
-  close(file);
-  return size > 0 ? std::string(text, static_cast<size_t>(size)) : std::string();
-}
+  std::vector<pid_t> list() const {
+    std::vector<pid_t> threads;
+    if (!directory_) return threads;
+    rewinddir(directory_.get());
+    while (const dirent* const entry = readdir(directory_.get())) {
+      if (const int id = std::atoi(entry->d_name); id > 0) threads.push_back(id);
+    }
+    return threads;
+  }
+
+  // Empty when the thread has ended, or nothing may be known.
+  std::string read(pid_t thread, const char* fact) const {
+    if (!directory_) return {};
+    char path[32];
+    std::snprintf(path, sizeof path, "%d/%s", static_cast<int>(thread), fact);
+    const int file = openat(dirfd(directory_.get()), path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return {};
+    char text[256];
+    const ssize_t size = ::read(file, text, sizeof text);
+    close(file);
+    return size > 0 ? std::string(text, static_cast<size_t>(size)) : std::string();
+  }
+
+  bool has(pid_t thread) const {
+    return directory_ && faccessat(dirfd(directory_.get()), std::to_string(thread).c_str(), F_OK, 0) == 0;
+  }
+
+ private:
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory_;
+};
 
 // Where a thread stands.
 struct Place {
@@ -146,14 +161,13 @@ bool install_answer() {
 
 enum class Found { Ended, Standing, Unknown };
 
-// A thread that waits in the kernel is where /proc says; one that runs is asked.
-Found find_place(pid_t thread, Place& place) {
-  const uint64_t end = now() + kAnswerNs;
+// A thread that waits in the kernel is where /proc says; one that runs is asked, and has until `end` to answer.
+Found find_place(const TaskDirectory& tasks, pid_t thread, uint64_t end, Place& place) {
   bool may_ask = true;
   bool waits = false;
   for (;;) {
-    const std::string said = read_fact(thread, "syscall");
-    if (said.empty() && access(("/proc/self/task/" + std::to_string(thread)).c_str(), F_OK) != 0) return Found::Ended;
+    const std::string said = tasks.read(thread, "syscall");
+    if (said.empty() && !tasks.has(thread)) return Found::Ended;
     // "number arguments stack code", or "-1 stack code" outside of a system call.
     if (const size_t code = said.rfind(" 0x"); code != std::string::npos && code > 0) {
       const size_t stack = said.rfind(" 0x", code - 1);
@@ -189,17 +203,19 @@ bool stack_leads_to(uintptr_t stack, const Ranges& ranges) {
   uintptr_t address = stack & ~(sizeof(uintptr_t) - 1);
   uintptr_t end = address + kStackBytes;
   uintptr_t descriptor = 0;
-  while (address < end) {
+  // Most threads that wait are within a page or two of the end.
+  for (size_t count = 1; address < end; count = kPages) {
     // One piece for each page: a piece is read whole or not at all.
     std::array<iovec, kPages> pages;
     size_t size = 0;
-    for (iovec& page : pages) {
+    for (size_t index = 0; index < count; index++) {
+      iovec& page = pages[index];
       page.iov_base = reinterpret_cast<void*>(address + size);
       page.iov_len = kPage - (address + size) % kPage;
       size += page.iov_len;
     }
     const iovec here = {bytes.data(), size};
-    const ssize_t got = process_vm_readv(getpid(), &here, 1, pages.data(), pages.size(), 0);
+    const ssize_t got = process_vm_readv(getpid(), &here, 1, pages.data(), count, 0);
     if (got <= 0) return false;
     for (size_t at = 0; at + sizeof(uintptr_t) <= static_cast<size_t>(got) && address < end; at += sizeof(uintptr_t)) {
       uintptr_t word;
@@ -219,9 +235,9 @@ bool stack_leads_to(uintptr_t stack, const Ranges& ranges) {
   return false;
 }
 
-bool is_in(pid_t thread, const Ranges& ranges) {
+bool is_in(const TaskDirectory& tasks, pid_t thread, uint64_t end, const Ranges& ranges) {
   Place place;
-  switch (find_place(thread, place)) {
+  switch (find_place(tasks, thread, end, place)) {
     case Found::Ended:
       return false;
     case Found::Unknown:
@@ -232,8 +248,8 @@ bool is_in(pid_t thread, const Ranges& ranges) {
   return place.code != 0 && (holds(ranges, place.code) || stack_leads_to(place.stack, ranges));
 }
 
-std::string name_of(pid_t thread) {
-  std::string name = read_fact(thread, "comm");
+std::string name_of(const TaskDirectory& tasks, pid_t thread) {
+  std::string name = tasks.read(thread, "comm");
   if (!name.empty() && name.back() == '\n') name.pop_back();
   return name;
 }
@@ -244,7 +260,7 @@ int thread_probe_signal() { return SIGRTMAX - 2; }
 
 void know_present_threads() {
   static const bool once = [] {
-    const std::vector<pid_t> present = list_threads();
+    const std::vector<pid_t> present = TaskDirectory().list();
     OwnThreads& own = own_threads();
     const std::lock_guard<std::mutex> lock(own.mutex);
     own.ids.insert(present.begin(), present.end());
@@ -271,11 +287,13 @@ std::vector<ImageThread> threads_in_image(const std::string& path) {
   std::vector<ImageThread> found;
   const Ranges ranges = executable_segments(path);
   if (ranges.empty()) return found;
+  const TaskDirectory tasks;
+  const uint64_t end = now() + kAnswerNs;
   std::set<pid_t> seen = {this_thread()};
   // Again as long as there are new ones: a thread of the image may have started another and ended.
   for (bool fresh = true; fresh && found.empty();) {
     fresh = false;
-    for (const pid_t thread : list_threads()) {
+    for (const pid_t thread : tasks.list()) {
       {
         OwnThreads& own = own_threads();
         const std::lock_guard<std::mutex> lock(own.mutex);
@@ -283,7 +301,7 @@ std::vector<ImageThread> threads_in_image(const std::string& path) {
       }
       if (!seen.insert(thread).second) continue;
       fresh = true;
-      if (is_in(thread, ranges)) found.push_back({thread, name_of(thread)});
+      if (is_in(tasks, thread, end, ranges)) found.push_back({thread, name_of(tasks, thread)});
     }
   }
   return found;
