@@ -19,6 +19,8 @@ import { Host, type HostEvent } from './host/host.js';
 import type { Images } from './host/images.js';
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
+import type { RefusedState } from './host/remembering.js';
+import { SavedStates } from './host/saved-states.js';
 import type { Version } from './host/versions.js';
 import { adminApplication, reservedSegments } from './http/admin.js';
 import { Calls } from './http/calls.js';
@@ -48,6 +50,12 @@ export interface CreateHostOptions extends HostSettings {
   onEvent?: (event: HostEvent) => void;
   /** Environment of the compilers; the process's own by default. */
   environment?: Environment;
+  /** Whether a plugin's state goes from generation to generation, and from host to host; true by default. */
+  preserveState?: boolean;
+  /** When a build refuses the state that an earlier host kept: begin empty (the default), or fail to load. */
+  refusedState?: RefusedState;
+  /** Largest state of one plugin, bytes; 64 MiB by default, which is also the most. */
+  stateLimit?: number;
 }
 
 /** A running host. */
@@ -114,11 +122,12 @@ export async function createHost(options: CreateHostOptions = {}): Promise<Tenon
  * listen, or to be able to close, while they are built.
  */
 export async function openHost(options: CreateHostOptions = {}): Promise<TenonHost> {
-  const { log = silentLog(), onEvent, environment = processEnvironment(), ...flags } = options;
+  const { log = silentLog(), onEvent, environment = processEnvironment(), ...others } = options;
+  const { preserveState = true, refusedState = 'empty', stateLimit = 64 * 1024 * 1024, ...flags } = others;
   const { settings } = resolveSettings({ flags, variables: {} });
   const closer = new Closer();
   try {
-    return await compose(settings, closer, { log, onEvent, environment });
+    return await compose(settings, closer, { log, onEvent, environment, preserveState, refusedState, stateLimit });
   } catch (error) {
     await closer.close().catch((second: unknown) => log.error({ err: second }, 'what was set up did not close'));
     throw error;
@@ -129,12 +138,15 @@ interface Surroundings {
   log: Log;
   onEvent: ((event: HostEvent) => void) | undefined;
   environment: Environment;
+  preserveState: boolean;
+  refusedState: RefusedState;
+  stateLimit: number;
 }
 
 async function compose(
   settings: Settings,
   closer: Closer,
-  { log, onEvent, environment }: Surroundings,
+  { log, onEvent, environment, preserveState, refusedState, stateLimit }: Surroundings,
 ): Promise<TenonHost> {
   const { data, applications: directory } = settings;
   requireDirectory('applications', directory);
@@ -188,7 +200,11 @@ async function compose(
       deadlineMs: settings.deadlineMs,
       bodyLimit: settings.bodyLimit,
       concurrency: settings.concurrency,
+      stateLimit,
     },
+    states: new SavedStates({ directory: path.join(data, 'state'), stateLimit }),
+    preserveState,
+    refusedState,
     queueLimit: settings.queueLimit,
     probation: {
       ms: settings.probationMs,

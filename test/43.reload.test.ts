@@ -88,7 +88,7 @@ describe('a reload', () => {
     expect((await reload).phases.migrate).toBeUndefined();
   });
 
-  test('drops the state of a build that has no successor for it, and says so', async () => {
+  test('keeps the state of a build that has no successor for it, and says so', async () => {
     await world.publish('service', await service('one', stateful));
     await world.start();
     await world.publish('service', await service('two'));

@@ -192,8 +192,10 @@ tenon_status Generation::load(Task& task) {
   const tenon_state_reader_t reader = {
       sizeof(tenon_state_reader_t), task.dry_run, task.version, bytes(task.bytes), &task.message, fail_loading};
   const tenon_status status = state_->load(instance_, &reader);
-  if (status == TENON_ERROR_VERSION && task.message.empty()) {
-    task.message = "it cannot read state of version " + std::to_string(task.version);
+  if (status == TENON_ERROR_VERSION) {
+    const std::string versions =
+        "state of version " + std::to_string(task.version) + ", its own is version " + std::to_string(state_->version);
+    task.message = task.message.empty() ? "it cannot read " + versions : task.message + " (" + versions + ")";
   }
   return status;
 }

@@ -12,9 +12,11 @@ import type { ServedRoute } from './live.js';
 import { Plugin, type PluginSummary, type PluginView } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
 import { type Begun, Reloading } from './reloading.js';
+import { type RefusedState, Remembering } from './remembering.js';
 import type { Admission } from './replace.js';
 import type { ProbationLimits } from './probation.js';
 import { RouteBook } from './routes.js';
+import type { SavedStates } from './saved-states.js';
 import { type Version, Versions } from './versions.js';
 
 export type { HostEvent } from './journal.js';
@@ -27,6 +29,10 @@ export interface HostOptions {
   admission: Admission;
   applications: Applications;
   limits: GenerationLimits;
+  states: SavedStates;
+  /** Whether a plugin's state goes from generation to generation, and from host to host. */
+  preserveState: boolean;
+  refusedState: RefusedState;
   /** Calls of one plugin that may wait. */
   queueLimit: number;
   /** First segments of paths that no plugin may serve. */
@@ -67,6 +73,7 @@ export class Host {
     this.#reloading = new Reloading({
       ...options,
       versions: this.#versions,
+      remembering: new Remembering({ ...options, departures: this.#departures }),
       routes: this.#routes,
       journal: this.#journal,
       departures: this.#departures,

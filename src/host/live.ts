@@ -75,6 +75,16 @@ export class Live {
     this.#current = generation;
   }
 
+  /** The plugin's key-value state as one block for `importValues`. */
+  exportValues(): Uint8Array {
+    return this.#pointer.exportValues();
+  }
+
+  /** Replace its key-value state. Throws an Error that says what is wrong with the block; nothing has changed then. */
+  importValues(block: Uint8Array): void {
+    this.#pointer.importValues(block);
+  }
+
   /** Nothing may be live. Closing twice is fine. */
   close(): void {
     this.#pointer.close();

@@ -77,6 +77,8 @@ export class Plugin {
   running: Generation | undefined;
   /** State while nothing runs. */
   rest: Exclude<PluginState, 'running'> = 'loading';
+  /** Whether what the running generation knows goes to the next one, and to the next host. */
+  preservesState = true;
   /** False from the moment somebody asks to unload it until somebody asks for it again. */
   wanted = true;
   /** Whether the next reload was asked for by somebody, and not only by a change of files. */

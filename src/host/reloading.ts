@@ -9,7 +9,8 @@ import type { Journal } from './journal.js';
 import { Live } from './live.js';
 import type { Plugin } from './plugin.js';
 import { buildFacts, Recorder, type ReloadRecord, type Trigger } from './record.js';
-import { type Admission, replace } from './replace.js';
+import type { Remembering } from './remembering.js';
+import { type Admission, type Replaced, type Replacement, replace } from './replace.js';
 import { Probation, type ProbationLimits } from './probation.js';
 import type { RouteBook } from './routes.js';
 import type { Version, Versions } from './versions.js';
@@ -28,6 +29,9 @@ export interface ReloadingOptions {
   departures: Departures;
   versions: Versions;
   probation: ProbationLimits;
+  remembering: Remembering;
+  /** Whether a plugin's state goes from generation to generation, and from host to host. */
+  preserveState: boolean;
   /** Throws `HostClosing` once the host is. */
   refuseWhenClosing: () => void;
 }
@@ -56,6 +60,8 @@ interface Target {
   /** SHA-256 that the library must have. */
   expected?: string;
 }
+
+type Warn = (sentence: string) => void;
 
 /** Generations of one plugin that may be on their way down at once; a further reload waits. */
 const leavingLimit = 4;
@@ -99,8 +105,11 @@ export class Reloading {
     }
   }
 
-  /** Its routes are gone at once; its calls end first, then it is closed. */
-  async takeDown(plugin: Plugin, rest: 'stopped' | 'disabled'): Promise<void> {
+  /**
+   * Its routes are gone at once; its calls end first, what it knows is kept, then it is closed. `warn` is told when it
+   * could not be kept.
+   */
+  async takeDown(plugin: Plugin, rest: 'stopped' | 'disabled', warn?: Warn): Promise<void> {
     const { log, journal, routes, departures } = this.#options;
     plugin.rest = rest;
     if (plugin.running !== undefined) {
@@ -111,7 +120,11 @@ export class Reloading {
       plugin.running = undefined;
       plugin.leaving.add(generation);
       journal.tell({ type: 'plugin.stopped', plugin: plugin.id, generation: generation.number });
+      const { hasState } = generation.handle;
+      const { remembering } = this.#options;
+      if (hasState) await this.#keepLast(plugin, warn, (live) => remembering.lastState(plugin, live, generation));
       const { outcome } = await generation.retire();
+      if (!hasState) await this.#keepLast(plugin, warn, (live) => remembering.lastValues(plugin, live, generation));
       closeLive(plugin);
       log.info({ plugin: plugin.id, generation: generation.number, ...outcome }, 'plugin stopped');
       departures.keep(plugin, generation);
@@ -120,7 +133,7 @@ export class Reloading {
   }
 
   async #replace(plugin: Plugin, recorder: Recorder, request: ReloadRequest): Promise<Begun> {
-    const { admission, departures, journal, routes, versions } = this.#options;
+    const { admission, departures, journal, preserveState, remembering, routes, versions } = this.#options;
     const { record } = recorder;
     const old = plugin.running;
     if (old !== undefined) record.from = buildFacts(old);
@@ -129,7 +142,7 @@ export class Reloading {
     const { library, prefix, limits, expected } = target;
     const live = this.#liveOf(plugin, prefix);
     const condemned = request.byHand ? [] : await versions.list(plugin.id);
-    const result = await replace({
+    const result = await this.#replaceRemembering(plugin, {
       admission,
       id: plugin.id,
       library,
@@ -138,6 +151,8 @@ export class Reloading {
       limits,
       live,
       old,
+      preserveState,
+      keptState: undefined,
       number: () => this.#nextNumber(plugin.id),
       mayStay: old?.handle.threads.lost === 0 && JSON.stringify(limits) === JSON.stringify(old.limits),
       refused: (sha256) => condemned.find((version) => version.sha256 === sha256)?.condemned,
@@ -152,9 +167,13 @@ export class Reloading {
       record.unchanged = true;
       return { finished: Promise.resolve(journal.write(plugin, recorder)) };
     }
-    const { generation, bytes } = result;
+    const { generation, bytes, handedOver } = result;
     plugin.probation?.end();
     plugin.running = generation;
+    plugin.preservesState = preserveState;
+    remembering.began(plugin);
+    if (old !== undefined && handedOver !== undefined)
+      remembering.handedOver(plugin, live, buildFacts(old), handedOver);
     if (old !== undefined) plugin.leaving.add(old);
     const { number, sha256, version, size } = generation;
     journal.tell({
@@ -227,8 +246,34 @@ export class Reloading {
 
   async #disable(plugin: Plugin, recorder: Recorder): Promise<ReloadRecord> {
     plugin.error = undefined;
-    await this.takeDown(plugin, 'disabled');
+    await this.takeDown(plugin, 'disabled', (sentence) => recorder.warn(sentence));
     return this.#options.journal.write(plugin, recorder);
+  }
+
+  /** A generation that has nobody to ask gets what was kept for it. */
+  async #replaceRemembering(plugin: Plugin, work: Replacement): Promise<Replaced> {
+    const { remembering } = this.#options;
+    const { live, old, preserveState, recorder } = work;
+    if (!preserveState || old?.handle.hasState === true) return replace(work);
+    const keptState = await remembering.recall(plugin, live, recorder);
+    try {
+      return await replace({ ...work, keptState });
+    } catch (cause) {
+      if (keptState === undefined || !(await remembering.beginsEmpty(plugin, cause, recorder))) throw cause;
+      return replace(work);
+    }
+  }
+
+  async #keepLast(plugin: Plugin, warn: Warn | undefined, keep: (live: Live) => Promise<void>): Promise<void> {
+    if (!plugin.preservesState || plugin.live === undefined) return;
+    try {
+      await keep(plugin.live);
+    } catch (error) {
+      const { code, message } = asTenonError(error);
+      const sentence = `${message}; ${plugin.id} begins with what was kept before, if anything was`;
+      if (warn === undefined) this.#options.log.error({ plugin: plugin.id, code }, sentence);
+      else warn(sentence);
+    }
   }
 
   #liveOf(plugin: Plugin, prefix: string): Live {

@@ -5,6 +5,7 @@ import type { Core } from '../binding/core.js';
 import { type Admitted, admit, type Image, readImage } from '../plugin/admit.js';
 import { Generation, type GenerationLimits } from '../plugin/generation.js';
 import type { Staging } from '../plugin/stage.js';
+import type { State } from '../plugin/state.js';
 import type { Trial } from '../plugin/trial.js';
 import type { Live, ServedRoute } from './live.js';
 import { buildFacts, type Recorder } from './record.js';
@@ -30,6 +31,10 @@ export interface Replacement {
   /** The pointer the plugin's generations serve through. */
   live: Live;
   old: Generation | undefined;
+  /** Whether the new generation gets what the old one knows. */
+  preserveState: boolean;
+  /** What it gets when there is no old generation with a state. */
+  keptState: State | undefined;
   /** Number for the new generation. */
   number: () => number;
   /** SHA-256 that the library must have; any, when absent. */
@@ -51,7 +56,14 @@ export interface Replacement {
 export type Replaced =
   | { did: 'nothing' }
   | { did: 'refused'; reason: string }
-  | { did: 'replaced'; generation: Generation; bytes: Uint8Array; retired: Promise<void> };
+  | {
+      did: 'replaced';
+      generation: Generation;
+      bytes: Uint8Array;
+      retired: Promise<void>;
+      /** What the old generation saved. */
+      handedOver: State | undefined;
+    };
 
 /**
  * Put the library in place of `old`. Rejects when anything before the swap fails; only the new generation is closed
@@ -71,7 +83,8 @@ export async function replace(work: Replacement): Promise<Replaced> {
     return Generation.open({ core, makeHandle, number: work.number(), admitted, id, root, limits, keepStaged });
   });
   recorder.record.to = buildFacts(next);
-  const pause = new Pause(live, old);
+  const pause = new Pause(live, old, work.preserveState);
+  let handedOver: State | undefined;
   try {
     let routes: readonly ServedRoute[] = [];
     const initialize = async (): Promise<void> => {
@@ -87,10 +100,13 @@ export async function replace(work: Replacement): Promise<Replaced> {
       await recorder.time('migrate', async () => {
         await pause.begin();
         if (exclusive) await recorder.time('initialize', initialize);
-        await pause.handOver(next, recorder);
+        handedOver = await handOver(work, next);
         await next.ready();
       });
-    else await recorder.time('initialize', () => next.ready());
+    else {
+      if (work.keptState !== undefined) await recorder.time('migrate', () => handOver(work, next));
+      await recorder.time('initialize', () => next.ready());
+    }
     swap(work, next, routes);
   } catch (cause) {
     // Who let go of a port gets it back only when the new generation is gone; anybody else goes on at once.
@@ -105,7 +121,7 @@ export async function replace(work: Replacement): Promise<Replaced> {
     throw error;
   }
   pause.end();
-  return { did: 'replaced', generation: next, bytes: image.bytes, retired: retire(work) };
+  return { did: 'replaced', generation: next, bytes: image.bytes, retired: retire(work), handedOver };
 }
 
 /** The library's bytes, read once. A file that somebody is writing is looked at again in a moment. */
@@ -140,6 +156,26 @@ async function admitTimed({ admission, id, library, recorder }: Replacement, ima
   }
 }
 
+/** Give `next` what the old generation knows, or what was kept for it; what the old one saved. */
+async function handOver(work: Replacement, next: Generation): Promise<State | undefined> {
+  const { old, preserveState, keptState, recorder } = work;
+  if (!preserveState) return undefined;
+  const takes = next.handle.hasState;
+  if (old?.handle.hasState === true) {
+    const state = await old.saveState();
+    if (takes) await next.loadState(state);
+    else
+      recorder.warn(
+        `generation ${next.number} offers no tenon.state: what generation ${old.number} knew is kept for a build that does`,
+      );
+    return state;
+  }
+  if (keptState !== undefined && takes) await next.loadState(keptState);
+  else if (keptState !== undefined && old === undefined)
+    recorder.warn(`generation ${next.number} offers no tenon.state: the saved state is kept for a build that does`);
+  return undefined;
+}
+
 /** From here new calls land in `next`. One turn of the event loop: no request sees half of it. */
 function swap({ recorder, live, publish }: Replacement, next: Generation, routes: readonly ServedRoute[]): void {
   const begin = performance.now();
@@ -166,12 +202,14 @@ async function retire({ old, recorder }: Replacement): Promise<void> {
 class Pause {
   readonly #live: Live;
   readonly #old: Generation | undefined;
+  readonly #preserveState: boolean;
   #held = false;
   #quiesced = false;
 
-  constructor(live: Live, old: Generation | undefined) {
+  constructor(live: Live, old: Generation | undefined, preserveState: boolean) {
     this.#live = live;
     this.#old = old;
+    this.#preserveState = preserveState;
   }
 
   /** Whether the old generation can let go of what its successor needs. */
@@ -185,7 +223,7 @@ class Pause {
   }
 
   get needed(): boolean {
-    return this.quiesces || (this.#old?.handle.hasState ?? false);
+    return this.quiesces || (this.#preserveState && (this.#old?.handle.hasState ?? false));
   }
 
   /** Calls wait at the gate, those in flight end, the old generation lets go. */
@@ -206,14 +244,6 @@ class Pause {
       this.#quiesced = true;
       await old.quiesce();
     }
-  }
-
-  async handOver(next: Generation, recorder: Recorder): Promise<void> {
-    const old = this.#old;
-    if (old === undefined || !old.handle.hasState) return;
-    if (next.handle.hasState) await next.takeState(old);
-    else
-      recorder.warn(`generation ${next.number} offers no tenon.state: what generation ${old.number} knew is dropped`);
   }
 
   /** Open the gate to the generation that is live now. */

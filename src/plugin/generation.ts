@@ -4,6 +4,7 @@ import { asTenonError, TenonError } from '../base/errors.js';
 import type { CallCounters, Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
 import { type Library, openLibrary } from '../binding/library.js';
 import type { Admitted } from './admit.js';
+import { requireIntact, type State, sealState } from './state.js';
 
 /** Times and sizes one generation lives by. */
 export interface GenerationLimits {
@@ -17,6 +18,8 @@ export interface GenerationLimits {
   bodyLimit: number;
   /** Pool threads, when the plugin names no number. */
   concurrency: number;
+  /** Largest state it may save, bytes. */
+  stateLimit: number;
 }
 
 /** How a generation ended: `pinned` means that its image stays mapped, for the named reason. */
@@ -78,6 +81,8 @@ export class Generation {
   #unloaded = false;
   /** The last step that missed its deadline: its control thread hangs in it, or has come back since. */
   #late: string | undefined;
+  /** When its calls have been waited for long enough, once it is taken down. */
+  #drainEnd: number | undefined;
   #retiring: Promise<Retirement> | undefined;
 
   private constructor(input: GenerationInput, library: Library, handle: GenerationHandle) {
@@ -198,11 +203,40 @@ export class Generation {
     return this.#step('resume', (ms) => this.handle.resume(ms));
   }
 
-  /** Take the state of `old` over: saved once, tried, then loaded. Rejects with `StateRefused`. */
-  async takeState(old: Generation): Promise<void> {
-    const state = await old.#step('save', (ms) => old.handle.save(ms), 'StateRefused');
-    for (const dryRun of [true, false])
+  /** What it knows, for a successor; no call may be in it. Rejects with `StateRefused`, over the limit too. */
+  async saveState(): Promise<State> {
+    const { version, bytes } = await this.#step('save', (ms) => this.handle.save(ms), 'StateRefused');
+    const { stateLimit } = this.limits;
+    if (bytes.byteLength > stateLimit)
+      throw new TenonError(
+        'StateRefused',
+        `${this.id} generation ${this.number}: its state of ${bytes.byteLength} bytes is over the limit of ${stateLimit}`,
+        { next: 'let it save less, or raise the limit', details: { plugin: this.id, generation: this.number } },
+      );
+    return sealState(version, bytes);
+  }
+
+  /** Take a state over, after `initialize` and before `ready`: tried, then loaded. Rejects with `StateRefused`. */
+  async loadState(state: State): Promise<void> {
+    for (const dryRun of [true, false]) {
+      await requireIntact(state);
       await this.#step('load', (ms) => this.handle.load(state.version, state.bytes, dryRun, ms), 'StateRefused');
+    }
+  }
+
+  /**
+   * What it knows at its end: its calls end, it lets go, it saves. It must not be live, and `retire` follows. Rejects with
+   * `StateRefused`.
+   */
+  async lastState(): Promise<State> {
+    const held = await this.#drain();
+    if (held !== undefined)
+      throw new TenonError('StateRefused', `${this.id} generation ${this.number} did not save its state: ${held}`, {
+        next: 'find what its calls wait for',
+        details: { plugin: this.id, generation: this.number },
+      });
+    if (this.handle.canQuiesce) await this.#step('quiesce', (ms) => this.handle.quiesce(ms), 'StateRefused');
+    return this.saveState();
   }
 
   /** Ask the plugin whether it can serve; it has one second. */
@@ -248,7 +282,7 @@ export class Generation {
    * time has passed.
    */
   async #drain(): Promise<string | undefined> {
-    const end = performance.now() + this.limits.drainMs;
+    const end = (this.#drainEnd ??= performance.now() + this.limits.drainMs);
     try {
       for (;;) {
         const left = Math.max(1, end - performance.now());

@@ -3,7 +3,8 @@
  *
  * Two ways, which may be used together:
  *   hand-over   the plugin offers tenon_plugin_state_t; at a reload the old generation saves, the new one loads. New
- *               requests wait meanwhile, requests in flight have ended: the two never run at once.
+ *               requests wait meanwhile, requests in flight have ended: the two never run at once. A plugin that is
+ *               stopped saves too, for its next start, which may be in another host.
  *   key-value   the host offers tenon_host_state_t; values are kept per plugin, across its generations, and across
  *               restarts of a host that was closed in order.
  */
@@ -51,11 +52,12 @@ typedef struct tenon_plugin_state {
   uint32_t version; /* of the format that save writes; raise it when the format changes */
 
   /* Write the whole state. The instance must stay able to serve: the reload may yet fail, and then this generation goes
-   * on. [control] no request is in flight */
+   * on. [control] no request is in flight; after quiesce */
   tenon_status (*save)(struct tenon_plugin* plugin, const tenon_state_writer_t* writer);
 
   /* Take a state over. Called at most twice, first with `dry_run`; TENON_ERROR_VERSION refuses the version. A refusal
-   * ends the reload and the old generation goes on. [control] after initialize, before ready */
+   * ends the reload and the old generation goes on; without an old one a new instance begins empty. [control] after
+   * initialize, before ready */
   tenon_status (*load)(struct tenon_plugin* plugin, const tenon_state_reader_t* reader);
 } tenon_plugin_state_t;
 
