@@ -190,12 +190,17 @@ describe('values of tenon.state', () => {
     expect([await note(), await value()]).toEqual(['salt', 'and a value']);
   });
 
-  test('of a plugin that stops and starts again are those it had', async () => {
+  test('of a plugin that stops and starts again are those it had, also when they could not be kept', async () => {
     await serve(await keeper('one'));
     await note('milk');
     await world.host.unload('keeper');
+    await world.publish('keeper', await keeper('two', 'REFUSE_SAVE'));
     await world.host.load('keeper');
     expect(await note()).toBe('milk');
+    await note('bread');
+    await world.host.unload('keeper');
+    await world.host.load('keeper');
+    expect(await note()).toBe('bread');
   });
 });
 
@@ -227,6 +232,16 @@ describe('a state that a new build does not take', () => {
     await world.host.reload('keeper');
     expect(await value()).toBe('precious');
     expect(await putAside()).toEqual([]);
+  });
+
+  test('is not put aside for a build that does not serve', async () => {
+    await serve(await keeper('one'));
+    await put('precious');
+    await restart(await keeper('two', 'REFUSE_TRY', 'FAIL_READY'));
+    expect(world.host.plugin('keeper')).toMatchObject({ state: 'failed', error: { code: 'LifecycleFailed' } });
+    await world.publish('keeper', await keeper('three'));
+    await world.host.reload('keeper');
+    expect(await value()).toBe('precious');
   });
 
   test('because it hangs is not put aside: the load fails', async () => {

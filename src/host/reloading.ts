@@ -259,8 +259,10 @@ export class Reloading {
     try {
       return await replace({ ...work, keptState });
     } catch (cause) {
-      if (keptState === undefined || !(await remembering.beginsEmpty(plugin, cause, recorder))) throw cause;
-      return replace(work);
+      if (keptState === undefined || !remembering.mayBeginEmpty(cause)) throw cause;
+      const replaced = await replace(work);
+      await remembering.beganEmpty(plugin, cause, recorder);
+      return replaced;
     }
   }
 

@@ -47,18 +47,21 @@ export class Remembering {
     return state;
   }
 
-  /**
-   * Whether a plugin begins without the state that is kept, because the build said in `cause` that it does not take it.
-   * The file is put aside then, which is warned of.
-   */
-  async beginsEmpty(plugin: Plugin, cause: unknown, recorder: Recorder): Promise<boolean> {
-    const { code, details, message } = asTenonError(cause);
+  /** Whether a build that said in `cause` that it does not take the state that is kept may begin without it. */
+  mayBeginEmpty(cause: unknown): boolean {
+    const { code, details } = asTenonError(cause);
     // A load that was late may be in time at the next attempt.
     const refused = code === 'StateRefused' && details['step'] === 'load' && details['cause'] === 'LifecycleFailed';
-    if (!refused || this.#options.refusedState === 'fail') return false;
-    const place = await this.#options.states.putAside(plugin.id);
-    recorder.warn(`${message}; ${plugin.id} begins without it, and it was put aside as ${place}`);
-    return true;
+    return refused && this.#options.refusedState === 'empty';
+  }
+
+  /** It has begun so: the file is put aside, which is warned of. */
+  async beganEmpty(plugin: Plugin, cause: unknown, recorder: Recorder): Promise<void> {
+    const aside = await this.#options.states.putAside(plugin.id).then(
+      (place) => `the state was put aside as ${place}`,
+      (error: unknown) => `the state was not put aside: ${asTenonError(error).message}`,
+    );
+    recorder.warn(`${asTenonError(cause).message}; ${plugin.id} began without its saved state, and ${aside}`);
   }
 
   /** A generation of the plugin has begun. */
