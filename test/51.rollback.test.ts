@@ -129,6 +129,28 @@ describe('a new build on probation', () => {
     expect(world.host.plugin('service').error).toMatchObject({ code: 'ProbationFailed' });
   });
 
+  test('that cannot save its state either is taken back with the state that it was given', async () => {
+    await world.start();
+    for (let count = 1; count <= 3; count++) await world.request('POST', '/service/count');
+    await world.publish('service', await service('ill', { WITH_STATE: '1', FALLS_ILL: '1', REFUSE_SAVE: '1' }));
+    await world.host.reload('service');
+    await world.request('POST', '/service/count');
+    await until('it was taken back', rolledBack);
+    expect((await world.request('POST', '/service/count')).body).toBe('4');
+    expect(world.host.reloads()[0]).toMatchObject({ trigger: 'rollback', outcome: 'succeeded' });
+    expect(world.host.reloads()[0]?.warnings.join()).toContain('what generation 2 began with is taken');
+  });
+
+  test('that lets go of nothing is taken back all the same, while a call hangs in it', async () => {
+    await world.start({ lifecycleMs: 300 });
+    await world.publish('service', await service('ill', { WITH_STATE: '1', WITH_QUIESCE: '1', FALLS_ILL: '1' }));
+    await world.host.reload('service');
+    const slow = world.get('/service/slow?ms=4000');
+    await until('it was taken back', rolledBack);
+    expect(await build()).toBe('good');
+    expect(await slow).toMatchObject({ status: 200, body: 'ill' });
+  });
+
   test('is taken back when more of its calls fail than before', async () => {
     await world.start();
     for (let count = 0; count < 30; count++) await world.get('/service/build');

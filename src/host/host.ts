@@ -3,7 +3,7 @@ import path from 'node:path';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
-import type { Generation, GenerationLimits } from '../plugin/generation.js';
+import type { GenerationLimits } from '../plugin/generation.js';
 import type { Application, Applications } from './applications.js';
 import { Departures } from './departures.js';
 import { countImages, type Images, overLimit, type PinnedLimit } from './images.js';
@@ -11,7 +11,7 @@ import { type HostEvent, Journal } from './journal.js';
 import type { ServedRoute } from './live.js';
 import { Plugin, type PluginSummary, type PluginView } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
-import { type Begun, Reloading } from './reloading.js';
+import { type Begun, type LateFailure, Reloading, type ReloadRequest } from './reloading.js';
 import { type RefusedState, Remembering } from './remembering.js';
 import type { Admission } from './replace.js';
 import type { ProbationLimits } from './probation.js';
@@ -325,21 +325,24 @@ export class Host {
     return finished;
   }
 
-  #begin(plugin: Plugin, trigger: Trigger, what: { byHand: boolean; version?: Version }): Promise<Begun> {
-    const failedLater = (generation: Generation, record: ReloadRecord, error: TenonError): void =>
-      void this.#takeBack(plugin, generation, record, error).catch((second: unknown) =>
-        this.#options.log.error({ plugin: plugin.id, err: second }, `${error.message}, and could not be taken back`),
+  #begin(plugin: Plugin, trigger: Trigger, what: Omit<ReloadRequest, 'trigger' | 'failedLater'>): Promise<Begun> {
+    const failedLater = (failure: LateFailure): void =>
+      void this.#takeBack(plugin, failure).catch((second: unknown) =>
+        this.#options.log.error(
+          { plugin: plugin.id, err: second },
+          `${failure.error.message}, and could not be taken back`,
+        ),
       );
     return this.#reloading.reload(plugin, { trigger, failedLater, ...what });
   }
 
-  /** `generation`, which `record` brought, did not pass its probation: the build before it serves again. */
-  async #takeBack(plugin: Plugin, generation: Generation, record: ReloadRecord, error: TenonError): Promise<void> {
+  /** A new build did not pass its probation: the one before it serves again. */
+  async #takeBack(plugin: Plugin, { generation, record, error, given }: LateFailure): Promise<void> {
     this.#versions.condemn(plugin.id, generation.sha256, error.message);
     await plugin.turns.take('take back', async () => {
       if (plugin.running !== generation || !plugin.wanted) return;
       const version = await this.#versions.find(plugin.id, record.from?.sha256, generation.sha256);
-      const { finished } = await this.#begin(plugin, 'rollback', { byHand: false, version });
+      const { finished } = await this.#begin(plugin, 'rollback', { byHand: false, version, passOver: { given } });
       this.#journal.takenBack(plugin, record, error);
       this.#departures.untilClosed(finished);
     });

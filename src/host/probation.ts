@@ -26,7 +26,7 @@ export class Probation {
   readonly #generation: Generation;
   readonly #before: CallCounters;
   readonly #limits: ProbationLimits;
-  readonly #failed: (error: TenonError) => void;
+  #failed: (error: TenonError) => void;
   readonly #end: number;
   #timer: NodeJS.Timeout | undefined;
   #healthAt = 0;
@@ -53,6 +53,8 @@ export class Probation {
   end(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    // What it would have done then may keep a whole state alive.
+    this.#failed = () => {};
   }
 
   #later(): void {
@@ -63,9 +65,11 @@ export class Probation {
     const wrong = this.#calls() ?? (await this.#health());
     if (this.#timer === undefined) return;
     if (wrong !== undefined) {
+      const failed = this.#failed;
       this.end();
-      this.#failed(wrong);
+      failed(wrong);
     } else if (performance.now() < this.#end) this.#later();
+    else this.end();
   }
 
   #calls(): TenonError | undefined {

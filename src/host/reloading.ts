@@ -3,6 +3,7 @@ import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
 import type { Generation, GenerationLimits } from '../plugin/generation.js';
+import type { State } from '../plugin/state.js';
 import type { Applications } from './applications.js';
 import type { Departures } from './departures.js';
 import type { Journal } from './journal.js';
@@ -43,8 +44,20 @@ export interface ReloadRequest {
   byHand: boolean;
   /** The kept build to go back to; what the application is now, when absent. */
   version?: Version;
+  /** The running generation has failed; this is what it was given when it began. */
+  passOver?: { given: State | undefined };
   /** Told when the new generation does not pass its probation. */
-  failedLater: (generation: Generation, record: ReloadRecord, error: TenonError) => void;
+  failedLater: (failure: LateFailure) => void;
+}
+
+/** A generation that did not pass its probation. */
+export interface LateFailure {
+  generation: Generation;
+  /** Of the reload that brought it. */
+  record: ReloadRecord;
+  error: TenonError;
+  /** What it was given by the one before. */
+  given: State | undefined;
 }
 
 /** A reload, once the new build serves: `finished` when the old one is gone. */
@@ -142,7 +155,7 @@ export class Reloading {
     const { library, prefix, limits, expected } = target;
     const live = this.#liveOf(plugin, prefix);
     const condemned = request.byHand ? [] : await versions.list(plugin.id);
-    const result = await this.#replaceRemembering(plugin, {
+    const work: Replacement = {
       admission,
       id: plugin.id,
       library,
@@ -153,6 +166,7 @@ export class Reloading {
       old,
       preserveState,
       keptState: undefined,
+      passedOver: false,
       number: () => this.#nextNumber(plugin.id),
       mayStay: old?.handle.threads.lost === 0 && JSON.stringify(limits) === JSON.stringify(old.limits),
       refused: (sha256) => condemned.find((version) => version.sha256 === sha256)?.condemned,
@@ -160,7 +174,8 @@ export class Reloading {
       publish: (served) => routes.publish(plugin.id, served),
       pinned: (generation) => departures.keep(plugin, generation),
       recorder,
-    });
+    };
+    const result = await this.#replaceFailed(plugin, work, request);
     if (result.did === 'refused') return this.#insteadOf(plugin, recorder, request, result.reason);
     plugin.error = undefined;
     if (result.did === 'nothing') {
@@ -184,7 +199,7 @@ export class Reloading {
       ...(old === undefined ? {} : { from: old.number }),
     });
     versions.serves(plugin.id, { generation: number, sha256, version, size }, bytes);
-    if (old !== undefined) this.#watchOver(plugin, old, record, request);
+    if (old !== undefined) this.#watchOver(plugin, old, request, { record, given: handedOver });
     const finished = result.retired.then(() => {
       if (old !== undefined) departures.keep(plugin, old);
       return journal.write(plugin, recorder);
@@ -233,13 +248,18 @@ export class Reloading {
     return this.#replace(plugin, recorder, { ...request, version });
   }
 
-  #watchOver(plugin: Plugin, old: Generation, record: ReloadRecord, request: ReloadRequest): void {
+  #watchOver(
+    plugin: Plugin,
+    old: Generation,
+    request: ReloadRequest,
+    facts: Pick<LateFailure, 'record' | 'given'>,
+  ): void {
     const generation = plugin.running;
     const { probation: limits } = this.#options;
     // Who is gone back to is not put to the test: there is nothing better.
     if (generation === undefined || limits.ms === 0 || request.version !== undefined) return;
     plugin.probation = new Probation(generation, old.counters, limits, (error) =>
-      request.failedLater(generation, record, error),
+      request.failedLater({ generation, error, ...facts }),
     );
     plugin.probation.begin();
   }
@@ -248,6 +268,17 @@ export class Reloading {
     plugin.error = undefined;
     await this.takeDown(plugin, 'disabled', (sentence) => recorder.warn(sentence));
     return this.#options.journal.write(plugin, recorder);
+  }
+
+  /** A generation that has failed is asked for its state all the same: if it has none to give, its own beginning is taken. */
+  async #replaceFailed(plugin: Plugin, work: Replacement, { passOver }: ReloadRequest): Promise<Replaced> {
+    try {
+      return await this.#replaceRemembering(plugin, work);
+    } catch (cause) {
+      if (passOver === undefined || work.old === undefined) throw cause;
+      work.recorder.warn(`${asTenonError(cause).message}; what generation ${work.old.number} began with is taken`);
+      return replace({ ...work, keptState: passOver.given, passedOver: true });
+    }
   }
 
   /** A generation that has nobody to ask gets what was kept for it. */

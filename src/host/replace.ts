@@ -33,8 +33,10 @@ export interface Replacement {
   old: Generation | undefined;
   /** Whether the new generation gets what the old one knows. */
   preserveState: boolean;
-  /** What it gets when there is no old generation with a state. */
+  /** What it gets when there is no old generation with a state, or when that one is not asked. */
   keptState: State | undefined;
+  /** Nothing is asked of the old generation but to let go, and it need not manage that: it has failed. */
+  passedOver: boolean;
   /** Number for the new generation. */
   number: () => number;
   /** SHA-256 that the library must have; any, when absent. */
@@ -83,7 +85,7 @@ export async function replace(work: Replacement): Promise<Replaced> {
     return Generation.open({ core, makeHandle, number: work.number(), admitted, id, root, limits, keepStaged });
   });
   recorder.record.to = buildFacts(next);
-  const pause = new Pause(live, old, work.preserveState);
+  const pause = new Pause(work);
   let handedOver: State | undefined;
   try {
     let routes: readonly ServedRoute[] = [];
@@ -158,10 +160,10 @@ async function admitTimed({ admission, id, library, recorder }: Replacement, ima
 
 /** Give `next` what the old generation knows, or what was kept for it; what the old one saved. */
 async function handOver(work: Replacement, next: Generation): Promise<State | undefined> {
-  const { old, preserveState, keptState, recorder } = work;
+  const { old, preserveState, keptState, passedOver, recorder } = work;
   if (!preserveState) return undefined;
   const takes = next.handle.hasState;
-  if (old?.handle.hasState === true) {
+  if (old?.handle.hasState === true && !passedOver) {
     const state = await old.saveState();
     if (takes) await next.loadState(state);
     else
@@ -202,14 +204,18 @@ async function retire({ old, recorder }: Replacement): Promise<void> {
 class Pause {
   readonly #live: Live;
   readonly #old: Generation | undefined;
-  readonly #preserveState: boolean;
+  readonly #asksForState: boolean;
+  readonly #tolerant: boolean;
+  readonly #recorder: Recorder;
   #held = false;
   #quiesced = false;
 
-  constructor(live: Live, old: Generation | undefined, preserveState: boolean) {
+  constructor({ live, old, preserveState, passedOver, recorder }: Replacement) {
     this.#live = live;
     this.#old = old;
-    this.#preserveState = preserveState;
+    this.#asksForState = preserveState && !passedOver;
+    this.#tolerant = passedOver;
+    this.#recorder = recorder;
   }
 
   /** Whether the old generation can let go of what its successor needs. */
@@ -223,7 +229,7 @@ class Pause {
   }
 
   get needed(): boolean {
-    return this.quiesces || (this.#preserveState && (this.#old?.handle.hasState ?? false));
+    return this.quiesces || (this.#asksForState && (this.#old?.handle.hasState ?? false));
   }
 
   /** Calls wait at the gate, those in flight end, the old generation lets go. */
@@ -233,6 +239,15 @@ class Pause {
     this.#live.hold();
     this.#held = true;
     this.#live.swap(undefined);
+    try {
+      await this.#standStill(old);
+    } catch (error) {
+      if (!this.#tolerant) throw error;
+      this.#recorder.warn(asTenonError(error).message);
+    }
+  }
+
+  async #standStill(old: Generation): Promise<void> {
     const { lifecycleMs } = old.limits;
     if (!(await old.handle.drain(lifecycleMs)))
       throw new TenonError(
