@@ -203,7 +203,7 @@ async function compose(
       stateLimit,
     },
     states: new SavedStates({ directory: path.join(data, 'state'), stateLimit }),
-    preserveState,
+    preserveState: () => preserveState,
     refusedState,
     queueLimit: settings.queueLimit,
     probation: {

@@ -131,6 +131,21 @@ describe('the state of a plugin', () => {
     expect(await value()).toBe('after');
   });
 
+  const failures = [
+    { fault: 'does not save', macro: 'REFUSE_SAVE', says: 'the lid is stuck' },
+    { fault: 'saved what the one before cannot read', macro: 'SECOND', says: 'it cannot read state of version 2' },
+  ];
+  test.each(failures)('goes back to what it was with a build, when the bad one $fault', async ({ macro, says }) => {
+    await serve(await keeper('one'));
+    await put('good');
+    await world.publish('keeper', await keeper('two', macro));
+    await world.host.reload('keeper');
+    await put('bad');
+    const record = await world.host.rollback('keeper');
+    expect(record).toMatchObject({ outcome: 'succeeded', warnings: [expect.stringContaining(says)] });
+    expect([await value(), (await world.get('/keeper/build')).body]).toEqual(['good', 'one']);
+  });
+
   test('is not kept where it is not preserved: no hand-over, no pause, no file', async () => {
     await serve(await keeper('one'), { preserveState: false });
     await put('fleeting');

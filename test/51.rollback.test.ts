@@ -138,7 +138,7 @@ describe('a new build on probation', () => {
     await until('it was taken back', rolledBack);
     expect((await world.request('POST', '/service/count')).body).toBe('4');
     expect(world.host.reloads()[0]).toMatchObject({ trigger: 'rollback', outcome: 'succeeded' });
-    expect(world.host.reloads()[0]?.warnings.join()).toContain('what generation 2 began with is taken');
+    expect(world.host.reloads()[0]?.warnings.join()).toContain('went back to what was known before');
   });
 
   test('that lets go of nothing is taken back all the same, while a call hangs in it', async () => {

@@ -30,8 +30,8 @@ export interface HostOptions {
   applications: Applications;
   limits: GenerationLimits;
   states: SavedStates;
-  /** Whether a plugin's state goes from generation to generation, and from host to host. */
-  preserveState: boolean;
+  /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
+  preserveState: () => boolean;
   refusedState: RefusedState;
   /** Calls of one plugin that may wait. */
   queueLimit: number;

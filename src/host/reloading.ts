@@ -31,8 +31,8 @@ export interface ReloadingOptions {
   versions: Versions;
   probation: ProbationLimits;
   remembering: Remembering;
-  /** Whether a plugin's state goes from generation to generation, and from host to host. */
-  preserveState: boolean;
+  /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
+  preserveState: () => boolean;
   /** Throws `HostClosing` once the host is. */
   refuseWhenClosing: () => void;
 }
@@ -146,7 +146,8 @@ export class Reloading {
   }
 
   async #replace(plugin: Plugin, recorder: Recorder, request: ReloadRequest): Promise<Begun> {
-    const { admission, departures, journal, preserveState, remembering, routes, versions } = this.#options;
+    const { admission, departures, journal, remembering, routes, versions } = this.#options;
+    const preserveState = this.#options.preserveState();
     const { record } = recorder;
     const old = plugin.running;
     if (old !== undefined) record.from = buildFacts(old);
@@ -175,7 +176,7 @@ export class Reloading {
       pinned: (generation) => departures.keep(plugin, generation),
       recorder,
     };
-    const result = await this.#replaceFailed(plugin, work, request);
+    const result = await this.#replaceAsked(plugin, work, request);
     if (result.did === 'refused') return this.#insteadOf(plugin, recorder, request, result.reason);
     plugin.error = undefined;
     if (result.did === 'nothing') {
@@ -270,14 +271,25 @@ export class Reloading {
     return this.#options.journal.write(plugin, recorder);
   }
 
-  /** A generation that has failed is asked for its state all the same: if it has none to give, its own beginning is taken. */
-  async #replaceFailed(plugin: Plugin, work: Replacement, { passOver }: ReloadRequest): Promise<Replaced> {
+  /**
+   * Whoever is gone back from is asked for what it knows. If it does not give that, or if the build before it cannot read
+   * it, that one begins with what it knew itself.
+   */
+  async #replaceAsked(plugin: Plugin, work: Replacement, { version, passOver }: ReloadRequest): Promise<Replaced> {
     try {
       return await this.#replaceRemembering(plugin, work);
     } catch (cause) {
-      if (passOver === undefined || work.old === undefined) throw cause;
-      work.recorder.warn(`${asTenonError(cause).message}; what generation ${work.old.number} began with is taken`);
-      return replace({ ...work, keptState: passOver.given, passedOver: true });
+      const { code, details, message } = asTenonError(cause);
+      const refused = code === 'StateRefused' && details['step'] !== undefined;
+      if (version === undefined || (passOver === undefined && !refused)) throw cause;
+      const keptState =
+        passOver === undefined
+          ? await this.#options.remembering.recall(plugin, work.live, work.recorder)
+          : passOver.given;
+      if (passOver === undefined && keptState === undefined) throw cause;
+      const replaced = await replace({ ...work, keptState, passedOver: true });
+      work.recorder.warn(`${message}; ${plugin.id} went back to what was known before`);
+      return replaced;
     }
   }
 
