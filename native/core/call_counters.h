@@ -11,7 +11,7 @@ namespace tenon::core {
 class CallCounters {
  public:
   // An inline call is too short to pay for two looks at the clock: one of so many is timed.
-  static constexpr uint64_t kInlinePerSample = 16;
+  static constexpr uint64_t kInlinePerSample = 64;
 
   bool is_sample_due() const { return calls_ % kInlinePerSample == 0; }
   void count(bool fault) {

@@ -498,17 +498,17 @@ TEST_CASE("calls are counted where they end, with those the plugin failed, and t
   outcome = TENON_OK;
   CHECK(counters.calls() == 5);
   CHECK(counters.samples() == 5);
-  for (int count = 0; count < 32; count++) world.front.ask(world.slot("GET", "/inline"), "/test/inline");
-  CHECK(counters.calls() == 37);
+  for (int count = 0; count < 128; count++) world.front.ask(world.slot("GET", "/inline"), "/test/inline");
+  CHECK(counters.calls() == 133);
   CHECK(counters.samples() == 7);
   const uint64_t faulty = counters.faults();
   CHECK(world.front.ask(world.slot("GET", "/hang"), "/test/hang").status == 504);
-  CHECK(counters.calls() == 38);
+  CHECK(counters.calls() == 134);
   CHECK(counters.faults() == faulty + 1);
   CHECK(counters.quantile(1) > 25e6);
   door.open();
   CHECK(world.front.until([&] { return world.front->pending() == 0; }));
-  CHECK(counters.calls() == 38);
+  CHECK(counters.calls() == 134);
 }
 
 TEST_CASE("a call that its client left is counted, and is no fault") {

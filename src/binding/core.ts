@@ -226,7 +226,7 @@ export interface CallCounters {
   faults: number;
   /**
    * Calls that were timed, from the handler's begin to the end of the answer or the deadline: every call of a pool route,
-   * each 16th that finds an inline route; no stream, and none that never got a thread.
+   * each 64th that finds an inline route; no stream, and none that never got a thread.
    */
   samples: number;
   /** Of the samples, microseconds to a sixteenth: what half of them, and what 95 %, did not exceed. Absent without any. */
