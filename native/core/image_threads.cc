@@ -33,6 +33,7 @@ namespace {
 
 // For all threads that are asked together: one that waits for a processor cannot answer.
 constexpr uint64_t kAnswerNs = 10'000'000;
+constexpr uint64_t kGrownMs = 1000;
 constexpr size_t kStackBytes = 1024 * 1024;
 // More than glibc's struct pthread has, which stands at the upper end of a stack and holds the thread's first function.
 constexpr uintptr_t kDescriptorBytes = 2560;
@@ -70,10 +71,12 @@ Ranges executable_segments(const std::string& path) {
   return std::move(wanted.ranges);
 }
 
-// Threads that are the host's own.
+// Threads that are the host's own, and those that were the core's when they were last heard of: on its way out of the
+// process a thread answers no signal.
 struct OwnThreads {
   std::mutex mutex;
   std::set<pid_t> ids;
+  std::set<pid_t> left;
 };
 
 OwnThreads& own_threads() {
@@ -159,6 +162,29 @@ bool install_answer() {
   return sigaction(thread_probe_signal(), &own, nullptr) == 0;
 }
 
+struct Stat {
+  bool ending = false;  // comes back to no code; one that was joined may still be listed
+  uint64_t age_ms = 0;
+};
+
+Stat read_stat(const TaskDirectory& tasks, pid_t thread) {
+  constexpr unsigned kExiting = 0x4;  // PF_EXITING
+  const std::string text = tasks.read(thread, "stat");
+  const size_t name_end = text.rfind(')');
+  unsigned flags = 0;
+  unsigned long long start = 0;
+  if (name_end == std::string::npos ||
+      std::sscanf(text.c_str() + name_end + 1,
+                  " %*c %*s %*s %*s %*s %*s %u %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &flags,
+                  &start) != 2)
+    return {};
+  timespec time;
+  clock_gettime(CLOCK_BOOTTIME, &time);
+  const uint64_t time_ms = static_cast<uint64_t>(time.tv_sec) * 1000 + static_cast<uint64_t>(time.tv_nsec) / 1'000'000;
+  const uint64_t start_ms = start * 1000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
+  return {(flags & kExiting) != 0, time_ms > start_ms ? time_ms - start_ms : 0};
+}
+
 enum class Found { Ended, Standing, Unknown };
 
 // A thread that waits in the kernel is where /proc says; one that runs is asked, and has until `end` to answer.
@@ -177,6 +203,7 @@ Found find_place(const TaskDirectory& tasks, pid_t thread, uint64_t end, Place& 
         return Found::Standing;
       }
     }
+    if (read_stat(tasks, thread).ending) return Found::Ended;
     if (may_ask) {
       may_ask = false;
       answered.store(0, std::memory_order_relaxed);
@@ -235,13 +262,14 @@ bool stack_leads_to(uintptr_t stack, const Ranges& ranges) {
   return false;
 }
 
-bool is_in(const TaskDirectory& tasks, pid_t thread, uint64_t end, const Ranges& ranges) {
+bool is_in(const TaskDirectory& tasks, pid_t thread, uint64_t end, const Ranges& ranges, bool left_core) {
   Place place;
   switch (find_place(tasks, thread, end, place)) {
     case Found::Ended:
       return false;
     case Found::Unknown:
-      return true;
+      // One that has just started cannot answer yet: it may be the core's.
+      return !left_core && read_stat(tasks, thread).age_ms >= kGrownMs;
     case Found::Standing:
       break;
   }
@@ -272,6 +300,7 @@ void know_present_threads() {
 void enter_core_thread() {
   OwnThreads& own = own_threads();
   const std::lock_guard<std::mutex> lock(own.mutex);
+  own.left.erase(this_thread());
   own.ids.insert(this_thread());
 }
 
@@ -279,6 +308,7 @@ void leave_core_thread() {
   OwnThreads& own = own_threads();
   const std::lock_guard<std::mutex> lock(own.mutex);
   own.ids.erase(this_thread());
+  own.left.insert(this_thread());
 }
 
 std::vector<ImageThread> threads_in_image(const std::string& path) {
@@ -293,15 +323,22 @@ std::vector<ImageThread> threads_in_image(const std::string& path) {
   // Again as long as there are new ones: a thread of the image may have started another and ended.
   for (bool fresh = true; fresh && found.empty();) {
     fresh = false;
-    for (const pid_t thread : tasks.list()) {
-      {
-        OwnThreads& own = own_threads();
-        const std::lock_guard<std::mutex> lock(own.mutex);
-        if (own.ids.count(thread) != 0) continue;
+    const std::vector<pid_t> listed = tasks.list();
+    OwnThreads own;
+    {
+      OwnThreads& known = own_threads();
+      const std::lock_guard<std::mutex> lock(known.mutex);
+      own.ids = known.ids;
+      for (const pid_t thread : listed) {
+        if (known.left.count(thread) != 0) own.left.insert(thread);
       }
-      if (!seen.insert(thread).second) continue;
+      known.left = own.left;
+    }
+    for (const pid_t thread : listed) {
+      if (own.ids.count(thread) != 0 || !seen.insert(thread).second) continue;
       fresh = true;
-      if (is_in(tasks, thread, end, ranges)) found.push_back({thread, name_of(tasks, thread)});
+      if (is_in(tasks, thread, end, ranges, own.left.count(thread) != 0))
+        found.push_back({thread, name_of(tasks, thread)});
     }
   }
   return found;

@@ -17,8 +17,8 @@ struct ImageThread {
  * Threads of this process that run in the image opened from `path`, or will return into it: where they are, where they
  * came from, and every word of their stacks is compared with its executable segments. Not looked at are threads that
  * the core made, those that were there at `know_present_threads`, and the calling one: no image is unmapped under them.
- * A thread that runs is asked by a signal; one that has not answered when 10 ms are over for all is taken for one of
- * the image. Elsewhere than on Linux nothing is looked at, and none is found.
+ * A thread that runs is asked by a signal; one that is a second old and has not answered when 10 ms are over for all
+ * is taken for one of the image. Elsewhere than on Linux nothing is looked at, and none is found.
  */
 std::vector<ImageThread> threads_in_image(const std::string& path);
 

@@ -303,8 +303,8 @@ export interface Core {
   imageMapped(path: string): boolean;
   /**
    * Threads that run in the library opened from `path`, or will return into it, and are none of the core's, of Node's or
-   * libuv's: those the library has started itself. One that runs and does not answer a signal within 10 ms (for all
-   * together) is taken for one of them. Linux; elsewhere it does not look, and finds none.
+   * libuv's: those the library has started itself. One that is a second old, runs and does not answer a signal within
+   * 10 ms (for all together) is taken for one of them. Linux; elsewhere it does not look, and finds none.
    */
   threadsIn(path: string): { id: number; name: string }[];
   /** Lock `file` (made when absent, holder's pid written into it) or throw `DataDirectoryLocked` with `holder`. */

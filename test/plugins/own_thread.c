@@ -3,11 +3,9 @@
  *   SLEEP     a system call that ends by itself
  *   READ      a system call that never ends
  *   SPIN      its own code
- *   MASKED    its own code, with every signal blocked
  */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,11 +31,6 @@ static void* run(void* unused) {
 #ifdef READ
   char byte;
   while (read(ends[0], &byte, 1) != 1) continue;
-#endif
-#ifdef MASKED
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, NULL);
 #endif
   while (!atomic_load(&destroyed)) usleep(1000);
   const long end = now_ms() + MS;
