@@ -233,6 +233,7 @@ async function compose(
   });
   closer.add('server', () => {
     door.lastAnswers();
+    host.endStreams();
     return server.close(settings.drainMs);
   });
 

@@ -242,9 +242,10 @@ describe('a build', () => {
   });
 });
 
-describe('a file that comes where another one was found', () => {
-  const text = (library: string): string | undefined => /<([^<>]*)>/.exec(readFileSync(library, 'latin1'))?.[1];
+/** What stands between angles in the library's data. */
+const text = (library: string): string | undefined => /<([^<>]*)>/.exec(readFileSync(library, 'latin1'))?.[1];
 
+describe('a file that comes where another one was found', () => {
   /** What is found in builds with `far` alone, again, with `near` beside it, and without it. */
   async function found(far: string, near: string, options: Partial<CompileOptions> = {}): Promise<unknown[]> {
     await write(far, '#define TEXT "<far>"\n');
@@ -325,9 +326,11 @@ describe('a header that goes while it is compiled', () => {
     const script = `#!/bin/sh\ncc "$@"; status=$?; case "$*" in *plugin.dir*-c*) rm -f '${header}';; esac; exit $status\n`;
     await writeFile(compiler, script, { mode: 0o755 });
     const env = { ...process.env, CC: compiler };
-    await build({ env });
+    expect((await failure({ env })).message).toContain('.a');
     expect(existsSync(header)).toBe(false);
     expect((await failure({ env })).message).toContain('.a');
+    await write('resources/.a', '#define TEXT "<two>"\n');
+    expect(text((await build()).library)).toBe('two');
   });
 });
 

@@ -56,6 +56,22 @@ describe('a generation that leaves', () => {
     again.leave();
   });
 
+  test('ends them also before it hands its state over, and when the host closes', async () => {
+    const defines = { WITH_STATE: '1' };
+    await world.publish('events', await buildPlugin('events', { defines }));
+    await world.start({ lifecycleMs: 1000 });
+    const first = await listen(`${world.url}/events/stream`);
+    await until('events come', () => first.text !== '');
+    await world.publish('events', await buildPlugin('events', { defines: { ...defines, BUILD: '"two"' } }));
+    expect(await world.host.reload('events')).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+    await until('the stream has ended', () => first.end !== undefined);
+    expect(first.end).toBe('complete');
+    const last = await listen(`${world.url}/events/stream`);
+    await until('events come', () => last.text !== '');
+    await world.host.close();
+    expect(last.end).toBe('complete');
+  });
+
   test('ends them although another call holds it for longer than it may', async () => {
     await world.publish('events', await buildPlugin('events'));
     await world.start({ drainMs: 1000 });

@@ -234,6 +234,11 @@ export class Host {
     return sick;
   }
 
+  /** End every event stream as a complete answer: nothing else would end it. */
+  endStreams(): void {
+    for (const { running } of this.#plugins.values()) running?.handle.endStreams();
+  }
+
   /** Take every plugin down. Rejects when one could not be closed; closing twice is fine. */
   close(): Promise<void> {
     this.#closing ??= this.#closeAll();

@@ -249,6 +249,8 @@ class Pause {
 
   async #standStill(old: Generation): Promise<void> {
     const { lifecycleMs } = old.limits;
+    // An event stream has no end of its own; its client finds the next generation by itself.
+    old.handle.endStreams();
     if (!(await old.handle.drain(lifecycleMs)))
       throw new TenonError(
         'StateRefused',

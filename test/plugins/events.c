@@ -1,5 +1,5 @@
 /* Streams without an end: "BUILD" every 10 ms as an event stream, or `?count=` of them as
- * plain text; or that time with no answer before its end. */
+ * plain text; or that time with no answer before its end. WITH_STATE: it has one, of no bytes. */
 #ifndef BUILD
 #define BUILD "one"
 #endif
@@ -9,6 +9,7 @@
 
 #include <tenon/entry.h>
 #include <tenon/ext/http.h>
+#include <tenon/ext/state.h>
 
 #define TEXT(literal) ((tenon_bytes_t){(literal), sizeof(literal) - 1})
 
@@ -48,8 +49,27 @@ static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request
 
 static const tenon_plugin_http_t http_side = {sizeof http_side, 0, route_count, route, handle};
 
+#ifdef WITH_STATE
+static tenon_status save(tenon_plugin_t* plugin, const tenon_state_writer_t* writer) {
+  (void)plugin;
+  (void)writer;
+  return TENON_OK;
+}
+
+static tenon_status load(tenon_plugin_t* plugin, const tenon_state_reader_t* reader) {
+  (void)plugin;
+  (void)reader;
+  return TENON_OK;
+}
+
+static const tenon_plugin_state_t state_side = {sizeof state_side, 1, save, load};
+#endif
+
 static const void* get_extension(tenon_plugin_t* plugin, const char* id) {
   (void)plugin;
+#ifdef WITH_STATE
+  if (strcmp(id, TENON_STATE_ID) == 0) return &state_side;
+#endif
   return strcmp(id, TENON_HTTP_ID) == 0 ? &http_side : NULL;
 }
 
