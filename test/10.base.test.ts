@@ -79,6 +79,33 @@ describe('settings', () => {
     expect(() => resolveSettings({ flags: misspelt, variables: {}, directory })).toThrow('did you mean port?');
   });
 
+  test('patterns are a list in tenon.yaml, and separated by commas elsewhere, but for those between braces', async () => {
+    await write('hotReload:\n  excludePatterns: [.*, "*.bak"]\n');
+    const variables = { TENON_HOT_RELOAD_WATCH_PATTERNS: 'resources/**, *.{so,dylib} ,' };
+    const { settings } = resolveSettings({ variables, directory });
+    expect(settings.excludePatterns).toEqual(['.*', '*.bak']);
+    expect(settings.watchPatterns).toEqual(['resources/**', '*.{so,dylib}']);
+  });
+
+  test.each([
+    ['watchPatterns: []', 'a list of at least one pattern'],
+    ['watchPatterns: [{a: 1}]', 'a list of patterns'],
+    ['excludePatterns: [../*]', 'a list, each a pattern of paths inside the application'],
+    ['excludePatterns: ["*a*a*a*a*a*a*a*a*a"]', 'a list, each a pattern of at most 200 characters and 8 wildcards'],
+    ['excludePatterns: ["(a+)+b"]', 'a list, each a pattern without parentheses and without "!" before it'],
+    ['maxRetries: -1', 'a whole number from 0 to 100'],
+  ])('%j of hot reload is refused', async (text, expected) => {
+    await write(`hotReload:\n  ${text}\n`);
+    expect(() => resolveSettings({ variables: {}, directory })).toThrow(
+      expect.objectContaining({ code: 'SettingsInvalid', next: `give ${expected}` }),
+    );
+  });
+
+  test('every setting of hot reload has a variable', () => {
+    const own = resolveSettings({ variables: {}, directory }).printed.map(({ environment }) => environment);
+    expect(own.filter((name) => name?.startsWith('TENON_HOT_RELOAD_'))).toHaveLength(11);
+  });
+
   test('NO_COLOR turns colours off', () => {
     expect(resolveSettings({ variables: { NO_COLOR: '1' }, directory }).settings.color).toBe(false);
   });

@@ -3,9 +3,10 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml';
 import { closest } from './closest.js';
 import { TenonError } from './errors.js';
+import { splitPatterns, wrongPattern } from './pattern.js';
 
 /** Every setting with its final value. */
 export interface Settings {
@@ -27,6 +28,22 @@ export interface Settings {
   libraryDebounceMs: number;
   /** Quiet time after a change of a source, ms. */
   sourceDebounceMs: number;
+  /** What an application is made of: patterns of files, relative to its folder; `config.yaml` always is part of it. */
+  watchPatterns: readonly string[];
+  /** What changes without meaning: patterns of files and folders. */
+  excludePatterns: readonly string[];
+  /** Whether a reload hands the state of the old build to the new one. */
+  preserveState: boolean;
+  /** How often a reload that files asked for is tried again when it failed for a reason that may pass. */
+  maxRetries: number;
+  /** Before the first of these tries, ms; doubled before each further one. */
+  retryDelayMs: number;
+  /** The longest wait between two of these tries, ms. */
+  maxRetryDelayMs: number;
+  /** Between two looks at everything, which find what the system did not tell, ms. */
+  watchIntervalMs: number;
+  /** Whether a new folder is loaded by itself. */
+  autoDiscovery: boolean;
   /** trace, debug, info, warn, error, fatal or silent. */
   logLevel: string;
   /** Colours on a terminal. */
@@ -70,14 +87,16 @@ export type SettingName = keyof Settings;
 /** Where a value came from. */
 export type SettingSource = 'flag' | 'environment' | 'tenon.yaml' | 'default';
 
+type Value = string | number | boolean | readonly string[];
+
 interface Definition {
-  readonly kind: 'text' | 'path' | 'integer' | 'boolean' | 'level';
+  readonly kind: 'text' | 'path' | 'integer' | 'boolean' | 'level' | 'patterns';
   /** For a text: what it must look like, and the same in words. */
   readonly grammar?: readonly [RegExp, string];
   /** Place in `tenon.yaml`; a dot steps into a map. */
   readonly key: string;
   readonly environment?: string;
-  readonly fallback: string | number | boolean;
+  readonly fallback: Value;
   readonly least?: number;
   readonly most?: number;
   readonly secret?: true;
@@ -85,6 +104,9 @@ interface Definition {
 
 const minute = 60_000;
 const mebibyte = 1024 * 1024;
+
+/** What editors, compilers, version control and running programs leave behind. */
+const noise = ['.*', 'node_modules', '4913', '*~', '#*#', '*.sw[a-z]', '*.{tmp,part,o,pid,log}', '*.log.[0-9]*'];
 
 const definitions: Record<SettingName, Definition> = {
   host: { kind: 'text', key: 'host', environment: 'HOST', fallback: '127.0.0.1' },
@@ -125,7 +147,71 @@ const definitions: Record<SettingName, Definition> = {
     least: 0,
     most: minute,
   },
-  sourceDebounceMs: { kind: 'integer', key: 'hotReload.sourceDebounceMs', fallback: 50, least: 0, most: minute },
+  sourceDebounceMs: {
+    kind: 'integer',
+    key: 'hotReload.sourceDebounceMs',
+    environment: 'TENON_HOT_RELOAD_SOURCE_DEBOUNCE_MS',
+    fallback: 50,
+    least: 0,
+    most: minute,
+  },
+  watchPatterns: {
+    kind: 'patterns',
+    key: 'hotReload.watchPatterns',
+    environment: 'TENON_HOT_RELOAD_WATCH_PATTERNS',
+    fallback: ['**'],
+    least: 1,
+  },
+  excludePatterns: {
+    kind: 'patterns',
+    key: 'hotReload.excludePatterns',
+    environment: 'TENON_HOT_RELOAD_EXCLUDE_PATTERNS',
+    fallback: noise,
+  },
+  preserveState: {
+    kind: 'boolean',
+    key: 'hotReload.preserveState',
+    environment: 'TENON_HOT_RELOAD_PRESERVE_STATE',
+    fallback: true,
+  },
+  maxRetries: {
+    kind: 'integer',
+    key: 'hotReload.maxRetries',
+    environment: 'TENON_HOT_RELOAD_MAX_RETRIES',
+    fallback: 3,
+    least: 0,
+    most: 100,
+  },
+  retryDelayMs: {
+    kind: 'integer',
+    key: 'hotReload.retryDelayMs',
+    environment: 'TENON_HOT_RELOAD_RETRY_DELAY_MS',
+    fallback: 1000,
+    least: 1,
+    most: 60 * minute,
+  },
+  maxRetryDelayMs: {
+    kind: 'integer',
+    key: 'hotReload.maxRetryDelayMs',
+    environment: 'TENON_HOT_RELOAD_MAX_RETRY_DELAY_MS',
+    fallback: 30_000,
+    least: 1,
+    most: 60 * minute,
+  },
+  watchIntervalMs: {
+    kind: 'integer',
+    key: 'hotReload.watchIntervalMs',
+    environment: 'TENON_HOT_RELOAD_WATCH_INTERVAL_MS',
+    fallback: 30_000,
+    least: 100,
+    most: 60 * minute,
+  },
+  autoDiscovery: {
+    kind: 'boolean',
+    key: 'hotReload.autoDiscovery',
+    environment: 'TENON_HOT_RELOAD_AUTO_DISCOVERY',
+    fallback: true,
+  },
   logLevel: { kind: 'level', key: 'log.level', environment: 'LOG_LEVEL', fallback: 'info' },
   color: { kind: 'boolean', key: 'log.color', fallback: true },
   deadlineMs: { kind: 'integer', key: 'limits.deadlineMs', fallback: 30_000, least: 1, most: 60 * minute },
@@ -152,7 +238,7 @@ const names = Object.keys(definitions) as SettingName[];
 /** One setting as `--print-config` shows it; a secret's value is masked. */
 export interface PrintedSetting {
   name: string;
-  value: string | number | boolean;
+  value: Value;
   source: SettingSource;
   environment?: string;
 }
@@ -180,8 +266,18 @@ export function processEnvironment(): Environment {
   return process.env;
 }
 
+function readPatterns(raw: unknown, least: number): { value: Value } | { expected: string } {
+  const given: unknown = typeof raw === 'string' ? splitPatterns(raw) : raw;
+  if (!Array.isArray(given) || !given.every((item) => typeof item === 'string'))
+    return { expected: 'a list of patterns' };
+  if (given.length < least) return { expected: 'a list of at least one pattern' };
+  const wrong = given.map(wrongPattern).find((clause) => clause !== undefined);
+  return wrong === undefined ? { value: [...new Set(given)] } : { expected: `a list, each ${wrong}` };
+}
+
 /** `raw` as a value of the kind, or a clause that says what is expected. */
-function read(definition: Definition, raw: unknown): { value: string | number | boolean } | { expected: string } {
+function read(definition: Definition, raw: unknown): { value: Value } | { expected: string } {
+  if (definition.kind === 'patterns') return readPatterns(raw, definition.least ?? 0);
   if (definition.kind === 'boolean') {
     if (raw === true || raw === 'true' || raw === '1') return { value: true };
     if (raw === false || raw === 'false' || raw === '0') return { value: false };
@@ -200,6 +296,12 @@ function read(definition: Definition, raw: unknown): { value: string | number | 
       : { expected: `one of ${levels.join(', ')}` };
   const [grammar, expected] = definition.grammar ?? [/./s, 'a text'];
   return typeof raw === 'string' && grammar.test(raw) && !raw.includes('\0') ? { value: raw } : { expected };
+}
+
+/** A single value, or a list of them; of anything else nothing. */
+function plain(node: unknown): unknown {
+  if (isSeq(node)) return node.items.map((item) => (isScalar(item) ? item.value : undefined));
+  return isScalar(node) ? node.value : undefined;
 }
 
 interface FileValue {
@@ -225,8 +327,7 @@ function readFile(file: string): Map<string, FileValue> {
       const offset = isScalar(key) ? (key.range?.[0] ?? 0) : 0;
       const full = `${above}${isScalar(key) ? String(key.value) : '?'}`;
       if (isMap(value) && keys.some((known) => known.startsWith(`${full}.`))) walk(value, `${full}.`);
-      else if (keys.includes(full))
-        values.set(full, { raw: isScalar(value) ? value.value : undefined, line: lines.linePos(offset).line });
+      else if (keys.includes(full)) values.set(full, { raw: plain(value), line: lines.linePos(offset).line });
       else {
         const meant = closest(full, keys);
         refuse(
@@ -261,6 +362,13 @@ function pick(
   return { raw: definition.fallback, source: 'default', where: `default of ${name}` };
 }
 
+/** `raw` as the value of the setting `name`. Throws TypeError that says what is expected; `called` is its name there. */
+export function readSetting<Name extends SettingName>(name: Name, raw: unknown, called: string): Settings[Name] {
+  const result = read(definitions[name], raw);
+  if ('expected' in result) throw new TypeError(`${called}: ${JSON.stringify(raw)} is not ${result.expected}`);
+  return result.value as Settings[Name];
+}
+
 /**
  * The settings of a host. Throws TypeError for a wrong flag, naming it, and `SettingsInvalid` for a wrong variable or
  * a wrong line of `tenon.yaml`.
@@ -274,7 +382,7 @@ export function resolveSettings(input: SettingsInput = {}): ResolvedSettings {
     }
   const file = path.join(directory, 'tenon.yaml');
   const values = readFile(file);
-  const settings: Record<string, string | number | boolean> = {};
+  const settings: Record<string, Value> = {};
   const printed: PrintedSetting[] = [];
   for (const name of names) {
     const definition = definitions[name];

@@ -2,9 +2,10 @@
  * config.yaml of an application: which keys there are, what each may hold, and where in the file a wrong one stands.
  */
 import path from 'node:path';
-import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument, type YAMLMap } from 'yaml';
 import { TenonError } from '../base/errors.js';
 import { closest } from '../base/closest.js';
+import { wrongPattern } from '../base/pattern.js';
 import { checkDependencies, type Dependencies, readDependencies } from './dependencies.js';
 
 /** Grammar of an application's id, which is the id of its plugin. */
@@ -48,10 +49,25 @@ export interface ReservedConfig {
   dataLoader?: unknown;
   staticFiles?: unknown;
   isolation?: 'inline' | 'process';
-  reload?: Record<string, unknown>;
+  reload?: ReloadConfig;
   permissions?: string[];
   configSchema?: Record<string, unknown>;
   custom?: unknown;
+}
+
+/** What config.yaml sets apart from the host's settings of hot reload; what is absent is as there. */
+export interface ReloadConfig {
+  /** False: a change of files reloads nothing. */
+  enabled?: boolean;
+  /** Quiet time after any change, ms. */
+  debounceMs?: number;
+  /** Patterns of files, in place of the host's. */
+  watch?: string[];
+  /** Patterns of files and folders, in place of the host's. */
+  exclude?: string[];
+  preserveState?: boolean;
+  maxRetries?: number;
+  retryDelayMs?: number;
 }
 
 /** Undefined when `value` is right, else what it should be. */
@@ -106,6 +122,27 @@ const prefix: Check = (value) => {
     : `must be a path that begins with "/", of segments of A-Z, a-z, 0-9 and -._~!$&'()+,;=@, none of them "." or ".."`;
 };
 
+const patterns =
+  (least: number): Check =>
+  (value) => {
+    const wrong = texts(value);
+    if (wrong !== undefined) return wrong;
+    if ((value as string[]).length < least) return 'must hold at least one pattern';
+    const clause = (value as string[]).map(wrongPattern).find((one) => one !== undefined);
+    return clause === undefined ? undefined : `must hold nothing but ${clause.replace('a pattern', 'patterns')}`;
+  };
+
+/** Every key of `reload`. */
+const reloadKeys: Record<keyof ReloadConfig, Check> = {
+  enabled: truth,
+  debounceMs: whole(0, 60_000),
+  watch: patterns(1),
+  exclude: patterns(0),
+  preserveState: truth,
+  maxRetries: whole(0, 100),
+  retryDelayMs: whole(1, 3_600_000),
+};
+
 /** Every key of config.yaml, with what it may hold: what reading, building and running a plugin needs ... */
 const acted: Record<string, Check> = {
   name: text,
@@ -138,6 +175,10 @@ const reserved: Record<string, [keyof ReservedConfig, Check]> = {
   configSchema: ['configSchema', mapping],
   custom: ['custom', anything],
 };
+
+function ownOf<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined;
+}
 
 const knownKeys = [...Object.keys(acted), ...Object.keys(reserved)];
 const sizeLimit = 256 * 1024;
@@ -180,21 +221,31 @@ export function parseConfig(source: string, folder: string): ApplicationConfig {
         problems.push({ ...at(document.contents.range[0]), message: 'the file must be a mapping of keys to values' });
     }
     if (problems.length === 0 && isMap(document.contents)) {
-      for (const pair of document.contents.items as Pair<Node | null, Node | null>[]) {
-        const key = isScalar(pair.key) ? String(pair.key.value) : '';
-        const check = Object.hasOwn(acted, key) ? acted[key] : Object.hasOwn(reserved, key) ? reserved[key]?.[1] : null;
-        if (!check) {
-          const meant = closest(key, knownKeys);
-          const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-          problems.push({ ...at(pair.key?.range?.[0] ?? 0), message: `unknown key "${key}"${hint}` });
-          continue;
+      const read = (
+        map: YAMLMap,
+        above: string,
+        checkOf: (key: string) => Check | undefined,
+        known: string[],
+      ): void => {
+        for (const pair of map.items as Pair<Node | null, Node | null>[]) {
+          const key = isScalar(pair.key) ? String(pair.key.value) : '';
+          const check = checkOf(key);
+          if (check === undefined) {
+            const meant = closest(key, known);
+            const hint = meant === undefined ? '' : `; did you mean "${above}${meant}"?`;
+            problems.push({ ...at(pair.key?.range?.[0] ?? 0), message: `unknown key "${above}${key}"${hint}` });
+            continue;
+          }
+          const value: unknown = pair.value?.toJS(document) ?? null;
+          const wrong = check(value);
+          const offset = pair.value?.range?.[0] ?? pair.key?.range?.[0] ?? 0;
+          if (wrong !== undefined) problems.push({ ...at(offset), message: `${above}${key} ${wrong}` });
+          else if (above === '') given.set(key, value);
+          if (above === '' && key === 'reload' && isMap(pair.value))
+            read(pair.value, 'reload.', (inner) => ownOf(reloadKeys, inner), Object.keys(reloadKeys));
         }
-        const value: unknown = pair.value?.toJS(document) ?? null;
-        const wrong = check(value);
-        const offset = pair.value?.range?.[0] ?? pair.key?.range?.[0] ?? 0;
-        if (wrong !== undefined) problems.push({ ...at(offset), message: `${key} ${wrong}` });
-        else given.set(key, value);
-      }
+      };
+      read(document.contents, '', (key) => ownOf(acted, key) ?? ownOf(reserved, key)?.[1], knownKeys);
     }
   } catch (error) {
     problems.push({ line: 1, column: 1, message: error instanceof Error ? error.message : String(error) });
