@@ -11,57 +11,71 @@ import { Closer } from './base/closer.js';
 import { type Environment, processEnvironment, resolveSettings, type Settings } from './base/config.js';
 import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
 import { asTenonError, TenonError } from './base/errors.js';
-import { type Log, silentLog } from './base/log.js';
+import { type Log, silentLog, tapLog } from './base/log.js';
 import { type Front, loadCore, type PluginLogRecord } from './binding/core.js';
 import { recoverBuilds } from './compiler/hold.js';
 import { Applications } from './host/applications.js';
-import { Host, type HostEvent } from './host/host.js';
+import { Host } from './host/host.js';
 import type { Images } from './host/images.js';
+import type { HostEvent } from './host/journal.js';
+import { type ReloadCallbacks, tellAll, toCallbacks } from './host/listeners.js';
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
-import type { RefusedState } from './host/remembering.js';
 import { SavedStates } from './host/saved-states.js';
 import type { Version } from './host/versions.js';
 import { adminApplication, reservedSegments } from './http/admin.js';
 import { Calls } from './http/calls.js';
+import { EventFeed } from './http/events.js';
 import { Guard } from './http/guard.js';
 import { HttpServer } from './http/server.js';
 import { adminToken, type AdminToken } from './http/token.js';
 import { Staging } from './plugin/stage.js';
 import { Trial } from './plugin/trial.js';
-import { Watch } from './reload/watch.js';
+import type { HotReloadConfig } from './reload/configuration.js';
+import { HotReloadManager, type HotReloadStatus } from './reload/manager.js';
 
 export { errorCodes, TenonError, type ErrorCode } from './base/errors.js';
 export type { Settings } from './base/config.js';
 export type { Log } from './base/log.js';
-export type { HostEvent } from './host/host.js';
 export type { Gauge, Images } from './host/images.js';
+export type { HostEvent } from './host/journal.js';
+export type { ReloadCallbacks } from './host/listeners.js';
 export type { GenerationView, PluginState, PluginView, RouteView } from './host/plugin.js';
 export type { BuildFacts, Phase, ReloadRecord, Trigger } from './host/record.js';
 export type { Version } from './host/versions.js';
+export type { HotReloadConfig } from './reload/configuration.js';
+export type { HotReloadStatus } from './reload/manager.js';
 
 /** Settings that differ from their defaults; neither the environment nor `tenon.yaml` is looked at. */
 export type HostSettings = { [Name in keyof Settings]?: Settings[Name] | undefined };
 
-export interface CreateHostOptions extends HostSettings {
+export interface CreateHostOptions extends HostSettings, ReloadCallbacks {
   /** Where the host and its plugins log; nowhere by default. */
   log?: Log;
   /** Told while plugins come, change and go, in the turn of the event loop in which it is true. */
   onEvent?: (event: HostEvent) => void;
   /** Environment of the compilers; the process's own by default. */
   environment?: Environment;
-  /** Whether a plugin's state goes from generation to generation, and from host to host; true by default. */
-  preserveState?: boolean;
-  /** When a build refuses the state that an earlier host kept: begin empty (the default), or fail to load. */
-  refusedState?: RefusedState;
-  /** Largest state of one plugin, bytes; 64 MiB by default, which is also the most. */
-  stateLimit?: number;
+}
+
+/** Changes that are taken up by themselves; see docs/hot-reload.md. */
+export interface HotReload {
+  /** Take changes up from now on; what is there now counts as known. Rejects with `HostClosing` once the host is. */
+  enable(): Promise<void>;
+  /** Take up no change and try nothing again; reloads under way go on. */
+  disable(): Promise<void>;
+  /** Reload a plugin at once, watched or not; rejects as `TenonHost.reload` does. */
+  trigger(id: string): Promise<ReloadRecord>;
+  /** Change what is given until the host ends. Rejects with a TypeError that names what is wrong, and changes nothing then. */
+  configure(changes: Partial<HotReloadConfig>): Promise<HotReloadStatus>;
+  status(): HotReloadStatus;
 }
 
 /** A running host. */
 export interface TenonHost {
-  /** All settings with their values. */
+  /** All settings with their values; those of hot reload follow `hotReload.configure`. */
   readonly settings: Settings;
+  readonly hotReload: HotReload;
   /** The admin token, and where it is kept. */
   readonly admin: AdminToken;
   /**
@@ -123,11 +137,12 @@ export async function createHost(options: CreateHostOptions = {}): Promise<Tenon
  */
 export async function openHost(options: CreateHostOptions = {}): Promise<TenonHost> {
   const { log = silentLog(), onEvent, environment = processEnvironment(), ...others } = options;
-  const { preserveState = true, refusedState = 'empty', stateLimit = 64 * 1024 * 1024, ...flags } = others;
+  const { onReloadStart, onReloadSuccess, onReloadFailed, ...flags } = others;
   const { settings } = resolveSettings({ flags, variables: {} });
   const closer = new Closer();
   try {
-    return await compose(settings, closer, { log, onEvent, environment, preserveState, refusedState, stateLimit });
+    const callbacks = toCallbacks({ onReloadStart, onReloadSuccess, onReloadFailed });
+    return await compose(settings, closer, { log, listeners: [(event) => onEvent?.(event), callbacks], environment });
   } catch (error) {
     await closer.close().catch((second: unknown) => log.error({ err: second }, 'what was set up did not close'));
     throw error;
@@ -136,18 +151,17 @@ export async function openHost(options: CreateHostOptions = {}): Promise<TenonHo
 
 interface Surroundings {
   log: Log;
-  onEvent: ((event: HostEvent) => void) | undefined;
+  listeners: ((event: HostEvent) => unknown)[];
   environment: Environment;
-  preserveState: boolean;
-  refusedState: RefusedState;
-  stateLimit: number;
 }
 
 async function compose(
   settings: Settings,
   closer: Closer,
-  { log, onEvent, environment, preserveState, refusedState, stateLimit }: Surroundings,
+  { log: own, listeners, environment }: Surroundings,
 ): Promise<TenonHost> {
+  const events = new EventFeed(() => log);
+  const log = tapLog(own, (record) => events.tellLog(record));
   const { data, applications: directory } = settings;
   requireDirectory('applications', directory);
   openDataDirectory(data, log);
@@ -200,11 +214,11 @@ async function compose(
       deadlineMs: settings.deadlineMs,
       bodyLimit: settings.bodyLimit,
       concurrency: settings.concurrency,
-      stateLimit,
+      stateLimit: settings.stateLimit,
     },
-    states: new SavedStates({ directory: path.join(data, 'state'), stateLimit }),
-    preserveState: () => preserveState,
-    refusedState,
+    states: new SavedStates({ directory: path.join(data, 'state'), stateLimit: settings.stateLimit }),
+    preserveState: () => settings.preserveState,
+    refusedState: settings.refusedState === 'fail' ? 'fail' : 'empty',
     queueLimit: settings.queueLimit,
     probation: {
       ms: settings.probationMs,
@@ -215,13 +229,28 @@ async function compose(
     versions: { directory: path.join(data, 'versions'), limit: settings.keptVersions },
     reserved: reservedSegments,
     onRoutes: (routes) => door.serve(routes),
-    onEvent,
+    onEvent: tellAll(log, [(event) => manager.observe(event), (event) => events.tellEvent(event), ...listeners]),
+    attempt: (folder) => manager.attempt(folder),
   });
+  const manager = new HotReloadManager({ host, log, settings });
+  const hotReload: HotReload = {
+    enable: () => manager.enable(),
+    disable: () => manager.disable(),
+    trigger: (id) => manager.trigger(id),
+    configure: (changes) => manager.configure(changes),
+    status: () => manager.status(),
+  };
+  let closing = false;
+  const discover = async (): Promise<void> => {
+    if (closing) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'make another host' });
+    await host.discover(host.ready ? 'api' : 'start');
+  };
   const guard = new Guard({
     token: admin.token,
     names: [settings.host, ...(settings.adminHosts.match(/[^ ,]+/g) ?? [])],
   });
-  const door = new Calls({ front, log, reserved: reservedSegments, otherwise: adminApplication(host, guard) });
+  const otherwise = adminApplication({ host, guard, hotReload, events, discover });
+  const door = new Calls({ front, log, reserved: reservedSegments, otherwise });
   closer.add('plugins', () => host.close());
 
   const server = new HttpServer({
@@ -237,25 +266,13 @@ async function compose(
     return server.close(settings.drainMs);
   });
 
-  const watch = new Watch({
-    directory,
-    ignore: [data],
-    sourceDebounceMs: settings.sourceDebounceMs,
-    libraryDebounceMs: settings.libraryDebounceMs,
-    // A failure is logged and recorded where it happens; the old build serves on.
-    changed: (folder) => void host.refresh(folder, 'watch').catch(() => {}),
-    failed: (error) => log.warn({ err: error }, 'the applications directory is not watched completely'),
-  });
-  closer.add('watch', () => watch.close());
-  if (settings.hotReload) await watch.enable();
+  closer.add('events', () => events.close());
+  closer.add('hot reload', () => manager.close());
+  if (settings.hotReload) await manager.enable();
 
-  let closing = false;
-  const discover = async (): Promise<void> => {
-    if (closing) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'make another host' });
-    await host.discover(host.ready ? 'api' : 'start');
-  };
   return {
     settings,
+    hotReload,
     admin,
     handle: door.handle,
     listen: async () => (await server.listen()).url,

@@ -2,6 +2,8 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { appendFile, mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { resolveSettings } from '../src/base/config.js';
+import { RuleBook } from '../src/reload/rules.js';
 import { Watch } from '../src/reload/watch.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
@@ -16,6 +18,11 @@ struct Build : tenon::Resource {
   tenon::Response get(const tenon::Request&) override { return tenon::text("${build}"); }
 };
 `;
+}
+
+function rules(): RuleBook {
+  const flags = { sourceDebounceMs: 20, libraryDebounceMs: 50 };
+  return new RuleBook(resolveSettings({ flags, variables: {} }).settings);
 }
 
 describe('hot reload', () => {
@@ -110,16 +117,21 @@ describe('the watch', () => {
   let world: World;
   let watch: Watch;
   const changed: string[] = [];
+  const files: (readonly string[])[] = [];
   beforeEach(async () => {
     world = await World.make();
     await world.write('one', 'config.yaml', 'name: One\n');
     changed.length = 0;
+    files.length = 0;
     watch = new Watch({
       directory: world.applications,
       ignore: [world.folder('ignored')],
-      sourceDebounceMs: 20,
-      libraryDebounceMs: 50,
-      changed: (folder) => changed.push(folder),
+      rules: rules(),
+      intervalMs: () => 30_000,
+      changed: (folder, which) => {
+        changed.push(folder);
+        files.push(which);
+      },
       failed: (error) => {
         throw error;
       },
@@ -167,6 +179,24 @@ describe('the watch', () => {
     }
   });
 
+  test('tells the last of many changes in a row, once it rests, with the files', async () => {
+    for (let turn = 0; turn < 30; turn++) await world.write('one', 'resources/a.c', `int a${turn};\n`);
+    await rm(path.join(world.folder('one'), 'config.yaml'));
+    await until('the last is told', () => files.flat().includes('config.yaml'));
+    expect(files.flat()).toContain('resources/a.c');
+  });
+
+  test('tells of what was excluded, once it is not', async () => {
+    await world.write('one', 'config.yaml', 'reload: {exclude: [deep]}\n');
+    await until('it is told', () => changed.length === 1);
+    await world.write('one', 'deep/er/a.c', 'int a;\n');
+    await world.write('one', 'config.yaml', 'reload: {exclude: [none]}\n');
+    await until('it is told', () => changed.length === 2);
+    await world.write('one', 'deep/er/a.c', 'int b;\n');
+    await until('it is told', () => files.at(-1)?.join() === 'deep/er/a.c');
+    expect(files[0]).toEqual(['config.yaml']);
+  });
+
   test('tells a touch too: whether the content changed is for the build to see', async () => {
     const past = new Date('2001-01-01');
     await utimes(path.join(world.folder('one'), 'config.yaml'), past, past);
@@ -200,12 +230,12 @@ describe('the watch follows no link', () => {
   let world: World;
   const changed: string[] = [];
   const watches: Watch[] = [];
-  const watching = async (directory: string): Promise<void> => {
+  const watching = async (directory: string, intervalMs = 30_000): Promise<void> => {
     const watch = new Watch({
       directory,
       ignore: [path.join(directory, 'ignored')],
-      sourceDebounceMs: 20,
-      libraryDebounceMs: 50,
+      rules: rules(),
+      intervalMs: () => intervalMs,
       changed: (folder) => changed.push(folder),
       failed: (error) => {
         throw error;
@@ -238,6 +268,17 @@ describe('the watch follows no link', () => {
     await world.write('two', 'config.yaml', 'name: Zwei\n');
     await until('two is told again', () => changed.length > 1);
     expect(new Set(changed)).toEqual(new Set([world.folder('two')]));
+  });
+
+  test('but finds in a look around that the file behind one has changed', async () => {
+    const file = path.join(world.directory, 'elsewhere.c');
+    await writeFile(file, 'int a;\n');
+    await world.write('one', 'config.yaml', 'name: One\n');
+    await symlink(file, path.join(world.folder('one'), 'a.c'));
+    await watching(world.applications, 100);
+    await appendFile(file, 'int b;\n');
+    await until('one is told', () => changed.length > 0);
+    expect(changed).toEqual([world.folder('one')]);
   });
 
   test('but the applications directory may be one', async () => {

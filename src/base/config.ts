@@ -78,6 +78,10 @@ export interface Settings {
   pinnedLimit: number;
   /** The same in bytes of their libraries. */
   pinnedBytesLimit: number;
+  /** Largest state of one plugin, bytes. */
+  stateLimit: number;
+  /** When a build refuses the state that an earlier host kept: `empty` begins without it, `fail` does not begin. */
+  refusedState: string;
   /** Builds of one plugin that are kept to go back to, the running one among them. */
   keptVersions: number;
 }
@@ -229,6 +233,13 @@ const definitions: Record<SettingName, Definition> = {
   probationSlowFactor: { kind: 'integer', key: 'probation.slowFactor', fallback: 10, least: 2, most: 1000 },
   pinnedLimit: { kind: 'integer', key: 'pinned.images', fallback: 64, least: 0, most: 10_000 },
   pinnedBytesLimit: { kind: 'integer', key: 'pinned.bytes', fallback: 512 * mebibyte, least: 0 },
+  stateLimit: { kind: 'integer', key: 'state.limit', fallback: 64 * mebibyte, least: 1, most: 64 * mebibyte },
+  refusedState: {
+    kind: 'text',
+    key: 'state.refused',
+    fallback: 'empty',
+    grammar: [/^(?:empty|fail)$/, 'empty or fail'],
+  },
   keptVersions: { kind: 'integer', key: 'keptVersions', fallback: 5, least: 2, most: 100 },
 };
 

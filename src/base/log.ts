@@ -35,3 +35,40 @@ export function openLog(options: LogOptions): Log {
 export function silentLog(): Log {
   return pino({ level: 'silent' });
 }
+
+/** One record of a log as others than its output see it. */
+export interface LogRecord {
+  level: 'warn' | 'error' | 'fatal';
+  message: string;
+  fields: Record<string, unknown>;
+}
+
+/** `log`, whose records of warn and above are told to `told` too, whatever its level. `told` must not throw. */
+export function tapLog(log: Log, told: (record: LogRecord) => void): Log {
+  const tapped = Object.create(log) as Log;
+  for (const level of ['warn', 'error', 'fatal'] as const) {
+    const both = (...all: [unknown, string?, ...unknown[]]): void => {
+      const [first, second] = all;
+      // Looked up at each call: the level of a log may change.
+      log[level].apply(log, all);
+      told(
+        typeof first === 'string'
+          ? { level, message: first, fields: {} }
+          : { level, message: second ?? '', fields: plainFields(first) },
+      );
+    };
+    tapped[level] = both;
+  }
+  return tapped;
+}
+
+function plainFields(given: unknown): Record<string, unknown> {
+  if (typeof given !== 'object' || given === null) return {};
+  const named = given instanceof Error ? { err: given } : given;
+  return Object.fromEntries(
+    Object.entries(named).map(([name, value]: [string, unknown]) => [
+      name,
+      value instanceof Error ? { type: value.name, message: value.message } : value,
+    ]),
+  );
+}

@@ -7,7 +7,7 @@ import type { GenerationLimits } from '../plugin/generation.js';
 import type { Application, Applications } from './applications.js';
 import { Departures } from './departures.js';
 import { countImages, type Images, overLimit, type PinnedLimit } from './images.js';
-import { type HostEvent, Journal } from './journal.js';
+import { Journal, type JournalOptions } from './journal.js';
 import type { ServedRoute } from './live.js';
 import { Plugin, type PluginSummary, type PluginView } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
@@ -39,7 +39,8 @@ export interface HostOptions {
   reserved: readonly string[];
   /** Given all routes whenever they change, before a call can come through a new one; may throw to refuse them. */
   onRoutes: (routes: readonly ServedRoute[]) => void;
-  onEvent?: ((event: HostEvent) => void) | undefined;
+  onEvent?: JournalOptions['onEvent'];
+  attempt?: JournalOptions['attempt'];
   probation: ProbationLimits;
   /** Absolute path of the directory of the builds that are kept to go back to, and how many of each plugin. */
   versions: { directory: string; limit: number };
@@ -66,7 +67,7 @@ export class Host {
 
   constructor(options: HostOptions) {
     this.#options = options;
-    this.#journal = new Journal(options.log, options.onEvent);
+    this.#journal = new Journal(options);
     this.#routes = new RouteBook(options.reserved, options.onRoutes);
     this.#departures = new Departures(options.log, this.#journal, () => this.#countPinned());
     this.#versions = new Versions({ ...options.versions, log: options.log });

@@ -3,12 +3,22 @@ import type { TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Outcome } from '../plugin/generation.js';
 import type { Plugin } from './plugin.js';
-import { pinnedBy, type Recorder, recordOutcome, type ReloadRecord, type Trigger } from './record.js';
+import {
+  type Attempt,
+  type Phase,
+  pinnedBy,
+  Recorder,
+  recordOutcome,
+  type ReloadRecord,
+  type Trigger,
+} from './record.js';
 
 /**
  * Told while it happens, in the turn of the event loop in which it is true. `generation.unloaded` is told of one that
- * was pinned and could be unloaded after all; the record of its reload says so from then on. `host.full` is told once,
- * when more images than allowed cannot be unmapped: only a fresh process gets rid of them.
+ * was pinned and could be unloaded after all; the record of its reload says so from then on. `reload.phase` is told when
+ * a phase has ended, with its time; `reload` is the id of the record. `reload.rolledBack` is told when what a reload
+ * brought was taken back. `host.full` is told once, when more images than allowed cannot be unmapped: only a fresh
+ * process gets rid of them.
  */
 export type HostEvent =
   | { type: 'reload.started'; plugin: string; trigger: Trigger }
@@ -16,31 +26,46 @@ export type HostEvent =
   | { type: 'plugin.stopped'; plugin: string; generation: number }
   | { type: 'generation.unloaded'; plugin: string; generation: number }
   | { type: 'host.full'; reason: string }
+  | { type: 'reload.phase'; plugin: string; reload: string; phase: Phase; ms: number }
   | { type: 'reload.succeeded' | 'reload.failed' | 'reload.rolledBack'; plugin: string; record: ReloadRecord };
+
+export interface JournalOptions {
+  log: Log;
+  onEvent?: ((event: HostEvent) => void) | undefined;
+  /** Which try of the application in `folder` a reload of the trigger `watch` is; undefined when it is tried once. */
+  attempt?: ((folder: string) => Attempt | undefined) | undefined;
+}
 
 const keptRecords = 100;
 
 /** Keeps the last reload records, logs them, and tells the listener. */
 export class Journal {
+  readonly #options: JournalOptions;
   readonly #log: Log;
-  readonly #listener: ((event: HostEvent) => void) | undefined;
   readonly #records: ReloadRecord[] = [];
+  readonly #attempts = new WeakMap<ReloadRecord, Attempt>();
 
-  constructor(log: Log, listener: ((event: HostEvent) => void) | undefined) {
-    this.#log = log;
-    this.#listener = listener;
+  constructor(options: JournalOptions) {
+    this.#options = options;
+    this.#log = options.log;
+  }
+
+  /** A reload of `plugin` begins: what fills its record, and tells its phases. */
+  begin(plugin: Plugin, trigger: Trigger): Recorder {
+    const attempt = trigger === 'watch' ? this.#options.attempt?.(plugin.folder) : undefined;
+    const recorder: Recorder = new Recorder(plugin.id, trigger, attempt?.number, (phase, ms) =>
+      this.tell({ type: 'reload.phase', plugin: plugin.id, reload: recorder.record.id, phase, ms }),
+    );
+    if (attempt !== undefined) this.#attempts.set(recorder.record, attempt);
+    return recorder;
   }
 
   /** What the listener throws is its own affair: it is logged, and changes nothing. */
   tell(event: HostEvent): void {
     try {
-      this.#listener?.(event);
+      this.#options.onEvent?.(event);
     } catch (error) {
-      const { type, ...facts } = event;
-      this.#log.error(
-        { err: error, event: type, plugin: 'plugin' in facts ? facts.plugin : undefined },
-        'a listener of events threw',
-      );
+      this.#log.error({ err: error, event: event.type }, 'a listener of events threw');
     }
   }
 
@@ -92,7 +117,10 @@ export class Journal {
     if (record.error !== undefined) {
       const serving =
         plugin.running === undefined ? 'nothing is served for it' : `generation ${plugin.running.number} serves on`;
-      log.error({ ...facts, code: record.error.code, reload: record.id }, `${record.error.message}; ${serving}`);
+      const { code, message } = record.error;
+      const again = this.#attempts.get(record)?.triesAgain(code) === true;
+      const sentence = `${message}; ${serving}${again ? '; it is tried again' : ''}`;
+      log[again ? 'warn' : 'error']({ ...facts, code, reload: record.id, attempts: record.attempts }, sentence);
     } else if (record.unchanged) log.debug(facts, 'unchanged: the same library runs already');
     else
       log.info({ ...facts, phases: record.phases }, record.to === undefined ? 'plugin is disabled' : 'plugin serves');

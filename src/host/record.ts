@@ -47,6 +47,7 @@ export interface ReloadRecord {
   error?: { code: ErrorCode; message: string; details: Record<string, unknown> };
   /** What a person should know although it went well. */
   warnings: string[];
+  /** Which try it was, from 1: the watch tries a reload again when it failed for a reason that may pass. */
   attempts: number;
   /**
    * How the generation that was left behind ended: the old one, or the new one of a reload that failed. `pinned` becomes
@@ -54,6 +55,14 @@ export interface ReloadRecord {
    */
   unload?: Outcome['unload'];
   pinnedReason?: string;
+}
+
+/** Which try of an application a reload is, as whoever asks for the tries knows it. */
+export interface Attempt {
+  /** From 1. */
+  readonly number: number;
+  /** Whether it is tried again when it fails with this code. */
+  triesAgain: (code: ErrorCode) => boolean;
 }
 
 /** Say in `record` how the generation that was left behind ended. */
@@ -83,8 +92,11 @@ function rounded(ms: number): number {
 export class Recorder {
   readonly record: ReloadRecord;
   readonly #begin = performance.now();
+  readonly #ended: (phase: Phase, ms: number) => void;
 
-  constructor(plugin: string, trigger: Trigger) {
+  /** @param ended told when a phase has ended, with its time in ms; a phase may run twice */
+  constructor(plugin: string, trigger: Trigger, attempts = 1, ended: (phase: Phase, ms: number) => void = () => {}) {
+    this.#ended = ended;
     this.record = {
       id: randomUUID(),
       plugin,
@@ -94,7 +106,7 @@ export class Recorder {
       totalMs: 0,
       outcome: 'succeeded',
       warnings: [],
-      attempts: 1,
+      attempts,
     };
   }
 
@@ -110,6 +122,7 @@ export class Recorder {
 
   add(phase: Phase, ms: number): void {
     this.record.phases[phase] = rounded((this.record.phases[phase] ?? 0) + ms);
+    this.#ended(phase, rounded(ms));
   }
 
   warn(sentence: string): void {

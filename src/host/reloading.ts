@@ -4,12 +4,12 @@ import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
 import type { Generation, GenerationLimits } from '../plugin/generation.js';
 import type { State } from '../plugin/state.js';
-import type { Applications } from './applications.js';
+import type { Application, Applications } from './applications.js';
 import type { Departures } from './departures.js';
 import type { Journal } from './journal.js';
 import { Live } from './live.js';
 import type { Plugin } from './plugin.js';
-import { buildFacts, Recorder, type ReloadRecord, type Trigger } from './record.js';
+import { buildFacts, type Recorder, type ReloadRecord, type Trigger } from './record.js';
 import type { Remembering } from './remembering.js';
 import { type Admission, type Replaced, type Replacement, replace } from './replace.js';
 import { Probation, type ProbationLimits } from './probation.js';
@@ -70,6 +70,7 @@ interface Target {
   library: string;
   prefix: string;
   limits: GenerationLimits;
+  preserveState: boolean;
   /** SHA-256 that the library must have. */
   expected?: string;
 }
@@ -100,7 +101,7 @@ export class Reloading {
       });
     const { journal } = this.#options;
     const { trigger } = request;
-    const recorder = new Recorder(plugin.id, trigger);
+    const recorder = journal.begin(plugin, trigger);
     try {
       this.#options.refuseWhenClosing();
       journal.tell({ type: 'reload.started', plugin: plugin.id, trigger });
@@ -147,13 +148,12 @@ export class Reloading {
 
   async #replace(plugin: Plugin, recorder: Recorder, request: ReloadRequest): Promise<Begun> {
     const { admission, departures, journal, remembering, routes, versions } = this.#options;
-    const preserveState = this.#options.preserveState();
     const { record } = recorder;
     const old = plugin.running;
     if (old !== undefined) record.from = buildFacts(old);
     const target = await this.#target(plugin, recorder, request);
     if (target === undefined) return { finished: this.#disable(plugin, recorder) };
-    const { library, prefix, limits, expected } = target;
+    const { library, prefix, limits, expected, preserveState } = target;
     const live = this.#liveOf(plugin, prefix);
     const condemned = request.byHand ? [] : await versions.list(plugin.id);
     const work: Replacement = {
@@ -214,6 +214,8 @@ export class Reloading {
   /** What is to be loaded: the application as it is now, or a kept build of it. Undefined for one that is disabled. */
   async #target(plugin: Plugin, recorder: Recorder, { version }: ReloadRequest): Promise<Target | undefined> {
     const { applications, versions } = this.#options;
+    const preserves = (application: Application | undefined): boolean =>
+      application?.source.config.reserved.reload?.preserveState ?? this.#options.preserveState();
     const read = recorder.time('detect', () => applications.read(plugin.folder));
     if (version !== undefined) {
       const expected = version.sha256;
@@ -222,7 +224,8 @@ export class Reloading {
       const application = await read.catch(() => undefined);
       const prefix = plugin.live?.prefix ?? application?.prefix ?? `/${plugin.id}`;
       const limits = { ...this.#options.limits, ...application?.limits };
-      return { library, prefix, limits: plugin.running?.limits ?? limits, expected };
+      const preserveState = preserves(application);
+      return { library, prefix, limits: plugin.running?.limits ?? limits, preserveState, expected };
     }
     const application = await read;
     if (application.id !== plugin.id)
@@ -234,7 +237,7 @@ export class Reloading {
     const built = await recorder.time('build', () => applications.build(application));
     for (const warning of built.warnings) recorder.warn(warning);
     const limits = { ...this.#options.limits, ...application.limits };
-    return { library: built.library, prefix: application.prefix, limits };
+    return { library: built.library, prefix: application.prefix, limits, preserveState: preserves(application) };
   }
 
   /** The build was taken back before, for `reason`, and nobody asks for it: what ran goes on, or the one before it is loaded. */

@@ -2,9 +2,10 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { TenonError } from '../base/errors.js';
 import type { Host } from '../host/host.js';
-import type { PluginState } from '../host/plugin.js';
-import type { ReloadRecord } from '../host/record.js';
+import { actions, answerOf } from './action.js';
+import type { EventFeed } from './events.js';
 import type { Guard } from './guard.js';
+import { type HotReload, hotReloadRoutes } from './hot-reload.js';
 import { sendError, sendProblem } from './problem.js';
 import { pathOf } from './router.js';
 
@@ -12,7 +13,6 @@ import { pathOf } from './router.js';
 export const reservedSegments = ['livez', 'readyz', 'metrics', 'openapi.json', 'docs', 'plugins', 'api'];
 
 const healthKeptMs = 1000;
-const actions = ['load', 'unload', 'reload'] as const;
 
 /** Asks the plugins at most once a second, whoever asks how often. */
 function healthOf(host: Host): () => Promise<Map<string, string>> {
@@ -62,14 +62,12 @@ function publicRoutes(app: Express, host: Host, guard: Guard): void {
   });
 }
 
-/** What an action has come to, in one word. */
-function statusOf(action: (typeof actions)[number], state: PluginState, reload: ReloadRecord | undefined): string {
-  if (action === 'unload') return 'unloaded';
-  if (reload?.unchanged === true) return 'unchanged';
-  return state === 'disabled' ? 'disabled' : `${action}ed`;
-}
-
-function adminRoutes(app: Express, host: Host): void {
+function adminRoutes(app: Express, { host, events, discover }: AdminOptions): void {
+  app.get('/api/v1/events', (request, response) => events.serve(request, response));
+  app.post('/api/v1/plugins/discover', async (_request, response) => {
+    await discover();
+    response.json({ status: 'discovered', plugins: host.summaries() });
+  });
   app.get('/api/v1/plugins', (_request, response) => {
     response.json({ plugins: host.list() });
   });
@@ -89,22 +87,30 @@ function adminRoutes(app: Express, host: Host): void {
       const reload = action === 'reload' ? await host.reload(id, 'api') : undefined;
       if (action === 'load') await host.load(id);
       if (action === 'unload') await host.unload(id);
-      const { version, generation, loadedAt, state } = host.show(id);
-      if (action === 'load' && state === 'disabled')
+      const view = host.show(id);
+      if (action === 'load' && view.state === 'disabled')
         throw new TenonError('PluginDisabled', `${id} is disabled by its config.yaml`, {
           next: 'set `enabled: true` there, then load it',
           details: { plugin: id },
         });
-      response.json({
-        status: statusOf(action, state, reload),
-        plugin: { id, state, version, generation, loadedAt },
-        ...(reload === undefined ? {} : { reload }),
-      });
+      response.json(answerOf(action, view, reload));
     });
 }
 
-/** The Express application; `guard` decides who may see and do more than everybody. */
-export function adminApplication(host: Host, guard: Guard): Express {
+/** What the admin API shows and steers. */
+export interface AdminOptions {
+  host: Host;
+  /** Decides who may see and do more than everybody. */
+  guard: Guard;
+  hotReload: HotReload;
+  events: EventFeed;
+  /** Scan the applications directory. */
+  discover: () => Promise<void>;
+}
+
+/** The Express application. */
+export function adminApplication(options: AdminOptions): Express {
+  const { host, guard } = options;
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
@@ -115,7 +121,8 @@ export function adminApplication(host: Host, guard: Guard): Express {
     if (denial === undefined) next();
     else sendError(request, response, denial.error, denial.headers);
   });
-  adminRoutes(app, host);
+  adminRoutes(app, options);
+  hotReloadRoutes(app, host, options.hotReload);
   app.use((request: Request, response: Response) => {
     const absence = host.absence(pathOf(request.originalUrl));
     if (absence !== undefined) {
@@ -131,7 +138,9 @@ export function adminApplication(host: Host, guard: Guard): Express {
   // Express knows an error handler by its four parameters.
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
     const status = error instanceof Error && 'status' in error ? error.status : undefined;
-    if (status === 400) sendError(request, response, new TenonError('BadRequest', (error as Error).message));
+    if (status === 413) sendError(request, response, new TenonError('BodyTooLarge', (error as Error).message));
+    else if (status === 400 || status === 415)
+      sendError(request, response, new TenonError('BadRequest', (error as Error).message));
     else sendError(request, response, error);
   });
   return app;

@@ -1,99 +1,118 @@
 /** Notices what changes in the applications directory. */
-import { type Dirent, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
+import { differences, entriesOf, type Look, lookAt } from './look.js';
+import type { RuleBook } from './rules.js';
 
 export interface WatchOptions {
   /** Absolute path of the applications directory. */
   directory: string;
   /** Absolute paths below which nothing is looked at: the data directory. */
   ignore: readonly string[];
-  /** Quiet time after a change of anything but a library, ms. */
-  sourceDebounceMs: number;
-  /** Quiet time after a change of a library, ms. */
-  libraryDebounceMs: number;
-  /** Called for each application that came, changed or went, when it has come to rest. */
-  changed: (folder: string) => void;
+  /** What of each application counts, and how long it has to be quiet. */
+  rules: RuleBook;
+  /** Between two looks at everything, ms; asked before each. */
+  intervalMs: () => number;
+  /** Called for each application that came, changed or went, when it has come to rest; with the files, relative to it. */
+  changed: (folder: string, files: readonly string[]) => void;
   /** Called when the system does not watch everything. */
   failed: (error: Error) => void;
 }
 
-/** How long after an event everything is looked at again: chokidar drops a change within 50 ms of the one before. */
+/** How long after an application was told it is looked at again: a change may get lost while the watcher is busy. */
 const secondLookMs = 60;
-/** A look at everything now and then finds what an overflow of the system's queue has lost. */
-const rescanMs = 30_000;
 /** An application that does not come to rest is told as it is, this long after it began to move. */
 const latestMs = 5_000;
-
-const library = /\.(?:so|dylib)$/;
-/** What editors, compilers, version control and running programs leave behind. */
-const noise = /^(?:\..*|node_modules|4913|.*~|#.*#|.*\.(?:sw[a-z]|tmp|part|o|pid|log(?:\.\d+)?))$/;
+/** Folders that are no application, whatever the rules. */
+const noApplication = /^(?:\..*|node_modules|.*~|#.*#|.*\.(?:sw[a-z]|tmp|part|log))$/;
 
 interface Restless {
-  timer: NodeJS.Timeout;
-  quietMs: number;
-  /** When it moved last, as `performance.now()`. */
+  timer: NodeJS.Timeout | undefined;
+  /** How the application looked last, and when that was seen, as `performance.now()`. */
+  look: Look;
+  seen: number;
+  /** When it moved last, likewise. */
   moved: number;
-  /** When it is told at the latest, as `performance.now()`. */
+  /** When it is told at the latest, likewise. */
   latest: number;
-  /** How the application looked last. */
-  look: string;
 }
+
+interface Reported {
+  readonly look: Look;
+  /** As `performance.now()`. */
+  readonly at: number;
+  readonly exclude: readonly string[];
+}
+
+const nothing: Look = new Map();
 
 /**
  * Watches from `enable` to `disable`, as often as wanted. An event only says where to look: an application has changed
- * when its files look different from what was reported last, and look the same twice in a row. What is in the files is
- * not read. Symbolic links are not followed: a linked folder is no application, and what is in one is not looked at.
+ * when its files look different from what was reported last, and has come to rest when none of them has changed for its
+ * quiet time, by the clock of the file system. Symbolic links are not followed: a linked folder is no application, and
+ * what is in one is not looked at.
  */
 export class Watch {
   readonly #options: WatchOptions;
   readonly #restless = new Map<string, Restless>();
-  readonly #reported = new Map<string, string>();
+  readonly #reported = new Map<string, Reported>();
+  readonly #secondLooks = new Map<string, NodeJS.Timeout>();
+  #wanted = false;
   #watcher: FSWatcher | undefined;
   #rescan: NodeJS.Timeout | undefined;
+  /** Begins and ends come one after another. */
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(options: WatchOptions) {
     this.#options = options;
   }
 
   get enabled(): boolean {
-    return this.#watcher !== undefined;
+    return this.#wanted;
+  }
+
+  /** Application folders that are watched now. */
+  get watching(): number {
+    return this.#reported.size;
   }
 
   /** Begin; what is there now counts as known. Resolves when all of it is watched. */
-  async enable(): Promise<void> {
-    if (this.#watcher !== undefined) return;
-    const { directory, failed } = this.#options;
-    this.#reported.clear();
-    for (const folder of this.#folders()) this.#reported.set(folder, this.#look(folder));
-    // The directory itself may be a link; the watcher would not follow that one either.
-    const real = targetOf(directory);
-    const here = (file: string): string => path.join(directory, path.relative(real, file));
-    const watcher = watch(real, {
-      ignoreInitial: true,
-      ignorePermissionErrors: true,
-      followSymlinks: false,
-      ignored: (file) => file !== real && this.#ignored(here(file)),
+  enable(): Promise<void> {
+    this.#wanted = true;
+    return this.#next(async () => {
+      if (this.#watcher !== undefined || !this.#wanted) return;
+      this.#know();
+      await this.#begin();
+      this.#scanLater();
     });
-    this.#watcher = watcher;
-    watcher.on('all', (_event, file) => this.#moved(here(file)));
-    watcher.on('error', (error) => failed(error instanceof Error ? error : new Error(String(error))));
-    await new Promise<void>((resolve) => {
-      watcher.once('ready', resolve);
-    });
-    // Whatever moved before the watch was complete.
-    if (this.#watcher === watcher) this.#lookAround();
-    this.#rescan = setInterval(() => this.#lookAround(), rescanMs).unref();
   }
 
   /** Stop; what has not come to rest is forgotten. */
-  async disable(): Promise<void> {
-    const watcher = this.#watcher;
-    this.#watcher = undefined;
-    clearInterval(this.#rescan);
-    for (const { timer } of this.#restless.values()) clearTimeout(timer);
-    this.#restless.clear();
-    await watcher?.close();
+  disable(): Promise<void> {
+    this.#wanted = false;
+    this.#forget();
+    return this.#next(async () => {
+      if (this.#wanted) return;
+      const watcher = this.#watcher;
+      this.#watcher = undefined;
+      this.#forget();
+      this.#reported.clear();
+      await watcher?.close();
+    });
+  }
+
+  /**
+   * Run `change`, which changes the rules: what counts then counts as known, and what moves at this moment is not lost.
+   * @param excludes whether it may change what is excluded: that is watched anew
+   */
+  async renew(change: () => void, excludes: boolean): Promise<void> {
+    if (this.#wanted) this.#lookAround();
+    change();
+    if (!this.#wanted) return;
+    this.#know();
+    if (this.#rescan !== undefined) this.#scanLater();
+    if (excludes) await this.#rebegin();
   }
 
   /** Stop. Closing twice is fine. */
@@ -101,8 +120,94 @@ export class Watch {
     return this.disable();
   }
 
+  #next(work: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {}); // told to whoever asked
+    return done;
+  }
+
+  /** The system's watches are made for what the rules exclude at that time. */
+  #rebegin(): Promise<void> {
+    return this.#next(async () => {
+      const before = this.#watcher;
+      if (before === undefined || !this.#wanted) return;
+      await this.#begin();
+      await before.close();
+    });
+  }
+
+  async #begin(): Promise<void> {
+    const { directory, failed } = this.#options;
+    // The directory itself may be a link; the watcher would not follow that one either.
+    const real = targetOf(directory);
+    const here = (file: string): string => path.join(directory, path.relative(real, file));
+    const watcher = watch(real, {
+      ignoreInitial: true,
+      ignorePermissionErrors: true,
+      followSymlinks: false,
+      atomic: false,
+      ignored: (file) => file !== real && this.#ignored(here(file)),
+    });
+    this.#watcher = watcher;
+    const hint = (file: string): void => {
+      if (this.#watcher === watcher) this.#moved(here(file));
+    };
+    watcher.on('all', (_event, file) => hint(file));
+    // These come before the watcher drops what follows the event before too closely.
+    watcher.on('raw', (_event, file, about) => {
+      const { watchedPath } = about as { watchedPath?: string };
+      if (watchedPath === undefined) return;
+      const itself = typeof file !== 'string' || path.basename(watchedPath) === file;
+      hint(itself ? watchedPath : path.join(watchedPath, file));
+    });
+    watcher.on('error', (error) => failed(error instanceof Error ? error : new Error(String(error))));
+    await new Promise<void>((resolve) => {
+      watcher.once('ready', resolve);
+    });
+    // Whatever moved before the watch was complete.
+    if (this.#wanted) this.#lookAround();
+  }
+
+  #forget(): void {
+    clearTimeout(this.#rescan);
+    this.#rescan = undefined;
+    for (const { timer } of this.#restless.values()) clearTimeout(timer);
+    for (const timer of this.#secondLooks.values()) clearTimeout(timer);
+    this.#restless.clear();
+    this.#secondLooks.clear();
+  }
+
+  /** What is there counts as known, but for what is moving. */
+  #know(): void {
+    for (const folder of new Set([...this.#folders(), ...this.#reported.keys()]))
+      if (!this.#restless.has(folder)) this.#report(folder, this.#look(folder));
+  }
+
+  #report(folder: string, look: Look): void {
+    const { rules } = this.#options;
+    if (look.size > 0) this.#reported.set(folder, { look, at: performance.now(), exclude: rules.of(folder).exclude });
+    else {
+      this.#reported.delete(folder);
+      rules.forget(folder);
+    }
+  }
+
+  #scanLater(): void {
+    clearTimeout(this.#rescan);
+    this.#rescan = setTimeout(() => {
+      this.#lookAround();
+      this.#scanLater();
+    }, this.#options.intervalMs()).unref();
+  }
+
   #ignored(file: string): boolean {
-    return noise.test(path.basename(file)) || this.#options.ignore.includes(file);
+    const { directory, ignore, rules } = this.#options;
+    if (ignore.includes(file)) return true;
+    const [name = '', ...rest] = path.relative(directory, file).split(path.sep);
+    if (name === '' || name === '..') return false;
+    return (
+      noApplication.test(name) || (rest.length > 0 && rules.of(path.join(directory, name)).excludes(rest.join('/')))
+    );
   }
 
   #folders(): string[] {
@@ -114,75 +219,79 @@ export class Watch {
   }
 
   #moved(file: string): void {
-    const [name = ''] = path.relative(this.#options.directory, file).split(path.sep);
-    if (name === '' || name === '..') return;
-    const { libraryDebounceMs, sourceDebounceMs } = this.#options;
-    this.#disturb(path.join(this.#options.directory, name), library.test(file) ? libraryDebounceMs : sourceDebounceMs);
+    const { directory } = this.#options;
+    const [name = ''] = path.relative(directory, file).split(path.sep);
+    if (name !== '' && name !== '..' && !this.#ignored(file)) this.#disturb(path.join(directory, name));
   }
 
   #lookAround(): void {
     for (const folder of new Set([...this.#folders(), ...this.#reported.keys()]))
-      if (!this.#restless.has(folder) && this.#look(folder) !== (this.#reported.get(folder) ?? ''))
-        this.#disturb(folder, this.#options.libraryDebounceMs);
+      if (!this.#restless.has(folder) && this.#differs(folder)) this.#disturb(folder);
   }
 
-  #disturb(folder: string, quietMs: number): void {
-    const before = this.#restless.get(folder);
-    clearTimeout(before?.timer);
-    const longest = Math.max(quietMs, before?.quietMs ?? 0);
+  #differs(folder: string): boolean {
+    return differences(this.#known(folder), this.#look(folder)).length > 0;
+  }
+
+  #known(folder: string): Look {
+    return this.#reported.get(folder)?.look ?? nothing;
+  }
+
+  #disturb(folder: string): void {
+    if (this.#restless.has(folder) || !this.#wanted) return;
     const now = performance.now();
-    const latest = before?.latest ?? now + Math.max(longest, latestMs);
-    // What is seen now and still seen after the wait has not moved since: a lone change needs no second wait.
-    const look = before?.look ?? this.#look(folder);
-    const timer = setTimeout(() => this.#settle(folder), Math.min(longest, Math.max(0, latest - now)));
-    this.#restless.set(folder, { timer, quietMs: longest, moved: now, latest, look });
+    const seen = this.#reported.get(folder)?.at ?? Number.NEGATIVE_INFINITY;
+    const restless = { timer: undefined, look: this.#known(folder), seen, moved: now, latest: now + latestMs };
+    this.#restless.set(folder, restless);
+    this.#settle(folder, restless);
   }
 
-  #settle(folder: string): void {
-    const restless = this.#restless.get(folder);
-    if (restless === undefined) return;
+  #settle(folder: string, restless: Restless): void {
     const look = this.#look(folder);
     const now = performance.now();
-    const still = look === restless.look;
+    const moved = differences(restless.look, look);
+    if (moved.length > 0) restless.moved = now - Math.min(ageOf(look, moved), now - restless.seen);
     restless.look = look;
-    if (!still && now < restless.latest) {
-      restless.timer = setTimeout(() => this.#settle(folder), secondLookMs);
+    restless.seen = now;
+    const files = differences(this.#known(folder), look);
+    const rules = this.#options.rules.of(folder);
+    const quietMs = files.length === 0 ? secondLookMs : Math.max(...files.map(rules.quietMs));
+    const latest = Math.max(restless.latest, restless.latest - latestMs + quietMs);
+    const wait = Math.min(restless.moved + quietMs, latest) - now;
+    if (wait > 0) {
+      restless.timer = setTimeout(() => this.#settle(folder, restless), Math.ceil(wait));
       return;
     }
-    const blindMs = restless.moved + secondLookMs - now;
-    if (blindMs > 0) {
-      // Of a change that comes until then there may be no event.
-      restless.latest = now + Math.max(restless.quietMs, latestMs);
-      restless.timer = setTimeout(() => this.#settle(folder), blindMs);
-    } else this.#restless.delete(folder);
-    if (look === (this.#reported.get(folder) ?? '')) return;
-    if (look === '') this.#reported.delete(folder);
-    else this.#reported.set(folder, look);
-    this.#options.changed(folder);
+    this.#restless.delete(folder);
+    if (files.length > 0) this.#tell(folder, look, files);
   }
 
-  /** How the files of an application look; empty when there are none. */
-  #look(folder: string): string {
-    const lines: string[] = [];
-    const walk = (directory: string): void => {
-      for (const entry of entriesOf(directory)) {
-        const file = path.join(directory, entry.name);
-        if (this.#ignored(file)) continue;
-        if (entry.isDirectory()) walk(file);
-        else lines.push(`${file} ${stamp(file)}`);
-      }
+  #tell(folder: string, look: Look, files: readonly string[]): void {
+    const { rules, changed, failed } = this.#options;
+    const before = this.#reported.get(folder)?.exclude;
+    this.#report(folder, look);
+    clearTimeout(this.#secondLooks.get(folder));
+    const second = (): void => {
+      this.#secondLooks.delete(folder);
+      if (!this.#restless.has(folder) && this.#differs(folder)) this.#disturb(folder);
     };
-    if (isFolder(folder)) walk(folder);
-    return lines.sort().join('\n');
+    this.#secondLooks.set(folder, setTimeout(second, secondLookMs));
+    if (before !== undefined && look.size > 0 && before.join('\n') !== rules.of(folder).exclude.join('\n'))
+      this.#rebegin().catch(failed);
+    changed(folder, files);
+  }
+
+  /** How an application looks; empty when there is none. */
+  #look(folder: string): Look {
+    const { ignore, rules } = this.#options;
+    return lookAt(folder, rules.look(folder), (file) => ignore.includes(file));
   }
 }
 
-function entriesOf(directory: string): Dirent[] {
-  try {
-    return readdirSync(directory, { withFileTypes: true });
-  } catch {
-    return []; // gone, or not to be read: nothing of it can be seen
-  }
+/** How long ago the last of `files` changed, ms; 0 when one of them is gone. */
+function ageOf(look: Look, files: readonly string[]): number {
+  const last = Math.max(...files.map((file) => look.get(file)?.changedMs ?? Number.POSITIVE_INFINITY));
+  return Math.max(0, Date.now() - last);
 }
 
 function targetOf(directory: string): string {
@@ -190,24 +299,5 @@ function targetOf(directory: string): string {
     return realpathSync(directory);
   } catch {
     return directory; // it may come later
-  }
-}
-
-function isFolder(file: string): boolean {
-  try {
-    return lstatSync(file).isDirectory();
-  } catch {
-    return false;
-  }
-}
-
-/** Of a link to a file that of the file, else that of the link. */
-function stamp(file: string): string {
-  try {
-    const target = statSync(file, { bigint: true, throwIfNoEntry: false });
-    const { dev, ino, size, mtimeNs } = target?.isFile() === true ? target : lstatSync(file, { bigint: true });
-    return `${dev}:${ino}:${size}:${mtimeNs}`;
-  } catch {
-    return 'gone';
   }
 }

@@ -1,0 +1,23 @@
+/** What is done to one plugin by hand, and what is answered then. */
+import type { PluginState, PluginView } from '../host/plugin.js';
+import type { ReloadRecord } from '../host/record.js';
+
+export const actions = ['load', 'unload', 'reload'] as const;
+export type Action = (typeof actions)[number];
+
+/** What an action has come to, in one word. */
+function statusOf(action: Action, state: PluginState, reload: ReloadRecord | undefined): string {
+  if (action === 'unload') return 'unloaded';
+  if (reload?.unchanged === true) return 'unchanged';
+  return state === 'disabled' ? 'disabled' : `${action}ed`;
+}
+
+/** Body of the answer. */
+export function answerOf(action: Action, view: PluginView, reload: ReloadRecord | undefined): object {
+  const { id, state, version, generation, loadedAt } = view;
+  return {
+    status: statusOf(action, state, reload),
+    plugin: { id, state, version, generation, loadedAt },
+    ...(reload === undefined ? {} : { reload }),
+  };
+}
