@@ -91,7 +91,14 @@ describe('settings', () => {
     ['watchPatterns: []', 'a list of at least one pattern'],
     ['watchPatterns: [{a: 1}]', 'a list of patterns'],
     ['excludePatterns: [../*]', 'a list, each a pattern of paths inside the application'],
-    ['excludePatterns: ["*a*a*a*a*a*a*a*a*a"]', 'a list, each a pattern of at most 200 characters and 8 wildcards'],
+    [
+      'excludePatterns: ["*a*a*a*a*a*a*a*a*a"]',
+      'a list, each a pattern of at most 200 characters and 8 wildcards, 3 in one part of a path',
+    ],
+    [
+      'excludePatterns: ["*a*a*a*"]',
+      'a list, each a pattern of at most 200 characters and 8 wildcards, 3 in one part of a path',
+    ],
     ['excludePatterns: ["(a+)+b"]', 'a list, each a pattern without parentheses and without "!" before it'],
     ['maxRetries: -1', 'a whole number from 0 to 100'],
   ])('%j of hot reload is refused', async (text, expected) => {

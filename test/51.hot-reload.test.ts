@@ -111,6 +111,9 @@ describe('hot reload of a host', () => {
     await world.publish('service', await service('two'));
     await world.publish('other', await service('two', 'other'));
     await answers('/other/build', 'two');
+    await world.write('late', 'config.yaml', 'reload: {enabled: false}\n');
+    await world.publish('late', await service('one', 'late'));
+    await answers('/late/build', 'one');
     expect((await world.get('/service/build')).body).toBe('one');
     await world.write('service', 'config.yaml', 'reload: {enabled: true}\n');
     await answers('/service/build', 'two');
@@ -185,7 +188,7 @@ describe('hot reload of a host', () => {
     expect(world.host.hotReload.status().paused).toMatchObject([{ plugin: 'service' }]);
     const warnings = world.log.filter((line) => line.level === 40);
     expect(warnings.map(({ msg }) => msg)).toEqual([
-      expect.stringMatching(/^service changed .* cache\.db: .*excludePatterns$/),
+      expect.stringMatching(/^service changed .*cache\.db.*excludePatterns$/),
     ]);
     expect(world.host.reloads().filter(({ trigger }) => trigger === 'watch')).toHaveLength(5);
   });

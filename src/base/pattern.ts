@@ -2,6 +2,13 @@
 
 const longest = 200;
 const mostWildcards = 8;
+/** Each further one in the same part of a path multiplies the time for a long name by its length. */
+const mostInPart = 3;
+const wildcards = /[*?]+|\{/g;
+
+function count(text: string): number {
+  return text.match(wildcards)?.length ?? 0;
+}
 
 /**
  * What is wrong with `pattern`, as the end of a sentence; undefined when it can be used. A pattern of many parts can take
@@ -9,8 +16,12 @@ const mostWildcards = 8;
  */
 export function wrongPattern(pattern: string): string | undefined {
   if (pattern === '' || pattern.includes('\0')) return 'a pattern that is not empty';
-  if (pattern.length > longest || (pattern.match(/[*?]+/g)?.length ?? 0) > mostWildcards)
-    return `a pattern of at most ${longest} characters and ${mostWildcards} wildcards`;
+  if (
+    pattern.length > longest ||
+    count(pattern) > mostWildcards ||
+    pattern.split('/').some((part) => count(part) > mostInPart)
+  )
+    return `a pattern of at most ${longest} characters and ${mostWildcards} wildcards, ${mostInPart} in one part of a path`;
   if (pattern.startsWith('/') || pattern.split('/').includes('..')) return 'a pattern of paths inside the application';
   if (/^!|[()]/.test(pattern)) return 'a pattern without parentheses and without "!" before it';
   return undefined;

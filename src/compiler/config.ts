@@ -57,7 +57,7 @@ export interface ReservedConfig {
 
 /** What config.yaml sets apart from the host's settings of hot reload; what is absent is as there. */
 export interface ReloadConfig {
-  /** False: a change of files reloads nothing. */
+  /** False: while it runs a change of files reloads nothing. */
   enabled?: boolean;
   /** Quiet time after any change, ms. */
   debounceMs?: number;

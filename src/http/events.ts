@@ -20,6 +20,8 @@ const resumeLimit = 512 * 1024;
 const unsentLimit = 1024 * 1024;
 const heartbeatMs = 15_000;
 const retryMs = 2_000;
+/** For the end of a stream to reach its client. */
+const lastWordsMs = 1_000;
 
 /**
  * Tells every event to every client that listens. A client that comes back with `Last-Event-ID` gets what it missed of
@@ -80,6 +82,9 @@ export class EventFeed {
     for (const response of this.#clients) {
       this.#leave(response);
       response.end();
+      // Whoever does not read does not hold the server open.
+      const cut = setTimeout(() => response.destroy(), lastWordsMs);
+      response.once('close', () => clearTimeout(cut));
     }
   }
 

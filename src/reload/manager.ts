@@ -32,7 +32,7 @@ export interface HotReloadStatus {
   excludePatterns: readonly string[];
   /** Reloads that failed and will be tried again. */
   retrying: { folder: string; plugin: string; attempts: number; nextAt: string }[];
-  /** Applications that changed too often and are let rest. */
+  /** Applications that changed too often, and are loaded when they have come to rest. */
   paused: { folder: string; plugin: string }[];
   /** All that can be configured, with its value. */
   config: HotReloadConfig;
@@ -46,9 +46,6 @@ export interface HotReloadOptions {
   /** 5 reloads of one application within 10 s by default. */
   pace?: PaceLimits;
 }
-
-/** An application that changes all the time is loaded after this many windows of its pace, though it does not rest. */
-const longestPause = 6;
 
 interface Retry {
   readonly timer: NodeJS.Timeout;
@@ -72,6 +69,8 @@ export class HotReloadManager {
   readonly #attempts = new Map<string, Attempt>();
   readonly #retries = new Map<string, Retry>();
   readonly #pauses = new Map<string, Pause>();
+  /** When the last pause of an application ended, as `performance.now()`. */
+  readonly #pausedUntil = new Map<string, number>();
   readonly #active = new Map<string, number>();
   #reloads = 0;
   #failed = 0;
@@ -200,44 +199,43 @@ export class HotReloadManager {
   #changed(folder: string, files: readonly string[]): void {
     this.#cancel(folder);
     const { host, log, settings } = this.#options;
-    if (!this.#rules.of(folder).enabled) return;
-    if (!settings.autoDiscovery && !host.list().some((plugin) => plugin.folder === folder)) {
+    const known = host.list().find((plugin) => plugin.folder === folder);
+    if (known?.state === 'running' && !this.#rules.of(folder).enabled) return;
+    if (known === undefined && !settings.autoDiscovery) {
       log.info({ folder }, 'a new folder: it is loaded by POST /api/v1/plugins/discover');
       return;
     }
-    if (this.#pauses.has(folder)) this.#pause(folder);
-    else if (this.#pace.admits(folder, performance.now())) void this.#reload(folder, 1);
-    else {
-      this.#warnOf(folder, files);
-      this.#pause(folder);
-    }
+    if (this.#pauses.has(folder) || !this.#pace.admits(folder, performance.now())) this.#pause(folder, files);
+    else void this.#reload(folder, 1);
   }
 
-  #warnOf(folder: string, files: readonly string[]): void {
+  /** Load what is there when it has been quiet for a while, or at last when a whole window has passed. */
+  #pause(folder: string, files: readonly string[]): void {
     const { most, windowMs } = this.#limits;
-    const shown = files.slice(0, 3).join(', ') + (files.length > 3 ? `, and ${files.length - 3} more` : '');
-    const [name, seconds] = [path.basename(folder), windowMs / 1000];
-    this.#options.log.warn(
-      { folder, files: files.slice(0, 20) },
-      `${name} changed more than ${most} times within ${seconds} s, the last time ${shown}: it is loaded again when it has not changed for ${seconds} s. ` +
-        'A build that writes into the folder does this, or a plugin that writes its own files; keep them elsewhere, or name them in hotReload.excludePatterns',
-    );
-  }
-
-  /** Wait until nothing has changed for a whole window; then load what is there. */
-  #pause(folder: string): void {
-    const { windowMs } = this.#limits;
     const now = performance.now();
     const before = this.#pauses.get(folder);
+    if (before === undefined) this.#warnOnce(folder, files, now);
     clearTimeout(before?.timer);
-    const latest = before?.latest ?? now + longestPause * windowMs;
+    const latest = before?.latest ?? now + windowMs;
     const end = (): void => {
       this.#pauses.delete(folder);
-      this.#pace.forget(folder);
-      if (this.#pace.admits(folder, performance.now())) void this.#reload(folder, 1);
+      this.#pausedUntil.set(folder, performance.now());
+      void this.#reload(folder, 1);
     };
-    const timer = setTimeout(end, Math.max(0, Math.min(windowMs, latest - now)));
+    const timer = setTimeout(end, Math.max(0, Math.min(windowMs / most, latest - now)));
     this.#pauses.set(folder, { timer, latest });
+  }
+
+  /** Pauses that follow each other within a window are one. */
+  #warnOnce(folder: string, files: readonly string[], now: number): void {
+    const { most, windowMs } = this.#limits;
+    if (now - (this.#pausedUntil.get(folder) ?? Number.NEGATIVE_INFINITY) < windowMs) return;
+    const shown = files.slice(0, 3).join(', ') + (files.length > 3 ? ` and ${files.length - 3} more` : '');
+    this.#options.log.warn(
+      { folder, files: files.slice(0, 20) },
+      `${path.basename(folder)} changed more than ${most} times within ${windowMs / 1000} s (now: ${shown}); from now on it is loaded when it has come to rest. ` +
+        'A build that writes into the folder does this, or a plugin that writes its own files: keep them elsewhere, or name them in hotReload.excludePatterns',
+    );
   }
 
   async #reload(folder: string, number: number): Promise<void> {
@@ -245,6 +243,7 @@ export class HotReloadManager {
     const { maxRetries, retryDelayMs } = this.#rules.of(folder);
     const attempt: Attempt = { number, triesAgain: (code) => number <= maxRetries && mayPass(code) };
     this.#attempts.set(folder, attempt);
+    if (number === 1) this.#pace.begin(folder, performance.now());
     try {
       await host.refresh(folder, 'watch');
     } catch (error) {

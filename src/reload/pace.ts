@@ -16,18 +16,17 @@ export class Pace {
     this.#limits = limits;
   }
 
-  /** Whether one more may begin at `now`; it counts when it may. */
+  /** Whether one more may begin at `now`. */
   admits(folder: string, now: number): boolean {
-    const { most, windowMs } = this.#limits;
-    const recent = (this.#begun.get(folder) ?? []).filter((at) => now - at < windowMs);
-    const admitted = recent.length < most;
-    if (admitted) recent.push(now);
-    this.#begun.set(folder, recent);
-    return admitted;
+    return this.#recent(folder, now).length < this.#limits.most;
   }
 
-  /** Count from nothing again. */
-  forget(folder: string): void {
-    this.#begun.delete(folder);
+  /** One begins at `now`. */
+  begin(folder: string, now: number): void {
+    this.#begun.set(folder, [...this.#recent(folder, now), now].slice(-this.#limits.most));
+  }
+
+  #recent(folder: string, now: number): number[] {
+    return (this.#begun.get(folder) ?? []).filter((at) => now - at < this.#limits.windowMs);
   }
 }

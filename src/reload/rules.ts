@@ -13,7 +13,7 @@ export type RuleSettings = Pick<
 
 /** Rules for the files of one application; paths are relative to its folder. */
 export interface Rules {
-  /** False: what changes is not taken up. */
+  /** False: what changes while it runs is not taken up. */
   readonly enabled: boolean;
   readonly exclude: readonly string[];
   readonly maxRetries: number;
@@ -31,7 +31,8 @@ const configName = 'config.yaml';
 const configLimit = 64 * 1024;
 
 function matcher(patterns: readonly string[]): (file: string) => boolean {
-  return picomatch([...patterns], { dot: true, basename: true, noextglob: true, nonegate: true });
+  // Without `regex: false` a "+" after braces repeats them, and can take for ever.
+  return picomatch([...patterns], { dot: true, basename: true, noextglob: true, nonegate: true, regex: false });
 }
 
 function rulesFrom(settings: RuleSettings, own: ReloadConfig): Rules {
