@@ -84,6 +84,26 @@ describe('going back', () => {
     expect(await build()).toBe('two');
   });
 
+  test('over HTTP: what is kept, and back to one of it', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await serve('two');
+    const listed = JSON.parse((await world.admin('GET', '/api/v1/plugins/service/versions')).body) as {
+      versions: { sha256: string; running: boolean; generation: number }[];
+    };
+    expect(listed.versions).toMatchObject([
+      { generation: 2, running: true },
+      { generation: 1, running: false },
+    ]);
+    const back = await world.admin('POST', `/api/v1/plugins/service/rollback?to=${listed.versions[1]?.sha256}`);
+    expect(JSON.parse(back.body)).toMatchObject({ status: 'rolledBack', plugin: { generation: 3 } });
+    expect(await build()).toBe('one');
+    const wrong = await world.admin('POST', '/api/v1/plugins/service/rollback?to=77');
+    expect(wrong.status).toBe(404);
+    expect(JSON.parse(wrong.body)).toMatchObject({ error: 'VersionNotFound' });
+    expect((await world.admin('POST', '/api/v1/plugins/service/rollback?to=')).status).toBe(400);
+  });
+
   test('there is nothing to go back to before a second build has served', async () => {
     await world.publish('service', await service('one'));
     await world.start();

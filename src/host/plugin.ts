@@ -1,5 +1,6 @@
 /** One plugin as the host keeps it, and as it is shown. */
 import type { TenonError } from '../base/errors.js';
+import type { CallCounters } from '../binding/core.js';
 import type { Generation } from '../plugin/generation.js';
 import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
@@ -23,8 +24,22 @@ export interface GenerationView {
   leases: number;
   threads: { alive: number; lost: number };
   loadedAt: string;
+  /** Calls that have ended. */
+  counters: CallCounters;
+  /** What it has registered; all of it is withdrawn when it retires. */
+  ledger: Ledger;
   /** Why its image cannot be unmapped, when it is pinned. */
   pinnedReason?: string;
+}
+
+/** What a generation has registered with the host. */
+export interface Ledger {
+  /** `METHOD pattern`, below the prefix. */
+  routes: string[];
+  /** Streamed answers that have not ended. */
+  streams: number;
+  /** Whether it hands its state over. */
+  state: boolean;
 }
 
 /** One route that is served. */
@@ -155,6 +170,12 @@ function viewGeneration(generation: Generation): GenerationView {
     leases: generation.handle.leases,
     threads: generation.handle.threads,
     loadedAt: generation.loadedAt.toISOString(),
+    counters: generation.counters,
+    ledger: {
+      routes: state === 'ready' ? generation.routes.map(({ method, pattern }) => `${method} ${pattern}`) : [],
+      streams: generation.handle.streams,
+      state: generation.handle.hasState,
+    },
     ...(outcome?.unload === 'pinned' ? { pinnedReason: outcome.reason } : {}),
   };
 }

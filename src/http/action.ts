@@ -2,13 +2,14 @@
 import type { PluginState, PluginView } from '../host/plugin.js';
 import type { ReloadRecord } from '../host/record.js';
 
-export const actions = ['load', 'unload', 'reload'] as const;
+export const actions = ['load', 'unload', 'reload', 'rollback'] as const;
 export type Action = (typeof actions)[number];
 
 /** What an action has come to, in one word. */
 function statusOf(action: Action, state: PluginState, reload: ReloadRecord | undefined): string {
   if (action === 'unload') return 'unloaded';
   if (reload?.unchanged === true) return 'unchanged';
+  if (action === 'rollback') return 'rolledBack';
   return state === 'disabled' ? 'disabled' : `${action}ed`;
 }
 

@@ -2,6 +2,7 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { TenonError } from '../base/errors.js';
 import type { Host } from '../host/host.js';
+import type { ReloadRecord } from '../host/record.js';
 import { actions, answerOf } from './action.js';
 import type { EventFeed } from './events.js';
 import type { Guard } from './guard.js';
@@ -62,7 +63,7 @@ function publicRoutes(app: Express, host: Host, guard: Guard): void {
   });
 }
 
-function adminRoutes(app: Express, { host, events, discover }: AdminOptions): void {
+function adminRoutes(app: Express, { host, events, hotReload, discover }: AdminOptions): void {
   app.get('/api/v1/events', (request, response) => events.serve(request, response));
   app.post('/api/v1/plugins/discover', async (_request, response) => {
     await discover();
@@ -74,6 +75,14 @@ function adminRoutes(app: Express, { host, events, discover }: AdminOptions): vo
   app.get('/api/v1/plugins/:id', (request, response) => {
     response.json(host.show(request.params.id));
   });
+  app.get('/api/v1/plugins/:id/versions', async (request, response) => {
+    const running = host.show(request.params.id).generations.find(({ state }) => state === 'ready')?.sha256;
+    const versions = await host.versions(request.params.id);
+    response.json({ versions: versions.map((version) => ({ ...version, running: version.sha256 === running })) });
+  });
+  app.get('/api/v1/status', (_request, response) => {
+    response.json({ ready: host.ready, images: host.images(), hotReload: hotReload.status() });
+  });
   app.get('/api/v1/reloads', (request, response) => {
     const { plugin, limit } = request.query;
     const count = limit === undefined ? undefined : Number(limit);
@@ -84,7 +93,9 @@ function adminRoutes(app: Express, { host, events, discover }: AdminOptions): vo
   for (const action of actions)
     app.post(`/api/v1/plugins/:id/${action}`, async (request: Request<{ id: string }>, response) => {
       const { id } = request.params;
-      const reload = action === 'reload' ? await host.reload(id, 'api') : undefined;
+      let reload: ReloadRecord | undefined;
+      if (action === 'reload') reload = await host.reload(id, 'api');
+      if (action === 'rollback') reload = await host.rollback(id, wordOf(request.query, 'to'));
       if (action === 'load') await host.load(id);
       if (action === 'unload') await host.unload(id);
       const view = host.show(id);
@@ -95,6 +106,13 @@ function adminRoutes(app: Express, { host, events, discover }: AdminOptions): vo
         });
       response.json(answerOf(action, view, reload));
     });
+}
+
+/** A parameter of the query that may be given once. Throws `BadRequest`. */
+function wordOf(query: Request['query'], name: string): string | undefined {
+  const value = query[name];
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value;
+  throw new TenonError('BadRequest', `${name}: ${JSON.stringify(value)} is not one value`);
 }
 
 /** What the admin API shows and steers. */
