@@ -115,4 +115,20 @@ describe('what is no regular file', () => {
       message: expect.stringContaining('resources/pipe.h') as string,
     });
   });
+
+  it('is matched at once by any pattern that is taken, however long its name', async () => {
+    await writeFile(path.join(folder, 'resources', 'a.c'), '');
+    await writeFile(path.join(folder, 'resources', `${'a'.repeat(200)}.c`), '');
+    for (const [pattern, taken] of [
+      ['{a,aa}+b', true],
+      ['resources/*a*a*.c', true],
+      ['*a*a*a*a*a*a*a', false],
+      ['(a|aa)+b', false],
+    ] as const) {
+      await writeFile(path.join(folder, 'config.yaml'), `resources: ["${pattern}", resources/a.c]\n`);
+      const reading = readApplication(folder);
+      if (taken) expect((await reading).sources).toContain('resources/a.c');
+      else await expect(reading).rejects.toMatchObject({ code: 'ConfigInvalid' });
+    }
+  });
 });

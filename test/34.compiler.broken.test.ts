@@ -201,7 +201,7 @@ const broken: Broken[] = [
   {
     name: 'resources outside the folder, by a glob',
     code: 'ConfigInvalid',
-    message: /^config\.yaml:1:12: resources must hold paths inside the application/,
+    message: /^config\.yaml:1:12: resources must hold nothing but patterns of paths inside the application/,
     files: { 'config.yaml': 'resources: ["../sound/resources/*.c"]\n' },
   },
   {

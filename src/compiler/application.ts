@@ -33,7 +33,7 @@ export const librarySuffix = process.platform === 'darwin' ? '.dylib' : '.so';
 export async function readApplication(folder: string): Promise<Application> {
   if (!path.isAbsolute(folder)) throw new TypeError(`folder must be an absolute path, got "${folder}"`);
   const config = await readConfig(folder);
-  const matchers = config.resources.map((glob) => picomatch(glob, { noextglob: true }));
+  const matchers = config.resources.map((glob) => picomatch(glob, { noextglob: true, nonegate: true, regex: false }));
   const named = (file: string): boolean => matchers.some((matches) => matches(file));
   const below = await entriesBelow(folder);
   for (const link of below.links)

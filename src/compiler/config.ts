@@ -102,16 +102,6 @@ const version = matching(
   /^(?=.{1,31}$)\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$/,
   'must be a semantic version of at most 31 characters, such as "1.2.0"',
 );
-const glob: Check = (value) => {
-  const wrong = texts(value);
-  if (wrong !== undefined) return wrong;
-  const outside = (value as string[]).some((item) => path.isAbsolute(item) || item.split('/').includes('..'));
-  if (outside) return 'must hold paths inside the application';
-  // A pattern of many parts can take a matcher for ever.
-  const wild = (value as string[]).some((item) => item.length > 200 || (item.match(/[*?]+/g)?.length ?? 0) > 8);
-  return wild ? 'must hold patterns of at most 200 characters and 8 wildcards' : undefined;
-};
-
 /** Plain segments, as in a route: they stand in the path of a request letter for letter. */
 const prefix: Check = (value) => {
   const given = typeof value === 'string' ? value : '';
@@ -150,7 +140,7 @@ const acted: Record<string, Check> = {
   version,
   description: text,
   enabled: truth,
-  resources: glob,
+  resources: patterns(0),
   dependencies: checkDependencies,
   concurrency: whole(1, 64),
   deadlineMs: whole(1, 3_600_000),
@@ -165,7 +155,7 @@ const reserved: Record<string, [keyof ReservedConfig, Check]> = {
   graphql: ['graphql', truth],
   ws: ['ws', truth],
   sse: ['sse', truth],
-  schemas: ['schemas', glob],
+  schemas: ['schemas', patterns(0)],
   extensions: ['extensions', list],
   dataLoader: ['dataLoader', anything],
   static_files: ['staticFiles', anything],
