@@ -17,13 +17,14 @@ function openFront(): Front {
 }
 
 function pointer(front: Front, id = 'nobody'): PluginPointer {
-  return new core.PluginPointer(front, { id, prefix: '', queueLimit: 1 });
+  return new core.PluginPointer(front, { id, queueLimit: 1 });
 }
 
 const generationOptions = {
   number: 1,
   descriptor: 1n,
   root: '',
+  prefix: '',
   deadlineMs: 1000,
   bodyLimit: 1000,
   concurrency: 1,
@@ -42,7 +43,7 @@ describe('an object of the core', () => {
     ];
     for (const wrong of foreign) {
       if (wrong !== front)
-        expect(() => new core.PluginPointer(wrong as Front, { id: 'x', prefix: '', queueLimit: 1 })).toThrow(TypeError);
+        expect(() => new core.PluginPointer(wrong as Front, { id: 'x', queueLimit: 1 })).toThrow(TypeError);
       if (wrong !== plugin)
         expect(() => new core.GenerationHandle(wrong as PluginPointer, generationOptions)).toThrow(TypeError);
       expect(() => plugin.swap(wrong as never)).toThrow(TypeError);
@@ -131,6 +132,30 @@ describe('a front', () => {
 });
 
 describe('a generation', () => {
+  test('is bound to slots of its own paths only', async () => {
+    const front = openFront();
+    const plugin = pointer(front, 'service');
+    const library = openLibrary(await buildPlugin('service'));
+    const { address: descriptor } = library.descriptor;
+    const generation = new core.GenerationHandle(plugin, { ...generationOptions, prefix: '/a/b', descriptor });
+    await generation.create(5000);
+    await generation.initialize(5000);
+    const [{ method, pattern, index } = { method: '', pattern: '', index: 0 }] = await generation.routes(5000);
+    for (const [other, path] of [
+      [method, pattern],
+      ['PUT', `/a/b${pattern}`],
+    ] as const)
+      expect(() => generation.bind(plugin.slot(other, path), index)).toThrow(/stands for another method or path/);
+    generation.bind(plugin.slot(method, `/a/b${pattern}`), index);
+    await generation.shutdown(5000);
+    await generation.destroy(5000);
+    await generation.stop(5000);
+    generation.close();
+    library.close();
+    plugin.close();
+    front.close();
+  });
+
   test('counts its calls, its faults and how long they took', async () => {
     const front = openFront();
     const plugin = pointer(front, 'service');

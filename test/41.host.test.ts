@@ -129,18 +129,56 @@ describe('the living set', () => {
     expect(world.host.plugin('greedy').error).toMatchObject({ code: 'RouteConflict', details: { owner: 'the host' } });
   });
 
-  test('a prefix is served at the root; a changed one asks for unload and load', async () => {
+  test('a prefix is served at the root, and a reload takes up a changed one', async () => {
     await world.write('service', 'config.yaml', 'app_id: service\nroute_prefix: /\n');
     await world.publish('service', await service('one'));
     await world.start();
     expect((await world.get('/items/7')).body).toBe('7');
     expect((await world.get('/livez')).body).toBe('ok\n');
     await world.write('service', 'config.yaml', 'app_id: service\nroute_prefix: /moved\n');
-    await expect(world.host.reload('service')).rejects.toMatchObject({ code: 'ConfigInvalid' });
-    expect((await world.get('/build')).body).toBe('one');
-    await world.host.unload('service');
-    await world.host.load('service');
+    expect(await world.host.reload('service')).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
     expect((await world.get('/moved/items/8')).body).toBe('8');
+    expect((await world.get('/items/8')).status).toBe(404);
+    const paths = world.host.plugin('service').routes.map((route) => route.path);
+    expect(paths.filter((path) => !path.startsWith('/moved/'))).toEqual([]);
+    expect(await world.host.reload('service')).toMatchObject({ unchanged: true });
+  });
+
+  test('a plugin that is stopped has the paths below the prefix it served last', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await world.write('service', 'config.yaml', 'app_id: service\nroute_prefix: /moved\n');
+    await world.host.reload('service');
+    await world.host.unload('service');
+    expect((await world.get('/moved/build')).status).toBe(503);
+    expect((await world.get('/service/build')).status).toBe(404);
+  });
+
+  test('going back to a build stays with the prefix that is served', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await world.publish('service', await service('two'));
+    await world.host.reload('service');
+    await world.write('service', 'config.yaml', 'app_id: service\nroute_prefix: /moved\n');
+    await world.host.rollback('service');
+    expect((await world.get('/service/build')).body).toBe('one');
+  });
+
+  test('a prefix that makes routes those of another plugin is refused, and the old one goes on', async () => {
+    await world.publish('service', await service('one', { WITH_STATE: '1' }));
+    await world.publish('other', await buildPlugin('service', { defines: { PLUGIN_ID: '"other"' } }));
+    await world.start();
+    expect((await world.request('POST', '/service/count')).body).toBe('1');
+    await world.write('service', 'config.yaml', 'app_id: service\nroute_prefix: /other\n');
+    await expect(world.host.reload('service')).rejects.toMatchObject({
+      code: 'RouteConflict',
+      details: { plugin: 'service', owner: 'other' },
+    });
+    expect(world.host.plugin('service').lastReload?.phases.migrate).toBeUndefined();
+    expect((await world.request('POST', '/service/count')).body).toBe('2');
+    expect((await world.request('POST', '/other/count')).body).toBe('1');
+    expect(world.host.plugin('service')).toMatchObject({ state: 'running', generation: 1 });
+    expect(world.host.plugin('service').routes.map((route) => route.path)).toContain('/service/count');
   });
 
   test('a disabled application is not loaded, and is stopped when it becomes one', async () => {

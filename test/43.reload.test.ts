@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../src/index.js';
-import { Clients } from './load/clients.js';
+import { type Answered, Clients } from './load/clients.js';
 import { gauge } from './load/gauge.js';
 import { until, World } from './load/world.js';
 import { buildPlugin, type PluginBuild } from './plugins/build.js';
@@ -72,6 +72,69 @@ describe('a reload', () => {
     expect(record.phases.migrate).toBeGreaterThan(0);
     expect((await world.request('POST', '/service/count')).body).toBe('4');
     expect((await world.get('/service/build')).body).toBe('two');
+  });
+
+  test('takes up a changed route_prefix under load: no count is lost, and only the old path answers 404', async () => {
+    await world.publish('service', await service('one', stateful));
+    await world.publish('other', await buildPlugin('service', { defines: { PLUGIN_ID: '"other"' } }));
+    await world.start({ hotReload: true, sourceDebounceMs: 50 });
+    const answers: Answered[] = [];
+    const moved = new Set<number>();
+    const clients = new Clients({
+      url: world.url,
+      count: 16,
+      next: (client, turn) => {
+        if ((client + turn) % 2 === 0) return { method: 'GET', path: '/other/build' };
+        return { method: 'POST', path: moved.has(client) ? '/moved/count' : '/service/count' };
+      },
+      judge: (answered) => {
+        answers.push(answered);
+        if (answered.status === 404 && answered.call.path === '/service/count') moved.add(answered.client);
+        else if (answered.status !== 200) return `status ${answered.status}: ${answered.body}`;
+        return undefined;
+      },
+    });
+    await until('calls come', () => clients.answered > 100);
+    await world.write('service', 'config.yaml', 'app_id: service\nroute_prefix: /moved\n');
+    await until('every client calls the new path', () => moved.size === 16);
+    await until('and is answered', () => new Set(answersOf('/moved/count').map(({ client }) => client)).size === 16);
+    const report = await clients.stop();
+    expect(report.unexpected).toEqual([]);
+    function answersOf(path: string): Answered[] {
+      return answers.filter(({ call }) => call.path === path);
+    }
+
+    const swapped = world.events.find((event) => event.type === 'plugin.serving' && event.generation === 2)?.at ?? 0;
+    const old = answersOf('/service/count');
+    expect(old.filter(({ status, begun }) => status === 200 && begun > swapped)).toEqual([]);
+    expect(old.filter(({ status, ended }) => status === 404 && ended < swapped)).toEqual([]);
+    const counted = [...old, ...answersOf('/moved/count')].filter(({ status }) => status === 200);
+    const counts = counted.map(({ body }) => Number(body)).toSorted((left, right) => left - right);
+    expect(counts).toEqual(counts.map((_, at) => at + 1));
+    await until('the old one is gone', () => world.host.plugin('service').generations.length === 1);
+    expect(world.host.plugin('service').lastReload).toMatchObject({ trigger: 'watch', unload: 'clean' });
+    expect(world.host.plugin('other').generation).toBe(1);
+  });
+
+  test('to another route_prefix answers a call that waited under the old one, and runs nothing for it', async () => {
+    await world.publish('service', await service('one', stateful));
+    await world.start();
+    const slow = world.get('/service/slow?ms=2000');
+    await until('the call is in', () => world.host.plugin('service').generations.some(({ leases }) => leases > 0));
+    await world.write('service', 'config.yaml', 'app_id: service\nroute_prefix: /moved\n');
+    const initialized = (): number =>
+      world.events.filter((event) => event.type === 'reload.phase' && event.phase === 'initialize').length;
+    const before = initialized();
+    const reload = world.host.reload('service');
+    await until('the gate is closed, for the call that is in', () => initialized() > before);
+    const waiting = world.request('POST', '/service/count');
+    await until('a call waits', () => world.host.plugin('service').waiting === 1);
+    expect((await slow).body).toBe('one');
+    await reload;
+    const answer = await waiting;
+    expect(answer.status).toBe(404);
+    expect(JSON.parse(answer.body)).toMatchObject({ error: 'RouteGone' });
+    expect((await world.request('POST', '/moved/count')).body).toBe('1');
   });
 
   test('of a plugin without state makes no call wait', async () => {

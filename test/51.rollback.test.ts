@@ -206,6 +206,18 @@ describe('a new build on probation', () => {
     expect(await build()).toBe('same');
   });
 
+  test('is not what serves already, under another route_prefix', async () => {
+    await world.start();
+    await world.write('service', 'config.yaml', 'app_id: service\nroute_prefix: /moved\n');
+    await world.host.reload('service');
+    for (let count = 0; count < 30; count++) await world.get('/moved/fail');
+    await new Promise((resolve) => {
+      setTimeout(resolve, 400); // four looks: nothing is to happen in them
+    });
+    expect(rolledBack()).toBe(false);
+    expect((await world.host.versions('service')).map(({ condemned }) => condemned)).toEqual([undefined]);
+  });
+
   test('that was taken back is not loaded again by itself, also by the next start, but by hand', async () => {
     await world.start();
     await world.publish('service', await service('ill', { WITH_STATE: '1', FALLS_ILL: '1' }));

@@ -21,12 +21,13 @@ export async function serve(path: string): Promise<Answering> {
   const core = loadCore();
   let onReady = (): void => {};
   const front: Front = new core.Front({ onReady: () => onReady(), onLog: () => {} });
-  const pointer = new core.PluginPointer(front, { id: 'answer', prefix: '/answer', queueLimit: 1000 });
+  const pointer = new core.PluginPointer(front, { id: 'answer', queueLimit: 1000 });
   const library = openLibrary(path);
   const generation = new core.GenerationHandle(pointer, {
     number: 1,
     descriptor: library.descriptor.address,
     root: '',
+    prefix: '/answer',
     deadlineMs: 30_000,
     bodyLimit: 2 ** 20,
     concurrency: 4,
@@ -34,13 +35,13 @@ export async function serve(path: string): Promise<Answering> {
   await generation.create(deadlineMs);
   await generation.initialize(deadlineMs);
   for (const { method, pattern, index } of await generation.routes(deadlineMs))
-    generation.bind(pointer.slot(method, pattern), index);
+    generation.bind(pointer.slot(method, `/answer${pattern}`), index);
   await generation.ready(deadlineMs);
   pointer.swap(generation);
 
   const { result } = front;
-  const inlineSlot = pointer.slot('GET', '/inline');
-  const poolSlot = pointer.slot('GET', '/pool');
+  const inlineSlot = pointer.slot('GET', '/answer/inline');
+  const poolSlot = pointer.slot('GET', '/answer/pool');
   const check = (body: string | Uint8Array | undefined): void => {
     if (result[Word.Outcome] !== Outcome.Response || result[Word.Status] !== 200 || body !== expected)
       throw new Error(`not the answer: ${result.join(' ')} ${String(body)}`);

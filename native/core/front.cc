@@ -56,11 +56,11 @@ Plugin& Front::plugin(const std::string& id) {
   return *plugin;
 }
 
-uint32_t Front::slot(Plugin& plugin, tenon_http_method method, const std::string& pattern) {
-  const auto [found, added] = plugin.slots.emplace(std::make_pair(method, pattern), 0);
+uint32_t Front::slot(Plugin& plugin, tenon_http_method method, const std::string& path) {
+  const auto [found, added] = plugin.slots.emplace(std::make_pair(method, path), 0);
   if (added) {
     found->second = static_cast<uint32_t>(slots_.size());
-    slots_.push_back({&plugin, plugin.slot_count++, method, kPatienceMs});
+    slots_.push_back({&plugin, plugin.slot_count++, method, found->first.second, kPatienceMs});
   }
   return found->second;
 }

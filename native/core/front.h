@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "call.h"
@@ -78,10 +79,12 @@ class Front : public std::enable_shared_from_this<Front> {
     Plugin* plugin;
     uint32_t local;
     tenon_http_method method;
+    std::string_view path;
     uint32_t patience_ms;  // deadline of the route in the last generation that was bound
   };
-  uint32_t slot(Plugin& plugin, tenon_http_method method, const std::string& pattern);
-  // Calls of `slot` go to route `index` of `generation`, once it is live.
+  uint32_t slot(Plugin& plugin, tenon_http_method method, const std::string& path);
+  // Calls of `slot`, which stands for this route's method and path, go to route `index` of `generation`, once it is
+  // live.
   void bind(Generation& generation, uint32_t slot, uint32_t index);
   const Slot* slot_at(uint32_t index) const { return index < slots_.size() ? &slots_[index] : nullptr; }
 

@@ -48,11 +48,16 @@ Generation::Generation(std::shared_ptr<Front> front, Plugin& plugin, const tenon
       plugin_(plugin),
       descriptor_(descriptor),
       settings_(std::move(settings)),
-      prefix_segments_(static_cast<size_t>(std::count(plugin.prefix().begin(), plugin.prefix().end(), '/'))),
+      prefix_segments_(static_cast<size_t>(std::count(settings_.prefix.begin(), settings_.prefix.end(), '/'))),
       context_{sizeof(tenon_context_t), bytes(plugin.id()), bytes(settings_.root), settings_.number},
       face_(std::make_unique<HostFace>(plugin, settings_.number)),
       lease_(plugin.take_lease(*this)),
       pool_(settings_.defaults.concurrency, plugin.queue_limit()) {}
+
+std::string Generation::path_of(const Route& route) const {
+  if (route.pattern != "/") return settings_.prefix + route.pattern;
+  return settings_.prefix.empty() ? "/" : settings_.prefix;
+}
 
 void Generation::bind(uint32_t local_slot, uint32_t index) {
   if (local_slot >= by_slot_.size()) by_slot_.resize(local_slot + 1, nullptr);

@@ -25,6 +25,7 @@ struct Lease;
 struct GenerationSettings {
   uint64_t number;
   std::string root;
+  std::string prefix;  // path before every pattern, empty at the root
   RouteDefaults defaults;
 };
 
@@ -47,6 +48,8 @@ class Generation {
   // Segments of a path that stand before a route's own.
   size_t prefix_segments() const { return prefix_segments_; }
   const std::vector<Route>& routes() const { return routes_; }
+  // Prefix and pattern: the path that a slot stands for.
+  std::string path_of(const Route& route) const;
   Pool& pool() { return pool_; }
   Control& control() { return control_; }
   Lease* lease() const { return lease_; }

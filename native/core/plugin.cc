@@ -6,8 +6,7 @@
 
 namespace tenon::core {
 
-void Plugin::open(std::string prefix, uint32_t queue_limit) {
-  prefix_ = std::move(prefix);
+void Plugin::open(uint32_t queue_limit) {
   queue_limit_ = queue_limit;
   is_open = true;
 }

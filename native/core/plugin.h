@@ -32,10 +32,9 @@ class Plugin {
   Plugin& operator=(const Plugin&) = delete;
 
   // Begin, or begin again after close. [front]
-  void open(std::string prefix, uint32_t queue_limit);
+  void open(uint32_t queue_limit);
 
   const std::string& id() const { return id_; }
-  const std::string& prefix() const { return prefix_; }
   uint32_t queue_limit() const { return queue_limit_; }
   Front& front() { return front_; }
   StateStore& state() { return state_; }
@@ -62,7 +61,7 @@ class Plugin {
   Lease* take_lease(Generation& generation);
   void return_lease(Lease* lease);
 
-  // Number of (method, pattern) in the tables of this plugin's generations, and in the front's.
+  // Number of (method, path) in the tables of this plugin's generations, and in the front's.
   std::map<std::pair<int, std::string>, uint32_t> slots;
   uint32_t slot_count = 0;
   bool is_open = false;
@@ -70,7 +69,6 @@ class Plugin {
  private:
   Front& front_;
   const std::string id_;
-  std::string prefix_;
   uint32_t queue_limit_ = 0;
   StateStore state_;
   std::atomic<Lease*> live_{nullptr};

@@ -71,8 +71,8 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
     }
   }
   const auto number = [&options](const char* name) { return options.Get(name).As<Napi::Number>(); };
-  if (!options.Get("descriptor").IsBigInt() || !options.Get("root").IsString()) {
-    misuse("options: descriptor must be a bigint and root a string");
+  if (!options.Get("descriptor").IsBigInt() || !options.Get("root").IsString() || !options.Get("prefix").IsString()) {
+    misuse("options: descriptor must be a bigint, root and prefix strings");
     return;
   }
   bool lossless = false;
@@ -90,6 +90,7 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
       core::GenerationSettings{
           static_cast<uint64_t>(number("number").Int64Value()),
           options.Get("root").As<Napi::String>().Utf8Value(),
+          options.Get("prefix").As<Napi::String>().Utf8Value(),
           {number("deadlineMs").Uint32Value(), static_cast<uint64_t>(number("bodyLimit").Int64Value()),
            number("concurrency").Uint32Value()}});
 }
@@ -140,6 +141,10 @@ void GenerationObject::Bind(const Napi::CallbackInfo& info) {
   if (slot == nullptr || slot->plugin != &generation_->plugin()) return misuse("slot: not a slot of this plugin");
   if (index >= generation_->routes().size()) return misuse("index: no route has this number");
   if (generation_->plugin().live() == generation_->lease()) return misuse("the generation is live");
+  const core::Route& route = generation_->routes()[index];
+  if (slot->method != route.method || slot->path != generation_->path_of(route)) {
+    return misuse("slot: it stands for another method or path than the route");
+  }
   owner_->front()->bind(*generation_, info[0].As<Napi::Number>().Uint32Value(), index);
 }
 

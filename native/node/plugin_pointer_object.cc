@@ -38,9 +38,8 @@ PluginPointerObject::PluginPointerObject(const Napi::CallbackInfo& info) : Objec
   FrontObject* const owner = FrontObject::From(info[0]);
   if (owner == nullptr) return;
   const Napi::Object options = info[1].IsObject() ? info[1].As<Napi::Object>() : Napi::Object::New(env);
-  if (!options.Get("id").IsString() || !options.Get("prefix").IsString() || !options.Get("queueLimit").IsNumber()) {
-    Napi::TypeError::New(env, "options: id and prefix must be strings, queueLimit a number")
-        .ThrowAsJavaScriptException();
+  if (!options.Get("id").IsString() || !options.Get("queueLimit").IsNumber()) {
+    Napi::TypeError::New(env, "options: id must be a string, queueLimit a number").ThrowAsJavaScriptException();
     return;
   }
   core::Plugin& plugin = owner->front()->plugin(options.Get("id").As<Napi::String>().Utf8Value());
@@ -48,8 +47,7 @@ PluginPointerObject::PluginPointerObject(const Napi::CallbackInfo& info) : Objec
     Napi::TypeError::New(env, "options.id: " + plugin.id() + " has a pointer already").ThrowAsJavaScriptException();
     return;
   }
-  plugin.open(options.Get("prefix").As<Napi::String>().Utf8Value(),
-              options.Get("queueLimit").As<Napi::Number>().Uint32Value());
+  plugin.open(options.Get("queueLimit").As<Napi::Number>().Uint32Value());
   owner_ = owner;
   owner_reference_ = Napi::Persistent(info[0].As<Napi::Object>());
   front_ = owner->front();
@@ -67,7 +65,7 @@ Napi::Value PluginPointerObject::Slot(const Napi::CallbackInfo& info) {
   if (!Check(info)) return env.Undefined();
   const auto method = info[0].IsString() ? core::method_of(info[0].As<Napi::String>().Utf8Value()) : std::nullopt;
   if (!method || !info[1].IsString()) {
-    Napi::TypeError::New(env, "method, pattern: a request method and a string are needed").ThrowAsJavaScriptException();
+    Napi::TypeError::New(env, "method, path: a request method and a string are needed").ThrowAsJavaScriptException();
     return env.Undefined();
   }
   return Napi::Number::New(env, front_->slot(*plugin_, *method, info[1].As<Napi::String>().Utf8Value()));

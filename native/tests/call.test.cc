@@ -11,7 +11,7 @@ using namespace tenon::tests;
 namespace {
 
 struct World {
-  World() : plugin(front->plugin("test")) { plugin.open("/test", 100); }
+  World() : plugin(front->plugin("test")) { plugin.open(100); }
   void live() {
     generation = front.bring_up(plugin, code, 1);
     REQUIRE(static_cast<bool>(generation));
@@ -24,7 +24,9 @@ struct World {
     CHECK(front->pending() == 0);
     CHECK(code.destroyed == 1);
   }
-  uint32_t slot(const char* method, const char* pattern) { return front.slot(plugin, method, pattern); }
+  uint32_t slot(const char* method, const std::string& pattern) {
+    return front.slot(plugin, method, "/test" + pattern);
+  }
 
   FrontUnderTest front;
   core::Plugin& plugin;
@@ -288,7 +290,7 @@ TEST_CASE("a plugin that hangs in every call gets no more threads than the limit
 TEST_CASE("more calls than may wait are refused at once") {
   World world;
   Door door;
-  world.plugin.open("/test", 3);
+  world.plugin.open(3);
   world.code.max_concurrency = 1;
   world.code.route(TENON_HTTP_GET, "/long", TENON_EXECUTION_POOL, [&](auto&, auto*, auto*) -> tenon_status {
     door.wait();
@@ -411,7 +413,7 @@ TEST_CASE("completing a response that was not deferred, or twice, does nothing")
 
 TEST_CASE("a plugin that may have nobody waiting still serves when a thread is free") {
   World world;
-  world.plugin.open("/test", 0);
+  world.plugin.open(0);
   world.code.route(TENON_HTTP_GET, "/pool", TENON_EXECUTION_POOL,
                    [](auto&, auto*, auto*) -> tenon_status { return TENON_OK; });
   world.live();
@@ -431,12 +433,12 @@ TEST_CASE("whoever writes a stream learns that its front has closed") {
   });
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10);
+  plugin.open(10);
   const auto generation = front.bring_up(plugin, code, 1);
   plugin.swap(generation->lease());
   bool begun = false;
   front.on_chunk = [&](core::Call&, size_t) { begun = true; };
-  front.send(front.slot(plugin, "GET", "/stream"), "/test/stream");
+  front.send(front.slot(plugin, "GET", "/test/stream"), "/test/stream");
   CHECK(front.until([&] { return begun; }));
   front->close();
   CHECK(generation->stop(core::now() + core::milliseconds(10'000)) == 0);

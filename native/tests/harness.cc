@@ -195,15 +195,15 @@ bool FrontUnderTest::perform(const std::shared_ptr<core::Generation>& generation
   return !task->failed && task->count == 0;
 }
 
-std::shared_ptr<core::Generation> FrontUnderTest::bring_up(core::Plugin& plugin, PluginUnderTest& code,
-                                                           uint64_t number) {
-  auto generation = std::make_shared<core::Generation>(front, plugin, code.descriptor(),
-                                                       core::GenerationSettings{number, "", {5000, 1 << 20, 4}});
+std::shared_ptr<core::Generation> FrontUnderTest::bring_up(core::Plugin& plugin, PluginUnderTest& code, uint64_t number,
+                                                           std::string prefix) {
+  auto generation = std::make_shared<core::Generation>(
+      front, plugin, code.descriptor(), core::GenerationSettings{number, "", std::move(prefix), {5000, 1 << 20, 4}});
   for (const core::Step step : {core::Step::Create, core::Step::Initialize, core::Step::Routes}) {
     if (!perform(generation, step)) return nullptr;
   }
   for (const core::Route& route : generation->routes()) {
-    const uint32_t index = front->slot(plugin, route.method, route.pattern);
+    const uint32_t index = front->slot(plugin, route.method, generation->path_of(route));
     front->bind(*generation, index, route.index);
   }
   return perform(generation, core::Step::Ready) ? generation : nullptr;
@@ -217,8 +217,8 @@ bool FrontUnderTest::take_down(const std::shared_ptr<core::Generation>& generati
   return true;
 }
 
-uint32_t FrontUnderTest::slot(core::Plugin& plugin, const char* method, const char* pattern) {
-  return front->slot(plugin, *core::method_of(method), pattern);
+uint32_t FrontUnderTest::slot(core::Plugin& plugin, const char* method, const std::string& path) {
+  return front->slot(plugin, *core::method_of(method), path);
 }
 
 }  // namespace tenon::tests

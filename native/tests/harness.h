@@ -89,10 +89,11 @@ class FrontUnderTest {
   bool perform(const std::shared_ptr<core::Generation>& generation, core::Step step, uint32_t deadline_ms = 5000,
                std::string* bytes = nullptr, std::string* message = nullptr);
   // created, initialized, routes read and bound, ready.
-  std::shared_ptr<core::Generation> bring_up(core::Plugin& plugin, PluginUnderTest& code, uint64_t number);
+  std::shared_ptr<core::Generation> bring_up(core::Plugin& plugin, PluginUnderTest& code, uint64_t number,
+                                             std::string prefix = "/test");
   // drained, shut down, destroyed, stopped, closed.
   bool take_down(const std::shared_ptr<core::Generation>& generation);
-  uint32_t slot(core::Plugin& plugin, const char* method, const char* pattern);
+  uint32_t slot(core::Plugin& plugin, const char* method, const std::string& path);
 
   std::shared_ptr<core::Front> front;
   // Called for every chunk; acknowledges it unless the test does so itself.

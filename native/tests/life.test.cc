@@ -23,8 +23,8 @@ void echo_number(PluginUnderTest& code, std::string number) {
 TEST_CASE("calls under way end in their generation, later ones land in the next, none is lost") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10000);
-  const uint32_t slots[] = {front.slot(plugin, "GET", "/pool"), front.slot(plugin, "GET", "/inline")};
+  plugin.open(10000);
+  const uint32_t slots[] = {front.slot(plugin, "GET", "/test/pool"), front.slot(plugin, "GET", "/test/inline")};
   std::unique_ptr<PluginUnderTest> code;
   std::shared_ptr<core::Generation> live;
   std::vector<Answer*> answers;
@@ -52,7 +52,7 @@ TEST_CASE("calls under way end in their generation, later ones land in the next,
 TEST_CASE("behind a held gate calls wait in order, and enter the generation that is live when it opens") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10);
+  plugin.open(10);
   PluginUnderTest one;
   PluginUnderTest two;
   echo_number(one, "one");
@@ -63,7 +63,8 @@ TEST_CASE("behind a held gate calls wait in order, and enter the generation that
   plugin.hold();
   std::vector<Answer*> answers;
   for (int count = 0; count < 12; count++) {
-    answers.push_back(&front.send(front.slot(plugin, "GET", count % 2 == 0 ? "/pool" : "/inline"), "/test/x"));
+    answers.push_back(
+        &front.send(front.slot(plugin, "GET", count % 2 == 0 ? "/test/pool" : "/test/inline"), "/test/x"));
   }
   CHECK(plugin.waiting() == 10);
   CHECK(answers[10]->refusal == core::Refusal::PluginBusy);
@@ -80,7 +81,7 @@ TEST_CASE("behind a held gate calls wait in order, and enter the generation that
 TEST_CASE("a call that waits at the gate past its deadline is answered") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10);
+  plugin.open(10);
   PluginUnderTest code;
   code.route(
       TENON_HTTP_GET, "/short", TENON_EXECUTION_INLINE, [](auto&, auto*, auto*) -> tenon_status { return TENON_OK; },
@@ -88,7 +89,7 @@ TEST_CASE("a call that waits at the gate past its deadline is answered") {
   const auto generation = front.bring_up(plugin, code, 1);
   plugin.swap(generation->lease());
   plugin.hold();
-  CHECK(front.ask(front.slot(plugin, "GET", "/short"), "/test/short").refusal == core::Refusal::DeadlineExceeded);
+  CHECK(front.ask(front.slot(plugin, "GET", "/test/short"), "/test/short").refusal == core::Refusal::DeadlineExceeded);
   CHECK(plugin.waiting() == 0);
   for (core::Call* call : plugin.release()) core::resend(*call);
   plugin.swap(nullptr);
@@ -98,7 +99,7 @@ TEST_CASE("a call that waits at the gate past its deadline is answered") {
 TEST_CASE("state goes from one generation to the next, and a version it cannot read is refused") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10);
+  plugin.open(10);
   PluginUnderTest one;
   PluginUnderTest two;
   one.state = "what was";
@@ -116,7 +117,7 @@ TEST_CASE("state goes from one generation to the next, and a version it cannot r
 TEST_CASE("a step that fails is reported with what the plugin logged, one that hangs with its deadline") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10);
+  plugin.open(10);
   PluginUnderTest code;
   std::string message;
   std::atomic<bool> leave{false};
@@ -128,8 +129,8 @@ TEST_CASE("a step that fails is reported with what the plugin logged, one that h
     return TENON_ERROR;
   };
   const auto start = [&](uint64_t number) {
-    auto generation = std::make_shared<core::Generation>(front.front, plugin, code.descriptor(),
-                                                         core::GenerationSettings{number, "", {1000, 1024, 1}});
+    auto generation = std::make_shared<core::Generation>(
+        front.front, plugin, code.descriptor(), core::GenerationSettings{number, "", "/test", {1000, 1024, 1}});
     CHECK(front.perform(generation, core::Step::Create));
     return generation;
   };
@@ -189,7 +190,7 @@ TEST_CASE("log records from many threads arrive whole and in order, or are count
 TEST_CASE("the context that ready is given stays until destroy") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10);
+  plugin.open(10);
   PluginUnderTest code;
   const auto generation = front.bring_up(plugin, code, 7);
   CHECK(front.perform(generation, core::Step::Health));
@@ -202,7 +203,7 @@ TEST_CASE("the context that ready is given stays until destroy") {
 TEST_CASE("a late answer about health costs nothing but that answer") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10);
+  plugin.open(10);
   PluginUnderTest code;
   std::string message;
   std::atomic<bool> leave{false};
@@ -226,7 +227,7 @@ TEST_CASE("a late answer about health costs nothing but that answer") {
 TEST_CASE("a thread that was given up in a step is taken back when it returns") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10);
+  plugin.open(10);
   PluginUnderTest code;
   std::atomic<bool> leave{false};
   code.on_initialize = [&] {
@@ -234,7 +235,7 @@ TEST_CASE("a thread that was given up in a step is taken back when it returns") 
     return TENON_OK;
   };
   auto generation = std::make_shared<core::Generation>(front.front, plugin, code.descriptor(),
-                                                       core::GenerationSettings{1, "", {1000, 1024, 1}});
+                                                       core::GenerationSettings{1, "", "/test", {1000, 1024, 1}});
   CHECK(front.perform(generation, core::Step::Create));
   CHECK_FALSE(front.perform(generation, core::Step::Initialize, 20));
   CHECK(generation->threads_lost() == 1);
@@ -247,7 +248,7 @@ TEST_CASE("a thread that was given up in a step is taken back when it returns") 
 TEST_CASE("a call that waited at the gate of a hand-over keeps the deadline of its route") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10);
+  plugin.open(10);
   PluginUnderTest code;
   std::atomic<uint32_t> left{0};
   code.route(
@@ -260,7 +261,7 @@ TEST_CASE("a call that waited at the gate of a hand-over keeps the deadline of i
   const auto generation = front.bring_up(plugin, code, 1);
   plugin.hold();
   plugin.swap(nullptr);
-  Answer& answer = front.send(front.slot(plugin, "GET", "/short"), "/test/short");
+  Answer& answer = front.send(front.slot(plugin, "GET", "/test/short"), "/test/short");
   plugin.swap(generation->lease());
   for (core::Call* call : plugin.release()) core::resend(*call);
   CHECK(front.until([&] { return answer.outcome == core::Outcome::Response; }));
@@ -268,4 +269,44 @@ TEST_CASE("a call that waited at the gate of a hand-over keeps the deadline of i
   CHECK(left <= 5000);
   plugin.swap(nullptr);
   CHECK(front.take_down(generation));
+}
+
+TEST_CASE("a call that waited at the gate under a prefix is not answered by a generation with another one") {
+  FrontUnderTest front;
+  core::Plugin& plugin = front->plugin("test");
+  plugin.open(10);
+  PluginUnderTest one;
+  PluginUnderTest two;
+  for (PluginUnderTest* code : {&one, &two}) {
+    for (const uint32_t execution : {TENON_EXECUTION_POOL, TENON_EXECUTION_INLINE}) {
+      code->route(TENON_HTTP_GET, execution == TENON_EXECUTION_POOL ? "/pool/:id" : "/inline/:id", execution,
+                  [](auto& http, auto* request, auto* response) -> tenon_status {
+                    tenon_bytes_t value = {nullptr, 0};
+                    http.param(request, bytes("id"), &value);
+                    return http.set_body(response, value);
+                  });
+    }
+  }
+  const auto first = front.bring_up(plugin, one, 1, "");
+  const auto second = front.bring_up(plugin, two, 2, "/a/b");
+  plugin.swap(first->lease());
+  plugin.hold();
+  std::vector<Answer*> old_answers;
+  std::vector<Answer*> new_answers;
+  for (const char* pattern : {"/pool/:id", "/inline/:id"}) {
+    old_answers.push_back(&front.send(front.slot(plugin, "GET", pattern), "/pool/7"));
+    new_answers.push_back(&front.send(front.slot(plugin, "GET", "/a/b" + std::string(pattern)), "/a/b/pool/8"));
+  }
+  plugin.swap(second->lease());
+  for (core::Call* call : plugin.release()) core::resend(*call);
+  CHECK(front.until([&] { return front->pending() == 0; }));
+  for (const Answer* answer : old_answers) {
+    CHECK(answer->refusal == core::Refusal::RouteGone);
+    CHECK(answer->status == 404);
+  }
+  for (const Answer* answer : new_answers) CHECK(answer->body == "8");
+  CHECK(second->counters().calls() == 2);
+  plugin.swap(nullptr);
+  CHECK(front.take_down(first));
+  CHECK(front.take_down(second));
 }

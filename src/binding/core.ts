@@ -174,16 +174,17 @@ export interface Front {
 export interface PluginOptions {
   /** Grammar of abi.md: `^[a-z0-9][a-z0-9_-]{0,62}$`. */
   id: string;
-  /** Path before every pattern, e.g. `/hello`; empty at the root. Needed to find parameters in a path. */
-  prefix: string;
   /** Calls that may wait, for a thread or at the gate; 0 to 100,000. */
   queueLimit: number;
 }
 
 /** The live pointer of one plugin. Its only user is `host/live.ts`. */
 export interface PluginPointer {
-  /** Number that stands for a route of this plugin in every generation that declares it. */
-  slot(method: string, pattern: string): number;
+  /**
+   * Number that stands for a method and a path (prefix and pattern) of this plugin, in every generation that serves it.
+   * A call of it that enters a generation which does not is refused with `RouteGone`.
+   */
+  slot(method: string, path: string): number;
   /** Close the gate: calls wait (up to the queue limit, until their deadline) instead of entering a generation. */
   hold(): void;
   /** Open it: waiting calls enter the live generation in order. */
@@ -209,6 +210,8 @@ export interface GenerationOptions {
   descriptor: bigint;
   /** Absolute path of the application's folder, or empty. */
   root: string;
+  /** Path before every pattern, e.g. `/hello`; empty at the root. Needed to find parameters in a path. */
+  prefix: string;
   /** For routes that name none: milliseconds, bytes, threads. */
   deadlineMs: number;
   bodyLimit: number;
@@ -252,7 +255,7 @@ export interface GenerationHandle {
   load(version: number, bytes: Uint8Array, dryRun: boolean, deadlineMs: number): Promise<void>;
   shutdown(deadlineMs: number): Promise<void>;
   destroy(deadlineMs: number): Promise<void>;
-  /** Calls of `slot` go to route `index` of this generation; before it is swapped in. */
+  /** Calls of `slot`, which stands for its method and path, go to route `index` of this generation; before it is swapped in. */
   bind(slot: number, index: number): void;
   /** After create: whether the plugin offers tenon.state, and quiesce. */
   readonly hasState: boolean;

@@ -21,15 +21,12 @@ export interface ServedRoute {
  */
 export class Live {
   readonly id: string;
-  /** Path before every pattern; empty at the root. */
-  readonly prefix: string;
   readonly #core: Core;
   readonly #pointer: PluginPointer;
   #current: Generation | undefined;
 
-  constructor(core: Core, front: Front, options: { id: string; prefix: string; queueLimit: number }) {
+  constructor(core: Core, front: Front, options: { id: string; queueLimit: number }) {
     this.id = options.id;
-    this.prefix = options.prefix;
     this.#core = core;
     this.#pointer = new core.PluginPointer(front, options);
   }
@@ -50,10 +47,11 @@ export class Live {
 
   /** Give each route of `generation` its slot; before it is swapped in. */
   bind(generation: Generation): ServedRoute[] {
+    const { prefix } = generation;
     return generation.routes.map((route) => {
-      const slot = this.#pointer.slot(route.method, route.pattern);
+      const path = route.pattern === '/' ? prefix || '/' : `${prefix}${route.pattern}`;
+      const slot = this.#pointer.slot(route.method, path);
       generation.handle.bind(slot, route.index);
-      const path = route.pattern === '/' ? this.prefix || '/' : `${this.prefix}${route.pattern}`;
       const { method, bodyLimit, execution, deadlineMs } = route;
       return { plugin: this.id, method, path, slot, bodyLimit, execution, deadlineMs };
     });

@@ -154,7 +154,8 @@ export class Reloading {
     const target = await this.#target(plugin, recorder, request);
     if (target === undefined) return { finished: this.#disable(plugin, recorder) };
     const { library, prefix, limits, expected, preserveState } = target;
-    const live = this.#liveOf(plugin, prefix);
+    const live = this.#liveOf(plugin);
+    if (old === undefined) plugin.prefix = prefix;
     const condemned = request.byHand ? [] : await versions.list(plugin.id);
     const work: Replacement = {
       admission,
@@ -162,6 +163,7 @@ export class Reloading {
       library,
       expected,
       root: plugin.folder,
+      prefix,
       limits,
       live,
       old,
@@ -169,7 +171,10 @@ export class Reloading {
       keptState: undefined,
       passedOver: false,
       number: () => this.#nextNumber(plugin.id),
-      mayStay: old?.handle.threads.lost === 0 && JSON.stringify(limits) === JSON.stringify(old.limits),
+      mayStay:
+        old?.handle.threads.lost === 0 &&
+        old.prefix === prefix &&
+        JSON.stringify(limits) === JSON.stringify(old.limits),
       refused: (sha256) => condemned.find((version) => version.sha256 === sha256)?.condemned,
       check: (served) => routes.check(plugin.id, served),
       publish: (served) => routes.publish(plugin.id, served),
@@ -186,6 +191,7 @@ export class Reloading {
     const { generation, bytes, handedOver } = result;
     plugin.probation?.end();
     plugin.running = generation;
+    plugin.prefix = prefix;
     plugin.preservesState = preserveState;
     remembering.began(plugin);
     if (old !== undefined && handedOver !== undefined)
@@ -222,7 +228,7 @@ export class Reloading {
       const library = versions.fileOf(plugin.id, version);
       // A config that cannot be read now is no reason to stay with a bad build.
       const application = await read.catch(() => undefined);
-      const prefix = plugin.live?.prefix ?? application?.prefix ?? `/${plugin.id}`;
+      const prefix = plugin.running?.prefix ?? application?.prefix ?? plugin.prefix ?? `/${plugin.id}`;
       const limits = { ...this.#options.limits, ...application?.limits };
       const preserveState = preserves(application);
       return { library, prefix, limits: plugin.running?.limits ?? limits, preserveState, expected };
@@ -260,8 +266,9 @@ export class Reloading {
   ): void {
     const generation = plugin.running;
     const { probation: limits } = this.#options;
-    // Who is gone back to is not put to the test: there is nothing better.
+    // Who is gone back to is not put to the test: there is nothing better. Nor is the same build with other settings.
     if (generation === undefined || limits.ms === 0 || request.version !== undefined) return;
+    if (generation.sha256 === old.sha256) return;
     plugin.probation = new Probation(generation, old.counters, limits, (error) =>
       request.failedLater({ generation, error, ...facts }),
     );
@@ -324,16 +331,10 @@ export class Reloading {
     }
   }
 
-  #liveOf(plugin: Plugin, prefix: string): Live {
+  #liveOf(plugin: Plugin): Live {
     const { core, front, queueLimit } = this.#options;
-    plugin.live ??= new Live(core, front, { id: plugin.id, prefix, queueLimit });
-    plugin.prefix = plugin.live.prefix;
-    if (plugin.live.prefix === prefix) return plugin.live;
-    const [from, to] = [plugin.live.prefix || '/', prefix || '/'];
-    throw new TenonError('ConfigInvalid', `${plugin.id}: route_prefix changed from ${from} to ${to} while it runs`, {
-      next: `unload ${plugin.id}, then load it`,
-      details: { plugin: plugin.id, from, to },
-    });
+    plugin.live ??= new Live(core, front, { id: plugin.id, queueLimit });
+    return plugin.live;
   }
 
   #nextNumber(id: string): number {

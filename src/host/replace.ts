@@ -27,6 +27,8 @@ export interface Replacement {
   library: string;
   /** Absolute path of the application's folder. */
   root: string;
+  /** Path before every route of the new generation; empty at the root. */
+  prefix: string;
   limits: GenerationLimits;
   /** The pointer the plugin's generations serve through. */
   live: Live;
@@ -80,9 +82,9 @@ export async function replace(work: Replacement): Promise<Replaced> {
   const admitted = await admitTimed(work, image);
   const next = await recorder.time('open', () => {
     const { core, keepStaged } = work.admission;
-    const { id, root, limits } = work;
+    const { id, root, prefix, limits } = work;
     const makeHandle = live.makeHandle.bind(live);
-    return Generation.open({ core, makeHandle, number: work.number(), admitted, id, root, limits, keepStaged });
+    return Generation.open({ core, makeHandle, number: work.number(), admitted, id, root, prefix, limits, keepStaged });
   });
   recorder.record.to = buildFacts(next);
   const pause = new Pause(work);

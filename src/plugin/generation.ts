@@ -51,6 +51,8 @@ export interface GenerationInput {
   id: string;
   /** Absolute path of the application's folder, or empty. */
   root: string;
+  /** Path before every route; empty at the root. */
+  prefix: string;
   limits: GenerationLimits;
   /** Leave the staged file where it is, for debuggers. */
   keepStaged: boolean;
@@ -66,6 +68,8 @@ export class Generation {
   readonly sha256: string;
   readonly size: number;
   readonly version: string;
+  /** Path before every route; empty at the root. */
+  readonly prefix: string;
   readonly limits: GenerationLimits;
   readonly handle: GenerationHandle;
   readonly library: Library;
@@ -91,6 +95,7 @@ export class Generation {
     this.sha256 = input.admitted.sha256;
     this.size = input.admitted.size;
     this.version = library.descriptor.version;
+    this.prefix = input.prefix;
     this.limits = input.limits;
     this.handle = handle;
     this.library = library;
@@ -129,6 +134,7 @@ export class Generation {
         number: input.number,
         descriptor: descriptor.address,
         root: input.root,
+        prefix: input.prefix,
         deadlineMs,
         bodyLimit,
         concurrency,
