@@ -332,6 +332,7 @@ describe('the living set', () => {
     expect(world.host.plugin('service').error?.code).toBe('PluginIdMismatch');
     await expect(world.host.reload('nobody')).rejects.toMatchObject({ code: 'PluginNotFound' });
     expect(() => world.host.plugin('nobody')).toThrow('nobody');
+    await expect(world.host.reload('servcie')).rejects.toMatchObject({ next: 'did you mean service?' });
   });
 
   test('two hosts do not share a data directory', async () => {

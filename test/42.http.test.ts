@@ -162,9 +162,25 @@ describe('HTTP', () => {
     expect(JSON.parse(nowhere.body)).toMatchObject({ error: 'RouteNotFound', details: { path: '/service/nowhere' } });
   });
 
-  test('a path that is no text is 404', async () => {
-    expect((await raw('GET', '/service/items/%ff%zz')).status).toBe(404);
-    expect((await raw('GET', '/%')).status).toBeGreaterThanOrEqual(400);
+  test.each(['/service/items/%zz', '/service/items/%ff', '/service/build%2', '/%', '/plugins/%', '/%zz?x=1'])(
+    'a path that is no text is 400: %s',
+    async (target) => {
+      const { status, body } = await raw('GET', target);
+      expect(status).toBe(400);
+      expect(JSON.parse(body)).toMatchObject({ error: 'BadRequest', details: { path: target.replace('?x=1', '') } });
+    },
+  );
+
+  test('an escape that is broken in the query only is the business of the plugin', async () => {
+    expect((await raw('GET', '/service/items/%25?x=%zz')).body).toBe('%');
+  });
+
+  test('the type of a problem is the address of its explanation', async () => {
+    const { type } = JSON.parse((await world.get('/service/nowhere')).body) as { type: string };
+    const address = new URL(type, `${world.url}/service/nowhere`);
+    const page = await world.get(address.pathname);
+    expect(page.status).toBe(200);
+    expect(page.body).toContain(`<a id="${address.hash.slice(1)}"></a>\`RouteNotFound\``);
   });
 
   test('a failure of the plugin is a problem with its sentence', async () => {

@@ -1,5 +1,6 @@
 /** The living set: which plugins there are, and the one place that changes it. */
 import path from 'node:path';
+import { closest } from '../base/closest.js';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
@@ -275,9 +276,11 @@ export class Host {
   #known(id: string): Plugin {
     const plugin = this.#plugins.get(id);
     if (plugin !== undefined) return plugin;
+    const known = [...this.#plugins.keys()];
+    const meant = closest(id, known);
     throw new TenonError('PluginNotFound', `there is no plugin ${JSON.stringify(id)}`, {
-      next: 'see GET /plugins for those there are',
-      details: { plugin: id, known: [...this.#plugins.keys()] },
+      next: meant === undefined ? 'see GET /plugins for those there are' : `did you mean ${meant}?`,
+      details: { plugin: id, known },
     });
   }
 

@@ -1,4 +1,5 @@
 /** What the host itself serves: health, the list of plugins, the admin API. Express, behind the plugins' routes. */
+import { fileURLToPath } from 'node:url';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { TenonError } from '../base/errors.js';
 import type { Host } from '../host/host.js';
@@ -7,11 +8,13 @@ import { actions, answerOf } from './action.js';
 import type { EventFeed } from './events.js';
 import type { Guard } from './guard.js';
 import { type HotReload, hotReloadRoutes } from './hot-reload.js';
-import { sendError, sendProblem } from './problem.js';
+import { errorsPage, sendError, sendProblem } from './problem.js';
 import { pathOf } from './router.js';
 
 /** First segments of the paths that are the host's and no plugin's. */
 export const reservedSegments = ['livez', 'readyz', 'metrics', 'openapi.json', 'docs', 'plugins', 'api'];
+
+const documents = fileURLToPath(new URL('../../docs', import.meta.url));
 
 const healthKeptMs = 1000;
 
@@ -52,6 +55,9 @@ function publicRoutes(app: Express, host: Host, guard: Guard): void {
       ...(trusted && sick.has(id) ? { health: sick.get(id) } : {}),
     }));
     response.json({ ready, started: host.ready, plugins });
+  });
+  app.get(errorsPage, (_request, response) => {
+    response.sendFile('errors.md', { root: documents });
   });
   app.get('/plugins', (_request, response) => {
     response.json({ plugins: host.summaries() });

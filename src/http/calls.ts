@@ -11,7 +11,7 @@ import type { ServedRoute } from '../host/live.js';
 import { type Bytes, finish, HeaderBlocks } from './answer.js';
 import { announcedLength, readBody } from './body.js';
 import { sendError, sendProblem } from './problem.js';
-import { originForm, pathOf, Router } from './router.js';
+import { isDecodable, originForm, pathOf, Router } from './router.js';
 
 const refusalCodes: Readonly<Record<number, ErrorCode>> = {
   [Refusal.RouteGone]: 'RouteGone',
@@ -277,7 +277,8 @@ export class Calls {
   #elsewhere(request: IncomingMessage, response: ServerResponse, path: string): void {
     const methods = this.#router.allowed(path);
     if (methods.length === 0) {
-      this.#otherwise(request, response);
+      if (isDecodable(path)) this.#otherwise(request, response);
+      else sendError(request, response, undecodable(path));
       return;
     }
     const allow = [...methods, 'OPTIONS'].filter((method, at, all) => all.indexOf(method) === at).join(', ');
@@ -293,6 +294,13 @@ export class Calls {
       headers: { allow },
     });
   }
+}
+
+function undecodable(path: string): TenonError {
+  return new TenonError('BadRequest', `the path ${path} has a percent escape that is cut short or is no UTF-8`, {
+    next: 'escape the bytes of UTF-8, and a percent sign itself as %25',
+    details: { path },
+  });
 }
 
 /** The sentence that comes with an answer that is not the plugin's. */

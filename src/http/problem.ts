@@ -4,7 +4,7 @@ import { asTenonError, errorCodes, type ErrorCode, type TenonError } from '../ba
 
 /** Body of every answer that is an error. */
 export interface Problem {
-  /** URI of the page that explains the code, relative to the project's documents. */
+  /** Address of what explains the code, on the host that answered: {@link errorsPage} and the code in lower case. */
   type: string;
   title: string;
   status: number;
@@ -15,6 +15,9 @@ export interface Problem {
   details: Record<string, unknown>;
   requestId: string;
 }
+
+/** Path at which a host serves the page of all codes. */
+export const errorsPage = '/docs/errors.md';
 
 let answered = 0;
 
@@ -33,7 +36,7 @@ function problem(
 ): Problem {
   const { title } = errorCodes[code];
   return {
-    type: `docs/errors.md#${code.toLowerCase()}`,
+    type: `${errorsPage}#${code.toLowerCase()}`,
     title,
     status,
     detail: message,

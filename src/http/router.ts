@@ -20,6 +20,16 @@ export function originForm(target: string): string {
   return path.startsWith('/') ? path : `/${path}`;
 }
 
+/** Whether the percent escapes of a path are all whole, and make text (UTF-8): no other path can be looked up. */
+export function isDecodable(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function isRouted(method: string): method is RoutedMethod {
   return (routedMethods as readonly string[]).includes(method);
 }
