@@ -106,22 +106,21 @@ export class Host {
     this.#refuseWhenClosing();
     this.#refused.delete(folder);
     const { applications } = this.#options;
-    const plugins = [...this.#plugins.values()].filter((plugin) => plugin.folder === folder);
     if (!(await applications.exists(folder))) {
-      for (const plugin of plugins) await this.#forget(plugin);
+      for (const plugin of this.#of(folder)) await this.#forget(plugin);
       return undefined;
     }
-    const [known] = plugins;
+    const plugins = this.#of(folder);
     let application: Application;
     try {
       application = await applications.read(folder);
     } catch {
       // The reload meets the same error, and reports it.
-      const plugin = await this.#enter(known?.id ?? path.basename(folder), folder);
-      return plugin.wanted ? this.#reload(plugin, trigger) : undefined;
+      const plugin = await this.#enter(plugins[0]?.id ?? path.basename(folder), folder);
+      return plugin?.wanted === true ? this.#reload(plugin, trigger) : undefined;
     }
     const plugin = await this.#enter(application.id, folder);
-    if (!plugin.wanted) return undefined;
+    if (plugin?.wanted !== true) return undefined;
     const record = await this.#reload(plugin, trigger);
     for (const other of plugins) if (other !== plugin) await this.#forget(other);
     return record;
@@ -155,6 +154,8 @@ export class Host {
    */
   async rollback(id: string, to?: string): Promise<ReloadRecord> {
     const plugin = await this.#want(id);
+    // Its application went meanwhile: a turn of one that leaves would bring back what nobody takes down.
+    if (plugin.leave !== undefined) return this.rollback(id, to);
     const { finished } = await plugin.turns.take(`rollback ${to ?? ''}`, async () => {
       const version = await this.#versions.find(id, to, plugin.running?.sha256);
       return this.#begin(plugin, 'rollback', { byHand: true, version });
@@ -294,16 +295,29 @@ export class Host {
     }
     await known?.leave;
     const folder = await this.#options.applications.find(id);
-    return folder === undefined ? this.#known(id) : this.#enter(id, folder);
+    return (folder === undefined ? undefined : await this.#enter(id, folder)) ?? this.#known(id);
   }
 
-  /** The plugin `id` of `folder`, made when there is none: after the one of a folder that is gone has left. */
-  async #enter(id: string, folder: string): Promise<Plugin> {
+  #of(folder: string): Plugin[] {
+    return [...this.#plugins.values()].filter((plugin) => plugin.folder === folder);
+  }
+
+  /**
+   * The plugin `id` of `folder`, made when there is none: after the one of a folder that is gone has left. Undefined when
+   * the folder has gone meanwhile.
+   */
+  async #enter(id: string, folder: string): Promise<Plugin | undefined> {
+    const { applications } = this.#options;
     for (;;) {
       const known = this.#plugins.get(id);
-      if (known === undefined) break;
+      if (known === undefined) {
+        const there = await applications.exists(folder);
+        if (this.#plugins.has(id)) continue;
+        if (!there) return undefined;
+        break;
+      }
       if (known.folder === folder && known.leave === undefined) return known;
-      const taken = await this.#options.applications.exists(known.folder);
+      const taken = await applications.exists(known.folder);
       if (taken && known.leave === undefined) this.#refuse(id, folder, known.folder);
       await this.#forget(known);
     }

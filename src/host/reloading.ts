@@ -152,7 +152,8 @@ export class Reloading {
     const old = plugin.running;
     if (old !== undefined) record.from = buildFacts(old);
     const target = await this.#target(plugin, recorder, request);
-    if (target === undefined) return { finished: this.#disable(plugin, recorder) };
+    // The turn ends with the generation: its pointer is closed after it, and must not be the next one's.
+    if (target === undefined) return { finished: Promise.resolve(await this.#disable(plugin, recorder)) };
     const { library, prefix, limits, expected, preserveState } = target;
     const live = this.#liveOf(plugin);
     if (old === undefined) plugin.prefix = prefix;
