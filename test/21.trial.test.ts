@@ -48,6 +48,18 @@ function marked(mark: string): string[] {
   });
 }
 
+/** The children of the runner `pid`: those that wait as well as those that try something. */
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+}
+
+/** The child of the runner `pid` that has opened the library of the test plugin `name`; throws while there is none. */
+function triedBy(pid: number, name: string): number {
+  const child = childrenOf(pid).find((one) => readFileSync(`/proc/${one}/maps`, 'utf8').includes(`/${name}`));
+  if (child === undefined) throw new Error('nothing is tried yet');
+  return child;
+}
+
 let trial: Trial;
 beforeEach(() => {
   trial = new Trial();
@@ -215,6 +227,29 @@ describe('the runner', () => {
     );
   });
 
+  test('makes a child ready while it is idle, uses it once, and does without it when it has died', async () => {
+    const { pid } = trial;
+    if (pid === undefined) throw new Error('there is no runner');
+    const ready = (): Promise<number> =>
+      vi.waitFor(() => {
+        const [child, ...others] = childrenOf(pid);
+        if (child === undefined || others.length > 0) throw new Error('not one child yet');
+        return child;
+      });
+    const library = await buildPlugin('hang_in_initialize');
+    const first = await ready();
+    const hanging = failureOf(trial.try(library, { id: 'fault', deadlineMs: 60_000 }));
+    expect(await vi.waitFor(() => triedBy(pid, 'hang_in_initialize'))).toBe(first);
+    await tryPlugin('ok');
+    process.kill(first, 'SIGKILL');
+    expect(await hanging).toMatchObject({ code: 'TrialCrashed', details: { stage: 'initialize', signal: 'SIGKILL' } });
+    const second = await ready();
+    expect(second).not.toBe(first);
+    process.kill(second, 'SIGKILL');
+    await tryPlugin('ok');
+    expect(trial.pid).toBe(pid);
+  });
+
   test('is started again when it was killed', async () => {
     const { pid } = trial;
     if (pid === undefined) throw new Error('there is no runner');
@@ -231,7 +266,7 @@ describe('the runner', () => {
       const pid = await vi.waitFor(() => {
         const now = trial.pid;
         if (now === undefined || seen.has(now)) throw new Error('not started yet');
-        if (readFileSync(`/proc/${now}/task/${now}/children`, 'utf8') === '') throw new Error('nothing is tried yet');
+        triedBy(now, 'hang_in_constructor');
         return now;
       });
       seen.add(pid);
@@ -271,16 +306,12 @@ describe('the runner', () => {
     const { pid } = trial;
     if (pid === undefined) throw new Error('there is no runner');
     const hanging = failureOf(tryPlugin('hang_in_initialize', { deadlineMs: 60_000 }));
-    const child = await vi.waitFor(() => {
-      const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-      if (children === '') throw new Error('nothing is tried yet');
-      return Number(children);
-    });
+    const children = await vi.waitFor(() => [triedBy(pid, 'hang_in_initialize'), ...childrenOf(pid)]);
     await trial.close();
     await trial.close();
     expect(await hanging).toMatchObject({ code: 'TrialUnavailable' });
     expect(isAlive(pid)).toBe(false);
-    await vi.waitFor(() => expect(isAlive(child)).toBe(false));
+    await vi.waitFor(() => expect(children.filter(isAlive)).toEqual([]));
     expect(await failureOf(tryPlugin('ok'))).toMatchObject({ code: 'TrialUnavailable' });
   });
 });

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,7 +45,8 @@ constexpr size_t kMessageBytes = 2048;
 constexpr size_t kLineBytes = 65536;
 constexpr rlim_t kOpenFiles = 64;
 constexpr rlim_t kFileBytes = 1 << 20;
-constexpr int kVerdictDescriptor = 200;  // above what a library is allowed to open
+constexpr int kLowestDescriptor = 200;  // of the child's own: above what a library is allowed to open
+constexpr int kQuietMs = 5;             // before a child is made ready: an answer just given is worth more
 
 enum class Stage : uint8_t { Start, Open, Entry, Create, Initialize, Health, Destroy };
 constexpr const char* kStages[] = {"start", "open", "entry", "create", "initialize", "health", "destroy"};
@@ -53,8 +55,8 @@ enum class Outcome : uint8_t { Passed, OpenFailed, Mismatch, Refused, Crashed, E
 constexpr const char* kOutcomes[] = {"passed",  "openFailed", "mismatch", "refused",
                                      "crashed", "exited",     "timeout",  "unavailable"};
 
-// What a child tells: where it is (no outcome), or its verdict. One write of at most PIPE_BUF bytes, so never in
-// pieces.
+// What a child tells: where it is (no outcome), or, on a way of its own, its verdict. One write of at most PIPE_BUF
+// bytes, so never in pieces.
 struct Frame {
   Nonce nonce;
   Stage stage;
@@ -106,14 +108,23 @@ struct Pipe {
   Descriptor write;
 };
 
-// The read end never blocks.
-bool open_pipe(Pipe& result) {
-  int ends[2];
-  if (pipe(ends) != 0) return false;
+bool adopt(const int (&ends)[2], Pipe& result) {
   result.read = Descriptor(ends[0]);
   result.write = Descriptor(ends[1]);
   return fcntl(ends[0], F_SETFD, FD_CLOEXEC) == 0 && fcntl(ends[1], F_SETFD, FD_CLOEXEC) == 0 &&
          fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
+}
+
+// The read end never blocks.
+bool open_pipe(Pipe& result) {
+  int ends[2];
+  return pipe(ends) == 0 && adopt(ends, result);
+}
+
+// The same, but both ends read and write.
+bool open_channel(Pipe& result) {
+  int ends[2];
+  return socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && adopt(ends, result);
 }
 
 std::string signal_name(int number) {
@@ -129,20 +140,70 @@ std::string signal_name(int number) {
   return "SIG" + std::to_string(number);
 }
 
+// Requests -------------------------------------------------------------------------------------------------------
+
+std::optional<std::string> unhex(std::string_view text) {
+  std::string bytes;
+  if (text.empty() || text.size() % 2 != 0) return std::nullopt;
+  for (size_t i = 0; i < text.size(); i += 2) {
+    uint8_t byte = 0;
+    const auto [end, error] = std::from_chars(text.data() + i, text.data() + i + 2, byte, 16);
+    if (error != std::errc() || end != text.data() + i + 2 || byte == 0) return std::nullopt;
+    bytes += static_cast<char>(byte);
+  }
+  return bytes;
+}
+
+template <typename Number>
+bool parse(std::string_view text, Number& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+std::optional<Request> parse_request(std::string_view line) {
+  std::vector<std::string_view> words;
+  for (size_t from = 0; from <= line.size();) {
+    const size_t to = std::min(line.find(' ', from), line.size());
+    words.push_back(line.substr(from, to - from));
+    from = to + 1;
+  }
+  Request request;
+  if (words.size() != 7 || words[0] != "try") return std::nullopt;
+  const auto path = unhex(words[6]);
+  if (words[1].empty() || !path || path->front() != '/' || !parse(words[2], request.deadline_ms) ||
+      request.deadline_ms < 1 || request.deadline_ms > 3'600'000 || !parse(words[3], request.memory_bytes) ||
+      !parse(words[4], request.cpu_seconds))
+    return std::nullopt;
+  request.id = words[1];
+  request.plugin = words[5];
+  request.path = *path;
+  return request;
+}
+
 // The child ------------------------------------------------------------------------------------------------------
+
+// The child's ends.
+struct Ends {
+  int channel;  // the request comes from here, the verdict goes there
+  int stages;
+  int output;
+  int null;
+};
 
 class Child {
  public:
-  Child(const Request& request, const Nonce& nonce) : request_(request), nonce_(nonce) {}
+  explicit Child(const Nonce& nonce) : nonce_(nonce) {}
 
-  [[noreturn]] void run(pid_t parent, int verdict, int output, int null) {
-    if (!confine(parent, verdict, output, null)) _exit(127);
+  [[noreturn]] void run(pid_t parent, const Ends& ends) {
+    if (!confine(parent, ends)) _exit(127);
+    if (!await_request()) _exit(0);
+    confine_further();
     run_stages();
     _exit(0);
   }
 
  private:
-  bool confine(pid_t parent, int verdict, int output, int null) {
+  bool confine(pid_t parent, const Ends& ends) {
     setsid();
 #if defined(__linux__)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -152,14 +213,36 @@ class Child {
     signal(SIGCHLD, SIG_DFL);
     signal(SIGINT, SIG_DFL);
     signal(SIGXFSZ, SIG_IGN);  // a write past the limit fails and kills nobody
-    if (dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) return false;
-    verdict_ = fcntl(verdict, F_DUPFD_CLOEXEC, kVerdictDescriptor);
-    if (verdict_ < 0) return false;
+    if (dup2(ends.null, 0) < 0 || dup2(ends.output, 1) < 0 || dup2(ends.output, 2) < 0) return false;
+    channel_ = fcntl(ends.channel, F_DUPFD_CLOEXEC, kLowestDescriptor);
+    stages_ = fcntl(ends.stages, F_DUPFD_CLOEXEC, channel_ + 1);
+    if (channel_ < 0 || stages_ < 0) return false;
     close_others();
     umask(077);
     limit(RLIMIT_CORE, 0, 0);
     limit(RLIMIT_NOFILE, kOpenFiles, kOpenFiles);
     limit(RLIMIT_FSIZE, kFileBytes, kFileBytes);
+    return true;
+  }
+
+  // False when there will be none.
+  bool await_request() {
+    std::array<char, 4096> buffer;
+    std::string line;
+    while (line.empty() || line.back() != '\n') {
+      const ssize_t size = read(channel_, buffer.data(), buffer.size());
+      if (size < 0 && errno == EINTR) continue;
+      if (size <= 0) return false;
+      line.append(buffer.data(), static_cast<size_t>(size));
+    }
+    line.pop_back();
+    auto request = parse_request(line);
+    if (!request) return false;
+    request_ = std::move(*request);
+    return true;
+  }
+
+  void confine_further() const {
     if (request_.cpu_seconds != 0) limit(RLIMIT_CPU, request_.cpu_seconds, request_.cpu_seconds + 1);
     if (request_.memory_bytes != 0) {
       // DATA counts what is really written; AS stops reservations without end, which allocators and stacks make freely.
@@ -167,7 +250,6 @@ class Child {
       const rlim_t reserved = request_.memory_bytes > RLIM_INFINITY / 4 ? RLIM_INFINITY : request_.memory_bytes * 4;
       limit(RLIMIT_AS, reserved, reserved);
     }
-    return true;
   }
 
   static void limit(decltype(RLIMIT_CORE) what, rlim_t soft, rlim_t hard) {
@@ -178,13 +260,17 @@ class Child {
   }
 
   void close_others() const {
-    const auto from = static_cast<unsigned>(verdict_);
+    const auto first = static_cast<unsigned>(channel_);
+    const auto second = static_cast<unsigned>(stages_);
 #if defined(__linux__) && defined(SYS_close_range)
-    if (syscall(SYS_close_range, 3u, from - 1, 0u) == 0 && syscall(SYS_close_range, from + 1, ~0u, 0u) == 0) return;
+    const auto close_range = [](unsigned from, unsigned to) {
+      return from > to || syscall(SYS_close_range, from, to, 0u) == 0;
+    };
+    if (close_range(3, first - 1) && close_range(first + 1, second - 1) && close_range(second + 1, ~0u)) return;
 #endif
     const long most = sysconf(_SC_OPEN_MAX);
     for (long i = 3; i < (most > 0 ? most : 1024); i++)
-      if (i != static_cast<long>(from)) close(static_cast<int>(i));
+      if (i != static_cast<long>(first) && i != static_cast<long>(second)) close(static_cast<int>(i));
   }
 
   void tell(bool is_verdict, Outcome outcome, int32_t status, std::string_view message) const {
@@ -194,7 +280,8 @@ class Child {
     std::memcpy(bytes.data(), &frame, sizeof frame);
     if (!message.empty()) std::memcpy(bytes.data() + sizeof frame, message.data(), message.size());
     // When it cannot be written the trial has not passed, which is what the other end concludes.
-    [[maybe_unused]] const ssize_t written = write(verdict_, bytes.data(), sizeof frame + message.size());
+    [[maybe_unused]] const ssize_t written =
+        write(is_verdict ? channel_ : stages_, bytes.data(), sizeof frame + message.size());
   }
   void begin(Stage stage) {
     stage_ = stage;
@@ -268,25 +355,29 @@ class Child {
     return true;
   }
 
-  const Request& request_;
+  Request request_;
   const Nonce nonce_;
-  int verdict_ = -1;
+  int channel_ = -1;
+  int stages_ = -1;
   Stage stage_ = Stage::Start;
 };
 
 // The parent -----------------------------------------------------------------------------------------------------
 
+// A child, with the trial it has been given.
 struct Trial {
   Request request;
   pid_t pid = 0;
   Nonce nonce{};
-  Descriptor verdict;
+  Descriptor channel;
+  Descriptor stages;
   Descriptor output;
   Clock::time_point deadline;
   Stage stage = Stage::Start;
-  std::string frames;  // bytes of the verdict pipe that are not a whole frame yet
+  std::string frames;  // bytes of the channel that are not a whole frame yet
   std::string tail;
   bool answered = false;
+  bool killed = false;
 };
 
 std::string hex(std::string_view bytes) {
@@ -298,44 +389,6 @@ std::string hex(std::string_view bytes) {
     text += "0123456789abcdef"[static_cast<uint8_t>(c) & 15];
   }
   return text;
-}
-
-std::optional<std::string> unhex(std::string_view text) {
-  std::string bytes;
-  if (text.empty() || text.size() % 2 != 0) return std::nullopt;
-  for (size_t i = 0; i < text.size(); i += 2) {
-    uint8_t byte = 0;
-    const auto [end, error] = std::from_chars(text.data() + i, text.data() + i + 2, byte, 16);
-    if (error != std::errc() || end != text.data() + i + 2 || byte == 0) return std::nullopt;
-    bytes += static_cast<char>(byte);
-  }
-  return bytes;
-}
-
-template <typename Number>
-bool parse(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-std::optional<Request> parse_request(std::string_view line) {
-  std::vector<std::string_view> words;
-  for (size_t from = 0; from <= line.size();) {
-    const size_t to = std::min(line.find(' ', from), line.size());
-    words.push_back(line.substr(from, to - from));
-    from = to + 1;
-  }
-  Request request;
-  if (words.size() != 7 || words[0] != "try") return std::nullopt;
-  const auto path = unhex(words[6]);
-  if (words[1].empty() || !path || path->front() != '/' || !parse(words[2], request.deadline_ms) ||
-      request.deadline_ms < 1 || request.deadline_ms > 3'600'000 || !parse(words[3], request.memory_bytes) ||
-      !parse(words[4], request.cpu_seconds))
-    return std::nullopt;
-  request.id = words[1];
-  request.plugin = words[5];
-  request.path = *path;
-  return request;
 }
 
 int child_signal_pipe = -1;  // a signal handler sees nothing but this
@@ -355,11 +408,13 @@ class Trials {
     }
     int status = 0;
     for (bool open = true; open;) {
-      wait();
+      if (!wait() && lacks_spare()) make_spare();
       reap();
       for (const auto& trial : trials_) listen(*trial);
       expire();
       open = read_requests(status) && write_answers();
+      for (const auto& trial : trials_)
+        if (trial->answered && !trial->killed) kill_session(*trial);
     }
     end_all();
     return status;
@@ -386,21 +441,22 @@ class Trials {
            fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK) == 0;
   }
 
-  void wait() {
+  // False when nothing came.
+  bool wait() {
     polls_.clear();
     polls_.push_back({STDIN_FILENO, POLLIN, 0});
     polls_.push_back({signals_.read.get(), POLLIN, 0});
     if (!answers_.empty()) polls_.push_back({STDOUT_FILENO, POLLOUT, 0});
-    long timeout = -1;
+    long timeout = lacks_spare() ? kQuietMs : -1;
     for (const auto& trial : trials_) {
-      if (trial->verdict.get() >= 0) polls_.push_back({trial->verdict.get(), POLLIN, 0});
+      if (trial->channel.get() >= 0) polls_.push_back({trial->channel.get(), POLLIN, 0});
       if (trial->output.get() >= 0) polls_.push_back({trial->output.get(), POLLIN, 0});
       if (trial->answered) continue;
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(trial->deadline - Clock::now()).count();
       const long bounded = std::max<long>(static_cast<long>(left), 0);
       timeout = timeout < 0 ? bounded : std::min(timeout, bounded);
     }
-    poll(polls_.data(), static_cast<nfds_t>(polls_.size()), static_cast<int>(timeout));
+    return poll(polls_.data(), static_cast<nfds_t>(polls_.size()), static_cast<int>(timeout)) != 0;
   }
 
   // Take what the child has sent. What it writes without end is taken a piece at a time.
@@ -415,42 +471,48 @@ class Trials {
         trial.output.close();
       }
     }
-    if (trial.verdict.get() >= 0) {
-      const ssize_t size = read(trial.verdict.get(), buffer.data(), buffer.size());
+    if (trial.channel.get() >= 0) {
+      const ssize_t size = read(trial.channel.get(), buffer.data(), buffer.size());
       if (size > 0) {
         trial.frames.append(buffer.data(), static_cast<size_t>(size));
-        take_frames(trial);
+        take_verdict(trial);
       } else if (size == 0 || errno != EAGAIN) {
-        trial.verdict.close();
+        trial.channel.close();
       }
     }
   }
 
-  // After the first bytes that are not ours nothing on this pipe is believed.
-  void take_frames(Trial& trial) {
-    while (!trial.answered && trial.frames.size() >= sizeof(Frame)) {
-      Frame frame;
-      std::memcpy(&frame, trial.frames.data(), sizeof frame);
-      if (frame.nonce != trial.nonce || frame.stage > Stage::Destroy || frame.outcome > Outcome::Refused ||
-          frame.message_size > kMessageBytes) {
-        trial.verdict.close();
-        trial.frames.clear();
-        return;
-      }
-      if (trial.frames.size() < sizeof frame + frame.message_size) return;
-      trial.stage = frame.stage;
-      if (frame.is_verdict != 0) {
-        const std::string message = trial.frames.substr(sizeof frame, frame.message_size);
-        std::string code = "-";
-        if (frame.outcome == Outcome::Mismatch) code = frame.status == 0 ? "abi" : "id";
-        if (frame.outcome == Outcome::Refused) code = std::to_string(frame.status);
-        answer(trial, frame.outcome, code, message);
-        kill_session(trial);
-        trial.verdict.close();
-        return;
-      }
-      trial.frames.erase(0, sizeof frame + frame.message_size);
+  static bool is_sound(const Trial& trial, const Frame& frame) {
+    return frame.nonce == trial.nonce && frame.stage <= Stage::Destroy && frame.outcome <= Outcome::Refused &&
+           frame.message_size <= kMessageBytes;
+  }
+
+  // After the first bytes that are not ours nothing on the channel is believed.
+  void take_verdict(Trial& trial) {
+    if (trial.answered || trial.frames.size() < sizeof(Frame)) return;
+    Frame frame;
+    std::memcpy(&frame, trial.frames.data(), sizeof frame);
+    if (!is_sound(trial, frame) || frame.is_verdict == 0) {
+      trial.channel.close();
+      trial.frames.clear();
+      return;
     }
+    if (trial.frames.size() < sizeof frame + frame.message_size) return;
+    trial.stage = frame.stage;
+    const std::string message = trial.frames.substr(sizeof frame, frame.message_size);
+    std::string code = "-";
+    if (frame.outcome == Outcome::Mismatch) code = frame.status == 0 ? "abi" : "id";
+    if (frame.outcome == Outcome::Refused) code = std::to_string(frame.status);
+    answer(trial, frame.outcome, code, message);
+    trial.channel.close();
+  }
+
+  // How far it got: asked only when there is no verdict, because each look at it would wake this process.
+  static void read_stages(Trial& trial) {
+    Frame frame;
+    while (read(trial.stages.get(), &frame, sizeof frame) == static_cast<ssize_t>(sizeof frame) &&
+           is_sound(trial, frame) && frame.is_verdict == 0 && frame.message_size == 0)
+      trial.stage = frame.stage;
   }
 
   void answer(Trial& trial, Outcome outcome, std::string_view code, std::string_view message) {
@@ -467,13 +529,15 @@ class Trials {
   }
 
   // Before the child is reaped: until then its number cannot belong to anybody else.
-  static void kill_session(const Trial& trial) {
+  static void kill_session(Trial& trial) {
+    trial.killed = true;
     kill(-trial.pid, SIGKILL);
     kill(trial.pid, SIGKILL);  // it may not lead a session yet
   }
 
   void end_all() const {
     for (const auto& trial : trials_) kill_session(*trial);
+    if (spare_) kill_session(*spare_);
     kill_strays();
     alarm(2);  // no child may keep this process from ending
     while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) kill_strays();
@@ -501,6 +565,7 @@ class Trials {
   }
 
   Trial* find(pid_t pid) const {
+    if (spare_ && spare_->pid == pid) return spare_.get();
     for (const auto& trial : trials_)
       if (trial->pid == pid) return trial.get();
     return nullptr;
@@ -521,13 +586,18 @@ class Trials {
       rusage usage = {};
       wait4(info.si_pid, &status, 0, &usage);
       ended = true;
-      if (trial != nullptr) conclude(*trial, status, usage);
+      if (trial == nullptr) continue;
+      if (trial == spare_.get())
+        spare_.reset();
+      else
+        conclude(*trial, status, usage);
     }
     if (ended) kill_strays();
   }
 
   void conclude(Trial& trial, int status, const rusage& usage) {
     if (!trial.answered) listen(trial);
+    if (!trial.answered) read_stages(trial);
     const auto used = static_cast<rlim_t>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec);
     const bool out_of_time = trial.request.cpu_seconds != 0 && used >= trial.request.cpu_seconds;
     if (WIFEXITED(status) && trial.stage == Stage::Start) {
@@ -541,6 +611,7 @@ class Trials {
     }
     const auto gone = [&trial](const std::unique_ptr<Trial>& other) { return other.get() == &trial; };
     trials_.erase(std::remove_if(trials_.begin(), trials_.end(), gone), trials_.end());
+    spare_wanted_ = true;
   }
 
   void expire() {
@@ -548,6 +619,7 @@ class Trials {
     for (const auto& trial : trials_) {
       if (trial->answered || trial->deadline > now) continue;
       kill_session(*trial);
+      read_stages(*trial);
       answer(*trial, Outcome::Timeout, "deadline", {});
     }
   }
@@ -560,9 +632,10 @@ class Trials {
     if (size < 0) return errno == EAGAIN || errno == EINTR;
     requests_.append(buffer.data(), static_cast<size_t>(size));
     for (size_t end; (end = requests_.find('\n')) != std::string::npos; requests_.erase(0, end + 1)) {
-      auto request = parse_request(std::string_view(requests_).substr(0, end));
+      const std::string_view line(requests_.data(), end + 1);
+      auto request = parse_request(line.substr(0, end));
       if (!request) return bad_request(status);
-      start(std::move(*request));
+      start(std::move(*request), line);
     }
     return requests_.size() <= kLineBytes || bad_request(status);
   }
@@ -584,25 +657,60 @@ class Trials {
     return true;
   }
 
-  void start(Request request) {
+  // A child of nothing: it has confined itself, or is about to, and waits for its request.
+  std::unique_ptr<Trial> make_child() const {
     auto trial = std::make_unique<Trial>();
-    trial->request = std::move(request);
-    Pipe verdict;
+    Pipe channel;
+    Pipe stages;
     Pipe output;
     const pid_t parent = getpid();
-    trial->pid = getentropy(trial->nonce.data(), trial->nonce.size()) == 0 && open_pipe(verdict) && open_pipe(output)
+    trial->pid = getentropy(trial->nonce.data(), trial->nonce.size()) == 0 && open_channel(channel) &&
+                         open_pipe(stages) && open_pipe(output)
                      ? fork()
                      : -1;
-    if (trial->pid < 0) return answer(*trial, Outcome::Unavailable, "-", std::strerror(errno));
     if (trial->pid == 0)
-      Child(trial->request, trial->nonce).run(parent, verdict.write.get(), output.write.get(), null_.get());
-    trial->deadline = Clock::now() + std::chrono::milliseconds(trial->request.deadline_ms);
-    trial->verdict = std::move(verdict.read);
+      Child(trial->nonce).run(parent, {channel.write.get(), stages.write.get(), output.write.get(), null_.get()});
+    trial->channel = std::move(channel.read);
+    trial->stages = std::move(stages.read);
     trial->output = std::move(output.read);
+    return trial;
+  }
+
+  bool lacks_spare() const { return spare_wanted_ && !spare_ && trials_.empty(); }
+
+  // While nothing is tried, so that it has nothing of anybody. One that cannot be made, or dies, is not missed.
+  void make_spare() {
+    spare_wanted_ = false;
+    spare_ = make_child();
+    if (spare_->pid < 0) spare_.reset();
+  }
+
+  static bool give(const Trial& trial, std::string_view line) {
+    return write(trial.channel.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  }
+
+  void start(Request request, std::string_view line) {
+    std::unique_ptr<Trial> trial = std::move(spare_);
+    if (trial && !give(*trial, line)) {
+      kill_session(*trial);  // it has died unnoticed
+      trial.reset();
+    }
+    if (!trial) {
+      trial = make_child();
+      if (trial->pid > 0 && !give(*trial, line)) {
+        kill_session(*trial);
+        trial->pid = -1;
+      }
+    }
+    trial->request = std::move(request);
+    if (trial->pid < 0) return answer(*trial, Outcome::Unavailable, "-", std::strerror(errno));
+    trial->deadline = Clock::now() + std::chrono::milliseconds(trial->request.deadline_ms);
     trials_.push_back(std::move(trial));
   }
 
   std::vector<std::unique_ptr<Trial>> trials_;
+  std::unique_ptr<Trial> spare_;  // a child that waits for the next request
+  bool spare_wanted_ = true;
   std::vector<pollfd> polls_;
   std::string requests_;
   std::string answers_;

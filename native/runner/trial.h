@@ -7,9 +7,9 @@
 //   answer   ID OUTCOME STAGE CODE MESSAGE OUTPUT
 //
 // ID is a number of the asker's. MEMORY_BYTES and CPU_SECONDS are limits of the child, 0 for none; DEADLINE_MS (1 to
-// 3,600,000) begins when the child is forked. PLUGIN is the id that the library must have. PATH, MESSAGE and OUTPUT are
-// hexadecimal, "-" when empty; OUTPUT is the end (at most 4 KiB) of what the library wrote to its standard output and
-// error.
+// 3,600,000) begins when the child has its request. PLUGIN is the id that the library must have. PATH, MESSAGE and
+// OUTPUT are hexadecimal, "-" when empty; OUTPUT is the end (at most 4 KiB) of what the library wrote to its standard
+// output and error.
 //
 //   OUTCOME      CODE              MESSAGE
 //   passed       -                 -
@@ -24,7 +24,10 @@
 // STAGE is where it ended: start (before the library is touched), open (its constructors), entry, create, initialize,
 // health, destroy. A library that asks for TENON_TRIAL_OPEN is tried up to entry.
 //
-// The verdict of a child comes through a pipe of its own together with a nonce: what a library prints, and a clean
+// One child waits in advance for the next request. It is forked while nothing is tried, so it holds nothing of another
+// library, and is used once; without it, or when it has died, a request forks its own.
+//
+// The verdict of a child comes through a channel of its own together with a nonce: what a library prints, and a clean
 // exit, count for nothing. A child leads a session of its own, which is killed with it; on Linux, descendants that
 // leave the session are found and killed as well, because this process is their reaper, no child gains privileges, and
 // all children die with this process. macOS has none of the three, nor a limit on memory that holds.
