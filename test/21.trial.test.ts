@@ -83,6 +83,7 @@ describe('the outcome of a trial', () => {
     ['crash_in_constructor', 'open', 'SIGSEGV'],
     ['abort_in_constructor', 'open', 'SIGABRT'],
     ['crash_in_initialize', 'initialize', 'SIGSEGV'],
+    ['deep_in_initialize', 'initialize', 'SIGSEGV'],
   ])('is TrialCrashed with stage and signal for %s', async (name, stage, signal) => {
     const error = await failureOf(tryPlugin(name));
     expect(error).toMatchObject({ code: 'TrialCrashed', details: { id: 'fault', stage, signal } });

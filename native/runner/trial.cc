@@ -45,8 +45,9 @@ constexpr size_t kMessageBytes = 2048;
 constexpr size_t kLineBytes = 65536;
 constexpr rlim_t kOpenFiles = 64;
 constexpr rlim_t kFileBytes = 1 << 20;
-constexpr int kLowestDescriptor = 200;  // of the child's own: above what a library is allowed to open
-constexpr int kQuietMs = 5;             // before a child is made ready: an answer just given is worth more
+constexpr rlim_t kStackBytes = 1 << 20;  // that of a control thread; the host opens libraries on one of 2 MiB
+constexpr int kLowestDescriptor = 200;   // of the child's own: above what a library is allowed to open
+constexpr int kQuietMs = 5;              // before a child is made ready: an answer just given is worth more
 
 enum class Stage : uint8_t { Start, Open, Entry, Create, Initialize, Health, Destroy };
 constexpr const char* kStages[] = {"start", "open", "entry", "create", "initialize", "health", "destroy"};
@@ -222,6 +223,7 @@ class Child {
     limit(RLIMIT_CORE, 0, 0);
     limit(RLIMIT_NOFILE, kOpenFiles, kOpenFiles);
     limit(RLIMIT_FSIZE, kFileBytes, kFileBytes);
+    limit(RLIMIT_STACK, kStackBytes, kStackBytes);
     return true;
   }
 
