@@ -3,7 +3,7 @@
  * again, so that nobody can change or replace it between the check and the opening.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, constants, fchmodSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, openSync, readFileSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { lstat, mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -100,7 +100,7 @@ export class Staging {
     if (this.#closed)
       throw new TenonError('StagingFailed', `${name} cannot be staged: the staging directory is closed`);
     const label = name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, 63);
-    const file = path.join(this.directory, `${++this.#count}-${label}-${randomBytes(6).toString('hex')}.so`);
+    const file = path.join(this.directory, `${++this.#count}-${label}.so`);
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     try {
       const descriptor = openSync(file, flags, 0o500);
@@ -109,7 +109,7 @@ export class Staging {
         await writeAll(descriptor, bytes);
         await compareAll(descriptor, bytes);
       } catch (error) {
-        rmSync(file, { force: true });
+        remove(file);
         throw error;
       } finally {
         closeSync(descriptor);
@@ -126,7 +126,7 @@ export class Staging {
     return {
       path: file,
       unlink() {
-        if (!keep) rmSync(file, { force: true });
+        if (!keep) remove(file);
       },
     };
   }
@@ -137,6 +137,15 @@ export class Staging {
     this.#closed = true;
     if (!this.#keep) await rm(this.directory, { recursive: true, force: true });
     own.delete(this.directory);
+  }
+}
+
+/** Like rmSync with `force`, in half its time. */
+function remove(file: string): void {
+  try {
+    unlinkSync(file);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
   }
 }
 
@@ -196,10 +205,12 @@ async function writeAll(descriptor: number, bytes: Uint8Array): Promise<void> {
   }
 }
 
+/** What was read back last; nobody needs it after its turn. */
+const piece = Buffer.allocUnsafeSlow(pieceBytes);
+
 async function compareAll(descriptor: number, bytes: Uint8Array): Promise<void> {
-  const piece = Buffer.allocUnsafe(Math.min(pieceBytes, bytes.byteLength + 1));
   for (let at = 0; ; ) {
-    const size = readSync(descriptor, piece, 0, piece.byteLength, at);
+    const size = readSync(descriptor, piece, 0, pieceBytes, at);
     if (size === 0 && at === bytes.byteLength) return;
     if (size === 0 || piece.compare(bytes, at, Math.min(at + size, bytes.byteLength), 0, size) !== 0)
       throw new Error(`what was read back differs from what was written, from byte ${at} on`);
