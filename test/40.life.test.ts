@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { copyFile, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { loadCore } from '../src/binding/core.js';
 import { descriptorLayout, openLibrary } from '../src/binding/library.js';
 import { gauge } from './load/gauge.js';
@@ -13,6 +14,17 @@ import { buildPlugin } from './plugins/build.js';
 
 const run = promisify(execFile);
 const include = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', 'native', 'include');
+
+/** How many descriptors of this process are of the file that has, or had, this path. */
+function descriptorsOf(file: string): number {
+  return readdirSync('/proc/self/fd').filter((number) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${number}`).startsWith(file);
+    } catch {
+      return false; // the one of this directory, which is closed again
+    }
+  }).length;
+}
 
 describe('a library', () => {
   let directory: string;
@@ -48,6 +60,18 @@ describe('a library', () => {
     library.close();
     expect(core.imageMapped(file)).toBe(false);
     library.close();
+  });
+
+  test('of megabytes is held by a descriptor while it is open, and by none afterwards', async () => {
+    const file = path.join(directory, 'large.so');
+    const bytes = 2 * 1024 * 1024;
+    await copyFile(await buildPlugin('ok'), file);
+    await truncate(file, bytes);
+    const library = openLibrary(file, bytes);
+    await rm(file);
+    expect(descriptorsOf(file)).toBe(1);
+    library.close();
+    await vi.waitFor(() => expect(descriptorsOf(file)).toBe(0));
   });
 
   test('that cannot be opened is named with its path', async () => {

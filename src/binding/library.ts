@@ -2,6 +2,7 @@
  * The other door to machine code: opens a plugin's library and reads its descriptor. The only importer of koffi, which
  * here does nothing else: every call into a plugin goes through the core.
  */
+import { close, openSync } from 'node:fs';
 import koffi from 'koffi';
 import { TenonError } from '../base/errors.js';
 
@@ -43,24 +44,18 @@ export const descriptorLayout: { readonly size: number; readonly offsets: Readon
   offsets: Object.fromEntries(Object.keys(members).map((member) => [member, koffi.offsetof(descriptorType, member)])),
 };
 
-// A handle that nobody holds is closed by the garbage collector, under whatever runs in it.
-const open = new Set<ReturnType<typeof koffi.load>>();
-
+// Not koffi's own handles: it closes those at garbage collection and at the end of the process, under whatever runs in
+// them, and looks their symbols up in the whole process once they are closed. These also take half the time.
 const system = koffi.load(null);
 const dlopen = system.func('void *dlopen(const char *path, int flags)');
+const dlsym = system.func('void *dlsym(void *image, const char *symbol)');
 const dlclose = system.func('int dlclose(void *image)');
-/** RTLD_NOW | RTLD_NOLOAD */
-const openOnly = process.platform === 'darwin' ? 0x12 : 0x6;
+const dlerror = system.func('const char *dlerror()');
+/** RTLD_NOW | RTLD_LOCAL */
+const ownSymbols = process.platform === 'darwin' ? 0x6 : 0x2;
 
-/**
- * A reference of our own to the image that is open from `path`. koffi closes its handles when the process ends, also of
- * images in which threads still run.
- */
-function holdImage(path: string): bigint {
-  const image: unknown = dlopen(path, openOnly);
-  if (typeof image !== 'bigint' || image === 0n) throw new Error('the system does not know it as open');
-  return image;
-}
+/** From here on the pages of a file are freed on another thread. */
+const largeBytes = 1024 * 1024;
 
 /** An open library. It stays open until `close`, whatever becomes of this object. */
 export interface Library {
@@ -73,69 +68,86 @@ export interface Library {
   close(): void;
 }
 
-function readDescriptor(path: string, handle: ReturnType<typeof koffi.load>): Descriptor {
-  const refuse = (reason: string): TenonError =>
-    new TenonError('PluginLoadError', `${path}: ${reason}`, { next: 'build the plugin again', details: { path } });
-  const entry: unknown = handle.symbol(entrySymbol);
-  if (typeof entry !== 'bigint' || entry === 0n) throw refuse(`${entrySymbol} is no address`);
+function isAddress(value: unknown): value is bigint {
+  return typeof value === 'bigint' && value !== 0n;
+}
+
+function reasonOf(fallback: string): string {
+  const reason: unknown = dlerror();
+  return typeof reason === 'string' && reason !== '' ? reason : fallback;
+}
+
+function refusal(path: string, reason: string, next: string): TenonError {
+  return new TenonError('PluginLoadError', `${path}: ${reason}`, { next, details: { path } });
+}
+
+function readDescriptor(path: string, image: bigint): Descriptor {
+  const refuse = (reason: string): TenonError => refusal(path, reason, 'build the plugin again');
+  const entry: unknown = dlsym(image, entrySymbol);
+  if (!isAddress(entry)) throw refuse(reasonOf(`${entrySymbol} is no address`));
   const address: unknown = koffi.call(entry, entryType);
-  if (typeof address !== 'bigint' || address === 0n) throw refuse(`${entrySymbol} returned no descriptor`);
+  if (!isAddress(address)) throw refuse(`${entrySymbol} returned no descriptor`);
   const size = koffi.decode.uint32(address);
   if (size < descriptorLayout.size)
     throw refuse(`its descriptor has ${size} bytes, the contract's has ${descriptorLayout.size}`);
-  const raw = koffi.decode(address, descriptorType) as Record<string, unknown>;
-  const text = (member: string): string => {
-    const value = raw[member];
+  // Member by member: half the time of the whole struct.
+  const read = (member: keyof typeof members): unknown =>
+    koffi.decode(address + BigInt(descriptorLayout.offsets[member] ?? 0), members[member]);
+  const text = (member: keyof typeof members): string => {
+    const value = read(member);
     return typeof value === 'string' ? value : '';
   };
   return {
     address,
-    abiMajor: Number(raw['abi_major']),
-    abiMinor: Number(raw['abi_minor']),
+    abiMajor: Number(read('abi_major')),
+    abiMinor: Number(read('abi_minor')),
     id: text('id'),
     name: text('name'),
     version: text('version'),
     description: text('description'),
     author: text('author'),
-    trialOpenOnly: raw['trial'] === 1,
+    trialOpenOnly: read('trial') === 1,
   };
 }
 
 /**
- * Open the library at `path` (absolute; its own, never one that was open before) with all symbols bound and none
- * shared, and read its descriptor. Runs the library's constructors on this thread. Throws `PluginLoadError`.
+ * Hold the file at `path` until the result is called. The last one to hold an unlinked file in memory frees its pages:
+ * milliseconds, which dlclose would take on this thread.
  */
-export function openLibrary(path: string): Library {
-  let handle: ReturnType<typeof koffi.load>;
+function holdFile(path: string): () => void {
   try {
-    handle = koffi.load(path, { lazy: false, global: false });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TenonError('PluginLoadError', `${path}: ${reason}`, {
-      next: 'see whether every library it needs is installed (`ldd` on Linux, `otool -L` on macOS)',
-      details: { path },
-      cause,
-    });
+    const file = openSync(path, 'r');
+    return () => close(file, () => {}); // nothing was written that could be lost
+  } catch {
+    return () => {}; // no descriptor left: dlclose only takes longer
   }
-  open.add(handle);
-  let image: bigint | undefined;
-  // After unload koffi looks symbols up in the whole process, so the handle never leaves this closure.
-  const close = (): void => {
-    if (!open.delete(handle)) return;
-    if (image !== undefined) dlclose(image);
-    handle.unload();
+}
+
+/**
+ * Open the library at `path` (absolute; its own, never one that was open before) with all symbols bound and none
+ * shared, and read its descriptor. Runs the library's constructors on this thread, on a stack of 2 MiB. `bytes` is the
+ * size of the file, if it is known. Throws `PluginLoadError`.
+ */
+export function openLibrary(path: string, bytes = 0): Library {
+  const image: unknown = dlopen(path, ownSymbols);
+  if (!isAddress(image))
+    throw refusal(
+      path,
+      reasonOf('the system gave no reason'),
+      'see whether every library it needs is installed (`ldd` on Linux, `otool -L` on macOS)',
+    );
+  const release = bytes < largeBytes ? undefined : holdFile(path);
+  let open = true;
+  const closeImage = (): void => {
+    if (!open) return;
+    open = false;
+    dlclose(image);
+    release?.();
   };
   try {
-    image = holdImage(path);
-    return { path, descriptor: readDescriptor(path, handle), close };
+    return { path, descriptor: readDescriptor(path, image), close: closeImage };
   } catch (error) {
-    close();
-    throw error instanceof TenonError
-      ? error
-      : new TenonError('PluginLoadError', `${path}: ${error instanceof Error ? error.message : String(error)}`, {
-          next: 'build the plugin again',
-          details: { path },
-          cause: error,
-        });
+    closeImage();
+    throw error;
   }
 }

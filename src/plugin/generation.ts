@@ -111,7 +111,7 @@ export class Generation {
     const { staged } = input.admitted;
     let library: Library;
     try {
-      library = input.core.keepFloatingPoint(() => openLibrary(staged.path));
+      library = input.core.keepFloatingPoint(() => openLibrary(staged.path, input.admitted.size));
     } finally {
       if (!input.keepStaged) staged.unlink();
     }
