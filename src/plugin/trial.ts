@@ -165,9 +165,12 @@ export class Trial {
     const runner = this.#runner;
     const number = this.#next++;
     runner.pending.set(number, pending);
-    this.#keepAlive(runner, true);
-    pending.watchdog = setTimeout(() => runner.child.kill('SIGKILL'), pending.deadlineMs + runnerGraceMs);
-    runner.child.stdin?.write(`try ${number} ${pending.request}\n`);
+    runner.child.stdin?.write(`try ${number} ${pending.request}\n`, 'latin1');
+    // The timer is also what the event loop waits for.
+    pending.watchdog = setTimeout(() => {
+      this.#keepAlive(runner, true);
+      runner.child.kill('SIGKILL');
+    }, pending.deadlineMs + runnerGraceMs);
   }
 
   #read(runner: Runner, text: string): void {
@@ -183,7 +186,6 @@ export class Trial {
       if (error === undefined) pending.resolve();
       else pending.reject(error);
     }
-    if (runner.pending.size === 0) this.#keepAlive(runner, false);
   }
 
   #lose(runner: Runner, reason: string, leave: () => void): void {
