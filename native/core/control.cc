@@ -76,13 +76,20 @@ void Control::run() {
       lock.lock();
       continue;
     }
-    {
-      const FloatingPointGuard floating_point;
-      task->generation->perform(*task);
+    const auto in_plugin = [&](const auto& work) {
+      {
+        const FloatingPointGuard floating_point;
+        work();
+      }
+      guard.restore_signals();
+      lost_.store(false, std::memory_order_release);
+    };
+    in_plugin([&] { task->generation->perform(*task); });
+    const bool failed = task->failed;
+    if (task->claim()) {
+      task->generation->front().settle(task);
+      if (!failed) in_plugin([&] { task->generation->read_ahead(*task); });
     }
-    guard.restore_signals();
-    lost_.store(false, std::memory_order_release);
-    if (task->claim()) task->generation->front().settle(task);
     lock.lock();
   }
   alive_.store(false, std::memory_order_release);

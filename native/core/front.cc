@@ -394,8 +394,9 @@ bool Front::check_deadlines(uint64_t time) {
     bool running = false;
     if (!task->claim(&running)) continue;
     task->timed_out = true;
+    const bool ahead = task->step == Step::Routes && task->generation->is_reading_ahead();
     // A slow answer to a question of health is an answer, and no reason to give the thread up.
-    if (running && task->step != Step::Health) task->generation->control().lose();
+    if ((running && task->step != Step::Health) || ahead) task->generation->control().lose();
     settle(task);
   }
   return armed;

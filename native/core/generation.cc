@@ -80,7 +80,8 @@ void Generation::perform(Task& task) {
       if (TENON_HAS(instance_, initialize)) status = instance_->initialize(instance_);
       break;
     case Step::Routes:
-      status = read_routes(task.message);
+      if (reading_.load(std::memory_order_acquire) == Reading::None) read_routes();
+      status = give_routes(task.message);
       break;
     case Step::Ready:
       if (TENON_HAS(instance_, ready)) {
@@ -108,6 +109,8 @@ void Generation::perform(Task& task) {
     case Step::Destroy:
       instance_->destroy(instance_);
       instance_ = nullptr;
+      can_initialize_.store(true, std::memory_order_release);
+      can_ready_.store(true, std::memory_order_release);
       http_ = nullptr;
       state_ = nullptr;
       face_->close();
@@ -150,12 +153,41 @@ tenon_status Generation::create(std::string& message) {
   state_ = state;
   has_state_.store(state != nullptr, std::memory_order_release);
   can_quiesce_.store(TENON_HAS(plugin, quiesce), std::memory_order_release);
+  can_initialize_.store(TENON_HAS(plugin, initialize), std::memory_order_release);
+  can_ready_.store(TENON_HAS(plugin, ready), std::memory_order_release);
   return TENON_OK;
+}
+
+void Generation::read_ahead(const Task& task) {
+  const bool next =
+      task.step == Step::Initialize || (task.step == Step::Create && !can_initialize_.load(std::memory_order_acquire));
+  if (next && reading_.load(std::memory_order_acquire) == Reading::None) read_routes();
+}
+
+bool Generation::perform_at_once(Task& task) {
+  if (!control_.alive() || control_.lost()) return false;
+  if (task.step == Step::Initialize) return !can_initialize_.load(std::memory_order_acquire);
+  if (task.step == Step::Ready) return !can_ready_.load(std::memory_order_acquire);
+  if (task.step != Step::Routes || reading_.load(std::memory_order_acquire) != Reading::Done) return false;
+  task.failed = give_routes(task.message) != TENON_OK;
+  return true;
+}
+
+void Generation::read_routes() {
+  reading_.store(Reading::Begun, std::memory_order_release);
+  routes_status_ = read_routes(routes_message_);
+  reading_.store(Reading::Done, std::memory_order_release);
+}
+
+tenon_status Generation::give_routes(std::string& message) {
+  if (reading_.exchange(Reading::Given, std::memory_order_acq_rel) == Reading::Given)
+    return message = "its routes have been read before", TENON_ERROR_STATE;
+  message = routes_message_;
+  return routes_status_;
 }
 
 tenon_status Generation::read_routes(std::string& message) {
   if (http_ == nullptr) return TENON_OK;
-  if (!routes_.empty()) return message = "its routes have been read before", TENON_ERROR_STATE;
   const uint32_t concurrency = http_->max_concurrency == 0 ? settings_.defaults.concurrency : http_->max_concurrency;
   if (concurrency > kMostConcurrency) {
     return message = "max_concurrency " + std::to_string(concurrency) + " is over 64", TENON_ERROR;

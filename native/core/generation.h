@@ -63,6 +63,12 @@ class Generation {
 
   // Carry `task` out. [control]
   void perform(Task& task);
+  // After `task`, which has succeeded: read the routes when they are what comes next. [control]
+  void read_ahead(const Task& task);
+  // Carry `task` out if that needs no thread: its step has no function, or the routes have been read. [front]
+  bool perform_at_once(Task& task);
+  // Whether the control thread is in the routes although nobody has asked for them yet. [any]
+  bool is_reading_ahead() const { return reading_.load(std::memory_order_acquire) == Reading::Begun; }
   // End all threads; how many have not ended by `until`. [closer]
   uint32_t stop(uint64_t until);
   uint32_t threads_alive() const { return pool_.alive() + (control_.alive() ? 1 : 0); }
@@ -73,8 +79,12 @@ class Generation {
   void close();
 
  private:
+  enum class Reading { None, Begun, Done, Given };
+
   tenon_status create(std::string& message);
+  void read_routes();
   tenon_status read_routes(std::string& message);
+  tenon_status give_routes(std::string& message);
   tenon_status save(Task& task);
   tenon_status load(Task& task);
 
@@ -90,6 +100,11 @@ class Generation {
   const tenon_plugin_state_t* state_ = nullptr;
   std::atomic<bool> has_state_{false};
   std::atomic<bool> can_quiesce_{false};
+  std::atomic<bool> can_initialize_{true};  // or there is no instance yet
+  std::atomic<bool> can_ready_{true};
+  std::atomic<Reading> reading_{Reading::None};
+  tenon_status routes_status_ = TENON_OK;
+  std::string routes_message_;
   std::vector<Route> routes_;
   std::vector<const Route*> by_slot_;
   Lease* lease_;

@@ -414,8 +414,12 @@ Napi::Value FrontObject::Perform(Napi::Env env, std::shared_ptr<core::Task> task
   task->deadline = core::now() + core::milliseconds(deadline_ms);
   task->waiter = waiter.release();
   tasks_++;
-  front_->submit(task);
-  KeepLoopAlive();
+  if (task->generation->perform_at_once(*task)) {
+    Settle(env, *task);
+  } else {
+    front_->submit(task);
+    KeepLoopAlive();
+  }
   return promise;
 }
 

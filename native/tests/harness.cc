@@ -30,7 +30,11 @@ PluginUnderTest::PluginUnderTest() {
     return nullptr;
   };
   http_side_.size = sizeof(http_side_);
-  http_side_.route_count = [](tenon_plugin_t* plugin) { return static_cast<uint32_t>(of(plugin).routes_.size()); };
+  http_side_.route_count = [](tenon_plugin_t* plugin) {
+    PluginUnderTest& self = of(plugin);
+    if (self.on_routes) self.on_routes();
+    return static_cast<uint32_t>(self.routes_.size());
+  };
   http_side_.route = [](tenon_plugin_t* plugin, uint32_t index) -> const tenon_route_t* {
     Declared& declared = *of(plugin).routes_[index];
     declared.route.pattern = bytes(declared.pattern);
@@ -59,6 +63,11 @@ void PluginUnderTest::route(tenon_http_method method, std::string pattern, uint3
   declared->route = {sizeof(tenon_route_t), method, {nullptr, 0}, execution, deadline_ms, 0, TENON_AUTH_NONE};
   declared->handler = std::move(handler);
   routes_.push_back(std::move(declared));
+}
+
+void PluginUnderTest::leave_steps_out() {
+  plugin_.initialize = nullptr;
+  plugin_.ready = nullptr;
 }
 
 const tenon_plugin_descriptor_t& PluginUnderTest::descriptor() {

@@ -32,12 +32,15 @@ class PluginUnderTest {
 
   void route(tenon_http_method method, std::string pattern, uint32_t execution, Handler handler,
              uint32_t deadline_ms = 0);
+  // It has no functions for the steps that need none.
+  void leave_steps_out();
   // One plugin is `current` while `create` runs: a descriptor has no place for more.
   const tenon_plugin_descriptor_t& descriptor();
 
   uint32_t max_concurrency = 0;
   std::function<tenon_status()> on_initialize;
   std::function<tenon_status()> on_health;
+  std::function<void()> on_routes;
   const tenon_context_t* context = nullptr;
   const tenon_host_t* host = nullptr;
   const tenon_host_http_t* http = nullptr;

@@ -153,6 +153,78 @@ TEST_CASE("a step that fails is reported with what the plugin logged, one that h
   hanging->close();
 }
 
+TEST_CASE("routes are read once, after initialize, without being asked for; who hangs in them is given up when asked") {
+  FrontUnderTest front;
+  core::Plugin& plugin = front->plugin("test");
+  plugin.open("/test", 10);
+  PluginUnderTest code;
+  std::atomic<int> reads{0};
+  std::atomic<bool> hang{false};
+  code.route(TENON_HTTP_GET, "/a", TENON_EXECUTION_INLINE,
+             [](const tenon_host_http_t&, tenon_request_t*, tenon_response_t*) { return TENON_OK; });
+  code.on_routes = [&] {
+    reads++;
+    while (hang) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  const auto start = [&](uint64_t number) {
+    auto generation = std::make_shared<core::Generation>(front.front, plugin, code.descriptor(),
+                                                         core::GenerationSettings{number, "", {1000, 1024, 1}});
+    CHECK(front.perform(generation, core::Step::Create));
+    CHECK(reads == 0);
+    CHECK(front.perform(generation, core::Step::Initialize));
+    return generation;
+  };
+  const auto good = start(1);
+  core::Task task;
+  task.step = core::Step::Routes;
+  CHECK(front.until([&] { return good->perform_at_once(task); }));
+  CHECK_FALSE(task.failed);
+  CHECK(good->routes().size() == 1);
+  CHECK(reads == 1);
+  std::string message;
+  CHECK_FALSE(front.perform(good, core::Step::Routes, 1000, nullptr, &message));
+  CHECK(message == "its routes have been read before");
+  CHECK(front.take_down(good));
+
+  reads = 0;
+  hang = true;
+  const auto hanging = start(2);
+  CHECK(front.until([&] { return reads == 1; }));
+  CHECK(hanging->threads_lost() == 0);
+  CHECK_FALSE(hanging->perform_at_once(task));
+  CHECK_FALSE(front.perform(hanging, core::Step::Routes, 30, nullptr, &message));
+  CHECK(message == "timed out");
+  CHECK(hanging->threads_lost() == 1);
+  hang = false;
+  CHECK(front.until([&] { return hanging->threads_lost() == 0; }));
+  CHECK(front.take_down(hanging));
+}
+
+TEST_CASE("a step without a function needs no thread, once there is an instance") {
+  FrontUnderTest front;
+  core::Plugin& plugin = front->plugin("test");
+  plugin.open("/test", 10);
+  PluginUnderTest code;
+  code.leave_steps_out();
+  const auto generation = std::make_shared<core::Generation>(front.front, plugin, code.descriptor(),
+                                                             core::GenerationSettings{1, "", {1000, 1024, 1}});
+  const auto at_once = [&](core::Step step) {
+    core::Task task;
+    task.step = step;
+    return generation->perform_at_once(task) && !task.failed;
+  };
+  CHECK_FALSE(at_once(core::Step::Initialize));
+  CHECK(front.perform(generation, core::Step::Create));
+  CHECK(at_once(core::Step::Initialize));
+  CHECK(front.until([&] { return at_once(core::Step::Routes); }));
+  CHECK(at_once(core::Step::Ready));
+  CHECK_FALSE(at_once(core::Step::Health));
+  CHECK(front.perform(generation, core::Step::Destroy));
+  CHECK_FALSE(at_once(core::Step::Ready));
+  CHECK(front.perform(generation, core::Step::Stop));
+  generation->close();
+}
+
 TEST_CASE("log records from many threads arrive whole and in order, or are counted as dropped") {
   core::LogRing ring;
   std::vector<std::thread> writers;
