@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,7 +16,9 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cinttypes>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -195,11 +198,13 @@ class Child {
  public:
   explicit Child(const Nonce& nonce) : nonce_(nonce) {}
 
-  [[noreturn]] void run(pid_t parent, const Ends& ends) {
+  [[noreturn]] void run(pid_t parent, const Ends& ends, bool early) {
     if (!confine(parent, ends)) _exit(127);
+    if (early) warm_up();
     if (!await_request()) _exit(0);
     confine_further();
     run_stages();
+    await_end();
     _exit(0);
   }
 
@@ -227,6 +232,26 @@ class Child {
     return true;
   }
 
+  // After a fork each page costs a fault when it is first touched: better now than while somebody waits.
+  static void warm_up() {
+#if defined(MADV_POPULATE_WRITE)
+    constexpr uintptr_t kMostBytes = 8 << 20;
+    const Descriptor file(open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
+    std::array<char, 4096> buffer;
+    std::string text;
+    for (ssize_t size; file.get() >= 0 && (size = read(file.get(), buffer.data(), buffer.size())) > 0;)
+      text.append(buffer.data(), static_cast<size_t>(size));
+    for (size_t at = 0; at < text.size(); at = std::min(text.find('\n', at), text.size() - 1) + 1) {
+      uintptr_t from = 0;
+      uintptr_t to = 0;
+      char access[5] = "";
+      if (std::sscanf(text.c_str() + at, "%" SCNxPTR "-%" SCNxPTR " %4s", &from, &to, access) != 3) continue;
+      if (access[0] != 'r' || to - from > kMostBytes) continue;
+      madvise(reinterpret_cast<void*>(from), to - from, access[1] == 'w' ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+    }
+#endif
+  }
+
   // False when there will be none.
   bool await_request() {
     std::array<char, 4096> buffer;
@@ -242,6 +267,12 @@ class Child {
     if (!request) return false;
     request_ = std::move(*request);
     return true;
+  }
+
+  // The end of a process is work, and who is to hear the verdict may need this processor: it ends this one, or dies.
+  void await_end() const {
+    char byte = 0;
+    while (read(channel_, &byte, 1) > 0 || errno == EINTR) errno = 0;
   }
 
   void confine_further() const {
@@ -506,7 +537,6 @@ class Trials {
     if (frame.outcome == Outcome::Mismatch) code = frame.status == 0 ? "abi" : "id";
     if (frame.outcome == Outcome::Refused) code = std::to_string(frame.status);
     answer(trial, frame.outcome, code, message);
-    trial.channel.close();
   }
 
   // How far it got: asked only when there is no verdict, because each look at it would wake this process.
@@ -659,8 +689,9 @@ class Trials {
     return true;
   }
 
-  // A child of nothing: it has confined itself, or is about to, and waits for its request.
-  std::unique_ptr<Trial> make_child() const {
+  // A child of nothing: it has confined itself, or is about to, and waits for its request; `early` when there is none
+  // yet.
+  std::unique_ptr<Trial> make_child(bool early) const {
     auto trial = std::make_unique<Trial>();
     Pipe channel;
     Pipe stages;
@@ -671,7 +702,8 @@ class Trials {
                      ? fork()
                      : -1;
     if (trial->pid == 0)
-      Child(trial->nonce).run(parent, {channel.write.get(), stages.write.get(), output.write.get(), null_.get()});
+      Child(trial->nonce)
+          .run(parent, {channel.write.get(), stages.write.get(), output.write.get(), null_.get()}, early);
     trial->channel = std::move(channel.read);
     trial->stages = std::move(stages.read);
     trial->output = std::move(output.read);
@@ -683,7 +715,7 @@ class Trials {
   // While nothing is tried, so that it has nothing of anybody. One that cannot be made, or dies, is not missed.
   void make_spare() {
     spare_wanted_ = false;
-    spare_ = make_child();
+    spare_ = make_child(true);
     if (spare_->pid < 0) spare_.reset();
   }
 
@@ -698,7 +730,7 @@ class Trials {
       trial.reset();
     }
     if (!trial) {
-      trial = make_child();
+      trial = make_child(false);
       if (trial->pid > 0 && !give(*trial, line)) {
         kill_session(*trial);
         trial->pid = -1;
