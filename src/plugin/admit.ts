@@ -2,7 +2,7 @@
  * Admission: the checks that a library passes before any of its code runs in the host. The file is read once; the bytes
  * that were checked are the bytes that are staged, tried and, by the caller, opened.
  */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
@@ -162,18 +162,18 @@ function notRegular(path: string, cause?: unknown): TenonError {
 /** Nothing when the file is shorter than it was. */
 async function readExactly(file: number, size: number): Promise<Image | undefined> {
   const bytes = Buffer.allocUnsafeSlow(size);
-  const hash = createHash('sha256');
+  const pieces = size > pieceBytes ? createHash('sha256') : undefined;
   for (let at = 0; at < size; ) {
     const length = Math.min(pieceBytes, size - at);
     const count =
-      size <= pieceBytes
+      pieces === undefined
         ? readSync(file, bytes, at, length, at)
         : (await readElsewhere(file, bytes, at, length, at)).bytesRead;
     if (count === 0) return undefined;
-    hash.update(bytes.subarray(at, at + count));
+    pieces?.update(bytes.subarray(at, at + count));
     at += count;
   }
-  return { bytes, sha256: hash.digest('hex') };
+  return { bytes, sha256: pieces?.digest('hex') ?? hash('sha256', bytes) };
 }
 
 function same(a: BigIntStats, b: BigIntStats): boolean {
