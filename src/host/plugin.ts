@@ -86,7 +86,7 @@ export class Plugin {
   readonly leaving = new Set<Generation>();
   /** The pointer its calls come through; kept from the first load until it is stopped. */
   live: Live | undefined;
-  /** Path before its routes when it last ran. */
+  /** Path before its routes when it last ran, or was to. */
   prefix: string | undefined;
   /** The generation that serves, also while calls wait for its successor. */
   running: Generation | undefined;
