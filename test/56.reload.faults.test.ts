@@ -5,7 +5,10 @@ import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { resolveSettings } from '../src/base/config.js';
 import type { ErrorCode } from '../src/index.js';
+import { RuleBook } from '../src/reload/rules.js';
+import { Watch } from '../src/reload/watch.js';
 import { callOnce, Clients } from './load/clients.js';
 import { Command, token } from './load/command.js';
 import { gauge, stagingDirectories } from './load/gauge.js';
@@ -97,6 +100,7 @@ describe('a reload', () => {
     }
     await file.close();
     await serves('two');
+    await until('it is recorded', () => world.host.reloads().length === 2);
     expect(alarms()).toEqual([]);
     expect(world.host.reloads().map(({ outcome }) => outcome)).toEqual(['succeeded', 'succeeded']);
   });
@@ -237,22 +241,81 @@ describe('a reload', () => {
     expect(outcomes).toEqual(['succeeded', 'failed', 'failed', 'succeeded', 'succeeded']);
   });
 
-  test('finds what came with a folder that took the place of another', async () => {
+  test('finds what is in an applications directory that took the place of another', async () => {
     await world.publish('service', await service('one'));
-    await world.start({ hotReload: true, libraryDebounceMs: 50 });
-    const other = path.join(world.directory, 'other');
-    for (const text of ['two', 'three', 'four']) {
-      await mkdir(other);
-      await writeFile(path.join(other, 'service.so'), await readFile(await service(text)));
-      await rename(world.folder('service'), path.join(world.directory, `before-${text}`));
-      await rename(other, world.folder('service'));
-      await serves(text);
-    }
-    // A change in the new folder is seen too.
-    await world.publish('service', await service('five'));
-    await serves('five');
-    expect(world.host.plugin('service')).toMatchObject({ state: 'running', generation: 5 });
+    await world.start({ hotReload: true, libraryDebounceMs: 50, watchIntervalMs: 1000 });
+    await rename(world.applications, path.join(world.directory, 'before'));
+    await mkdir(world.applications);
+    await world.publish('service', await service('two'));
+    await serves('two');
+    await world.publish('service', await service('three'));
+    await serves('three');
+    expect(world.host.plugins()).toMatchObject([{ id: 'service', state: 'running' }]);
   });
+
+  test('that makes the next change itself is slowed down and named once, and the last content is loaded', async () => {
+    const libraries = await Promise.all(['one', 'two'].map((text) => service(text)));
+    const last = await service('last');
+    await world.publish('service', libraries[0] ?? '');
+    let published = Promise.resolve();
+    let turn = 0;
+    const builds = (): Promise<void> => world.publish('service', turn < 0 ? last : (libraries[++turn % 2] ?? ''));
+    await world.start({
+      hotReload: true,
+      libraryDebounceMs: 20,
+      onEvent: ({ type }) => {
+        if (type === 'plugin.serving') published = published.then(builds);
+      },
+    });
+    await until('it pauses', () => world.host.hotReload.status().paused.length > 0);
+    const paused = turn;
+    await until('it is loaded after the pause', () => turn > paused);
+    turn = -1;
+    await published;
+    await world.publish('service', last);
+    await serves('last');
+    const warnings = world.log.filter(({ level }) => level >= 40).map(({ msg }) => msg);
+    expect(warnings).toEqual([expect.stringMatching(/^service changed more than 5 times .*service\.so/)]);
+    expect(paused).toBeLessThanOrEqual(7);
+  });
+});
+
+test('the watch sees what came with a folder that took the place of another, and what changes in that one', async () => {
+  const world = await World.make();
+  const { settings } = resolveSettings({ flags: { sourceDebounceMs: 20, libraryDebounceMs: 20 }, variables: {} });
+  let told = 0;
+  const watch = new Watch({
+    directory: world.applications,
+    ignore: [],
+    rules: new RuleBook(settings),
+    intervalMs: () => 3_600_000,
+    changed: () => told++,
+    failed: (error) => {
+      throw error;
+    },
+  });
+  try {
+    await world.write('one', 'one.so', 'first');
+    await watch.enable();
+    for (let turn = 0; turn < 10; turn++) {
+      await world.write('../other', 'one.so', `new ${turn}`);
+      await rename(world.folder('one'), path.join(world.directory, `before-${turn}`));
+      await rename(path.join(world.directory, 'other'), world.folder('one'));
+      await until(`folder ${turn} is told`, () => told > 0);
+      told = 0;
+      await new Promise((resolve) => {
+        setTimeout(resolve, 150); // the second look of the watch is over: only the system can tell it
+      });
+      await writeFile(path.join(world.directory, 'fresh'), `changed ${turn}`);
+      await rename(path.join(world.directory, 'fresh'), path.join(world.folder('one'), 'one.so'));
+      await until(`the change in folder ${turn} is told`, () => told > 0);
+      told = 0;
+    }
+    expect(watch.watching).toBe(1);
+  } finally {
+    await watch.close();
+    await world.close();
+  }
 });
 
 describe('a host that reloads', () => {

@@ -43,6 +43,16 @@ export function entriesOf(directory: string): Dirent[] {
   }
 }
 
+/** The same for two directories only if they are one; empty when there is none. */
+export function identityOf(folder: string): string {
+  try {
+    const { dev, ino } = lstatSync(folder, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return '';
+  }
+}
+
 function isFolder(file: string): boolean {
   try {
     return lstatSync(file).isDirectory();

@@ -2,7 +2,7 @@
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
-import { differences, entriesOf, type Look, lookAt } from './look.js';
+import { differences, entriesOf, identityOf, type Look, lookAt } from './look.js';
 import type { RuleBook } from './rules.js';
 
 export interface WatchOptions {
@@ -43,6 +43,8 @@ interface Reported {
   /** As `performance.now()`. */
   readonly at: number;
   readonly exclude: readonly string[];
+  /** Which directory of the file system it is. */
+  readonly identity: string;
 }
 
 const nothing: Look = new Map();
@@ -131,8 +133,9 @@ export class Watch {
     return this.#next(async () => {
       const before = this.#watcher;
       if (before === undefined || !this.#wanted) return;
-      await this.#begin();
+      // One that begins beside it would share its watches, also those of directories that are not there any more.
       await before.close();
+      await this.#begin();
     });
   }
 
@@ -185,7 +188,9 @@ export class Watch {
 
   #report(folder: string, look: Look): void {
     const { rules } = this.#options;
-    if (look.size > 0) this.#reported.set(folder, { look, at: performance.now(), exclude: rules.of(folder).exclude });
+    const { exclude } = rules.of(folder);
+    const identity = identityOf(folder);
+    if (look.size > 0) this.#reported.set(folder, { look, at: performance.now(), exclude, identity });
     else {
       this.#reported.delete(folder);
       rules.forget(folder);
@@ -267,17 +272,19 @@ export class Watch {
   }
 
   #tell(folder: string, look: Look, files: readonly string[]): void {
-    const { rules, changed, failed } = this.#options;
-    const before = this.#reported.get(folder)?.exclude;
+    const { changed, failed } = this.#options;
+    const before = this.#reported.get(folder);
     this.#report(folder, look);
+    const after = this.#reported.get(folder);
     clearTimeout(this.#secondLooks.get(folder));
     const second = (): void => {
       this.#secondLooks.delete(folder);
       if (!this.#restless.has(folder) && this.#differs(folder)) this.#disturb(folder);
     };
     this.#secondLooks.set(folder, setTimeout(second, secondLookMs));
-    if (before !== undefined && look.size > 0 && before.join('\n') !== rules.of(folder).exclude.join('\n'))
-      this.#rebegin().catch(failed);
+    // The system goes on watching a directory that another has taken the place of.
+    const other = before?.identity !== after?.identity || before?.exclude.join('\n') !== after?.exclude.join('\n');
+    if (before !== undefined && after !== undefined && other) this.#rebegin().catch(failed);
     changed(folder, files);
   }
 
