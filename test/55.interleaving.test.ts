@@ -5,7 +5,10 @@ import { type Command, ids, Rehearsal } from './load/rehearsal.js';
 import type { Script, Step } from './load/script.js';
 
 vi.mock('node:fs/promises', () => import('./load/memory-files.js'));
-vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('./load/order.js')).sleep }));
+vi.mock('node:timers/promises', async (original) => ({
+  ...(await original<object>()),
+  setTimeout: (await import('./load/order.js')).sleep,
+}));
 vi.mock('../src/binding/library.js', async () => ({
   openLibrary: (await import('./load/watched-core.js')).openLibrary,
 }));
@@ -104,10 +107,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     }),
   },
   {
-    weight: 3,
+    weight: 5,
     arbitrary: fc.record({ do: fc.constantFrom('remove' as const, 'disable' as const, 'enable' as const), id }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('come back' as const), id, script }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('come back' as const), id, script }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('discover' as const, 'health' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('shut down' as const) }) },
 );

@@ -1,4 +1,5 @@
 /** The little of `node:fs/promises` that the living set uses, in memory: no disk decides the order of a rehearsal. */
+import { constants } from 'node:fs';
 import { order } from './order.js';
 
 interface File {
@@ -26,37 +27,36 @@ function find(file: string): File {
   return found;
 }
 
-function bytesOf(content: string | Uint8Array): Uint8Array {
-  return typeof content === 'string' ? Buffer.from(content) : Buffer.from(content);
-}
-
-/** Only here does a file make anybody wait: it is where another order would matter. */
+/** Only here does a file make anybody wait: it is where another order would matter. A directory is always there. */
 export async function open(file: string, flags: string | number): Promise<object> {
   await order().turn(`open ${file}`);
-  if (flags === 'wx') place(file, new Uint8Array(), 0);
-  const opened = find(file);
+  if (flags === 'wx' || (typeof flags === 'number' && (flags & constants.O_EXCL) !== 0)) {
+    if (files.has(file)) throw Object.assign(new Error(`EEXIST: ${file}`), { code: 'EEXIST' });
+    place(file, new Uint8Array(), 0);
+  }
+  const isDirectory = [...files.keys()].some((other) => other.startsWith(`${file}/`));
+  const opened = isDirectory ? { bytes: new Uint8Array(), restless: 0, changed: 0n } : find(file);
   return {
-    async stat() {
+    async stat({ bigint = false } = {}) {
       const { bytes, changed } = opened;
       if (opened.restless > 0) opened.changed++;
-      return {
-        isFile: () => true,
-        size: BigInt(bytes.byteLength),
-        ino: 1n,
-        dev: 1n,
-        mtimeNs: changed,
-        ctimeNs: changed,
-      };
+      const size = bigint ? BigInt(bytes.byteLength) : bytes.byteLength;
+      return { isFile: () => !isDirectory, size, ino: 1n, dev: 1n, mtimeNs: changed, ctimeNs: changed };
     },
     async read(into: Uint8Array, at: number, size: number, from: number) {
       const piece = opened.bytes.subarray(from, from + size);
       into.set(piece, at);
       return { bytesRead: piece.byteLength };
     },
+    async readFile() {
+      return Buffer.from(opened.bytes);
+    },
+    /** After what was written before. */
     async writeFile(content: string | Uint8Array) {
-      opened.bytes = bytesOf(content);
+      opened.bytes = Buffer.concat([opened.bytes, Buffer.from(content as Uint8Array)]);
     },
     async datasync() {},
+    async sync() {},
     async close() {
       if (opened.restless > 0) opened.restless--;
     },

@@ -6,6 +6,7 @@ import type { Core, Front } from '../../src/binding/core.js';
 import type { Applications } from '../../src/host/applications.js';
 import { Host } from '../../src/host/host.js';
 import type { ServedRoute } from '../../src/host/live.js';
+import { SavedStates } from '../../src/host/saved-states.js';
 import type { Staging } from '../../src/plugin/stage.js';
 import type { Trial } from '../../src/plugin/trial.js';
 import { place, wipe } from './memory-files.js';
@@ -35,7 +36,14 @@ const plain: Omit<Script, 'id' | 'serial'> = {
   restless: 0,
 };
 
-const limits = { lifecycleMs: 1000, drainMs: 1000, deadlineMs: 1000, bodyLimit: 1000, concurrency: 4 };
+const limits = {
+  lifecycleMs: 1000,
+  drainMs: 1000,
+  deadlineMs: 1000,
+  bodyLimit: 1000,
+  concurrency: 4,
+  stateLimit: 1000,
+};
 
 /** One application as its folder says now, and what the last who spoke wants of it. */
 interface Wish {
@@ -94,6 +102,9 @@ export class Rehearsal {
       },
       applications: this.#applications() as unknown as Applications,
       limits,
+      states: new SavedStates({ directory: '/states', stateLimit: 1000 }),
+      preserveState: () => true,
+      refusedState: 'empty',
       queueLimit: 100,
       reserved: [],
       onRoutes: (routes) => {
@@ -343,7 +354,7 @@ export class Rehearsal {
         await this.order.turn(`read ${folder}`);
         const [id, { enabled, present: there }] = this.#wishOf(folder);
         if (!there) throw new TenonError('ConfigNotFound', `${folder} is gone`);
-        return { id, folder, enabled, prefix: '', limits: {}, source: {} };
+        return { id, folder, enabled, prefix: '', limits: {}, source: { config: { reserved: {} } } };
       },
       build: ({ folder }: { folder: string }) => this.#build(folder),
       abort: () => {

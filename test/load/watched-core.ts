@@ -28,6 +28,8 @@ class Stock {
   readonly pointers: WatchedPointer[] = [];
   readonly handles: WatchedHandle[] = [];
   readonly libraries: { path: string; script: Script; address: bigint; open: boolean }[] = [];
+  /** What the last generation of a plugin had counted when it was taken down. */
+  readonly lastCounts = new Map<string, number>();
   readonly staged = new Map<string, { script: Script; named: boolean }>();
 }
 
@@ -60,8 +62,8 @@ export class WatchedHandle implements GenerationHandle {
   stopped = false;
   closed = false;
   quiesced = false;
-  saved = false;
   isReady = false;
+  everServed = false;
   #created = false;
   #loaded: 'no' | 'tried' | 'yes' = 'no';
   #controlRuns = false;
@@ -83,6 +85,20 @@ export class WatchedHandle implements GenerationHandle {
 
   get name(): string {
     return `${this.pointer.id} ${this.number}`;
+  }
+
+  /** Whether its build has served before: it may pass over the one between, and begin with what it was given then. */
+  get isBack(): boolean {
+    const same = stock.handles.filter(({ script }) => script.serial === this.script.serial);
+    return same.indexOf(this) > 0;
+  }
+
+  get streams(): number {
+    return 0;
+  }
+
+  endStreams(): number {
+    return 0;
   }
 
   get hasState(): boolean {
@@ -112,7 +128,7 @@ export class WatchedHandle implements GenerationHandle {
   initialize(): Promise<void> {
     const { serving } = this.pointer;
     if (this.asked.has('initialize')) order().wrong(`${this.name} is initialized twice`);
-    if (this.script.exclusive && serving?.canQuiesce === true && !serving.quiesced)
+    if (this.script.exclusive && serving?.canQuiesce === true && !serving.quiesced && !this.isBack)
       order().wrong(`${this.name} is initialized before ${serving.name} has let go`);
     return this.#step('initialize', () => {});
   }
@@ -126,7 +142,7 @@ export class WatchedHandle implements GenerationHandle {
 
   async ready(): Promise<void> {
     const { serving } = this.pointer;
-    if (serving?.hasState === true && this.hasState && this.#loaded !== 'yes')
+    if (serving?.hasState === true && this.hasState && this.#loaded !== 'yes' && !this.isBack)
       order().wrong(`${this.name} is ready without the state of ${serving.name}`);
     await this.#step('ready', () => {
       this.isReady = true;
@@ -155,7 +171,8 @@ export class WatchedHandle implements GenerationHandle {
   async save(): Promise<{ version: number; bytes: Buffer }> {
     this.#atStandstill('save');
     await this.#step('save', () => {});
-    this.saved = true;
+    // Taken down: the next one begins with it.
+    if (this.pointer.serving !== this) stock.lastCounts.set(this.pointer.id, this.count);
     return { version: 1, bytes: Buffer.from(String(this.count)) };
   }
 
@@ -170,6 +187,7 @@ export class WatchedHandle implements GenerationHandle {
   async shutdown(): Promise<void> {
     this.#mayEnd('shutdown');
     if (this.asked.has('shutdown')) order().wrong(`${this.name} is shut down twice`);
+    if (!this.asked.has('save') && this.#mustSave()) order().wrong(`${this.name} is shut down with what it knows`);
     await this.#step('shutdown', () => {});
   }
 
@@ -243,15 +261,25 @@ export class WatchedHandle implements GenerationHandle {
       order().wrong(`the library of ${this.name} is closed under a call`);
   }
 
+  /** It has served, and nothing kept it from saying what it knows, to the next one or at its end. */
+  #mustSave(): boolean {
+    const { script, outlasted, everServed } = this;
+    const next = stock.handles.find(({ pointer, number }) => pointer === this.pointer && number > this.number);
+    const trouble = outlasted || script.late !== undefined || script.fails === 'quiesce' || next?.isBack === true;
+    return everServed && script.state && !trouble;
+  }
+
   #mayEnd(step: string): void {
     if (this.pointer.serving === this) order().wrong(`${step} of ${this.name}, which serves`);
     if (this.leases > 0) order().wrong(`${step} of ${this.name} under ${this.leases} leases`);
   }
 
+  /** It hands over to the next one behind a closed gate, or is taken down. */
   #atStandstill(step: Step): void {
     const { held, serving } = this.pointer;
-    if (!held || serving !== this) order().wrong(`${step} of ${this.name} with an open gate`);
     if (this.leases > 0) order().wrong(`${step} of ${this.name} under ${this.leases} leases`);
+    if (serving !== this) return;
+    if (!held) order().wrong(`${step} of ${this.name} with an open gate`);
     const next = stock.handles.findLast(({ pointer }) => pointer === this.pointer);
     if (next === this || next === undefined) order().wrong(`${step} of ${this.name} for nobody`);
     else if (!next.script.exclusive && !next.asked.has('routes'))
@@ -346,9 +374,15 @@ export class WatchedPointer implements PluginPointer {
     this.live = next;
     if (next?.quiesced === true && !next.asked.has('resume')) order().wrong(`${next.name} is live, and has let go`);
     if (next === null || next === old) return;
+    next.everServed = true;
     if (!next.isReady) order().wrong(`${next.name} is live before it is ready`);
     if (next.stopped || next.closed) order().wrong(`${next.name} is live after its end`);
-    if (old?.hasState !== true || !next.hasState) return;
+    const kept = stock.lastCounts.get(this.id);
+    const refuses = next.script.fails === 'try' || next.script.fails === 'load';
+    if (next.hasState) stock.lastCounts.delete(this.id);
+    if (old === null && kept !== undefined && next.hasState && !refuses && next.count !== kept)
+      order().wrong(`${next.name} begins with ${next.count}, and ${kept} were counted`);
+    if (old?.hasState !== true || !next.hasState || next.isBack) return;
     if (old.leases > 0) order().wrong(`${next.name} is live while ${old.name} still counts`);
     if (next.count !== old.count) order().wrong(`${next.name} has counted ${next.count}, ${old.name} ${old.count}`);
   }
@@ -404,6 +438,7 @@ export const watchedCore = {
   keepFloatingPoint: <T>(work: () => T): T => work(),
   imageMapped: (path: string): boolean =>
     stock.libraries.some((one) => one.path === path && (one.open || one.script.pins)),
+  threadsIn: (): { id: number; name: string }[] => [],
   inspectImage(bytes: Uint8Array): ImageFacts {
     const { id, serial, fails } = scriptOf(bytes);
     if (fails === 'inspect') throw Object.assign(new Error('it is no library'), { code: 'ImageFormat' });
