@@ -9,6 +9,10 @@ vi.mock('node:timers/promises', async (original) => ({
   ...(await original<object>()),
   setTimeout: (await import('./load/order.js')).sleep,
 }));
+vi.mock('../src/plugin/admit.js', async (original) => ({
+  ...(await original<object>()),
+  readImage: (await import('./load/memory-files.js')).readImage,
+}));
 vi.mock('../src/binding/library.js', async () => ({
   openLibrary: (await import('./load/watched-core.js')).openLibrary,
 }));

@@ -1,12 +1,14 @@
 /** The little of `node:fs/promises` that the living set uses, in memory: no disk decides the order of a rehearsal. */
+import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
+import { TenonError } from '../../src/base/errors.js';
+import type { Image } from '../../src/plugin/admit.js';
 import { order } from './order.js';
 
 interface File {
   bytes: Uint8Array;
   /** Times that it changes while it is read. */
   restless: number;
-  changed: bigint;
 }
 
 const files = new Map<string, File>();
@@ -18,7 +20,7 @@ export function wipe(): void {
 
 /** A file as somebody else writes it; it changes under its first `restless` readers. */
 export function place(file: string, bytes: Uint8Array, restless: number): void {
-  files.set(file, { bytes, restless, changed: 0n });
+  files.set(file, { bytes, restless });
 }
 
 function find(file: string): File {
@@ -35,18 +37,10 @@ export async function open(file: string, flags: string | number): Promise<object
     place(file, new Uint8Array(), 0);
   }
   const isDirectory = [...files.keys()].some((other) => other.startsWith(`${file}/`));
-  const opened = isDirectory ? { bytes: new Uint8Array(), restless: 0, changed: 0n } : find(file);
+  const opened = isDirectory ? { bytes: new Uint8Array(), restless: 0 } : find(file);
   return {
-    async stat({ bigint = false } = {}) {
-      const { bytes, changed } = opened;
-      if (opened.restless > 0) opened.changed++;
-      const size = bigint ? BigInt(bytes.byteLength) : bytes.byteLength;
-      return { isFile: () => !isDirectory, size, ino: 1n, dev: 1n, mtimeNs: changed, ctimeNs: changed };
-    },
-    async read(into: Uint8Array, at: number, size: number, from: number) {
-      const piece = opened.bytes.subarray(from, from + size);
-      into.set(piece, at);
-      return { bytesRead: piece.byteLength };
+    async stat() {
+      return { isFile: () => !isDirectory, size: opened.bytes.byteLength };
     },
     async readFile() {
       return Buffer.from(opened.bytes);
@@ -57,10 +51,19 @@ export async function open(file: string, flags: string | number): Promise<object
     },
     async datasync() {},
     async sync() {},
-    async close() {
-      if (opened.restless > 0) opened.restless--;
-    },
+    async close() {},
   };
+}
+
+/** `readImage` of the host that is rehearsed. */
+export async function readImage(file: string): Promise<Image> {
+  await order().turn(`read ${file}`);
+  const found = find(file);
+  if (found.restless > 0) {
+    found.restless--;
+    throw new TenonError('ImageChanging', `${file} changed while it was read`);
+  }
+  return { bytes: found.bytes, sha256: createHash('sha256').update(found.bytes).digest('hex') };
 }
 
 export async function mkdir(): Promise<void> {}
