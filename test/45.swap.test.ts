@@ -36,5 +36,5 @@ describe('a plugin with state, replaced under load', () => {
     expect(after.images).toBe(1);
     expect(after.threads).toBeLessThanOrEqual(before.threads);
     expect(after.staged).toBe(0);
-  }, 180_000);
+  }, 300_000);
 });

@@ -19,6 +19,7 @@ vi.mock('../src/binding/library.js', async () => ({
 
 const long = process.env['TENON_TEST_LONG'] === '1';
 const seed = Number(process.env['TENON_TEST_SEED'] ?? Date.now() % 2 ** 31);
+/** Of one order, as a failure prints it beside the seed: only that one is run then. */
 const path = process.env['TENON_TEST_PATH'];
 
 beforeAll(() => {
