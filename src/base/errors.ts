@@ -59,6 +59,7 @@ export const errorCodes = {
   ApplicationExists: { status: 409, title: 'An application of that name is there already' },
   ConfigNotFound: { status: 404, title: 'The application has no config.yaml' },
   ConfigInvalid: { status: 422, title: 'The application config is not valid' },
+  ApplicationUnreadable: { status: 422, title: 'Something in the application cannot be read' },
   SourcesMissing: { status: 422, title: 'The application has nothing to compile' },
   SourceOutside: { status: 422, title: 'A source is not a file of the application' },
   BuildFailed: { status: 422, title: 'The application did not compile' },

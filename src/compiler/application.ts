@@ -4,7 +4,14 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import picomatch from 'picomatch';
 import { TenonError } from '../base/errors.js';
-import { type ApplicationConfig, defaultConfig, idGrammar, parseConfig } from './config.js';
+import {
+  type ApplicationConfig,
+  configLimit,
+  configTooLarge,
+  defaultConfig,
+  idGrammar,
+  parseConfig,
+} from './config.js';
 import { readRegular } from './regular.js';
 
 export interface Application {
@@ -28,10 +35,34 @@ export const librarySuffix = process.platform === 'darwin' ? '.dylib' : '.so';
 /**
  * Read the application in `folder` (absolute).
  * Throws `ConfigNotFound`, `ConfigInvalid`, `SourcesMissing` when there is neither a source nor a library,
- * `DependencyMissing` for a vendored folder that is not there, and `SourceOutside` for a link.
+ * `DependencyMissing` for a vendored folder that is not there, `SourceOutside` for a link, and `ApplicationUnreadable`
+ * when the system refuses something in the folder.
  */
 export async function readApplication(folder: string): Promise<Application> {
   if (!path.isAbsolute(folder)) throw new TypeError(`folder must be an absolute path, got "${folder}"`);
+  try {
+    return await readFolder(folder);
+  } catch (error) {
+    const { code, path: place } = error as NodeJS.ErrnoException;
+    if (error instanceof TenonError || code === undefined || place === undefined) throw error;
+    const relative = path.relative(folder, place);
+    const shown = relative.length > placeShown ? `${relative.slice(0, placeShown)}…` : relative || '.';
+    throw new TenonError(
+      'ApplicationUnreadable',
+      `the application ${path.basename(folder)} cannot be read: ${shown}: ${code}`,
+      {
+        next: 'let the user of the host read it, or take it out of the folder',
+        details: { folder, path: place, reason: code },
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Characters of a path that a message names. */
+const placeShown = 200;
+
+async function readFolder(folder: string): Promise<Application> {
   const config = await readConfig(folder);
   const matchers = config.resources.map((glob) => picomatch(glob, { noextglob: true, nonegate: true, regex: false }));
   const named = (file: string): boolean => matchers.some((matches) => matches(file));
@@ -102,9 +133,6 @@ async function vendoredSources(folder: string, config: ApplicationConfig): Promi
   return [...new Set(files)].sort();
 }
 
-/** Largest config.yaml, bytes. */
-const configLimit = 64 * 1024;
-
 async function readConfig(folder: string): Promise<ApplicationConfig> {
   const file = path.join(folder, 'config.yaml');
   let source: string;
@@ -112,7 +140,9 @@ async function readConfig(folder: string): Promise<ApplicationConfig> {
     source = (await readRegular(file, configLimit)).toString('utf8');
   } catch (error) {
     const name = path.basename(folder);
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EFBIG') throw configTooLarge(folder);
+    const missing = code === 'ENOENT';
     if (missing && idGrammar.test(name) && existsSync(path.join(folder, name + librarySuffix)))
       return defaultConfig(name);
     const why = missing ? '' : `: ${(error as Error).message}`;

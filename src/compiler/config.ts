@@ -171,7 +171,10 @@ function ownOf<T>(table: Readonly<Record<string, T>>, key: string): T | undefine
 }
 
 const knownKeys = [...Object.keys(acted), ...Object.keys(reserved)];
-const sizeLimit = 256 * 1024;
+/** Largest config.yaml, bytes. */
+export const configLimit = 64 * 1024;
+
+const configFile = 'config.yaml';
 
 /** One thing wrong in a file. Lines and columns count from 1. */
 export interface ConfigProblem {
@@ -180,21 +183,26 @@ export interface ConfigProblem {
   message: string;
 }
 
+function invalid(folder: string, problems: ConfigProblem[]): TenonError {
+  const first = problems[0] ?? { line: 1, column: 1, message: 'is not valid' };
+  const file = path.join(folder, configFile);
+  return new TenonError('ConfigInvalid', `${configFile}:${first.line}:${first.column}: ${first.message}`, {
+    next: `correct ${file}; saving it starts another try`,
+    details: { file: configFile, path: file, line: first.line, column: first.column, problems },
+  });
+}
+
+/** For a config.yaml beyond {@link configLimit}. */
+export function configTooLarge(folder: string): TenonError {
+  return invalid(folder, [{ line: 1, column: 1, message: `the file is larger than ${configLimit} bytes` }]);
+}
+
 /**
  * Read `source`, the text of `<folder>/config.yaml`.
  * Throws `ConfigInvalid` with `details: {file, line, column, problems}`.
  */
 export function parseConfig(source: string, folder: string): ApplicationConfig {
-  const file = 'config.yaml';
-  const invalid = (problems: ConfigProblem[]): TenonError => {
-    const first = problems[0] ?? { line: 1, column: 1, message: 'is not valid' };
-    return new TenonError('ConfigInvalid', `${file}:${first.line}:${first.column}: ${first.message}`, {
-      next: `correct ${path.join(folder, file)}; saving it starts another try`,
-      details: { file, path: path.join(folder, file), line: first.line, column: first.column, problems },
-    });
-  };
-  if (source.length > sizeLimit)
-    throw invalid([{ line: 1, column: 1, message: `the file is larger than ${sizeLimit} bytes` }]);
+  if (Buffer.byteLength(source) > configLimit) throw configTooLarge(folder);
 
   const lines = new LineCounter();
   const at = (offset: number): { line: number; column: number } => {
@@ -240,12 +248,12 @@ export function parseConfig(source: string, folder: string): ApplicationConfig {
   } catch (error) {
     problems.push({ line: 1, column: 1, message: error instanceof Error ? error.message : String(error) });
   }
-  if (problems.length > 0) throw invalid(problems);
+  if (problems.length > 0) throw invalid(folder, problems);
 
   const folderName = path.basename(folder);
   if (!given.has('app_id') && !idGrammar.test(folderName)) {
     const message = `app_id is needed, because the folder's name "${folderName}" cannot be an id (a-z, 0-9, "_", "-")`;
-    throw invalid([{ line: 1, column: 1, message }]);
+    throw invalid(folder, [{ line: 1, column: 1, message }]);
   }
   return configOf(given, folderName);
 }

@@ -83,7 +83,7 @@ export class Applications {
     return undefined;
   }
 
-  /** Rejects with `ConfigNotFound`, `ConfigInvalid` or `SourcesMissing`. */
+  /** Rejects as `readApplication` does. */
   async read(folder: string): Promise<Application> {
     const source = await readApplication(folder);
     const { id, config } = source;

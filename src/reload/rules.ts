@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } fro
 import path from 'node:path';
 import picomatch from 'picomatch';
 import type { Settings } from '../base/config.js';
-import { parseConfig, type ReloadConfig } from '../compiler/config.js';
+import { configLimit, parseConfig, type ReloadConfig } from '../compiler/config.js';
 
 /** The settings that are read here; they may change. */
 export type RuleSettings = Pick<
@@ -28,7 +28,6 @@ export interface Rules {
 
 const library = /\.(?:so|dylib)$/;
 const configName = 'config.yaml';
-const configLimit = 64 * 1024;
 
 function matcher(patterns: readonly string[]): (file: string) => boolean {
   // Without `regex: false` a "+" after braces repeats them, and can take for ever.
