@@ -562,6 +562,52 @@ describe('a build that does not end', () => {
     expect((await build({ dataDirectory: data })).changed).toBe(true);
   });
 
+  it.skipIf(process.platform !== 'linux')('ends also what it only asked, and loses nothing by that', async () => {
+    const data = path.join(parent, `asking${count}`);
+    const tools = path.join(parent, `tools${count}`);
+    const pids = path.join(tools, 'pids');
+    await mkdir(tools);
+    await write('resources/a.c', plain('"one"'));
+    await build({ dataDirectory: data });
+    await writeFile(path.join(tools, 'pkg-config'), `#!/bin/sh\necho $$ > ${pids}\nexec sleep 600\n`, { mode: 0o755 });
+    await write('config.yaml', 'dependencies: {pkg-config: anything}\n');
+    const drive = fileURLToPath(new URL('compiler/drive.ts', import.meta.url));
+    const parameters = ['--import', import.meta.resolve('tsx'), drive, folder, data];
+    const env = { ...process.env, PATH: `${tools}:${process.env['PATH'] ?? ''}` };
+    const child = spawn(process.execPath, parameters, { env, stdio: 'ignore' });
+    await expect.poll(() => existsSync(pids) && readFileSync(pids, 'utf8'), { timeout: 20_000 }).toMatch(/\n$/);
+    const asked = Number(readFileSync(pids, 'utf8'));
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    expect(alive(asked)).toBe(true);
+    const directory = path.join(data, 'cache', 'builds', `app${count}`);
+    const before = await stat(path.join(directory, 'build', 'CMakeCache.txt'));
+    await write('config.yaml', 'name: App\n');
+    await write('resources/a.c', plain('"two"'));
+    expect((await build({ dataDirectory: data })).cached).toBe(false);
+    await expect.poll(() => alive(asked), { timeout: 5000 }).toBe(false);
+    expect((await stat(path.join(directory, 'build', 'CMakeCache.txt'))).ino).toBe(before.ino);
+    expect(existsSync(path.join(directory, 'building'))).toBe(false);
+  });
+
+  it('leaves nothing half-written to the next one', async () => {
+    const data = path.join(parent, `half${count}`);
+    await write('resources/a.c', plain('"one"'));
+    const { library } = await build({ dataDirectory: data });
+    const cache = path.join(data, 'cache');
+    const [old, fresh] = ['old', 'fresh'].map((name) => path.join(cache, `fingerprints.${name}.tmp`));
+    for (const file of [`${library}.1.tmp`, old, fresh]) await writeFile(String(file), 'half');
+    const yesterday = new Date(Date.now() - 86_400_000);
+    await utimes(String(old), yesterday, yesterday);
+    await build({ dataDirectory: data });
+    expect((await readdir(path.dirname(library))).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    const settings = { applications: path.join(parent, 'none'), data, hotReload: false };
+    await (await createHost(settings)).close();
+    // Another process may be writing the one of just now.
+    expect((await readdir(cache)).filter((name) => name.endsWith('.tmp'))).toEqual(['fingerprints.fresh.tmp']);
+  });
+
   it('that was aborted before it began does not begin', async () => {
     const { env, pids } = await sleeper();
     expect(await failure({ env, signal: AbortSignal.abort() })).toMatchObject({ name: 'AbortError' });

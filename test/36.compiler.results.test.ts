@@ -411,6 +411,39 @@ describe('the cache of results', () => {
     expect(readFileSync(library, 'latin1')).toContain('new');
   });
 
+  it('asks a compiler within its limits, and again when it did not answer', async () => {
+    const real = execFileSync('sh', ['-c', 'command -v cc'], { encoding: 'utf8' }).trim();
+    const script = path.join(parent, `cc${count}`);
+    const answers = path.join(parent, `answers${count}`);
+    const pid = path.join(parent, `pid${count}`);
+    await write('resources/a.c', plain('"one"'));
+    const wait = `trap "" TERM; echo $$ > ${pid}; while :; do sleep 1; done`;
+    await writeFile(script, `#!/bin/sh\ntest -e ${answers} && exec ${real} "$@"\n${wait}\n`, { mode: 0o755 });
+    const env = { ...process.env, CC: script };
+    expect(await failure({ env, timeoutMs: 500 })).toMatchObject({ code: 'BuildTimeout' });
+    expect(() => process.kill(Number(readFileSync(pid, 'utf8')), 0)).toThrow('ESRCH');
+    await writeFile(answers, '');
+    const { library } = await build({ env });
+    expect(readFileSync(library, 'latin1')).toContain('one');
+  });
+
+  it('does not build with a compiler that does not say what it is', async () => {
+    const real = execFileSync('sh', ['-c', 'command -v cc'], { encoding: 'utf8' }).trim();
+    const script = path.join(parent, `cc${count}`);
+    const broken = path.join(parent, `broken${count}`);
+    await write('resources/a.c', plain('"one"'));
+    await writeFile(broken, '');
+    const question = `case "$*" in *-v*) test -e ${broken} && { echo no >&2; exit 3; };; esac`;
+    await writeFile(script, `#!/bin/sh\n${question}\nexec ${real} "$@"\n`, { mode: 0o755 });
+    const env = { ...process.env, CC: script };
+    expect(await failure({ env })).toMatchObject({
+      code: 'BuildFailed',
+      message: `${script} does not say what it is, it ended with status 3: no`,
+    });
+    await rm(broken);
+    await build({ env });
+  });
+
   it('sees a header that comes before the one that was found', async () => {
     await write('config.yaml', 'dependencies: {vendored: v}\n');
     await write('v/a.h', '#define TEXT "far"\n');

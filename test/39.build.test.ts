@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { build, type BuildReport } from '../src/cli/build.js';
@@ -97,6 +98,25 @@ describe('tenon build', () => {
       code: 'ConfigInvalid',
       message: expect.stringContaining('config.yaml:2:1: unknown key "versoin"; did you mean "version"?') as string,
     });
+  });
+
+  test('one that cannot be read is an outcome as well, and the others are built', async () => {
+    await write('deep');
+    const folder = world.folder('deep');
+    // Each step is taken from where the last one ended: the whole path is longer than any may be.
+    const dig = `for (let n = 0; n < 20; n++) { fs.mkdirSync('${'d'.repeat(250)}'); process.chdir('${'d'.repeat(250)}'); }`;
+    execFileSync(process.execPath, ['-e', dig], { cwd: folder });
+    try {
+      const built = await tenon(world.directory, 'build', '--json', 'applications/deep', 'applications/good');
+      expect([built.status, built.err]).toEqual([1, '']);
+      const message = /^the application deep cannot be read: d{200}…: ENAMETOOLONG$/;
+      expect(report(built.out).applications).toMatchObject([
+        { id: 'deep', error: { code: 'ApplicationUnreadable', message: expect.stringMatching(message) as string } },
+        { id: 'good', ok: true },
+      ]);
+    } finally {
+      execFileSync('rm', ['-rf', folder]);
+    }
   });
 
   test('names a folder that is no application, and has none', async () => {
@@ -323,6 +343,25 @@ TENON_TEST("leaves") {
     const left = (await readFile(pids, 'utf8')).trim().split('\n').map(Number);
     expect(left).toHaveLength(3);
     expect(left.filter(alive)).toEqual([]);
+  });
+
+  test.runIf(process.platform === 'linux')('ends with the next build when its own was killed', async () => {
+    const pid = path.join(folder(), 'pid');
+    const body = `std::ofstream("pid.new") << getpid() << std::endl; std::rename("pid.new", "pid"); for (;;) pause();`;
+    await world.write('bounded', 'test/only.cpp', `#include <tenon/testing.hpp>\nTENON_TEST("waits") { ${body} }\n`);
+    const command = new Command(['build', '--test'], folder(), {});
+    await until('the test runs', () => existsSync(pid));
+    const program = Number(await readFile(pid, 'utf8'));
+    // Others leave it alone for as long as its own is there.
+    await tenon(folder(), 'build');
+    expect(alive(program)).toBe(true);
+    command.child.kill('SIGKILL');
+    await command.exit;
+    const tests = path.join(world.directory, 'data', 'cache', 'tests');
+    expect([alive(program), (await readdir(tests)).length]).toEqual([true, 1]);
+    await tenon(folder(), 'build');
+    await until('it is gone', () => !alive(program));
+    expect(await readdir(tests)).toEqual([]);
   });
 
   test('has a folder for temporary files, which is gone afterwards, and nothing of the environment', async () => {

@@ -1,13 +1,13 @@
 /** `tenon build`: compile applications without a host, and with `--test` run their tests. */
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { processEnvironment, resolveSettings } from '../base/config.js';
 import { asTenonError, TenonError } from '../base/errors.js';
 import { librarySuffix, readApplication } from '../compiler/application.js';
 import { compile, type Profile } from '../compiler/build.js';
 import type { Diagnostic } from '../compiler/diagnostics.js';
-import { recoverBuilds } from '../compiler/hold.js';
+import { Hold, recoverBuilds, testsIn } from '../compiler/hold.js';
 import { runTests, type TestReport } from './test-run.js';
 
 export interface BuildFlags {
@@ -122,17 +122,19 @@ async function buildOne(folder: string, { profile, test, data, signal, owners, r
     outcome.diagnostics = built.warnings;
     outcome.ok = true;
     if (test) {
-      const parent = path.join(settings.data, 'cache', 'tests');
+      const parent = testsIn(settings.data);
       await mkdir(parent, { recursive: true });
       // Of its own: somebody else may be testing the same application.
       const directory = await mkdtemp(path.join(parent, `${application.id}-`));
       const sanitize = profile === 'sanitize' && application.prebuilt === undefined;
+      const hold = await Hold.take(directory, { timeLimitMs: settings.buildMs, signal });
       try {
-        const report = await runTests(application, built.library, { ...options, directory, sanitize });
+        const mark = await hold.disturb();
+        const report = await runTests(application, built.library, { ...options, directory, sanitize, mark });
         if (report !== undefined) outcome.tests = report;
         outcome.ok = (report?.failed ?? 0) === 0;
       } finally {
-        await rm(directory, { recursive: true, force: true });
+        await hold.discard();
       }
     }
   } catch (error) {
@@ -147,7 +149,6 @@ async function buildOne(folder: string, { profile, test, data, signal, owners, r
     };
     const said = known.details['diagnostics'];
     if (Array.isArray(said)) outcome.diagnostics = said as Diagnostic[];
-    if (known.code === 'Internal') throw error;
   }
   return outcome;
 }

@@ -1,5 +1,4 @@
 /** The tests of an application: one program made of test/*.cpp, which opens the built library by itself. */
-import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +19,8 @@ export interface TestOptions {
   /** For compiling and for running, each, ms. */
   timeoutMs: number;
   signal: AbortSignal;
+  /** Of every process that is started, see `Hold`. */
+  mark: string;
 }
 
 export interface TestCase {
@@ -66,7 +67,7 @@ export async function runTests(
   library: string,
   options: TestOptions,
 ): Promise<TestReport | undefined> {
-  const { directory, env, timeoutMs, signal } = options;
+  const { directory, env, timeoutMs, signal, mark } = options;
   const entries = await readdir(path.join(application.folder, 'test'), { withFileTypes: true }).catch(() => []);
   const sources = entries
     .filter((entry) => entry.isFile() && /\.(?:cc|cpp|cxx)$/.test(entry.name))
@@ -74,7 +75,7 @@ export async function runTests(
     .sort();
   if (sources.length === 0) return undefined;
 
-  const limits = { timeLimitMs: timeoutMs, outputLimit, signal, mark: randomUUID(), sweep: true };
+  const limits = { timeLimitMs: timeoutMs, outputLimit, signal, mark, sweep: true };
   const program = path.join(directory, 'tests');
   const bench = { ...options, application, sources, toolchain: findToolchain(env), program, limits };
   const share = new CoreShare(signal);

@@ -7,7 +7,7 @@ import { Hold } from './hold.js';
 import { type Built, type CompileOptions, Job } from './job.js';
 import { claimDirectory } from './owner.js';
 import { profiles } from './profile.js';
-import { findToolchain, identify } from './toolchain.js';
+import { findToolchain } from './toolchain.js';
 
 export { describe as describeWarning } from './diagnostics.js';
 export type { Built, CompileOptions } from './job.js';
@@ -43,13 +43,12 @@ export async function compile(application: Application, options: CompileOptions)
   const hold = await Hold.take(directory, waiting);
   const fingerprints = await Fingerprints.open(path.join(dataDirectory, 'cache', 'fingerprints'));
   try {
-    const identity = await identify(toolchain, options.env);
+    await hold.recover();
     const job = new Job({
       application,
       options,
       profile,
       toolchain,
-      identity,
       base,
       directory,
       hold,

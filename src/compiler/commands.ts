@@ -9,7 +9,7 @@ interface Command {
   file: string;
 }
 
-/** From the one that CMake wrote in the build below `directory`, which knows the glue only, to `file`. */
+/** From the one that CMake wrote in the build below `directory`, which knows the glue only and is held, to `file`. */
 export async function writeCommands(application: Application, directory: string, file: string): Promise<void> {
   const made = await readFile(path.join(directory, 'build', 'compile_commands.json'), 'utf8').catch(() => undefined);
   if (made === undefined) return;
@@ -32,7 +32,8 @@ export async function writeCommands(application: Application, directory: string,
   });
   const text = `${JSON.stringify(commands, undefined, 2)}\n`;
   if ((await readFile(file, 'utf8').catch(() => undefined)) === text) return;
-  const temporary = `${file}.${process.pid}.tmp`;
+  // `file` is not in a directory of ours when the profile has its own: what is half-written stays where we hold.
+  const temporary = path.join(directory, 'compile_commands.tmp');
   await writeFile(temporary, text);
   await rename(temporary, file);
 }

@@ -1,7 +1,7 @@
 /** One build at a time in a directory, and nothing left of one that was killed. */
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync, rmSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TenonError } from '../base/errors.js';
@@ -9,8 +9,12 @@ import { type DirectoryLock, loadCore } from '../binding/core.js';
 import { endMarked } from './processes.js';
 
 const queues = new Map<string, Promise<void>>();
-/** In the directory of a build, while what is in it cannot be relied on. */
+/** In the directory of a build, while tools of it run, or what is in it cannot be relied on; the mark is in it. */
 const marker = 'building';
+/** Behind the mark: what is in the directory can be relied on. */
+const harmless = ' asking';
+/** Nobody writes a file of fingerprints for as long, ms. */
+const longest = 3_600_000;
 const pollMs = 15;
 const anonymousMs = 1000;
 
@@ -23,6 +27,10 @@ export class Hold {
   readonly #directory: string;
   readonly #lock: DirectoryLock;
   readonly #next: () => void;
+  readonly #mark = randomUUID();
+  /** That it was said which mark the tools have. */
+  #said: Promise<void> | undefined;
+  #disturbed = false;
 
   private constructor(directory: string, lock: DirectoryLock, next: () => void) {
     this.#directory = directory;
@@ -79,9 +87,19 @@ export class Hold {
     }
   }
 
+  /** What was started meanwhile must have ended. */
   release(): void {
+    if (this.#said !== undefined && !this.#disturbed) rmSync(this.#marker, { force: true });
     this.#lock.release();
     this.#next();
+  }
+
+  /** Marks a process of the build that changes nothing in `build`, so that whoever comes after a kill can find it. */
+  async mark(): Promise<string> {
+    this.#said ??= writeFile(this.#marker, this.#mark + harmless);
+    await this.#said;
+    // One that is ended with what has its mark must not take the others with it.
+    return `${this.#mark}.${randomUUID()}`;
   }
 
   /**
@@ -89,29 +107,44 @@ export class Hold {
    * the build, so that whoever comes after a kill can find them.
    */
   async disturb(): Promise<string> {
-    const mark = randomUUID();
-    await writeFile(this.#marker, mark);
-    return mark;
+    await this.#said;
+    this.#disturbed = true;
+    this.#said = writeFile(this.#marker, this.#mark);
+    await this.#said;
+    return this.#mark;
   }
 
   /** Everything in `build` is as its records say. */
   async settle(): Promise<void> {
     await rm(this.#marker, { force: true });
+    this.#disturbed = false;
+    this.#said = undefined;
   }
 
-  /** Ends what a killed build has left running and removes what it may have left half-written. */
+  /** Ends what a killed build has left running and removes what it may have left half-written. Comes before all else. */
   async recover(): Promise<void> {
-    if (!existsSync(this.#marker)) return;
-    const mark = await readFile(this.#marker, 'utf8').catch(() => '');
-    if (/^[0-9a-f-]{36}$/.test(mark)) endMarked(mark);
-    // Whoever still writes there keeps the renamed folder, not the new one.
-    const build = path.join(this.#directory, 'build');
-    const aside = path.join(this.#directory, `left.${randomUUID()}`);
-    if (existsSync(build)) await rename(build, aside);
+    if (existsSync(this.#marker)) {
+      const said = await readFile(this.#marker, 'utf8').catch(() => '');
+      const asked = said.endsWith(harmless);
+      const mark = asked ? said.slice(0, -harmless.length) : said;
+      if (/^[0-9a-f-]{36}$/.test(mark)) endMarked(mark);
+      // Whoever still writes there keeps the renamed folder, not the new one.
+      const build = path.join(this.#directory, 'build');
+      if (!asked && existsSync(build)) await rename(build, path.join(this.#directory, `left.${randomUUID()}`));
+    }
+    // Of a build that settled before it was killed, too.
     for (const name of await readdir(this.#directory))
-      if (/^left\.|\.tmp$/.test(name))
-        await rm(path.join(this.#directory, name), { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
+      if (/^left\.|\.tmp$/.test(name)) await removeAll(path.join(this.#directory, name)).catch(() => {});
     await this.settle();
+  }
+
+  /** Removes the directory, and releases it. */
+  async discard(): Promise<void> {
+    try {
+      await removeAll(this.#directory);
+    } finally {
+      this.release();
+    }
   }
 
   get #marker(): string {
@@ -160,25 +193,52 @@ function tooLong(holder: unknown, directory: string): TenonError {
   });
 }
 
+/** Where the programs of tests are made and run below `dataDirectory` (absolute), each in a directory that is held. */
+export function testsIn(dataDirectory: string): string {
+  return path.join(dataDirectory, 'cache', 'tests');
+}
+
 /**
- * Recover every build in `dataDirectory` (absolute) that a kill left half-done, but for those that are held. The result:
- * directories that could not be, with the reason.
+ * Recover every build in `dataDirectory` (absolute) that a kill left half-done, but for those that are held, and remove
+ * what is left of tests. The result: directories that could not be, with the reason.
  */
 export async function recoverBuilds(dataDirectory: string): Promise<{ directory: string; error: unknown }[]> {
-  const builds = path.join(dataDirectory, 'cache', 'builds');
+  const cache = path.join(dataDirectory, 'cache');
+  const builds = path.join(cache, 'builds');
+  const tests = testsIn(dataDirectory);
   const failed: { directory: string; error: unknown }[] = [];
-  for (const name of await foldersIn(builds))
-    for (const place of ['.', ...(await foldersIn(path.join(builds, name)))]) {
-      const directory = path.join(builds, name, place);
-      if (!existsSync(path.join(directory, marker))) continue;
+  const recover = async (directory: string, isTest: boolean): Promise<void> => {
+    if (!existsSync(path.join(directory, marker))) return;
+    try {
+      const hold = Hold.takeFree(directory);
+      if (hold === undefined) return;
       try {
-        const hold = Hold.takeFree(directory);
-        await hold?.recover().finally(() => hold.release());
-      } catch (error) {
-        failed.push({ directory, error });
+        await hold.recover();
+      } finally {
+        if (isTest) await hold.discard();
+        else hold.release();
       }
+    } catch (error) {
+      // Somebody else may have been first.
+      if (existsSync(directory)) failed.push({ directory, error });
     }
+  };
+  for (const name of await foldersIn(builds))
+    for (const place of ['.', ...(await foldersIn(path.join(builds, name)))])
+      await recover(path.join(builds, name, place), false);
+  for (const name of await foldersIn(tests)) await recover(path.join(tests, name), true);
+  for (const name of await readdir(cache).catch(() => []))
+    if (/^fingerprints\..*\.tmp$/.test(name)) await removeOld(path.join(cache, name));
   return failed;
+}
+
+async function removeAll(place: string): Promise<void> {
+  await rm(place, { recursive: true, force: true, maxRetries: 3 });
+}
+
+async function removeOld(file: string): Promise<void> {
+  const info = await stat(file).catch(() => undefined);
+  if (info !== undefined && info.mtimeMs < Date.now() - longest) await rm(file, { force: true });
 }
 
 async function foldersIn(folder: string): Promise<string[]> {

@@ -19,7 +19,7 @@ import type { Preprocessor } from './preprocess.js';
 import { namedInBuild, readObjects, Stamps } from './reached.js';
 import { type Ran, type RunOptions, run, usualLimits } from './run.js';
 import { readMentions, Surroundings } from './surroundings.js';
-import { buildEnvironment, type Environment, type Identity, type Toolchain } from './toolchain.js';
+import { buildEnvironment, type Environment, type Identity, identify, type Toolchain } from './toolchain.js';
 
 export interface CompileOptions {
   /**
@@ -63,6 +63,8 @@ export interface Built {
 
 /** Address space of CMake's configuration, bytes: Node, which runs it, reserves more than a compiler may have. */
 const configureMemory = 16 * 1024 ** 3;
+/** Bytes of an answer of a tool; it counts as a whole, whatever is looked at of what compilers say. */
+const answerLimit = 1024 * 1024;
 /** How often a build begins again because its sources changed under it. */
 const rounds = 5;
 const packageRoot = path.resolve(import.meta.dirname, '..', '..');
@@ -72,7 +74,6 @@ export interface JobFacts {
   options: CompileOptions;
   profile: Profile;
   toolchain: Toolchain;
-  identity: Identity;
   /** Directory of all profiles. */
   base: string;
   /** Directory of this one. */
@@ -87,6 +88,7 @@ export type Made = Omit<Built, 'ms'>;
 interface Plan {
   /** Of the result, as far as it is known before the build. */
   key: string;
+  identity: Identity;
   /** Files of this package that say how to build, with their hashes. */
   rules: Map<string, string>;
   /** What lies around before the build. Undefined when not everything that goes into the library can be known. */
@@ -124,8 +126,11 @@ export class Job {
   }
 
   async #make(): Promise<Made> {
-    const { application, directory, fingerprints, toolchain, identity, hold, options } = this.#facts;
-    await hold.recover();
+    const { application, directory, fingerprints, toolchain, options } = this.#facts;
+    const identity = await identify(toolchain, options.env, async () => {
+      await this.#share.take();
+      return this.#ask;
+    });
     const rules = await fingerprints.of(this.#rules(), application.folder);
     const scratch = path.join(directory, 'trial.tmp');
     for (let round = 1; ; round += 1) {
@@ -139,7 +144,7 @@ export class Job {
       });
       const project = await planProject(application, this.#preprocessor(located));
       const key = sha256(project.key, identity.text, JSON.stringify([...rules]));
-      const surroundings = located.cmake.length === 0 ? await this.#look(located) : undefined;
+      const surroundings = located.cmake.length === 0 ? await this.#look(located, identity) : undefined;
       const known =
         surroundings && (await this.#cache.find(key, { fingerprints, fresh: application.folder, surroundings }));
       if (known !== undefined) {
@@ -147,7 +152,7 @@ export class Job {
         const { warnings, findings } = known;
         return { library: this.#library, changed, cached: true, warnings, findings };
       }
-      const made = await this.#attempt(project, located, { key, rules, surroundings });
+      const made = await this.#attempt(project, located, { key, identity, rules, surroundings });
       if (made !== undefined) return made;
       if (round === rounds)
         throw new TenonError(
@@ -162,11 +167,12 @@ export class Job {
   }
 
   #preprocessor(located: Located): Preprocessor {
-    const { toolchain, profile, directory, options } = this.#facts;
+    const { toolchain, profile, directory, options, hold } = this.#facts;
     const ask: Preprocessor['ask'] = async (program, parameters, file) => {
       await this.#share.take();
       const { memoryLimit: memory = usualLimits.memory } = options;
-      return run(program, parameters, { ...this.#limits(memory), limits: { memory, file } });
+      const mark = await hold.mark();
+      return run(program, parameters, { ...this.#limits(memory), limits: { memory, file }, mark });
     };
     return { toolchain, located, profile, directory, ask, signal: options.signal };
   }
@@ -176,8 +182,8 @@ export class Job {
     return ['cmake/tenon.cmake', 'cmake/plugin.map'].map((file) => path.join(packageRoot, file));
   }
 
-  #look({ includes }: Located): Promise<Surroundings | undefined> {
-    const { application, identity, options } = this.#facts;
+  #look({ includes }: Located, identity: Identity): Promise<Surroundings | undefined> {
+    const { application, options } = this.#facts;
     return Surroundings.look({
       folders: [application.folder, path.join(packageRoot, 'native', 'include'), ...includes],
       system: identity.searched,
@@ -186,10 +192,11 @@ export class Job {
   }
 
   /** Undefined when the sources changed under the build. */
-  async #attempt(project: Project, located: Located, { key, rules, surroundings }: Plan): Promise<Made | undefined> {
+  async #attempt(project: Project, located: Located, plan: Plan): Promise<Made | undefined> {
     const { application, directory, hold, fingerprints, options } = this.#facts;
+    const { key, identity, rules, surroundings } = plan;
     const { folder } = application;
-    const salt = sha256(this.#facts.identity.text, this.#facts.profile, directory, JSON.stringify([...rules]));
+    const salt = sha256(identity.text, this.#facts.profile, directory, JSON.stringify([...rules]));
     const stamps = Stamps.open(directory, salt);
     if (surroundings === undefined) await stamps.forget();
     const mark = await hold.disturb();
@@ -330,11 +337,12 @@ export class Job {
     return { cwd: directory, env: this.#env, timeLimitMs, outputLimit, signal, limits };
   }
 
-  /** For `locate`. What it starts is of a moment and needs no mark: no build is disturbed by it. */
+  /** For `identify` and `locate`: no build is disturbed by what they ask. */
   readonly #ask = async (program: string, parameters: readonly string[]): Promise<Ran> => {
     await this.#share.take();
     const { signal, memoryLimit = usualLimits.memory } = this.#facts.options;
-    const ran = await run(program, parameters, this.#limits(memoryLimit));
+    const mark = await this.#facts.hold.mark();
+    const ran = await run(program, parameters, { ...this.#limits(memoryLimit), outputLimit: answerLimit, mark });
     signal?.throwIfAborted();
     if (ran.killed === 'timeout') throw this.#late(ran);
     if (ran.status === null) throw failure(this.#facts.application, ran, []);

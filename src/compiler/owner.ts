@@ -1,6 +1,6 @@
 /** Which directory the builds of a folder have: two checkouts of one application do not share a library. */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { sha256 } from './fingerprint.js';
 import { Hold, type HoldOptions } from './hold.js';
@@ -39,12 +39,12 @@ async function ownerOf(directory: string): Promise<string | undefined> {
   return readFile(path.join(directory, 'owner'), 'utf8').catch(() => undefined);
 }
 
+/** Only where claims are held, so that there is one at a time. */
 async function setOwner(directory: string, folder: string): Promise<void> {
-  const file = path.join(directory, 'owner');
-  const fresh = `${file}.${process.pid}.tmp`;
+  const fresh = path.join(path.dirname(directory), '.claims', 'owner.tmp');
   await mkdir(directory, { recursive: true });
   await writeFile(fresh, folder);
-  await rename(fresh, file);
+  await rename(fresh, path.join(directory, 'owner'));
 }
 
 /** Directories of further folders that are gone; nobody comes to build in them. */
@@ -55,6 +55,6 @@ async function removeAbandoned(builds: string, id: string): Promise<void> {
     const owner = await ownerOf(directory);
     if (owner === undefined || existsSync(owner)) continue;
     const hold = Hold.takeFree(directory);
-    if (hold !== undefined) await rm(directory, { recursive: true, force: true }).finally(() => hold.release());
+    await hold?.discard();
   }
 }

@@ -4,10 +4,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** Variable that marks every process of a build. */
 export const buildMark = 'TENON_BUILD';
 
-/** Ends every process that was given `mark`, in whatever session it is. Only where there is /proc. */
+/** Ends every process that was given `mark`, or one that begins with it and a dot, in whatever session. Needs /proc. */
 export function endMarked(mark: string): void {
   const wanted = `${buildMark}=${mark}`;
-  endAll((pid) => readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(wanted));
+  const isWanted = (variable: string): boolean => variable === wanted || variable.startsWith(`${wanted}.`);
+  endAll((pid) => readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').some(isWanted));
 }
 
 /** Ends every process of `session`. Without /proc only its leader's group. */

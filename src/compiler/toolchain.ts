@@ -1,9 +1,8 @@
 /** The tools that build a plugin, looked for on PATH. */
-import { execFile } from 'node:child_process';
 import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { TenonError } from '../base/errors.js';
+import type { Ran } from './run.js';
 
 /** Environment of a build, as the caller has it. Only the variables named in {@link buildEnvironment} are used. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -98,13 +97,16 @@ interface Answers {
   libraries: readonly string[];
 }
 
-const answers = new Map<string, Promise<Answers>>();
+const answers = new Map<string, Answers>();
+
+/** Runs a tool of the build within its limits. */
+export type Ask = (program: string, parameters: readonly string[]) => Promise<Ran>;
 
 /**
  * Where the tools are, their files, and what compilers say of their version. A compiler is asked again only when a file
- * changed.
+ * changed; `begin` waits for when it may be. Throws `BuildFailed` when a compiler does not say what it is.
  */
-export async function identify(toolchain: Toolchain, env: Environment): Promise<Identity> {
+export async function identify(toolchain: Toolchain, env: Environment, begin: () => Promise<Ask>): Promise<Identity> {
   const search = env.PATH ?? '';
   const words = [
     toolchain.cmake,
@@ -123,29 +125,31 @@ export async function identify(toolchain: Toolchain, env: Environment): Promise<
   const said = JSON.stringify([toolchain, places, SDKROOT, DEVELOPER_DIR, PKG_CONFIG_PATH]);
   let answer = answers.get(said);
   if (answer === undefined) {
+    const ask = await begin();
+    // Another build may have asked while this one waited.
+    answer = answers.get(said) ?? (await askCompilers(toolchain, ask));
     answers.clear();
-    answer = askCompilers(toolchain, env);
     answers.set(said, answer);
   }
-  const { version, searched, libraries } = await answer;
+  const { version, searched, libraries } = answer;
   return { text: [said, version, ...searched, ...libraries.map(placeOf)].join('\n'), searched };
 }
 
-async function askCompilers(toolchain: Toolchain, env: Environment): Promise<Answers> {
-  const options = { env: buildEnvironment(env, toolchain), timeout: 10_000 };
-  const ask = async (command: string, ...questions: string[]): Promise<string> => {
+async function askCompilers({ cc, cxx }: Toolchain, ask: Ask): Promise<Answers> {
+  const answerOf = async (command: string, ...questions: string[]): Promise<string> => {
     const [program = '', ...parameters] = command.split(/\s+/);
-    return promisify(execFile)(program, [...parameters, ...questions], options).then(
-      ({ stdout, stderr }) => `${stdout}\n${stderr}`,
-      (error: unknown) => String(error),
-    );
+    const { status, output, end } = await ask(program, [...parameters, ...questions]);
+    if (status === 0) return output;
+    const last = output.trimEnd().split('\n').at(-1) ?? '';
+    throw new TenonError('BuildFailed', `${command} does not say what it is, ${end}: ${last}`, {
+      next: 'see that CC and CXX name compilers, and that these work',
+      details: { command, questions, output: output.slice(0, 4096) },
+    });
   };
-  const { cc, cxx } = toolchain;
-  const [ofC, ofCxx, folders] = await Promise.all([
-    ask(cc, '-E', '-v', '-x', 'c', '/dev/null'),
-    ask(cxx, '-E', '-v', '-x', 'c++', '/dev/null'),
-    ask(cxx, '-print-search-dirs'),
-  ]);
+  // One after the other: what is left of a build that failed must have ended.
+  const ofC = await answerOf(cc, '-E', '-v', '-o', '/dev/null', '-x', 'c', '/dev/null');
+  const ofCxx = await answerOf(cxx, '-E', '-v', '-o', '/dev/null', '-x', 'c++', '/dev/null');
+  const folders = await answerOf(cxx, '-print-search-dirs');
   const libraries = /^libraries: =?(.*)$/m.exec(folders)?.[1] ?? '';
   return {
     // The rest of it names the working directory.
