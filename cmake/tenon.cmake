@@ -91,7 +91,9 @@ function(tenon_add_plugin target)
     -Wall -Wextra -pipe
     $<$<CONFIG:Release>:-O2> $<$<CONFIG:Debug>:-O0>
     $<$<NOT:$<PLATFORM_ID:Darwin>>:-fno-semantic-interposition>
-    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
+    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>
+    # A header is known by the name it was found under, also where a link on the way to it may come to lead elsewhere.
+    $<$<OR:$<COMPILE_LANG_AND_ID:C,GNU>,$<COMPILE_LANG_AND_ID:CXX,GNU>>:-fno-canonical-system-headers>)
   # A debugger wants to find the sources; all others want the same library wherever it was built.
   if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
     target_compile_options(${target} PRIVATE

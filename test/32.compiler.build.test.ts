@@ -307,8 +307,22 @@ describe('a file that comes where another one was found', () => {
     expect(text((await build()).library)).toBe('there');
   });
 
+  for (const [how, asks] of [
+    ['through another name', '#define HAS __has_include\n#if HAS("other")'],
+    ['through a name that is put together', '#define JOIN(a, b) a##b\n#if JOIN(__has_inc, lude)("other")'],
+    ['in several lines', '#define NAME "other"\n#if __has_\\\ninclude(NAME)'],
+  ] as const)
+    it(`is seen by who asks for it ${how}`, async () => {
+      const tells = `${asks}\n#define T "<there>"\n#else\n#define T "<none>"\n#endif\n`;
+      await write('resources/a.c', `#ifndef __has_include\n#error asked for nothing\n#endif\n${tells}${plain('T')}`);
+      expect(text((await build()).library)).toBe('none');
+      await write('resources/other', '');
+      expect(text((await build()).library)).toBe('there');
+    });
+
   it('under a name that nobody includes makes no difference', async () => {
-    await write('resources/a.c', `#include "a.h"\n${plain('TEXT')}`);
+    const tests = '#if defined(__has_include) && __has_include("b")\n#endif // __has_include\n';
+    await write('resources/a.c', `#include "a.h"\n#include <sys/stat.h>\n${tests}${plain('TEXT')}`);
     await write('resources/a.h', '#define TEXT "one"\n');
     await build();
     await write('resources/.a.c.swp', 'of an editor');

@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -325,14 +325,52 @@ describe('a result that cannot be trusted', () => {
     expect((await readFile(built.library)).includes('good')).toBe(true);
   });
 
-  it('is not kept when the assembler puts a file into it', async () => {
-    const table = path.join(folder, 'table.bin');
-    await write('table.bin', 'table one');
-    await write('resources/a.c', `__asm__(".incbin \\"${table}\\"");\n${plain('"one"')}`);
-    expect((await readFile((await build()).library)).includes('table one')).toBe(true);
-    await write('table.bin', 'table two');
-    expect((await readFile((await build()).library)).includes('table two')).toBe(true);
-  });
+  for (const [moved, way] of [
+    ['a link', 'ln -s v1 current'],
+    ['a folder', 'cp -R v1 current'],
+  ] as const)
+    it.skipIf(!hasModule('zlib'))(
+      `is made again when ${moved} on the way to a header was switched while it was compiled`,
+      async () => {
+        const opt = path.join(parent, `opt${count}`);
+        for (const name of ['v1', 'v2']) {
+          await mkdir(path.join(opt, name), { recursive: true });
+          await writeFile(path.join(opt, name, 'switched.h'), `#define TEXT "of ${name}"\n`);
+        }
+        await run('sh', ['-c', way], { cwd: opt });
+        const script = `#!/bin/sh
+        cc "$@"; status=$?
+        case "$*" in *plugin.dir*-c*) if [ ! -e '${opt}/once' ]; then
+          : > '${opt}/once'; mv '${opt}/current' '${opt}/v0'; mv '${opt}/v2' '${opt}/current'
+        fi;; esac
+        exit $status\n`;
+        await writeFile(path.join(opt, 'cc'), script, { mode: 0o755 });
+        await write('resources/a.c', `#include <switched.h>\n${plain('TEXT')}`);
+        await writeFile(
+          path.join(opt, 'opt.pc'),
+          `Name: opt\nDescription: opt\nVersion: 1\nCflags: -I${opt}/current\n`,
+        );
+        await write('config.yaml', 'dependencies: {pkg-config: opt}\n');
+        const env = { ...process.env, CC: `${opt}/cc`, PKG_CONFIG_PATH: opt };
+        expect(readFileSync((await build({ env })).library, 'latin1')).toContain('of v2');
+        expect((await build({ env })).cached).toBe(true);
+      },
+    );
+
+  for (const [how, says] of [
+    ['puts a file into it', '.incbin \\"TABLE\\"'],
+    ['reads a further file, named behind a tab', '.include\\t\\"TABLE\\"'],
+    ['reads a further file, named in a string of its own', '.include" " \\"TABLE\\"'],
+  ] as const)
+    it(`is not kept when the assembler ${how}`, async () => {
+      const table = path.join(folder, 'table');
+      const content = (text: string): string => (how.startsWith('puts') ? text : `.string "${text}"\n`);
+      await write('table', content('table one'));
+      await write('resources/a.c', `__asm__("${says.replace('TABLE', table)}");\n${plain('"one"')}`);
+      expect((await readFile((await build()).library)).includes('table one')).toBe(true);
+      await write('table', content('table two'));
+      expect((await readFile((await build()).library)).includes('table two')).toBe(true);
+    });
 });
 
 describe('the cache of results', () => {
@@ -464,6 +502,21 @@ describe('the cache of results', () => {
     await build();
     await write(header, '#define TEXT "two"\n');
     expect((await build()).changed).toBe(true);
+  });
+
+  it('sees that a link to a folder of headers leads elsewhere', async () => {
+    await write('config.yaml', 'dependencies: {npm: linked}\n');
+    await write('node_modules/linked/package.json', '{}');
+    for (const name of ['v1', 'v2']) await write(`../opt${count}/${name}/a.h`, `#define TEXT "of ${name}"\n`);
+    await write('resources/a.c', `#include <a.h>\n${plain('TEXT')}`);
+    const link = path.join(folder, 'node_modules/linked/include');
+    await symlink(`../../../opt${count}/v1`, link);
+    const { library } = await build();
+    expect((await build()).cached).toBe(true);
+    await rm(link);
+    await symlink(`../../../opt${count}/v2`, link);
+    expect((await build()).cached).toBe(false);
+    expect(readFileSync(library, 'latin1')).toContain('of v2');
   });
 
   it('is right for a header that only the preprocessor can name', async () => {

@@ -4,16 +4,18 @@ import { type BigIntStats, statSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
+import { leadsAsBefore, type Way, wayTo } from './way.js';
 
 /** Of a file that is not there, or is no regular file. */
 export const absent = 'absent';
 
 /** Files beyond this size are known by their place, size and times only, bytes. */
-const readLimit = 256 * 1024 * 1024;
+export const readLimit = 256 * 1024 * 1024;
 /** A file that changed less than this ago may change again without its times telling, ms. */
 const settled = 2000;
 /** By how much the clock of a file system may be behind itself, ns. */
 export const clockMargin = 20_000_000n;
+const tooLarge = 'large ';
 const statsInATurn = 100;
 const readsAtOnce = 16;
 const format = 'tenon fingerprints 1';
@@ -22,6 +24,11 @@ export function sha256(...texts: (string | Uint8Array)[]): string {
   const hash = createHash('sha256');
   for (const text of texts) hash.update(text);
   return hash.digest('hex');
+}
+
+/** Whether `hash`, of {@link Fingerprints.of}, stands for a file that was not read. */
+export function isTooLarge(hash: string): boolean {
+  return hash.startsWith(tooLarge);
 }
 
 interface Known {
@@ -43,41 +50,48 @@ function look(file: string): BigIntStats | undefined {
   }
 }
 
-function placeOf(stats: BigIntStats): string {
+function placeIn(stats: BigIntStats | undefined): string {
+  if (stats === undefined) return absent;
   return [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(' ');
 }
 
-/** Where each file is and when it changed last: equal places mean that nobody has written to it, not even the same. */
-export function placesOf(files: Iterable<string>): Map<string, string> {
-  const places = new Map<string, string>();
-  for (const file of files) {
-    const stats = look(file);
-    places.set(file, stats === undefined ? absent : placeOf(stats));
-  }
-  return places;
+/** Where files are, as of one moment. */
+export interface Places {
+  /** Place of each file: equal ones mean that nobody has written to it, not even the same. */
+  files: ReadonlyMap<string, string>;
+  /** On the way to each file and to each of `folders`. */
+  way: Way;
+  folders: readonly string[];
+}
+
+/** Absolute paths: of `files` and of the `folders` that are searched. */
+export function placesOf(files: Iterable<string>, folders: readonly string[]): Places {
+  const all = new Set(files);
+  const places = new Map([...all].map((file): [string, string] => [file, placeIn(look(file))]));
+  return { files: places, way: wayTo([...all, ...folders]), folders };
 }
 
 /**
- * Whether what was read after the build is what was there before it, and nobody has written to it meanwhile: an edit that
- * was undone may have been compiled. What was not looked at before must be older.
+ * Whether what was read after the build is what was there before it, in the same place, and nobody has written to it
+ * meanwhile: an edit that was undone may have been compiled. What was not looked at before must be older.
  */
 export function unmoved(
   before: Map<string, string>,
-  places: Map<string, string>,
+  places: Places,
   after: Map<string, string>,
   started: bigint,
 ): boolean {
-  const placesNow = placesOf(after.keys());
+  const now = placesOf(after.keys(), places.folders);
   for (const [file, hash] of after) {
     const known = before.get(file);
     if (known !== undefined) {
-      if (known !== hash || places.get(file) !== placesNow.get(file)) return false;
+      if (known !== hash || places.files.get(file) !== now.files.get(file)) return false;
       continue;
     }
     const stats = look(file);
     if (stats !== undefined && stats.ctimeNs > started - clockMargin) return false;
   }
-  return true;
+  return leadsAsBefore(places.way, now.way, started - clockMargin);
 }
 
 export class Fingerprints {
@@ -119,8 +133,8 @@ export class Fingerprints {
       if (stats === undefined) continue;
       const inside = file.startsWith(fresh + path.sep);
       const before = inside ? undefined : known.get(file);
-      if (before?.place === placeOf(stats)) hashes.set(file, before.hash);
-      else if (stats.size > readLimit) hashes.set(file, `large ${placeOf(stats)}`);
+      if (before?.place === placeIn(stats)) hashes.set(file, before.hash);
+      else if (stats.size > readLimit) hashes.set(file, tooLarge + placeIn(stats));
       else toRead.push({ file, stats, keep: !inside && stats.ctimeNs < now && !/[\t\n]/.test(file) });
     }
     for (let at = 0; at < toRead.length; at += readsAtOnce)
@@ -131,8 +145,8 @@ export class Fingerprints {
           const hash = sha256(bytes);
           hashes.set(file, hash);
           const after = keep ? look(file) : undefined;
-          if (after === undefined || placeOf(after) !== placeOf(stats)) return;
-          known.set(file, { place: placeOf(stats), hash });
+          if (after === undefined || placeIn(after) !== placeIn(stats)) return;
+          known.set(file, { place: placeIn(stats), hash });
           this.#fresh += 1;
         }),
       );

@@ -9,7 +9,7 @@ import { type Origin, ResultCache } from './cache.js';
 import { writeCommands } from './commands.js';
 import { CoreShare } from './cores.js';
 import { type Diagnostic, describe, parseDiagnostics } from './diagnostics.js';
-import { absent, clockMargin, type Fingerprints, placesOf, sha256, unmoved } from './fingerprint.js';
+import { absent, clockMargin, type Fingerprints, type Places, placesOf, sha256, unmoved } from './fingerprint.js';
 import { planProject, type Project, writeProject } from './generate.js';
 import type { Hold } from './hold.js';
 import { type Finding, type Inspect, inspectWithCore, lint, warningOf } from './lint.js';
@@ -105,6 +105,8 @@ export class Job {
   /** Time spent on waiting for the directory, which is not the build's own, ms. */
   readonly #waited: number;
   readonly #share: CoreShare;
+  /** What a build reached that had to begin again. */
+  #reached: readonly string[] = [];
 
   constructor(facts: JobFacts) {
     const { application, directory, options, toolchain } = facts;
@@ -203,15 +205,20 @@ export class Job {
     const jobs = await this.#share.take();
     let ran: Ran;
     let before: Map<string, string>;
-    let places: Map<string, string>;
+    let places: Places;
     const own = project.sources.map(({ file }) => path.join(folder, file));
     try {
       // The clock of the file system is the one that its times are compared with.
       const started = (await stat(path.join(directory, 'building'), { bigint: true })).ctimeNs;
       if (stamps.empty) await rm(this.#build, { recursive: true, force: true });
       await this.#write(project);
-      const inputs = [...stamps.files(), ...project.included, ...own, ...located.inputs];
-      places = placesOf(inputs);
+      const inputs = [...stamps.files(), ...project.included, ...own, ...located.inputs, ...this.#reached];
+      places = placesOf(inputs, [
+        directory,
+        path.join(packageRoot, 'native', 'include'),
+        ...located.includes,
+        ...this.#facts.identity.searched,
+      ]);
       before = await fingerprints.of(inputs, folder);
       for (const [file, hash] of project.read) if (before.get(file) !== hash) return undefined;
       if (surroundings !== undefined) await stamps.removeStale(this.#build, before, surroundings);
@@ -235,6 +242,7 @@ export class Job {
       if (!unmoved(before, places, foreign, started)) {
         // What was made of the sources as they were for a moment must not be taken for what they are now.
         await rm(path.join(this.#build, 'CMakeFiles', 'plugin.dir'), { recursive: true, force: true });
+        this.#reached = [...foreign.keys()];
         return undefined;
       }
       const origin = objects && surroundings && (await this.#origin(foreign, surroundings, started));

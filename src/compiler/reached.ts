@@ -120,7 +120,8 @@ export class Stamps {
   async keep(objects: Objects, hashes: ReadonlyMap<string, string>, surroundings: Surroundings): Promise<void> {
     this.#objects = new Map();
     for (const [object, files] of objects) {
-      const { asked } = await readMentions(files, hashes);
+      const { asked, embeds } = await readMentions(files, hashes);
+      if (embeds) continue;
       this.#objects.set(object, { files, asked, hash: combined({ files, asked }, hashes, surroundings) });
     }
     const text = JSON.stringify([...this.#objects]);

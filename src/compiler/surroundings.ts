@@ -1,9 +1,10 @@
 /** What lies where a compiler looks: a file that comes before one that was found changes the result, too. */
 import { type BigIntStats, type Dirent, readdirSync, realpathSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { sha256 } from './fingerprint.js';
+import { absent, isTooLarge, readLimit, sha256 } from './fingerprint.js';
+import { isWholeLibrary } from './linked.js';
+import { readRegular } from './regular.js';
 
 /** Most names in the folders that are listed to their depths: beyond it nothing is known of them. */
 const nameLimit = 20_000;
@@ -190,26 +191,27 @@ function isFolder(place: string): boolean {
 interface Mentions {
   /** Names that it asks for (`__has_include`), `*` for one that is put together. */
   asked: string[];
-  /** Whether the assembler reads further files for it, of which no compiler gives an account. */
+  /**
+   * Whether something may have been read for it of which no compiler gives an account: the assembler reads further files,
+   * or there is another text in the file by now.
+   */
   embeds: boolean;
 }
 
+/** By the hash of the text. */
 const mentions = new Map<string, Mentions>();
 const mentionsLimit = 20_000;
+const nothing: Mentions = { asked: [], embeds: false };
 
-/** Of all `files` (absolute) together; `hashes` say what is in them. */
+/** Of all `files` (absolute) together; `hashes` say what was in them. */
 export async function readMentions(files: Iterable<string>, hashes: ReadonlyMap<string, string>): Promise<Mentions> {
   const asked = new Set<string>();
   let embeds = false;
   if (mentions.size > mentionsLimit) mentions.clear();
   await Promise.all(
     [...files].map(async (file) => {
-      const hash = hashes.get(file) ?? '';
-      let here = mentions.get(hash);
-      if (here === undefined) {
-        here = mentionsOf(await readFile(file, 'latin1').catch(() => ''));
-        mentions.set(hash, here);
-      }
+      const hash = hashes.get(file) ?? absent;
+      const here = mentions.get(hash) ?? (await mentionsIn(file, hash));
       for (const name of here.asked) asked.add(name);
       embeds ||= here.embeds;
     }),
@@ -217,12 +219,32 @@ export async function readMentions(files: Iterable<string>, hashes: ReadonlyMap<
   return { asked: [...asked].sort(), embeds };
 }
 
+async function mentionsIn(file: string, hash: string): Promise<Mentions> {
+  if (hash === absent || isTooLarge(hash)) return nothing;
+  const bytes = await readRegular(file, readLimit).catch(() => undefined);
+  if (bytes === undefined || sha256(bytes) !== hash) return { asked: [], embeds: true };
+  const here = mentionsOf(bytes.toString('latin1'));
+  mentions.set(hash, here);
+  return here;
+}
+
 function mentionsOf(text: string): Mentions {
+  if (isWholeLibrary(text)) return nothing;
   const asked = new Set<string>();
   if (text.includes('__has_'))
-    for (const [, name] of text.matchAll(
-      /(?<!define\s+)\b__has_(?:include(?:_next)?|embed)\s*\(\s*(?:[<"]([^>"\n]{1,1000})[>"])?/g,
-    ))
-      asked.add(name ?? anyName);
-  return { asked: [...asked], embeds: /\.incbin\b|\.include\s+\\?"/.test(text) };
+    for (const line of text.replace(/\\\r?\n/g, '').split('\n')) if (line.includes('__has_')) addAsked(line, asked);
+  return { asked: [...asked], embeds: /\.inc(?:bin|lude)\b/.test(text) };
+}
+
+/** Whoever does not ask for a name in plain letters may mean any: the word is passed on by a macro, or put together. */
+function addAsked(line: string, asked: Set<string>): void {
+  const directive = /#|%:|\?\?=/.test(line) && /\b(?:if|elif|define)\b/.test(line);
+  for (const { 0: before, 1: word = '', index } of line.matchAll(/(?:defined\s*\(?\s*|define\s+)?\b__has_(\w*)/g)) {
+    const whole = /^(?:include|embed)/.test(word);
+    if (!whole && !'include'.startsWith(word) && !'embed'.startsWith(word)) continue;
+    if (whole && before.startsWith('define')) continue;
+    const after = line.slice(index + before.length, index + before.length + 1100);
+    const name = whole ? /^\s*\(\s*[<"]([^>"]{1,1000})[>"]/.exec(after)?.[1] : undefined;
+    if (name !== undefined || directive || /^\s*\(/.test(after)) asked.add(name ?? anyName);
+  }
 }
