@@ -128,6 +128,22 @@ describe('what is no regular file', () => {
     });
   });
 
+  it('is no package of npm: its FIFO of a package.json is not read', async () => {
+    await writeFile(path.join(folder, 'config.yaml'), 'dependencies: {npm: piped}\n');
+    await writeFile(path.join(folder, 'resources', 'a.cpp'), 'struct A : tenon::Resource {};\n');
+    await mkdir(path.join(folder, 'node_modules/piped/include'), { recursive: true });
+    await fifo('node_modules/piped/package.json');
+    const writer = execFile('sh', ['-c', 'echo "{}" > node_modules/piped/package.json'], { cwd: folder });
+    const application = await readApplication(folder);
+    const building = compile(application, { dataDirectory: path.join(parent, 'data'), env: process.env });
+    await expect(building).rejects.toMatchObject({
+      code: 'DependencyMissing',
+      message: expect.stringContaining('package.json is not a regular file') as string,
+      details: { kind: 'npm', name: 'piped' },
+    });
+    writer.kill();
+  });
+
   it('is matched at once by any pattern that is taken, however long its name', async () => {
     await writeFile(path.join(folder, 'resources', 'a.c'), '');
     await writeFile(path.join(folder, 'resources', `${'a'.repeat(200)}.c`), '');

@@ -187,6 +187,61 @@ describe('dependencies', () => {
     expect(await failure({ env })).toMatchObject({ code: 'DependencyMissing', details: { name: 'probe' } });
   });
 
+  describe.skipIf(!linux || !hasModule('zlib'))('of pkg-config', () => {
+    /** Absolute; where a module `probe` is. */
+    let prefix: string;
+    const env = (): NodeJS.ProcessEnv => ({ ...process.env, PKG_CONFIG_PATH: prefix });
+    const use = 'const char *probe(void);\nconst char *use(void);\nconst char *use(void) { return probe(); }';
+    const describeModule = (said: string): Promise<void> =>
+      writeFile(path.join(prefix, 'probe.pc'), `Name: probe\nDescription: probe\nVersion: 1\n${said}\n`);
+    const archive = async (kind: 'rcs' | 'rcsT', file: string, name: string, text: string): Promise<void> => {
+      await writeFile(
+        path.join(prefix, `${name}.c`),
+        `const char *${name}(void);\nconst char *${name}(void) { return "${text}"; }\n`,
+      );
+      await run('cc', ['-c', '-fPIC', `${name}.c`, '-o', `${name}.o`], { cwd: prefix });
+      await run('ar', [kind, file, `${name}.o`], { cwd: prefix });
+    };
+    beforeEach(async () => {
+      prefix = path.join(parent, `prefix${count}`);
+      await mkdir(prefix);
+      await write('config.yaml', 'dependencies: {pkg-config: probe}\n');
+    });
+
+    it('are looked at again when an archive only names what it holds', async () => {
+      await describeModule(`Libs: -L${prefix} -lprobe`);
+      await archive('rcsT', 'libprobe.a', 'probe', 'object one');
+      await write('resources/a.c', plain('"one"', use));
+      const { library } = await build({ env: env() });
+      expect(readFileSync(library, 'latin1')).toContain('object one');
+      await archive('rcsT', 'libprobe.a', 'probe', 'object two');
+      await build({ env: env() });
+      expect(readFileSync(library, 'latin1')).toContain('object two');
+    });
+
+    it('are taken at their word, and what is left out of it is said', async () => {
+      await mkdir(path.join(prefix, 'headers'));
+      await writeFile(path.join(prefix, 'headers', 'probe.h'), use.replace('probe(); }', 'other() + *probe(); }'));
+      await archive('rcs', 'probe.archive.a', 'probe', 'by its path');
+      await archive('rcs', 'other.a', 'other', 'by its name');
+      const libraries = `${prefix}/probe.archive.a -L${prefix} -l:other.a -Wl,-rpath,${prefix}`;
+      const headers = `-isystem ${prefix}/headers`;
+      await describeModule(`Libs: ${libraries}\nCflags: ${headers} -std=c++11 -std=c++20 -ffast-math`);
+      await write('resources/a.c', plain('"one"', 'const char *other(void);\n#include <probe.h>'));
+      const { library, warnings } = await build({ env: env() });
+      const text = readFileSync(library, 'latin1');
+      expect([text.includes('by its path'), text.includes('by its name')]).toEqual([true, true]);
+      const left = `-std=c++20 -ffast-math -Wl,-rpath,${prefix}`;
+      expect(warnings.map(({ message }) => message)).toEqual([
+        `pkg-config says \`${left}\` for probe, which is left out`,
+      ]);
+      expect((await build({ env: env() })).cached).toBe(true);
+      await archive('rcs', 'other.a', 'other', 'by the same name');
+      await build({ env: env() });
+      expect(readFileSync(library, 'latin1')).toContain('by the same name');
+    });
+  });
+
   it('are asked for within the limits of the build', async () => {
     const tools = path.join(parent, `tools${count}`);
     await mkdir(tools);

@@ -146,7 +146,8 @@ export class Job {
       });
       const project = await planProject(application, this.#preprocessor(located));
       const key = sha256(project.key, identity.text, JSON.stringify([...rules]));
-      const surroundings = located.cmake.length === 0 ? await this.#look(located, identity) : undefined;
+      const traceable = located.cmake.length === 0 && located.traced;
+      const surroundings = traceable ? await this.#look(located, identity) : undefined;
       const known =
         surroundings && (await this.#cache.find(key, { fingerprints, fresh: application.folder, surroundings }));
       if (known !== undefined) {

@@ -1,5 +1,5 @@
 /** Finds what an application depends on, or says what to install. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +7,9 @@ import { TenonError } from '../base/errors.js';
 import type { Application } from './application.js';
 import type { CMakePackage } from './dependencies.js';
 import type { Diagnostic } from './diagnostics.js';
+import { namesOthers } from './linked.js';
+import { type LinkWords, readCompileWords, readLinkWords } from './pkg-config.js';
+import { readRegular } from './regular.js';
 import type { Ran } from './run.js';
 import type { Toolchain } from './toolchain.js';
 
@@ -20,6 +23,8 @@ export interface Located {
   readonly cmake: readonly CMakePackage[];
   /** Absolute paths of files outside the application that the result depends on, beside headers. */
   readonly inputs: readonly string[];
+  /** False: what is linked names further files, which nobody can tell. */
+  readonly traced: boolean;
   readonly warnings: readonly Diagnostic[];
 }
 
@@ -86,6 +91,7 @@ const carried: Record<string, string> = {
 
 const mac = process.platform === 'darwin';
 const hostRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
+const manifestLimit = 1024 * 1024;
 const exportMap = path.join(hostRoot, 'cmake', 'plugin.map');
 
 export interface LocateOptions {
@@ -105,19 +111,24 @@ interface Parts {
   compileOptions: string[];
   linkOptions: string[];
   inputs: string[];
+  traced: boolean;
   warnings: Diagnostic[];
+}
+
+function noParts(): Parts {
+  return { includes: [], compileOptions: [], linkOptions: [], inputs: [], traced: true, warnings: [] };
 }
 
 /** Throws `DependencyMissing` with `details: {kind, name, install?}`. */
 export async function locate(application: Application, options: LocateOptions): Promise<Located> {
   const { pkgConfig, npm, vendored, cmake } = application.config.dependencies;
-  const parts: Parts = { includes: [], compileOptions: [], linkOptions: [], inputs: [], warnings: [] };
+  const parts = noParts();
   for (const name of vendored) {
     const include = path.join(application.folder, name, 'include');
     parts.includes.push(existsSync(include) ? include : path.join(application.folder, name));
   }
   for (const name of npm) {
-    const { include, manifest } = npmHeaders(application, name);
+    const { include, manifest } = await npmHeaders(application, name);
     parts.includes.push(include);
     parts.inputs.push(manifest);
   }
@@ -126,6 +137,7 @@ export async function locate(application: Application, options: LocateOptions): 
     for (const key of ['includes', 'compileOptions', 'linkOptions', 'inputs'] as const)
       parts[key].push(...modules[key]);
     parts.warnings.push(...modules.warnings);
+    parts.traced = modules.traced;
   }
   parts.includes = parts.includes.filter((folder) => folder !== '/usr/include');
   return { ...parts, cmake };
@@ -150,7 +162,7 @@ export function missingPackage(application: Application, output: string): TenonE
   return missing(application, 'cmake', target ?? '', `and the CMake package ${owner} has no such target`);
 }
 
-function npmHeaders(application: Application, name: string): { include: string; manifest: string } {
+async function npmHeaders(application: Application, name: string): Promise<{ include: string; manifest: string }> {
   const looked: string[] = [];
   for (const start of [application.folder, hostRoot]) {
     for (let folder = start; ; folder = path.dirname(folder)) {
@@ -168,7 +180,9 @@ function npmHeaders(application: Application, name: string): { include: string; 
       `run \`npm install ${name}\` beside the application`,
     );
   const manifest = path.join(place, 'package.json');
-  const said = includeDirectory(manifest);
+  const said = await includeDirectory(manifest).catch((error: Error) => {
+    throw missing(application, 'npm', name, `whose package in ${place} cannot be read: ${error.message}`);
+  });
   const candidates = [...(said === undefined ? [] : [path.resolve(place, said)]), path.join(place, 'include'), place];
   const include = candidates.find((folder) => existsSync(folder) && (folder !== place || hasHeaders(place)));
   if (include === undefined)
@@ -176,13 +190,10 @@ function npmHeaders(application: Application, name: string): { include: string; 
   return { include, manifest };
 }
 
-function includeDirectory(manifest: string): string | undefined {
-  try {
-    const { include_dir: said } = JSON.parse(readFileSync(manifest, 'utf8')) as { include_dir?: unknown };
-    return typeof said === 'string' ? said : undefined;
-  } catch {
-    return undefined;
-  }
+async function includeDirectory(manifest: string): Promise<string | undefined> {
+  const text = (await readRegular(manifest, manifestLimit)).toString('utf8');
+  const { include_dir: said } = JSON.parse(text) as { include_dir?: unknown };
+  return typeof said === 'string' ? said : undefined;
 }
 
 function hasHeaders(folder: string): boolean {
@@ -195,11 +206,6 @@ async function together<const T extends readonly Promise<unknown>[]>(
 ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
   await Promise.allSettled(asked);
   return Promise.all(asked);
-}
-
-/** pkg-config escapes with backslashes what a shell would split. */
-function wordsOf(text: string): string[] {
-  return [...text.matchAll(/(?:\\[\s\S]|[^\s\\])+/g)].map(([word]) => word.replace(/\\([\s\S])/g, '$1'));
 }
 
 interface Answer {
@@ -263,7 +269,7 @@ async function findModules(
   look: (files: readonly string[]) => void,
 ): Promise<Parts> {
   const { env, ask } = options;
-  const parts: Parts = { includes: [], compileOptions: [], linkOptions: [], inputs: [], warnings: [] };
+  const parts = noParts();
   look(foldersOf(env['PATH'] ?? '').map((folder) => path.join(folder, 'pkg-config')));
   const search = await ask('pkg-config', ['--variable=pc_path', 'pkg-config']);
   if (search.status === 127)
@@ -285,75 +291,78 @@ async function findModules(
   ]);
   if (compile.status !== 0 || link.status !== 0) throw await missingModule(application, modules, ask, compile.output);
 
-  for (const word of wordsOf(compile.answer)) {
-    if (word.startsWith('-I')) parts.includes.push(word.slice(2));
-    else if (/^-(?:D|U|pthread|std=)/.test(word)) parts.compileOptions.push(word);
-  }
-  const shared = libraries(link.answer);
-  const all = libraries(closure.status === 0 ? closure.answer : link.answer);
+  const compileWords = readCompileWords(compile.answer);
+  parts.includes.push(...compileWords.includes);
+  parts.compileOptions.push(...compileWords.options);
+  const shared = readLinkWords(link.answer);
+  const all = readLinkWords(closure.status === 0 ? closure.answer : link.answer);
+  const left = [...new Set([...compileWords.others, ...shared.others])];
+  if (left.length > 0)
+    warn(parts, `pkg-config says \`${left.join(' ')}\` for ${modules.join(', ')}, which is left out`);
   const libraryFolders = foldersOf(/^libraries: =?(.*)$/m.exec(searched.answer)?.[1] ?? '');
   // The linker searches a few more by itself, such as those beside the folders of modules.
   look([...all.folders, ...libraryFolders, ...folders.map((folder) => path.dirname(folder))]);
-  const find = async (file: string, name: string): Promise<string | undefined> => {
-    if (system.has(name)) return undefined;
+  const find = async (name: string, suffix: '.a' | '.so' | '.dylib'): Promise<string | undefined> => {
+    const exact = path.isAbsolute(name) || name.startsWith(':');
+    if (system.has(name) || (exact && name.endsWith('.a') !== (suffix === '.a'))) return undefined;
+    if (path.isAbsolute(name)) return existsSync(name) ? name : undefined;
+    const file = exact ? name.slice(1) : `lib${name}${suffix}`;
     const own = all.folders.map((folder) => path.join(folder, file)).find((place) => existsSync(place));
     if (own !== undefined) return own;
     const out = (await ask(cc, [...flags, `-print-file-name=${file}`])).answer.trim();
     return path.isAbsolute(out) && existsSync(out) ? path.resolve(out) : undefined;
   };
   const [archives, images] = await together([
-    together(all.names.map((name) => find(`lib${name}.a`, name))),
-    together(shared.names.map((name) => find(`lib${name}${mac ? '.dylib' : '.so'}`, name))),
+    together(all.names.map((name) => find(name, '.a'))),
+    together(shared.names.map((name) => find(name, mac ? '.dylib' : '.so'))),
   ]);
-  look([...archives, ...images].filter((file) => file !== undefined));
-  const wanted = all.names.map((name, at) => archives[at] ?? `-l${name}`);
+  const found = [...archives, ...images].filter((file) => file !== undefined);
+  look(found);
+  const wanted = all.names.map((name, at) => archives[at] ?? wordOf(name));
   const direct = shared.names.every((name) => system.has(name) || archives[all.names.indexOf(name)] !== undefined);
   if (direct && archives.some(Boolean) && (await linksIntoPlugin(wanted, all, archives, options))) {
     parts.linkOptions.push(...all.options, ...wanted);
     parts.inputs.push(...archives.filter((file) => file !== undefined));
+    parts.traced = !(await anyNamesOthers(parts.inputs));
     return parts;
   }
-  parts.linkOptions.push(...shared.options, ...shared.names.map((name) => `-l${name}`));
-  parts.inputs.push(...images.filter((file) => file !== undefined));
+  parts.linkOptions.push(...shared.options, ...shared.names.map(wordOf));
+  // Of either kind the linker takes what lies in the first of its folders.
+  parts.inputs.push(...found);
+  parts.traced = !(await anyNamesOthers(found));
   for (const name of shared.names) {
     const own = carried[name];
     if (own === undefined || process.versions[own] === undefined) continue;
-    const message =
+    warn(
+      parts,
       `lib${name} is linked as a shared library, and Node exports its own copy (${own} ${process.versions[own]}): ` +
-      "the plugin will call Node's, whatever version its headers are of; a static, position-independent " +
-      `lib${name}.a, or the sources as a vendored folder, would keep it apart`;
-    parts.warnings.push({ file: 'config.yaml', line: 0, column: 0, severity: 'warning', message });
+        "the plugin will call Node's, whatever version its headers are of; a static, position-independent " +
+        `lib${name}.a, or the sources as a vendored folder, would keep it apart`,
+    );
   }
   return parts;
+}
+
+function warn({ warnings }: Parts, message: string): void {
+  warnings.push({ file: 'config.yaml', line: 0, column: 0, severity: 'warning', message });
+}
+
+/** For the linker. */
+function wordOf(name: string): string {
+  return path.isAbsolute(name) ? name : `-l${name}`;
+}
+
+async function anyNamesOthers(files: readonly string[]): Promise<boolean> {
+  return (await Promise.all(files.map(namesOthers))).some(Boolean);
 }
 
 /** Of the C library and the compiler: never linked statically. */
 const system = new Set(['c', 'm', 'dl', 'rt', 'pthread', 'stdc++', 'gcc', 'gcc_s', 'c++', 'util', 'resolv', 'atomic']);
 
-interface Libraries {
-  names: string[];
-  folders: string[];
-  options: string[];
-}
-
-/** An option that would change floating point for the whole process, or search libraries at run time, is left out. */
-function libraries(text: string): Libraries {
-  const found: Libraries = { names: [], folders: [], options: [] };
-  for (const word of wordsOf(text)) {
-    if (/^-l[\w.+-]+$/.test(word)) found.names.push(word.slice(2));
-    else if (word.startsWith('-L')) {
-      found.folders.push(word.slice(2));
-      found.options.push(word);
-    } else if (word === '-pthread') found.options.push(word);
-  }
-  found.names = [...new Set(found.names)];
-  return found;
-}
-
 /** Whether the archives can become part of a plugin: position-independent, and complete with the rest. */
 async function linksIntoPlugin(
   wanted: readonly string[],
-  { options }: Libraries,
+  { options }: LinkWords,
   archives: readonly (string | undefined)[],
   { toolchain, ask, scratch }: LocateOptions,
 ): Promise<boolean> {
@@ -365,7 +374,7 @@ async function linksIntoPlugin(
   const own = mac
     ? []
     : ['-Wl,-Bsymbolic', '-Wl,--exclude-libs,ALL', `-Wl,--version-script=${exportMap}`, '-Wl,-z,defs'];
-  const rest = wanted.filter((word) => word.startsWith('-l'));
+  const rest = wanted.filter((word) => !files.includes(word));
   try {
     await mkdir(scratch, { recursive: true });
     const output = ['-o', path.join(scratch, 'trial')];
