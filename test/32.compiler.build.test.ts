@@ -223,15 +223,27 @@ describe('a build', () => {
     expect(await build({ env: {} })).toMatchObject({ library, changed: false, warnings: [] });
   });
 
-  it('uses make where there is no Ninja', async () => {
-    const tools = path.join(parent, 'tools');
+  /** An environment in which there are only `more` and what every build needs. */
+  async function onlyWith(...more: string[]): Promise<NodeJS.ProcessEnv> {
+    const tools = path.join(parent, `tools${count}`);
     await mkdir(tools, { recursive: true });
-    for (const tool of ['cmake', 'make', 'cc', 'c++', 'as', 'ld', 'ar', 'ranlib', 'nm', 'strip', 'sh', 'uname']) {
+    for (const tool of ['cmake', 'cc', 'c++', 'as', 'ld', 'ar', 'ranlib', 'nm', 'strip', 'sh', 'uname', ...more]) {
       const place = execFileSync('sh', ['-c', `command -v ${tool}`], { encoding: 'utf8' }).trim();
       if (path.isAbsolute(place)) await symlink(place, path.join(tools, tool));
     }
+    return { ...process.env, PATH: tools };
+  }
+
+  it.skipIf(!onPath('ld.lld') || !onPath('ninja'))('links with lld where there is no mold', async () => {
     await write('resources/a.c', plain('"one"'));
-    const env = { ...process.env, PATH: tools };
+    const { library } = await build({ env: await onlyWith('ninja', 'ld.lld') });
+    expect(readFileSync(library, 'latin1')).toMatch(/Linker: [\w ]*LLD/);
+    expect(await exported(library)).toEqual(['tenon_plugin_entry']);
+  });
+
+  it('uses make where there is no Ninja', async () => {
+    await write('resources/a.c', plain('"one"'));
+    const env = await onlyWith('make');
     const { library } = await build({ env });
     await write('resources/a.c', plain('"two"'));
     expect((await build({ env })).changed).toBe(true);
