@@ -218,7 +218,7 @@ export class Job {
         directory,
         path.join(packageRoot, 'native', 'include'),
         ...located.includes,
-        ...this.#facts.identity.searched,
+        ...identity.searched,
       ]);
       before = await fingerprints.of(inputs, folder);
       for (const [file, hash] of project.read) if (before.get(file) !== hash) return undefined;
