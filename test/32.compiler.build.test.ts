@@ -588,15 +588,22 @@ describe('a build that does not end', () => {
     expect((await build({ dataDirectory: data })).changed).toBe(true);
   });
 
-  it.skipIf(process.platform !== 'linux')('ends also what it only asked, and loses nothing by that', async () => {
+  it.skipIf(process.platform !== 'linux').each([
+    ['pkg-config', 'dependencies: {pkg-config: anything}\n'],
+    ['c++', 'name: App\n'],
+  ])('ends also a %s that it only asked, and loses nothing by that', async (tool, config) => {
     const data = path.join(parent, `asking${count}`);
     const tools = path.join(parent, `tools${count}`);
     const pids = path.join(tools, 'pids');
     await mkdir(tools);
     await write('resources/a.c', plain('"one"'));
     await build({ dataDirectory: data });
-    await writeFile(path.join(tools, 'pkg-config'), `#!/bin/sh\necho $$ > ${pids}\nexec sleep 600\n`, { mode: 0o755 });
-    await write('config.yaml', 'dependencies: {pkg-config: anything}\n');
+    const real = execFileSync('sh', ['-c', 'command -v c++'], { encoding: 'utf8' }).trim();
+    const script = `case "$*" in *-v*|*-print*) exec ${real} "$@";; esac\necho $$ > ${pids}\nexec sleep 600\n`;
+    await writeFile(path.join(tools, tool), `#!/bin/sh\n${script}`, { mode: 0o755 });
+    await write('config.yaml', config);
+    // What stands below an #if is left to the preprocessor.
+    if (tool === 'c++') await write('resources/b.cpp', `${sdk}\n#if X\nstruct B : tenon::Resource {};\n#endif\n`);
     const drive = fileURLToPath(new URL('compiler/drive.ts', import.meta.url));
     const parameters = ['--import', import.meta.resolve('tsx'), drive, folder, data];
     const env = { ...process.env, PATH: `${tools}:${process.env['PATH'] ?? ''}` };
@@ -611,6 +618,7 @@ describe('a build that does not end', () => {
     const before = await stat(path.join(directory, 'build', 'CMakeCache.txt'));
     await write('config.yaml', 'name: App\n');
     await write('resources/a.c', plain('"two"'));
+    await rm(path.join(folder, 'resources/b.cpp'), { force: true });
     expect((await build({ dataDirectory: data })).cached).toBe(false);
     await expect.poll(() => alive(asked), { timeout: 5000 }).toBe(false);
     expect((await stat(path.join(directory, 'build', 'CMakeCache.txt'))).ino).toBe(before.ino);

@@ -119,6 +119,14 @@ describe('tenon build', () => {
     }
   });
 
+  test('one that fails for a reason without a code is an outcome as well', async () => {
+    const file = path.join(world.directory, 'file');
+    await writeFile(file, '');
+    const built = await tenon(world.directory, 'build', '--json', '--data', file, 'applications/good');
+    expect([built.status, built.err]).toEqual([1, '']);
+    expect(report(built.out).applications).toMatchObject([{ id: 'good', ok: false, error: { code: 'Internal' } }]);
+  });
+
   test('names a folder that is no application, and has none', async () => {
     const folder = (name: string): string => path.join(world.directory, name);
     await expect(build([folder('nowhere')], {})).rejects.toThrow(TypeError);
