@@ -234,7 +234,9 @@ describe('the runner', () => {
     const ready = (): Promise<number> =>
       vi.waitFor(() => {
         const [child, ...others] = childrenOf(pid);
-        if (child === undefined || others.length > 0) throw new Error('not one child yet');
+        const maps = child === undefined ? '' : readFileSync(`/proc/${child}/maps`, 'utf8');
+        if (child === undefined || others.length > 0 || maps === '' || maps.includes(path.dirname(library)))
+          throw new Error('there is not one child yet, or it is one that is going');
         return child;
       });
     const library = await buildPlugin('hang_in_initialize');
@@ -246,7 +248,12 @@ describe('the runner', () => {
     expect(await hanging).toMatchObject({ code: 'TrialCrashed', details: { stage: 'initialize', signal: 'SIGKILL' } });
     const second = await ready();
     expect(second).not.toBe(first);
+    process.kill(second, 'SIGSTOP');
+    const asked = tryPlugin('ok');
+    await tryPlugin('ok'); // so the one before has been given to the child that stands still
     process.kill(second, 'SIGKILL');
+    await asked;
+    process.kill(await ready(), 'SIGKILL');
     await tryPlugin('ok');
     expect(trial.pid).toBe(pid);
   });

@@ -78,6 +78,7 @@ struct Request {
   rlim_t cpu_seconds = 0;
   std::string plugin;
   std::string path;
+  std::string line;  // all of it, as it came
 };
 
 // A descriptor that closes itself.
@@ -181,6 +182,7 @@ std::optional<Request> parse_request(std::string_view line) {
   request.id = words[1];
   request.plugin = words[5];
   request.path = *path;
+  request.line.assign(line).push_back('\n');
   return request;
 }
 
@@ -409,6 +411,7 @@ struct Trial {
   Stage stage = Stage::Start;
   std::string frames;  // bytes of the channel that are not a whole frame yet
   std::string tail;
+  bool early = false;  // it was there before its request
   bool answered = false;
   bool killed = false;
 };
@@ -630,6 +633,17 @@ class Trials {
   void conclude(Trial& trial, int status, const rusage& usage) {
     if (!trial.answered) listen(trial);
     if (!trial.answered) read_stages(trial);
+    // It may have died before it was asked, and has not touched the library: no answer yet.
+    const bool again = trial.early && !trial.answered && trial.stage == Stage::Start;
+    const Request request = again ? std::move(trial.request) : Request();
+    if (!again) judge(trial, status, usage);
+    const auto gone = [&trial](const std::unique_ptr<Trial>& other) { return other.get() == &trial; };
+    trials_.erase(std::remove_if(trials_.begin(), trials_.end(), gone), trials_.end());
+    spare_wanted_ = true;
+    if (again) start_in(make_child(false), request);
+  }
+
+  void judge(Trial& trial, int status, const rusage& usage) {
     const auto used = static_cast<rlim_t>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec);
     const bool out_of_time = trial.request.cpu_seconds != 0 && used >= trial.request.cpu_seconds;
     if (WIFEXITED(status) && trial.stage == Stage::Start) {
@@ -641,9 +655,6 @@ class Trials {
     } else {
       answer(trial, Outcome::Crashed, signal_name(WTERMSIG(status)), {});
     }
-    const auto gone = [&trial](const std::unique_ptr<Trial>& other) { return other.get() == &trial; };
-    trials_.erase(std::remove_if(trials_.begin(), trials_.end(), gone), trials_.end());
-    spare_wanted_ = true;
   }
 
   void expire() {
@@ -664,10 +675,9 @@ class Trials {
     if (size < 0) return errno == EAGAIN || errno == EINTR;
     requests_.append(buffer.data(), static_cast<size_t>(size));
     for (size_t end; (end = requests_.find('\n')) != std::string::npos; requests_.erase(0, end + 1)) {
-      const std::string_view line(requests_.data(), end + 1);
-      auto request = parse_request(line.substr(0, end));
+      const auto request = parse_request(std::string_view(requests_).substr(0, end));
       if (!request) return bad_request(status);
-      start(std::move(*request), line);
+      start(*request);
     }
     return requests_.size() <= kLineBytes || bad_request(status);
   }
@@ -693,6 +703,7 @@ class Trials {
   // yet.
   std::unique_ptr<Trial> make_child(bool early) const {
     auto trial = std::make_unique<Trial>();
+    trial->early = early;
     Pipe channel;
     Pipe stages;
     Pipe output;
@@ -719,27 +730,25 @@ class Trials {
     if (spare_->pid < 0) spare_.reset();
   }
 
-  static bool give(const Trial& trial, std::string_view line) {
-    return write(trial.channel.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  void start(const Request& request) {
+    if (!spare_ || !start_in(std::move(spare_), request)) start_in(make_child(false), request);
   }
 
-  void start(Request request, std::string_view line) {
-    std::unique_ptr<Trial> trial = std::move(spare_);
-    if (trial && !give(*trial, line)) {
-      kill_session(*trial);  // it has died unnoticed
-      trial.reset();
-    }
-    if (!trial) {
-      trial = make_child(false);
-      if (trial->pid > 0 && !give(*trial, line)) {
-        kill_session(*trial);
-        trial->pid = -1;
-      }
-    }
-    trial->request = std::move(request);
-    if (trial->pid < 0) return answer(*trial, Outcome::Unavailable, "-", std::strerror(errno));
-    trial->deadline = Clock::now() + std::chrono::milliseconds(trial->request.deadline_ms);
-    trials_.push_back(std::move(trial));
+  // Always true for a child that was not there before: it has its answer then.
+  bool start_in(std::unique_ptr<Trial> trial, const Request& request) {
+    const std::string& line = request.line;
+    const bool given =
+        trial->pid > 0 && write(trial->channel.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
+    const int reason = errno;
+    if (!given && trial->pid > 0) kill_session(*trial);
+    if (!given && trial->early) return false;
+    trial->request = request;
+    trial->deadline = Clock::now() + std::chrono::milliseconds(request.deadline_ms);
+    if (given)
+      trials_.push_back(std::move(trial));
+    else
+      answer(*trial, Outcome::Unavailable, "-", std::strerror(reason));
+    return true;
   }
 
   std::vector<std::unique_ptr<Trial>> trials_;
