@@ -24,8 +24,8 @@
 // STAGE is where it ended: start (before the library is touched), open (its constructors), entry, create, initialize,
 // health, destroy. A library that asks for TENON_TRIAL_OPEN is tried up to entry.
 //
-// One child waits in advance for the next request. It is forked while nothing is tried, so it holds nothing of another
-// library, and is used once; without it, or when it has died, a request forks its own.
+// One child waits in advance for the next request. It is forked while nothing is tried, so it has no descriptor, nonce
+// or mapping of another trial, and is used once; without it, or when it has died, a request forks its own.
 //
 // The verdict of a child comes through a channel of its own together with a nonce: what a library prints, and a clean
 // exit, count for nothing. A child leads a session of its own, which is killed with it; on Linux, descendants that
