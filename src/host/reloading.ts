@@ -157,7 +157,6 @@ export class Reloading {
     const { library, prefix, limits, expected, preserveState } = target;
     const live = this.#liveOf(plugin);
     if (old === undefined) plugin.prefix = prefix;
-    const condemned = request.byHand ? [] : await versions.list(plugin.id);
     const work: Replacement = {
       admission,
       id: plugin.id,
@@ -176,7 +175,7 @@ export class Reloading {
         old?.handle.threads.lost === 0 &&
         old.prefix === prefix &&
         JSON.stringify(limits) === JSON.stringify(old.limits),
-      refused: (sha256) => condemned.find((version) => version.sha256 === sha256)?.condemned,
+      refused: async (sha256) => (request.byHand ? undefined : versions.condemned(plugin.id, sha256)),
       check: (served) => routes.check(plugin.id, served),
       publish: (served) => routes.publish(plugin.id, served),
       pinned: (generation) => departures.keep(plugin, generation),

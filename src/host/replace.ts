@@ -46,7 +46,7 @@ export interface Replacement {
   /** Whether the old generation may stay when the library is the very same. */
   mayStay: boolean;
   /** Why the build with this hash is not to be loaded, if so. */
-  refused: (sha256: string) => string | undefined;
+  refused: (sha256: string) => Promise<string | undefined>;
   /** Throws `RouteConflict` when another plugin has one of the routes. */
   check: (routes: readonly ServedRoute[]) => void;
   /** Serve the routes from now on; throws like `check`. The result takes it back. */
@@ -77,7 +77,7 @@ export async function replace(work: Replacement): Promise<Replaced> {
   const { recorder, live, old } = work;
   const image = await readTimed(work);
   if (work.mayStay && old?.sha256 === image.sha256) return { did: 'nothing' };
-  const reason = work.refused(image.sha256);
+  const reason = await work.refused(image.sha256);
   if (reason !== undefined) return { did: 'refused', reason };
   const admitted = await admitTimed(work, image);
   const next = await recorder.time('open', () => {

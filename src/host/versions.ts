@@ -30,6 +30,7 @@ export interface VersionsOptions {
 }
 
 const index = 'versions.json';
+const good = '';
 const hash = /^[0-9a-f]{64}$/;
 
 /**
@@ -40,9 +41,22 @@ export class Versions {
   readonly #options: VersionsOptions;
   readonly #known = new Map<string, Version[]>();
   readonly #work = new Map<string, Promise<void>>();
+  /** What was told of builds and is not written yet: that one is good, or why it is not. */
+  readonly #told = new Map<string, string>();
 
   constructor(options: VersionsOptions) {
     this.#options = options;
+  }
+
+  /**
+   * Why the build of `id` with this hash is loaded by hand only, if it is. What is being written does not hold it up: only
+   * the first question about a plugin reads its list.
+   */
+  async condemned(id: string, sha256: string): Promise<string | undefined> {
+    const told = this.#told.get(`${id} ${sha256}`);
+    if (told !== undefined) return told === good ? undefined : told;
+    const kept = this.#known.get(id) ?? (await this.list(id));
+    return kept.find((version) => version.sha256 === sha256)?.condemned;
   }
 
   /** Kept builds of `id`, the one that served last first. */
@@ -78,7 +92,7 @@ export class Versions {
 
   /** `build` serves from now on. Its bytes are kept in the background. */
   serves(id: string, build: Omit<Version, 'servedAt' | 'condemned'>, bytes: Uint8Array): void {
-    this.#later(id, async () => {
+    this.#later(id, build.sha256, good, async () => {
       const kept = await this.#read(id);
       const version: Version = { ...build, servedAt: new Date().toISOString() };
       const all = [version, ...kept.filter(({ sha256 }) => sha256 !== build.sha256)];
@@ -91,7 +105,7 @@ export class Versions {
 
   /** The build did not do well: from now on it is loaded by hand only. */
   condemn(id: string, sha256: string, reason: string): void {
-    this.#later(id, async () => {
+    this.#later(id, sha256, reason, async () => {
       const kept = await this.#read(id);
       await this.#write(
         id,
@@ -105,7 +119,8 @@ export class Versions {
     await Promise.all(this.#work.values());
   }
 
-  #later(id: string, work: () => Promise<void>): void {
+  #later(id: string, sha256: string, told: string, work: () => Promise<void>): void {
+    this.#told.set(`${id} ${sha256}`, told);
     const before = this.#work.get(id) ?? Promise.resolve();
     const done = before.then(work).catch((error: unknown) => {
       const { message } = asTenonError(error);
@@ -113,7 +128,9 @@ export class Versions {
     });
     this.#work.set(id, done);
     void done.then(() => {
-      if (this.#work.get(id) === done) this.#work.delete(id);
+      if (this.#work.get(id) !== done) return;
+      this.#work.delete(id);
+      for (const key of this.#told.keys()) if (key.startsWith(`${id} `)) this.#told.delete(key);
     });
   }
 
@@ -136,8 +153,9 @@ export class Versions {
   }
 
   async #write(id: string, versions: Version[]): Promise<void> {
-    await put(path.join(this.#folder(id), index), `${JSON.stringify(versions, undefined, 2)}\n`);
+    // It holds for this host also when it cannot be written for the next one.
     this.#known.set(id, versions);
+    await put(path.join(this.#folder(id), index), `${JSON.stringify(versions, undefined, 2)}\n`);
   }
 
   #folder(id: string): string {
