@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -7,7 +7,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { librarySuffix, readApplication } from '../src/compiler/application.js';
 import { compile } from '../src/compiler/build.js';
 import { parseDiagnostics } from '../src/compiler/diagnostics.js';
-import { scanSource } from '../src/compiler/scan.js';
+import type { Preprocessor } from '../src/compiler/preprocess.js';
+import { isDoubtful, type Scan, scanSource } from '../src/compiler/scan.js';
+import { readSources, type Sources } from '../src/compiler/source.js';
 
 // Input of which the size, and not what it says, is the trouble: what takes quadratic time runs into the time limit.
 const huge = 10_000_000;
@@ -71,9 +73,68 @@ describe('a source is scanned to its end, though it has', { timeout: 10_000 }, (
       expect(resources).toMatchObject([{ qualified: '::A', conditional: false, line: text.split('\n').length + 1 }]);
     });
 
+  it('a line of 100,000 resources', () => {
+    const { resources } = scanSource('struct A:tenon::Resource{};'.repeat(100_000));
+    expect(resources.at(-1)).toMatchObject({ line: 1, column: 99_999 * 27 + 8 });
+  });
+
+  it('macros that stand for each other 10,000 times', () => {
+    const chain = Array.from({ length: 10_000 }, (_, index) => `#define A${index} A${index + 1}\n`).join('');
+    const scan = (use: string): Scan => scanSource(`${chain}#define A10000 {\n${use}\nstruct R : tenon::Resource {};`);
+    expect(isDoubtful(scan('int i;'), [])).toBe(false);
+    expect(isDoubtful(scan('A0 }'), [])).toBe(true);
+  });
+
   it('brackets that nobody closes', () => {
     for (const open of ['struct A : B< ', 'struct A : B<( ', 'struct [[ ', 'namespace a { ', 'extern "C" { '])
       expect(scanSource(open.repeat(20_000)).resources).toEqual([]);
+  });
+});
+
+describe('what the preprocessor makes of a source', { timeout: 10_000 }, () => {
+  let folder: string;
+  const outputs: string[] = [];
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(os.tmpdir(), 'tenon-expanded-'));
+    await mkdir(path.join(folder, 'resources'));
+    await writeFile(path.join(folder, 'config.yaml'), 'app_id: app\n');
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  /** What is read when a preprocessor makes `text` of the source. */
+  async function read(source: string, text: string): Promise<Sources> {
+    const file = path.join(folder, 'resources', 'a.cpp');
+    await writeFile(file, source);
+    const application = await readApplication(folder);
+    const ask: Preprocessor['ask'] = async (_, parameters) => {
+      const output = parameters[parameters.indexOf('-o') + 1] ?? '';
+      outputs.push(output);
+      await writeFile(output, `# 1 "${file}"\n${text}`);
+      return { status: 0, output: '', answer: '', end: '', killed: undefined };
+    };
+    return readSources(application, {
+      toolchain: { cc: 'cc', cxx: 'c++', cmake: 'cmake', ninja: undefined },
+      located: { includes: [], compileOptions: [], linkOptions: [], cmake: [], inputs: [], warnings: [] },
+      profile: 'release',
+      searched: [],
+      directory: path.join(folder, 'build'),
+      ask,
+    });
+  }
+
+  it('is read, though it has a line of 20,000 resources and 4 MB', async () => {
+    const line = (key: string, gap: string): string =>
+      Array.from({ length: 20_000 }, (_, index) => `${key} A${index}:tenon::Resource{};${gap}`).join('');
+    const { sources } = await read(`#define W struct\n${line('W', ' '.repeat(200))}\n`, `\n${line('struct', '')}\n`);
+    expect(sources[0]?.resources[3]).toMatchObject({ name: 'A3', line: 2, column: 3 * 223 + 3 });
+    expect(sources[0]?.resources.at(-1)).toMatchObject({ name: 'A19999', line: 2 });
+  });
+
+  it('is put where nobody has written before', async () => {
+    outputs.length = 0;
+    for (let turn = 0; turn < 2; turn += 1) await read('#define X\nstruct X A : tenon::Resource {};', '\n');
+    expect(new Set(outputs).size).toBe(2);
+    expect(await readdir(path.join(folder, 'build'))).toEqual([]);
   });
 });
 

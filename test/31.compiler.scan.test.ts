@@ -1,5 +1,10 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
+import { mayComeFirst, SystemHeaders } from '../src/compiler/preamble.js';
 import { isDoubtful, scanSource } from '../src/compiler/scan.js';
 import { scanText } from '../src/compiler/scanner.js';
 
@@ -135,6 +140,10 @@ describe('only the preprocessor can tell', () => {
     ['of a base in a header', 'struct B : A {};', resource],
     ['after a header that opens the namespace', 'struct A : Resource {};', 'using namespace tenon;'],
     ['behind an include that a macro names', `#define FILE "a.h"\n#include FILE\n${resource}`],
+    ['behind a word that no text defines', 'class UNSEEN_API A : public tenon::Resource {};'],
+    ['behind words and calls that no text defines', 'struct __unseen__ UNSEEN(1) n::A final : tenon::Resource {};'],
+    ['of a base behind a word that no text defines', 'struct A : UNSEEN tenon::Resource {};'],
+    ['of a base behind a call that no text defines', 'struct A : UNSEEN(public) tenon::Resource {};'],
     ['below an #if, as a plugin', '#ifdef X\nTENON_PLUGIN("a", x)\n#endif'],
   ];
   for (const [what, source, ...headers] of unclear) it(what, () => expect(doubtful(source, ...headers)).toBe(true));
@@ -157,11 +166,60 @@ describe('only the preprocessor can tell', () => {
       `#define CHECK(x) do { if (!(x)) abort(); } while (0)\nvoid f() { CHECK(1); }\n${resource}`,
     ],
     ['attributes by macro', `#define UNUSED [[maybe_unused]]\nUNUSED static int i;\n${resource}`],
+    ['functions and variables of a struct', `struct B f(int) { return {}; }\nstruct B b{}, c;\n${resource}`],
+    ['a base that is asked for', `${resource}struct B : decltype(c) {};`],
     ['headers of other things', resource, '#pragma once\n#include <tenon/tenon.hpp>\ninline tenon::Response f();'],
     ['a source without a word of it', '#if X\nnamespace a {\n#else\nnamespace b {\n#endif\nint i; }'],
   ];
   for (const [what, source, ...headers] of clear)
     it(`but not with ${what}`, () => expect(doubtful(source, ...headers)).toBe(false));
+});
+
+describe('tenon.hpp may be read before the first line', () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'tenon-scan-'));
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  for (const file of ['system/string', 'system/lib.h', 'lib/lib.h']) {
+    mkdirSync(path.join(folder, path.dirname(file)), { recursive: true });
+    writeFileSync(path.join(folder, file), '');
+  }
+  const system = new SystemHeaders([path.join(folder, 'system')], [path.join(folder, 'lib')]);
+  const sdk = '#include <tenon/tenon.hpp>\n';
+  const may = (source: string, header = ''): boolean => {
+    const [first, second] = [source, header].map((text) => scanSource(text));
+    if (first === undefined || second === undefined) throw new Error('two texts');
+    const headers = new Map([['resources/a.h', { file: 'resources/a.h', scan: second }]]);
+    return mayComeFirst({ file: 'resources/a.cpp', scan: first }, headers, system);
+  };
+  const kept: [string, string, string?][] = [
+    [
+      'of comments and headers of the system',
+      `/* a */\n#include <string>\n#include <tenon/entry.h>\n${sdk}#define a\n`,
+    ],
+    ['of macros in capitals', `#define LIMIT 10\n#undef MORE\n#ifndef OWN\n#define OWN\n#endif\n${sdk}`],
+    ['of what only warnings depend on', `#pragma GCC diagnostic ignored "-Wall"\n${sdk}`],
+    ['of a macro that is not compiled', `#if 0\n#define a\n#endif\n${sdk}`],
+    ['of an own header without macros', `#include "a.h"\n${sdk}`, '#pragma once\nstruct B { int i; };\n'],
+    ['of an own header with a guard', `#include "a.h"\n${sdk}`, '#ifndef _A_H\n#define _A_H\nint i;\n#endif\n'],
+    ['of an own header that includes it first', '#include "a.h"\n#define a\n', `${sdk}#define b\n`],
+    ['that does not include it', '#define a\n#include <string>\n'],
+  ];
+  for (const [what, source, header] of kept) it(`of a source ${what}`, () => expect(may(source, header)).toBe(true));
+
+  const refused: [string, string, string?][] = [
+    ['a macro', `#define _GLIBCXX_DEBUG 1\n${sdk}`],
+    ['NDEBUG', `#ifndef NDEBUG\n#define NDEBUG\n#endif\n${sdk}`],
+    ['a macro that looks like a guard', `#ifndef _GLIBCXX_DEBUG\n#define _GLIBCXX_DEBUG\n#endif\n${sdk}`],
+    ['a macro that goes', `#undef __OPTIMIZE__\n${sdk}`],
+    ['a #pragma', `#pragma pack(1)\n${sdk}`],
+    ['a _Pragma', `_Pragma("pack(1)")\n${sdk}`],
+    ['a macro of an own header', `#include "a.h"\n${sdk}`, '#pragma once\n#define private public\n'],
+    ['a macro of an own header that includes it', '#include "a.h"\n', `#define a\n${sdk}`],
+    ['a header that cannot be found', `#include "../../b.h"\n${sdk}`],
+    ['a header of a dependency', `#include <lib.h>\n${sdk}`],
+    ['a header that a macro names', `#include FILE\n${sdk}`],
+  ];
+  for (const [what, source, header] of refused)
+    it(`but not behind ${what}`, () => expect(may(source, header)).toBe(false));
 });
 
 describe('a source of 16 MB of short tokens', { timeout: 120_000 }, () => {

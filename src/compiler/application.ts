@@ -70,7 +70,8 @@ async function readFolder(folder: string): Promise<Application> {
   for (const link of below.links)
     if (named(link) || named(`${link}/x.c`) || named(`${link}/x.cpp`)) throw await linked(folder, link);
   const vendored = await vendoredSources(folder, config);
-  const own = below.files.filter((file) => !vendored.includes(file));
+  const others = new Set(vendored);
+  const own = below.files.filter((file) => !others.has(file));
   const sources = own.filter((file) => sourceName.test(file) && named(file));
   const library = path.join(folder, config.appId + librarySuffix);
   const prebuilt = sources.length === 0 && existsSync(library) ? library : undefined;

@@ -144,7 +144,7 @@ export class Job {
         ask: this.#ask,
         scratch,
       });
-      const project = await planProject(application, this.#preprocessor(located));
+      const project = await planProject(application, this.#preprocessor(located, identity));
       const key = sha256(project.key, identity.text, JSON.stringify([...rules]));
       const traceable = located.cmake.length === 0 && located.traced;
       const surroundings = traceable ? await this.#look(located, identity) : undefined;
@@ -169,7 +169,7 @@ export class Job {
     }
   }
 
-  #preprocessor(located: Located): Preprocessor {
+  #preprocessor(located: Located, { searched }: Identity): Preprocessor {
     const { toolchain, profile, directory, options, hold } = this.#facts;
     const ask: Preprocessor['ask'] = async (program, parameters, file) => {
       await this.#share.take();
@@ -177,7 +177,7 @@ export class Job {
       const mark = await hold.mark();
       return run(program, parameters, { ...this.#limits(memory), limits: { memory, file }, mark });
     };
-    return { toolchain, located, profile, directory, ask, signal: options.signal };
+    return { toolchain, located, profile, searched, directory, ask, signal: options.signal };
   }
 
   /** Files of this package that say how to build. */

@@ -1,4 +1,5 @@
 /** Asks the compiler's preprocessor what of an application's own files is compiled as part of a source. */
+import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Application } from './application.js';
@@ -13,11 +14,21 @@ export interface Preprocessor {
   toolchain: Toolchain;
   located: Located;
   profile: Profile;
+  /** Absolute paths of folders that the compilers search for headers by themselves. */
+  searched: readonly string[];
   /** Absolute, and nobody else's: where its output is put meanwhile. */
   directory: string;
   /** Runs a tool of the build that may write files of `fileLimit` bytes. */
   ask: (program: string, parameters: readonly string[], fileLimit: number) => Promise<Ran>;
   signal?: AbortSignal | undefined;
+}
+
+export interface Unit {
+  /** Relative to the application's folder. */
+  file: string;
+  language: Language;
+  /** Compiled behind tenon.hpp. */
+  precompiled: boolean;
 }
 
 /** What remains of the application's own files, vendored folders left out. */
@@ -45,15 +56,14 @@ function flagsOf(language: Language, { located, profile }: Preprocessor): string
 /** Undefined when the preprocessor fails, for which the compiler will give the reasons. Throws the reason of the signal. */
 export async function preprocess(
   application: Application,
-  file: string,
-  language: Language,
+  { file, language, precompiled }: Unit,
   preprocessor: Preprocessor,
 ): Promise<Expanded | undefined> {
   const { toolchain, directory, ask, signal } = preprocessor;
   const [program = '', ...own] = (language === 'c' ? toolchain.cc : toolchain.cxx).split(/\s+/);
-  const output = path.join(directory, 'preprocessed');
-  // A source of resources is compiled behind the precompiled header, which is this one.
-  const before = language === 'c' ? [] : ['-include', path.join(include, 'tenon', 'tenon.hpp')];
+  // Of no run before: what a host that was killed has left running may still write there.
+  const output = path.join(directory, `preprocessed.${randomUUID()}.tmp`);
+  const before = precompiled ? ['-include', path.join(include, 'tenon', 'tenon.hpp')] : [];
   const parameters = [...own, '-E', '-w', ...flagsOf(language, preprocessor), ...before];
   parameters.push('-o', output, path.join(application.folder, file));
   await mkdir(directory, { recursive: true });

@@ -10,6 +10,7 @@ import {
   doubleColon,
   type Language,
   literal,
+  type Macro,
   type Position,
   type Tokens,
   tokenize,
@@ -50,8 +51,6 @@ export interface Scan extends Directives {
   silent: boolean;
   /** A text that includes this one may mean something else by it: it speaks of resources, or opens the namespace tenon. */
   steers: boolean;
-  /** Where the text ends; columns of the last line are counted in bytes. */
-  end: Position;
 }
 
 /** A name that may make its type a resource, an extension or a plugin. */
@@ -66,6 +65,8 @@ const closing = new Map([
   [123, 125],
 ]);
 
+/** Words, attributes and arguments of macros in the head of a type; behind more of them nothing is looked for. */
+const longestHead = 50;
 /** A list of template arguments with more tokens is not followed, and nothing within more namespaces. */
 const longestArguments = 250;
 const deepest = 100;
@@ -92,14 +93,6 @@ function matchBrackets(tokens: Tokens): Uint32Array {
   return closed;
 }
 
-/** Where `text` ends. */
-function endOf(text: string): Position {
-  const whole = text.endsWith('\n') && text.length > 1 ? text.slice(0, -1) : text;
-  let line = 1;
-  for (let at = whole.indexOf('\n'); at !== -1; at = whole.indexOf('\n', at + 1)) line += 1;
-  return { line, column: Buffer.byteLength(whole.slice(whole.lastIndexOf('\n') + 1)) + 1 };
-}
-
 /** Scan the text of one file. Never fails: what it cannot follow it leaves to the compiler. */
 export function scanSource(source: string, language: Language = 'c++'): Scan {
   const silent = !anything.test(source);
@@ -115,7 +108,6 @@ export function scanSource(source: string, language: Language = 'c++'): Scan {
     names: new Set(['Resource', 'Extension']),
     silent,
     steers: false,
-    end: endOf(source),
   };
   const resources = new Set(['tenon::Resource']);
   const extensions = new Set(['tenon::Extension']);
@@ -152,6 +144,17 @@ export function scanSource(source: string, language: Language = 'c++'): Scan {
       else return next;
     }
   };
+  /** Index after the words, attributes and arguments of macros at `index`. */
+  const skipHead = (index: number): number => {
+    let next = index;
+    for (let turn = 0; turn < longestHead; turn += 1) {
+      const mark = code(next);
+      if (mark === 40 || mark === attributeOpen) next = skip(next);
+      else if (mark === word || mark === doubleColon) next += 1;
+      else break;
+    }
+    return next;
+  };
   /** A possibly qualified name that begins at `index`. */
   const nameAt = (index: number): { parts: string[]; next: number } => {
     const parts: string[] = [];
@@ -178,6 +181,8 @@ export function scanSource(source: string, language: Language = 'c++'): Scan {
       next = name.next;
       if (code(next) === 60) next = skipAngles(next);
       if (code(next) === 123) return { bases, next };
+      // A base has one name.
+      if (code(next) === word || (code(next) === 40 && text(next - 1) !== 'decltype')) scan.loose = true;
       if (code(next) !== 44) return undefined;
       next += 1;
     }
@@ -194,7 +199,11 @@ export function scanSource(source: string, language: Language = 'c++'): Scan {
     if (code(next) === 60) return next;
     if (text(next) === 'final') next += 1;
     if (code(next) === word) scan.heads.add(text(next));
-    if (code(next) !== 58) return next;
+    if (code(next) !== 58) {
+      // The type has one name: before it stands a macro, of whatever header.
+      if (code(skipHead(next)) === 58) scan.loose = true;
+      return next;
+    }
     const base = basesAt(next);
     if (base === undefined) return next;
     const path = [...around, ...name.parts.slice(0, -1)];
@@ -346,17 +355,18 @@ export function isDoubtful(own: Scan, headers: readonly Scan[]): boolean {
   const macros = all.flatMap((each) => each.macros);
   if (all.some((each) => each.loose) || macros.some(({ name }) => keyword.test(name))) return true;
   if (own.open.has('template') || [...own.open].some(tells)) return true;
-  /** Macros that may begin or end a declaration, and those of them that may make one. */
-  const shaping = new Set<string>();
-  const makers = new Set<string>();
-  for (let grown = true; grown; ) {
-    const before = shaping.size + makers.size;
-    for (const { name, shapes, words } of macros) {
-      if (words.some((each) => tells(each) || making.test(each) || makers.has(each))) makers.add(name);
-      if (shapes || makers.has(name) || words.some((each) => shaping.has(each))) shaping.add(name);
-    }
-    grown = shaping.size + makers.size > before;
-  }
+  const users = new Map<string, string[]>(macros.map(({ name }) => [name, []]));
+  for (const { name, words } of macros) for (const each of words) users.get(each)?.push(name);
+  /** Names of the macros that `begins`, and of all whose words lead to one of them. */
+  const leadingTo = (begins: (macro: Macro) => boolean): Set<string> => {
+    const names = new Set(macros.filter(begins).map(({ name }) => name));
+    // What is added meanwhile is looked at, too.
+    for (const name of names) for (const user of users.get(name) ?? []) names.add(user);
+    return names;
+  };
+  const makers = leadingTo(({ words }) => words.some((each) => tells(each) || making.test(each)));
+  /** Macros that may begin or end a declaration; those above may make one. */
+  const shaping = leadingTo(({ name, shapes }) => shapes || makers.has(name));
   return (
     macros.some(({ name, call }) => own.heads.has(name) || (call && own.bodied.has(name))) ||
     all.some(

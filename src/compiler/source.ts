@@ -1,10 +1,12 @@
 /** The sources of an application, as they are now, and what they declare. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { TenonError } from '../base/errors.js';
 import type { Application } from './application.js';
 import type { Diagnostic } from './diagnostics.js';
 import { sha256 } from './fingerprint.js';
+import { mayComeFirst, SystemHeaders } from './preamble.js';
 import { type Preprocessor, preprocess } from './preprocess.js';
 import { readRegular } from './regular.js';
 import { type Declared, isDoubtful, type Language, type Position, type Scan } from './scan.js';
@@ -27,7 +29,9 @@ export interface Source {
   plugin: (Position & Placed) | undefined;
   /** Of a vendored folder: compiled, but not searched for what it declares. */
   vendored: boolean;
-  /** Where the text ends. */
+  /** False when tenon.hpp must not be read before its first line. */
+  precompiled: boolean;
+  /** Where the text ends; the column is counted in bytes. */
   end: Position;
 }
 
@@ -40,17 +44,27 @@ export interface Sources {
   warnings: Diagnostic[];
 }
 
+interface Content {
+  text: string;
+  /** SHA-256 of its bytes. */
+  hash: string;
+}
+
 interface Text {
   file: string;
-  text: string;
   scan: Scan;
 }
+
+/** Only so much of a line is searched for a name, characters. */
+const searchedRow = 4096;
+/** So many types are placed before others have their turn. */
+const placedAtOnce = 100;
 
 /** Throws `BuildFailed` for one that cannot be compiled whatever it says. */
 export async function readSources(application: Application, preprocessor: Preprocessor): Promise<Sources> {
   const reader = new Reader(application, preprocessor);
-  for (const file of application.sources) await reader.add(file, false);
-  for (const file of application.vendored) await reader.add(file, true);
+  for (const file of application.sources) await reader.add(file);
+  for (const file of application.vendored) await reader.addVendored(file);
   return reader;
 }
 
@@ -61,20 +75,30 @@ class Reader implements Sources {
   readonly warnings: Diagnostic[] = [];
   readonly #application: Application;
   readonly #preprocessor: Preprocessor;
+  readonly #system: SystemHeaders;
 
   constructor(application: Application, preprocessor: Preprocessor) {
     this.#application = application;
     this.#preprocessor = preprocessor;
+    this.#system = new SystemHeaders(preprocessor.searched, preprocessor.located.includes);
   }
 
-  async add(file: string, vendored: boolean): Promise<void> {
+  async addVendored(file: string): Promise<void> {
+    const { text } = await this.#source(file);
+    const nothing = { resources: [], extensions: [], plugin: undefined };
+    this.sources.push({ file, ...nothing, vendored: true, precompiled: false, end: endOf(text) });
+  }
+
+  async add(file: string): Promise<void> {
     const language = path.extname(file) === '.c' ? 'c' : 'c++';
-    const own = await this.#source(file, language);
-    const { scan } = own;
-    const source: Source = { file, resources: [], extensions: [], plugin: undefined, vendored, end: scan.end };
+    const content = await this.#source(file);
+    const scan = await this.#scan(content, language);
+    const seen = new Map<string, Text>();
+    const headers = await this.#headers(file, scan.includes, language, seen);
+    const precompiled = language === 'c++' && mayComeFirst({ file, scan }, seen, this.#system);
+    const nothing = { resources: [], extensions: [], plugin: undefined };
+    const source: Source = { file, ...nothing, vendored: false, precompiled, end: endOf(content.text) };
     this.sources.push(source);
-    if (vendored) return;
-    const headers = await this.#headers(file, scan.includes, language, new Map());
     const doubtful =
       headers === undefined ||
       isDoubtful(
@@ -88,7 +112,7 @@ class Reader implements Sources {
     source.plugin = scan.plugin && { ...scan.plugin, ...place };
   }
 
-  async #source(file: string, language: Language): Promise<Text> {
+  async #source(file: string): Promise<Content> {
     const place = path.join(this.#application.folder, file);
     // A name with these cannot stand in an #include.
     if (/["\\\n\r]/.test(place))
@@ -99,19 +123,21 @@ class Reader implements Sources {
       const sentence = `the source has ${mebibytes(size)}, and at most ${mebibytes(sourceLimit)} are compiled`;
       throw refused(file, sentence, 'load the data at run time, or split the source');
     }
-    return this.#text(file, language).catch((error: unknown) => {
-      if (error instanceof TenonError || this.#preprocessor.signal?.aborted) throw error;
+    return this.#read(place).catch((error: unknown) => {
       throw refused(file, 'the source cannot be read', 'look at who may read it, and try again', error);
     });
   }
 
-  async #text(file: string, language: Language): Promise<Text> {
-    const place = path.join(this.#application.folder, file);
+  /** `place` is absolute. */
+  async #read(place: string): Promise<Content> {
     const bytes = await readRegular(place, sourceLimit);
     const hash = sha256(bytes);
     this.read.set(place, hash);
-    const text = bytes.toString('utf8');
-    return { file, text, scan: await scanText(text, hash, language, this.#preprocessor.signal) };
+    return { text: bytes.toString('utf8'), hash };
+  }
+
+  #scan({ text, hash }: Content, language: Language): Promise<Scan> {
+    return scanText(text, hash, language, this.#preprocessor.signal);
   }
 
   /** Headers of the application that `file` may include; undefined when one of them is too large to be looked at. */
@@ -137,14 +163,12 @@ class Reader implements Sources {
         whole = false;
         continue;
       }
-      const text = await this.#text(header, language).catch((error: unknown) => {
-        if (error instanceof TenonError || this.#preprocessor.signal?.aborted) throw error;
-        // Whoever may not read it will be told by the compiler.
-        return undefined;
-      });
-      if (text === undefined) continue;
-      seen.set(header, text);
-      if ((await this.#headers(header, text.scan.includes, language, seen)) === undefined) whole = false;
+      // Whoever may not read it will be told by the compiler.
+      const content = await this.#read(place).catch(() => undefined);
+      if (content === undefined) continue;
+      const scan = await this.#scan(content, language);
+      seen.set(header, { file: header, scan });
+      if ((await this.#headers(header, scan.includes, language, seen)) === undefined) whole = false;
     }
     const vendored = (name: string): boolean =>
       config.dependencies.vendored.some((each) => name.startsWith(`${each}/`));
@@ -155,7 +179,8 @@ class Reader implements Sources {
   async #ask(source: Source, language: Language): Promise<boolean> {
     const { folder } = this.#application;
     const { signal, located } = this.#preprocessor;
-    const expanded = await preprocess(this.#application, source.file, language, this.#preprocessor);
+    const unit = { file: source.file, language, precompiled: source.precompiled };
+    const expanded = await preprocess(this.#application, unit, this.#preprocessor);
     if (expanded === undefined) {
       // What else it fails of, the build fails of too.
       if (located.cmake.length > 0)
@@ -181,13 +206,24 @@ class Reader implements Sources {
     const scan = await scanText(expanded.text, sha256(expanded.text), language, signal);
     const placed = <Type extends Position>(each: Type, name: string): Type & Placed => {
       const { file, line } = expanded.origin(each.line);
-      const row = rows.get(file)?.[line - 1] ?? '';
+      const row = (rows.get(file)?.[line - 1] ?? '').slice(0, searchedRow);
       // Blanks are not kept, and behind a macro the name may not be there at all.
-      const found = row.search(new RegExp(`(?<![\\w$])${name.replaceAll('$', '\\$')}(?![\\w$])`));
+      const whole = new RegExp(`(?<![\\w$])${name.replaceAll('$', '\\$')}(?![\\w$])`);
+      const found = row.includes(name) ? row.search(whole) : -1;
       return { ...each, file, line, column: (found === -1 ? Math.max(row.search(/\S/), 0) : found) + 1 };
     };
-    source.resources = scan.resources.map((each) => placed(each, each.name));
-    source.extensions = scan.extensions.map((each) => placed(each, each.name));
+    const all = async (types: readonly Declared[]): Promise<(Declared & Placed)[]> => {
+      const those: (Declared & Placed)[] = [];
+      for (const each of types) {
+        those.push(placed(each, each.name));
+        if (those.length % placedAtOnce > 0) continue;
+        await turn();
+        signal?.throwIfAborted();
+      }
+      return those;
+    };
+    source.resources = await all(scan.resources);
+    source.extensions = await all(scan.extensions);
     source.plugin = scan.plugin && placed(scan.plugin, 'TENON_PLUGIN');
     return true;
   }
@@ -195,4 +231,12 @@ class Reader implements Sources {
 
 function refused(file: string, sentence: string, next: string, cause?: unknown): TenonError {
   return new TenonError('BuildFailed', `${file}: ${sentence}`, { next, details: { file }, cause });
+}
+
+/** Where `text` ends; columns of the last line are counted in bytes. */
+function endOf(text: string): Position {
+  const whole = text.endsWith('\n') && text.length > 1 ? text.slice(0, -1) : text;
+  let line = 1;
+  for (let at = whole.indexOf('\n'); at !== -1; at = whole.indexOf('\n', at + 1)) line += 1;
+  return { line, column: Buffer.byteLength(whole.slice(whole.lastIndexOf('\n') + 1)) + 1 };
 }

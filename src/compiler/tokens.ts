@@ -22,6 +22,10 @@ export interface Macro {
 export interface Directives {
   /** Names in `#include "…"`, of every branch that may be compiled. */
   includes: string[];
+  /** All that is included, with the quotes or angles. */
+  included: string[];
+  /** How many of them come before a line that may change what headers of the system mean: certain macros, a #pragma. */
+  leading: number | undefined;
   macros: Macro[];
   /** Words in branches that may be compiled or not. */
   open: Set<string>;
@@ -45,6 +49,10 @@ const literalPrefix = /^(?:u8|[uUL])?R?$/;
 const literalStop = /[\n"'\\]/g;
 const directiveStop = /\\\r?\n|\n|["']|\/[*/]/g;
 const rawDelimiter = /[^(\s\\)]{0,16}/y;
+/** A macro that no header of the system asks for, nor has in it: those have names of other kinds to themselves. */
+const ownMacro = /^(?!(?:NDEBUG$|TENON_))[A-Z][A-Z0-9_]+$/;
+/** A #pragma that changes nothing but warnings. */
+const idlePragma = /^(?:once$|(?:GCC|clang)\s+diagnostic\b)/;
 const splicedWord = /[\w$]\\\r?\n[\w$]/;
 
 /** Tokens of a text, as numbers: there may be as many as characters. */
@@ -54,9 +62,9 @@ export class Tokens {
   #begins = new Uint32Array(1024);
   #ends = new Uint32Array(1024);
   #codes = new Uint8Array(1024);
-  #seen = 0;
-  #line = 1;
+  #line = 0;
   #lineStart = 0;
+  #nextLine = 0;
 
   constructor(source: string) {
     this.source = source;
@@ -98,16 +106,15 @@ export class Tokens {
   /** Quick as long as it is asked in order. */
   position(index: number): Position {
     const offset = this.begin(index);
-    if (offset < this.#seen) {
-      this.#line = 1;
-      this.#lineStart = 0;
+    if (offset < this.#lineStart) {
+      this.#line = 0;
+      this.#nextLine = 0;
     }
-    this.#seen = offset;
-    for (;;) {
-      const newline = this.source.indexOf('\n', this.#lineStart);
-      if (newline === -1 || newline >= offset) break;
+    while (offset >= this.#nextLine) {
       this.#line += 1;
-      this.#lineStart = newline + 1;
+      this.#lineStart = this.#nextLine;
+      const newline = this.source.indexOf('\n', this.#lineStart);
+      this.#nextLine = newline === -1 ? this.source.length + 1 : newline + 1;
     }
     return { line: this.#line, column: offset - this.#lineStart + 1 };
   }
@@ -151,7 +158,14 @@ export function tokenize(
   kept: boolean,
 ): { tokens: Tokens; directives: Directives } {
   const tokens = new Tokens(source);
-  const directives: Directives = { includes: [], macros: [], open: new Set(), loose: splicedWord.test(source) };
+  const directives: Directives = {
+    includes: [],
+    included: [],
+    leading: undefined,
+    macros: [],
+    open: new Set(),
+    loose: splicedWord.test(source),
+  };
   const conditions: Condition[] = [];
   /** How many of them are dead, are not read, and are assumed. */
   let dead = 0;
@@ -159,6 +173,8 @@ export function tokenize(
   let assumed = 0;
   let braces = 0;
   let guarding: Condition | undefined;
+  /** What seemed to be an include guard has ended. */
+  let guarded = false;
   let at = 0;
   let fresh = true;
   /** No code has come so far. */
@@ -271,16 +287,22 @@ export function tokenize(
     const condition = conditions.at(-1);
     if (condition === undefined) return;
     leave(condition);
+    guarded ||= condition.guard !== undefined && !ownMacro.test(condition.guard);
     enter(condition, 'read', false);
     conditions.pop();
     braces = condition.after;
     const outer = conditions.at(-1);
     if (outer !== undefined) outer.fewest = Math.min(outer.fewest, condition.fewest, braces);
   };
-  const define = (rest: string, whole: boolean): void => {
+  const change = (): void => {
+    directives.leading ??= directives.included.length;
+  };
+  /** The name. */
+  const define = (rest: string, whole: boolean): string => {
     const [, name = '', open = '', body = ''] = /^([\w$\u0080-\uffff]+)(\()?(.*)$/s.exec(rest) ?? [];
     const words = [...new Set(body.match(/[A-Za-z_$\u0080-\uffff][\w$\u0080-\uffff]*/g))];
     directives.macros.push({ name, call: open !== '', shapes: !whole || shaping.test(body), words });
+    return name;
   };
 
   const directive = (from: number): number => {
@@ -292,17 +314,26 @@ export function tokenize(
       .replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, ' ')
       .trim();
     const [, name = '', rest = ''] = /^(\w+)\s*(.*)$/s.exec(text) ?? [];
-    if (guarding !== undefined && !(name === 'define' && rest.split(/\W/, 1)[0] === guarding.guard)) noGuard();
+    const guards = guarding !== undefined && name === 'define' && rest.split(/\W/, 1)[0] === guarding.guard;
+    if (!guards) noGuard();
     guarding = undefined;
+    // Behind its end, the macro of a guard is one like others.
+    if (guarded) change();
     if (name === 'if' || name === 'ifdef' || name === 'ifndef') begin(name, rest);
     else if (/^(?:else|elif|elifdef|elifndef)$/.test(name)) otherwise(name);
     else if (name === 'endif') end();
     else if (dead > 0) return until;
-    else if (name === 'define') define(rest, whole);
+    else if (name === 'define') {
+      const macro = define(rest, whole);
+      if (!guards && !ownMacro.test(macro)) change();
+    } else if (name === 'undef' ? !ownMacro.test(rest) : name === 'pragma' && !idlePragma.test(rest)) change();
     else if (/^(?:include|include_next|import)$/.test(name)) {
       const quoted = /^"([^"]+)"/.exec(rest)?.[1];
+      const included = /^(?:"[^"]+"|<[^>]+>)/.exec(rest)?.[0];
       if (quoted !== undefined) directives.includes.push(quoted);
       else if (!rest.startsWith('<')) directives.loose = true;
+      if (included === undefined) change();
+      else directives.included.push(included);
     }
     return until;
   };
@@ -310,7 +341,9 @@ export function tokenize(
   const add = (code: number, from: number): void => {
     untouched = false;
     if (guarding !== undefined) noGuard();
-    if (dead > 0 || !kept) return;
+    if (dead > 0) return;
+    if (code === word && directives.leading === undefined && source.startsWith('_Pragma', from)) change();
+    if (!kept) return;
     if (code === 123) braces += 1;
     else if (code === 125) {
       braces -= 1;
