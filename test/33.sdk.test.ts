@@ -293,6 +293,23 @@ describe('an application serves exactly what is compiled', () => {
     });
   });
 
+  it.skipIf(process.platform === 'darwin')(
+    'with the standard library that its macros choose, the same for all',
+    async () => {
+      const old = '#define _GLIBCXX_USE_CXX11_ABI 0\n';
+      const text = (name: string): string => `#include <string>\n${sdk}${resource(name)}`;
+      const files = { 'resources/a.cpp': old + text('First'), 'resources/b.cpp': old + text('Second') };
+      const { library, warnings } = await make('old', files);
+      expect(warnings).toEqual([]);
+      expect(await routes(library)).toEqual(['/first', '/second']);
+      expect((await run('nm', [library])).stdout).not.toContain('__cxx11');
+      await expect(make('old', { 'resources/b.cpp': text('Second') })).rejects.toMatchObject({
+        code: 'BuildFailed',
+        message: expect.stringContaining('agrees_on_std_string') as string,
+      });
+    },
+  );
+
   it('asks the preprocessor only where the text does not tell', async () => {
     const asked = path.join(folder, 'asked');
     const compiler = path.join(folder, 'compiler');

@@ -40,12 +40,17 @@ export async function planProject(application: Application, preprocessor: Prepro
   serveOnce(sources);
   const nothing = check(application, sources);
   const files = new Map<string, string>();
+  const plugin = nothing === undefined && !sources.some((source) => source.plugin);
+  const declaring = sources.filter(declares);
+  // Their macros may change what the standard library is, so that the plugin has to be compiled behind them.
+  const home = plugin && !declaring.some((source) => source.precompiled) ? declaring[0] : undefined;
   const glue = sources.map((source, index) => {
     const name = `glue/${index}${path.extname(source.file) === '.c' ? '.c' : '.cpp'}`;
-    files.set(name, glueOf(application, source, index));
+    const text = glueOf(application, source, index);
+    files.set(name, source === home ? text + pluginOf(application, sources) : text);
     return name;
   });
-  if (nothing === undefined && !sources.some((source) => source.plugin)) {
+  if (plugin && home === undefined) {
     files.set('glue/plugin.cpp', pluginOf(application, sources));
     glue.push('glue/plugin.cpp');
   }
@@ -76,6 +81,10 @@ export async function writeProject({ files }: Project, directory: string): Promi
   }
   for (const name of readdirSync(glue)) if (!files.has(`glue/${name}`)) await rm(path.join(glue, name));
   return written;
+}
+
+function declares({ resources, extensions }: Source): boolean {
+  return resources.length + extensions.length > 0;
 }
 
 interface Place {
@@ -156,8 +165,8 @@ function glueOf(application: Application, source: Source, index: number): string
   const end = path.extname(file) === '.c' ? '_Static_assert(1, "");' : 'static_assert(true, "");';
   const lines = [`// ${source.file}`, `#include "${file}"`, end];
   const { resources, extensions } = source;
-  if (resources.length > 0 || extensions.length > 0) {
-    lines.push('#include <tenon/tenon.hpp>');
+  if (declares(source)) {
+    lines.push('#include <tenon/tenon.hpp>', `${agreement(index)} {}`);
     for (const type of resources.filter((each) => each.conditional)) lines.push(forward(type));
   }
   if (resources.length > 0) {
@@ -191,17 +200,25 @@ function forward(type: Declared): string {
   return `${open}${type.key} ${type.name};${' }'.repeat(type.namespaces.length)}`;
 }
 
+/** Its symbol names the type: sources that do not mean the same std::string are not linked. */
+function agreement(index: number): string {
+  return `void tenon_glue_agrees_on_std_string_${index}(const std::string*)`;
+}
+
 function pluginOf(application: Application, sources: readonly Source[]): string {
   const tables = sources.flatMap(({ resources }, index) =>
     resources.length > 0 ? [{ index, count: resources.length }] : [],
   );
   const extension = sources.some(({ extensions }) => extensions.length > 0);
+  const declaring = sources.flatMap((source, index) => (declares(source) ? [index] : []));
   const { config } = application;
   const lines = [
     '#include <tenon/application.hpp>',
     ...tables.map(({ index }) => `extern const tenon::ResourceEntry tenon_glue_resources_${index}[];`),
     ...(extension ? ['extern const tenon::ExtensionEntry tenon_glue_extension;'] : []),
-    'static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {',
+    ...declaring.map((index) => `${agreement(index)};`),
+    'static tenon_status tenon_glue_create(const tenon_host_t* host, tenon_plugin_t** out) {',
+    ...declaring.map((index) => `  tenon_glue_agrees_on_std_string_${index}(nullptr);`),
     `  const tenon::ResourceTable tables[] = {${[
       ...tables.map(({ index, count }) => `{tenon_glue_resources_${index}, ${count}}`),
       '{nullptr, 0}',
@@ -209,7 +226,7 @@ function pluginOf(application: Application, sources: readonly Source[]): string 
     `  return tenon::Application::create(host, out, tables, ${tables.length}, ${extension ? '&tenon_glue_extension' : 'nullptr'});`,
     '}',
     `TENON_PLUGIN(${[application.id, config.name, config.version].map(cppString).join(', ')},`,
-    `             ${config.description === '' ? 'nullptr' : cppString(config.description)}, nullptr, TENON_TRIAL_FULL, create)`,
+    `             ${config.description === '' ? 'nullptr' : cppString(config.description)}, nullptr, TENON_TRIAL_FULL, tenon_glue_create)`,
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -222,12 +239,13 @@ interface Listed {
 
 function listOf({ application, located, profile }: Listed, glue: string[], sources: readonly Source[]): string {
   const languages = [...new Set(glue.map((file) => (file.endsWith('.c') ? 'C' : 'CXX')))].sort();
-  const generated = glue.length > sources.length;
-  // Including the header is nearly all the work there is, so it is compiled once; but not for who does without it.
+  // Including the header is nearly all the work there is, so it is compiled once; but not for who does without it, or
+  // has something to say before it.
   const without = glue.filter((file, index) => {
     const source = sources[index];
-    return file.endsWith('.cpp') && source !== undefined && source.resources.length + source.extensions.length === 0;
+    return file.endsWith('.cpp') && source !== undefined && !(source.precompiled && declares(source));
   });
+  const behind = glue.some((file) => file.endsWith('.cpp') && !without.includes(file));
   const vendored = glue.filter((_, index) => sources[index]?.vendored === true);
   const packages = located.cmake.flatMap(({ package: name, components, targets }) => [
     `find_package(${[name, 'QUIET', ...(components.length > 0 ? ['COMPONENTS', ...components] : [])].join(' ')})`,
@@ -254,7 +272,7 @@ function listOf({ application, located, profile }: Listed, glue: string[], sourc
     ...vendored.map((file) => `set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS -w)`),
     `tenon_add_plugin(plugin OUTPUT_NAME ${application.id}`,
     `  SOURCE_ROOT ${cmakeString(application.folder)}`,
-    ...(generated ? ['  PRECOMPILE <tenon/tenon.hpp>'] : []),
+    ...(behind ? ['  PRECOMPILE <tenon/tenon.hpp>'] : []),
     `  SOURCES ${glue.join(' ')})`,
     ...told('target_include_directories', 'SYSTEM PRIVATE', located.includes),
     ...told('target_compile_options', 'PRIVATE', located.compileOptions),
