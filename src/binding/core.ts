@@ -7,8 +7,8 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { TenonError } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 
 /** What a call or a completion is; the first word of {@link Front.result}. */
 export const Outcome = {
@@ -314,13 +314,11 @@ export interface Core {
   lockFile(file: string): DirectoryLock;
 }
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
-
 /** Places where a native file of this package may be, best first. */
 function places(file: string): string[] {
   return [
-    path.join(root, 'build', 'Release', file),
-    path.join(root, 'prebuilds', `${process.platform}-${process.arch}`, file),
+    path.join(packageRoot, 'build', 'Release', file),
+    path.join(packageRoot, 'prebuilds', `${process.platform}-${process.arch}`, file),
   ];
 }
 

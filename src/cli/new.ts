@@ -2,8 +2,8 @@
 import { existsSync, lstatSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { TenonError } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 import { idGrammar } from '../compiler/config.js';
 
 export interface NewFlags {
@@ -11,7 +11,7 @@ export interface NewFlags {
   json?: true;
 }
 
-const templatesFolder = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'templates');
+const templatesFolder = path.join(packageRoot, 'templates');
 const templates = ['c', 'cpp', 'extension'];
 /** A word of the plan whose parts are not there yet. */
 const missing: Readonly<Record<string, string>> = { 'table-app': 'tables' };

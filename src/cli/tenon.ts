@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 /** The command `tenon`. */
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { Command, type CommanderError, Option } from 'commander';
+import { packageRoot } from '../base/package-root.js';
 import { build, type BuildFlags } from './build.js';
 import { newApplication, type NewFlags } from './new.js';
 import { reportFailure, start, type StartFlags } from './start.js';
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+const { version } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as {
   version: string;
 };
 

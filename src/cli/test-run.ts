@@ -1,8 +1,8 @@
 /** The tests of an application: one program made of test/*.cpp, which opens the built library by itself. */
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { TenonError } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 import type { Application } from '../compiler/application.js';
 import { CoreShare } from '../compiler/cores.js';
 import { describe, parseDiagnostics } from '../compiler/diagnostics.js';
@@ -38,7 +38,7 @@ export interface TestReport {
   output: string;
 }
 
-const include = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'native', 'include');
+const include = path.join(packageRoot, 'native', 'include');
 /** Of the compiler that is looked at, and of the program before it is ended, bytes. */
 const outputLimit = 4 * 1024 ** 2;
 /** Every file of tests has run(): to include the header here would double the time. */

@@ -13,6 +13,7 @@ import {
   parseConfig,
 } from './config.js';
 import { readRegular } from './regular.js';
+import { isBelow } from './way.js';
 
 export interface Application {
   /** Id of the plugin this becomes. */
@@ -107,12 +108,6 @@ async function linked(folder: string, link: string): Promise<TenonError> {
     next: 'put the file itself there, or take it out of `resources` in config.yaml',
     details: { file: link, folder },
   });
-}
-
-/** Whether `file` lies below `folder`; both absolute and free of links. */
-function isBelow(folder: string, file: string): boolean {
-  const relative = path.relative(folder, file);
-  return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
 }
 
 async function vendoredSources(folder: string, config: ApplicationConfig): Promise<string[]> {

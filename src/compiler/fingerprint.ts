@@ -4,7 +4,7 @@ import { type BigIntStats, statSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { leadsAsBefore, type Way, wayTo } from './way.js';
+import { isBelow, leadsAsBefore, type Way, wayTo } from './way.js';
 
 /** Of a file that is not there, or is no regular file. */
 export const absent = 'absent';
@@ -53,6 +53,16 @@ function look(file: string): BigIntStats | undefined {
 function placeIn(stats: BigIntStats | undefined): string {
   if (stats === undefined) return absent;
   return [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(' ');
+}
+
+/** Changes with a file, and with every name that comes into a folder or goes; empty when there is nothing to be seen. */
+export function placeOf(place: string): string {
+  try {
+    const stats = statSync(place, { bigint: true, throwIfNoEntry: false });
+    return stats === undefined ? '' : placeIn(stats);
+  } catch {
+    return '';
+  }
 }
 
 /** Where files are, as of one moment. */
@@ -131,7 +141,7 @@ export class Fingerprints {
       const stats = look(file);
       hashes.set(file, absent);
       if (stats === undefined) continue;
-      const inside = file.startsWith(fresh + path.sep);
+      const inside = isBelow(fresh, file);
       const before = inside ? undefined : known.get(file);
       if (before?.place === placeIn(stats)) hashes.set(file, before.hash);
       else if (stats.size > readLimit) hashes.set(file, tooLarge + placeIn(stats));

@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { TenonError } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 import type { Application } from './application.js';
 import { sha256 } from './fingerprint.js';
 import type { Diagnostic } from './diagnostics.js';
@@ -14,7 +14,7 @@ import type { Declared, Position } from './scan.js';
 import { type Placed, readSources, type Source } from './source.js';
 
 /** `cmake/tenon.cmake` of this package. */
-const flags = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'cmake', 'tenon.cmake');
+const flags = path.join(packageRoot, 'cmake', 'tenon.cmake');
 
 /** A project that is not written yet. */
 export interface Project {

@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/pr
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 import { type Application, librarySuffix } from './application.js';
 import { type Origin, ResultCache } from './cache.js';
 import { writeCommands } from './commands.js';
@@ -20,6 +21,7 @@ import { namedInBuild, readObjects, Stamps } from './reached.js';
 import { type Ran, type RunOptions, run, usualLimits } from './run.js';
 import { readMentions, Surroundings } from './surroundings.js';
 import { buildEnvironment, type Environment, type Identity, identify, type Toolchain } from './toolchain.js';
+import { isBelow } from './way.js';
 
 export interface CompileOptions {
   /**
@@ -67,7 +69,6 @@ const configureMemory = 16 * 1024 ** 3;
 const answerLimit = 1024 * 1024;
 /** How often a build begins again because its sources changed under it. */
 const rounds = 5;
-const packageRoot = path.resolve(import.meta.dirname, '..', '..');
 
 export interface JobFacts {
   application: Application;
@@ -89,7 +90,7 @@ interface Plan {
   /** Of the result, as far as it is known before the build. */
   key: string;
   identity: Identity;
-  /** Files of this package that say how to build, with their hashes. */
+  /** Files that say how to build, with their hashes. */
   rules: Map<string, string>;
   /** What lies around before the build. Undefined when not everything that goes into the library can be known. */
   surroundings: Surroundings | undefined;
@@ -180,9 +181,10 @@ export class Job {
     return { toolchain, located, profile, searched, directory, ask, signal: options.signal };
   }
 
-  /** Files of this package that say how to build. */
+  /** Files that say how to build, or which version does. */
   #rules(): string[] {
-    return ['cmake/tenon.cmake', 'cmake/plugin.map'].map((file) => path.join(packageRoot, file));
+    const own = ['cmake/tenon.cmake', 'cmake/plugin.map', 'package.json'].map((file) => path.join(packageRoot, file));
+    return [...own, createRequire(import.meta.url).resolve('cmake-js/package.json')];
   }
 
   #look({ includes }: Located, identity: Identity): Promise<Surroundings | undefined> {
@@ -215,7 +217,6 @@ export class Job {
       await this.#write(project);
       const inputs = [...stamps.files(), ...project.included, ...own, ...located.inputs, ...this.#reached];
       places = placesOf(inputs, [
-        directory,
         path.join(packageRoot, 'native', 'include'),
         ...located.includes,
         ...identity.searched,
@@ -239,7 +240,7 @@ export class Job {
       const all = new Set([...own, ...located.inputs, ...packages, ...[...(objects?.values() ?? [])].flat()]);
       const after = await fingerprints.of(all, folder);
       // What is generated is part of the key.
-      const foreign = new Map([...after].filter(([file]) => !file.startsWith(directory + path.sep)));
+      const foreign = new Map([...after].filter(([file]) => !isBelow(directory, file)));
       if (!unmoved(before, places, foreign, started)) {
         // What was made of the sources as they were for a moment must not be taken for what they are now.
         await rm(path.join(this.#build, 'CMakeFiles', 'plugin.dir'), { recursive: true, force: true });

@@ -1,12 +1,13 @@
 /** Finds what an application depends on, or says what to install. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { TenonError } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 import type { Application } from './application.js';
 import type { CMakePackage } from './dependencies.js';
 import type { Diagnostic } from './diagnostics.js';
+import { placeOf } from './fingerprint.js';
 import { namesOthers } from './linked.js';
 import { type LinkWords, readCompileWords, readLinkWords } from './pkg-config.js';
 import { readRegular } from './regular.js';
@@ -90,9 +91,8 @@ const carried: Record<string, string> = {
 };
 
 const mac = process.platform === 'darwin';
-const hostRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 const manifestLimit = 1024 * 1024;
-const exportMap = path.join(hostRoot, 'cmake', 'plugin.map');
+const exportMap = path.join(packageRoot, 'cmake', 'plugin.map');
 
 export interface LocateOptions {
   toolchain: Toolchain;
@@ -164,7 +164,7 @@ export function missingPackage(application: Application, output: string): TenonE
 
 async function npmHeaders(application: Application, name: string): Promise<{ include: string; manifest: string }> {
   const looked: string[] = [];
-  for (const start of [application.folder, hostRoot]) {
+  for (const start of [application.folder, packageRoot]) {
     for (let folder = start; ; folder = path.dirname(folder)) {
       looked.push(path.join(folder, 'node_modules', name));
       if (folder === path.dirname(folder)) break;
@@ -235,16 +235,6 @@ async function knownModules(
   });
   answers.set(key, { parts, places });
   return parts;
-}
-
-/** Changes with a file, and with every name that comes into a folder or goes; empty when there is nothing to be seen. */
-function placeOf(file: string): string {
-  try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
-    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
-  } catch {
-    return '';
-  }
 }
 
 function foldersOf(search: string): string[] {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { packageRoot } from '../base/package-root.js';
 import type { Application } from './application.js';
 import type { Located } from './locate.js';
 import type { Profile } from './profile.js';
@@ -42,7 +43,7 @@ export interface Expanded {
 
 /** Largest text that comes out, bytes. */
 const textLimit = 128 * 1024 * 1024;
-const include = path.resolve(import.meta.dirname, '..', '..', 'native', 'include');
+const include = path.join(packageRoot, 'native', 'include');
 
 /** What cmake/tenon.cmake and the generated project tell the compiler, as far as macros and headers depend on it. */
 function flagsOf(language: Language, { located, profile }: Preprocessor): string[] {

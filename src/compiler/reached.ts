@@ -4,6 +4,7 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { absent, sha256 } from './fingerprint.js';
 import { type Reached, readMentions, type Surroundings } from './surroundings.js';
+import { isBelow } from './way.js';
 
 /** An object, and the files its compiler read; all absolute. */
 export type Objects = Map<string, string[]>;
@@ -23,7 +24,7 @@ export function readObjects(build: string): Objects | undefined {
     if (names.length > 0)
       objects.set(
         object,
-        absolute.filter((name) => !name.startsWith(build + path.sep)),
+        absolute.filter((name) => !isBelow(build, name)),
       );
   }
   return [...there].every((file) => !/\.(?:o|obj)$/.test(file) || objects.has(file)) ? objects : undefined;
@@ -59,7 +60,7 @@ export function namedInBuild(build: string): string[] {
   const text = textOf(path.join(build, 'build.ninja'));
   const names = [...text.matchAll(/(?:\$[\s\S]|[^\s$|])+/g)].map(([word]) => word.replace(/\$([\s\S])/g, '$1'));
   const wanted = names.filter((name) => path.isAbsolute(name) && /\.(?:cmake|a|so(?:\.[\d.]+)?|dylib|tbd)$/.test(name));
-  return [...new Set(wanted)].filter((name) => !name.startsWith(build + path.sep) && existsSync(name));
+  return [...new Set(wanted)].filter((name) => !isBelow(build, name) && existsSync(name));
 }
 
 interface Stamp extends Reached {

@@ -2,13 +2,14 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { TenonError } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 import { type Language, type Scan, scanSource } from './scan.js';
 
 /** A text of more characters is scanned in a thread of its own, one at a time. */
 const largest = 256 * 1024;
 const remembered = 512;
 /** Beside the sources as well, so that they can be run without being built. */
-const thread = path.resolve(import.meta.dirname, '..', '..', 'dist', 'compiler', 'scan-thread.js');
+const thread = path.join(packageRoot, 'dist', 'compiler', 'scan-thread.js');
 
 /** What was found, by the key of the text; the least recent first. */
 const known = new Map<string, Scan>();

@@ -5,6 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { absent, isTooLarge, readLimit, sha256 } from './fingerprint.js';
 import { isWholeLibrary } from './linked.js';
 import { readRegular } from './regular.js';
+import { isBelow } from './way.js';
 
 /** Most names in the folders that are listed to their depths: beyond it nothing is known of them. */
 const nameLimit = 20_000;
@@ -44,10 +45,6 @@ const known = new Map<string, Listed>();
 /** A compiler takes `a.h.gch` for `a.h`, and some file systems `A.h`. */
 function plain(name: string): string {
   return name.replace(/\.gch$/, '').toLowerCase();
-}
-
-function isBelow(folder: string, file: string): boolean {
-  return file.startsWith(folder === path.sep ? folder : folder + path.sep);
 }
 
 /** As of one moment: make another one to look again. */

@@ -2,6 +2,7 @@
 import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
+import { placeOf } from './fingerprint.js';
 import type { Ran } from './run.js';
 
 /** Environment of a build, as the caller has it. Only the variables named in {@link buildEnvironment} are used. */
@@ -120,7 +121,7 @@ export async function identify(toolchain: Toolchain, env: Environment, begin: ()
   );
   const named = words.flatMap((word) => (path.isAbsolute(word) ? path.basename(word) : []));
   const twins = named.flatMap((word) => directories(search).map((directory) => path.join(directory, word)));
-  const places = [...new Set([...files, ...twins])].map(placeOf).filter((place) => place !== '');
+  const places = [...new Set([...files, ...twins])].map(nameAndPlaceOf).filter((place) => place !== '');
   const { SDKROOT = '', DEVELOPER_DIR = '', PKG_CONFIG_PATH = '' } = env;
   const said = JSON.stringify([toolchain, places, SDKROOT, DEVELOPER_DIR, PKG_CONFIG_PATH]);
   let answer = answers.get(said);
@@ -132,7 +133,7 @@ export async function identify(toolchain: Toolchain, env: Environment, begin: ()
     answers.set(said, answer);
   }
   const { version, searched, libraries } = answer;
-  return { text: [said, version, ...searched, ...libraries.map(placeOf)].join('\n'), searched };
+  return { text: [said, version, ...searched, ...libraries.map(nameAndPlaceOf)].join('\n'), searched };
 }
 
 async function askCompilers({ cc, cxx }: Toolchain, ask: Ask): Promise<Answers> {
@@ -166,14 +167,13 @@ function searchedIn(text: string): string[] {
   return folders.filter((folder) => path.isAbsolute(folder)).map((folder) => path.resolve(folder));
 }
 
-function placeOf(file: string): string {
+/** Its name in place of a link's, too. */
+function nameAndPlaceOf(file: string): string {
+  const place = placeOf(file);
   try {
-    const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
-    if (stats === undefined) return '';
-    const { dev, ino, size, mtimeNs, ctimeNs } = stats;
-    return [file, realpathSync.native(file), dev, ino, size, mtimeNs, ctimeNs].join(' ');
+    return place === '' ? '' : [file, realpathSync.native(file), place].join(' ');
   } catch {
-    return '';
+    return ''; // it went just now
   }
 }
 

@@ -46,6 +46,11 @@ export function leadsAsBefore(before: Way, after: Way, time: bigint): boolean {
   return true;
 }
 
+/** Whether `file` lies below `folder`, by their names; both absolute. */
+export function isBelow(folder: string, file: string): boolean {
+  return file.startsWith(folder === path.sep ? folder : folder + path.sep);
+}
+
 function lookAt(place: string): BigIntStats | undefined {
   try {
     return lstatSync(place, { bigint: true });
