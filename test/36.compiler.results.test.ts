@@ -559,6 +559,18 @@ describe('the cache of results', () => {
     expect((await build()).changed).toBe(true);
   });
 
+  it('sees a change of a header that lies above where a link leads', async () => {
+    await write('resources/a.c', `#include "../deep/b.h"\n${plain('TEXT')}`);
+    await write('c.h', '#define TEXT "of another"\n');
+    await write(`../above${count}/deep/b.h`, '#include "../c.h"\n');
+    await write(`../above${count}/c.h`, '#define TEXT "one"\n');
+    await symlink(`../above${count}/deep`, path.join(folder, 'deep'));
+    const { library } = await build();
+    await write(`../above${count}/c.h`, '#define TEXT "of two"\n');
+    expect((await build()).cached).toBe(false);
+    expect(readFileSync(library, 'latin1')).toContain('of two');
+  });
+
   it('sees that a link to a folder of headers leads elsewhere', async () => {
     await write('config.yaml', 'dependencies: {npm: linked}\n');
     await write('node_modules/linked/package.json', '{}');

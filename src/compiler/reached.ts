@@ -1,5 +1,5 @@
 /** What a configured build was made of: every file that each object reached, and what was in it. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { absent, sha256 } from './fingerprint.js';
@@ -15,11 +15,12 @@ const format = 'tenon objects 2';
 export function readObjects(build: string): Objects | undefined {
   const there = new Set(filesBelow(path.join(build, 'CMakeFiles', 'plugin.dir')));
   const objects: Objects = new Map();
+  const real = new Map<string, string>();
   for (const file of there) {
     const object = file.slice(0, -2);
     if (!file.endsWith('.d') || !there.has(object)) continue;
     const names = namesIn(textOf(file));
-    const absolute = names.map((name) => path.resolve(build, name));
+    const absolute = names.map((name) => absoluteOf(name, build, real));
     // What the build itself made, such as a precompiled header, is an object of its own.
     if (names.length > 0)
       objects.set(
@@ -35,6 +36,29 @@ function namesIn(depfile: string): string[] {
   const words = depfile.replace(/\\\r?\n/g, ' ').matchAll(/(?:\\[\s\S]|\$\$|[^\s\\])+/g);
   const [, ...names] = [...words].map(([word]) => word.replace(/\$\$/g, '$').replace(/\\([\s#:\\])/g, '$1'));
   return names;
+}
+
+/** Without `..`, unless that would name another file: behind a link it leads above the link's target. `real` is filled. */
+function absoluteOf(name: string, build: string, real: Map<string, string>): string {
+  const plain = path.resolve(build, name);
+  if (!name.includes('..')) return plain;
+  const said = path.isAbsolute(name) ? name : `${build}${path.sep}${name}`;
+  const [lexically, really] = [plain, said].map((file) => realFolder(path.dirname(file), real));
+  return lexically === really ? plain : said;
+}
+
+/** `folder` itself where there is none. */
+function realFolder(folder: string, real: Map<string, string>): string {
+  const known = real.get(folder);
+  if (known !== undefined) return known;
+  let found = folder;
+  try {
+    found = realpathSync.native(folder);
+  } catch {
+    // What is in it counts as absent.
+  }
+  real.set(folder, found);
+  return found;
 }
 
 function filesBelow(folder: string): string[] {
