@@ -114,7 +114,7 @@ describe('what the preprocessor makes of a source', { timeout: 10_000 }, () => {
     };
     return readSources(application, {
       toolchain: { cc: 'cc', cxx: 'c++', cmake: 'cmake', ninja: undefined },
-      located: { includes: [], compileOptions: [], linkOptions: [], cmake: [], inputs: [], warnings: [] },
+      located: { includes: [], compileOptions: [], linkOptions: [], cmake: [], inputs: [], traced: true, warnings: [] },
       profile: 'release',
       searched: [],
       directory: path.join(folder, 'build'),
