@@ -10,8 +10,10 @@ import path from 'node:path';
 import { Closer } from './base/closer.js';
 import { type Environment, processEnvironment, resolveSettings, type Settings } from './base/config.js';
 import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
-import { asTenonError, TenonError } from './base/errors.js';
+import { TenonError } from './base/errors.js';
+import { removeHostFile, writeHostFile } from './base/host-file.js';
 import { type Log, silentLog, tapLog } from './base/log.js';
+import { version } from './base/version.js';
 import { type Front, loadCore, type PluginLogRecord } from './binding/core.js';
 import { recoverBuilds } from './compiler/hold.js';
 import { Applications } from './host/applications.js';
@@ -85,9 +87,10 @@ export interface TenonHost {
   readonly handle: RequestListener;
   /**
    * Begin to listen on the port of the settings; the URL. Rejects with `AddressInUse`, and with TypeError when it listens
-   * already.
+   * already. From then on `host.json` in the data directory says where the host is, until it closes.
+   * @param descriptor a bound socket to listen on instead, which another process may hold too
    */
-  listen(): Promise<string>;
+  listen(descriptor?: number): Promise<string>;
   /** Scan the applications directory for what came, changed or went. `/readyz` says ready after the first time. */
   discover(): Promise<void>;
   plugins(): PluginView[];
@@ -168,6 +171,7 @@ async function compose(
   const core = loadCore();
   const lock = core.lockFile(path.join(data, 'lock'));
   closer.add('data directory lock', () => lock.release());
+  removeHostFile(data);
   const admin = adminToken(data, settings.adminToken);
   if (admin.file !== undefined) keepPrivate(admin.file, log);
   for (const { directory: place, error } of await recoverBuilds(data))
@@ -266,6 +270,7 @@ async function compose(
     return server.close(settings.drainMs);
   });
 
+  closer.add('host file', () => removeHostFile(data));
   closer.add('events', () => events.close());
   closer.add('hot reload', () => manager.close());
   if (settings.hotReload) await manager.enable();
@@ -275,7 +280,15 @@ async function compose(
     hotReload,
     admin,
     handle: door.handle,
-    listen: async () => (await server.listen()).url,
+    listen: async (descriptor) => {
+      const { url } = await server.listen(descriptor);
+      try {
+        if (!closing) writeHostFile(data, { pid: process.pid, url, startedAt: new Date().toISOString(), version });
+      } catch (error) {
+        log.warn({ err: error }, 'where the host is could not be written: the command line does not find it by itself');
+      }
+      return url;
+    },
     discover,
     plugins: () => host.list(),
     images: () => host.images(),
@@ -308,10 +321,4 @@ function writePluginLog(log: Log, records: readonly PluginLogRecord[], dropped: 
     log[methods[level] ?? 'info']({ plugin, generation, fields, loggedAt: time }, message);
   if (dropped > 0)
     log.warn({ dropped }, `${dropped} log records of plugins were dropped: they came faster than they were written`);
-}
-
-/** What went wrong, as one sentence with its next step. */
-export function describeError(error: unknown): string {
-  const known = asTenonError(error);
-  return known.next === undefined ? known.message : `${known.message}; ${known.next}`;
 }

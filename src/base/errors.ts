@@ -71,6 +71,7 @@ export const errorCodes = {
   NativePartMissing: { status: 500, title: 'A native part of Tenon is missing' },
   DataDirectoryLocked: { status: 500, title: 'Another host uses the data directory' },
   AddressInUse: { status: 500, title: 'The address is taken' },
+  HostNotRunning: { status: 503, title: 'No host answers' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ErrorCode = keyof typeof errorCodes;
@@ -101,6 +102,12 @@ export class TenonError extends Error {
   get status(): number {
     return errorCodes[this.code].status;
   }
+}
+
+/** What went wrong, as one sentence with its next step. */
+export function describeError(error: unknown): string {
+  const known = asTenonError(error);
+  return known.next === undefined ? known.message : `${known.message}; ${known.next}`;
 }
 
 /** `error` as a TenonError; one of another kind becomes `fallback` with its message. */

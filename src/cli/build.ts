@@ -8,6 +8,7 @@ import { librarySuffix, readApplication } from '../compiler/application.js';
 import { compile, type Profile } from '../compiler/build.js';
 import type { Diagnostic } from '../compiler/diagnostics.js';
 import { Hold, recoverBuilds, testsIn } from '../compiler/hold.js';
+import { diagnosticLine, diagnosticsOf } from './complaints.js';
 import { runTests, type TestReport } from './test-run.js';
 
 export interface BuildFlags {
@@ -147,23 +148,16 @@ async function buildOne(folder: string, { profile, test, data, signal, owners, r
       message: known.message,
       ...(known.next === undefined ? {} : { next: known.next }),
     };
-    const said = known.details['diagnostics'];
-    if (Array.isArray(said)) outcome.diagnostics = said as Diagnostic[];
+    outcome.diagnostics = diagnosticsOf(known.details);
   }
   return outcome;
-}
-
-/** `file:line:column: severity: message`, the file as it is found from `directory`. */
-function lineOf({ file, line, column, severity, message }: Diagnostic, folder: string, directory: string): string {
-  const place = file === '' ? path.relative(directory, folder) : path.relative(directory, path.resolve(folder, file));
-  return `${[place, line, column].filter((part) => part !== 0).join(':')}: ${severity}: ${message}`;
 }
 
 /** For people, on standard error; the library's path goes to standard output. */
 function print(outcome: Outcome, { profile, test }: Wanted, directory: string): void {
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   const { id, ok, ms, library, folder, diagnostics, error, tests } = outcome;
-  for (const each of diagnostics) say(lineOf(each, folder, directory));
+  for (const each of diagnostics) say(diagnosticLine(each, folder, directory));
   if (library !== undefined) {
     process.stdout.write(`${library}\n`);
     say(`${id}: ${outcome.cached === true ? 'known' : 'built'} (${profile}), ${ms} ms`);

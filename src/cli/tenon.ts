@@ -1,50 +1,75 @@
 #!/usr/bin/env node
-/** The command `tenon`. */
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
+/** The command `tenon`. What a command needs is loaded when it runs. */
 import { Command, type CommanderError, Option } from 'commander';
-import { packageRoot } from '../base/package-root.js';
-import { build, type BuildFlags } from './build.js';
-import { newApplication, type NewFlags } from './new.js';
-import { reportFailure, start, type StartFlags } from './start.js';
-
-const { version } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as {
-  version: string;
-};
+import { version } from '../base/version.js';
+import type { BuildFlags } from './build.js';
+import { reportFailure } from './failure.js';
+import type { NewFlags } from './new.js';
+import type { StartFlags } from './start.js';
+import { addHostCommands } from './host-commands.js';
 
 const program = new Command('tenon')
   .description('A host for native plugins on Node.js.')
   .version(version)
   .showSuggestionAfterError(true)
   .showHelpAfterError('(see `tenon --help`)')
+  .exitOverride(misuse)
   .addHelpText(
     'before',
     `Examples:
   tenon new weather                            write an application with a test
+  tenon dev                                    serve ./applications, and see what each change comes to
   tenon build --test                           compile what is here, and run its tests
   tenon start                                  serve ./applications on 127.0.0.1:8080
   tenon start --port 3000 --applications apps  serve another folder on another port
   tenon start --print-config                   show every setting and where it comes from
+  tenon list                                   show the plugins of the host that runs here
+  tenon rollback weather                       go back to the build before
+`,
+  )
+  .addHelpText(
+    'after',
+    `
+Exit status: 0 done; 1 the host or a plugin says no; 2 wrong use; 3 no host runs.
 `,
   );
 
-program
-  .command('start')
-  .description('Compile, load and serve the applications, and take up their changes while they run.')
-  .option('--host <address>', 'address to listen on (HOST; 127.0.0.1)')
-  .option('--port <number>', 'port to listen on, 0 for a free one (PORT; 8080)')
-  .option('--applications <folder>', 'folder of the applications (TENON_APPLICATIONS; ./applications)')
-  .option('--data <folder>', 'data directory, made when absent (TENON_DATA; ./data)')
-  .option('--print-config', 'print every setting with its source, and end')
-  .addHelpText(
-    'before',
-    `Examples:
-  tenon start
+function servingCommand(name: string, description: string, examples: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option('--host <address>', 'address to listen on (HOST; 127.0.0.1)')
+    .option('--port <number>', 'port to listen on, 0 for a free one (PORT; 8080)')
+    .option('--applications <folder>', 'folder of the applications (TENON_APPLICATIONS; ./applications)')
+    .option('--data <folder>', 'data directory, made when absent (TENON_DATA; ./data)')
+    .addHelpText('before', `Examples:\n${examples}`);
+}
+
+servingCommand(
+  'start',
+  'Compile, load and serve the applications, and take up their changes while they run.',
+  `  tenon start
   tenon start --port 0 --data /var/lib/tenon
 `,
-  )
+)
+  .option('--print-config', 'print every setting with its source, and end')
   .action(async (flags: StartFlags) => {
-    await start(flags);
+    const { start } = await import('./start.js');
+    process.exitCode = await start(flags);
+  });
+
+servingCommand(
+  'dev',
+  'As start, for whoever works on an application: on a terminal a view with keys, else a few lines for each reload.',
+  `  tenon dev
+  tenon dev --applications .
+  tenon dev --plain
+`,
+)
+  .option('--plain', 'lines on a terminal, too')
+  .action(async (flags: StartFlags & { plain?: true }) => {
+    const { dev } = await import('./dev.js');
+    process.exitCode = await dev(flags);
   });
 
 program
@@ -62,8 +87,8 @@ program
   tenon new visits --template extension
 `,
   )
-  .exitOverride(misuse)
   .action(async (name: string, flags: NewFlags) => {
+    const { newApplication } = await import('./new.js');
     await newApplication(name, flags);
   });
 
@@ -94,14 +119,22 @@ Each library's path goes to standard output, what the compiler says to standard 
 Exit status: 0 built, and tests passed; 1 not; 2 wrong use.
 `,
   )
-  .exitOverride(misuse)
   .action(async (folders: string[], flags: BuildFlags) => {
+    const { build } = await import('./build.js');
     process.exitCode = await build(folders, flags);
   });
+
+addHostCommands(program);
 
 function misuse(error: CommanderError): never {
   process.exit(error.exitCode === 0 ? 0 : 2);
 }
+
+// Whoever reads has seen enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
 
 try {
   await program.parseAsync();

@@ -25,7 +25,8 @@ export interface Place {
 /** One port. Listens once, and closes once. */
 export class HttpServer {
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  /** Open connections, each with the time it was accepted, as `performance.now()`. */
+  readonly #sockets = new Map<Socket, number>();
   readonly #host: string;
   readonly #port: number;
   #listening: Promise<Place> | undefined;
@@ -43,7 +44,7 @@ export class HttpServer {
       if (this.#server.listening) options.onError(error);
     });
     this.#server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
+      this.#sockets.set(socket, performance.now());
       socket.once('close', () => this.#sockets.delete(socket));
     });
   }
@@ -51,38 +52,26 @@ export class HttpServer {
   /**
    * Begin to listen; where it listens. Rejects with `AddressInUse`, and may be tried again then; with `HostClosing` when
    * closing has begun; with TypeError when it listens already.
+   * @param descriptor a bound socket to listen on, instead of one of its own
    */
-  listen(): Promise<Place> {
+  listen(descriptor?: number): Promise<Place> {
     if (this.#closing !== undefined)
       return Promise.reject(new TenonError('HostClosing', 'the host is shutting down', { next: 'make another host' }));
     if (this.#listening !== undefined)
       return Promise.reject(new TypeError(`listen: the host listens on ${this.#host}:${this.#port} already`));
-    this.#listening = this.#listen();
+    this.#listening = this.#listen(descriptor);
     this.#listening.catch(() => {
       this.#listening = undefined;
     });
     return this.#listening;
   }
 
-  #listen(): Promise<Place> {
+  #listen(descriptor: number | undefined): Promise<Place> {
     return new Promise((resolve, reject) => {
-      const fail = (cause: NodeJS.ErrnoException): void => {
-        const place = `${this.#host}:${this.#port}`;
-        const taken = cause.code === 'EADDRINUSE';
-        reject(
-          new TenonError(
-            taken ? 'AddressInUse' : 'Internal',
-            taken ? `${place} is taken by another process` : `${place}: ${cause.message}`,
-            {
-              next: 'choose another with --host or --port',
-              details: { host: this.#host, port: this.#port },
-              cause,
-            },
-          ),
-        );
-      };
+      const fail = (cause: NodeJS.ErrnoException): void => reject(cannotListen(this.#host, this.#port, cause));
       this.#server.once('error', fail);
-      this.#server.listen(this.#port, this.#host, () => {
+      const where = descriptor === undefined ? { host: this.#host, port: this.#port } : { fd: descriptor };
+      this.#server.listen(where, () => {
         this.#server.off('error', fail);
         const { address, family, port } = this.#server.address() as AddressInfo;
         resolve({ host: address, port, url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}` });
@@ -110,13 +99,30 @@ export class HttpServer {
     this.#server.close(() => {}); // ends what http itself keeps, its check of slow clients
   }
 
-  /** End the connections that answer nothing and have nothing left to send. */
+  /** End the connections that answer nothing and have nothing left to send. The first request of a new one is waited for. */
   #endIdle(): void {
-    for (const socket of this.#sockets) if (!isAnswering(socket) && socket.writableLength === 0) socket.destroySoon();
+    const now = performance.now();
+    for (const [socket, at] of this.#sockets) {
+      const isNew = socket.bytesWritten === 0 && now - at < firstRequestMs;
+      if (!isNew && !isAnswering(socket) && socket.writableLength === 0) socket.destroySoon();
+    }
   }
 }
 
 const idleCheckMs = 50;
+/** From the accepting of a connection to its first request, when the server closes meanwhile. */
+const firstRequestMs = 1_000;
+
+/** Why `host:port` cannot be listened on. */
+export function cannotListen(host: string, port: number, cause: NodeJS.ErrnoException): TenonError {
+  const place = `${host}:${port}`;
+  const taken = cause.code === 'EADDRINUSE';
+  return new TenonError(
+    taken ? 'AddressInUse' : 'Internal',
+    taken ? `${place} is taken by another process` : `${place}: ${cause.message}`,
+    { next: 'choose another with --host or --port', details: { host, port }, cause },
+  );
+}
 
 /** Whether a response belongs to the connection: from its request until its last byte has left (node:http's own mark). */
 function isAnswering(socket: Socket & { _httpMessage?: unknown }): boolean {

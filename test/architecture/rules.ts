@@ -12,8 +12,8 @@ export const rooms: readonly (readonly string[])[] = [
   ['plugin'],
   ['host'],
   ['http', 'reload'],
-  ['index'],
-  ['cli', 'supervisor', 'main'],
+  ['index', 'supervisor'],
+  ['cli', 'main'],
 ];
 
 /** What only one file, or one room (ending in `/`), may import. */

@@ -1,0 +1,182 @@
+/** A running host as a command sees it: found through its data directory, spoken to over HTTP. */
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { closest } from '../base/closest.js';
+import { resolveSettings } from '../base/config.js';
+import { TenonError } from '../base/errors.js';
+import { readHostFile } from '../base/host-file.js';
+import type { Phase, ReloadRecord } from '../index.js';
+
+/** Where the host is, as the command line says it; each is optional. */
+export interface HostFlags {
+  /** Data directory of the host. */
+  data?: string;
+  /** Instead of it: where the host listens. */
+  url?: string;
+  /** Admin token, in place of that of the data directory. */
+  token?: string;
+}
+
+/** Flags of every command that asks a running host. */
+export interface AskFlags extends HostFlags {
+  json?: true;
+}
+
+/** The body of an answer that is an error, as far as it is used here. */
+interface Problem {
+  error?: string;
+  message?: string;
+  details?: Record<string, unknown>;
+}
+
+/** The host says no: the message is its own sentence, with what was probably meant. */
+export class Refusal extends Error {
+  readonly status: number;
+  readonly problem: Problem;
+
+  constructor(status: number, problem: Problem) {
+    super(sentenceOf(status, problem));
+    this.name = 'Refusal';
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+function sentenceOf(status: number, { error, message, details = {} }: Problem): string {
+  const { plugin, known } = details;
+  const said = message ?? `the host answered ${status}`;
+  if (error !== 'PluginNotFound' || typeof plugin !== 'string' || !Array.isArray(known)) return said;
+  const ids = known.map(String);
+  const meant = closest(plugin, ids);
+  const next = ids.length === 0 ? 'there is none' : `there are ${ids.join(', ')}`;
+  return `there is no plugin ${JSON.stringify(plugin)}; ${meant === undefined ? next : `did you mean ${meant}?`}`;
+}
+
+/** One event of the host, as its stream tells it. */
+export interface StreamedEvent {
+  type: string;
+  /** ISO 8601. */
+  at: string;
+  plugin?: string;
+  /** Of the end of a reload. */
+  record?: ReloadRecord;
+  /** Of the end of a phase. */
+  phase?: Phase;
+  ms?: number;
+  generation?: number;
+  /** Of a record of the log. */
+  level?: string;
+  message?: string;
+  /** Why the host is full. */
+  reason?: string;
+}
+
+/** What is found in the same place: a data directory, or a URL. */
+export class Client {
+  readonly url: string;
+  readonly #token: string;
+  #lastEvent = '';
+
+  private constructor(url: string, token: string) {
+    this.url = url;
+    this.#token = token;
+  }
+
+  /** The host that `flags`, the environment or `tenon.yaml` name. Throws `HostNotRunning`, and TypeError for a wrong URL. */
+  static find({ data, url, token }: HostFlags): Client {
+    const { settings } = resolveSettings({ flags: { data } });
+    const given = token ?? settings.adminToken;
+    if (url !== undefined) {
+      if (!/^https?:\/\/[^/]/.test(url) || !URL.canParse(url))
+        throw new TypeError(`option url: ${JSON.stringify(url)} is no URL of a host`);
+      return new Client(url.replace(/\/+$/, ''), given);
+    }
+    const found = readHostFile(settings.data);
+    if (found === undefined) throw notRunning(`no host runs with the data directory ${settings.data}`);
+    const file = path.join(settings.data, 'admin-token');
+    return new Client(found.url, given === '' && existsSync(file) ? readFileSync(file, 'utf8').trim() : given);
+  }
+
+  /** This one, which hears the events after the last that `before` heard. */
+  continuing(before: Client): this {
+    this.#lastEvent = before.#lastEvent;
+    return this;
+  }
+
+  /** What `GET` answers. Rejects with `Refusal`, or `HostNotRunning` when nobody answers. */
+  get<Answer>(target: string): Promise<Answer> {
+    return this.#ask('GET', target);
+  }
+
+  /** What `POST` answers, when it is done; rejects like `get`. */
+  post<Answer>(target: string): Promise<Answer> {
+    return this.#ask('POST', target);
+  }
+
+  /** What `PUT` of `body` answers; rejects like `get`. */
+  put<Answer>(target: string, body: unknown): Promise<Answer> {
+    return this.#ask('PUT', target, JSON.stringify(body));
+  }
+
+  /**
+   * The events from now on, and at further calls from the last one on. It ends when the host ends the stream; rejects like
+   * `get`.
+   */
+  async *events(signal?: AbortSignal): AsyncGenerator<StreamedEvent> {
+    const headers = this.#lastEvent === '' ? {} : { 'last-event-id': this.#lastEvent };
+    const answer = await this.#send('GET', '/api/v1/events', { headers, ...(signal === undefined ? {} : { signal }) });
+    if (answer.body === null) return;
+    const decoder = new TextDecoder();
+    let text = '';
+    try {
+      for await (const chunk of answer.body) {
+        text += decoder.decode(chunk as Uint8Array, { stream: true });
+        const blocks = text.split('\n\n');
+        text = blocks.pop() ?? '';
+        for (const block of blocks) {
+          const fields = new Map(
+            block.split('\n').map((line) => [line.replace(/:.*$/, ''), line.replace(/^\w+: ?/, '')]),
+          );
+          this.#lastEvent = fields.get('id') ?? this.#lastEvent;
+          const data = fields.get('data');
+          if (data !== undefined) yield JSON.parse(data) as StreamedEvent;
+        }
+      }
+    } catch (error) {
+      // A connection that breaks is the end of the stream.
+      if (!(error instanceof TypeError) && signal?.aborted !== true) throw error;
+    }
+  }
+
+  async #ask<Answer>(method: string, target: string, body?: string): Promise<Answer> {
+    const answer = await this.#send(method, target, body === undefined ? {} : { body });
+    return (await answer.json()) as Answer;
+  }
+
+  async #send(method: string, target: string, init: RequestInit): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (this.#token !== '') headers.set('authorization', `Bearer ${this.#token}`);
+    const answer = await fetch(this.url + target, { ...init, method, headers }).catch((error: Error) => {
+      const cause = error.cause as NodeJS.ErrnoException | undefined;
+      throw notRunning(`${this.url} does not answer: ${cause?.message ?? error.message}`, error);
+    });
+    if (answer.ok) return answer;
+    const text = await answer.text();
+    throw new Refusal(answer.status, readProblem(text));
+  }
+}
+
+function readProblem(text: string): Problem {
+  try {
+    return JSON.parse(text) as Problem;
+  } catch {
+    return {}; // whoever answered is no host; the status says what is known
+  }
+}
+
+function notRunning(sentence: string, cause?: Error): TenonError {
+  return new TenonError('HostNotRunning', sentence, {
+    next: 'start one with `tenon start`, or say where it is with --data or --url',
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

@@ -1,0 +1,21 @@
+/** How a command that failed ends. */
+import { asTenonError, describeError } from '../base/errors.js';
+import { Refusal } from './client.js';
+
+/** Exit statuses beside 0. */
+export const exitStatus = { refused: 1, misuse: 2, noHost: 3 } as const;
+
+/** Say it in one line on standard error, with `json` as one object on standard output too. The exit status. */
+export function reportFailure(error: unknown, json = false): number {
+  process.stderr.write(`tenon: ${error instanceof Refusal ? error.message : describeError(error)}\n`);
+  const misuse = error instanceof TypeError || (error instanceof Refusal && error.status === 400);
+  if (json && !misuse)
+    process.stdout.write(`${JSON.stringify(error instanceof Refusal ? error.problem : facts(error))}\n`);
+  if (misuse) return exitStatus.misuse;
+  return asTenonError(error).code === 'HostNotRunning' ? exitStatus.noHost : exitStatus.refused;
+}
+
+function facts(error: unknown): object {
+  const { code, message, details } = asTenonError(error);
+  return { error: code, message, details };
+}

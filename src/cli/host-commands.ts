@@ -1,0 +1,115 @@
+/** The commands that ask a running host: their words, flags and examples. Each has the name that the HTTP API has for it. */
+import type { Command } from 'commander';
+import type { AskFlags } from './client.js';
+import { reportFailure } from './failure.js';
+import type { ReloadsFlags } from './reloads.js';
+
+/** A failure is told, and with --json is an object on standard output, too. */
+async function ending(flags: AskFlags, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    process.exitCode = reportFailure(error, flags.json);
+  }
+}
+
+function ask(parent: Command, words: string, description: string, examples: readonly string[]): Command {
+  return parent
+    .command(words)
+    .description(description)
+    .option('--json', 'print what the host answers as JSON on standard output')
+    .option('--data <folder>', 'data directory of the host (TENON_DATA; ./data)')
+    .option('--url <url>', 'where the host listens, in place of what its data directory says')
+    .option('--token <token>', 'admin token (TENON_ADMIN_TOKEN; the one in the data directory)')
+    .addHelpText('before', `Examples:\n${examples.map((example) => `  tenon ${example}\n`).join('')}`)
+    .addHelpText('after', '\nExit status: 0 done; 1 the host or the plugin says no; 2 wrong use; 3 no host runs.\n');
+}
+
+export function addHostCommands(program: Command): void {
+  ask(program, 'list', 'The plugins of the host that runs here.', ['list', 'list --json --data /var/lib/tenon']).action(
+    (flags: AskFlags) => ending(flags, async () => (await import('./list.js')).list(flags)),
+  );
+  ask(program, 'show <plugin>', 'Everything about one plugin.', ['show hello', 'show hello --json']).action(
+    (id: string, flags: AskFlags) => ending(flags, async () => (await import('./show.js')).show(id, flags)),
+  );
+  ask(program, 'status', 'How the host does: images, hot reload.', ['status']).action((flags: AskFlags) =>
+    ending(flags, async () => (await import('./status.js')).status(flags)),
+  );
+  ask(program, 'routes [plugin]', 'What is served, by all plugins or by one.', ['routes', 'routes hello']).action(
+    (id: string | undefined, flags: AskFlags) =>
+      ending(flags, async () => (await import('./routes.js')).routes(id, flags)),
+  );
+  const acts = [
+    ['load', 'Load a plugin that does not run.'],
+    ['unload', 'Stop a plugin: calls under way end first. It stays stopped until it is loaded.'],
+    ['reload', 'Build and swap in what the application is now.'],
+  ] as const;
+  for (const [what, description] of acts)
+    ask(program, `${what} <plugin>`, description, [`${what} hello`]).action((id: string, flags: AskFlags) =>
+      ending(flags, async () => (await import('./act.js')).act(what, id, flags)),
+    );
+  ask(program, 'rollback <plugin>', 'Go back to a kept build: the one before, or the one that --to names.', [
+    'rollback hello',
+    'rollback hello --to 1.2.0',
+    'rollback hello --to 3f9c01ab',
+  ])
+    .option('--to <build>', 'its hash (6 digits or more), generation or version')
+    .action((id: string, flags: AskFlags & { to?: string }) =>
+      ending(flags, async () => {
+        const query = flags.to === undefined ? '' : `?${new URLSearchParams({ to: flags.to }).toString()}`;
+        await (await import('./act.js')).act('rollback', id, flags, query);
+      }),
+    );
+  ask(program, 'versions <plugin>', 'The builds that can be gone back to.', ['versions hello']).action(
+    (id: string, flags: AskFlags) => ending(flags, async () => (await import('./versions.js')).versions(id, flags)),
+  );
+  ask(program, 'reloads [plugin]', 'What was reloaded, newest first, with the time of each phase.', [
+    'reloads',
+    'reloads hello --limit 1',
+  ])
+    .option('--limit <count>', 'at most so many')
+    .action((id: string | undefined, flags: ReloadsFlags) =>
+      ending(flags, async () => (await import('./reloads.js')).reloads(id, flags)),
+    );
+  ask(program, 'events [plugin]', 'Follow what happens, one line each, until the host is gone.', [
+    'events',
+    'events hello --json',
+  ]).action((id: string | undefined, flags: AskFlags) =>
+    ending(flags, async () => (await import('./events.js')).events(id, flags)),
+  );
+  addHotReloadCommands(program);
+}
+
+function addHotReloadCommands(program: Command): void {
+  const group = program.command('hot-reload').description('What takes changes up by itself: see it, and steer it.');
+  group.addHelpText(
+    'before',
+    `Examples:
+  tenon hot-reload status
+  tenon hot-reload disable
+  tenon hot-reload configure debounceMs=200 'excludePatterns=*.bak,generated'
+`,
+  );
+  ask(group, 'status', 'Whether it is on, and what it has done.', ['hot-reload status']).action((flags: AskFlags) =>
+    ending(flags, async () => (await import('./hot-reload.js')).hotReloadStatus(flags)),
+  );
+  for (const [to, description] of [
+    ['enable', 'Take up changes from now on.'],
+    ['disable', 'Take up no change until it is enabled.'],
+  ] as const)
+    ask(group, to, description, [`hot-reload ${to}`]).action((flags: AskFlags) =>
+      ending(flags, async () => (await import('./hot-reload.js')).switchHotReload(to, flags)),
+    );
+  ask(group, 'trigger <plugin>', 'Reload a plugin at once.', ['hot-reload trigger hello']).action(
+    (id: string, flags: AskFlags) =>
+      ending(flags, async () =>
+        (await import('./act.js')).post(`/api/v1/hot-reload/trigger/${encodeURIComponent(id)}`, flags),
+      ),
+  );
+  ask(group, 'configure <key=value...>', 'Change settings until the host ends; see docs/hot-reload.md.', [
+    'hot-reload configure debounceMs=200',
+    "hot-reload configure maxRetries=0 'excludePatterns=*.bak,generated'",
+  ]).action((pairs: string[], flags: AskFlags) =>
+    ending(flags, async () => (await import('./hot-reload.js')).configureHotReload(pairs, flags)),
+  );
+}

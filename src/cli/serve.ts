@@ -1,0 +1,166 @@
+/** The host as a process: what `tenon start` and `tenon dev` run as their child. Its argument is an `Order` as JSON. */
+import { resolveSettings, type Settings } from '../base/config.js';
+import { type Log, openLog } from '../base/log.js';
+import { type HostEvent, openHost, type TenonHost } from '../index.js';
+import { type Given, hearParent, recycleStatus, tellParent } from '../supervisor/parent.js';
+import { reportFailure } from './failure.js';
+import { reloadReport } from './reload-report.js';
+import type { Order } from './start.js';
+
+/** For what no setting limits: ending builds, closing files, ms. */
+const graceMs = 10_000;
+
+/**
+ * The longest that closing may rightly take, ms. The server drains; then a plugin that is in the middle of a reload
+ * finishes it (a trial, four steps up, five to hand its state over behind a drain), and the old generation and the new
+ * one go down, each with a drain, the end of a health check, shutdown, destroy and the end of its threads; the new one
+ * lets go and saves before that.
+ */
+function longestClose({ drainMs, lifecycleMs, trialMs }: Settings): number {
+  const drains = 1 + 1 + 2;
+  const steps = 4 + 5 + 2 * 4 + 2;
+  return drains * drainMs + steps * lifecycleMs + trialMs + graceMs;
+}
+
+/** For people. */
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** What it serves, and a line to try. */
+function printWelcome(host: TenonHost, url: string): void {
+  let example: string | undefined;
+  for (const { id, state, version, routes, error } of host.plugins()) {
+    say(
+      `  ${id}${version === undefined ? '' : ` ${version}`}: ${state}${error === undefined ? '' : `, ${error.message}`}`,
+    );
+    for (const { method, path } of routes) say(`    ${method} ${path}`);
+    example ??= routes.find(({ method, path }) => method === 'GET' && !/[:*]/.test(path))?.path;
+  }
+  if (host.plugins().length === 0) say(`  no applications in ${host.settings.applications}`);
+  if (host.admin.made) say(`The admin token was made and is kept in ${host.admin.file ?? ''}`);
+  say(`Try: curl ${url}${example ?? '/plugins'}`);
+}
+
+/** How the process ends: when it is asked to, or when only a fresh one helps. */
+class Ending {
+  readonly #settings: Settings;
+  readonly #log: Log;
+  readonly #opening: Promise<TenonHost>;
+  #status: number | undefined;
+  /** Whether a person or program wants the end. */
+  #stopped = false;
+  #signals = 0;
+
+  constructor(opening: Promise<TenonHost>, settings: Settings, log: Log) {
+    this.#opening = opening;
+    this.#settings = settings;
+    this.#log = log;
+  }
+
+  get begun(): boolean {
+    return this.#status !== undefined;
+  }
+
+  /**
+   * A signal to this process: the first one ends the start or drains, the second one ends the process at once. Those to a
+   * whole group come here and, by way of the parent, as requests.
+   */
+  signal(signal: string): void {
+    this.#signals += 1;
+    if (this.#signals > 1) this.atOnce(signal);
+    this.stop(signal);
+  }
+
+  /** Requests under way end, then the process does. Asking again changes nothing. */
+  stop(why: string): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    tellParent('stopping');
+    this.#log.info({ signal: why }, 'requests under way end, then the host stops; a second signal stops it at once');
+    this.#begin(0);
+  }
+
+  atOnce(signal: string): void {
+    this.#log.warn({ signal }, 'second signal: ended at once');
+    process.exit(130);
+  }
+
+  /** The same, and the parent runs a fresh process afterwards. */
+  recycle(): void {
+    if (this.begun) return;
+    this.#log.warn('requests under way end, then the host begins anew in a fresh process');
+    this.#begin(recycleStatus);
+  }
+
+  #begin(status: number): void {
+    const begun = this.begun;
+    this.#status = status;
+    if (begun) return;
+    const log = this.#log;
+    const limit = longestClose(this.#settings);
+    setTimeout(() => {
+      log.error({ limit }, 'the host did not stop in time: ended');
+      process.exit(1);
+    }, limit).unref();
+    const closed = this.#opening.then((host) => host.close());
+    closed.then(
+      () => {
+        log.info(this.#status === recycleStatus ? 'stopped, to begin anew' : 'stopped');
+        process.exit(this.#status);
+      },
+      (error: unknown) => {
+        log.error({ err: error }, 'stopped, but not everything closed');
+        process.exit(1);
+      },
+    );
+  }
+}
+
+/** Run the host until it is asked to end. Rejects when it cannot start. */
+async function serve({ flags, tellsReloads, descriptor, continues }: Order & Given): Promise<void> {
+  const { settings } = resolveSettings({ flags });
+  const log = openLog({ level: settings.logLevel, ...(settings.color ? {} : { color: false }) });
+  let host: TenonHost | undefined = undefined;
+  let discovered = false;
+  const onEvent = (event: HostEvent): void => {
+    if (tellsReloads && 'record' in event && host !== undefined)
+      for (const line of reloadReport(event.record, host.plugin(event.plugin).folder, process.cwd())) say(line);
+    if (event.type !== 'host.full') return;
+    // What it could not get rid of at its start, the next one could not either.
+    if (discovered) ending.recycle();
+    else log.error('the host is full from its start on: it does not begin anew');
+  };
+  const opening = openHost({ ...explicit(settings), log, onEvent });
+  const ending = new Ending(opening, settings, log);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => ending.signal(signal));
+  hearParent(({ atOnce, why }) => (atOnce ? ending.atOnce(why) : ending.stop(why)));
+  host = await opening;
+  try {
+    // Those who wait for a host that begins anew are not to find it empty.
+    if (continues) await host.discover();
+    const url = await host.listen(descriptor);
+    if (continues) say(`Tenon goes on in a fresh process, on ${url}`);
+    else {
+      say(`Tenon listens on ${url}`);
+      await host.discover();
+      if (!ending.begun) printWelcome(host, url);
+    }
+    discovered = true;
+  } catch (error) {
+    if (ending.begun) return; // what was cut short by it is no failure
+    await host.close().catch((second: unknown) => log.error({ err: second }, 'not everything closed'));
+    throw error;
+  }
+}
+
+/** Settings as options: an empty text means none was given. */
+function explicit(settings: Settings): Partial<Settings> {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== ''));
+}
+
+try {
+  await serve(JSON.parse(process.argv[2] ?? '') as Order & Given);
+} catch (error) {
+  process.exitCode = reportFailure(error);
+}

@@ -1,0 +1,41 @@
+/** `tenon show`: everything about one plugin of a running host. */
+import type { PluginView } from '../index.js';
+import { type AskFlags, Client } from './client.js';
+import { barParts, phaseTimes, reloadLine } from './phases.js';
+import { printTable } from './table.js';
+
+const barWidth = 60;
+
+export async function show(id: string, flags: AskFlags): Promise<void> {
+  const view = await Client.find(flags).get<PluginView>(`/api/v1/plugins/${encodeURIComponent(id)}`);
+  if (flags.json === true) {
+    process.stdout.write(`${JSON.stringify(view)}\n`);
+    return;
+  }
+  const { state, version, folder, waiting, generations, routes, findings, lastReload, error } = view;
+  const rows = [
+    ['plugin', view.id],
+    ['state', state],
+    ['version', version ?? '-'],
+    ['folder', folder],
+    ['calls waiting', String(waiting)],
+  ];
+  for (const { number, state: of, sha256, size, leases, threads, counters, ledger, pinnedReason } of generations) {
+    const registered = `${ledger.routes.length} routes, ${ledger.streams} streams${ledger.state ? ', state' : ''}`;
+    rows.push(
+      [`generation ${number}`, `${of}${pinnedReason === undefined ? '' : `: ${pinnedReason}`}`],
+      ['  library', `${sha256.slice(0, 12)}, ${size} bytes`],
+      ['  calls', `${leases} in it, ${counters.calls} ended, ${counters.faults} failed`],
+      ['  threads', `${threads.alive} alive, ${threads.lost} lost`],
+      ['  registered', registered],
+    );
+  }
+  for (const { method, path, execution } of routes) rows.push(['route', `${method} ${path} (${execution})`]);
+  for (const { rule, detail } of findings) rows.push(['finding', `${rule}: ${detail}`]);
+  if (error !== undefined) rows.push(['error', `${error.code}: ${error.message}`]);
+  if (lastReload !== undefined) {
+    const bar = barParts(lastReload.phases, barWidth).map((part) => part.bar);
+    rows.push(['last reload', reloadLine(lastReload)], ['', bar.join('')], ['', phaseTimes(lastReload.phases)]);
+  }
+  printTable(rows);
+}

@@ -1,0 +1,75 @@
+/** The parent process: holds the port, runs the host as its child, and runs a fresh one when that one asks for it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import os from 'node:os';
+import { type EndRequest, type Given, type Notice, recycleStatus } from './parent.js';
+import type { HeldPort } from './port.js';
+
+export interface HostProcessOptions {
+  /** Absolute path of the module that is the host; its argument is `order` with what is `Given`, as JSON. */
+  program: string;
+  order: object;
+  /** Closed when the host ends for good. */
+  port: HeldPort | undefined;
+  /** Whether the standard streams are the parent's, or its output is read by the parent, and its input empty. */
+  stdio: 'inherit' | 'pipe';
+}
+
+/** One host, in one process after the other. */
+export class HostProcess {
+  readonly #options: HostProcessOptions;
+  #child: ChildProcess | undefined;
+  #asked = false;
+  #stopping = false;
+
+  constructor(options: HostProcessOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Run it until it ends for good. Its exit status; 128 and the signal's number when one ended it.
+   * @param started told of every child at its start
+   */
+  async run(started: (child: ChildProcess) => void = () => {}): Promise<number> {
+    for (let continues = false; ; continues = true) {
+      const status = await this.#runOnce(continues, started);
+      if (status === recycleStatus && !this.#stopping) continue;
+      this.#options.port?.close();
+      return status === recycleStatus ? 0 : status;
+    }
+  }
+
+  /** Let the requests under way end, then end; asked again, end at once. */
+  stop(why: string): void {
+    const request: EndRequest = { atOnce: this.#asked, why };
+    this.#asked = true;
+    this.#giveUpPort();
+    // One that is gone is heard of by its exit.
+    if (this.#child?.connected === true) this.#child.send(request, () => {});
+  }
+
+  /** From now on nobody waits for a host that does not come. */
+  #giveUpPort(): void {
+    this.#stopping = true;
+    this.#options.port?.close();
+  }
+
+  #runOnce(continues: boolean, started: (child: ChildProcess) => void): Promise<number> {
+    const { program, order, port, stdio } = this.#options;
+    const input = stdio === 'pipe' ? 'ignore' : 'inherit';
+    const given: Given = { continues, ...(port === undefined ? {} : { descriptor: 4 }) };
+    const child = spawn(process.execPath, [...process.execArgv, program, JSON.stringify({ ...order, ...given })], {
+      stdio: [input, stdio, stdio, 'ipc', ...(port === undefined ? [] : [port.descriptor])],
+    });
+    this.#child = child;
+    child.on('message', (notice: Notice) => {
+      if (notice === 'stopping') this.#giveUpPort();
+    });
+    started(child);
+    return new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (status, signal) =>
+        resolve(status ?? 128 + (signal === null ? 0 : os.constants.signals[signal])),
+      );
+    });
+  }
+}

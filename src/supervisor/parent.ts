@@ -1,0 +1,34 @@
+/** The parent process as its child, the host, sees it. */
+
+/** Exit status of a host that wants to begin anew in a fresh process. */
+export const recycleStatus = 75;
+
+/** What the parent asks for: an end when requests under way have ended, or at once. */
+export interface EndRequest {
+  atOnce: boolean;
+  /** A signal, as a rule. */
+  why: string;
+}
+
+/** What the host tells: it will end, and not begin anew. */
+export type Notice = 'stopping';
+
+/** What the parent gives its child. */
+export interface Given {
+  /** Number of the descriptor of a bound socket to listen on; absent when the host has to bind its own. */
+  descriptor?: number;
+  /** Whether a host before this one ended so that this one begins: its clients wait. */
+  continues: boolean;
+}
+
+/** Told what the parent asks for. The end of the parent, however it comes, asks for an end, too. */
+export function hearParent(asked: (request: EndRequest) => void): void {
+  process.on('message', asked);
+  process.on('disconnect', () => asked({ atOnce: false, why: 'the parent process has ended' }));
+  process.channel?.unref();
+}
+
+/** Tell the parent, when it is still there. */
+export function tellParent(notice: Notice): void {
+  if (process.connected) process.send?.(notice);
+}

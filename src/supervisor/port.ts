@@ -1,0 +1,60 @@
+/** The listening socket of the parent: bound here, listened on by one child after the other. */
+import { lookup } from 'node:dns/promises';
+import net from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import { cannotListen } from '../http/server.js';
+
+/** A bound socket that no one in this process accepts on. What connects while nobody listens waits in its backlog. */
+export interface HeldPort {
+  readonly descriptor: number;
+  /** Give it up. Twice is fine. */
+  close(): void;
+}
+
+interface Handle {
+  readonly fd: number;
+  /** 0, or an error that binding has kept for later. */
+  getsockname(address: object): number;
+  close(): void;
+}
+
+/** What node:cluster binds the sockets of its workers with. There is no public name for a socket that is only bound. */
+const { _createServerHandle: bind } = net as unknown as {
+  _createServerHandle?: (
+    address: string,
+    port: number,
+    family: number,
+    fd: undefined,
+    flags: number,
+  ) => Handle | number;
+};
+
+/**
+ * Bind `host:port`; 0 takes a free one. Undefined where the runtime cannot: then the child has to listen by itself.
+ * Rejects with `AddressInUse`.
+ */
+export async function holdPort(host: string, port: number): Promise<HeldPort | undefined> {
+  if (bind === undefined) return undefined;
+  const fail = (number: number): never => {
+    const code = getSystemErrorName(number);
+    throw cannotListen(host, port, Object.assign(new Error(code), { code }));
+  };
+  const { address, family } = await lookup(host).catch((error: NodeJS.ErrnoException) => {
+    throw cannotListen(host, port, error);
+  });
+  const handle = bind(address, port, family, undefined, 0);
+  if (typeof handle === 'number') return fail(handle);
+  const late = handle.getsockname({});
+  if (late !== 0) {
+    handle.close();
+    fail(late);
+  }
+  let open = true;
+  return {
+    descriptor: handle.fd,
+    close: () => {
+      if (open) handle.close();
+      open = false;
+    },
+  };
+}
