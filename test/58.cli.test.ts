@@ -49,6 +49,7 @@ describe('a running host', () => {
     const { pid } = JSON.parse(await readFile(file, 'utf8')) as { pid: number };
     process.kill(pid, 'SIGKILL');
     expect(await host.exit).toEqual([137, null]);
+    expect(host.err).toContain('tenon: the host was ended by SIGKILL');
     expect((await stat(file)).size).toBeGreaterThan(0);
     expect(await ask('list')).toEqual({
       status: 3,

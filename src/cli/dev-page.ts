@@ -18,7 +18,7 @@ export interface DevState {
   /** A reload under way: which plugin, and the phases that have ended. */
   underWay: { plugin: string; phases: { [Name in Phase]?: number } } | undefined;
   last: ReloadRecord | undefined;
-  /** What is wrong with what was built last; empty when nothing is. */
+  /** What is wrong with the last builds; empty when nothing is. */
   complaints: readonly string[];
   /** Oldest first. */
   log: readonly string[];
@@ -114,7 +114,18 @@ function barLine(phases: ReloadRecord['phases'], columns: number, paint: Paint):
     room -= text.length;
     return paint.part(text, index);
   });
-  return [`  ${bar.join('')}`, fit(`  ${phaseTimes(phases)}`, columns)];
+  return [`  ${bar.join('')}`, ...wrap(phaseTimes(phases), columns - 2).map((line) => fit(`  ${line}`, columns))];
+}
+
+/** `text` in lines of at most `columns` characters, broken after commas. */
+function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const part of text.split(/(?<=,) /)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + part.length <= columns) lines.splice(-1, 1, `${last} ${part}`);
+    else lines.push(part);
+  }
+  return lines;
 }
 
 function reloadLines({ underWay, last }: DevState, columns: number, paint: Paint): string[] {

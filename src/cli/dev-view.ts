@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describeError } from '../base/errors.js';
-import type { PluginView, ReloadRecord } from '../index.js';
+import type { PluginView } from '../index.js';
 import type { BuildReport } from './build.js';
 import { Client, Refusal, type StreamedEvent } from './client.js';
 import { type DevState, drawPage, type Paint, paintWith } from './dev-page.js';
@@ -33,6 +33,8 @@ export class DevView {
   readonly #log: string[] = [];
   readonly #ended = new AbortController();
   readonly #state: DevState;
+  /** What is wrong with builds that were asked for by key, by plugin, until its next reload. */
+  readonly #built = new Map<string, string[]>();
   #client: Client | undefined;
   #frame: NodeJS.Timeout | undefined;
 
@@ -160,17 +162,13 @@ export class DevView {
         return;
       }
       const { ok, ms, cached, diagnostics, error } = built;
-      const details = { diagnostics };
-      this.#change({
-        notice: ok
+      this.tell(
+        ok
           ? `${id} was built, ${ms} ms${cached === true ? ' (known)' : ''}`
           : `${id} was not built: ${error?.message ?? ''}`,
-        complaints: complaintLines(
-          error === undefined ? undefined : ({ ...error, details } as ReloadRecord['error']),
-          folder,
-          process.cwd(),
-        ),
-      });
+      );
+      this.#built.set(id, complaintLines(error && { ...error, details: { diagnostics } }, folder, process.cwd()));
+      void this.#refresh();
     });
   }
 
@@ -200,13 +198,8 @@ export class DevView {
       this.#change({ underWay: { plugin, phases: { ...underWay.phases, [phase]: before + ms } } });
     }
     if (record !== undefined) {
-      const folder = this.#state.plugins.find(({ id }) => id === plugin)?.folder ?? process.cwd();
-      this.#change({
-        underWay: undefined,
-        last: record,
-        complaints: complaintLines(record.error, folder, process.cwd()),
-        selected: this.#state.selected ?? plugin,
-      });
+      this.#built.delete(plugin);
+      this.#change({ underWay: undefined });
     }
     if (type !== 'reload.phase' && type !== 'log') void this.#refresh();
   }
@@ -229,10 +222,16 @@ export class DevView {
       ]);
       const { enabled, reloadCount, failedReloads } = hotReload;
       const known = plugins.some(({ id }) => id === this.#state.selected);
+      const records = plugins.flatMap(({ lastReload }) => lastReload ?? []);
+      const complaints = plugins.flatMap(
+        ({ id, folder, lastReload }) => this.#built.get(id) ?? complaintLines(lastReload?.error, folder, process.cwd()),
+      );
       this.#change({
         plugins,
         ready,
         images,
+        complaints,
+        last: records.toSorted((one, other) => one.startedAt.localeCompare(other.startedAt)).at(-1),
         hotReload: enabled,
         reloads: { done: reloadCount, failed: failedReloads },
         selected: known ? this.#state.selected : plugins[0]?.id,

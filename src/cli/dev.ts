@@ -2,8 +2,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { resolveSettings } from '../base/config.js';
+import type { HostEnd } from '../supervisor/host-process.js';
 import { DevView } from './dev-view.js';
-import { type HostOptionFlags, hostProcess, start } from './start.js';
+import { type HostOptionFlags, hostProcess, start, tellEnd } from './start.js';
 
 export interface DevFlags extends HostOptionFlags {
   plain?: true;
@@ -33,12 +34,12 @@ export async function dev({ plain, ...flags }: DevFlags): Promise<number> {
           if (stream === child.stderr && said.push(line) > lastWords) said.shift();
         });
   };
-  let status = 1;
+  let end: HostEnd;
   try {
-    status = await host.run(listen);
-    return status;
+    end = await host.run(listen);
   } finally {
     view.close();
-    if (status !== 0) for (const line of said) stderr.write(`${line}\n`);
   }
+  if (end.status !== 0) for (const line of said) stderr.write(`${line}\n`);
+  return tellEnd(end);
 }

@@ -11,7 +11,11 @@ const shownDiagnostics = 10;
  * What is wrong, in lines: each complaint of the compiler with the source line, or else the error's own sentence.
  * @param folder of the application; files are shown as they are found from `directory`
  */
-export function complaintLines(error: ReloadRecord['error'], folder: string, directory: string): string[] {
+export function complaintLines(
+  error: { message: string; details: Record<string, unknown> } | undefined,
+  folder: string,
+  directory: string,
+): string[] {
   if (error === undefined) return [];
   const said = diagnosticsOf(error.details);
   if (said.length === 0) return [error.message];

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type PrintedSetting, resolveSettings } from '../base/config.js';
-import { HostProcess, type HostProcessOptions } from '../supervisor/host-process.js';
+import { type HostEnd, HostProcess, type HostProcessOptions } from '../supervisor/host-process.js';
 import { holdPort } from '../supervisor/port.js';
 import { printTable } from './table.js';
 
@@ -40,6 +40,12 @@ export async function hostProcess(order: Order, stdio: HostProcessOptions['stdio
   return new HostProcess({ program, order, port, stdio });
 }
 
+/** Say what killed the host, if something has. The exit status. */
+export function tellEnd({ status, signal }: HostEnd): number {
+  if (signal !== undefined) process.stderr.write(`tenon: the host was ended by ${signal}\n`);
+  return status;
+}
+
 /**
  * Run the host until a signal; the exit status. Rejects when it cannot begin.
  * @param tellsReloads each reload in lines for people
@@ -51,5 +57,5 @@ export async function start({ printConfig: print, ...flags }: StartFlags, tellsR
   }
   const host = await hostProcess({ flags, tellsReloads }, 'inherit');
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => host.stop(signal));
-  return host.run();
+  return tellEnd(await host.run());
 }

@@ -14,6 +14,14 @@ export interface HostProcessOptions {
   stdio: 'inherit' | 'pipe';
 }
 
+/** How a host has ended for good. */
+export interface HostEnd {
+  /** Exit status; 128 and the signal's number when one ended it. */
+  status: number;
+  /** What it was killed by. */
+  signal?: NodeJS.Signals;
+}
+
 /** One host, in one process after the other. */
 export class HostProcess {
   readonly #options: HostProcessOptions;
@@ -26,15 +34,15 @@ export class HostProcess {
   }
 
   /**
-   * Run it until it ends for good. Its exit status; 128 and the signal's number when one ended it.
+   * Run it until it ends for good; how it did.
    * @param started told of every child at its start
    */
-  async run(started: (child: ChildProcess) => void = () => {}): Promise<number> {
+  async run(started: (child: ChildProcess) => void = () => {}): Promise<HostEnd> {
     for (let continues = false; ; continues = true) {
-      const status = await this.#runOnce(continues, started);
-      if (status === recycleStatus && !this.#stopping) continue;
+      const end = await this.#runOnce(continues, started);
+      if (end.status === recycleStatus && !this.#stopping) continue;
       this.#options.port?.close();
-      return status === recycleStatus ? 0 : status;
+      return end.status === recycleStatus ? { status: 0 } : end;
     }
   }
 
@@ -53,7 +61,7 @@ export class HostProcess {
     this.#options.port?.close();
   }
 
-  #runOnce(continues: boolean, started: (child: ChildProcess) => void): Promise<number> {
+  #runOnce(continues: boolean, started: (child: ChildProcess) => void): Promise<HostEnd> {
     const { program, order, port, stdio } = this.#options;
     const input = stdio === 'pipe' ? 'ignore' : 'inherit';
     const given: Given = { continues, ...(port === undefined ? {} : { descriptor: 4 }) };
@@ -68,7 +76,7 @@ export class HostProcess {
     return new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (status, signal) =>
-        resolve(status ?? 128 + (signal === null ? 0 : os.constants.signals[signal])),
+        resolve(signal === null ? { status: status ?? 1 } : { status: 128 + os.constants.signals[signal], signal }),
       );
     });
   }
