@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { callOnce } from './load/clients.js';
-import { Command, token } from './load/command.js';
+import { Command, hostProcess, token } from './load/command.js';
 import { stagingDirectories } from './load/gauge.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
@@ -47,8 +47,7 @@ describe('tenon start', () => {
 
     const second = tenon({}, 'start', '--port', '0', '--data', 'state');
     expect(await second.exit).toEqual([1, null]);
-    const { pid } = JSON.parse(await readFile(path.join(world.data, 'host.json'), 'utf8')) as { pid: number };
-    expect(second.err).toContain(`process ${pid} has it`);
+    expect(second.err).toContain(`process ${await hostProcess(world.data)} has it`);
 
     const slow = callOnce(url, { method: 'GET', path: '/service/slow?ms=500' });
     await until('the call is in', () => isCalled(url));

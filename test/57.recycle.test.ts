@@ -1,8 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { callOnce } from './load/clients.js';
-import { Command, token } from './load/command.js';
+import { Command, hostProcess, token } from './load/command.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -39,12 +39,6 @@ describe('the host of tenon start', () => {
     await world.close();
   });
 
-  /** Of the process that serves. */
-  async function pidOfHost(): Promise<number | undefined> {
-    const text = await readFile(path.join(world.data, 'host.json'), 'utf8').catch(() => '{}');
-    return (JSON.parse(text) as { pid?: number }).pid;
-  }
-
   async function reload(): Promise<void> {
     const headers = { authorization: `Bearer ${token}` };
     const answer = await fetch(`${host.url}/api/v1/plugins/service/reload`, { method: 'POST', headers });
@@ -80,11 +74,11 @@ describe('the host of tenon start', () => {
     };
     const clients = Array.from({ length: 6 }, client);
     for (const build of ['two', 'three']) {
-      const before = await pidOfHost();
+      const before = await hostProcess(world.data);
       await world.publish('service', await pinning(build));
       await reload();
       await until('a fresh process serves', async () => {
-        const now = await pidOfHost();
+        const now = await hostProcess(world.data);
         return now !== undefined && now !== before;
       });
       expect((await callOnce(url, { method: 'GET', path: '/service/build' })).body).toBe(build);
@@ -100,17 +94,17 @@ describe('the host of tenon start', () => {
   });
 
   test('ends when its parent is killed, after the calls under way', async () => {
-    const pid = (await pidOfHost()) ?? 0;
+    const pid = (await hostProcess(world.data)) ?? 0;
     const slow = await slowCall();
     host.child.kill('SIGKILL');
     expect((await slow.answer).body).toBe('one');
     await until('it has ended', () => !isThere(pid));
     expect(host.out).toContain('the parent process has ended');
-    expect(await pidOfHost()).toBeUndefined();
+    expect(await hostProcess(world.data)).toBeUndefined();
   });
 
   test('stops when the group of both is interrupted, and does not count that as two signals', async () => {
-    const pid = (await pidOfHost()) ?? 0;
+    const pid = (await hostProcess(world.data)) ?? 0;
     const slow = await slowCall();
     host.child.kill('SIGINT');
     process.kill(pid, 'SIGINT');

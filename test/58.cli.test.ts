@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Command, token } from './load/command.js';
+import { Command, hostProcess, token } from './load/command.js';
 import { type Said, tenon } from './load/tenon.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
@@ -46,8 +46,7 @@ describe('a running host', () => {
     const host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {});
     await until('it listens', () => host.err.includes('Try: '));
     const file = path.join(world.data, 'host.json');
-    const { pid } = JSON.parse(await readFile(file, 'utf8')) as { pid: number };
-    process.kill(pid, 'SIGKILL');
+    process.kill((await hostProcess(world.data)) ?? 0, 'SIGKILL');
     expect(await host.exit).toEqual([137, null]);
     expect(host.err).toContain('tenon: the host was ended by SIGKILL');
     expect((await stat(file)).size).toBeGreaterThan(0);

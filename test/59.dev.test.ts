@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Command, token } from './load/command.js';
+import { Command, hostProcess, token } from './load/command.js';
 import { Screen } from './load/screen.js';
 import { until, World } from './load/world.js';
 
@@ -121,8 +119,7 @@ describe('tenon dev on a terminal', () => {
   test('gives the terminal back when its host is killed, and says why it ended', async () => {
     await open({ NO_COLOR: '1' });
     expect(await screen.text(true)).not.toMatch(colors);
-    const { pid } = JSON.parse(await readFile(path.join(world.data, 'host.json'), 'utf8')) as { pid: number };
-    process.kill(pid, 'SIGKILL');
+    process.kill((await hostProcess(world.data)) ?? 0, 'SIGKILL');
     await givenBack(137);
     await shows('tenon: the host was ended by SIGKILL');
   });

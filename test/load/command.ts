@@ -1,6 +1,7 @@
 /** `tenon` as a process: what it prints, and how it ends. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -8,6 +9,12 @@ const program = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..',
 
 /** The admin token, unless the variables give another. */
 export const token = 'a-token-of-the-tests';
+
+/** Process of the host with this data directory, below the one of the command; undefined while none listens. */
+export async function hostProcess(data: string): Promise<number | undefined> {
+  const text = await readFile(path.join(data, 'host.json'), 'utf8').catch(() => '{}');
+  return (JSON.parse(text) as { pid?: number }).pid;
+}
 
 /** The command line in a process of its own. */
 export class Command {
