@@ -258,6 +258,16 @@ describe('an application serves exactly what is compiled', () => {
     expect(await routes(library)).toEqual(['/shared', '/chosen', '/made']);
   });
 
+  it('of names that are not ASCII, and of types that are made from a template of a resource', async () => {
+    const { library } = await make('named', {
+      'resources/a.cpp': `${sdk}#ifdef NOT_THERE\nint other;\n#endif\nstruct Größe : tenon::Resource {
+  static constexpr std::string_view path = "/size";
+${handler.slice(1)}`,
+      'resources/b.cpp': `${sdk}template <class T> struct Crud : tenon::Resource ${handler}struct Cats : Crud<Cats> {};\n`,
+    });
+    expect(await routes(library)).toEqual(['/size', '/cats']);
+  });
+
   it('follows a header that is changed', async () => {
     const files = { 'resources/a.cpp': `${sdk}#include "a.inc"\n`, 'resources/a.inc': resource('First') };
     expect(await routes((await make('header', files)).library)).toEqual(['/first']);

@@ -78,6 +78,14 @@ export async function preprocess(
   }
 }
 
+/** GCC writes a letter of a name that is not ASCII by its number. */
+function withLetters(text: string): string {
+  return text.replace(/\\(?:u([0-9a-f]{4})|U([0-9a-f]{8}))/gi, (whole, short?: string, long?: string) => {
+    const number = Number.parseInt(short ?? long ?? '', 16);
+    return number < 0x80 || number > 0x10ffff ? whole : String.fromCodePoint(number);
+  });
+}
+
 /** Of preprocessed text, the lines of the application's files. */
 function ownLines(application: Application, text: string): Expanded {
   const { folder, config } = application;
@@ -128,5 +136,5 @@ function ownLines(application: Application, text: string): Expanded {
     const start = starts[low];
     return { file: start?.file ?? '', line: (start?.line ?? 1) + asked - (start?.at ?? 1) };
   };
-  return { text: parts.join(''), origin, files };
+  return { text: withLetters(parts.join('')), origin, files };
 }

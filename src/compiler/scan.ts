@@ -210,9 +210,11 @@ export function scanSource(source: string, language: Language = 'c++'): Scan {
     const qualified = [...path.filter((part) => part !== ''), simple].join('::');
     const isResource = base.bases.some((each) => isOne(each, resources));
     const isExtension = base.bases.some((each) => isOne(each, extensions)) || /.Extension$/.test(simple);
-    if (template || !(isResource || isExtension)) return base.next;
+    if (!(isResource || isExtension)) return base.next;
     for (const part of [...path, simple]) scan.names.add(part);
     (isResource ? resources : extensions).add(qualified);
+    // It is none itself, but what it is made to is.
+    if (template) return base.next;
     (isResource ? scan.resources : scan.extensions).push({
       name: simple,
       qualified: `::${qualified}`,
