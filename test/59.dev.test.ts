@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Command, hostProcess, token } from './load/command.js';
 import { Screen } from './load/screen.js';
@@ -114,6 +116,15 @@ describe('tenon dev on a terminal', () => {
     await shows(/word\.cpp:3:\d+: error: /);
     await screen.press('q');
     await givenBack(0);
+  });
+
+  test('ends with its host at a signal, and gives the terminal back', async () => {
+    await open();
+    const host = (await hostProcess(world.data)) ?? 0;
+    const { stdout } = await promisify(execFile)('ps', ['-o', 'ppid=', '-p', String(host)]);
+    process.kill(Number(stdout), 'SIGTERM');
+    await givenBack(0);
+    expect(() => process.kill(host, 0)).toThrow('ESRCH');
   });
 
   test('gives the terminal back when its host is killed, and says why it ended', async () => {

@@ -69,6 +69,8 @@ export interface StreamedEvent {
   message?: string;
   /** Why the host is full. */
   reason?: string;
+  /** Events that are not kept any more; null when the host is another one. */
+  missed?: number | null;
 }
 
 /** What is found in the same place: a data directory, or a URL. */
@@ -144,7 +146,7 @@ export class Client {
       }
     } catch (error) {
       // A connection that breaks is the end of the stream.
-      if (!(error instanceof TypeError) && signal?.aborted !== true) throw error;
+      if ((error as Error).message !== 'terminated' && signal?.aborted !== true) throw error;
     }
   }
 
@@ -158,6 +160,11 @@ export class Client {
     if (this.#token !== '') headers.set('authorization', `Bearer ${this.#token}`);
     const answer = await fetch(this.url + target, { ...init, method, headers }).catch((error: Error) => {
       const cause = error.cause as NodeJS.ErrnoException | undefined;
+      if (cause?.code === 'UND_ERR_HEADERS_TIMEOUT')
+        throw new TenonError('DeadlineExceeded', `${this.url} has not answered for 5 minutes`, {
+          next: 'what was asked for goes on; see `tenon reloads`',
+          cause,
+        });
       throw notRunning(`${this.url} does not answer: ${cause?.message ?? error.message}`, error);
     });
     if (answer.ok) return answer;

@@ -114,7 +114,7 @@ export class DevView {
   /** Ask the host, then say `done`, or why not. */
   #ask(done: string, ask: (client: Client) => Promise<unknown>): void {
     if (this.#client === undefined) {
-      this.tell('the host does not listen yet');
+      this.tell('there is no host that could be asked');
       return;
     }
     const asked = async (client: Client): Promise<void> => {
@@ -181,8 +181,13 @@ export class DevView {
         this.#change({ url: this.#client.url });
         void this.#refresh();
         for await (const event of this.#client.events(signal)) this.#happened(event);
-      } catch {
-        // It does not listen yet, or is on its way down; its log says more.
+      } catch (error) {
+        // Else it does not listen yet, or is on its way down; its log says more.
+        if (error instanceof Refusal && error.problem.error !== 'HostClosing') {
+          this.#client = undefined;
+          this.tell(error.message);
+          return;
+        }
       }
       this.#change({ ready: false, underWay: undefined });
       await sleep(pollMs, undefined, { signal }).catch(() => {});
@@ -236,8 +241,10 @@ export class DevView {
         reloads: { done: reloadCount, failed: failedReloads },
         selected: known ? this.#state.selected : plugins[0]?.id,
       });
-    } catch {
-      this.#change({ ready: false }); // it is on its way down; the next one is asked in its place
+    } catch (error) {
+      // It is on its way down: the next one is asked in its place.
+      this.#change({ ready: false });
+      if (error instanceof Refusal) this.tell(error.message);
     }
   }
 }

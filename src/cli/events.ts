@@ -14,6 +14,8 @@ export function eventLine(event: StreamedEvent): string {
   const words = [facts.plugin, facts.phase, facts.level, facts.message, facts.reason].filter(
     (word) => word !== undefined,
   );
+  if (facts.missed === null) words.push('the host began anew');
+  else if (facts.missed !== undefined) words.push(`${facts.missed} events were missed`);
   if (ms !== undefined) words.push(readableMs(ms));
   if (facts.generation !== undefined) words.push(`generation ${facts.generation}`);
   return `${at}  ${type.padEnd(18)}  ${record === undefined ? words.join(' ') : reloadLine(record)}`;

@@ -23,9 +23,12 @@ export interface Given {
 
 /** Told what the parent asks for. The end of the parent, however it comes, asks for an end, too. */
 export function hearParent(asked: (request: EndRequest) => void): void {
+  const alone = (): void => asked({ atOnce: false, why: 'the parent process has ended' });
   process.on('message', asked);
-  process.on('disconnect', () => asked({ atOnce: false, why: 'the parent process has ended' }));
+  process.on('disconnect', alone);
   process.channel?.unref();
+  // It may have ended before anybody listened.
+  if (process.connected !== true) alone();
 }
 
 /** Tell the parent, when it is still there. */
