@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Command, hostProcess, token } from './load/command.js';
-import { Screen } from './load/screen.js';
+import { hasScreen, Screen } from './load/screen.js';
 import { until, World } from './load/world.js';
 
 const source = (text: string): string => `#include <tenon/tenon.hpp>
@@ -53,7 +53,7 @@ describe('tenon dev without a terminal', () => {
 // oxlint-disable-next-line no-control-regex -- these are the colours
 const colors = /\x1b\[(?:\d+;)*[349][0-7]m/;
 
-describe('tenon dev on a terminal', () => {
+describe.skipIf(!hasScreen())('tenon dev on a terminal', () => {
   let screen: Screen;
   afterEach(() => screen.close());
 

@@ -1,11 +1,16 @@
 /** A real pseudo-terminal, and what stands on it: tmux. */
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const program = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'src', 'cli', 'tenon.ts');
+
+/** Whether there is one. */
+export function hasScreen(): boolean {
+  return spawnSync('tmux', ['-V']).status === 0;
+}
 
 /** One terminal of its own server, with a shell in it. */
 export class Screen {
