@@ -92,7 +92,8 @@ function(tenon_add_plugin target)
   endif()
   target_include_directories(${target} SYSTEM PRIVATE "${TENON_INCLUDE_DIR}")
   target_compile_options(${target} PRIVATE
-    -Wall -Wextra -pipe
+    # Running off the end of a handler would end the host.
+    -Wall -Wextra -Werror=return-type -pipe
     $<$<CONFIG:Release>:-O2> $<$<CONFIG:Debug>:-O0>
     $<$<NOT:$<PLATFORM_ID:Darwin>>:-fno-semantic-interposition>
     $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>

@@ -101,6 +101,18 @@ const broken: Broken[] = [
     files: { 'resources/a.c': `${plain}/* and so on\n` },
   },
   {
+    name: 'a handler without a return',
+    code: 'BuildFailed',
+    message: /^resources\/a\.cpp:3:\d+: (?:no return statement|non-void function)/,
+    files: { 'resources/a.cpp': sdk + resource('A', 'tenon::text("x");') },
+  },
+  {
+    name: 'a C function that returns on one way only',
+    code: 'BuildFailed',
+    message: /^resources\/b\.c:2:\d+: (?:control reaches end|non-void function)/,
+    files: { 'resources/a.c': plain, 'resources/b.c': 'int two(int);\nint two(int a) { if (a) return 2; }\n' },
+  },
+  {
     name: 'a header that is missing',
     code: 'BuildFailed',
     message: /^resources\/a\.c:1:\d+: nowhere\/to\/be\/found\.h/,

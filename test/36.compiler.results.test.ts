@@ -326,7 +326,7 @@ describe('dependencies', () => {
     await write('third party/lib/src/part.h', '#define PART "part"\n');
     await write(
       'third party/lib/src/lib.c',
-      '#include "part.h"\n#include <lib.h>\nconst char *lib(void) { int unused; return "lib:" PART; }\n',
+      '#include "part.h"\n#include <lib.h>\nconst char *lib(void) { int unused; return "lib:" PART; }\nint lacking(void) {}\n',
     );
     await write(
       'resources/a.c',
