@@ -70,8 +70,71 @@ function hasModule(name: string): boolean {
   }
 }
 
+interface Command {
+  directory: string;
+  command: string;
+  file: string;
+}
+
+async function commandsBeside(library: string): Promise<Command[]> {
+  return JSON.parse(await readFile(path.join(path.dirname(library), 'compile_commands.json'), 'utf8')) as Command[];
+}
+
+function hasTool(name: string): boolean {
+  const folders = (process.env['PATH'] ?? '').split(path.delimiter);
+  return folders.some((directory) => existsSync(path.join(directory, name)));
+}
+
+describe('the list of commands for editors', () => {
+  const filesIn = async (library: string): Promise<string[]> =>
+    (await commandsBeside(library)).map(({ file }) => path.relative(folder, file));
+
+  it.skipIf(!hasTool('clang'))('is understood by clang, whichever compiler builds', async () => {
+    folder = path.join(parent, 'with a space', 'editors');
+    dataDirectory = path.join(parent, 'data of editors');
+    await write('config.yaml', 'name: Editors\n');
+    // Without an #include: what is included first is said in the command.
+    await write(
+      'resources/A.cpp',
+      'struct A : tenon::Resource {\n  tenon::Response get(const tenon::Request&) override { return tenon::text(""); }\n};\n',
+    );
+    await write('resources/b.cpp', 'int b();\nint b() { return 1; }\n');
+    await write('resources/c.c', 'int c(void);\nint c(void) { return 1; }\n');
+    await write('test/a test.cpp', '#include <tenon/testing.hpp>\nTENON_TEST("does nothing") {}\n');
+    const sources = ['resources/A.cpp', 'resources/b.cpp', 'resources/c.c', 'test/a test.cpp'];
+    for (const [env, looked] of [
+      [process.env, sources],
+      [{ ...process.env, CC: 'clang', CXX: 'clang++' }, sources.slice(0, 1)],
+    ] as const) {
+      const { library } = await build({ env });
+      expect(await filesIn(library)).toEqual(sources);
+      for (const { command, directory, file } of await commandsBeside(library)) {
+        if (!looked.includes(path.relative(folder, file))) continue;
+        const compiler = file.endsWith('.c') ? 'clang' : 'clang++';
+        const asked = command.replace(/^\S+/, `${compiler} -fsyntax-only -Werror`);
+        const { stderr } = await run('sh', ['-c', asked], { cwd: directory });
+        expect([file, stderr]).toEqual([file, '']);
+      }
+    }
+  });
+
+  it('has each source and test as soon as it is built', async () => {
+    await write('resources/b.c', plain('"one"'));
+    expect(await filesIn((await build()).library)).toEqual(['resources/b.c']);
+    await write('resources/a.c', 'int a(void);\nint a(void) { return 1; }\n');
+    expect(await filesIn((await build()).library)).toEqual(['resources/a.c', 'resources/b.c']);
+    await write('test/a.cpp', '');
+    const { library, cached } = await build();
+    expect(cached).toBe(true);
+    expect(await filesIn(library)).toEqual(['resources/a.c', 'resources/b.c', 'test/a.cpp']);
+    await rm(path.join(folder, 'resources/a.c'));
+    await build();
+    expect(await filesIn(library)).toEqual(['resources/b.c', 'test/a.cpp']);
+  });
+});
+
 describe('profiles', () => {
-  it('have a library each, and one list of commands for editors', async () => {
+  it('have a library each, and a list of commands for editors', async () => {
     await write('resources/a.c', plain('"one"'));
     const release = await build();
     const debug = await build({ profile: 'debug' });
@@ -79,13 +142,15 @@ describe('profiles', () => {
     expect(path.dirname(release.library)).toBe(base);
     expect(path.dirname(debug.library)).toBe(path.join(base, 'debug'));
     expect([release.changed, debug.changed]).toEqual([true, true]);
-    const commands = JSON.parse(await readFile(path.join(base, 'compile_commands.json'), 'utf8')) as {
-      file: string;
-      command: string;
-    }[];
-    expect(commands.map(({ file }) => file)).toEqual([path.join(folder, 'resources/a.c')]);
-    expect(commands[0]?.command).toMatch(/ -O0 .* -c .*resources\/a\.c$/);
-    expect(commands[0]?.command).not.toContain('glue/0.c ');
+    for (const [library, flag] of [
+      [release.library, ' -O2 '],
+      [debug.library, ' -O0 '],
+    ] as const) {
+      const commands = await commandsBeside(library);
+      expect(commands.map(({ file }) => file)).toEqual([path.join(folder, 'resources/a.c')]);
+      expect(commands[0]?.command).toContain(flag);
+      expect(commands[0]?.command).toMatch(/ -c \S*resources\/a\.c$/);
+    }
     if (linux) {
       const sections = (file: string): string => execFileSync('readelf', ['-SW', file], { encoding: 'utf8' });
       expect(sections(debug.library)).toContain('.debug_info');

@@ -1,12 +1,12 @@
 /** The tests of an application: one program made of test/*.cpp, which opens the built library by itself. */
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
-import { packageRoot } from '../base/package-root.js';
 import type { Application } from '../compiler/application.js';
 import { CoreShare } from '../compiler/cores.js';
 import { describe, parseDiagnostics } from '../compiler/diagnostics.js';
 import { inMiB, type Ran, type RunOptions, run, usualLimits } from '../compiler/run.js';
+import { testCompiler, testSources } from '../compiler/tests.js';
 import { buildEnvironment, type Environment, findToolchain, type Toolchain } from '../compiler/toolchain.js';
 
 export interface TestOptions {
@@ -38,7 +38,6 @@ export interface TestReport {
   output: string;
 }
 
-const include = path.join(packageRoot, 'native', 'include');
 /** Of the compiler that is looked at, and of the program before it is ended, bytes. */
 const outputLimit = 4 * 1024 ** 2;
 /** Every file of tests has run(): to include the header here would double the time. */
@@ -68,11 +67,7 @@ export async function runTests(
   options: TestOptions,
 ): Promise<TestReport | undefined> {
   const { directory, env, timeoutMs, signal, mark } = options;
-  const entries = await readdir(path.join(application.folder, 'test'), { withFileTypes: true }).catch(() => []);
-  const sources = entries
-    .filter((entry) => entry.isFile() && /\.(?:cc|cpp|cxx)$/.test(entry.name))
-    .map((entry) => `test/${entry.name}`)
-    .sort();
+  const sources = await testSources(application);
   if (sources.length === 0) return undefined;
 
   const limits = { timeLimitMs: timeoutMs, outputLimit, signal, mark, sweep: true };
@@ -92,11 +87,15 @@ async function compileTests(bench: Bench): Promise<void> {
   const { application, sources, toolchain, program, limits, directory, env, sanitize, timeoutMs, signal } = bench;
   const { id, folder } = application;
   await writeFile(path.join(directory, 'main.cpp'), main);
-  const [compiler = '', ...flags] = toolchain.cxx.split(/\s+/);
-  const sanitizers = sanitize ? ['-fsanitize=address,undefined', '-fno-omit-frame-pointer'] : [];
-  const parameters = [...flags, '-std=c++17', '-g', '-Wall', '-Wextra', `-ffile-prefix-map=${folder}/=`, ...sanitizers];
-  parameters.push('-isystem', include, path.join(directory, 'main.cpp'));
-  parameters.push(...sources.map((source) => path.join(folder, source)), '-o', program, '-ldl', '-pthread');
+  const [compiler, ...parameters] = testCompiler(application, toolchain, sanitize);
+  parameters.push(
+    path.join(directory, 'main.cpp'),
+    ...sources.map((source) => path.join(folder, source)),
+    '-o',
+    program,
+    '-ldl',
+    '-pthread',
+  );
   const environment = { ...buildEnvironment(env, toolchain), TMPDIR: directory };
   const compiled = await run(compiler, parameters, {
     ...limits,

@@ -49,7 +49,6 @@ export async function compile(application: Application, options: CompileOptions)
       options,
       profile,
       toolchain,
-      base,
       directory,
       hold,
       fingerprints,

@@ -75,9 +75,7 @@ export interface JobFacts {
   options: CompileOptions;
   profile: Profile;
   toolchain: Toolchain;
-  /** Directory of all profiles. */
-  base: string;
-  /** Directory of this one. */
+  /** Of this profile. */
   directory: string;
   hold: Hold;
   fingerprints: Fingerprints;
@@ -153,6 +151,8 @@ export class Job {
         surroundings && (await this.#cache.find(key, { fingerprints, fresh: application.folder, surroundings }));
       if (known !== undefined) {
         const changed = await this.#deliver(known.bytes);
+        // A test that has come makes no other library.
+        await writeCommands(this.#facts);
         const { warnings, findings } = known;
         return { library: this.#library, changed, cached: true, warnings, findings };
       }
@@ -315,7 +315,7 @@ export class Job {
 
   /** cmake-js configures; the configured build is driven directly, which saves an edit 140 ms. */
   async #run(jobs: number, mark: string): Promise<Ran> {
-    const { application, base, directory, options, toolchain, profile } = this.#facts;
+    const { directory, options, toolchain, profile } = this.#facts;
     const { memoryLimit = usualLimits.memory } = options;
     const { cmake, ninja, cc, cxx } = toolchain;
     const step = (program: string, parameters: string[], memory = memoryLimit): Promise<Ran> =>
@@ -332,10 +332,13 @@ export class Job {
       const configured = await step(process.execPath, parameters, Math.max(memoryLimit, configureMemory));
       if (configured.status !== 0) return configured;
     }
-    await writeCommands(application, directory, path.join(base, 'compile_commands.json'));
     // Ninja would take the depfiles away, which say what every object was made of.
-    if (ninja !== undefined) return step(ninja, ['-C', this.#build, '-j', String(jobs), '-d', 'keepdepfile']);
-    return step(cmake, ['--build', this.#build, '--parallel', String(jobs)]);
+    const ran = await (ninja === undefined
+      ? step(cmake, ['--build', this.#build, '--parallel', String(jobs)])
+      : step(ninja, ['-C', this.#build, '-j', String(jobs), '-d', 'keepdepfile']));
+    // A source that has come is known to CMake only now.
+    await writeCommands(this.#facts);
+    return ran;
   }
 
   /** For one tool, from now on; `memory` is its address space, bytes. */
