@@ -292,6 +292,38 @@ describe('an application that is broken by', () => {
     expect(error.message).not.toMatch(/glue|static_assert\b|tenon_glue/);
   });
 
+  it('a quote in the path to its folder', async () => {
+    const folder = path.join(parent, 'a "quoted" place', 'quoted');
+    await lay(folder, { 'resources/a.c': plain });
+    await expect(build(folder)).rejects.toMatchObject({
+      code: 'BuildFailed',
+      message: `quoted lies in a folder with a quote, a backslash or a line break: ${folder}`,
+      next: expect.stringMatching(/^rename the folder/) as string,
+    });
+  });
+
+  it.each([';', '"', '\\'])('%s in the path of the data directory', async (character) => {
+    const odd = path.join(parent, `data ${character} odd`);
+    await expect(build(sound.folder, { dataDirectory: odd })).rejects.toMatchObject({
+      code: 'BuildFailed',
+      message: `CMake cannot build below a path with one of ; " \\: ${odd}`,
+    });
+  });
+
+  it('an npm package that has no headers', async () => {
+    const folder = path.join(parent, 'headless');
+    await lay(folder, {
+      'config.yaml': 'name: Headless\ndependencies: {npm: headless}\n',
+      'resources/a.c': plain,
+      'node_modules/headless/package.json': '{}',
+    });
+    await expect(build(folder)).rejects.toMatchObject({
+      code: 'DependencyMissing',
+      message: expect.stringMatching(/headless \(npm\), which is installed \(.*\) but carries no headers$/) as string,
+      next: 'name a package that has some, or take it out of `dependencies` in config.yaml',
+    });
+  });
+
   it('one thing leaves all others as they are', async () => {
     const again = await build(sound.folder);
     expect(again).toMatchObject({ changed: false, cached: true });

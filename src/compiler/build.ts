@@ -30,10 +30,17 @@ export async function compile(application: Application, options: CompileOptions)
   if (application.prebuilt !== undefined)
     return { library: application.prebuilt, changed: false, ms: since(), cached: true, warnings: [], findings: [] };
   signal?.throwIfAborted();
-  if (dataDirectory.includes(';'))
-    throw new TenonError('BuildFailed', `CMake cannot build below a path with a semicolon: ${dataDirectory}`, {
+  if (/[;"\\]/.test(dataDirectory))
+    throw new TenonError('BuildFailed', `CMake cannot build below a path with one of ; " \\: ${dataDirectory}`, {
       next: 'choose another data directory',
       details: { dataDirectory },
+    });
+  const { id, folder } = application;
+  // A path with these cannot stand in an #include.
+  if (/["\\\n\r]/.test(folder))
+    throw new TenonError('BuildFailed', `${id} lies in a folder with a quote, a backslash or a line break: ${folder}`, {
+      next: 'rename the folder, or put the application elsewhere',
+      details: { application: id, folder },
     });
   const toolchain = findToolchain(options.env);
   const waiting = { timeLimitMs: timeoutMs, signal };

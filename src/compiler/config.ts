@@ -187,7 +187,7 @@ function invalid(folder: string, problems: ConfigProblem[]): TenonError {
   const first = problems[0] ?? { line: 1, column: 1, message: 'is not valid' };
   const file = path.join(folder, configFile);
   return new TenonError('ConfigInvalid', `${configFile}:${first.line}:${first.column}: ${first.message}`, {
-    next: `correct ${file}; saving it starts another try`,
+    next: `correct ${file}; a host that watches it then tries again`,
     details: { file: configFile, path: file, line: first.line, column: first.column, problems },
   });
 }

@@ -266,7 +266,7 @@ export class Job {
     surroundings: Surroundings,
     started: bigint,
   ): Promise<Origin | undefined> {
-    // Ninja cuts a name at a semicolon or a quote.
+    // What a depfile names is not there: it was misread, or is gone.
     if ([...reached.values()].includes(absent)) return undefined;
     const { asked, embeds } = await readMentions(reached.keys(), reached);
     surroundings.around({ files: [...reached.keys()], asked });
@@ -412,7 +412,7 @@ function failure(application: Application, ran: Ran, diagnostics: Diagnostic[]):
   const last = ran.output.trimEnd().split('\n').at(-1) ?? '';
   const sentence = first === undefined ? `${application.id} was not built, ${ran.end}: ${last}` : describe(first);
   return new TenonError('BuildFailed', sentence + more, {
-    next: 'correct it and save; the build that serves now goes on',
+    next: 'correct it; a host that serves an earlier build goes on with it',
     details: {
       application: application.id,
       ...(first === undefined ? {} : { file: first.file, line: first.line, column: first.column }),

@@ -143,8 +143,15 @@ export async function locate(application: Application, options: LocateOptions): 
   return { ...parts, cmake };
 }
 
-function missing(application: Application, kind: string, name: string, why: string, install?: string): TenonError {
-  const next = install ?? `install it, or correct \`dependencies\` in config.yaml`;
+function missing(
+  application: Application,
+  kind: string,
+  name: string,
+  why: string,
+  install?: string,
+  otherwise = 'install it, or correct `dependencies` in config.yaml',
+): TenonError {
+  const next = install ?? otherwise;
   return new TenonError('DependencyMissing', `${application.id} needs ${name} (${kind}), ${why}`, {
     next,
     details: { application: application.id, kind, name, ...(install === undefined ? {} : { install }) },
@@ -186,7 +193,14 @@ async function npmHeaders(application: Application, name: string): Promise<{ inc
   const candidates = [...(said === undefined ? [] : [path.resolve(place, said)]), path.join(place, 'include'), place];
   const include = candidates.find((folder) => existsSync(folder) && (folder !== place || hasHeaders(place)));
   if (include === undefined)
-    throw missing(application, 'npm', name, `which is installed (${place}) but carries no headers`);
+    throw missing(
+      application,
+      'npm',
+      name,
+      `which is installed (${place}) but carries no headers`,
+      undefined,
+      'name a package that has some, or take it out of `dependencies` in config.yaml',
+    );
   return { include, manifest };
 }
 
