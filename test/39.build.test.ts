@@ -47,6 +47,8 @@ describe('tenon build', () => {
     expect(built.err).toMatch(/^applications\/warns\/resources\/plugin\.c:7:7: warning: unused variable/m);
     expect(built.err).toMatch(/^applications\/wrong\/resources\/plugin\.c:7:\d+: error: invalid operands/m);
     expect(built.err).toMatch(/^wrong: BuildFailed: resources\/plugin\.c:7:\d+: invalid operands/m);
+    // No host runs: what is said next holds without one.
+    expect(built.err).toMatch(/; correct it; a host that serves an earlier build goes on with it$/m);
   });
 
   test('builds the application it stands in, or those that are named, once', async () => {
