@@ -40,6 +40,9 @@ export interface TestReport {
 
 /** Of the compiler that is looked at, and of the program before it is ended, bytes. */
 const outputLimit = 4 * 1024 ** 2;
+/** Of the last words of a program: lines, and characters of each. */
+const wordsShown = 3;
+const wordShown = 200;
 /** Every file of tests has run(): to include the header here would double the time. */
 const main = `namespace tenon::testing {
 int run(int, char**);
@@ -148,12 +151,17 @@ async function runProgram(bench: Bench, library: string): Promise<Ran> {
 }
 
 function reportOf(ran: Ran): TestReport {
-  const { cases, planned, other } = readTap(ran.output);
+  const { cases, planned, running, other } = readTap(ran.output);
   const left = planned - cases.length;
   if (left > 0 || ran.killed !== undefined || (ran.status !== 0 && cases.every(({ ok }) => ok))) {
     const last = cases.at(-1);
     if (last?.name.endsWith('# a signal ended it') === true) last.complaints.push(`${left} more tests were not run`);
-    else cases.push({ name: 'the test program', ok: false, complaints: [`${ran.end}, with ${left} tests to go`] });
+    else if (running === undefined)
+      cases.push({ name: 'the test program', ok: false, complaints: [`${ran.end}, with ${left} tests to go`] });
+    else {
+      const rest = left > 1 ? `, and ${left - 1} more tests were not run` : '';
+      cases.push({ name: running.name, ok: false, complaints: [`${ran.end}${rest}`, ...lastWords(running.said)] });
+    }
   }
   if (/\bbad_alloc\b|Cannot allocate memory|hard rss limit exhausted/.test(ran.output))
     cases
@@ -163,16 +171,35 @@ function reportOf(ran: Ran): TestReport {
   return { passed: cases.length - failed, failed, cases, output: other.join('\n') };
 }
 
-function readTap(output: string): { cases: TestCase[]; planned: number; other: string[] } {
-  const cases: TestCase[] = [];
-  const other: string[] = [];
-  let planned = 0;
+/** What the end of a program was about: the findings of sanitizers, which have pages of figures after them, or its last lines. */
+function lastWords(said: readonly string[]): string[] {
+  const findings = said.filter((line) => /: runtime error: |^SUMMARY: \w*Sanitizer: /.test(line));
+  return (findings.length > 0 ? findings : said.slice(-wordsShown)).map((line) => line.slice(0, wordShown));
+}
+
+interface Tap {
+  cases: TestCase[];
+  planned: number;
+  /** The test that has not ended, with what was printed since it began. */
+  running: { name: string; said: string[] } | undefined;
+  other: string[];
+}
+
+function readTap(output: string): Tap {
+  const tap: Tap = { cases: [], planned: 0, running: undefined, other: [] };
   for (const line of output.split('\n')) {
     const [, not, name] = /^(not )?ok \d+ - (.*)$/.exec(line) ?? [];
-    if (name !== undefined) cases.push({ name, ok: not === undefined, complaints: [] });
-    else if (line.startsWith('# ')) cases.at(-1)?.complaints.push(line.slice(2));
-    else if (/^1\.\.\d+$/.test(line)) planned = Number(line.slice(3));
-    else if (line !== '') other.push(line);
+    const [, begun] = /^# running (.*)$/.exec(line) ?? [];
+    if (name !== undefined) {
+      tap.cases.push({ name, ok: not === undefined, complaints: [] });
+      tap.running = undefined;
+    } else if (begun !== undefined) tap.running = { name: begun, said: [] };
+    else if (line.startsWith('# ')) tap.cases.at(-1)?.complaints.push(line.slice(2));
+    else if (/^1\.\.\d+$/.test(line)) tap.planned = Number(line.slice(3));
+    else if (line !== '') {
+      tap.other.push(line);
+      tap.running?.said.push(line);
+    }
   }
-  return { cases, planned, other };
+  return tap;
 }

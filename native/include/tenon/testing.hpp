@@ -842,6 +842,7 @@ __attribute__((used)) inline int run(int argc, char** argv) {
   std::printf("1..%zu\n", tests.size());
   size_t failed = 0;
   for (size_t at = 0; at < tests.size(); ++at) {
+    std::printf("# running %s\n", tests[at].name);
     std::fflush(stdout);
     std::snprintf(detail::last_words(), sizeof detail::last_words(), "not ok %zu - %.200s # a signal ended it\n",
                   at + 1, tests[at].name);
