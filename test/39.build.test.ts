@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { build, type BuildReport } from '../src/cli/build.js';
@@ -72,7 +72,29 @@ describe('tenon build', () => {
     expect(built.status).toBe(1);
     const { applications } = report(built.out);
     expect(applications.filter(({ ok }) => ok)).toHaveLength(1);
-    expect(built.out).toContain('the app_id good is that of');
+    expect(built.out).toContain('its app_id good is that of');
+  });
+
+  test('begins with the folder where the id is that of another', async () => {
+    await world.write('../elsewhere/twin', 'config.yaml', 'app_id: good\n');
+    await world.write('../elsewhere/twin', 'resources/plugin.c', plain('').replace('"ID"', '"good"'));
+    const { err } = await tenon(world.directory, 'build', 'applications/good', 'elsewhere/twin');
+    expect(err).toMatch(/^(applications\/good|elsewhere\/twin): ConfigInvalid: its app_id good is that of \//m);
+  });
+
+  test("makes the data directory as the host does, its owner's alone", async () => {
+    const data = path.join(world.directory, 'fresh', 'data');
+    expect((await tenon(world.directory, 'build', '--data', data, 'applications/good')).status).toBe(0);
+    expect((await stat(data)).mode & 0o777).toBe(0o700);
+  });
+
+  test.each([
+    [['strat'], 'Did you mean start?'],
+    [['start', '--prot', '1'], "unknown option '--prot'"],
+  ])('%j is wrong use and ends with 2', async (words, sentence) => {
+    const refused = await tenon(world.directory, ...words);
+    expect([refused.status, refused.out]).toEqual([2, '']);
+    expect(refused.err).toContain(sentence);
   });
 
   test('--json is one object with positions', async () => {
@@ -122,9 +144,10 @@ describe('tenon build', () => {
   });
 
   test('one that fails for a reason without a code is an outcome as well', async () => {
-    const file = path.join(world.directory, 'file');
-    await writeFile(file, '');
-    const built = await tenon(world.directory, 'build', '--json', '--data', file, 'applications/good');
+    const data = path.join(world.directory, 'blocked');
+    await mkdir(data);
+    await writeFile(path.join(data, 'cache'), '');
+    const built = await tenon(world.directory, 'build', '--json', '--data', data, 'applications/good');
     expect([built.status, built.err]).toEqual([1, '']);
     expect(report(built.out).applications).toMatchObject([{ id: 'good', ok: false, error: { code: 'Internal' } }]);
   });
@@ -160,6 +183,95 @@ describe('tenon build', () => {
     expect(await command.exit).toEqual([130, null]);
     const started = (await readFile(pids, 'utf8')).trim().split('\n').map(Number);
     for (const pid of started) expect(() => process.kill(pid, 0), String(pid)).toThrow('ESRCH');
+  });
+});
+
+describe('what the host would refuse, tenon build refuses', () => {
+  /** How the build of an application `id` with one source fails. */
+  const refusal = async (id: string, file: string, text: string, ...words: string[]): Promise<unknown> => {
+    await world.write(id, 'config.yaml', `name: ${id}\n`);
+    await world.write(id, file, text);
+    const { status, out, err } = await tenon(world.folder(id), 'build', '--json', ...words);
+    const [{ ok, library, error } = {}] = report(out).applications;
+    expect({ status, err, ok, built: library !== undefined }).toEqual({ status: 1, err: '', ok: false, built: true });
+    return error;
+  };
+  const resource = (type: string, options = ''): string =>
+    `struct ${type} : tenon::Resource {\n${options}  tenon::Response get(const tenon::Request&) override { return {}; }\n};\n`;
+  const samePath = '  static constexpr std::string_view path = "/same";\n';
+
+  test.each(['--release', '--sanitize'])(
+    "an id that is not the application's, by the TENON_PLUGIN (%s)",
+    async (profile) => {
+      expect(await refusal('renamed', 'resources/plugin.c', plain('').replace('"ID"', '"before"'), profile)).toEqual({
+        code: 'PluginIdMismatch',
+        message: 'resources/plugin.c:11:1: TENON_PLUGIN has the id "before", and the application is "renamed"',
+        next: 'write "renamed" there, or `app_id: before` in config.yaml',
+      });
+    },
+  );
+
+  test('two types of one address, by their names', async () => {
+    const text = `#include <tenon/tenon.hpp>\n${resource('One', samePath)}${resource('Other', samePath)}`;
+    expect(await refusal('twice', 'resources/both.cpp', text)).toMatchObject({
+      code: 'TrialRefused',
+      message: expect.stringContaining(
+        'the types One and Other both serve GET /same: give one of them another `path`',
+      ) as string,
+    });
+  });
+
+  test('a type whose name is no address, by its name', async () => {
+    const text = `#include <tenon/tenon.hpp>\n${resource('Größe')}`;
+    expect(await refusal('wide', 'resources/wide.cpp', text)).toMatchObject({
+      code: 'TrialRefused',
+      message: expect.stringContaining(
+        'the name of the type Größe cannot be an address: set its `path`, in ASCII',
+      ) as string,
+    });
+  });
+
+  test('routes of the contract itself, by their numbers, as they are written', async () => {
+    const service = (count: number, pattern: string): string =>
+      plain('')
+        .replace('"ID"', '"contract"')
+        .replace(
+          'static const void *get_extension(tenon_plugin_t *plugin, const char *id) { (void)plugin; (void)id; return NULL; }',
+          `#include <tenon/ext/http.h>
+static uint32_t route_count(tenon_plugin_t *plugin) { (void)plugin; return ${count}; }
+static const tenon_route_t *route(tenon_plugin_t *plugin, uint32_t index) {
+  static const tenon_route_t only = {.size = sizeof(tenon_route_t), .method = TENON_HTTP_GET,
+                                     .pattern = {"${pattern}", sizeof "${pattern}" - 1}};
+  (void)plugin;
+  (void)index;
+  return &only;
+}
+static tenon_status handle(tenon_plugin_t *plugin, uint32_t index, tenon_request_t *request, tenon_response_t *response) {
+  (void)plugin, (void)index, (void)request, (void)response;
+  return TENON_ERROR;
+}
+static const void *get_extension(tenon_plugin_t *plugin, const char *id) {
+  static const tenon_plugin_http_t http = {sizeof http, 0, route_count, route, handle};
+  (void)plugin;
+  return strcmp(id, TENON_HTTP_ID) == 0 ? &http : NULL;
+}`,
+        );
+    expect(await refusal('contract', 'resources/plugin.c', service(2, '/same'))).toEqual({
+      code: 'RouteInvalid',
+      message: 'plugin "contract" declares what cannot be served: routes 0 and 1 are both GET /same',
+      next: 'correct that route',
+    });
+    expect(await refusal('contract', 'resources/plugin.c', service(1, '/größe'))).toMatchObject({
+      code: 'RouteInvalid',
+      message: expect.stringContaining('route 0: its pattern "/größe" has a segment with a byte') as string,
+    });
+  });
+
+  test('what stops in its trial', async () => {
+    await write('stops', 'return TENON_ERROR;');
+    const { status, err } = await tenon(world.folder('stops'), 'build');
+    expect(status).toBe(1);
+    expect(err).toMatch(/^stops: TrialRefused: plugin "stops" refused in create/m);
   });
 });
 
@@ -294,6 +406,17 @@ TENON_TEST("never run") {}
     expect([status, report.profile]).toEqual([1, 'sanitize']);
     expect(report.applications[0]?.tests?.output).toMatch(/global-buffer-overflow|out of bounds|insufficient space/);
     expect(report.applications[0]?.tests?.output).toContain('resources/probe.cpp:9');
+    expect(report.applications[0]?.tests?.cases).toMatchObject([
+      { name: 'fine', ok: true },
+      {
+        name: 'over',
+        ok: false,
+        complaints: [
+          'it ended with status 1',
+          expect.stringMatching(/resources\/probe\.cpp:9.*(?:runtime error|Probe::get)|SUMMARY/) as string,
+        ],
+      },
+    ]);
   });
 });
 
@@ -405,7 +528,7 @@ TENON_TEST("sees") {
     );
     expect(passed).toBe(1);
     await rm(settings);
-    expect(complaints).toEqual(['it was ended after 20000 ms, with 1 tests to go']);
+    expect(complaints).toEqual(['it was ended after 20000 ms']);
   });
 
   test.runIf(process.platform === 'linux')('is refused memory beyond its limit', async () => {
@@ -422,20 +545,33 @@ TENON_TEST("writes") {
   for (off_t at = 0;; at += 1 << 20) if (pwrite(file, "x", 1, at) != 1) return;
 }
 `);
-    expect(complaints).toEqual([
-      'it was ended by SIGXFSZ because it wrote more than 512 MiB to one file, with 1 tests to go',
-    ]);
+    expect(complaints).toEqual(['it was ended by SIGXFSZ because it wrote more than 512 MiB to one file']);
   });
 
   test('is ended by output without an end', async () => {
     const { complaints } = await run('TENON_TEST("talks") { for (;;) std::puts("so it goes"); }\n');
-    expect(complaints).toEqual(['it was ended because it wrote more than 4 MiB of output, with 1 tests to go']);
+    const [end, ...words] = complaints ?? [];
+    expect(end).toBe('it was ended because it wrote more than 4 MiB of output');
+    expect(words.slice(0, 2)).toEqual(['so it goes', 'so it goes']);
   });
 
   test('says by which signal it was ended', async () => {
     const { complaints } = await run('TENON_TEST("is killed") { raise(SIGKILL); }\n');
-    expect(complaints).toEqual([
-      'it was ended by SIGKILL, as the system does when memory runs out, with 1 tests to go',
-    ]);
+    expect(complaints).toEqual(['it was ended by SIGKILL, as the system does when memory runs out']);
+  });
+
+  test('says in which test it ended, what it last said, and how many were not run', async () => {
+    await run(
+      'TENON_TEST("fine") {}\nTENON_TEST("leaves") { std::puts("so long"); std::exit(3); }\nTENON_TEST("never") {}\n',
+    );
+    const { out } = await tenon(folder(), 'build', '--test', '--json');
+    expect(report(out).applications[0]?.tests).toMatchObject({
+      passed: 1,
+      failed: 1,
+      cases: [
+        { name: 'fine', ok: true },
+        { name: 'leaves', ok: false, complaints: ['it ended with status 3, and 1 more tests were not run', 'so long'] },
+      ],
+    });
   });
 });

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <set>
 
 #include "byte_buffer.h"
 #include "front.h"
@@ -12,8 +11,6 @@
 namespace tenon::core {
 
 namespace {
-
-constexpr uint32_t kMostConcurrency = 64;
 
 struct Saving {
   std::string* bytes;
@@ -188,26 +185,10 @@ tenon_status Generation::give_routes(std::string& message) {
 
 tenon_status Generation::read_routes(std::string& message) {
   if (http_ == nullptr) return TENON_OK;
-  const uint32_t concurrency = http_->max_concurrency == 0 ? settings_.defaults.concurrency : http_->max_concurrency;
-  if (concurrency > kMostConcurrency) {
-    return message = "max_concurrency " + std::to_string(concurrency) + " is over 64", TENON_ERROR;
-  }
-  const uint32_t count = http_->route_count(instance_);
-  if (count > Route::kMost) return message = std::to_string(count) + " routes are more than 4,096", TENON_ERROR;
-  std::vector<Route> routes;
-  routes.reserve(count);
-  std::set<std::pair<tenon_http_method, std::string>> known;
-  for (uint32_t index = 0; index < count; index++) {
-    std::optional<Route> route = check_route(index, http_->route(instance_, index), settings_.defaults, message);
-    if (!route) return TENON_ERROR;
-    if (!known.emplace(route->method, route->pattern).second) {
-      return message = std::string(method_name(route->method)) + " " + route->pattern + " is declared twice",
-             TENON_ERROR;
-    }
-    routes.push_back(std::move(*route));
-  }
-  pool_.set_thread_limit(concurrency);
-  routes_ = std::move(routes);
+  std::optional<RouteTable> table = check_routes(instance_, *http_, settings_.defaults, message);
+  if (!table) return TENON_ERROR;
+  pool_.set_thread_limit(table->concurrency);
+  routes_ = std::move(table->routes);
   return TENON_OK;
 }
 

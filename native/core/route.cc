@@ -1,13 +1,19 @@
 #include "route.h"
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "byte_buffer.h"
 
 namespace tenon::core {
 
 namespace {
+
+constexpr uint32_t kMostConcurrency = 64;
 
 struct Method {
   tenon_http_method value;
@@ -75,9 +81,18 @@ bool parse_pattern(std::string_view pattern, std::vector<Segment>& segments, std
   return true;
 }
 
+// For a sentence: UTF-8 as it is, cut between characters, without control characters.
 std::string printable(std::string_view text) {
+  constexpr size_t kShown = 128;
+  const auto byte = [text](size_t at) { return static_cast<uint8_t>(text[at]); };
+  size_t size = std::min(text.size(), kShown);
+  while (size > 0 && size < text.size() && (byte(size) & 0xc0) == 0x80) size--;
   std::string shown;
-  for (const char c : text.substr(0, 128)) shown.push_back(c >= 0x20 && c != 0x7f ? c : '?');
+  for (size_t at = 0; at < size; at++) {
+    const bool high = byte(at) == 0xc2 && at + 1 < size && byte(at + 1) >= 0x80 && byte(at + 1) < 0xa0;
+    shown.push_back(high || byte(at) < 0x20 || byte(at) == 0x7f ? '?' : text[at]);
+    if (high) at++;
+  }
   return shown;
 }
 
@@ -143,6 +158,31 @@ std::optional<Route> check_route(uint32_t index, const tenon_route_t* declared, 
            std::nullopt;
   }
   return route;
+}
+
+std::optional<RouteTable> check_routes(tenon_plugin_t* plugin, const tenon_plugin_http_t& http,
+                                       const RouteDefaults& defaults, std::string& problem) {
+  RouteTable table;
+  table.concurrency = http.max_concurrency == 0 ? defaults.concurrency : http.max_concurrency;
+  if (table.concurrency > kMostConcurrency) {
+    return problem = "max_concurrency " + std::to_string(table.concurrency) + " is over 64", std::nullopt;
+  }
+  const uint32_t count = http.route_count(plugin);
+  if (count > Route::kMost) return problem = std::to_string(count) + " routes are more than 4,096", std::nullopt;
+  table.routes.reserve(count);
+  std::map<std::pair<tenon_http_method, std::string>, uint32_t> known;
+  for (uint32_t index = 0; index < count; index++) {
+    std::optional<Route> route = check_route(index, http.route(plugin, index), defaults, problem);
+    if (!route) return std::nullopt;
+    const auto [first, added] = known.emplace(std::make_pair(route->method, route->pattern), index);
+    if (!added) {
+      return problem = "routes " + std::to_string(first->second) + " and " + std::to_string(index) + " are both " +
+                       method_name(route->method) + " " + route->pattern,
+             std::nullopt;
+    }
+    table.routes.push_back(std::move(*route));
+  }
+  return table;
 }
 
 std::string percent_decoded(std::string_view text, bool plus) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tenon/ext/http.h"
+#include "tenon/plugin.h"
 
 namespace tenon::core {
 
@@ -52,6 +53,16 @@ std::optional<tenon_http_method> method_of(std::string_view name);
 // The checked copy of `declared`, or nothing and why not in `problem`.
 std::optional<Route> check_route(uint32_t index, const tenon_route_t* declared, const RouteDefaults& defaults,
                                  std::string& problem);
+
+// Everything that one plugin declares.
+struct RouteTable {
+  std::vector<Route> routes;
+  uint32_t concurrency = 0;
+};
+
+// The checked copy of what `plugin` declares, or nothing and why not in `problem`. `http` has route_count and route.
+std::optional<RouteTable> check_routes(tenon_plugin_t* plugin, const tenon_plugin_http_t& http,
+                                       const RouteDefaults& defaults, std::string& problem);
 
 // Percent-decoded `text`; a broken escape stays as it is. With `plus`, "+" is a space (queries).
 std::string percent_decoded(std::string_view text, bool plus);

@@ -33,8 +33,10 @@
 #include <sys/syscall.h>
 #endif
 
+#include "../core/route.h"
 #include "inert_host.h"
 #include "tenon/entry.h"
+#include "tenon/ext/http.h"
 
 namespace tenon::runner {
 namespace {
@@ -52,8 +54,8 @@ constexpr rlim_t kStackBytes = 1 << 20;  // that of a control thread; the host o
 constexpr int kLowestDescriptor = 200;   // of the child's own: above what a library is allowed to open
 constexpr int kQuietMs = 5;              // before a child is made ready: an answer just given is worth more
 
-enum class Stage : uint8_t { Start, Open, Entry, Create, Initialize, Health, Destroy };
-constexpr const char* kStages[] = {"start", "open", "entry", "create", "initialize", "health", "destroy"};
+enum class Stage : uint8_t { Start, Open, Entry, Create, Initialize, Routes, Health, Destroy };
+constexpr const char* kStages[] = {"start", "open", "entry", "create", "initialize", "routes", "health", "destroy"};
 
 enum class Outcome : uint8_t { Passed, OpenFailed, Mismatch, Refused, Crashed, Exited, Timeout, Unavailable };
 constexpr const char* kOutcomes[] = {"passed",  "openFailed", "mismatch", "refused",
@@ -356,11 +358,24 @@ class Child {
     if (plugin->get_extension == nullptr) return broke("the plugin has no get_extension");
     begin(Stage::Initialize);
     if (plugin->initialize != nullptr && !accepted(plugin->initialize(plugin))) return;
+    begin(Stage::Routes);
+    if (!routes_are_sound(plugin)) return;
     begin(Stage::Health);
     if (plugin->health != nullptr && !accepted(plugin->health(plugin))) return;
     begin(Stage::Destroy);
     plugin->destroy(plugin);
     end(Outcome::Passed, 0, {});
+  }
+
+  bool routes_are_sound(tenon_plugin_t* plugin) const {
+    const auto* const http = static_cast<const tenon_plugin_http_t*>(plugin->get_extension(plugin, TENON_HTTP_ID));
+    if (http == nullptr) return true;
+    std::string problem = "its tenon.http/1 lacks route_count, route or handle";
+    // The settings of a host are not known here, and decide over none.
+    constexpr core::RouteDefaults kAny = {1, 1, 1};
+    const bool whole = TENON_HAS(http, route_count) && TENON_HAS(http, route) && TENON_HAS(http, handle);
+    if (whole && core::check_routes(plugin, *http, kAny, problem)) return true;
+    return broke(problem), false;
   }
 
   bool descriptor_is_sound(const tenon_plugin_descriptor_t* descriptor) const {

@@ -22,7 +22,7 @@
 //   unavailable  -                 why no child could be forked
 //
 // STAGE is where it ended: start (before the library is touched), open (its constructors), entry, create, initialize,
-// health, destroy. A library that asks for TENON_TRIAL_OPEN is tried up to entry.
+// routes (they are read and checked), health, destroy. A library that asks for TENON_TRIAL_OPEN is tried up to entry.
 //
 // One child waits in advance for the next request. It is forked while nothing is tried, so it has no descriptor, nonce
 // or mapping of another trial, and is used once; without it, or when it has died, a request forks its own.

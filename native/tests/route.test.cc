@@ -36,6 +36,16 @@ TEST_CASE("patterns of the grammar are accepted, all others refused with the rea
   CHECK_FALSE(accepts(many));
 }
 
+TEST_CASE("a pattern that is refused is shown as it is written") {
+  std::string problem;
+  CHECK_FALSE(accepts("/größe", &problem));
+  CHECK(problem.find("\"/größe\"") != std::string::npos);
+  CHECK_FALSE(accepts("/a\nb\xc2\x9b", &problem));
+  CHECK(problem.find("\"/a?b?\"") != std::string::npos);
+  CHECK_FALSE(accepts("/" + std::string(126, 'a') + "ß", &problem));
+  CHECK(problem.find("aaa\"") != std::string::npos);
+}
+
 TEST_CASE("percent escapes are decoded, broken ones left alone") {
   CHECK(core::percent_decoded("a%20b%2Fc", false) == "a b/c");
   CHECK(core::percent_decoded("a+b", true) == "a b");

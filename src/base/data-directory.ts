@@ -17,14 +17,19 @@ export function requireDirectory(setting: string, place: string): void {
   if (there !== undefined && !there.isDirectory()) throw refuse(setting, place, 'is not a directory');
 }
 
-/** Make the data directory, or take the one that is there. Throws `SettingsInvalid` when it cannot be one. */
-export function openDataDirectory(directory: string, log: Log): void {
+/** Make the data directory, its owner's alone, or take the one that is there. Throws `SettingsInvalid` when it cannot be one. */
+export function makeDataDirectory(directory: string): void {
   requireDirectory('data', directory);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw refuse('data', directory, `cannot be made: ${cause instanceof Error ? cause.message : String(cause)}`);
   }
+}
+
+/** The same; one that is there and open to others is closed to them, and that is said. */
+export function openDataDirectory(directory: string, log: Log): void {
+  makeDataDirectory(directory);
   keepPrivate(directory, log);
 }
 

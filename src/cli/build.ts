@@ -1,13 +1,15 @@
-/** `tenon build`: compile applications without a host, and with `--test` run their tests. */
+/** `tenon build`: compile and check applications without a host, and with `--test` run their tests. */
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { processEnvironment, resolveSettings } from '../base/config.js';
+import { makeDataDirectory } from '../base/data-directory.js';
 import { asTenonError, TenonError } from '../base/errors.js';
 import { librarySuffix, readApplication } from '../compiler/application.js';
 import { compile, type Profile } from '../compiler/build.js';
 import type { Diagnostic } from '../compiler/diagnostics.js';
 import { Hold, recoverBuilds, testsIn } from '../compiler/hold.js';
+import { Admission } from './admission.js';
 import { diagnosticLine, diagnosticsOf } from './complaints.js';
 import { runTests, type TestReport } from './test-run.js';
 
@@ -28,7 +30,7 @@ export interface Outcome {
   ok: boolean;
   /** Of the build, without the tests. */
   ms: number;
-  /** Absolute; absent when the build failed. */
+  /** Absolute; absent when it was not compiled. */
   library?: string;
   /** False when the library is what it was before. */
   changed?: boolean;
@@ -42,7 +44,7 @@ export interface Outcome {
 }
 
 export interface BuildReport {
-  /** Everything was built, and with `--test` there were tests and all passed. */
+  /** Everything was built and would be loaded, and with `--test` there were tests and all passed. */
   ok: boolean;
   profile: Profile;
   applications: Outcome[];
@@ -92,9 +94,11 @@ interface Wanted {
   owners: Map<string, string>;
   /** Data directories that what was killed has been looked for in. */
   recovered: Set<string>;
+  admission: Admission;
 }
 
-async function buildOne(folder: string, { profile, test, data, signal, owners, recovered }: Wanted): Promise<Outcome> {
+async function buildOne(folder: string, wanted: Wanted): Promise<Outcome> {
+  const { profile, test, data, signal, owners, recovered, admission } = wanted;
   const began = performance.now();
   const outcome: Outcome = { id: path.basename(folder), folder, ok: false, ms: 0, diagnostics: [] };
   try {
@@ -104,13 +108,14 @@ async function buildOne(folder: string, { profile, test, data, signal, owners, r
     outcome.id = application.id;
     const other = owners.get(application.id);
     if (other !== undefined)
-      throw new TenonError('ConfigInvalid', `the app_id ${application.id} is that of ${other} too`, {
+      throw new TenonError('ConfigInvalid', `its app_id ${application.id} is that of ${other} too`, {
         next: 'give one of them another app_id, or build it with a --data of its own',
         details: { folder, other },
       });
     owners.set(application.id, folder);
     if (!recovered.has(settings.data)) {
       recovered.add(settings.data);
+      makeDataDirectory(settings.data);
       for (const { directory, error } of await recoverBuilds(settings.data))
         process.stderr.write(`what a killed build left in ${directory} could not be removed: ${String(error)}\n`);
     }
@@ -121,13 +126,14 @@ async function buildOne(folder: string, { profile, test, data, signal, owners, r
     outcome.cached = built.cached;
     outcome.ms = Math.round(built.ms);
     outcome.diagnostics = built.warnings;
+    const sanitize = profile === 'sanitize' && application.prebuilt === undefined;
+    await admission.check(application, built.library, settings, !sanitize);
     outcome.ok = true;
     if (test) {
       const parent = testsIn(settings.data);
       await mkdir(parent, { recursive: true });
       // Of its own: somebody else may be testing the same application.
       const directory = await mkdtemp(path.join(parent, `${application.id}-`));
-      const sanitize = profile === 'sanitize' && application.prebuilt === undefined;
       const hold = await Hold.take(directory, { timeLimitMs: settings.buildMs, signal });
       try {
         const mark = await hold.disturb();
@@ -154,7 +160,7 @@ async function buildOne(folder: string, { profile, test, data, signal, owners, r
 }
 
 /** For people, on standard error; the library's path goes to standard output. */
-function print(outcome: Outcome, { profile, test }: Wanted, directory: string): void {
+function print(outcome: Outcome, { profile, test, owners }: Wanted, directory: string): void {
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   const { id, ok, ms, library, folder, diagnostics, error, tests } = outcome;
   for (const each of diagnostics) say(diagnosticLine(each, folder, directory));
@@ -163,7 +169,9 @@ function print(outcome: Outcome, { profile, test }: Wanted, directory: string): 
     say(`${id}: ${outcome.cached === true ? 'known' : 'built'} (${profile}), ${ms} ms`);
   }
   if (error !== undefined)
-    say(`${id}: ${error.code}: ${error.message}${error.next === undefined ? '' : `; ${error.next}`}`);
+    say(
+      `${owners.get(id) === folder ? id : path.relative(directory, folder) || id}: ${error.code}: ${error.message}${error.next === undefined ? '' : `; ${error.next}`}`,
+    );
   if (tests !== undefined) {
     if (!ok && tests.output !== '') say(tests.output);
     for (const { name, ok: passed, complaints } of tests.cases)
@@ -189,6 +197,7 @@ export async function build(folders: readonly string[], flags: BuildFlags): Prom
     signal: abort.signal,
     owners: new Map(),
     recovered: new Set(),
+    admission: new Admission(),
   };
   // What the compilers started would outlive this process.
   let interrupted = false;
@@ -217,6 +226,7 @@ export async function build(folders: readonly string[], flags: BuildFlags): Prom
     if (interrupted) return 130;
     throw error;
   } finally {
+    await wanted.admission.close();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }

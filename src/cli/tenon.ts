@@ -116,7 +116,7 @@ program
     'after',
     `
 Each library's path goes to standard output, what the compiler says to standard error.
-Exit status: 0 built, and tests passed; 1 not; 2 wrong use.
+Exit status: 0 built, fit for the host, and tests passed; 1 not; 2 wrong use.
 `,
   )
   .action(async (folders: string[], flags: BuildFlags) => {

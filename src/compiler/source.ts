@@ -90,7 +90,7 @@ class Reader implements Sources {
   }
 
   async add(file: string): Promise<void> {
-    const language = path.extname(file) === '.c' ? 'c' : 'c++';
+    const language = languageOf(file);
     const content = await this.#source(file);
     const scan = await this.#scan(content, language);
     const seen = new Map<string, Text>();
@@ -227,6 +227,31 @@ class Reader implements Sources {
     source.plugin = scan.plugin && placed(scan.plugin, 'TENON_PLUGIN');
     return true;
   }
+}
+
+/** `error`, but the id that a TENON_PLUGIN of `application` gives to the wrong plugin is named by its place. */
+export async function atItsSource(error: TenonError, application: Application): Promise<TenonError> {
+  const { code, details } = error;
+  const { id } = details;
+  if (code !== 'PluginIdMismatch' || typeof id !== 'string' || details['expected'] !== application.id) return error;
+  for (const file of application.sources) {
+    const bytes = await readRegular(path.join(application.folder, file), sourceLimit).catch(() => undefined);
+    if (bytes === undefined) continue;
+    const { plugin } = await scanText(bytes.toString('utf8'), sha256(bytes), languageOf(file));
+    if (plugin === undefined) continue;
+    const { line, column } = plugin;
+    const sentence = `${file}:${line}:${column}: TENON_PLUGIN has the id "${id}", and the application is "${application.id}"`;
+    return new TenonError(code, sentence, {
+      next: `write "${application.id}" there, or \`app_id: ${id}\` in config.yaml`,
+      details: { ...details, file, line, column },
+      cause: error,
+    });
+  }
+  return error;
+}
+
+function languageOf(file: string): Language {
+  return path.extname(file) === '.c' ? 'c' : 'c++';
 }
 
 function refused(file: string, sentence: string, next: string, cause?: unknown): TenonError {

@@ -48,6 +48,7 @@ const places: Record<string, string> = {
   entry: 'in tenon_plugin_entry',
   create: 'in create',
   initialize: 'in initialize',
+  routes: 'while its routes were read',
   health: 'in health',
   destroy: 'in destroy',
 };
@@ -72,8 +73,8 @@ export class Trial {
 
   /**
    * Resolves when the library at `path` (absolute) passes. Rejects with `TrialOpenFailed`, `TrialCrashed`,
-   * `TrialExited`, `TrialTimeout`, `TrialRefused`, `AbiUnsupported` or `PluginIdMismatch` (of the descriptor) with the
-   * stage in the details, and with `TrialUnavailable` when the runner died twice over it or could not be run. Trials
+   * `TrialExited`, `TrialTimeout`, `TrialRefused`, `RouteInvalid`, `AbiUnsupported` or `PluginIdMismatch` (of the
+   * descriptor) with the stage in the details, and with `TrialUnavailable` when the runner died twice over it or could not be run. Trials
    * run side by side.
    */
   try(path: string, limits: TrialLimits): Promise<void> {
@@ -270,6 +271,8 @@ function judge(pending: Pending, verdict: Verdict): TenonError | undefined {
       });
     }
     case 'refused':
+      if (stage === 'routes')
+        return error('RouteInvalid', `declares what cannot be served: ${printable(message)}`, 'correct that route');
       return error(
         'TrialRefused',
         `refused ${place}: ${printable(message) || `status ${code}, without a log message`}`,

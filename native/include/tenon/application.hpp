@@ -142,18 +142,34 @@ class Application final {
     if (path.empty()) {
       paths_.push_back(std::make_unique<std::string>("/" + kebab(entry.name)));
       path = *paths_.back();
+      for (const char c : path) {
+        if (static_cast<unsigned char>(c) < 0x80) continue;
+        log_failure("the name of the type " + std::string(entry.name) +
+                    " cannot be an address: set its `path`, in ASCII");
+        return TENON_ERROR_ARGUMENT;
+      }
     }
     const struct {
       bool there;
+      const char* name;
       Method method;
       Handler handler;
-    } methods[] = {{entry.get, Method::Get, &Resource::get},
-                   {entry.post, Method::Post, &Resource::post},
-                   {entry.put, Method::Put, &Resource::put},
-                   {entry.patch, Method::Patch, &Resource::patch},
-                   {entry.del, Method::Delete, &Resource::del}};
+    } methods[] = {{entry.get, "GET", Method::Get, &Resource::get},
+                   {entry.post, "POST", Method::Post, &Resource::post},
+                   {entry.put, "PUT", Method::Put, &Resource::put},
+                   {entry.patch, "PATCH", Method::Patch, &Resource::patch},
+                   {entry.del, "DELETE", Method::Delete, &Resource::del}};
     for (const auto& each : methods) {
       if (!each.there) continue;
+      for (size_t other = 0; other < declared_.size(); ++other) {
+        if (declared_[other].method != static_cast<tenon_http_method>(each.method) ||
+            detail::view(declared_[other].pattern) != path)
+          continue;
+        log_failure("the types " + std::string(names_[other]) + " and " + entry.name + " both serve " + each.name +
+                    " " + std::string(path) + ": give one of them another `path`");
+        return TENON_ERROR_ARGUMENT;
+      }
+      names_.push_back(entry.name);
       routes_.push_back({resource.get(), each.handler});
       declared_.push_back({static_cast<uint32_t>(sizeof(tenon_route_t)), static_cast<tenon_http_method>(each.method),
                            detail::bytes(path), static_cast<uint32_t>(entry.execution), entry.deadline_ms,
@@ -288,6 +304,7 @@ class Application final {
   std::vector<std::unique_ptr<std::string>> paths_;
   std::vector<Route> routes_;
   std::vector<tenon_route_t> declared_;
+  std::vector<const char*> names_; /* of the types, one for each route */
 };
 
 }  // namespace tenon

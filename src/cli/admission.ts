@@ -1,0 +1,66 @@
+/** What the host asks of a library before it loads it, asked without a host. */
+import type { Settings } from '../base/config.js';
+import { Closer } from '../base/closer.js';
+import { asTenonError } from '../base/errors.js';
+import { type Core, loadCore } from '../binding/core.js';
+import type { Application } from '../compiler/application.js';
+import { atItsSource } from '../compiler/source.js';
+import { admit } from '../plugin/admit.js';
+import { Staging } from '../plugin/stage.js';
+import { Trial } from '../plugin/trial.js';
+
+/** The admission of one command. Nothing is begun before the first library comes. */
+export class Admission {
+  readonly #closer = new Closer();
+  readonly #stagings = new Map<string, Promise<Staging>>();
+  #core: Core | undefined;
+  #trial: Trial | undefined;
+
+  /**
+   * Resolves when a host with these settings would begin to load `library` of `application`. One with sanitizers is not
+   * `tried`: it runs in a program that has them. Rejects as {@link admit} does, for an id with the place in the source.
+   */
+  async check(application: Application, library: string, settings: Settings, tried: boolean): Promise<void> {
+    const core = (this.#core ??= loadCore());
+    try {
+      const { staged } = await admit(library, {
+        expectedId: application.id,
+        sizeLimit: settings.imageLimit,
+        core,
+        trial: tried ? this.#runner() : { try: () => Promise.resolve() },
+        staging: await this.#staging(settings.data, core),
+        limits: { deadlineMs: settings.trialMs },
+      });
+      staged.unlink();
+    } catch (error) {
+      throw await atItsSource(asTenonError(error), application);
+    }
+  }
+
+  /** End what was begun; what is being tried rejects. Closing twice is fine. */
+  close(): Promise<void> {
+    return this.#closer.close();
+  }
+
+  #runner(): Trial {
+    if (this.#trial !== undefined) return this.#trial;
+    const trial = new Trial();
+    this.#closer.add('trial', () => trial.close());
+    return (this.#trial = trial);
+  }
+
+  #staging(dataDirectory: string, core: Core): Promise<Staging> {
+    const before = this.#stagings.get(dataDirectory);
+    if (before !== undefined) return before;
+    const opening = Staging.open({ dataDirectory, mayExecute: (place) => core.mayExecute(place) });
+    this.#stagings.set(dataDirectory, opening);
+    // Whoever waits for it is told when it could not be opened.
+    this.#closer.add('staging', () =>
+      opening.then(
+        (staging) => staging.close(),
+        () => {},
+      ),
+    );
+    return opening;
+  }
+}
