@@ -57,11 +57,36 @@ describe('a reload', () => {
       lastReload: { outcome: 'failed' },
     });
 
+    await world.write('greeter', 'resources/greeting.cpp', greeting('second'));
+    expect(await world.host.reload('greeter')).toMatchObject({ outcome: 'succeeded', unchanged: true });
+    const undone = 'greeter: what serves (generation 2) is what the sources say again';
+    expect(world.log.filter(({ level, msg }) => level === 30 && msg === undone)).toHaveLength(1);
+    expect(world.host.plugin('greeter').error).toBeUndefined();
+    await world.host.reload('greeter');
+    expect(world.log.filter(({ msg }) => msg === undone)).toHaveLength(1);
+
     await world.write('greeter', 'resources/greeting.cpp', greeting('fourth'));
     await world.host.reload('greeter');
     expect((await world.get('/greeter/greeting')).body).toBe('fourth');
     expect(world.host.plugin('greeter').error).toBeUndefined();
   }, 120_000);
+
+  test('of a library with another id names the TENON_PLUGIN in the source', async () => {
+    await world.write('renamed', 'config.yaml', 'name: renamed\n');
+    await world.write(
+      'renamed',
+      'resources/plugin.c',
+      `#include <tenon/entry.h>
+static tenon_status create(const tenon_host_t *host, tenon_plugin_t **out) { return (void)host, (void)out, TENON_ERROR; }
+TENON_PLUGIN("before", "", "1.0.0", NULL, NULL, TENON_TRIAL_FULL, create)
+`,
+    );
+    await world.start();
+    expect(world.host.plugin('renamed').error).toMatchObject({
+      code: 'PluginIdMismatch',
+      message: 'resources/plugin.c:3:1: TENON_PLUGIN has the id "before", and the application is "renamed"',
+    });
+  });
 
   test('carries the state over', async () => {
     await world.publish('service', await service('one', stateful));

@@ -2,6 +2,7 @@
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
+import { atItsSource } from '../compiler/source.js';
 import type { Generation, GenerationLimits } from '../plugin/generation.js';
 import type { State } from '../plugin/state.js';
 import type { Application, Applications } from './applications.js';
@@ -73,6 +74,8 @@ interface Target {
   preserveState: boolean;
   /** SHA-256 that the library must have. */
   expected?: string;
+  /** What it was built from; absent for a kept build. */
+  application?: Application;
 }
 
 type Warn = (sentence: string) => void;
@@ -181,8 +184,16 @@ export class Reloading {
       pinned: (generation) => departures.keep(plugin, generation),
       recorder,
     };
-    const result = await this.#replaceAsked(plugin, work, request);
+    const result = await this.#replaceAsked(plugin, work, request).catch(async (error: unknown) => {
+      if (target.application === undefined) throw error;
+      throw await atItsSource(asTenonError(error), target.application.source);
+    });
     if (result.did === 'refused') return this.#insteadOf(plugin, recorder, request, result.reason);
+    if (result.did === 'nothing' && plugin.error !== undefined)
+      this.#options.log.info(
+        { plugin: plugin.id, generation: old?.number },
+        `${plugin.id}: what serves (generation ${old?.number}) is what the sources say again`,
+      );
     plugin.error = undefined;
     if (result.did === 'nothing') {
       record.unchanged = true;
@@ -243,7 +254,8 @@ export class Reloading {
     const built = await recorder.time('build', () => applications.build(application));
     for (const warning of built.warnings) recorder.warn(warning);
     const limits = { ...this.#options.limits, ...application.limits };
-    return { library: built.library, prefix: application.prefix, limits, preserveState: preserves(application) };
+    const preserveState = preserves(application);
+    return { library: built.library, prefix: application.prefix, limits, preserveState, application };
   }
 
   /** The build was taken back before, for `reason`, and nobody asks for it: what ran goes on, or the one before it is loaded. */
