@@ -138,6 +138,7 @@ const nodedir = headersDirectory();
 // objects of another Node cannot be reused; node-gyp's own clean would take the lock away too
 if ((storedStamp().node ?? stamp.node) !== stamp.node)
   rmSync(path.dirname(stampFile), { recursive: true, force: true });
+console.error('native parts: being built, the first time for a minute or two');
 let output = '';
 for (const step of ['configure', 'build']) {
   const flags = ['--release', '-j', '2', ...(nodedir ? [`--nodedir=${nodedir}`] : [])];

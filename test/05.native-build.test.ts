@@ -68,6 +68,7 @@ test('builds once, two at a time do it once, and again after a change', async ()
   const both = await Promise.all([build(), build()]);
   expect(both.map(({ code, output }) => (code === 0 ? '' : output))).toEqual(['', '']);
   expect(both.filter(({ output }) => output.includes('built in'))).toHaveLength(1);
+  expect(both.filter(({ output }) => output.includes('being built, the first time for a minute'))).toHaveLength(1);
   const first = await built();
 
   expect(await build()).toEqual({ code: 0, output: 'native parts: up to date\n' });
