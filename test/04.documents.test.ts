@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { resolveSettings } from '../src/base/config.js';
 import { errorCodes } from '../src/base/errors.js';
 import { readTree, root } from './architecture/tree.js';
 
@@ -50,6 +51,34 @@ describe('docs/errors.md', () => {
     expect(listed).toEqual(errorCodes);
     expect(rows.filter(([, anchor, code]) => anchor !== code?.toLowerCase())).toEqual([]);
     expect(rows).toHaveLength(Object.keys(errorCodes).length);
+  });
+});
+
+describe('docs/settings.md', () => {
+  test('lists every setting with its key, variable, flag and default, and nothing else', () => {
+    const rows = [...(project.get('docs/settings.md') ?? '').matchAll(/^\| `.*\|$/gm)].map(([row]) =>
+      row.split('|').map((cell) => cell.trim()),
+    );
+    const code = (text: string): string => `\`${text}\``;
+    const shown = (value: unknown): string =>
+      Array.isArray(value)
+        ? value.map(code).join(' ')
+        : value === ''
+          ? 'empty'
+          : code(String(value).replace(/^\//, './'));
+    const flags = project.get('src/cli/tenon.ts') ?? '';
+    expect(
+      rows.map(([, key, variable, flag, fallback, , , option]) => [key, variable, flag, fallback, option]),
+    ).toEqual(
+      resolveSettings({ variables: {}, directory: '/' }).printed.map(({ name, key, value, environment }) => [
+        code(key),
+        environment === undefined ? '' : code(environment),
+        flags.includes(`'--${name} <`) ? code(`--${name}`) : '',
+        shown(value),
+        code(name),
+      ]),
+    );
+    expect(rows.filter(([, , , , , , meaning]) => meaning === '')).toEqual([]);
   });
 });
 

@@ -23,7 +23,7 @@ describe('tenon new', () => {
     ] as const) {
       const made = await tenon(world.directory, 'new', name, '--template', template);
       expect(made).toMatchObject({ status: 0, out: `${world.folder(name)}\n` });
-      expect(made.err).toContain(`tenon build --test applications/${name}`);
+      expect(made.err).toContain(`npx tenon build --test applications/${name}`);
     }
     // Nothing half-written is left, and nothing of the template's own name.
     expect((await readdir(world.applications)).sort()).toEqual(['greeter-2', 'plain', 'visits_of_all']);
@@ -53,7 +53,7 @@ describe('tenon new', () => {
     await mkdir(here);
     const made = await tenon(here, 'new', 'todo');
     expect(made).toMatchObject({ status: 0, out: `${path.join(here, 'todo')}\n` });
-    expect(made.err).toContain('tenon start --applications .');
+    expect(made.err).toContain('npx tenon start --applications .');
     expect(await readFile(path.join(here, 'todo', 'config.yaml'), 'utf8')).toContain('name: "Todo"\n');
     const said = await tenon(here, 'new', 'other', '--json');
     expect(JSON.parse(said.out)).toEqual({

@@ -143,7 +143,8 @@ describe('tenon start', () => {
     const shown = tenon({}, 'start', '--print-config', '--port', '9');
     expect(await shown.exit).toEqual([0, null]);
     expect(shown.out).toMatch(/^port +9 +flag +PORT$/m);
-    expect(shown.out).toMatch(/^drainMs +30000 +default$/m);
+    expect(shown.out).toMatch(/^key in tenon\.yaml +value +source +environment$/m);
+    expect(shown.out).toMatch(/^limits\.drainMs +30000 +default$/m);
     const wrong = tenon({}, 'strat');
     expect(await wrong.exit).toEqual([2, null]);
     expect(wrong.err).toContain('Did you mean start?');

@@ -248,7 +248,10 @@ const names = Object.keys(definitions) as SettingName[];
 
 /** One setting as `--print-config` shows it; a secret's value is masked. */
 export interface PrintedSetting {
+  /** Name of the option of `createHost`. */
   name: string;
+  /** Place in `tenon.yaml`; a dot steps into a map. */
+  key: string;
   value: Value;
   source: SettingSource;
   environment?: string;
@@ -413,6 +416,7 @@ export function resolveSettings(input: SettingsInput = {}): ResolvedSettings {
     settings[name] = value;
     printed.push({
       name,
+      key: definition.key,
       value: definition.secret === true && value !== '' ? '********' : value,
       source,
       ...(definition.environment === undefined ? {} : { environment: definition.environment }),

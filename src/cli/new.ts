@@ -101,7 +101,7 @@ export async function newApplication(name: string, { template, json }: NewFlags)
   const address = template === 'extension' ? 'visits' : 'greeting';
   say(`Written, of the template ${template}: ${made.files.join(', ')}`);
   say('Next:');
-  say(`  tenon build --test ${relative}`);
-  say(path.dirname(relative) === '.' ? '  tenon start --applications .' : '  tenon start');
+  say(`  npx tenon build --test ${relative}`);
+  say(path.dirname(relative) === '.' ? '  npx tenon start --applications .' : '  npx tenon start');
   say(`  curl localhost:8080/${made.id}/${address}`);
 }

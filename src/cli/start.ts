@@ -26,9 +26,11 @@ export interface StartFlags extends HostOptionFlags {
 }
 
 function printConfig(printed: readonly PrintedSetting[]): void {
-  printTable(
-    printed.map(({ name, value, source, environment }) => [name, JSON.stringify(value), source, environment ?? '']),
-  );
+  const head = ['key in tenon.yaml', 'value', 'source', 'environment'];
+  printTable([
+    head,
+    ...printed.map(({ key, value, source, environment }) => [key, JSON.stringify(value), source, environment ?? '']),
+  ]);
 }
 
 /** The host of `order` as a child that has the port of its settings. Rejects with `AddressInUse`, and for wrong settings. */

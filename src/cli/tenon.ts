@@ -52,7 +52,7 @@ servingCommand(
   tenon start --port 0 --data /var/lib/tenon
 `,
 )
-  .option('--print-config', 'print every setting with its source, and end')
+  .option('--print-config', 'print every setting with its key in tenon.yaml and its source, and end')
   .action(async (flags: StartFlags) => {
     const { start } = await import('./start.js');
     process.exitCode = await start(flags);
