@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { BuildReport } from '../src/cli/build.js';
 import { makeApplication } from '../src/cli/new.js';
 import { readApplication } from '../src/compiler/application.js';
+import { Command } from './load/command.js';
 import { tenon } from './load/tenon.js';
 import { World } from './load/world.js';
 
@@ -23,7 +24,7 @@ describe('tenon new', () => {
     ] as const) {
       const made = await tenon(world.directory, 'new', name, '--template', template);
       expect(made).toMatchObject({ status: 0, out: `${world.folder(name)}\n` });
-      expect(made.err).toContain(`npx tenon build --test applications/${name}`);
+      expect(made.err).toContain(`tenon build --test applications/${name}`);
     }
     // Nothing half-written is left, and nothing of the template's own name.
     expect((await readdir(world.applications)).sort()).toEqual(['greeter-2', 'plain', 'visits_of_all']);
@@ -53,7 +54,7 @@ describe('tenon new', () => {
     await mkdir(here);
     const made = await tenon(here, 'new', 'todo');
     expect(made).toMatchObject({ status: 0, out: `${path.join(here, 'todo')}\n` });
-    expect(made.err).toContain('npx tenon start --applications .');
+    expect(made.err).toContain('tenon start --applications .');
     expect(await readFile(path.join(here, 'todo', 'config.yaml'), 'utf8')).toContain('name: "Todo"\n');
     const said = await tenon(here, 'new', 'other', '--json');
     expect(JSON.parse(said.out)).toEqual({
@@ -62,6 +63,15 @@ describe('tenon new', () => {
       folder: path.join(here, 'other'),
       files: ['config.yaml', 'resources/greeting.cpp', 'test/greeting.cpp'],
     });
+  });
+
+  test.each([
+    ['exec', 'npx tenon'],
+    ['', 'tenon'],
+  ])('says what comes next as it was called (npm_command "%s")', async (command, called) => {
+    const made = new Command(['new', 'todo'], world.directory, { npm_command: command });
+    expect(await made.exit).toEqual([0, null]);
+    expect(made.err).toContain(`\n  ${called} build --test applications/todo\n  ${called} start\n`);
   });
 
   test.each(['2024', 'true', 'null', '1e3', 'a', `x${'-'.repeat(62)}`])('takes the name %s', async (name) => {

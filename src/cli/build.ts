@@ -113,9 +113,9 @@ async function buildOne(folder: string, wanted: Wanted): Promise<Outcome> {
         details: { folder, other },
       });
     owners.set(application.id, folder);
+    makeDataDirectory(settings.data);
     if (!recovered.has(settings.data)) {
       recovered.add(settings.data);
-      makeDataDirectory(settings.data);
       for (const { directory, error } of await recoverBuilds(settings.data))
         process.stderr.write(`what a killed build left in ${directory} could not be removed: ${String(error)}\n`);
     }

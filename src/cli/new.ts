@@ -2,6 +2,7 @@
 import { existsSync, lstatSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { processEnvironment } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
 import { packageRoot } from '../base/package-root.js';
 import { idGrammar } from '../compiler/config.js';
@@ -100,8 +101,10 @@ export async function newApplication(name: string, { template, json }: NewFlags)
   const relative = path.relative(directory, made.folder);
   const address = template === 'extension' ? 'visits' : 'greeting';
   say(`Written, of the template ${template}: ${made.files.join(', ')}`);
+  // npx finds it in a clone, where nothing else does; elsewhere it would look for it in the registry.
+  const tenon = processEnvironment()['npm_command'] === 'exec' ? 'npx tenon' : 'tenon';
   say('Next:');
-  say(`  npx tenon build --test ${relative}`);
-  say(path.dirname(relative) === '.' ? '  npx tenon start --applications .' : '  npx tenon start');
+  say(`  ${tenon} build --test ${relative}`);
+  say(path.dirname(relative) === '.' ? `  ${tenon} start --applications .` : `  ${tenon} start`);
   say(`  curl localhost:8080/${made.id}/${address}`);
 }
