@@ -10,7 +10,7 @@ import type { ErrorCode } from '../src/index.js';
 import { RuleBook } from '../src/reload/rules.js';
 import { Watch } from '../src/reload/watch.js';
 import { callOnce, Clients } from './load/clients.js';
-import { Command, token } from './load/command.js';
+import { Command, hostProcess, token } from './load/command.js';
 import { gauge, stagingDirectories } from './load/gauge.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
@@ -355,7 +355,7 @@ describe('a host that reloads', () => {
   async function inItsTrial(): Promise<{ host: Command; pid: number; reloading: Promise<number> }> {
     await world.publish('service', await service('one'));
     const host = await start();
-    const pid = host.child.pid ?? 0;
+    const pid = (await hostProcess(world.data)) ?? 0;
     await world.publish('service', await service('two', { INITIALIZE_MS: '1000' }));
     const reloading = reload(host).catch(() => 0);
     await until('it is in its trial', () => stagedBy(pid).length === 1);
@@ -364,7 +364,7 @@ describe('a host that reloads', () => {
 
   test('and is killed leaves a staged copy, which the next one removes', async () => {
     const { host, pid } = await inItsTrial();
-    host.child.kill('SIGKILL');
+    process.kill(pid, 'SIGKILL');
     await host.exit;
     expect(stagedBy(pid)).toHaveLength(1);
     const next = await start();
@@ -391,7 +391,7 @@ describe('a host that reloads', () => {
   test('without a file descriptor left is refused, and serves on; with one it works again', async () => {
     await world.publish('service', await service('one'));
     const host = await start();
-    const pid = host.child.pid ?? 0;
+    const pid = (await hostProcess(world.data)) ?? 0;
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const ask = (method: string, target: string): Promise<{ status: number; body: string }> =>
       new Promise((resolve, reject) => {
