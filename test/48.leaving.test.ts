@@ -91,7 +91,8 @@ describe('a generation that leaves', () => {
     const lines = await listen(`${world.url}/events/lines?count=100`);
     await until('lines come', () => lines.text !== '');
     await world.publish('events', await buildPlugin('events', { defines: { BUILD: '"two"' } }));
-    expect(await world.host.reload('events')).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+    expect(await world.host.reload('events')).toMatchObject({ outcome: 'succeeded' });
+    await until('it is unmapped', () => world.host.reloads()[0]?.unload === 'clean');
     expect(lines).toMatchObject({ text: 'data: one\n\n'.repeat(100), end: 'complete' });
   });
 

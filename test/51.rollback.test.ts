@@ -139,8 +139,9 @@ describe('a new build on probation', () => {
     expect((await clients.stop()).unexpected).toEqual([]);
     expect(await build()).toBe('good');
     expect((await world.request('POST', '/service/count')).body).toBe('4');
+    await until('its record is written', () => world.host.reloads()[0]?.trigger === 'rollback');
     const [last, first] = world.host.reloads();
-    expect(last).toMatchObject({ trigger: 'rollback', outcome: 'succeeded' });
+    expect(last).toMatchObject({ outcome: 'succeeded' });
     expect(first).toMatchObject({
       trigger: 'api',
       outcome: 'rolledBack',
@@ -157,7 +158,8 @@ describe('a new build on probation', () => {
     await world.request('POST', '/service/count');
     await until('it was taken back', rolledBack);
     expect((await world.request('POST', '/service/count')).body).toBe('4');
-    expect(world.host.reloads()[0]).toMatchObject({ trigger: 'rollback', outcome: 'succeeded' });
+    await until('its record is written', () => world.host.reloads()[0]?.trigger === 'rollback');
+    expect(world.host.reloads()[0]).toMatchObject({ outcome: 'succeeded' });
     expect(world.host.reloads()[0]?.warnings.join()).toContain('went back to what was known before');
   });
 

@@ -156,7 +156,7 @@ TEST_CASE("a step that fails is reported with what the plugin logged, one that h
 TEST_CASE("routes are read once, after initialize, without being asked for; who hangs in them is given up when asked") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10);
+  plugin.open(10);
   PluginUnderTest code;
   std::atomic<int> reads{0};
   std::atomic<bool> hang{false};
@@ -167,8 +167,8 @@ TEST_CASE("routes are read once, after initialize, without being asked for; who 
     while (hang) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   };
   const auto start = [&](uint64_t number) {
-    auto generation = std::make_shared<core::Generation>(front.front, plugin, code.descriptor(),
-                                                         core::GenerationSettings{number, "", {1000, 1024, 1}});
+    auto generation = std::make_shared<core::Generation>(
+        front.front, plugin, code.descriptor(), core::GenerationSettings{number, "", "/test", {1000, 1024, 1}});
     CHECK(front.perform(generation, core::Step::Create));
     CHECK(reads == 0);
     CHECK(front.perform(generation, core::Step::Initialize));
@@ -203,11 +203,11 @@ TEST_CASE("routes are read once, after initialize, without being asked for; who 
 TEST_CASE("a step without a function needs no thread, once there is an instance") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
-  plugin.open("/test", 10);
+  plugin.open(10);
   PluginUnderTest code;
   code.leave_steps_out();
   const auto generation = std::make_shared<core::Generation>(front.front, plugin, code.descriptor(),
-                                                             core::GenerationSettings{1, "", {1000, 1024, 1}});
+                                                             core::GenerationSettings{1, "", "/test", {1000, 1024, 1}});
   const auto at_once = [&](core::Step step) {
     core::Task task;
     task.step = step;

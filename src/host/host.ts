@@ -364,10 +364,13 @@ export class Host {
     this.#versions.condemn(plugin.id, generation.sha256, error.message);
     await plugin.turns.take('take back', async () => {
       if (plugin.running !== generation || !plugin.wanted) return;
+      const outlasted = plugin.outlasted === generation;
       const version = await this.#versions.find(plugin.id, record.from?.sha256, generation.sha256);
       const { finished } = await this.#begin(plugin, 'rollback', { byHand: false, version, passOver: { given } });
       this.#journal.takenBack(plugin, record, error);
       this.#departures.untilClosed(finished);
+      // A build that could not take over from the one that failed may well take over from the one before it.
+      if (outlasted) void this.refresh(plugin.folder, 'watch').catch(() => {}); // logged and recorded where it happened
     });
   }
 

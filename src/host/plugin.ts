@@ -101,6 +101,8 @@ export class Plugin {
   /** Set once its application is gone: settles when it has left. No reload joins its turns from then on. */
   leave: Promise<void> | undefined;
   error: TenonError | undefined;
+  /** The generation that ran on when a reload failed last. */
+  outlasted: Generation | undefined;
   /** Of the running generation; it may be over. */
   probation: Probation | undefined;
   lastReload: ReloadRecord | undefined;

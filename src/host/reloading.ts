@@ -113,6 +113,7 @@ export class Reloading {
       recorder.fail(cause);
       const error = asTenonError(cause);
       plugin.error = error;
+      plugin.outlasted = plugin.running;
       if (plugin.running === undefined) {
         plugin.rest = 'failed';
         closeLive(plugin);
