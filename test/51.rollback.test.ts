@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Clients } from './load/clients.js';
@@ -23,7 +23,7 @@ describe('going back', () => {
   }
   const build = async (): Promise<string> => (await world.get('/service/build')).body;
 
-  test('by hand to the build before, and forth again; the state goes along', async () => {
+  test('by hand to the build before, and forth again by name; the state goes along', async () => {
     await world.publish('service', await service('one', { WITH_STATE: '1' }));
     await world.start();
     await serve('two', { WITH_STATE: '1' });
@@ -40,8 +40,27 @@ describe('going back', () => {
     expect(record.phases.build).toBeUndefined();
     expect(await build()).toBe('one');
     expect((await world.request('POST', '/service/count')).body).toBe('4');
-    await world.host.rollback('service');
+    await expect(world.host.rollback('service')).rejects.toMatchObject({ code: 'VersionNotFound' });
+    await world.host.rollback('service', '2');
     expect(await build()).toBe('two');
+  });
+
+  test('twice is two builds back, asked for at once is one; and not into one that its config disables', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await serve('two');
+    await serve('three');
+    await Promise.all([world.host.rollback('service'), world.host.rollback('service')]);
+    expect(await build()).toBe('two');
+    await world.host.rollback('service');
+    expect(await build()).toBe('one');
+    await serve('four');
+    await world.host.rollback('service');
+    expect(await build()).toBe('three');
+    await world.write('service', 'config.yaml', 'enabled: false\n');
+    await world.host.reload('service');
+    await expect(world.host.rollback('service')).rejects.toMatchObject({ code: 'PluginDisabled' });
+    expect(world.host.plugin('service').state).toBe('disabled');
   });
 
   test('to any kept build, by its hash, generation or version; another start of the host still knows them', async () => {
@@ -197,6 +216,38 @@ describe('a new build on probation', () => {
     expect(world.host.reloads().find(({ outcome }) => outcome === 'rolledBack')?.error?.message).toContain(
       '95th percentile',
     );
+  });
+
+  test('is not judged while it saves', async () => {
+    await world.start({ lifecycleMs: 10_000 });
+    await world.publish('service', await service('two', { WITH_STATE: '1', SAVE_MS: '1500' }));
+    await world.host.reload('service');
+    await world.publish('service', await service('three', { WITH_STATE: '1', REFUSE_LOAD: '1' }));
+    await expect(world.host.reload('service')).rejects.toMatchObject({ code: 'StateRefused' });
+    expect(await build()).toBe('two');
+    expect(rolledBack()).toBe(false);
+    expect((await world.host.versions('service')).some(({ condemned }) => condemned !== undefined)).toBe(false);
+  });
+
+  test('is taken back as soon as the kept build is there, and is told of once, after its own record', async () => {
+    await world.start();
+    const kept = path.join(world.data, 'versions', 'service');
+    const slow = world.get('/service/slow?ms=3000');
+    // Without a state there is nothing that the slow call has to end for.
+    await world.publish('service', await service('ill', { FALLS_ILL: '1' }));
+    const reload = world.host.reload('service').catch(() => {});
+    await until('it serves', () => world.host.plugin('service').generation === 2);
+    expect(await world.host.versions('service')).toHaveLength(2);
+    await rename(kept, `${kept}-away`);
+    await until('a way back has failed', () => world.host.reloads().some(({ trigger }) => trigger === 'rollback'));
+    await rename(`${kept}-away`, kept);
+    await until('it was taken back', rolledBack);
+    expect(await build()).toBe('good');
+    await slow;
+    await reload;
+    const told = world.events.filter((event) => 'record' in event && event.record.trigger === 'api');
+    expect(told.map(({ type }) => type)).toEqual(['reload.succeeded', 'reload.rolledBack']);
+    expect(world.host.hotReload.status().failedReloads).toBe(2);
   });
 
   test('stays when its calls fail as often as those of the build before', async () => {

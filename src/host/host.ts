@@ -1,6 +1,7 @@
 /** The living set: which plugins there are, and the one place that changes it. */
 import path from 'node:path';
 import { closest } from '../base/closest.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
@@ -131,8 +132,10 @@ export class Host {
     const known = this.#plugins.get(id);
     const stays = known?.running !== undefined && known.wanted && known.leave === undefined;
     const plugin = await this.#want(id);
-    plugin.byHand = true;
-    if (!stays) await this.#reload(plugin, trigger);
+    if (!stays) {
+      plugin.byHand = true;
+      await this.#reload(plugin, trigger);
+    }
     return this.show(id);
   }
 
@@ -148,7 +151,7 @@ export class Host {
   }
 
   /**
-   * Go back to a kept build: to the one that served before, or to the one that `to` names by its hash (6 digits or more),
+   * Go back to a kept build: to the one before the running one, or to the one that `to` names by its hash (6 digits or more),
    * generation or version. It serves until the application changes or is reloaded. Rejects with `VersionNotFound`, and
    * like `reload`.
    */
@@ -156,10 +159,11 @@ export class Host {
     const plugin = await this.#want(id);
     // Its application went meanwhile: a turn of one that leaves would bring back what nobody takes down.
     if (plugin.leave !== undefined) return this.rollback(id, to);
-    const { finished } = await plugin.turns.take(`rollback ${to ?? ''}`, async () => {
-      const version = await this.#versions.find(id, to, plugin.running?.sha256);
-      return this.#begin(plugin, 'rollback', { byHand: true, version });
-    });
+    // Which one is meant is as of now: who asks twice at once does not go back twice.
+    const version = await this.#versions.find(id, to, plugin.running?.sha256);
+    const { finished } = await plugin.turns.take(`rollback ${version.sha256}`, () =>
+      this.#begin(plugin, 'rollback', { byHand: true, version }),
+    );
     return finished;
   }
 
@@ -359,19 +363,35 @@ export class Host {
     return this.#reloading.reload(plugin, { trigger, failedLater, ...what });
   }
 
-  /** A new build did not pass its probation: the one before it serves again. */
-  async #takeBack(plugin: Plugin, { generation, record, error, given }: LateFailure): Promise<void> {
+  /** A new build did not pass its probation: the one before it serves again. What keeps it from that may pass. */
+  async #takeBack(plugin: Plugin, failure: LateFailure): Promise<void> {
+    const { generation, record, error } = failure;
+    for (let waitMs = 1000; ; waitMs *= 2)
+      try {
+        // A kept build that is not there any more has another one before it.
+        const to = waitMs === 1000 ? record.from?.sha256 : undefined;
+        await plugin.turns.take('take back', () => this.#takeBackTo(plugin, failure, to));
+        return;
+      } catch (cause) {
+        if (waitMs > 4000 || plugin.running !== generation || this.#closing !== undefined) {
+          this.#journal.notTakenBack(plugin, record, error);
+          throw cause;
+        }
+        await sleep(waitMs, undefined, { ref: false });
+      }
+  }
+
+  async #takeBackTo(plugin: Plugin, failure: LateFailure, to: string | undefined): Promise<void> {
+    const { generation, record, error, given, finished } = failure;
+    if (plugin.running !== generation || !plugin.wanted) return;
     this.#versions.condemn(plugin.id, generation.sha256, error.message);
-    await plugin.turns.take('take back', async () => {
-      if (plugin.running !== generation || !plugin.wanted) return;
-      const outlasted = plugin.outlasted === generation;
-      const version = await this.#versions.find(plugin.id, record.from?.sha256, generation.sha256);
-      const { finished } = await this.#begin(plugin, 'rollback', { byHand: false, version, passOver: { given } });
-      this.#journal.takenBack(plugin, record, error);
-      this.#departures.untilClosed(finished);
-      // A build that could not take over from the one that failed may well take over from the one before it.
-      if (outlasted) void this.refresh(plugin.folder, 'watch').catch(() => {}); // logged and recorded where it happened
-    });
+    const outlasted = plugin.outlasted === generation;
+    const version = await this.#versions.find(plugin.id, to, generation.sha256);
+    const back = await this.#begin(plugin, 'rollback', { byHand: false, version, passOver: { given } });
+    this.#departures.untilClosed(back.finished);
+    this.#departures.untilClosed(finished.then(() => this.#journal.takenBack(plugin, record, error)));
+    // A build that could not take over from the one that failed may well take over from the one before it.
+    if (outlasted) void this.refresh(plugin.folder, 'watch').catch(() => {}); // logged and recorded where it happened
   }
 
   #stop(plugin: Plugin): Promise<void> {

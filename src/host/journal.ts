@@ -95,6 +95,12 @@ export class Journal {
     this.tell({ type: 'reload.rolledBack', plugin: plugin.id, record });
   }
 
+  /** What `record` brought should be gone, because of `error`, and is not. */
+  notTakenBack(plugin: Plugin, record: ReloadRecord, { code, message, details }: TenonError): void {
+    record.error = { code, message, details };
+    this.#log.error({ plugin: plugin.id, code, reload: record.id }, `${message}, and could not be taken back`);
+  }
+
   /** The generation that a record calls pinned has ended otherwise. */
   correct(plugin: string, generation: number, outcome: Outcome): void {
     const record = this.#records.find((one) => one.plugin === plugin && pinnedBy(one) === generation);

@@ -24,6 +24,7 @@ export class Live {
   readonly #core: Core;
   readonly #pointer: PluginPointer;
   #current: Generation | undefined;
+  #swaps = 0;
 
   constructor(core: Core, front: Front, options: { id: string; queueLimit: number }) {
     this.id = options.id;
@@ -34,6 +35,11 @@ export class Live {
   /** The generation that calls enter now. */
   get current(): Generation | undefined {
     return this.#current;
+  }
+
+  /** How often it was given another generation, or none. */
+  get swaps(): number {
+    return this.#swaps;
   }
 
   /** Calls that wait at the closed gate. */
@@ -71,6 +77,7 @@ export class Live {
   swap(generation: Generation | undefined): void {
     this.#pointer.swap(generation?.handle ?? null);
     this.#current = generation;
+    this.#swaps += 1;
   }
 
   /** The plugin's key-value state as one block for `importValues`. */

@@ -2,6 +2,7 @@
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { CallCounters } from '../binding/core.js';
 import type { Generation } from '../plugin/generation.js';
+import type { Live } from './live.js';
 
 /** What a generation is measured by while it is on probation. */
 export interface ProbationLimits {
@@ -24,6 +25,7 @@ const fastUs = 10_000;
 /** Watches one generation from `begin` until its time is over, it fails, or `end`. */
 export class Probation {
   readonly #generation: Generation;
+  readonly #live: Live;
   readonly #before: CallCounters;
   readonly #limits: ProbationLimits;
   #failed: (error: TenonError) => void;
@@ -33,11 +35,13 @@ export class Probation {
 
   /** `failed` is called at most once, with what is wrong. */
   constructor(
+    live: Live,
     generation: Generation,
     before: CallCounters,
     limits: ProbationLimits,
     failed: (error: TenonError) => void,
   ) {
+    this.#live = live;
     this.#generation = generation;
     this.#before = before;
     this.#limits = limits;
@@ -62,9 +66,12 @@ export class Probation {
   }
 
   async #look(): Promise<void> {
-    const wrong = this.#calls() ?? (await this.#health());
+    const { swaps } = this.#live;
+    // While it hands over it saves, and waits: that says nothing of how it serves.
+    const serves = (): boolean => this.#live.current === this.#generation && this.#live.swaps === swaps;
+    const wrong = serves() ? (this.#calls() ?? (await this.#health())) : undefined;
     if (this.#timer === undefined) return;
-    if (wrong !== undefined) {
+    if (wrong !== undefined && serves()) {
       const failed = this.#failed;
       this.end();
       failed(wrong);

@@ -59,6 +59,8 @@ export interface LateFailure {
   error: TenonError;
   /** What it was given by the one before. */
   given: State | undefined;
+  /** When that reload is over, and its record is written. */
+  finished: Promise<unknown>;
 }
 
 /** A reload, once the new build serves: `finished` when the old one is gone. */
@@ -115,7 +117,7 @@ export class Reloading {
       plugin.error = error;
       plugin.outlasted = plugin.running;
       if (plugin.running === undefined) {
-        plugin.rest = 'failed';
+        plugin.rest = error.code === 'PluginDisabled' ? 'disabled' : 'failed';
         closeLive(plugin);
       }
       journal.write(plugin, recorder);
@@ -217,12 +219,12 @@ export class Reloading {
       sha256,
       ...(old === undefined ? {} : { from: old.number }),
     });
-    versions.serves(plugin.id, { generation: number, sha256, version, size }, bytes);
-    if (old !== undefined) this.#watchOver(plugin, old, request, { record, given: handedOver });
+    versions.serves(plugin.id, { generation: number, sha256, version, size }, bytes, request.version !== undefined);
     const finished = result.retired.then(() => {
       if (old !== undefined) departures.keep(plugin, old);
       return journal.write(plugin, recorder);
     });
+    if (old !== undefined) this.#watchOver(plugin, live, request, { old, record, given: handedOver, finished });
     departures.untilClosed(finished);
     const draining = [...plugin.leaving].filter((one) => one.state === 'draining').length;
     if (draining >= leavingLimit) await finished;
@@ -240,6 +242,11 @@ export class Reloading {
       const library = versions.fileOf(plugin.id, version);
       // A config that cannot be read now is no reason to stay with a bad build.
       const application = await read.catch(() => undefined);
+      if (application?.enabled === false)
+        throw new TenonError('PluginDisabled', `${plugin.id} is disabled by its config.yaml`, {
+          next: 'set `enabled: true` there, then go back',
+          details: { plugin: plugin.id },
+        });
       const prefix = plugin.running?.prefix ?? application?.prefix ?? plugin.prefix ?? `/${plugin.id}`;
       const limits = { ...this.#options.limits, ...application?.limits };
       const preserveState = preserves(application);
@@ -273,16 +280,16 @@ export class Reloading {
 
   #watchOver(
     plugin: Plugin,
-    old: Generation,
+    live: Live,
     request: ReloadRequest,
-    facts: Pick<LateFailure, 'record' | 'given'>,
+    { old, ...facts }: Pick<LateFailure, 'record' | 'given' | 'finished'> & { old: Generation },
   ): void {
     const generation = plugin.running;
     const { probation: limits } = this.#options;
     // Who is gone back to is not put to the test: there is nothing better. Nor is the same build with other settings.
     if (generation === undefined || limits.ms === 0 || request.version !== undefined) return;
     if (generation.sha256 === old.sha256) return;
-    plugin.probation = new Probation(generation, old.counters, limits, (error) =>
+    plugin.probation = new Probation(live, generation, old.counters, limits, (error) =>
       request.failedLater({ generation, error, ...facts }),
     );
     plugin.probation.begin();

@@ -59,7 +59,7 @@ export class Versions {
     return kept.find((version) => version.sha256 === sha256)?.condemned;
   }
 
-  /** Kept builds of `id`, the one that served last first. */
+  /** Kept builds of `id`, the one that came last first. */
   async list(id: string): Promise<readonly Version[]> {
     await this.#work.get(id);
     return this.#read(id);
@@ -72,13 +72,14 @@ export class Versions {
 
   /**
    * The kept build that `wanted` names: the beginning of its hash (6 digits or more), the number of its generation, or its
-   * version, of which the last is meant; without it the last one before `running` (hash) that was not condemned. Throws
+   * version, of which the last is meant; without it the one before `running` (hash) that was not condemned. Throws
    * `VersionNotFound`.
    */
   async find(id: string, wanted: string | undefined, running: string | undefined): Promise<Version> {
     const kept = await this.list(id);
-    const found = kept.find((version) => {
-      if (wanted === undefined) return version.sha256 !== running && version.condemned === undefined;
+    const place = kept.findIndex(({ sha256 }) => sha256 === running);
+    const found = kept.find((version, at) => {
+      if (wanted === undefined) return at > place && version.condemned === undefined;
       if (wanted.length >= 6 && version.sha256.startsWith(wanted)) return true;
       return String(version.generation) === wanted || version.version === wanted;
     });
@@ -90,12 +91,19 @@ export class Versions {
     });
   }
 
-  /** `build` serves from now on. Its bytes are kept in the background. */
-  serves(id: string, build: Omit<Version, 'servedAt' | 'condemned'>, bytes: Uint8Array): void {
+  /** `build` serves from now on. Its bytes are kept in the background. One that was gone `backTo` keeps its place. */
+  serves(id: string, build: Omit<Version, 'servedAt' | 'condemned'>, bytes: Uint8Array, backTo: boolean): void {
     this.#later(id, build.sha256, good, async () => {
       const kept = await this.#read(id);
       const version: Version = { ...build, servedAt: new Date().toISOString() };
-      const all = [version, ...kept.filter(({ sha256 }) => sha256 !== build.sha256)];
+      const place = backTo
+        ? Math.max(
+            0,
+            kept.findIndex(({ sha256 }) => sha256 === build.sha256),
+          )
+        : 0;
+      const all: Version[] = kept.filter(({ sha256 }) => sha256 !== build.sha256);
+      all.splice(place, 0, version);
       await mkdir(this.#folder(id), { recursive: true, mode: 0o700 });
       if (!kept.some(({ sha256 }) => sha256 === build.sha256)) await put(this.fileOf(id, version), bytes);
       await this.#write(id, all.slice(0, this.#options.limit));

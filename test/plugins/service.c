@@ -1,6 +1,7 @@
 /*
  * A plugin that serves. Answers carry BUILD; macros change one thing each:
  *   WITH_STATE, REFUSE_SAVE, REFUSE_LOAD, REFUSE_DRY_RUN   tenon.state, and where it fails
+ *   SAVE_MS                                                 saving takes so long
  *   WITH_QUIESCE, REFUSE_RESUME                             it lets go and takes up again
  *   FAIL_READY, HANG_READY                                  its way up, after the trial
  *   INITIALIZE_MS, READY_MS                                 how long these take
@@ -179,6 +180,9 @@ static const tenon_plugin_http_t http_side = {sizeof http_side, CONCURRENCY, rou
 static tenon_status save(tenon_plugin_t* plugin, const tenon_state_writer_t* writer) {
   (void)plugin;
   say(TEXT("save"));
+#ifdef SAVE_MS
+  usleep(SAVE_MS * 1000);
+#endif
 #ifdef REFUSE_SAVE
   writer->fail(writer, TEXT("the count is locked away"));
   return TENON_ERROR;
