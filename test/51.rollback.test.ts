@@ -250,6 +250,19 @@ describe('a new build on probation', () => {
     expect(world.host.hotReload.status().failedReloads).toBe(2);
   });
 
+  test('that replaced one on probation gives its rest to that one, which is taken back too', async () => {
+    await world.start();
+    await world.publish('service', await service('ill', { WITH_STATE: '1', FALLS_ILL: '1' }));
+    await world.host.reload('service');
+    await world.publish('service', await service('faulty', { WITH_STATE: '1' }));
+    await world.host.reload('service');
+    for (let count = 0; count < 30; count++) await world.get('/service/fail');
+    await until('both were taken back', () => {
+      return world.events.filter(({ type }) => type === 'reload.rolledBack').length === 2;
+    });
+    expect(await build()).toBe('good');
+  });
+
   test('stays when its calls fail as often as those of the build before', async () => {
     await world.start();
     for (let count = 0; count < 30; count++) await world.get('/service/fail');

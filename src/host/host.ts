@@ -368,9 +368,9 @@ export class Host {
     const { generation, record, error } = failure;
     for (let waitMs = 1000; ; waitMs *= 2)
       try {
-        // A kept build that is not there any more has another one before it.
-        const to = waitMs === 1000 ? record.from?.sha256 : undefined;
-        await plugin.turns.take('take back', () => this.#takeBackTo(plugin, failure, to));
+        // The one before may be gone, or have failed itself: then it is the one before that.
+        const from = record.trigger === 'rollback' || waitMs > 1000 ? undefined : record.from?.sha256;
+        await plugin.turns.take('take back', () => this.#takeBackTo(plugin, failure, from));
         return;
       } catch (cause) {
         if (waitMs > 4000 || plugin.running !== generation || this.#closing !== undefined) {

@@ -103,6 +103,8 @@ export class Plugin {
   error: TenonError | undefined;
   /** The generation that ran on when a reload failed last. */
   outlasted: Generation | undefined;
+  /** Builds (hashes) that were replaced before their probation was over. */
+  readonly unproven = new Set<string>();
   /** Of the running generation; it may be over. */
   probation: Probation | undefined;
   lastReload: ReloadRecord | undefined;

@@ -29,23 +29,25 @@ export class Probation {
   readonly #before: CallCounters;
   readonly #limits: ProbationLimits;
   #failed: (error: TenonError) => void;
+  readonly #passed: () => void;
   readonly #end: number;
   #timer: NodeJS.Timeout | undefined;
   #healthAt = 0;
 
-  /** `failed` is called at most once, with what is wrong. */
+  /** One of these is called, once, unless it is ended before: `failed` with what is wrong. */
   constructor(
     live: Live,
     generation: Generation,
     before: CallCounters,
     limits: ProbationLimits,
-    failed: (error: TenonError) => void,
+    { failed, passed }: { failed: (error: TenonError) => void; passed: () => void },
   ) {
     this.#live = live;
     this.#generation = generation;
     this.#before = before;
     this.#limits = limits;
     this.#failed = failed;
+    this.#passed = passed;
     this.#end = performance.now() + limits.ms;
   }
 
@@ -76,7 +78,10 @@ export class Probation {
       this.end();
       failed(wrong);
     } else if (performance.now() < this.#end) this.#later();
-    else this.end();
+    else {
+      this.end();
+      this.#passed();
+    }
   }
 
   #calls(): TenonError | undefined {

@@ -286,12 +286,17 @@ export class Reloading {
   ): void {
     const generation = plugin.running;
     const { probation: limits } = this.#options;
-    // Who is gone back to is not put to the test: there is nothing better. Nor is the same build with other settings.
-    if (generation === undefined || limits.ms === 0 || request.version !== undefined) return;
-    if (generation.sha256 === old.sha256) return;
-    plugin.probation = new Probation(live, generation, old.counters, limits, (error) =>
-      request.failedLater({ generation, error, ...facts }),
-    );
+    if (generation === undefined || limits.ms === 0) return;
+    const { sha256 } = generation;
+    // Who is gone back to has passed it before, or was replaced too soon; the same build with other settings has nothing to show.
+    const back = request.version !== undefined;
+    if (back ? !plugin.unproven.has(sha256) : sha256 === old.sha256) return;
+    const none = { calls: 0, faults: 0, samples: 0 };
+    plugin.unproven.add(sha256);
+    plugin.probation = new Probation(live, generation, back ? none : old.counters, limits, {
+      failed: (error) => request.failedLater({ generation, error, ...facts }),
+      passed: () => plugin.unproven.delete(sha256),
+    });
     plugin.probation.begin();
   }
 

@@ -71,19 +71,24 @@ export class Versions {
   }
 
   /**
-   * The kept build that `wanted` names: the beginning of its hash (6 digits or more), the number of its generation, or its
-   * version, of which the last is meant; without it the one before `running` (hash) that was not condemned. Throws
+   * The kept build that `wanted` alone names: the beginning of its hash (6 digits or more), the number of its generation,
+   * or its version; without it the one before `running` (hash) that was not condemned. Throws
    * `VersionNotFound`.
    */
   async find(id: string, wanted: string | undefined, running: string | undefined): Promise<Version> {
     const kept = await this.list(id);
     const place = kept.findIndex(({ sha256 }) => sha256 === running);
-    const found = kept.find((version, at) => {
+    const [found, second] = kept.filter((version, at) => {
       if (wanted === undefined) return at > place && version.condemned === undefined;
       if (wanted.length >= 6 && version.sha256.startsWith(wanted)) return true;
       return String(version.generation) === wanted || version.version === wanted;
     });
-    if (found !== undefined) return found;
+    if (found !== undefined && (second === undefined || wanted === undefined)) return found;
+    if (found !== undefined)
+      throw new TenonError('VersionNotFound', `${id}: several kept builds are ${JSON.stringify(wanted)}`, {
+        next: `name one by its hash: ${kept.map(({ sha256 }) => sha256.slice(0, 12)).join(', ')}`,
+        details: { plugin: id, wanted, kept: kept.map(({ sha256, version }) => ({ sha256, version })) },
+      });
     const what = wanted === undefined ? 'no other build to go back to' : `no kept build ${JSON.stringify(wanted)}`;
     throw new TenonError('VersionNotFound', `${id}: there is ${what}`, {
       next: kept.length === 0 ? 'builds are kept once they have served' : `see GET /api/v1/plugins/${id}/versions`,
