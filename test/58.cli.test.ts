@@ -168,6 +168,7 @@ describe('tenon', () => {
     const without = await ask('reload');
     expect(without).toMatchObject({ status: 2, out: '' });
     expect((await ask('reloads', '--limit', 'many')).status).toBe(2);
+    expect(await ask('show', '')).toMatchObject({ status: 2, err: 'tenon: the plugin must not be empty\n' });
     const help = await ask('rollback', '--help');
     expect(help.status).toBe(0);
     expect(help.out).toMatch(/^Examples:\n {2}tenon rollback hello\n/);

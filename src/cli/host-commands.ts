@@ -14,15 +14,21 @@ async function ending(flags: AskFlags, work: () => Promise<unknown>): Promise<vo
 }
 
 function ask(parent: Command, words: string, description: string, examples: readonly string[]): Command {
-  return parent
-    .command(words)
-    .description(description)
-    .option('--json', 'print what the host answers as JSON on standard output')
-    .option('--data <folder>', 'data directory of the host (TENON_DATA; ./data)')
-    .option('--url <url>', 'where the host listens, in place of what its data directory says')
-    .option('--token <token>', 'admin token (TENON_ADMIN_TOKEN; the one in the data directory)')
-    .addHelpText('before', `Examples:\n${examples.map((example) => `  tenon ${example}\n`).join('')}`)
-    .addHelpText('after', '\nExit status: 0 done; 1 the host or the plugin says no; 2 wrong use; 3 no host runs.\n');
+  return (
+    parent
+      .command(words)
+      .description(description)
+      .option('--json', 'print what the host answers as JSON on standard output')
+      .option('--data <folder>', 'data directory of the host (TENON_DATA; ./data)')
+      .option('--url <url>', 'where the host listens, in place of what its data directory says')
+      .option('--token <token>', 'admin token (TENON_ADMIN_TOKEN; without --url the one in the data directory)')
+      // What an unset variable of a shell gives.
+      .hook('preAction', ({ args }) => {
+        if (args.includes('')) throw new TypeError('the plugin must not be empty');
+      })
+      .addHelpText('before', `Examples:\n${examples.map((example) => `  tenon ${example}\n`).join('')}`)
+      .addHelpText('after', '\nExit status: 0 done; 1 the host or the plugin says no; 2 wrong use; 3 no host runs.\n')
+  );
 }
 
 export function addHostCommands(program: Command): void {
