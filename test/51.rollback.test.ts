@@ -1,4 +1,4 @@
-import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Clients } from './load/clients.js';
@@ -101,6 +101,35 @@ describe('going back', () => {
     await writeFile(file, bytes);
     await expect(world.host.rollback('service')).rejects.toMatchObject({ code: 'VersionDamaged' });
     expect(await build()).toBe('two');
+  });
+
+  const losses = [
+    { loss: 'damaged', lose: (index: string) => writeFile(index, '[{') },
+    { loss: 'unreadable', lose: (index: string) => rm(index).then(() => mkdir(index)) },
+    { loss: 'lost', lose: (index: string) => rm(index) },
+  ];
+  test.each(losses)('a list of the kept builds that is $loss costs none of them', async ({ loss, lose }) => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await serve('two');
+    await world.host.close();
+    const folder = path.join(world.data, 'versions', 'service');
+    await lose(path.join(folder, 'versions.json'));
+
+    for (let start = 0; start < 2; start++) {
+      await world.start();
+      const kept = await world.host.versions('service');
+      expect(kept).toHaveLength(2);
+      expect(new Set((await readdir(folder)).filter((name) => name.endsWith('.library')))).toEqual(
+        new Set(kept.map(({ sha256 }) => `${sha256}.library`)),
+      );
+      if (start === 0) await world.host.close();
+    }
+    await world.host.rollback('service');
+    expect(await build()).toBe('one');
+    const aside = (await readdir(folder)).filter((name) => name.startsWith('versions.json.damaged-'));
+    expect(aside).toHaveLength(loss === 'lost' ? 0 : 1);
+    expect(world.log.filter(({ msg }) => aside.some((name) => msg.includes(name)))).toHaveLength(aside.length);
   });
 
   test('over HTTP: what is kept, and back to one of it', async () => {

@@ -1,6 +1,6 @@
 /** Builds that have served, kept so that a plugin can go back to them. */
-import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
@@ -9,11 +9,11 @@ import type { Log } from '../base/log.js';
 export interface Version {
   /** SHA-256 of its library, hexadecimal. */
   readonly sha256: string;
-  /** What its descriptor says. */
+  /** What its descriptor says; `unknown` when the list of kept builds was lost. */
   readonly version: string;
   /** Bytes. */
   readonly size: number;
-  /** Generation it last served as. Numbers begin at 1 with every start of a host. */
+  /** Generation it last served as; 0 when that was lost. Numbers begin at 1 with every start of a host. */
   readonly generation: number;
   /** When it last began to serve, ISO 8601. */
   readonly servedAt: string;
@@ -32,6 +32,7 @@ export interface VersionsOptions {
 const index = 'versions.json';
 const good = '';
 const hash = /^[0-9a-f]{64}$/;
+const library = /^([0-9a-f]{64})\.library$/;
 
 /**
  * The kept builds of all plugins of one data directory. What is asked is answered after what was told before. A disk
@@ -43,6 +44,8 @@ export class Versions {
   readonly #work = new Map<string, Promise<void>>();
   /** What was told of builds and is not written yet: that one is good, or why it is not. */
   readonly #told = new Map<string, string>();
+  /** Libraries of each plugin that served last, by hash, while one of them may not be written yet; as many as are kept. */
+  readonly #unwritten = new Map<string, Map<string, Uint8Array>>();
 
   constructor(options: VersionsOptions) {
     this.#options = options;
@@ -50,12 +53,12 @@ export class Versions {
 
   /**
    * Why the build of `id` with this hash is loaded by hand only, if it is. What is being written does not hold it up: only
-   * the first question about a plugin reads its list.
+   * the first question about a plugin reads its list. Where that cannot be read, it is logged, and no build is.
    */
   async condemned(id: string, sha256: string): Promise<string | undefined> {
     const told = this.#told.get(`${id} ${sha256}`);
     if (told !== undefined) return told === good ? undefined : told;
-    const kept = this.#known.get(id) ?? (await this.list(id));
+    const kept = this.#known.get(id) ?? (await this.list(id).catch((error: unknown) => this.#without(id, error)));
     return kept.find((version) => version.sha256 === sha256)?.condemned;
   }
 
@@ -98,19 +101,19 @@ export class Versions {
 
   /** `build` serves from now on. Its bytes are kept in the background. One that was gone `backTo` keeps its place. */
   serves(id: string, build: Omit<Version, 'servedAt' | 'condemned'>, bytes: Uint8Array, backTo: boolean): void {
+    this.#hold(id, build.sha256, bytes);
     this.#later(id, build.sha256, good, async () => {
+      const held = this.#unwritten.get(id)?.get(build.sha256);
+      // So many others have served since that it is not kept.
+      if (held === undefined) return;
       const kept = await this.#read(id);
       const version: Version = { ...build, servedAt: new Date().toISOString() };
-      const place = backTo
-        ? Math.max(
-            0,
-            kept.findIndex(({ sha256 }) => sha256 === build.sha256),
-          )
-        : 0;
+      const before = kept.findIndex(({ sha256 }) => sha256 === build.sha256);
+      const place = backTo ? Math.max(0, before) : 0;
       const all: Version[] = kept.filter(({ sha256 }) => sha256 !== build.sha256);
       all.splice(place, 0, version);
       await mkdir(this.#folder(id), { recursive: true, mode: 0o700 });
-      if (!kept.some(({ sha256 }) => sha256 === build.sha256)) await put(this.fileOf(id, version), bytes);
+      if (before === -1) await put(this.fileOf(id, version), held);
       await this.#write(id, all.slice(0, this.#options.limit));
       for (const dropped of all.slice(this.#options.limit)) await rm(this.fileOf(id, dropped), { force: true });
     });
@@ -132,6 +135,21 @@ export class Versions {
     await Promise.all(this.#work.values());
   }
 
+  #without(id: string, error: unknown): readonly Version[] {
+    const { message } = asTenonError(error);
+    this.#options.log.warn({ plugin: id, error: message }, `which builds of ${id} were taken back could not be read`);
+    return [];
+  }
+
+  #hold(id: string, sha256: string, bytes: Uint8Array): void {
+    const held = this.#unwritten.get(id) ?? new Map<string, Uint8Array>();
+    this.#unwritten.set(id, held);
+    held.delete(sha256);
+    held.set(sha256, bytes);
+    const [oldest] = held.keys();
+    if (held.size > this.#options.limit && oldest !== undefined) held.delete(oldest);
+  }
+
   #later(id: string, sha256: string, told: string, work: () => Promise<void>): void {
     this.#told.set(`${id} ${sha256}`, told);
     const before = this.#work.get(id) ?? Promise.resolve();
@@ -143,6 +161,7 @@ export class Versions {
     void done.then(() => {
       if (this.#work.get(id) !== done) return;
       this.#work.delete(id);
+      this.#unwritten.delete(id);
       for (const key of this.#told.keys()) if (key.startsWith(`${id} `)) this.#told.delete(key);
     });
   }
@@ -151,18 +170,35 @@ export class Versions {
     const known = this.#known.get(id);
     if (known !== undefined) return known;
     const folder = this.#folder(id);
-    const text = await readFile(path.join(folder, index), 'utf8').catch(() => undefined);
-    const read = text === undefined ? [] : parse(text);
-    if (read === undefined)
-      this.#options.log.warn({ plugin: id, folder }, `the list of kept builds of ${id} is damaged`);
-    const files = new Set(await readdir(folder).catch(() => []));
-    const kept = (read ?? []).filter(({ sha256 }) => files.has(`${sha256}.library`));
+    const files = new Set(await readdir(folder).catch(ifAbsent([])));
+    const listed = files.has(index) ? await this.#listed(id) : undefined;
+    const kept = listed?.filter(({ sha256 }) => files.has(`${sha256}.library`)) ?? (await found(folder, files));
     // Left by a host that was killed between two writes.
-    for (const name of files)
-      if (name !== index && !kept.some(({ sha256 }) => name === `${sha256}.library`))
-        await rm(path.join(folder, name), { force: true });
+    for (const name of files) {
+      const [, sha256] = library.exec(name) ?? [];
+      const unlisted = sha256 !== undefined && !kept.some((version) => version.sha256 === sha256);
+      if (unlisted || name.endsWith('.tmp')) await rm(path.join(folder, name), { force: true });
+    }
     this.#known.set(id, kept);
     return kept;
+  }
+
+  /** What the index of `id` says. One that cannot be read is put aside, and is as none: undefined. */
+  async #listed(id: string): Promise<Version[] | undefined> {
+    const file = path.join(this.#folder(id), index);
+    try {
+      return parse(await readFile(file, 'utf8'));
+    } catch (cause) {
+      const { message } = asTenonError(cause);
+      const time = new Date().toISOString().replaceAll(/[:.]/g, '-');
+      const place = `${file}.damaged-${time}-${randomBytes(3).toString('hex')}`;
+      await rename(file, place);
+      this.#options.log.warn(
+        { plugin: id, error: message },
+        `the list of kept builds of ${id} could not be read, and was put aside as ${place}; which were taken back is not known`,
+      );
+      return undefined;
+    }
   }
 
   async #write(id: string, versions: Version[]): Promise<void> {
@@ -176,13 +212,29 @@ export class Versions {
   }
 }
 
-function parse(text: string): Version[] | undefined {
-  try {
-    const read: unknown = JSON.parse(text);
-    return Array.isArray(read) && read.every(isVersion) ? read : undefined;
-  } catch {
-    return undefined;
+function parse(text: string): Version[] {
+  const read: unknown = JSON.parse(text);
+  if (Array.isArray(read) && read.every(isVersion)) return read;
+  throw new Error('it is no list of builds');
+}
+
+/** The builds whose libraries are among `files`, the one written last first. */
+async function found(folder: string, files: Iterable<string>): Promise<Version[]> {
+  const builds: Version[] = [];
+  for (const name of files) {
+    const [, sha256] = library.exec(name) ?? [];
+    if (sha256 === undefined) continue;
+    const { size, mtime } = await stat(path.join(folder, name));
+    builds.push({ sha256, version: 'unknown', size, generation: 0, servedAt: mtime.toISOString() });
   }
+  return builds.toSorted((left, right) => right.servedAt.localeCompare(left.servedAt));
+}
+
+function ifAbsent<T>(instead: T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return instead;
+    throw error;
+  };
 }
 
 function isVersion(value: unknown): value is Version {
@@ -211,8 +263,18 @@ async function put(file: string, content: string | Uint8Array): Promise<void> {
       await handle.close();
     }
     await rename(temporary, file);
+    await syncDirectory(path.dirname(file));
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
+  }
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
