@@ -217,6 +217,22 @@ describe('values of tenon.state', () => {
     await world.host.load('keeper');
     expect(await note()).toBe('bread');
   });
+
+  test.each([[[]], [['NO_STATE']]])('are kept when also older generations have ended: then %j', async (macros) => {
+    await serve(await keeper('one', 'NO_STATE'));
+    await note('early');
+    const slow = world.get('/keeper/slow');
+    await until('the call is in', () => world.host.plugin('keeper').generations.some(({ leases }) => leases > 0));
+    await world.publish('keeper', await keeper('two', ...macros));
+    const reload = world.host.reload('keeper');
+    await until('the new one serves', () => world.host.plugin('keeper').generation === 2);
+    await world.host.unload('keeper');
+    expect(world.host.plugin('keeper').generations).toEqual([]);
+    expect((await slow).status).toBe(200);
+    await reload;
+    await restart();
+    expect(await note()).toBe('late');
+  });
 });
 
 describe('a state that a new build does not take', () => {

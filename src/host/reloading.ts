@@ -126,12 +126,14 @@ export class Reloading {
   }
 
   /**
-   * Its routes are gone at once; its calls end first, what it knows is kept, then it is closed. `warn` is told when it
-   * could not be kept.
+   * Its routes are gone at once; its calls end first, those in older generations too, what it knows is kept, then it is
+   * closed. `warn` is told when it could not be kept.
    */
   async takeDown(plugin: Plugin, rest: 'stopped' | 'disabled', warn?: Warn): Promise<void> {
     const { log, journal, routes, departures } = this.#options;
     plugin.rest = rest;
+    // Their calls may still change the values.
+    const older = Promise.allSettled([...plugin.leaving].filter(isDraining).map((one) => one.retire()));
     if (plugin.running !== undefined) {
       const generation = plugin.running;
       plugin.probation?.end();
@@ -142,13 +144,16 @@ export class Reloading {
       journal.tell({ type: 'plugin.stopped', plugin: plugin.id, generation: generation.number });
       const { hasState } = generation.handle;
       const { remembering } = this.#options;
-      if (hasState) await this.#keepLast(plugin, warn, (live) => remembering.lastState(plugin, live, generation));
+      if (hasState)
+        await this.#keepLast(plugin, warn, (live) => remembering.lastState(plugin, live, generation, older));
       const { outcome } = await generation.retire();
+      await older;
       if (!hasState) await this.#keepLast(plugin, warn, (live) => remembering.lastValues(plugin, live, generation));
       closeLive(plugin);
       log.info({ plugin: plugin.id, generation: generation.number, ...outcome }, 'plugin stopped');
       departures.keep(plugin, generation);
     }
+    await older;
     for (const generation of plugin.leaving) await departures.tryAgain(plugin, generation);
   }
 
@@ -226,7 +231,7 @@ export class Reloading {
     });
     if (old !== undefined) this.#watchOver(plugin, live, request, { old, record, given: handedOver, finished });
     departures.untilClosed(finished);
-    const draining = [...plugin.leaving].filter((one) => one.state === 'draining').length;
+    const draining = [...plugin.leaving].filter(isDraining).length;
     if (draining >= leavingLimit) await finished;
     return { finished };
   }
@@ -367,6 +372,10 @@ export class Reloading {
     this.#numbers.set(id, number);
     return number;
   }
+}
+
+function isDraining({ state }: Generation): boolean {
+  return state === 'draining';
 }
 
 function closeLive(plugin: Plugin): void {

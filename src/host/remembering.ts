@@ -80,11 +80,13 @@ export class Remembering {
   }
 
   /**
-   * Keep what the last generation knows, before it is taken down. Rejects with `StateRefused` or `StateNotKept`; what was
+   * Keep what the last generation knows, before it is taken down, with the values as they are once `older` ones, whose calls
+   * may change them, have ended. Rejects with `StateRefused` or `StateNotKept`; what was
    * kept before stays then.
    */
-  async lastState(plugin: Plugin, live: Live, generation: Generation): Promise<void> {
+  async lastState(plugin: Plugin, live: Live, generation: Generation, older: Promise<unknown>): Promise<void> {
     const state = await generation.lastState();
+    await older;
     await this.#keep(plugin.id, live, generation, state);
   }
 

@@ -91,7 +91,7 @@ static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request
     case SLOW:
       usleep(700 * 1000);
       keep("late", 4);
-      return TENON_OK;
+      return host_state->put(own_host, TEXT("note"), TEXT("late"));
     default:
       return http->set_body(response, TEXT(BUILD));
   }
