@@ -129,6 +129,19 @@ describe('the living set', () => {
     expect(world.host.plugin('greedy').error).toMatchObject({ code: 'RouteConflict', details: { owner: 'the host' } });
   });
 
+  test('an application takes its paths along to another id', async () => {
+    await world.write('shop', 'config.yaml', 'app_id: first\nroute_prefix: /shop\n');
+    await copyFile(await service('one', { PLUGIN_ID: '"first"' }), `${world.folder('shop')}/first.so`);
+    await world.start();
+    expect((await world.get('/shop/build')).body).toBe('one');
+    await rm(`${world.folder('shop')}/first.so`);
+    await copyFile(await service('two', { PLUGIN_ID: '"second"' }), `${world.folder('shop')}/second.so`);
+    await world.write('shop', 'config.yaml', 'app_id: second\nroute_prefix: /shop\n');
+    await world.host.discover();
+    expect(world.host.plugins()).toMatchObject([{ id: 'second', state: 'running' }]);
+    expect((await world.get('/shop/build')).body).toBe('two');
+  });
+
   test('a prefix is served at the root, and a reload takes up a changed one', async () => {
     await world.write('service', 'config.yaml', 'app_id: service\nroute_prefix: /\n');
     await world.publish('service', await service('one'));

@@ -122,8 +122,16 @@ export class Host {
     }
     const plugin = await this.#enter(application.id, folder);
     if (plugin?.wanted !== true) return undefined;
-    const record = await this.#reload(plugin, trigger);
-    for (const other of plugins) if (other !== plugin) await this.#forget(other);
+    const others = plugins.filter((other) => other !== plugin);
+    const record = await this.#reload(plugin, trigger).catch(async (cause: unknown) => {
+      const { code, details } = asTenonError(cause);
+      const inTheWay = others.find(({ id }) => code === 'RouteConflict' && id === details['owner']);
+      if (inTheWay === undefined) throw cause;
+      // Its paths belong to what the same application was called before.
+      await this.#forget(inTheWay);
+      return this.#reload(plugin, trigger);
+    });
+    for (const other of others) await this.#forget(other);
     return record;
   }
 
