@@ -373,4 +373,28 @@ describe('the living set', () => {
     await expect(world.host.reload('service')).rejects.toMatchObject({ code: 'HostClosing' });
     await expect(world.get('/service/build')).rejects.toThrow();
   });
+
+  // The last one: the images stay in this process.
+  test('images that stay mapped are counted also when their applications are gone', async () => {
+    await world.start({ pinnedLimit: 1 });
+    for (const id of ['first', 'second']) {
+      await world.publish(
+        id,
+        await buildPlugin('ok', { defines: { PLUGIN_ID: `"${id}"` }, flags: ['-Wl,-z,nodelete'] }),
+      );
+      await world.host.discover();
+      await rm(world.folder(id), { recursive: true });
+      await world.host.discover();
+      expect(world.host.plugins()).toEqual([]);
+    }
+    expect(JSON.parse((await world.admin('GET', '/api/v1/status')).body)).toMatchObject({
+      images: { alive: { count: 0 }, pinned: { count: 2 } },
+    });
+    expect(world.events.filter(({ type }) => type === 'host.full')).toHaveLength(1);
+    await world.host.close();
+    expect(world.log.filter(({ msg }) => msg === 'its image stays mapped')).toMatchObject([
+      { plugin: 'first' },
+      { plugin: 'second' },
+    ]);
+  });
 });

@@ -12,6 +12,7 @@ const pinnedLookMs = 250;
 export class Departures {
   readonly #log: Log;
   readonly #journal: Journal;
+  readonly #leaving = new Map<Generation, Plugin>();
   readonly #finishing = new Set<Promise<unknown>>();
   readonly #pinned: () => void;
   #closing = false;
@@ -23,13 +24,24 @@ export class Departures {
     this.#pinned = pinned;
   }
 
+  /** Every generation that is still there, with its plugin, which may itself be gone. */
+  get leaving(): ReadonlyMap<Generation, Plugin> {
+    return this.#leaving;
+  }
+
+  /** No call enters `generation` any more. */
+  begin(plugin: Plugin, generation: Generation): void {
+    plugin.leaving.add(generation);
+    this.#leaving.set(generation, plugin);
+  }
+
   /** `generation` has been taken down: one that could not be unloaded stays listed, and is tried again. */
   keep(plugin: Plugin, generation: Generation): void {
     if (generation.state === 'closed') {
-      plugin.leaving.delete(generation);
+      this.#end(plugin, generation);
       return;
     }
-    plugin.leaving.add(generation);
+    this.begin(plugin, generation);
     this.#pinned();
     void this.#tryUntilGone(plugin, generation);
   }
@@ -43,7 +55,7 @@ export class Departures {
     if (!plugin.leaving.has(generation)) return;
     this.#journal.correct(plugin.id, generation.number, outcome);
     if (outcome.unload === 'pinned') return;
-    plugin.leaving.delete(generation);
+    this.#end(plugin, generation);
     this.#log.info({ plugin: plugin.id, generation: generation.number }, 'its image is unmapped after all');
     this.#journal.tell({ type: 'generation.unloaded', plugin: plugin.id, generation: generation.number });
   }
@@ -59,6 +71,11 @@ export class Departures {
   async close(): Promise<void> {
     this.#closing = true;
     await Promise.allSettled(this.#finishing);
+  }
+
+  #end(plugin: Plugin, generation: Generation): void {
+    plugin.leaving.delete(generation);
+    this.#leaving.delete(generation);
   }
 
   async #tryUntilGone(plugin: Plugin, generation: Generation): Promise<void> {

@@ -226,9 +226,9 @@ export class Host {
     return this.#journal.reloads(filter);
   }
 
-  /** What plugins keep mapped in this process now. */
+  /** What plugins keep mapped in this process now, also those that are gone. */
   images(): Images {
-    return countImages(this.#plugins.values());
+    return countImages(this.#plugins.values(), this.#departures.leaving.keys());
   }
 
   /** Ask every running plugin whether it can serve; the message of each that cannot, by id. */
@@ -265,12 +265,8 @@ export class Host {
     await Promise.all([...this.#plugins.values()].map((plugin) => this.#stop(plugin)));
     await this.#departures.close();
     await this.#versions.close();
-    for (const plugin of this.#plugins.values())
-      for (const generation of plugin.leaving)
-        this.#options.log.warn(
-          { plugin: plugin.id, generation: generation.number, outcome: generation.outcome },
-          'its image stays mapped',
-        );
+    for (const { id, number, outcome } of this.#departures.leaving.keys())
+      this.#options.log.warn({ plugin: id, generation: number, outcome }, 'its image stays mapped');
   }
 
   #countPinned(): void {

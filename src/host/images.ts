@@ -24,16 +24,15 @@ export interface PinnedLimit {
   bytes: number;
 }
 
-export function countImages(plugins: Iterable<Plugin>): Images {
+/** Of the generations that serve `plugins`, and of those that are `leaving`. */
+export function countImages(plugins: Iterable<Plugin>, leaving: Iterable<Generation>): Images {
   const images: Images = { alive: none(), draining: none(), pinned: none() };
   const add = (gauge: Gauge, { size }: Generation): void => {
     gauge.count += 1;
     gauge.bytes += size;
   };
-  for (const { running, leaving } of plugins) {
-    if (running !== undefined) add(images.alive, running);
-    for (const generation of leaving) add(generation.state === 'pinned' ? images.pinned : images.draining, generation);
-  }
+  for (const { running } of plugins) if (running !== undefined) add(images.alive, running);
+  for (const generation of leaving) add(generation.state === 'pinned' ? images.pinned : images.draining, generation);
   return images;
 }
 

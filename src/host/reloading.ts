@@ -140,7 +140,7 @@ export class Reloading {
       routes.publish(plugin.id, []);
       plugin.live?.swap(undefined);
       plugin.running = undefined;
-      plugin.leaving.add(generation);
+      departures.begin(plugin, generation);
       journal.tell({ type: 'plugin.stopped', plugin: plugin.id, generation: generation.number });
       const { hasState } = generation.handle;
       const { remembering } = this.#options;
@@ -215,7 +215,7 @@ export class Reloading {
     remembering.began(plugin);
     if (old !== undefined && handedOver !== undefined)
       remembering.handedOver(plugin, live, buildFacts(old), handedOver);
-    if (old !== undefined) plugin.leaving.add(old);
+    if (old !== undefined) departures.begin(plugin, old);
     const { number, sha256, version, size } = generation;
     journal.tell({
       type: 'plugin.serving',
