@@ -25,6 +25,7 @@ import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
 import { SavedStates } from './host/saved-states.js';
 import type { Version } from './host/versions.js';
+import type { Wish } from './host/wishes.js';
 import { adminApplication, reservedSegments } from './http/admin.js';
 import { Calls } from './http/calls.js';
 import { EventFeed } from './http/events.js';
@@ -33,7 +34,7 @@ import { HttpServer } from './http/server.js';
 import { adminToken, type AdminToken } from './http/token.js';
 import { Staging } from './plugin/stage.js';
 import { Trial } from './plugin/trial.js';
-import type { HotReloadConfig } from './reload/configuration.js';
+import { configurationOf, type HotReloadConfig } from './reload/configuration.js';
 import { HotReloadManager, type HotReloadStatus } from './reload/manager.js';
 
 export { errorCodes, TenonError, type ErrorCode } from './base/errors.js';
@@ -45,6 +46,7 @@ export type { ReloadCallbacks } from './host/listeners.js';
 export type { GenerationView, PluginState, PluginView, RouteView } from './host/plugin.js';
 export type { BuildFacts, Phase, ReloadRecord, Trigger } from './host/record.js';
 export type { Version } from './host/versions.js';
+export type { Wish } from './host/wishes.js';
 export type { HotReloadConfig } from './reload/configuration.js';
 export type { HotReloadStatus } from './reload/manager.js';
 
@@ -73,6 +75,12 @@ export interface HotReload {
   status(): HotReloadStatus;
 }
 
+/** What a host leaves to the one that goes on in its place. */
+export interface Wishes {
+  plugins: readonly Wish[];
+  hotReload: HotReloadConfig;
+}
+
 /** A running host. */
 export interface TenonHost {
   /** All settings with their values; those of hot reload follow `hotReload.configure`. */
@@ -93,6 +101,12 @@ export interface TenonHost {
   listen(descriptor?: number): Promise<string>;
   /** Scan the applications directory for what came, changed or went. `/readyz` says ready after the first time. */
   discover(): Promise<void>;
+  /**
+   * Go on where the host before this one has ended, before `listen` and `discover`: what ran is loaded from the kept
+   * builds, without a compiler, and what was stopped stays so. A build that is not kept is left to `discover`, which also
+   * loads what has changed since, but nothing in place of a build that somebody went back to. Rejects with TypeError.
+   */
+  resume(wishes: Wishes): Promise<void>;
   plugins(): PluginView[];
   /** What plugins keep mapped in this process now. */
   images(): Images;
@@ -114,8 +128,9 @@ export interface TenonHost {
   /**
    * Stop accepting, end builds, let requests under way end for as long as `drainMs`, take every plugin down. Twice is fine.
    * From then on `listen`, `discover`, `load`, `unload` and `reload` reject with `HostClosing`.
+   * @param leave told what `resume` of the next host takes, when no request is under way any more
    */
-  close(): Promise<void>;
+  close(leave?: (wishes: Wishes) => void): Promise<void>;
 }
 
 /**
@@ -256,6 +271,8 @@ async function compose(
   const otherwise = adminApplication({ host, guard, hotReload, events, discover });
   const door = new Calls({ front, log, reserved: reservedSegments, otherwise });
   closer.add('plugins', () => host.close());
+  let leave: ((wishes: Wishes) => void) | undefined;
+  closer.add('wishes', () => leave?.({ plugins: host.wishes(), hotReload: configurationOf(settings) }));
 
   const server = new HttpServer({
     handle: door.handle,
@@ -290,6 +307,10 @@ async function compose(
       return url;
     },
     discover,
+    resume: async ({ plugins, hotReload: config }) => {
+      await manager.configure(config);
+      await host.resume(plugins);
+    },
     plugins: () => host.list(),
     images: () => host.images(),
     plugin: (id) => host.show(id),
@@ -299,8 +320,9 @@ async function compose(
     rollback: (id, to) => host.rollback(id, to),
     versions: (id) => host.versions(id),
     reloads: () => host.reloads(),
-    close: () => {
+    close: (told) => {
       closing = true;
+      leave ??= told;
       return closer.close();
     },
   };

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { callOnce } from './load/clients.js';
@@ -12,6 +12,11 @@ function pinning(build: string): Promise<string> {
     defines: { WITH_STATE: '1', BUILD: `"${build}"` },
     flags: ['-Wl,-z,nodelete'],
   });
+}
+
+/** Another plugin, which can be unmapped. */
+function plain(id: string, build: string): Promise<string> {
+  return buildPlugin('service', { defines: { PLUGIN_ID: `"${id}"`, BUILD: `"${build}"` } });
 }
 
 function isThere(pid: number): boolean {
@@ -43,6 +48,25 @@ describe('the host of tenon start', () => {
     const headers = { authorization: `Bearer ${token}` };
     const answer = await fetch(`${host.url}/api/v1/plugins/service/reload`, { method: 'POST', headers });
     expect(await answer.json()).toMatchObject({ reload: { unload: 'pinned' } });
+  }
+
+  async function admin(method: string, target: string, body?: unknown): Promise<unknown> {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const init = { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+    const answer = await fetch(`${host.url}/api/v1/${target}`, init);
+    expect(answer.status).toBe(200);
+    return answer.json();
+  }
+
+  /** Make the host full, and wait for the next one. */
+  async function recycle(): Promise<void> {
+    const before = await hostProcess(world.data);
+    await world.publish('service', await pinning('two'));
+    await reload();
+    await until('a fresh process serves', async () => {
+      const now = await hostProcess(world.data);
+      return now !== undefined && now !== before;
+    });
   }
 
   /** A call that is under way. */
@@ -91,6 +115,46 @@ describe('the host of tenon start', () => {
     expect(host.err.match(/goes on in a fresh process/g)).toHaveLength(2);
     host.child.kill('SIGTERM');
     expect(await host.exit).toEqual([0, null]);
+  });
+
+  test('that begins anew keeps what was stopped, gone back to and configured', async () => {
+    for (const id of ['idle', 'tool']) await world.publish(id, await plain(id, 'one'));
+    await admin('POST', 'plugins/discover');
+    await world.publish('tool', await plain('tool', 'two'));
+    await admin('POST', 'plugins/tool/reload');
+    await admin('POST', 'plugins/tool/rollback');
+    await admin('POST', 'plugins/idle/unload');
+    await admin('PUT', 'hot-reload/config', { enabled: true, excludePatterns: ['*.bak'] });
+    await recycle();
+    await until('it has looked at its applications', async () => (await fetch(`${host.url}/readyz`)).status === 200);
+    expect((await callOnce(host.url, { method: 'GET', path: '/tool/build' })).body).toBe('one');
+    expect(await admin('GET', 'plugins/idle')).toMatchObject({ state: 'stopped' });
+    expect(await admin('GET', 'hot-reload/status')).toMatchObject({ enabled: true, excludePatterns: ['*.bak'] });
+    expect(await readdir(world.data)).not.toContain('wishes.json');
+    await admin('POST', 'plugins/idle/load');
+    await admin('POST', 'plugins/tool/reload');
+    expect((await callOnce(host.url, { method: 'GET', path: '/idle/build' })).body).toBe('one');
+    expect((await callOnce(host.url, { method: 'GET', path: '/tool/build' })).body).toBe('two');
+  });
+
+  test('that begins anew serves what ran, also when what its application is now cannot be loaded', async () => {
+    await world.publish('tool', await plain('tool', 'one'));
+    await admin('POST', 'plugins/discover');
+    await writeFile(path.join(world.folder('tool'), 'tool.so'), 'no library');
+    await recycle();
+    expect((await callOnce(host.url, { method: 'GET', path: '/tool/build' })).body).toBe('one');
+    await until('it has tried what is there', async () => {
+      const { error } = (await admin('GET', 'plugins/tool')) as { error?: object };
+      return error !== undefined;
+    });
+    expect((await callOnce(host.url, { method: 'GET', path: '/tool/build' })).body).toBe('one');
+  });
+
+  test('that is full begins anew also when it could not close as it should', async () => {
+    await mkdir(path.join(world.data, 'wishes.json.new'));
+    await recycle();
+    expect(host.out).toContain('not everything closed');
+    expect((await callOnce(host.url, { method: 'GET', path: '/service/build' })).body).toBe('two');
   });
 
   test('ends when its parent is killed, after the calls under way', async () => {

@@ -1,11 +1,12 @@
 /** The host as a process: what `tenon start` and `tenon dev` run as their child. Its argument is an `Order` as JSON. */
 import { resolveSettings, type Settings } from '../base/config.js';
 import { type Log, openLog } from '../base/log.js';
-import { type HostEvent, openHost, type TenonHost } from '../index.js';
+import { type HostEvent, openHost, type TenonHost, type Wishes } from '../index.js';
 import { type Given, hearParent, recycleStatus, tellParent } from '../supervisor/parent.js';
 import { reportFailure } from './failure.js';
 import { reloadReport } from './reload-report.js';
 import type { Order } from './start.js';
+import { leaveWishes, takeWishes } from './wishes-file.js';
 
 /** For what no setting limits: ending builds, closing files, ms. */
 const graceMs = 10_000;
@@ -93,6 +94,11 @@ class Ending {
     this.#begin(recycleStatus);
   }
 
+  /** Status of an end that is no clean one: a fresh host helps all the same. */
+  get #failed(): number {
+    return this.#status === recycleStatus ? recycleStatus : 1;
+  }
+
   #begin(status: number): void {
     const begun = this.begun;
     this.#status = status;
@@ -101,9 +107,12 @@ class Ending {
     const limit = longestClose(this.#settings);
     setTimeout(() => {
       log.error({ limit }, 'the host did not stop in time: ended');
-      process.exit(1);
+      process.exit(this.#failed);
     }, limit).unref();
-    const closed = this.#opening.then((host) => host.close());
+    const leave = (wishes: Wishes): void => {
+      if (this.#status === recycleStatus) leaveWishes(this.#settings.data, wishes);
+    };
+    const closed = this.#opening.then((host) => host.close(leave));
     closed.then(
       () => {
         log.info(this.#status === recycleStatus ? 'stopped, to begin anew' : 'stopped');
@@ -111,7 +120,7 @@ class Ending {
       },
       (error: unknown) => {
         log.error({ err: error }, 'stopped, but not everything closed');
-        process.exit(1);
+        process.exit(this.#failed);
       },
     );
   }
@@ -137,21 +146,30 @@ async function serve({ flags, tellsReloads, descriptor, continues }: Order & Giv
   hearParent(({ atOnce, why }) => (atOnce ? ending.atOnce(why) : ending.stop(why)));
   host = await opening;
   try {
-    // Those who wait for a host that begins anew are not to find it empty.
-    if (continues) await host.discover();
+    // Those who wait for a host that begins anew are not to find it empty, nor to wait for a compiler.
+    const resumed = await resume(host, continues).catch((error: unknown) => {
+      if (!ending.begun) log.error({ err: error }, 'what the host before this one has left cannot be used');
+      return false;
+    });
+    if (continues && !resumed) await host.discover();
     const url = await host.listen(descriptor);
-    if (continues) say(`Tenon goes on in a fresh process, on ${url}`);
-    else {
-      say(`Tenon listens on ${url}`);
-      await host.discover();
-      if (!ending.begun) printWelcome(host, url);
-    }
+    say(continues ? `Tenon goes on in a fresh process, on ${url}` : `Tenon listens on ${url}`);
+    if (!continues || resumed) await host.discover();
+    if (!continues && !ending.begun) printWelcome(host, url);
     discovered = true;
   } catch (error) {
     if (ending.begun) return; // what was cut short by it is no failure
     await host.close().catch((second: unknown) => log.error({ err: second }, 'not everything closed'));
     throw error;
   }
+}
+
+/** Begin with what the host before this one has left. Whether there was anything; without it the applications say all. */
+async function resume(host: TenonHost, continues: boolean): Promise<boolean> {
+  const wishes = takeWishes(host.settings.data);
+  if (wishes === undefined || !continues) return false;
+  await host.resume(wishes);
+  return true;
 }
 
 /** Settings as options: an empty text means none was given. */

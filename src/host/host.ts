@@ -20,6 +20,7 @@ import type { ProbationLimits } from './probation.js';
 import { RouteBook } from './routes.js';
 import type { SavedStates } from './saved-states.js';
 import { type Version, Versions } from './versions.js';
+import { type Wish, wishOf } from './wishes.js';
 
 export type { HostEvent } from './journal.js';
 
@@ -93,13 +94,39 @@ export class Host {
   async discover(trigger: Trigger): Promise<void> {
     const folders = await this.#options.applications.folders();
     const known = [...this.#plugins.values()].map((plugin) => plugin.folder);
-    const queue = [...new Set([...folders, ...known])];
-    const worker = async (): Promise<void> => {
-      for (let folder = queue.shift(); folder !== undefined; folder = queue.shift())
-        await this.refresh(folder, trigger).catch(() => {}); // logged and recorded where it happened
-    };
-    await Promise.all([worker(), worker()]);
+    await twoAtOnce([...new Set([...folders, ...known])], (folder) => this.refresh(folder, trigger));
     this.#discovered = true;
+  }
+
+  /** How each plugin is to go on in the next host. */
+  wishes(): Wish[] {
+    return [...this.#plugins.values()].map(wishOf).filter((wish) => wish !== undefined);
+  }
+
+  /**
+   * Go on where a host before this one has ended, before the first `discover`: what was stopped stays so, and what ran is
+   * loaded from the kept builds, without a compiler. What cannot be is left to `discover`.
+   */
+  async resume(wishes: readonly Wish[]): Promise<void> {
+    await twoAtOnce(wishes, (wish) =>
+      this.#resume(wish).catch((error: unknown) =>
+        this.#options.log.warn({ plugin: wish.id, err: error }, `${wish.id} goes on as its application says`),
+      ),
+    );
+  }
+
+  async #resume({ id, folder, sha256, chosen = false }: Wish): Promise<void> {
+    const plugin = await this.#enter(id, folder);
+    if (plugin === undefined) return;
+    if (sha256 === undefined) {
+      plugin.wanted = false;
+      plugin.rest = 'stopped';
+      return;
+    }
+    await plugin.turns.take('resume', async () => {
+      const version = await this.#versions.find(id, sha256, undefined);
+      return this.#begin(plugin, 'start', { byHand: chosen, version });
+    });
   }
 
   /** Bring the plugin of an application's folder to what the folder says now. Undefined when nothing was to be done. */
@@ -121,7 +148,7 @@ export class Host {
       return plugin?.wanted === true ? this.#reload(plugin, trigger) : undefined;
     }
     const plugin = await this.#enter(application.id, folder);
-    if (plugin?.wanted !== true) return undefined;
+    if (plugin?.wanted !== true || (trigger === 'start' && plugin.chosen !== undefined)) return undefined;
     const others = plugins.filter((other) => other !== plugin);
     const record = await this.#reload(plugin, trigger).catch(async (cause: unknown) => {
       const { code, details } = asTenonError(cause);
@@ -356,7 +383,7 @@ export class Host {
     return finished;
   }
 
-  #begin(plugin: Plugin, trigger: Trigger, what: Omit<ReloadRequest, 'trigger' | 'failedLater'>): Promise<Begun> {
+  async #begin(plugin: Plugin, trigger: Trigger, what: Omit<ReloadRequest, 'trigger' | 'failedLater'>): Promise<Begun> {
     const failedLater = (failure: LateFailure): void =>
       void this.#takeBack(plugin, failure).catch((second: unknown) =>
         this.#options.log.error(
@@ -364,7 +391,9 @@ export class Host {
           `${failure.error.message}, and could not be taken back`,
         ),
       );
-    return this.#reloading.reload(plugin, { trigger, failedLater, ...what });
+    const begun = await this.#reloading.reload(plugin, { trigger, failedLater, ...what });
+    plugin.chosen = what.byHand ? what.version?.sha256 : undefined;
+    return begun;
   }
 
   /** A new build did not pass its probation: the one before it serves again. What keeps it from that may pass. */
@@ -411,4 +440,13 @@ export class Host {
     });
     return plugin.leave;
   }
+}
+
+/** All of `items`; what rejects was logged and recorded where it happened, and stops no other. */
+async function twoAtOnce<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
+  const queue = items.values();
+  const worker = async (): Promise<void> => {
+    for (const item of queue) await work(item).catch(() => {});
+  };
+  await Promise.all([worker(), worker()]);
 }

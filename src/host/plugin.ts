@@ -98,6 +98,8 @@ export class Plugin {
   wanted = true;
   /** Whether the next reload was asked for by somebody, and not only by a change of files. */
   byHand = false;
+  /** SHA-256 of the build that somebody went back to; undefined from the next reload on. */
+  chosen: string | undefined;
   /** Set once its application is gone: settles when it has left. No reload joins its turns from then on. */
   leave: Promise<void> | undefined;
   error: TenonError | undefined;
