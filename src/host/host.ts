@@ -8,6 +8,7 @@ import type { Core, Front } from '../binding/core.js';
 import type { GenerationLimits } from '../plugin/generation.js';
 import type { Application, Applications } from './applications.js';
 import { Departures } from './departures.js';
+import { askHealth } from './health.js';
 import { countImages, type Images, overLimit, type PinnedLimit } from './images.js';
 import { Journal, type JournalOptions } from './journal.js';
 import type { ServedRoute } from './live.js';
@@ -259,21 +260,8 @@ export class Host {
   }
 
   /** Ask every running plugin whether it can serve; the message of each that cannot, by id. */
-  async health(): Promise<Map<string, string>> {
-    const sick = new Map<string, string>();
-    await Promise.all(
-      [...this.#plugins.values()].map(async (plugin) => {
-        const generation = plugin.running;
-        // While it hands over, its control thread is busy, and a question would wait past its deadline.
-        if (generation === undefined || plugin.live?.current !== generation) return;
-        try {
-          await generation.health();
-        } catch (error) {
-          if (plugin.running === generation) sick.set(plugin.id, asTenonError(error).message);
-        }
-      }),
-    );
-    return sick;
+  health(): Promise<Map<string, string>> {
+    return askHealth(this.#plugins.values());
   }
 
   /** End every event stream as a complete answer: nothing else would end it. */
