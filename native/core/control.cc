@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "front.h"
 #include "generation.h"
+#include "image_threads.h"
 #include "thread_guard.h"
 
 namespace tenon::core {
@@ -48,7 +49,7 @@ bool Control::submit(std::shared_ptr<Task> task) {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, kStackBytes);
-    started_ = pthread_create(&thread_, &attributes, &Control::main, this) == 0;
+    started_ = start_core_thread(thread_, &attributes, &Control::main, this);
     pthread_attr_destroy(&attributes);
     if (!started_) return false;
     alive_.store(true, std::memory_order_release);

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "generation.h"
+#include "image_threads.h"
 #include "pipeline.h"
 #include "thread_guard.h"
 #include "watchdog.h"
@@ -301,7 +302,7 @@ void Front::submit(const std::shared_ptr<Task>& task) {
       if (stopping->claim()) front->settle(stopping);
       return nullptr;
     };
-    if (pthread_create(&closer, nullptr, main, argument.get()) == 0) {
+    if (start_core_thread(closer, nullptr, main, argument.get())) {
       argument.release();
       pthread_detach(closer);
     } else {

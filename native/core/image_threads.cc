@@ -16,14 +16,17 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
-#include <string_view>
 
 #include "clock.h"
 
@@ -33,43 +36,63 @@ namespace {
 
 // For all threads that are asked together: one that waits for a processor cannot answer.
 constexpr uint64_t kAnswerNs = 10'000'000;
-constexpr uint64_t kGrownMs = 1000;
 constexpr size_t kStackBytes = 1024 * 1024;
 // More than glibc's struct pthread has, which stands at the upper end of a stack and holds the thread's first function.
 constexpr uintptr_t kDescriptorBytes = 2560;
 
-struct Range {
-  uintptr_t begin;
-  uintptr_t end;
-};
-using Ranges = std::vector<Range>;
+// Where the code of the images is that are asked for, in order of addresses.
+class Segments {
+ public:
+  static constexpr size_t kNone = SIZE_MAX;
 
-bool holds(const Ranges& ranges, uintptr_t address) {
-  return std::any_of(ranges.begin(), ranges.end(),
-                     [address](const Range& range) { return address >= range.begin && address < range.end; });
-}
+  explicit Segments(const std::vector<std::string>& paths) : paths_(paths), mapped_(paths.size(), false) {
+    dl_iterate_phdr(add, this);
+    std::sort(segments_.begin(), segments_.end(),
+              [](const Segment& one, const Segment& other) { return one.begin < other.begin; });
+    images_ = static_cast<size_t>(std::count(mapped_.begin(), mapped_.end(), true));
+  }
 
-struct Wanted {
-  const std::string& path;
-  Ranges ranges;
-};
+  // How many of the paths are mapped.
+  size_t images() const { return images_; }
+  bool mapped(size_t path) const { return mapped_[path]; }
 
-Ranges executable_segments(const std::string& path) {
-  Wanted wanted{path, {}};
-  const auto look = [](dl_phdr_info* image, size_t, void* context) -> int {
-    Wanted& found = *static_cast<Wanted*>(context);
-    if (image->dlpi_name == nullptr || found.path != image->dlpi_name) return 0;
+  // The path whose code is at `address`, or kNone.
+  size_t image_at(uintptr_t address) const {
+    const auto after = std::upper_bound(segments_.begin(), segments_.end(), address,
+                                        [](uintptr_t wanted, const Segment& one) { return wanted < one.begin; });
+    if (after == segments_.begin()) return kNone;
+    const Segment& segment = *std::prev(after);
+    return address < segment.end ? segment.path : kNone;
+  }
+
+ private:
+  struct Segment {
+    uintptr_t begin;
+    uintptr_t end;
+    size_t path;
+  };
+
+  static int add(dl_phdr_info* image, size_t, void* context) {
+    Segments& own = *static_cast<Segments*>(context);
+    if (image->dlpi_name == nullptr) return 0;
+    const auto found = std::find(own.paths_.begin(), own.paths_.end(), image->dlpi_name);
+    const auto path = static_cast<size_t>(found - own.paths_.begin());
+    if (found == own.paths_.end() || own.mapped_[path]) return 0;
     for (size_t index = 0; index < image->dlpi_phnum; index++) {
       const ElfW(Phdr)& segment = image->dlpi_phdr[index];
       if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0) continue;
       const auto begin = static_cast<uintptr_t>(image->dlpi_addr + segment.p_vaddr);
-      found.ranges.push_back({begin, begin + static_cast<uintptr_t>(segment.p_memsz)});
+      own.segments_.push_back({begin, begin + static_cast<uintptr_t>(segment.p_memsz), path});
+      own.mapped_[path] = true;
     }
-    return 1;
-  };
-  dl_iterate_phdr(look, &wanted);
-  return std::move(wanted.ranges);
-}
+    return 0;
+  }
+
+  const std::vector<std::string>& paths_;
+  std::vector<Segment> segments_;
+  std::vector<bool> mapped_;
+  size_t images_ = 0;
+};
 
 // Threads that are the host's own, and those that were the core's when they were last heard of: on its way out of the
 // process a thread answers no signal.
@@ -77,6 +100,9 @@ struct OwnThreads {
   std::mutex mutex;
   std::set<pid_t> ids;
   std::set<pid_t> left;
+  // Made by `start_core_thread`, and not in `ids` yet.
+  int starting = 0;
+  std::condition_variable entered;
 };
 
 OwnThreads& own_threads() {
@@ -162,27 +188,15 @@ bool install_answer() {
   return sigaction(thread_probe_signal(), &own, nullptr) == 0;
 }
 
-struct Stat {
-  bool ending = false;  // comes back to no code; one that was joined may still be listed
-  uint64_t age_ms = 0;
-};
-
-Stat read_stat(const TaskDirectory& tasks, pid_t thread) {
+// Whether it comes back to no code; one that was joined may still be listed.
+bool is_ending(const TaskDirectory& tasks, pid_t thread) {
   constexpr unsigned kExiting = 0x4;  // PF_EXITING
   const std::string text = tasks.read(thread, "stat");
   const size_t name_end = text.rfind(')');
   unsigned flags = 0;
-  unsigned long long start = 0;
-  if (name_end == std::string::npos ||
-      std::sscanf(text.c_str() + name_end + 1,
-                  " %*c %*s %*s %*s %*s %*s %u %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &flags,
-                  &start) != 2)
-    return {};
-  timespec time;
-  clock_gettime(CLOCK_BOOTTIME, &time);
-  const uint64_t time_ms = static_cast<uint64_t>(time.tv_sec) * 1000 + static_cast<uint64_t>(time.tv_nsec) / 1'000'000;
-  const uint64_t start_ms = start * 1000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
-  return {(flags & kExiting) != 0, time_ms > start_ms ? time_ms - start_ms : 0};
+  return name_end != std::string::npos &&
+         std::sscanf(text.c_str() + name_end + 1, " %*c %*s %*s %*s %*s %*s %u", &flags) == 1 &&
+         (flags & kExiting) != 0;
 }
 
 enum class Found { Ended, Standing, Unknown };
@@ -203,7 +217,7 @@ Found find_place(const TaskDirectory& tasks, pid_t thread, uint64_t end, Place& 
         return Found::Standing;
       }
     }
-    if (read_stat(tasks, thread).ending) return Found::Ended;
+    if (is_ending(tasks, thread)) return Found::Ended;
     if (may_ask) {
       may_ask = false;
       answered.store(0, std::memory_order_relaxed);
@@ -221,13 +235,15 @@ Found find_place(const TaskDirectory& tasks, pid_t thread, uint64_t end, Place& 
   }
 }
 
-// Whether a word from `stack` upwards is an address in `ranges`: to the end of the thread's stack where it can be told,
-// else to the first page that cannot be read. A thread has not come back from where such a word says it came.
-bool stack_leads_to(uintptr_t stack, const Ranges& ranges) {
+// Add to `images` each one that a word from `stack` upwards is an address in: to the end of the thread's stack where it
+// can be told, else to the first page that cannot be read. A thread has not come back from where such a word says it
+// came. False when the stack could not be read.
+bool add_images_of_stack(uintptr_t stack, const Segments& segments, std::set<size_t>& images) {
   constexpr size_t kPage = 4096;
   constexpr size_t kPages = 4;
   alignas(uintptr_t) std::array<char, kPages * kPage> bytes;
-  uintptr_t address = stack & ~(sizeof(uintptr_t) - 1);
+  const uintptr_t begin = stack & ~(sizeof(uintptr_t) - 1);
+  uintptr_t address = begin;
   uintptr_t end = address + kStackBytes;
   uintptr_t descriptor = 0;
   // Most threads that wait are within a page or two of the end.
@@ -243,11 +259,15 @@ bool stack_leads_to(uintptr_t stack, const Ranges& ranges) {
     }
     const iovec here = {bytes.data(), size};
     const ssize_t got = process_vm_readv(getpid(), &here, 1, pages.data(), count, 0);
-    if (got <= 0) return false;
+    // Only the end of the mapping is an end: the system may also refuse (seccomp), which says nothing.
+    if (got <= 0) return got < 0 && errno == EFAULT && address != begin;
     for (size_t at = 0; at + sizeof(uintptr_t) <= static_cast<size_t>(got) && address < end; at += sizeof(uintptr_t)) {
       uintptr_t word;
       std::memcpy(&word, bytes.data() + at, sizeof word);
-      if (holds(ranges, word)) return true;
+      if (const size_t image = segments.image_at(word); image != Segments::kNone) {
+        images.insert(image);
+        if (images.size() == segments.images()) return true;
+      }
 #if defined(__x86_64__)
       // The descriptor begins with its own address and has it again two words on.
       if (word == address) descriptor = address;
@@ -257,23 +277,30 @@ bool stack_leads_to(uintptr_t stack, const Ranges& ranges) {
 #endif
       address += sizeof(uintptr_t);
     }
-    if (static_cast<size_t>(got) < size) return false;
+    if (static_cast<size_t>(got) < size) return true;
   }
-  return false;
+  return true;
 }
 
-bool is_in(const TaskDirectory& tasks, pid_t thread, uint64_t end, const Ranges& ranges, bool left_core) {
+// The images that a thread is in; nothing when that is not known, and it may be in each of them.
+std::optional<std::set<size_t>> images_of(const TaskDirectory& tasks, pid_t thread, uint64_t end,
+                                          const Segments& segments, bool left_core) {
+  std::set<size_t> images;
   Place place;
   switch (find_place(tasks, thread, end, place)) {
     case Found::Ended:
-      return false;
+      return images;
     case Found::Unknown:
-      // One that has just started cannot answer yet: it may be the core's.
-      return !left_core && read_stat(tasks, thread).age_ms >= kGrownMs;
+      // Whoever takes an image down has joined those that were in it.
+      if (left_core) return images;
+      return std::nullopt;
     case Found::Standing:
       break;
   }
-  return place.code != 0 && (holds(ranges, place.code) || stack_leads_to(place.stack, ranges));
+  if (place.code == 0) return images;
+  if (const size_t image = segments.image_at(place.code); image != Segments::kNone) images.insert(image);
+  if (images.size() == segments.images() || add_images_of_stack(place.stack, segments, images)) return images;
+  return std::nullopt;
 }
 
 std::string name_of(const TaskDirectory& tasks, pid_t thread) {
@@ -297,11 +324,26 @@ void know_present_threads() {
   static_cast<void>(once);
 }
 
+bool start_core_thread(pthread_t& thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument) {
+  OwnThreads& own = own_threads();
+  {
+    const std::lock_guard<std::mutex> lock(own.mutex);
+    own.starting++;
+  }
+  if (pthread_create(&thread, attributes, main, argument) == 0) return true;
+  const std::lock_guard<std::mutex> lock(own.mutex);
+  own.starting--;
+  own.entered.notify_all();
+  return false;
+}
+
 void enter_core_thread() {
   OwnThreads& own = own_threads();
   const std::lock_guard<std::mutex> lock(own.mutex);
   own.left.erase(this_thread());
   own.ids.insert(this_thread());
+  own.starting--;
+  own.entered.notify_all();
 }
 
 void leave_core_thread() {
@@ -311,34 +353,43 @@ void leave_core_thread() {
   own.left.insert(this_thread());
 }
 
-std::vector<ImageThread> threads_in_image(const std::string& path) {
+std::vector<std::vector<ImageThread>> threads_in_images(const std::vector<std::string>& paths) {
   static std::mutex one_at_a_time;
   const std::lock_guard<std::mutex> turn(one_at_a_time);
-  std::vector<ImageThread> found;
-  const Ranges ranges = executable_segments(path);
-  if (ranges.empty()) return found;
+  std::vector<std::vector<ImageThread>> found(paths.size());
+  const Segments segments(paths);
+  if (segments.images() == 0) return found;
   const TaskDirectory tasks;
   const uint64_t end = now() + kAnswerNs;
   std::set<pid_t> seen = {this_thread()};
-  // Again as long as there are new ones: a thread of the image may have started another and ended.
-  for (bool fresh = true; fresh && found.empty();) {
+  std::set<size_t> entered;
+  // Again as long as there are new ones: a thread of an image may have started another and ended.
+  for (bool fresh = true; fresh && entered.size() < segments.images();) {
     fresh = false;
     const std::vector<pid_t> listed = tasks.list();
-    OwnThreads own;
+    std::set<pid_t> own;
+    std::set<pid_t> left;
     {
       OwnThreads& known = own_threads();
-      const std::lock_guard<std::mutex> lock(known.mutex);
-      own.ids = known.ids;
+      std::unique_lock<std::mutex> lock(known.mutex);
+      // One of the core's that is listed and has not entered yet would pass for another's.
+      known.entered.wait_for(lock, std::chrono::nanoseconds(kAnswerNs), [&known] { return known.starting == 0; });
+      own = known.ids;
       for (const pid_t thread : listed) {
-        if (known.left.count(thread) != 0) own.left.insert(thread);
+        if (known.left.count(thread) != 0) left.insert(thread);
       }
-      known.left = own.left;
+      known.left = left;
     }
     for (const pid_t thread : listed) {
-      if (own.ids.count(thread) != 0 || !seen.insert(thread).second) continue;
+      if (own.count(thread) != 0 || !seen.insert(thread).second) continue;
       fresh = true;
-      if (is_in(tasks, thread, end, ranges, own.left.count(thread) != 0))
-        found.push_back({thread, name_of(tasks, thread)});
+      const std::optional<std::set<size_t>> images = images_of(tasks, thread, end, segments, left.count(thread) != 0);
+      if (images && images->empty()) continue;
+      for (size_t path = 0; path < paths.size(); path++) {
+        if (!segments.mapped(path) || (images && images->count(path) == 0)) continue;
+        found[path].push_back({thread, name_of(tasks, thread), images.has_value()});
+        entered.insert(path);
+      }
     }
   }
   return found;
@@ -354,7 +405,12 @@ int thread_probe_signal() { return 0; }
 void know_present_threads() {}
 void enter_core_thread() {}
 void leave_core_thread() {}
-std::vector<ImageThread> threads_in_image(const std::string&) { return {}; }
+bool start_core_thread(pthread_t& thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument) {
+  return pthread_create(&thread, attributes, main, argument) == 0;
+}
+std::vector<std::vector<ImageThread>> threads_in_images(const std::vector<std::string>& paths) {
+  return std::vector<std::vector<ImageThread>>(paths.size());
+}
 
 }  // namespace tenon::core
 

@@ -5,6 +5,7 @@
 
 #include "call.h"
 #include "clock.h"
+#include "image_threads.h"
 #include "pipeline.h"
 #include "thread_guard.h"
 
@@ -96,7 +97,7 @@ bool Pool::start() {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);
-  const bool started = pthread_create(&worker->thread, &attributes, &Pool::main, worker.get()) == 0;
+  const bool started = start_core_thread(worker->thread, &attributes, &Pool::main, worker.get());
   pthread_attr_destroy(&attributes);
   if (!started) return false;
   alive_.fetch_add(1, std::memory_order_acq_rel);

@@ -55,8 +55,8 @@ class FloatingPointGuard {
 };
 
 // What a thread of the core needs around it: it is known as the core's, only synchronous signals are open (the others
-// are the host's) and the one that asks a thread for its place, and a crash report has a stack to run on. Lives on the
-// thread, from its first to its last function.
+// are the host's) and the one that asks a thread for its place, and a crash report has a stack to run on. Lives on a
+// thread of `start_core_thread`, from its first to its last function.
 class ThreadGuard {
  public:
   ThreadGuard();

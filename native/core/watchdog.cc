@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "front.h"
 #include "generation.h"
+#include "image_threads.h"
 #include "thread_guard.h"
 
 namespace tenon::core {
@@ -24,7 +25,7 @@ void Watchdog::start() {
     static_cast<Watchdog*>(watchdog)->run();
     return nullptr;
   };
-  if (pthread_create(&thread, nullptr, main, this) != 0) return;
+  if (!start_core_thread(thread, nullptr, main, this)) return;
   pthread_detach(thread);
   running_ = true;
 }

@@ -33,17 +33,34 @@ Napi::Value ImageMapped(const Napi::CallbackInfo& info) {
 
 Napi::Value ThreadsIn(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const std::optional<std::string> path = Path(info);
-  if (!path) return env.Undefined();
-  const std::vector<core::ImageThread> found = core::threads_in_image(*path);
-  const Napi::Array list = Napi::Array::New(env, found.size());
-  for (uint32_t index = 0; index < found.size(); index++) {
-    const Napi::Object thread = Napi::Object::New(env);
-    thread.Set("id", static_cast<double>(found[index].id));
-    thread.Set("name", found[index].name);
-    list.Set(index, thread);
+  if (!info[0].IsArray()) {
+    Napi::TypeError::New(env, "paths: an array is needed").ThrowAsJavaScriptException();
+    return env.Undefined();
   }
-  return list;
+  const Napi::Array given = info[0].As<Napi::Array>();
+  std::vector<std::string> paths;
+  for (uint32_t index = 0; index < given.Length(); index++) {
+    const Napi::Value path = given.Get(index);
+    if (!path.IsString()) {
+      Napi::TypeError::New(env, "paths: strings are needed").ThrowAsJavaScriptException();
+      return env.Undefined();
+    }
+    paths.push_back(path.As<Napi::String>().Utf8Value());
+  }
+  const Napi::Array lists = Napi::Array::New(env, paths.size());
+  uint32_t path = 0;
+  for (const std::vector<core::ImageThread>& found : core::threads_in_images(paths)) {
+    const Napi::Array list = Napi::Array::New(env, found.size());
+    for (uint32_t index = 0; index < found.size(); index++) {
+      const Napi::Object thread = Napi::Object::New(env);
+      thread.Set("id", static_cast<double>(found[index].id));
+      thread.Set("name", found[index].name);
+      thread.Set("known", found[index].known);
+      list.Set(index, thread);
+    }
+    lists.Set(path++, list);
+  }
+  return lists;
 }
 
 Napi::Value KeepFloatingPoint(const Napi::CallbackInfo& info) {

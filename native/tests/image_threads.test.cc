@@ -5,11 +5,14 @@
 #if defined(__linux__)
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -21,11 +24,18 @@ using namespace tenon::core;
 namespace {
 
 // The image of this test: the program itself, which the loader knows without a name.
-bool is_found(pid_t thread, const std::string& name = {}) {
-  const auto found = threads_in_image("");
-  return std::any_of(found.begin(), found.end(),
-                     [&](const ImageThread& one) { return one.id == thread && (name.empty() || one.name == name); });
+const std::string kProgram;
+
+// Whether `thread` is in the program, by that name when one is given, and known to be when `known`.
+bool is_found(pid_t thread, const std::string& name = {}, bool known = true) {
+  const auto found = threads_in_images({"/no/such/image", kProgram});
+  CHECK(found.at(0).empty());
+  return std::any_of(found.at(1).begin(), found.at(1).end(), [&](const ImageThread& one) {
+    return one.id == thread && one.known == known && (name.empty() || one.name == name);
+  });
 }
+
+std::atomic<bool> refuse_reads{false};
 
 pid_t wait_for(const std::atomic<pid_t>& id) {
   while (id == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -35,6 +45,15 @@ pid_t wait_for(const std::atomic<pid_t>& id) {
 pid_t own_id() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 }  // namespace
+
+extern "C" ssize_t process_vm_readv(pid_t process, const iovec* local, unsigned long local_count, const iovec* remote,
+                                    unsigned long remote_count, unsigned long flags) noexcept {
+  if (refuse_reads) {
+    errno = EPERM;
+    return -1;
+  }
+  return syscall(SYS_process_vm_readv, process, local, local_count, remote, remote_count, flags);
+}
 
 TEST_CASE("a thread of an image that waits is found by its name, until it has ended") {
   std::atomic<pid_t> id{0};
@@ -48,6 +67,9 @@ TEST_CASE("a thread of an image that waits is found by its name, until it has en
   });
   const pid_t waiting = wait_for(id);
   CHECK(is_found(waiting, "waiting"));
+  refuse_reads = true;
+  CHECK(is_found(waiting, "waiting", false));
+  refuse_reads = false;
   CHECK(write(ends[1], "x", 1) == 1);
   thread.join();
   CHECK_FALSE(is_found(waiting));
@@ -72,19 +94,40 @@ TEST_CASE("a thread of an image that runs is found") {
   thread.join();
 }
 
-TEST_CASE("threads of the core and the one that looks are not looked for") {
+TEST_CASE("a thread that gives no answer may be in an image, however young it is") {
   std::atomic<pid_t> id{0};
   std::atomic<bool> leave{false};
   std::thread thread([&] {
-    const ThreadGuard guard;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, nullptr);
     id = own_id();
-    while (!leave) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (!leave) {
+    }
   });
-  CHECK_FALSE(is_found(wait_for(id)));
-  CHECK_FALSE(is_found(own_id()));
-  CHECK(threads_in_image("/no/such/image").empty());
+  CHECK(is_found(wait_for(id), {}, false));
   leave = true;
   thread.join();
+}
+
+TEST_CASE("threads of the core and the one that looks are not looked for") {
+  struct Shared {
+    std::atomic<pid_t> id{0};
+    std::atomic<bool> leave{false};
+  } shared;
+  const auto main = [](void* given) -> void* {
+    const ThreadGuard guard;
+    Shared& own = *static_cast<Shared*>(given);
+    own.id = own_id();
+    while (!own.leave) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return nullptr;
+  };
+  pthread_t thread;
+  REQUIRE(start_core_thread(thread, nullptr, main, &shared));
+  CHECK_FALSE(is_found(wait_for(shared.id)));
+  CHECK_FALSE(is_found(own_id()));
+  shared.leave = true;
+  CHECK(pthread_join(thread, nullptr) == 0);
 }
 
 #endif

@@ -282,6 +282,14 @@ export interface GenerationHandle {
   close(): void;
 }
 
+/** A thread that an image may not be unmapped under. */
+export interface ImageThread {
+  id: number;
+  name: string;
+  /** False: nothing says where it is, and it may be in any image. */
+  known: boolean;
+}
+
 /** Exclusive hold of a directory by this process. */
 export interface DirectoryLock {
   release(): void;
@@ -305,11 +313,12 @@ export interface Core {
   /** True while a library opened from `path` is in this process's list of images. */
   imageMapped(path: string): boolean;
   /**
-   * Threads that run in the library opened from `path`, or will return into it, and are none of the core's, of Node's or
-   * libuv's: those the library has started itself. One that is a second old, runs and does not answer a signal within
-   * 10 ms (for all together) is taken for one of them. Linux; elsewhere it does not look, and finds none.
+   * For each of `paths`, threads that run in the library opened from it, or will return into it, and are none of the
+   * core's, of Node's or libuv's: those the library has started itself. One that runs and does not answer a signal within
+   * 10 ms (for all together), or whose stack the system refuses to read, is taken for one of every library. One pass over
+   * all threads. Linux; elsewhere it does not look, and finds none.
    */
-  threadsIn(path: string): { id: number; name: string }[];
+  threadsIn(paths: readonly string[]): ImageThread[][];
   /** Lock `file` (made when absent, holder's pid written into it) or throw `DataDirectoryLocked` with `holder`. */
   lockFile(file: string): DirectoryLock;
 }

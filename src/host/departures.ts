@@ -1,12 +1,15 @@
 /** Generations on their way out of the process: those whose calls still end, and those whose image cannot be unmapped. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../base/log.js';
-import type { Generation } from '../plugin/generation.js';
+import { Generation } from '../plugin/generation.js';
 import type { Journal } from './journal.js';
 import type { Plugin } from './plugin.js';
 
-/** Between looks at a pinned generation, whose threads tell nobody when they come back, ms. */
-const pinnedLookMs = 250;
+/**
+ * Between looks at the pinned generations, whose threads tell nobody when they come back, ms: at first, and at most, as
+ * they double until another one is pinned.
+ */
+const firstLookMs = 250;
+const lastLookMs = 2000;
 
 /** Keeps after every generation that was taken down until its image is unmapped. */
 export class Departures {
@@ -15,6 +18,9 @@ export class Departures {
   readonly #leaving = new Map<Generation, Plugin>();
   readonly #finishing = new Set<Promise<unknown>>();
   readonly #pinned: () => void;
+  /** Those that are looked after. */
+  readonly #held = new Map<Generation, Plugin>();
+  #look: NodeJS.Timeout | undefined;
   #closing = false;
 
   /** `pinned` is called when one has turned out to be. */
@@ -43,12 +49,18 @@ export class Departures {
     }
     this.begin(plugin, generation);
     this.#pinned();
-    void this.#tryUntilGone(plugin, generation);
+    if (generation.pinnedForGood) return;
+    this.#held.set(generation, plugin);
+    this.#lookIn(firstLookMs);
   }
 
   /** Unload a pinned generation when what held it has let go, and correct what its record says. */
   async tryAgain(plugin: Plugin, generation: Generation): Promise<void> {
-    if (!generation.released) return;
+    if (Generation.released([generation]).length === 0) return;
+    await this.#retire(plugin, generation);
+  }
+
+  async #retire(plugin: Plugin, generation: Generation): Promise<void> {
     const retiring = generation.retire();
     this.untilClosed(retiring);
     const { outcome } = await retiring;
@@ -70,6 +82,7 @@ export class Departures {
   /** Look after no pinned one any more; resolves when all that is under way has ended. */
   async close(): Promise<void> {
     this.#closing = true;
+    clearTimeout(this.#look);
     await Promise.allSettled(this.#finishing);
   }
 
@@ -78,11 +91,18 @@ export class Departures {
     this.#leaving.delete(generation);
   }
 
-  async #tryUntilGone(plugin: Plugin, generation: Generation): Promise<void> {
-    while (generation.state !== 'closed' && !generation.pinnedForGood) {
-      await sleep(pinnedLookMs, undefined, { ref: false });
-      if (this.#closing) return;
-      await this.tryAgain(plugin, generation);
-    }
+  #lookIn(ms: number): void {
+    clearTimeout(this.#look);
+    if (this.#closing) return;
+    this.#look = setTimeout(() => {
+      for (const generation of this.#held.keys())
+        if (generation.state === 'closed' || generation.pinnedForGood) this.#held.delete(generation);
+      if (this.#held.size === 0) return;
+      this.#lookIn(Math.min(ms * 2, lastLookMs));
+      for (const generation of Generation.released(this.#held.keys())) {
+        const plugin = this.#held.get(generation);
+        if (plugin !== undefined) void this.#retire(plugin, generation);
+      }
+    }, ms).unref();
   }
 }

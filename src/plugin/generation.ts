@@ -1,7 +1,14 @@
 /** One life of a plugin: its library, its instance in the core, and what it did on the way down. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
-import type { CallCounters, Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
+import type {
+  CallCounters,
+  Core,
+  GenerationHandle,
+  GenerationOptions,
+  ImageThread,
+  RouteFacts,
+} from '../binding/core.js';
 import { type Library, openLibrary } from '../binding/library.js';
 import type { Admitted } from './admit.js';
 import { requireIntact, type State, sealState } from './state.js';
@@ -165,12 +172,23 @@ export class Generation {
     return this.#routes;
   }
 
-  /** Whether it is pinned by calls or threads that have come back since: `retire` gets further now than it did. */
-  get released(): boolean {
-    if (this.#state !== 'pinned' || this.pinnedForGood) return false;
-    const { alive, lost } = this.handle.threads;
-    if (this.handle.leases > 0) return false;
-    return this.#stopping ? alive === 0 && this.#ownThreads().length === 0 : lost === 0;
+  /**
+   * Those of `pinned`, generations of one core, that calls or threads held which have come back since: `retire` gets
+   * further now than it did. One look at all threads.
+   */
+  static released(pinned: Iterable<Generation>): Generation[] {
+    const free: Generation[] = [];
+    const stopped: Generation[] = [];
+    for (const generation of pinned) {
+      if (generation.#state !== 'pinned' || generation.pinnedForGood || generation.handle.leases > 0) continue;
+      const { alive, lost } = generation.handle.threads;
+      if (!generation.#stopping && lost === 0) free.push(generation);
+      if (generation.#stopping && alive === 0) stopped.push(generation);
+    }
+    const [first] = stopped;
+    if (first === undefined) return free;
+    const threads = first.#core.threadsIn(stopped.map(({ library }) => library.path));
+    return [...free, ...stopped.filter((_, index) => threads[index]?.length === 0)];
   }
 
   /** Whether nothing that can still happen would unmap its image. */
@@ -327,11 +345,8 @@ export class Generation {
       this.#stopping = true;
       const left = await this.handle.stop(lifecycleMs);
       if (left > 0) return `thread still running: ${left} of its threads did not end`;
-      const own = this.#ownThreads();
-      if (own.length > 0) {
-        const names = own.map(({ name, id }) => `${name} (${id})`).join(', ');
-        return `thread still running: ${names} ${own.length === 1 ? 'was' : 'were'} started by the plugin and did not end`;
-      }
+      const own = await this.#ownThreads();
+      if (own !== undefined) return own;
       this.handle.close();
     } catch (error) {
       if (this.handle.threads.lost > 0) return `thread still running: ${this.#late} did not return`;
@@ -342,9 +357,22 @@ export class Generation {
     return undefined;
   }
 
-  /** Threads that the plugin has started itself: under them nothing may be unmapped. Linux; nothing is known elsewhere. */
-  #ownThreads(): { id: number; name: string }[] {
-    return this.#core.threadsIn(this.library.path);
+  /**
+   * Threads that the plugin has started itself, as a reason: under them nothing may be unmapped. One that gave no answer,
+   * which may be anybody's, is asked again for a little while. Linux; nothing is known elsewhere.
+   */
+  async #ownThreads(): Promise<string | undefined> {
+    const end = performance.now() + lateGraceMs;
+    for (;;) {
+      const threads = this.#core.threadsIn([this.library.path])[0] ?? [];
+      if (threads.length === 0) return undefined;
+      const own = threads.filter(({ known }) => known);
+      const names = (some: ImageThread[]): string => some.map(({ name, id }) => `${name} (${id})`).join(', ');
+      if (own.length > 0)
+        return `thread still running: ${names(own)} ${own.length === 1 ? 'was' : 'were'} started by the plugin and did not end`;
+      if (performance.now() > end) return `thread still running: ${names(threads)} did not answer, and may be in it`;
+      await sleep(5);
+    }
   }
 
   /** Whether no thread is given up. One that is late by little is waited for. */

@@ -5,6 +5,7 @@ import type {
   GenerationHandle,
   GenerationOptions,
   ImageFacts,
+  ImageThread,
   PluginOptions,
   PluginPointer,
   RouteFacts,
@@ -438,7 +439,7 @@ export const watchedCore = {
   keepFloatingPoint: <T>(work: () => T): T => work(),
   imageMapped: (path: string): boolean =>
     stock.libraries.some((one) => one.path === path && (one.open || one.script.pins)),
-  threadsIn: (): { id: number; name: string }[] => [],
+  threadsIn: (paths: readonly string[]): ImageThread[][] => paths.map(() => []),
   inspectImage(bytes: Uint8Array): ImageFacts {
     const { id, serial, fails } = scriptOf(bytes);
     if (fails === 'inspect') throw Object.assign(new Error('it is no library'), { code: 'ImageFormat' });
