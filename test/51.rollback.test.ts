@@ -322,6 +322,7 @@ describe('a new build on probation', () => {
     await world.publish('service', await service('ill', { WITH_STATE: '1', FALLS_ILL: '1' }));
     await world.host.reload('service');
     await until('it was taken back', rolledBack);
+    await until('its record is written', () => world.host.reloads()[0]?.trigger === 'rollback');
     await world.host.discover();
     expect(await build()).toBe('good');
     expect(world.host.reloads()[0]).toMatchObject({ unchanged: true });
