@@ -1,4 +1,5 @@
 /** Generations on their way out of the process: those whose calls still end, and those whose image cannot be unmapped. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../base/log.js';
 import { Generation } from '../plugin/generation.js';
 import type { Journal } from './journal.js';
@@ -20,7 +21,8 @@ export class Departures {
   readonly #pinned: () => void;
   /** Those that are looked after. */
   readonly #held = new Map<Generation, Plugin>();
-  #look: NodeJS.Timeout | undefined;
+  #looking = false;
+  #lookMs = firstLookMs;
   #closing = false;
 
   /** `pinned` is called when one has turned out to be. */
@@ -51,7 +53,8 @@ export class Departures {
     this.#pinned();
     if (generation.pinnedForGood) return;
     this.#held.set(generation, plugin);
-    this.#lookIn(firstLookMs);
+    this.#lookMs = firstLookMs;
+    void this.#lookAfter();
   }
 
   /** Unload a pinned generation when what held it has let go, and correct what its record says. */
@@ -82,7 +85,6 @@ export class Departures {
   /** Look after no pinned one any more; resolves when all that is under way has ended. */
   async close(): Promise<void> {
     this.#closing = true;
-    clearTimeout(this.#look);
     await Promise.allSettled(this.#finishing);
   }
 
@@ -91,18 +93,20 @@ export class Departures {
     this.#leaving.delete(generation);
   }
 
-  #lookIn(ms: number): void {
-    clearTimeout(this.#look);
-    if (this.#closing) return;
-    this.#look = setTimeout(() => {
+  async #lookAfter(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    while (this.#held.size > 0) {
+      await sleep(this.#lookMs, undefined, { ref: false });
+      if (this.#closing) return;
+      this.#lookMs = Math.min(this.#lookMs * 2, lastLookMs);
       for (const generation of this.#held.keys())
         if (generation.state === 'closed' || generation.pinnedForGood) this.#held.delete(generation);
-      if (this.#held.size === 0) return;
-      this.#lookIn(Math.min(ms * 2, lastLookMs));
       for (const generation of Generation.released(this.#held.keys())) {
         const plugin = this.#held.get(generation);
-        if (plugin !== undefined) void this.#retire(plugin, generation);
+        if (plugin !== undefined) await this.#retire(plugin, generation);
       }
-    }, ms).unref();
+    }
+    this.#looking = false;
   }
 }
