@@ -21,8 +21,7 @@ export class Departures {
   readonly #pinned: () => void;
   /** Those that are looked after. */
   readonly #held = new Map<Generation, Plugin>();
-  #looking = false;
-  #lookMs = firstLookMs;
+  #round = 0;
   #closing = false;
 
   /** `pinned` is called when one has turned out to be. */
@@ -53,7 +52,6 @@ export class Departures {
     this.#pinned();
     if (generation.pinnedForGood) return;
     this.#held.set(generation, plugin);
-    this.#lookMs = firstLookMs;
     void this.#lookAfter();
   }
 
@@ -93,20 +91,18 @@ export class Departures {
     this.#leaving.delete(generation);
   }
 
+  /** Look again and again, in the place of whoever did so before. */
   async #lookAfter(): Promise<void> {
-    if (this.#looking) return;
-    this.#looking = true;
-    while (this.#held.size > 0) {
-      await sleep(this.#lookMs, undefined, { ref: false });
-      if (this.#closing) return;
-      this.#lookMs = Math.min(this.#lookMs * 2, lastLookMs);
+    const round = ++this.#round;
+    for (let ms = firstLookMs; this.#held.size > 0; ms = Math.min(ms * 2, lastLookMs)) {
+      await sleep(ms, undefined, { ref: false });
+      if (this.#closing || round !== this.#round) return;
       for (const generation of this.#held.keys())
         if (generation.state === 'closed' || generation.pinnedForGood) this.#held.delete(generation);
       for (const generation of Generation.released(this.#held.keys())) {
         const plugin = this.#held.get(generation);
-        if (plugin !== undefined) await this.#retire(plugin, generation);
+        if (plugin !== undefined) void this.#retire(plugin, generation);
       }
     }
-    this.#looking = false;
   }
 }
