@@ -47,7 +47,10 @@ export function addHostCommands(program: Command): void {
   );
   const acts = [
     ['load', 'Load a plugin that does not run.'],
-    ['unload', 'Stop a plugin: calls under way end first. It stays stopped until it is loaded.'],
+    [
+      'unload',
+      'Stop a plugin: calls under way end first. It stays stopped until it is loaded, or the host is started again.',
+    ],
     ['reload', 'Build and swap in what the application is now.'],
   ] as const;
   for (const [what, description] of acts)
