@@ -18,8 +18,6 @@ export interface Dependencies {
   readonly vendored: readonly string[];
 }
 
-export const noDependencies: Dependencies = { pkgConfig: [], cmake: [], npm: [], vendored: [] };
-
 const moduleGrammar = /^[A-Za-z0-9][\w.+-]*(?: *(?:>=|<=|=|>|<) *[\w.+:~-]+)?$/;
 const packageGrammar = /^[A-Za-z][\w.+-]*$/;
 const targetGrammar = /^[A-Za-z][\w.+-]*(?:::[\w.+-]+)*$/;

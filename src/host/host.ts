@@ -211,7 +211,8 @@ export class Host {
 
   /**
    * Stop a plugin. Its routes are gone at once; calls in flight end first. A stopped one stays listed, and stays stopped
-   * whatever is saved, until it is loaded or the host is started again. A reload that waits for its turn is not begun: it rejects with `PluginStopped`.
+   * whatever is saved, until it is loaded or the host is started again. A reload that waits for its turn is not begun: it
+   * rejects with `PluginStopped`.
    */
   async unload(id: string): Promise<PluginView> {
     this.#refuseWhenClosing();
@@ -395,7 +396,7 @@ export class Host {
         return;
       } catch (cause) {
         if (waitMs > 4000 || plugin.running !== generation || this.#closing !== undefined) {
-          this.#journal.notTakenBack(plugin, record, error);
+          this.#journal.notTakenBack(record, error);
           throw cause;
         }
         await sleep(waitMs, undefined, { ref: false });

@@ -96,9 +96,8 @@ export class Journal {
   }
 
   /** What `record` brought should be gone, because of `error`, and is not. */
-  notTakenBack(plugin: Plugin, record: ReloadRecord, { code, message, details }: TenonError): void {
+  notTakenBack(record: ReloadRecord, { code, message, details }: TenonError): void {
     record.error = { code, message, details };
-    this.#log.error({ plugin: plugin.id, code, reload: record.id }, `${message}, and could not be taken back`);
   }
 
   /** The generation that a record calls pinned has ended otherwise. */
