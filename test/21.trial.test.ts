@@ -249,8 +249,9 @@ describe('the runner', () => {
     const second = await ready();
     expect(second).not.toBe(first);
     process.kill(second, 'SIGSTOP');
-    const asked = tryPlugin('ok');
-    await tryPlugin('ok'); // so the one before has been given to the child that stands still
+    // The time of the trial runs while its child stands still: that is not to be what ends it.
+    const asked = tryPlugin('ok', { deadlineMs: 60_000 });
+    await tryPlugin('ok', { deadlineMs: 60_000 }); // so the one before has been given to the child that stands still
     process.kill(second, 'SIGKILL');
     await asked;
     process.kill(await ready(), 'SIGKILL');
