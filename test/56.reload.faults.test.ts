@@ -63,8 +63,10 @@ describe('a reload', () => {
       },
     });
     const resident = process.memoryUsage.rss();
+    const began = performance.now();
     // One that is asked for while files come may find no file that stays as it is long enough.
     const asked: Promise<string>[] = [];
+    let turns = 0;
     const ask = (): Promise<string> =>
       world.host.reload('service').then(
         ({ outcome }) => outcome,
@@ -72,15 +74,19 @@ describe('a reload', () => {
       );
     for (let write = 1; write <= 1000; write++) {
       await world.publish('service', libraries[write % 3] ?? '');
-      if (write % 5 === 0) asked.push(ask());
+      if (write % 5 !== 0) continue;
+      turns++;
+      asked.push(...Array.from({ length: 5 }, ask));
     }
+    const looked = (performance.now() - began) / 20; // the watch asks once in a debounce at most
     expect(['succeeded', 'ImageChanging']).toEqual(expect.arrayContaining([...new Set(await Promise.all(asked))]));
     const last = await sha256(path.join(world.folder('service'), 'service.so'));
     expect(last).toBe(await sha256(libraries[1000 % 3] ?? ''));
     await until('the last one serves', () => world.host.plugin('service').generations[0]?.sha256 === last);
     await until('the older ones are gone', () => world.host.plugin('service').generations.length === 1);
     expect(most).toBe(1);
-    expect(begun).toBeLessThan(200);
+    // Of five asked for in one turn, one may run and one wait: three and more would be one for each.
+    expect(begun).toBeLessThanOrEqual(2 * turns + looked);
     expect(process.memoryUsage.rss() - resident).toBeLessThan(128 * 1024 * 1024);
     expect(gauge(world.data)).toMatchObject({ images: 1, staged: 0 });
   });
