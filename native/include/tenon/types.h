@@ -73,7 +73,11 @@ enum {
   TENON_ERROR_TOO_LARGE = 7,   /* over a limit that the function's comment names */
   TENON_ERROR_AGAIN = 8,       /* would have to wait, and may not on this thread: try again later */
   TENON_ERROR_CANCELLED = 9,   /* the other end is gone, or the deadline has passed */
-  TENON_ERROR_VERSION = 10     /* data of a version this side cannot read */
+  TENON_ERROR_VERSION = 10,    /* data of a version this side cannot read */
+  TENON_ERROR_DENIED = 11,     /* no permission for it */
+  TENON_ERROR_EXISTS = 12,     /* there is one already */
+  TENON_ERROR_INVALID = 13,    /* it breaks the definition it is checked against */
+  TENON_ERROR_STORAGE = 14     /* the store could not read or write: a full or failing disk */
 };
 
 #ifdef __cplusplus
