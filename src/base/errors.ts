@@ -66,6 +66,9 @@ export const errorCodes = {
   BuildTimeout: { status: 504, title: 'The build took too long' },
   DependencyMissing: { status: 422, title: 'Something the application needs is not installed' },
   ToolchainMissing: { status: 503, title: 'A tool that builds plugins is missing' },
+  // the tables
+  SchemaInvalid: { status: 422, title: 'The schema of the application is not valid' },
+  SeedInvalid: { status: 422, title: 'A file of seed data is not valid' },
   // the process
   SettingsInvalid: { status: 500, title: 'A setting is not valid' },
   NativePartMissing: { status: 500, title: 'A native part of Tenon is missing' },

@@ -1,69 +1,55 @@
 /**
- * What schema.graphql of an application says: its tables and the types they are made of.
+ * Reads schema.graphql of an application.
  */
-import type { FieldType, TableDefinition } from '../binding/store.js';
+import { type DefinitionNode, GraphQLError, parse, Source } from 'graphql';
+import type { ApplicationSchema, Exports } from './application-schema.js';
+import { Declarations } from './schema-declarations.js';
+import { SchemaProblems } from './schema-problems.js';
+import { readRelationships } from './schema-relationships.js';
+import { readTable, type TableDraft } from './schema-table.js';
+import { SchemaTypes } from './schema-types.js';
 
-/** Ways to reach a table over HTTP. */
-export interface Exports {
-  rest: boolean;
-  graphql: boolean;
-  sse: boolean;
-  ws: boolean;
-}
-
-/** A field as it was written. */
-export interface SchemaField {
-  name: string;
-  description?: string;
-  /** Its type as written, with the names of enums and nested types: `[Tag!]!`. */
-  written: string;
-  type: FieldType;
-}
-
-export interface TableSchema {
-  definition: TableDefinition;
-  description?: string;
-  exports: Exports;
-  /** The stored fields, those of the definition in its order. */
-  fields: SchemaField[];
-  relationships: Relationship[];
-}
-
-/** `from`: this record's `field` holds the other's primary key (one). `to`: the other's `field` holds ours (many). */
-export interface Relationship {
-  name: string;
-  description?: string;
-  table: string;
-  kind: 'one' | 'many';
-  field: string;
-  required: boolean;
-}
-
-export interface SchemaEnum {
-  name: string;
-  values: string[];
-  description?: string;
-}
-
-/** A nested type: written as `input`, or as `type` without `@table`. */
-export interface SchemaObject {
-  name: string;
-  description?: string;
-  members: SchemaField[];
-}
-
-export interface ApplicationSchema {
-  application: string;
-  tables: TableSchema[];
-  enums: SchemaEnum[];
-  objects: SchemaObject[];
-}
+export type {
+  ApplicationSchema,
+  Exports,
+  Relationship,
+  SchemaEnum,
+  SchemaField,
+  SchemaObject,
+  TableSchema,
+} from './application-schema.js';
 
 /** One file of a schema. */
 export interface SchemaSource {
   /** As it is named in errors, relative to the application. */
   file: string;
   text: string;
+}
+
+/** All files of a schema together, bytes. */
+export const schemaLimit = 1024 * 1024;
+const mostTokens = 200_000;
+
+function isBlank(text: string): boolean {
+  return text.split(/\r\n|[\n\r]/).every((line) => /^[\s,\uFEFF]*(?:#|$)/.test(line));
+}
+
+function parseSource({ file, text }: SchemaSource, problems: SchemaProblems): readonly DefinitionNode[] {
+  if (isBlank(text)) return [];
+  try {
+    return parse(new Source(text, file), { maxTokens: mostTokens }).definitions;
+  } catch (error) {
+    if (error instanceof GraphQLError) {
+      const { line, column } = error.locations?.[0] ?? { line: 1, column: 1 };
+      const message = error.message.replace(/^Syntax Error: /, '').replace(/\.$/, '');
+      problems.add({ file, line, column, message });
+    } else if (error instanceof RangeError) {
+      problems.add({ file, line: 1, column: 1, message: 'something nests too deeply to be read' });
+    } else {
+      throw error;
+    }
+    return [];
+  }
 }
 
 /**
@@ -75,7 +61,32 @@ export function readSchema(
   application: string,
   defaults: Partial<Exports> = {},
 ): ApplicationSchema {
-  void sources;
-  void defaults;
-  return { application, tables: [], enums: [], objects: [] };
+  const problems = new SchemaProblems();
+  const files = sources.map(({ file }) => file);
+  let bytes = 0;
+  for (const { file, text } of sources) {
+    bytes += Buffer.byteLength(text);
+    if (bytes <= schemaLimit) continue;
+    problems.add({ file, line: 1, column: 1, message: `the schema is larger than ${schemaLimit} bytes` });
+    problems.throwAny(files);
+  }
+  const declarations = new Declarations(problems);
+  const nodes = sources.flatMap((source) => parseSource(source, problems));
+  // What cannot be parsed would only add types that seem to be missing.
+  problems.throwAny(files);
+  for (const node of nodes) declarations.add(node);
+
+  const types = new SchemaTypes(declarations, problems);
+  const isTable = (name: string): boolean => declarations.tables.has(name);
+  const drafts = new Map<string, TableDraft>();
+  for (const [name, node] of declarations.tables)
+    drafts.set(name, readTable(node, { application, defaults, types, problems, isTable }));
+  readRelationships({ drafts, types, problems });
+  problems.throwAny(files);
+  return {
+    application,
+    tables: [...drafts.values()].map(({ schema }) => schema),
+    enums: types.enums,
+    objects: types.objects,
+  };
 }

@@ -1,0 +1,53 @@
+/** What is wrong in the files of a schema, each with its place. */
+import type { ASTNode } from 'graphql';
+import { closest } from '../base/closest.js';
+import { TenonError } from '../base/errors.js';
+
+/** Lines and columns count from 1. */
+export interface SchemaProblem {
+  file: string;
+  line: number;
+  column: number;
+  message: string;
+}
+
+const mostTold = 100;
+
+export class SchemaProblems {
+  readonly #problems: SchemaProblem[] = [];
+
+  at(node: ASTNode, message: string): void {
+    const { source, startToken } = node.loc ?? {};
+    this.#problems.push({
+      file: source?.name ?? '',
+      line: startToken?.line ?? 1,
+      column: startToken?.column ?? 1,
+      message,
+    });
+  }
+
+  add(problem: SchemaProblem): void {
+    this.#problems.push(problem);
+  }
+
+  /** Throws `SchemaInvalid` when there are any; they come by place, the files in the order of `files`. */
+  throwAny(files: readonly string[]): void {
+    const ordered = this.#problems.toSorted(
+      (a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,
+    );
+    const [first, ...others] = ordered;
+    if (first === undefined) return;
+    const { file, line, column } = first;
+    const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
+    throw new TenonError('SchemaInvalid', `${file}:${line}:${column}: ${first.message}${more}`, {
+      next: `correct ${file}; a host that watches it then tries again`,
+      details: { file, line, column, problems: ordered.slice(0, mostTold) },
+    });
+  }
+}
+
+/** The end of a sentence about the unknown `word`; empty when nothing known is near. */
+export function didYouMean(word: string, known: Iterable<string>, mark = ''): string {
+  const meant = closest(word, known);
+  return meant === undefined ? '' : `; did you mean ${mark}${meant}?`;
+}
