@@ -49,10 +49,23 @@ class JsonReader {
   std::string error_;
 };
 
+// The greatest Int: what JavaScript still reads exactly.
+constexpr int64_t kSafeInteger = 9007199254740991;
+
+// Numbers of literals as JsonReader::number gives them. integer_of is false for a fraction, an exponent, or beyond
+// ±kSafeInteger; float_of for what overflows.
+bool integer_of(std::string_view literal, int64_t& value);
+bool float_of(std::string_view literal, double& value);
+// Append the shortest digits that read back as `value`, which is finite.
+void append_float(double value, std::string& json);
+void append_integer(int64_t value, std::string& json);
+
 // Append `text` (UTF-8) in quotes, with the escapes JSON needs and no others.
 void append_quoted(std::string_view text, std::string& json);
 // Append `raw`, JSON that is known to be right, without white space between its tokens.
 void append_compact(std::string_view raw, std::string& json);
+// A JSON text without its escapes (`text` is what stands between the quotes); a wrong escape stays as it is.
+std::string unescaped(std::string_view text);
 bool is_utf8(std::string_view text);
 
 }  // namespace tenon::core

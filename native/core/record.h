@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "date.h"
 #include "definition.h"
+#include "json.h"
 #include "tenon/record.h"
 
 namespace tenon::core {
@@ -45,16 +47,9 @@ std::string_view json_of(std::string_view record);
 uint64_t revision_of(std::string_view record);
 int64_t expiry_of(std::string_view record);  // ms since the epoch, 0: never
 
-// A JSON text without its escapes (`text` is what stands between the quotes).
-std::string unescaped(std::string_view text);
-
 // Append the object of `fields` only, in that order; all fields when empty.
 void project(const Definition& definition, std::string_view record, const std::vector<uint32_t>& fields,
              std::string& json);
-
-// "2026-01-31", "2026-01-31T12:00:00Z", with fractions and offsets; also plain milliseconds as a JSON number.
-bool parse_date(std::string_view text, int64_t& ms);
-void append_date(int64_t ms, std::string& text);
 
 }  // namespace tenon::core
 
