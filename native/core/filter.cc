@@ -131,6 +131,10 @@ class FilterReader {
     };
     const std::string_view first = part();
     const auto number = definition_.number_of(first);
+    if (first.empty()) {
+      refuse("", "A condition of a filter has an empty \"field\"");
+      return nullptr;
+    }
     if (!number) {
       refuse(std::string(first.substr(0, 2 * kShown)), "is no field of " + definition_.name);
       return nullptr;
