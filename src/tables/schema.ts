@@ -41,7 +41,9 @@ function parseSource({ file, text }: SchemaSource, problems: SchemaProblems): re
   } catch (error) {
     if (error instanceof GraphQLError) {
       const { line, column } = error.locations?.[0] ?? { line: 1, column: 1 };
-      const message = error.message.replace(/^Syntax Error: /, '').replace(/\.$/, '');
+      const message = /^Syntax Error: Document contains more/.test(error.message)
+        ? `the file has more than ${mostTokens} words and signs`
+        : error.message.replace(/^Syntax Error: /, '').replace(/\.$/, '');
       problems.add({ file, line, column, message });
     } else if (error instanceof RangeError) {
       problems.add({ file, line: 1, column: 1, message: 'something nests too deeply to be read' });
