@@ -41,7 +41,7 @@ function parseSource({ file, text }: SchemaSource, problems: SchemaProblems): re
   } catch (error) {
     if (error instanceof GraphQLError) {
       const { line, column } = error.locations?.[0] ?? { line: 1, column: 1 };
-      const message = /^Syntax Error: Document contains more/.test(error.message)
+      const message = error.message.startsWith('Syntax Error: Document contains more')
         ? `the file has more than ${mostTokens} words and signs`
         : error.message.replace(/^Syntax Error: /, '').replace(/\.$/, '');
       problems.add({ file, line, column, message });
