@@ -12,7 +12,7 @@ import {
   idGrammar,
   parseConfig,
 } from './config.js';
-import { readRegular } from './regular.js';
+import { readRegular } from '../base/regular.js';
 import { isBelow } from './way.js';
 
 export interface Application {

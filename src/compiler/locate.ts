@@ -10,7 +10,7 @@ import type { Diagnostic } from './diagnostics.js';
 import { placeOf } from './fingerprint.js';
 import { namesOthers } from './linked.js';
 import { type LinkWords, readCompileWords, readLinkWords } from './pkg-config.js';
-import { readRegular } from './regular.js';
+import { readRegular } from '../base/regular.js';
 import type { Ran } from './run.js';
 import type { Toolchain } from './toolchain.js';
 

@@ -6,7 +6,7 @@ import { packageRoot } from '../base/package-root.js';
 import type { Application } from './application.js';
 import type { Located } from './locate.js';
 import type { Profile } from './profile.js';
-import { readRegular } from './regular.js';
+import { readRegular } from '../base/regular.js';
 import type { Ran } from './run.js';
 import type { Language } from './scan.js';
 import type { Toolchain } from './toolchain.js';

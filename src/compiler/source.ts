@@ -8,7 +8,7 @@ import type { Diagnostic } from './diagnostics.js';
 import { sha256 } from './fingerprint.js';
 import { mayComeFirst, SystemHeaders } from './preamble.js';
 import { type Preprocessor, preprocess } from './preprocess.js';
-import { readRegular } from './regular.js';
+import { readRegular } from '../base/regular.js';
 import { type Declared, isDoubtful, type Language, type Position, type Scan } from './scan.js';
 import { scanText } from './scanner.js';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { absent, isTooLarge, readLimit, sha256 } from './fingerprint.js';
 import { isWholeLibrary } from './linked.js';
-import { readRegular } from './regular.js';
+import { readRegular } from '../base/regular.js';
 import { isBelow } from './way.js';
 
 /** Most names in the folders that are listed to their depths: beyond it nothing is known of them. */
