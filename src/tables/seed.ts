@@ -1,0 +1,286 @@
+/**
+ * Loads what an application brings for its tables, once for each table and content.
+ */
+import { createHash } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Store, TableWrite, TableWritten } from '../binding/store.js';
+import { closest } from '../base/closest.js';
+import { asTenonError, TenonError } from '../base/errors.js';
+import { wrongPattern } from '../base/pattern.js';
+import { findFiles, readFileOf } from './application-files.js';
+import { placeOf, readSeedFile, type SeedEntry, SeedProblem } from './seed-file.js';
+import type { ServedTable } from './served.js';
+
+/** Largest file of seed data, bytes. */
+export const seedLimit = 64 * 1024 * 1024;
+
+const standard: readonly string[] = ['data/*.json'];
+/** Records, and bytes of them, that are written at once. */
+const batchRecords = 1000;
+const batchBytes = 4 * 1024 * 1024;
+
+export interface SeedOptions {
+  /** Of the application, absolute. */
+  folder: string;
+  /** Which files; see {@link seedPatterns}. */
+  patterns: readonly string[];
+  application: string;
+  /** Those that seed data may be for. */
+  tables: readonly ServedTable[];
+  store: Store;
+}
+
+/** What became of one file. */
+export interface SeedResult {
+  file: string;
+  /** Records written now; 0 when all of it had been loaded before. */
+  records: number;
+  /** `SeedInvalid`, or what the store refused with. Of a file that breaks a schema nothing was loaded. */
+  error?: TenonError;
+}
+
+/**
+ * The patterns in `dataLoader` of config.yaml: one, a list, or `data/*.json` when absent. Throws `ConfigInvalid`.
+ */
+export function seedPatterns(dataLoader: unknown): readonly string[] {
+  if (dataLoader === undefined) return standard;
+  const given: unknown[] = Array.isArray(dataLoader) ? dataLoader : [dataLoader];
+  const patterns = given.filter((each) => typeof each === 'string');
+  const wrong = patterns.map(wrongPattern).find((clause) => clause !== undefined);
+  if (patterns.length === given.length && wrong === undefined) return patterns;
+  throw new TenonError(
+    'ConfigInvalid',
+    `dataLoader of config.yaml must be ${wrong ?? 'a pattern of files, or a list of those'}`,
+    {
+      next: 'write it like "data/*.json"',
+      details: { file: 'config.yaml' },
+    },
+  );
+}
+
+/**
+ * Load the seed data of an application, file by file in the order of their names. What was loaded with the same content is left
+ * alone, whatever became of its records; else every record is put by its primary key. A file that fails keeps no other from being loaded.
+ * Throws for files that cannot be listed: `SourceOutside`, `ApplicationUnreadable`.
+ */
+export async function loadSeeds(options: SeedOptions): Promise<SeedResult[]> {
+  const notes = new SeedNotes(options);
+  const results: SeedResult[] = [];
+  for (const file of await findFiles(options.folder, options.patterns)) {
+    try {
+      results.push({ file, records: await new SeedLoader(options, notes, file).load() });
+    } catch (error) {
+      results.push({ file, records: 0, error: asTenonError(error) });
+    }
+  }
+  // What a failed file has is not known whole.
+  if (results.every(({ error }) => error === undefined)) await notes.keep();
+  return results;
+}
+
+/** Which contents were loaded into which table: SHA-256, one list for each table. */
+class SeedNotes {
+  readonly #options: SeedOptions;
+  readonly #seen = new Map<ServedTable, Set<string>>();
+
+  constructor(options: SeedOptions) {
+    this.#options = options;
+  }
+
+  isLoaded(table: ServedTable, hash: string): boolean {
+    return this.#kept(table).includes(hash);
+  }
+
+  /** Content that the files have now, loaded at this time or earlier. */
+  async loaded(table: ServedTable, hash: string): Promise<void> {
+    const seen = this.#seen.get(table) ?? new Set();
+    this.#seen.set(table, seen.add(hash));
+    const kept = this.#kept(table);
+    if (!kept.includes(hash)) await this.#write(table, [...kept, hash]);
+  }
+
+  /** Forget what the files do not have any more: when it comes back it is loaded again. */
+  async keep(): Promise<void> {
+    for (const table of this.#options.tables) {
+      const seen = this.#seen.get(table) ?? new Set();
+      const kept = this.#kept(table);
+      const left = kept.filter((hash) => seen.has(hash));
+      if (left.length < kept.length) await this.#write(table, left);
+    }
+  }
+
+  #name({ definition }: ServedTable): string {
+    return `seed:${this.#options.application}:${definition.database}/${definition.name}`;
+  }
+
+  #kept(table: ServedTable): string[] {
+    return (this.#options.store.note(this.#name(table)) ?? '').split(' ').filter((hash) => hash !== '');
+  }
+
+  #write(table: ServedTable, hashes: readonly string[]): Promise<void> {
+    return this.#options.store.setNote(this.#name(table), hashes.join(' '));
+  }
+}
+
+/** Records of one table that are to be written. */
+interface SeedPart {
+  entry: SeedEntry;
+  table: ServedTable;
+  hash: string;
+}
+
+/** One write with where it came from. */
+interface SeedWrite {
+  write: TableWrite;
+  part: SeedPart;
+  index: number;
+}
+
+class SeedLoader {
+  readonly #options: SeedOptions;
+  readonly #notes: SeedNotes;
+  readonly #file: string;
+  #bytes: Buffer = Buffer.alloc(0);
+
+  constructor(options: SeedOptions, notes: SeedNotes, file: string) {
+    this.#options = options;
+    this.#notes = notes;
+    this.#file = file;
+  }
+
+  async load(): Promise<number> {
+    const bytes = await readFileOf(this.#options.folder, this.#file, seedLimit);
+    if (bytes === undefined) throw this.#invalid(0, `the file is larger than ${seedLimit} bytes`);
+    this.#bytes = bytes;
+    const parts = await this.#parts();
+    const fresh = parts.filter(({ table, hash }) => !this.#notes.isLoaded(table, hash));
+    const count = await this.#write(fresh);
+    for (const { table, hash } of parts) await this.#notes.loaded(table, hash);
+    return count;
+  }
+
+  async #parts(): Promise<SeedPart[]> {
+    let entries: SeedEntry[];
+    try {
+      entries = await readSeedFile(this.#bytes);
+    } catch (error) {
+      throw error instanceof SeedProblem ? this.#invalid(error.at, error.message) : error;
+    }
+    const parts: SeedPart[] = [];
+    for (const entry of entries) parts.push({ entry, table: this.#table(entry), hash: await this.#hash(entry) });
+    return parts;
+  }
+
+  #table({ at, database, table: name }: SeedEntry): ServedTable {
+    const { tables, application } = this.#options;
+    const found = tables.find(({ definition }) => definition.name === name);
+    if (found === undefined) {
+      const meant = closest(
+        name,
+        tables.map(({ definition }) => definition.name),
+      );
+      const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
+      throw this.#invalid(at, `${application} has no table ${name}${hint}`);
+    }
+    const its = found.definition.database;
+    if (database !== undefined && database !== its)
+      throw this.#invalid(at, `the table ${name} of ${application} is in the database ${its}, not in ${database}`);
+    return found;
+  }
+
+  async #hash({ at, end }: SeedEntry): Promise<string> {
+    const hash = createHash('sha256');
+    for (let begin = at; begin < end; begin += batchBytes) {
+      hash.update(this.#bytes.subarray(begin, Math.min(end, begin + batchBytes)));
+      await turn();
+    }
+    return hash.digest('hex');
+  }
+
+  /** All records of `parts`; none when one of them breaks its schema. */
+  async #write(parts: readonly SeedPart[]): Promise<number> {
+    const count = parts.reduce((sum, { entry }) => sum + entry.ranges.length / 2, 0);
+    const batches = this.#batches(parts);
+    const first = batches.next();
+    if (first.done === true) return 0;
+    const second = batches.next();
+    if (second.done === true) {
+      await this.#done(first.value);
+      return count;
+    }
+    // What one batch cannot hold is tried first.
+    for (const batch of this.#batches(parts)) await this.#tried(batch);
+    for (const batch of this.#batches(parts)) await this.#done(batch);
+    return count;
+  }
+
+  *#batches(parts: readonly SeedPart[]): Generator<SeedWrite[], undefined> {
+    let batch: SeedWrite[] = [];
+    let size = 0;
+    for (const part of parts) {
+      const { ranges } = part.entry;
+      for (let index = 0; 2 * index < ranges.length; index += 1) {
+        const json = this.#bytes.subarray(ranges[2 * index], ranges[2 * index + 1]);
+        if (batch.length === batchRecords || (batch.length > 0 && size + json.length > batchBytes)) {
+          yield batch;
+          batch = [];
+          size = 0;
+        }
+        this.#checkKey(json, part, index);
+        batch.push({ write: { table: part.table.number, kind: 'put', json }, part, index });
+        size += json.length;
+      }
+    }
+    if (batch.length > 0) yield batch;
+  }
+
+  /** A record without its key would be there once more each time it is loaded. */
+  #checkKey(json: Buffer, part: SeedPart, index: number): void {
+    const { primaryKey } = part.table.definition;
+    let record: Record<string, unknown>;
+    try {
+      record = JSON.parse(json.toString('utf8')) as Record<string, unknown>;
+    } catch (error) {
+      throw this.#wrongRecord(part, index, '', (error as Error).message);
+    }
+    if (!Object.hasOwn(record, primaryKey) || record[primaryKey] === null)
+      throw this.#wrongRecord(part, index, primaryKey, `${primaryKey} is missing, the primary key by which it is put`);
+  }
+
+  async #done(batch: readonly SeedWrite[]): Promise<void> {
+    const results = await this.#options.store.write(batch.map(({ write }) => write));
+    this.#refuseFailed(batch, results);
+  }
+
+  /** Rejects when the batch could not be written; writes nothing. */
+  async #tried(batch: readonly SeedWrite[]): Promise<void> {
+    const [first] = batch;
+    if (first === undefined) return;
+    // Nothing meets both, and what a batch cannot do whole it does not do.
+    const never: TableWrite = { ...first.write, ifMatch: '*', ifNoneMatch: '*' };
+    const results = await this.#options.store.write([...batch.map(({ write }) => write), never]);
+    this.#refuseFailed(batch, results);
+  }
+
+  #refuseFailed(batch: readonly SeedWrite[], results: readonly TableWritten[]): void {
+    for (const [place, { part, index }] of batch.entries()) {
+      const result = results[place];
+      if (result?.outcome === 'invalid')
+        throw this.#wrongRecord(part, index, result.field ?? '', result.message ?? 'it breaks the schema');
+    }
+  }
+
+  #wrongRecord(part: SeedPart, index: number, field: string, message: string): TenonError {
+    const { entry } = part;
+    const at = entry.ranges[2 * index] ?? entry.at;
+    return this.#invalid(at, `record ${index} of ${entry.table}: ${message}`, { table: entry.table, index, field });
+  }
+
+  #invalid(at: number, message: string, details: Record<string, unknown> = {}): TenonError {
+    const { line, column } = placeOf(this.#bytes, at);
+    return new TenonError('SeedInvalid', `${this.#file}:${line}:${column}: ${message}`, {
+      next: `correct ${this.#file}; nothing of it was loaded`,
+      details: { file: this.#file, line, column, ...details },
+    });
+  }
+}
