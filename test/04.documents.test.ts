@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { parse } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { resolveSettings } from '../src/base/config.js';
 import { errorCodes } from '../src/base/errors.js';
@@ -127,7 +128,18 @@ describe('examples in documents', () => {
     },
   );
 
+  test.each(blocks.filter(({ language }) => language === 'json').map((block) => [block.place, block] as const))(
+    '%s is JSON',
+    (_, { text }) => expect(() => JSON.parse(text) as unknown).not.toThrow(),
+  );
+
+  test.each(blocks.filter(({ language }) => language === 'graphql').map((block) => [block.place, block] as const))(
+    '%s is GraphQL',
+    (_, { text }) => expect(() => parse(text)).not.toThrow(),
+  );
+
   test('are there in C and in C++', () => {
-    expect(new Set(blocks.map(({ language }) => language))).toEqual(new Set([...Object.keys(compilers), 'sh', 'yaml']));
+    const languages = new Set([...Object.keys(compilers), 'sh', 'yaml', 'graphql', 'json']);
+    expect(new Set(blocks.map(({ language }) => language))).toEqual(languages);
   });
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FieldType } from '../src/binding/store.js';
 import type { TenonError } from '../src/base/errors.js';
+import { readTree } from './architecture/tree.js';
 import type { SchemaProblem } from '../src/tables/schema-problems.js';
 import { type ApplicationSchema, readSchema, type SchemaSource } from '../src/tables/schema.js';
 
@@ -156,6 +157,16 @@ describe('a schema', () => {
       [{ name: 'person', description: 'Who', table: 'Person', kind: 'one', field: 'owner', required: true }],
       [],
     ]);
+  });
+
+  it('is the one of docs/tables.md', () => {
+    const text = /^```graphql\n([\s\S]*?)^```$/m.exec(readTree().get('docs/tables.md') ?? '')?.[1] ?? '';
+    const { tables, enums, objects } = read(text);
+    expect(tables.map(({ definition, relationships }) => [definition.name, relationships.length])).toEqual([
+      ['Person', 1],
+      ['Task', 1],
+    ]);
+    expect([...enums, ...objects].map(({ name }) => name)).toEqual(['State', 'Place']);
   });
 
   it('may use a nested type in many places', () => {
