@@ -1,0 +1,119 @@
+/** GET of a table: a page as JSON, or everything that matches as lines, page by page. */
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { TenonError } from '../base/errors.js';
+import type { TablePage, TableQuery } from '../binding/store.js';
+import { json, ndjson, negotiate, type RestExchange } from './rest-exchange.js';
+import { linkCursor, type ListQuery, pageLimits, queryOf, queryWithCursor, readListQuery } from './rest-query.js';
+import { pathOf } from './router.js';
+
+/** Bytes that a page of lines should have about, and records it has at most. */
+const portion = { bytes: 1024 * 1024, records: 1000, first: 100 } as const;
+
+/** Answer with the records that the query of the address asks for. */
+export async function answerList(exchange: RestExchange): Promise<void> {
+  const { request, table } = exchange;
+  const type = negotiate(exchange, [json, ndjson]);
+  const query = readListQuery(queryOf(request.url ?? '/'), table.definition);
+  if (query.count) await setTotal(exchange, query);
+  if (type === ndjson) await answerLines(exchange, query);
+  else await answerPage(exchange, query);
+}
+
+async function setTotal({ response, store, table }: RestExchange, { filter }: ListQuery): Promise<void> {
+  const total = await (filter === undefined ? store.count(table.number) : store.count(table.number, filter));
+  response.setHeader('x-total-count', String(total));
+}
+
+function tableQuery(query: ListQuery, limit: number): TableQuery {
+  const { filter, order, fields, offset, after, backwards } = query;
+  return {
+    limit,
+    order,
+    ...(filter === undefined ? {} : { filter }),
+    ...(fields === undefined ? {} : { fields }),
+    ...(offset === 0 ? {} : { offset }),
+    ...(after === undefined ? {} : { after }),
+    ...(backwards ? { backwards } : {}),
+  };
+}
+
+async function answerPage({ request, response, store, table }: RestExchange, query: ListQuery): Promise<void> {
+  const { limit = pageLimits.usual } = query;
+  if (limit > pageLimits.most)
+    throw new TenonError('QueryInvalid', `limit is ${pageLimits.most} at most, not ${limit}`, {
+      next: 'follow the Link header from page to page, or accept application/x-ndjson for everything at once',
+      details: { parameter: 'limit' },
+    });
+  const page = await store.query(table.number, tableQuery(query, limit));
+  const links = linksOf(request.url ?? '/', query, page);
+  if (links !== '') response.setHeader('link', links);
+  response.setHeader('content-type', json);
+  response.setHeader('vary', 'accept');
+  response.end(page.json);
+}
+
+/** Where the pages around this one are, as the value of a Link header (RFC 8288). */
+function linksOf(target: string, { backwards, after, offset }: ListQuery, page: TablePage): string {
+  const query = queryOf(target);
+  const link = (cursor: string, rel: 'next' | 'prev'): string =>
+    `<${pathOf(target)}?${queryWithCursor(query, linkCursor(cursor, rel === 'prev'))}>; rel="${rel}"`;
+  const later = backwards ? true : page.more;
+  const earlier = backwards ? page.more : after !== undefined || offset > 0;
+  return [
+    ...(later && page.last !== undefined ? [link(page.last, 'next')] : []),
+    ...(earlier && page.first !== undefined ? [link(page.first, 'prev')] : []),
+  ].join(', ');
+}
+
+async function answerLines(exchange: RestExchange, query: ListQuery): Promise<void> {
+  const { request, response, store, table } = exchange;
+  if (query.backwards) throw new TenonError('CursorInvalid', 'lines are not read backwards');
+  let left = query.limit ?? Number.POSITIVE_INFINITY;
+  let next = query;
+  let size = Math.min(portion.first, left);
+  for (;;) {
+    const page = await store.query(table.number, { ...tableQuery(next, size), lines: true });
+    if (isGone(response)) return;
+    begin(response);
+    left -= page.count;
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
+    if (!page.more || page.last === undefined || left <= 0) {
+      response.end(page.json);
+      return;
+    }
+    if (!response.write(page.json)) await drained(exchange);
+    if (isGone(response)) return;
+    next = { ...next, offset: 0, after: page.last };
+    const average = Math.max(1, page.json.length / page.count);
+    size = Math.min(portion.records, left, Math.max(1, Math.floor(portion.bytes / average)));
+  }
+}
+
+function begin(response: ServerResponse): void {
+  if (response.headersSent) return;
+  response.setHeader('content-type', ndjson);
+  response.setHeader('vary', 'accept');
+}
+
+function isGone(response: ServerResponse): boolean {
+  return response.closed || response.destroyed || response.req.socket.destroyed;
+}
+
+/** Until more may be written, or nobody reads any more. An answer that waits behind another hears of that from the socket only. */
+async function drained({ request, response }: RestExchange): Promise<void> {
+  const stop = new AbortController();
+  const { signal } = stop;
+  try {
+    await Promise.race([
+      once(response, 'drain', { signal }),
+      once(response, 'close', { signal }),
+      once(request.socket, 'close', { signal }),
+    ]);
+  } finally {
+    stop.abort();
+  }
+}
