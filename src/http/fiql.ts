@@ -124,6 +124,7 @@ class Parser {
     if (found === undefined) return this.#fail(`an operator is missing behind ${field}`);
     const comparator = shortForms[found] ?? comparators.find((known) => known === found);
     if (comparator !== undefined) return comparator;
+    this.#at -= found.length;
     const meant = closest(found, comparators);
     return this.#fail(
       `there is no operator ${found}; ${meant === undefined ? `there are ${comparators.join(' ')}` : `did you mean ${meant}?`}`,

@@ -123,13 +123,13 @@ function isParameter({ name, raw, value }: Piece): boolean {
 }
 
 function looseFilter({ raw, name, value }: Piece, definition: TableDefinition): Filter {
-  const simple = raw.includes('=') && /^[A-Za-z][\w.]*$/.test(name) && !beginsWithComparator(`=${decoded(value)}`);
+  const simple = raw.includes('=') && /^\w[\w.]*$/.test(name) && !beginsWithComparator(`=${decoded(value)}`);
   if (!simple) {
-    if (/^[A-Za-z]\w*$/.test(name) && !raw.includes('=')) unknownName(name, definition);
+    if (/^\w+$/.test(name) && !raw.includes('=') && !hasField(name, definition)) unknownName(name, definition);
     return readFilter(decoded(raw), definition);
   }
   const [head = ''] = name.split('.');
-  if (!definition.fields.some((field) => field.name === head)) unknownName(head, definition);
+  if (!hasField(head, definition)) unknownName(head, definition);
   const second = /[;,][\s(+]*[A-Za-z][\w.]*(?:[=<>]|!=)/.exec(value);
   if (second !== null)
     throw new TenonError(
@@ -141,6 +141,10 @@ function looseFilter({ raw, name, value }: Piece, definition: TableDefinition): 
       },
     );
   return equality(name, decoded(value), definition);
+}
+
+function hasField(name: string, definition: TableDefinition): boolean {
+  return definition.fields.some((field) => field.name === name);
 }
 
 function give(given: Map<string, string>, { name, value }: Piece): void {
