@@ -68,6 +68,8 @@ export const errorCodes = {
   StoreFull: { status: 507, title: 'There is no space left for tables' },
   StoreFailed: { status: 503, title: 'The tables cannot be written' },
   StoreClosed: { status: 503, title: 'The tables are closed' },
+  ChangesGone: { status: 410, title: 'The changes are not kept any more' },
+  SubscriberTooSlow: { status: 503, title: 'A subscriber of changes did not read' },
   // the compiler
   ApplicationExists: { status: 409, title: 'An application of that name is there already' },
   ConfigNotFound: { status: 404, title: 'The application has no config.yaml' },
