@@ -149,10 +149,10 @@ export class Changes {
     });
   }
 
-  #read(reading: Promise<void>, ended: (failure?: unknown) => void): void {
+  #read(reading: Promise<void>, ended: (failure?: TenonError) => void): void {
     const settled = reading.then(
       () => ended(),
-      (error: unknown) => ended(error),
+      (error: unknown) => ended(asTenonError(error)),
     );
     this.#reading.add(settled);
     void settled.then(() => this.#reading.delete(settled));

@@ -22,7 +22,7 @@ export function sizeOf(change: TableChange): number {
 
 interface Waiting {
   resolve(result: IteratorResult<TableChange, undefined>): void;
-  reject(error: unknown): void;
+  reject(error: Error): void;
 }
 
 /** The queue behind a subscription. */
@@ -35,7 +35,7 @@ export class ChangeQueue implements Subscription {
   #waiting: Waiting[] = [];
   #roomWanted: (() => void) | undefined;
   #ended = false;
-  #failure: unknown;
+  #failure: Error | undefined;
 
   /** @param atEnd called once, when nothing more is taken */
   constructor(limit: number, atEnd: (tooSlow: boolean) => void) {
@@ -85,7 +85,7 @@ export class ChangeQueue implements Subscription {
   }
 
   /** Nothing follows. What waits is still given; after a failure it is not. */
-  finish(failure?: unknown): void {
+  finish(failure?: Error): void {
     this.#end(failure, false);
   }
 
@@ -135,7 +135,7 @@ export class ChangeQueue implements Subscription {
     wanted?.();
   }
 
-  #end(failure: unknown, tooSlow: boolean): void {
+  #end(failure: Error | undefined, tooSlow: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
     if (failure !== undefined) this.#forget();
