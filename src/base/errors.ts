@@ -54,6 +54,8 @@ export const errorCodes = {
   HostNotAllowed: { status: 421, title: 'The admin API is not served under this name' },
   TooManyAttempts: { status: 429, title: 'Too many wrong admin tokens' },
   Unauthorized: { status: 401, title: 'A valid admin token is needed' },
+  UpgradeRequired: { status: 426, title: 'Another protocol is asked for than is spoken here' },
+  OriginNotAllowed: { status: 403, title: 'A page of that origin may not open a WebSocket here' },
   Internal: { status: 500, title: 'An error of the host' },
   // tables
   RecordNotFound: { status: 404, title: 'There is no such record' },

@@ -1,0 +1,172 @@
+/** Changes of a table, or of one record, as server-sent events. */
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { asTenonError, describeError, TenonError } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { ServedTable } from '../tables/served.js';
+import { readChangeWish } from './change-wish.js';
+import { sendError } from './problem.js';
+import { type ChangeSource, type ChangeWish, type Told, tellChanges } from './told-changes.js';
+
+export interface ChangeStreamOptions extends ChangeSource {
+  log: Log;
+  /** Between two comments that keep a silent connection open; 15,000 by default. A client that has not read for two of them is cut off. */
+  heartbeatMs?: number;
+}
+
+interface Stream {
+  readonly response: ServerResponse;
+  readonly application: string;
+  readonly stop: AbortController;
+  /** Heartbeats since the client stopped reading. */
+  stalled: number;
+}
+
+const defaultHeartbeatMs = 15_000;
+const retryMs = 2_000;
+/** For the end of a stream to reach its client. */
+const lastWordsMs = 1_000;
+const stalledHeartbeats = 2;
+
+/** Streams of all tables of a host. */
+export class ChangeStreams {
+  readonly #options: ChangeStreamOptions;
+  readonly #streams = new Set<Stream>();
+  #heartbeat: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: ChangeStreamOptions) {
+    this.#options = options;
+  }
+
+  /** Streams under way. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /**
+   * Answer a GET or HEAD with the changes of the table, or of the record with this key (percent-decoded). The stream ends when the
+   * client goes or does not read, or by `end` and `close`.
+   */
+  handle(request: IncomingMessage, response: ServerResponse, served: ServedTable, key?: string): void {
+    let wish: ChangeWish;
+    try {
+      if (this.#closed) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
+      wish = readChangeWish(request, served, key);
+    } catch (error) {
+      sendError(request, response, error);
+      return;
+    }
+    const stream: Stream = { response, application: served.application, stop: new AbortController(), stalled: 0 };
+    this.#streams.add(stream);
+    this.#heartbeat ??= setInterval(() => this.#beat(), this.#options.heartbeatMs ?? defaultHeartbeatMs).unref();
+    response.once('close', () => this.#leave(stream));
+    void this.#tell(request, stream, served, wish);
+  }
+
+  /** End the streams of an application: their clients come again. */
+  end(application: string): void {
+    for (const stream of this.#streams) if (stream.application === application) finish(stream);
+  }
+
+  /** End every stream; no other begins. Twice is fine. */
+  close(): void {
+    this.#closed = true;
+    for (const stream of this.#streams) finish(stream);
+  }
+
+  async #tell(request: IncomingMessage, stream: Stream, served: ServedTable, wish: ChangeWish): Promise<void> {
+    const { response, stop } = stream;
+    try {
+      for await (const told of tellChanges(this.#options, served, wish, stop.signal)) {
+        if (!response.headersSent) begin(response);
+        if (request.method === 'HEAD') break;
+        if (!response.write(frame(told)) && !stop.signal.aborted)
+          await once(response, 'drain', { signal: stop.signal });
+      }
+      finish(stream);
+    } catch (error) {
+      if (stop.signal.aborted) return;
+      this.#fail(request, stream, error);
+    }
+  }
+
+  #fail(request: IncomingMessage, stream: Stream, error: unknown): void {
+    const { response } = stream;
+    const { code } = asTenonError(error);
+    if (!response.headersSent) {
+      sendError(request, response, error);
+      return;
+    }
+    // Whoever does not read is not told either.
+    if (code === 'SubscriberTooSlow') {
+      response.destroy();
+      return;
+    }
+    this.#options.log.error({ code, application: stream.application, err: error }, 'a stream of changes has failed');
+    response.write(`event: error\ndata: ${JSON.stringify({ error: code, message: describeError(error) })}\n\n`);
+    finish(stream);
+  }
+
+  #beat(): void {
+    for (const stream of this.#streams) {
+      const { response } = stream;
+      if (!response.writableNeedDrain) {
+        stream.stalled = 0;
+        if (response.headersSent) response.write(':\n\n');
+        continue;
+      }
+      stream.stalled += 1;
+      if (stream.stalled < stalledHeartbeats) continue;
+      this.#options.log.warn({ application: stream.application }, 'a client of changes did not read: cut off');
+      response.destroy();
+    }
+  }
+
+  #leave(stream: Stream): void {
+    this.#streams.delete(stream);
+    stream.stop.abort();
+    if (this.#streams.size > 0) return;
+    clearInterval(this.#heartbeat);
+    this.#heartbeat = undefined;
+  }
+}
+
+function begin(response: ServerResponse): void {
+  response.setHeader('content-type', 'text/event-stream');
+  response.setHeader('cache-control', 'no-cache, no-transform');
+  response.setHeader('x-accel-buffering', 'no');
+  response.write(`retry: ${retryMs}\n\n`);
+}
+
+function finish({ response, stop }: Stream): void {
+  stop.abort();
+  if (response.destroyed || response.writableEnded) return;
+  response.end();
+  // Whoever does not read does not hold the server open.
+  const cut = setTimeout(() => response.destroy(), lastWordsMs);
+  response.once('close', () => clearTimeout(cut));
+}
+
+/** JSON of a record has no line breaks: they are escaped, and there is no other white space. */
+function frame(told: Told): string {
+  switch (told.kind) {
+    case 'ready':
+      return `event: ready\nid: ${told.resume}\ndata: ${JSON.stringify({ resumed: told.resumed })}\n\n`;
+    case 'reset':
+      return `event: reset\ndata: ${JSON.stringify({ reason: told.reason })}\n\n`;
+    case 'record':
+      return `event: put\ndata: ${withRecord(told.key, told.json)}\n\n`;
+    case 'change': {
+      const { change, resume } = told;
+      const { key, record } = change;
+      return record === undefined || change.removed
+        ? `event: delete\nid: ${resume}\ndata: ${JSON.stringify({ key })}\n\n`
+        : `event: put\nid: ${resume}\ndata: ${withRecord(key, record.json)}\n\n`;
+    }
+  }
+}
+
+function withRecord(key: string, json: Buffer): string {
+  return `{"key":${JSON.stringify(key)},"record":${json.toString()}}`;
+}

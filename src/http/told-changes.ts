@@ -1,0 +1,104 @@
+/** What a client of changes is told, whatever carries it: where it stands, records, changes, a reset. */
+import { asTenonError } from '../base/errors.js';
+import type { Filter, Store, TableChange } from '../binding/store.js';
+import type { Changes, Subscription } from '../tables/changes.js';
+import type { ServedTable } from '../tables/served.js';
+import { changeToken, sequenceOf } from './change-token.js';
+
+/** What a client asks for. */
+export interface ChangeWish {
+  /** Token of the change after which to go on; from now on when absent. */
+  from?: string;
+  /** Of one record only. */
+  key?: string;
+  filter?: Filter;
+  /** Unless the client goes on somewhere: the records there are first. */
+  snapshot: boolean;
+}
+
+export type Told =
+  /** All that comes from here on are changes after `resume`. */
+  | { kind: 'ready'; resume: string; resumed: boolean }
+  /** What the client knows may be wrong: changes are missing. */
+  | { kind: 'reset'; reason: string }
+  /** A record that is there, of a snapshot. */
+  | { kind: 'record'; key: string; json: Buffer }
+  | { kind: 'change'; resume: string; change: TableChange };
+
+export interface ChangeSource {
+  readonly store: Store;
+  readonly changes: Changes;
+}
+
+const snapshotPage = 500;
+
+/** Tells until `signal` or the host ends it. Throws what `Changes.subscribe` and its subscriptions throw, `ChangesGone` left out. */
+export async function* tellChanges(
+  { store, changes }: ChangeSource,
+  { number: table, definition }: ServedTable,
+  wish: ChangeWish,
+  signal: AbortSignal,
+): AsyncGenerator<Told, undefined, undefined> {
+  const begin = (from: string): Subscription => changes.subscribe([table], { ...subscribed, from, signal });
+  const subscribed = {
+    ...(wish.key === undefined ? {} : { key: wish.key }),
+    ...(wish.filter === undefined ? {} : { filter: wish.filter }),
+  };
+  let after = wish.from === undefined ? undefined : sequenceOf(store, wish.from);
+  if (wish.from !== undefined && after === undefined) yield { kind: 'reset', reason: 'the id is of another database' };
+  while (!signal.aborted) {
+    try {
+      const resumed = after !== undefined;
+      after ??= store.sequence();
+      if (!resumed && wish.snapshot) yield* snapshot(store, table, definition.primaryKey, wish, signal);
+      const subscription = begin(after);
+      yield { kind: 'ready', resume: changeToken(store, after), resumed };
+      for await (const change of subscription)
+        yield { kind: 'change', resume: changeToken(store, change.sequence), change };
+      return;
+    } catch (error) {
+      const { code, message } = asTenonError(error);
+      if (code !== 'ChangesGone') throw error;
+      after = undefined;
+      yield { kind: 'reset', reason: message };
+    }
+  }
+}
+
+async function* snapshot(
+  store: Store,
+  table: number,
+  primaryKey: string,
+  { key, filter }: ChangeWish,
+  signal: AbortSignal,
+): AsyncGenerator<Told, undefined, undefined> {
+  if (key !== undefined) {
+    const record = await store.get(table, key);
+    if (record !== null) yield { kind: 'record', key, json: record.json };
+    return;
+  }
+  let after: string | undefined;
+  do {
+    const page = await store.query(table, {
+      ...(filter === undefined ? {} : { filter }),
+      ...(after === undefined ? {} : { after }),
+      limit: snapshotPage,
+      lines: true,
+    });
+    for (const json of linesOf(page.json)) {
+      const record = JSON.parse(json.toString()) as Record<string, string | number>;
+      yield { kind: 'record', key: String(record[primaryKey]), json };
+    }
+    after = page.more ? page.last : undefined;
+  } while (after !== undefined && !signal.aborted);
+}
+
+function* linesOf(bytes: Buffer): Generator<Buffer, undefined, undefined> {
+  let begin = 0;
+  while (begin < bytes.length) {
+    const end = bytes.indexOf(10, begin);
+    const stop = end < 0 ? bytes.length : end;
+    if (stop > begin) yield bytes.subarray(begin, stop);
+    begin = stop + 1;
+  }
+}
