@@ -84,6 +84,8 @@ export const errorCodes = {
   DependencyMissing: { status: 422, title: 'Something the application needs is not installed' },
   ToolchainMissing: { status: 503, title: 'A tool that builds plugins is missing' },
   // the tables
+  DocumentInvalid: { status: 400, title: 'The GraphQL document is not valid' },
+  QueryTooComplex: { status: 400, title: 'The GraphQL request is over a limit' },
   SchemaInvalid: { status: 422, title: 'The schema of the application is not valid' },
   SeedInvalid: { status: 422, title: 'A file of seed data is not valid' },
   // the process

@@ -71,6 +71,8 @@ export interface TableQuery {
   backwards?: boolean;
   /** One record in a line instead of a list. */
   lines?: boolean;
+  /** Give the cursor of every record. */
+  cursors?: boolean;
 }
 
 export interface TablePage {
@@ -79,6 +81,8 @@ export interface TablePage {
   /** Cursors of the first and the last record; absent without records. */
   first?: string;
   last?: string;
+  /** Of each record in their order, when they were asked for. */
+  cursors?: string[];
   /** Whether more follow in the direction of reading. */
   more: boolean;
   /** What answered it, e.g. `index state` or `scan`. */

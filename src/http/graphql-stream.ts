@@ -1,0 +1,98 @@
+/** Results as server-sent events: the "distinct connections" mode of graphql-sse. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ExecutionResult } from 'graphql';
+import type { Log } from '../base/log.js';
+import { plainResult } from './graphql-answer.js';
+import { formatErrors, formatFailure, type RequestRefused } from './graphql-errors.js';
+
+const defaultHeartbeatMs = 12_000;
+/** For the end of a stream to reach its client. */
+const lastWordsMs = 1_000;
+
+/** One answer that is a stream of events `next`, then `complete`. It reads its events no faster than its client. */
+export class ResultStream {
+  readonly #response: ServerResponse;
+  readonly #log: Log;
+  readonly #heartbeat: NodeJS.Timeout;
+  #events: AsyncIterator<ExecutionResult, void> | undefined;
+  #ended = false;
+
+  /** @param atEnd called once, when the stream is over, whoever ended it */
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    log: Log,
+    atEnd: (stream: ResultStream) => void,
+    heartbeatMs = defaultHeartbeatMs,
+  ) {
+    this.#response = response;
+    this.#log = log;
+    response.statusCode = 200;
+    response.setHeader('content-type', 'text/event-stream; charset=utf-8');
+    response.setHeader('cache-control', 'no-cache, no-transform');
+    response.setHeader('x-accel-buffering', 'no');
+    response.flushHeaders();
+    this.#heartbeat = setInterval(() => void response.write(':\n\n'), heartbeatMs).unref();
+    response.once('close', () => {
+      this.#ended = true;
+      clearInterval(this.#heartbeat);
+      void this.#events?.return?.();
+      atEnd(this);
+    });
+    if (request.method === 'HEAD') response.end();
+  }
+
+  /** Send one result and end. */
+  tell(result: ExecutionResult): void {
+    void this.#next(plainResult(result, this.#log));
+    this.#complete();
+  }
+
+  /** Say why nothing ran, and end. */
+  refuse(refused: RequestRefused): void {
+    void this.#next({ errors: formatErrors(refused.errors, this.#log) });
+    this.#complete();
+  }
+
+  /** Send events until they end or the client goes. Never rejects. */
+  async follow(events: AsyncIterator<ExecutionResult, void>): Promise<void> {
+    this.#events = events;
+    try {
+      for (;;) {
+        // The client may have gone before there was anything to end.
+        if (this.#ended) return void (await events.return?.());
+        const event = await events.next();
+        if (event.done === true) break;
+        await this.#next(plainResult(event.value, this.#log));
+      }
+    } catch (error) {
+      await this.#next({ errors: formatFailure(error, this.#log) });
+    }
+    this.#complete();
+  }
+
+  /** End without `complete`: the client comes again. */
+  end(): void {
+    this.#response.end();
+    const cut = setTimeout(() => this.#response.destroy(), lastWordsMs);
+    this.#response.once('close', () => clearTimeout(cut));
+  }
+
+  async #next(result: object): Promise<void> {
+    if (this.#ended) return;
+    if (this.#response.write(`event: next\ndata: ${JSON.stringify(result)}\n\n`)) return;
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        this.#response.off('drain', go);
+        this.#response.off('close', go);
+        resolve();
+      };
+      this.#response.on('drain', go);
+      this.#response.on('close', go);
+    });
+  }
+
+  #complete(): void {
+    if (!this.#ended) this.#response.end('event: complete\ndata:\n\n');
+  }
+}

@@ -1,0 +1,275 @@
+/** GraphQL of an application: one address for queries, mutations, subscriptions and, in a browser, GraphiQL. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { OperationTypeNode } from 'graphql';
+import type { WebSocket } from 'ws';
+import { TenonError } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { Changes } from '../tables/changes.js';
+import type { ServedTables } from '../tables/served.js';
+import { announcedLength, readBody } from './body.js';
+import { type Accepted, accepted, plainResult, sendJson, sendRefusal, statusOf } from './graphql-answer.js';
+import { malformed, RequestRefused } from './graphql-errors.js';
+import { defaultLimits, type GraphqlLimits } from './graphql-limits.js';
+import { Operations, type Prepared } from './graphql-operations.js';
+import { type Parameters, parametersInBody, parametersInUrl } from './graphql-parameters.js';
+import { GraphiqlPage } from './graphql-page.js';
+import { makeGraphqlSchema } from './graphql-schema.js';
+import { GraphqlSockets } from './graphql-socket.js';
+import { ResultStream } from './graphql-stream.js';
+import { sendError } from './problem.js';
+
+export type { GraphqlLimits } from './graphql-limits.js';
+export { GraphiqlPage } from './graphql-page.js';
+export { graphqlProtocol } from './graphql-socket.js';
+
+export interface GraphqlOptions {
+  log: Log;
+  changes: Changes;
+  limits?: Partial<GraphqlLimits>;
+  /** Shared by all endpoints, so that it is kept once. */
+  page?: GraphiqlPage;
+}
+
+const served = ['GET', 'HEAD', 'POST'];
+const jsonTypes = ['application/json', 'application/graphql-response+json'];
+
+/** One request on its way. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly accept: Accepted;
+}
+
+/**
+ * Serves the tables of one application that are exported to GraphQL. The constructor throws `SchemaInvalid` when names
+ * meet, TypeError when no table is exported.
+ */
+export class GraphqlEndpoint {
+  readonly #log: Log;
+  readonly #limits: GraphqlLimits;
+  readonly #operations: Operations;
+  readonly #sockets: GraphqlSockets;
+  readonly #page: GraphiqlPage;
+  readonly #streams = new Set<ResultStream>();
+  #closed = false;
+
+  constructor(tables: ServedTables, options: GraphqlOptions) {
+    this.#log = options.log;
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#operations = new Operations(makeGraphqlSchema(tables, options.changes), tables.store, this.#limits);
+    this.#sockets = new GraphqlSockets(this.#operations, options.log);
+    this.#page = options.page ?? new GraphiqlPage();
+  }
+
+  /** Answer a request. Whatever is wrong with it is in the answer. */
+  handle(request: IncomingMessage, response: ServerResponse): void {
+    const accept = accepted(request);
+    try {
+      if (!served.includes(request.method ?? '')) throw notServed(request);
+      if (request.method !== 'POST' && accept.page) this.#page.serve(request, response);
+      else if (accept.json === undefined && !accept.stream) throw notAcceptable();
+      else if (request.method === 'POST') this.#receive({ request, response, accept });
+      else this.#one({ request, response, accept }, parametersInUrl(request.url ?? ''));
+    } catch (error) {
+      this.#fail({ request, response, accept }, error);
+    }
+  }
+
+  /** Serve a WebSocket that was opened here with the subprotocol {@link graphqlProtocol}; another is closed with 4406. */
+  serveSocket(socket: WebSocket, request: IncomingMessage): void {
+    if (this.#closed) socket.close(1012, 'the application is served anew');
+    else this.#sockets.serve(socket, request);
+  }
+
+  /** End streams and sockets, whose clients come again; what runs is answered. Twice is fine. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const stream of this.#streams) stream.end();
+    await this.#sockets.close();
+  }
+
+  #receive(exchange: Exchange): void {
+    const { request, response } = exchange;
+    const { bodyBytes } = this.#limits;
+    checkContentType(request);
+    if (announcedLength(request) > bodyBytes) throw tooLarge(bodyBytes);
+    readBody(
+      request,
+      bodyBytes,
+      (body) => {
+        try {
+          const parameters = parametersInBody(body, this.#limits.batch);
+          if (Array.isArray(parameters)) this.#batch(exchange, parameters);
+          else this.#one(exchange, parameters);
+        } catch (error) {
+          this.#fail(exchange, error);
+        }
+      },
+      () => sendError(request, response, tooLarge(bodyBytes)),
+    );
+  }
+
+  #one(exchange: Exchange, parameters: Parameters): void {
+    const { request, accept } = exchange;
+    const prepared = this.#operations.prepare(parameters);
+    if (prepared.kind === OperationTypeNode.MUTATION && request.method !== 'POST') throw onlyByPost(request);
+    if (prepared.kind === OperationTypeNode.SUBSCRIPTION) this.#subscribe(exchange, prepared);
+    else if (accept.json === undefined) this.#stream(exchange, prepared);
+    else this.#answer(exchange, prepared, accept.json);
+  }
+
+  #answer(exchange: Exchange, prepared: Prepared, type: string): void {
+    const { response } = exchange;
+    const send = (result: Awaited<ReturnType<Operations['run']>>): void =>
+      sendJson(response, statusOf(result, type), type, plainResult(result, this.#log));
+    const result = this.#operations.run(prepared);
+    if (!(result instanceof Promise)) {
+      send(result);
+      return;
+    }
+    const leave = (): void => prepared.reading.abandon(clientGone());
+    response.once('close', leave);
+    result
+      .then(send)
+      .catch((error: unknown) => this.#fail(exchange, error))
+      .finally(() => response.off('close', leave));
+  }
+
+  #batch(exchange: Exchange, requests: readonly Parameters[]): void {
+    const type = exchange.accept.json;
+    if (type === undefined) throw malformed('a list of requests is not answered by an event stream');
+    let spent = 0;
+    const all = requests.map((parameters) => {
+      const prepared = this.#prepareOfMany(parameters, spent);
+      if (!(prepared instanceof RequestRefused)) spent += prepared.cost;
+      return prepared;
+    });
+    this.#runAll(all).then(
+      (results) => sendJson(exchange.response, 200, type, results),
+      (error: unknown) => this.#fail(exchange, error),
+    );
+  }
+
+  /** What is wrong with one document is said in its place; a limit refuses the whole request. */
+  #prepareOfMany(parameters: Parameters, spent: number): Prepared | RequestRefused {
+    try {
+      const prepared = this.#operations.prepare(parameters, spent);
+      if (prepared.kind !== OperationTypeNode.SUBSCRIPTION) return prepared;
+      throw malformed('a subscription cannot be one of a list of requests');
+    } catch (error) {
+      if (error instanceof RequestRefused && !error.isHard) return error;
+      throw error;
+    }
+  }
+
+  /** One after the other, as mutations have to be. */
+  async #runAll(all: readonly (Prepared | RequestRefused)[]): Promise<object[]> {
+    const results: object[] = [];
+    for (const one of all) {
+      const result = one instanceof RequestRefused ? { errors: one.errors } : await this.#operations.run(one);
+      results.push(plainResult(result, this.#log));
+    }
+    return results;
+  }
+
+  #stream(exchange: Exchange, prepared: Prepared): void {
+    const stream = this.#begin(exchange);
+    Promise.resolve(this.#operations.run(prepared)).then(
+      (result) => stream.tell(result),
+      (error: unknown) => this.#fail(exchange, error),
+    );
+  }
+
+  #subscribe(exchange: Exchange, prepared: Prepared): void {
+    if (!exchange.accept.stream) throw onlyByStream();
+    const stream = this.#begin(exchange);
+    this.#operations.subscribe(prepared).then(
+      (events) => (Symbol.asyncIterator in events ? stream.follow(events) : stream.tell(events)),
+      (error: unknown) => this.#fail(exchange, error),
+    );
+  }
+
+  #begin({ request, response }: Exchange): ResultStream {
+    const stream = new ResultStream(request, response, this.#log, (ended) => this.#streams.delete(ended));
+    this.#streams.add(stream);
+    if (this.#closed) stream.end();
+    return stream;
+  }
+
+  #fail(exchange: Exchange, error: unknown): void {
+    const { request, response, accept } = exchange;
+    if (!(error instanceof RequestRefused)) {
+      if (!(error instanceof TenonError)) this.#log.error({ err: error }, 'a request of GraphQL failed');
+      sendError(request, response, error instanceof TenonError ? error : internal(), allowOf(error));
+    } else if (accept.json === undefined && accept.stream && !response.headersSent) this.#begin(exchange).refuse(error);
+    else sendRefusal(response, accept.json ?? 'application/json', error, this.#log);
+  }
+}
+
+function checkContentType(request: IncomingMessage): void {
+  const given = request.headers['content-type'];
+  const [type = '', ...parameters] = (given ?? '').split(';').map((part) => part.trim().toLowerCase());
+  const charset = parameters
+    .find((parameter) => parameter.startsWith('charset='))
+    ?.slice(8)
+    .replaceAll('"', '');
+  const encoding = request.headers['content-encoding'];
+  if (
+    type === 'application/json' &&
+    (charset === undefined || charset === 'utf-8' || charset === 'utf8') &&
+    (encoding === undefined || encoding === 'identity')
+  )
+    return;
+  throw new TenonError(
+    'ContentTypeUnsupported',
+    given === undefined ? 'the body has no content-type' : `a body of ${given} is not read here`,
+    { next: 'send application/json in UTF-8, uncompressed', details: { accepted: ['application/json'] } },
+  );
+}
+
+function tooLarge(limit: number): TenonError {
+  return new TenonError('BodyTooLarge', `the body is over the limit of ${limit} bytes`, { details: { limit } });
+}
+
+function notServed(request: IncomingMessage): MethodError {
+  return new MethodError(`${request.method ?? ''} is not served here`, served.join(', '));
+}
+
+function onlyByPost(request: IncomingMessage): MethodError {
+  return new MethodError(`a mutation is not run by ${request.method ?? ''}`, 'POST');
+}
+
+/** With the methods that there are. */
+class MethodError extends TenonError {
+  readonly allow: string;
+
+  constructor(message: string, allow: string) {
+    super('MethodNotAllowed', message, { next: `use ${allow}` });
+    this.allow = allow;
+  }
+}
+
+function allowOf(error: unknown): Record<string, string> | undefined {
+  return error instanceof MethodError ? { allow: error.allow } : undefined;
+}
+
+function notAcceptable(): TenonError {
+  return new TenonError('NotAcceptable', 'the client accepts no kind of answer that GraphQL gives', {
+    details: { offered: [...jsonTypes, 'text/event-stream'] },
+  });
+}
+
+function onlyByStream(): TenonError {
+  return new TenonError('NotAcceptable', 'a subscription is answered by an event stream', {
+    next: 'accept text/event-stream, or open a WebSocket',
+    details: { offered: ['text/event-stream'] },
+  });
+}
+
+function clientGone(): TenonError {
+  return new TenonError('BadRequest', 'the client has gone');
+}
+
+function internal(): TenonError {
+  return new TenonError('Internal', 'an error of the host; it is in its log');
+}
