@@ -15,7 +15,6 @@
 namespace tenon::core {
 
 class Feed;
-class Snapshot;
 
 // Why an operation of the store failed.
 struct StoreFailure {
@@ -25,9 +24,9 @@ struct StoreFailure {
 };
 
 struct StoreOptions {
-  std::string directory;  // made 0700 when absent
-  std::string library;    // of RocksDB; empty: as rocksdb.h looks for it
-  bool sync = false;      // every write waits for the disk; else the log is synced every `sync_ms`
+  std::string directory;               // made 0700 when absent
+  std::vector<std::string> libraries;  // files to try as RocksDB, best first; empty: as rocksdb.h looks for it
+  bool sync = false;                   // every write waits for the disk; else the log is synced every `sync_ms`
   uint32_t sync_ms = 1000;
   uint64_t feed_bytes = 256ull << 20;  // logs that are kept for feeds to resume from
   uint64_t cache_bytes = 64ull << 20;
@@ -50,6 +49,9 @@ struct Write {
   std::vector<uint64_t> if_none_match;
   bool any_revision = false;
   bool no_revision = false;
+  // With Put: nobody asks whether there was one. The outcome is Updated, and the record is not read where nothing else
+  // needs it.
+  bool blind = false;
 };
 
 // What became of it.
@@ -106,9 +108,10 @@ struct TableFacts {
  */
 class Store {
  public:
-  // Null and `failure` when it cannot be opened; the sentence names the file that is damaged, or who holds it.
+  // Null and `failure` when it cannot be opened: UNSUPPORTED without a usable RocksDB, STATE when somebody else has it
+  // open (the sentence says who), INVALID when it is damaged (which file), STORAGE when the disk refuses.
   static std::unique_ptr<Store> open(const StoreOptions& options, StoreFailure& failure);
-  ~Store();  // ends its threads; every feed, snapshot and cursor must be gone
+  ~Store();  // ends its threads; every feed, cursor and record must be gone
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
