@@ -28,7 +28,14 @@ size_t plain_end(std::string_view text, size_t at) {
     const uint64_t control = word - kOnes * 0x20;
     const uint64_t quote = (word ^ kOnes * 0x22) - kOnes;
     const uint64_t backslash = (word ^ kOnes * 0x5c) - kOnes;
-    if (((control | quote | backslash | word) & kOnes * 0x80) != 0) break;
+    const uint64_t hits = (control | quote | backslash | word) & kOnes * 0x80;
+    if (hits != 0) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+      return at + static_cast<size_t>(__builtin_ctzll(hits)) / 8;  // a borrow makes false hits behind a true one only
+#else
+      break;
+#endif
+    }
     at += 8;
   }
   while (at < text.size() && plain(text[at])) at++;

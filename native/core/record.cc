@@ -419,8 +419,10 @@ class RecordWriter {
   }
 
   void append_name(std::string_view name, bool& first) {
-    out_.append(first ? "\"" : ",\"").append(name).append("\":");
+    if (!first) out_.push_back(',');
     first = false;
+    out_.push_back('"');
+    out_.append(name).append("\":", 2);
   }
 
   // Appends the value in its canonical form; `slot` is what a field has of it.
@@ -560,7 +562,9 @@ class RecordWriter {
   }
 
   bool date(Next next, JsonReader& reader, const Place& place, Slot& slot) {
+    static constexpr size_t kCanonical = 24;  // bytes; no other form has as many and ends in Z
     int64_t ms = 0;
+    std::string_view canonical;
     if (next == Next::Number) {
       if (!whole(Kind::Date, reader, place, ms)) return false;
       if (ms < kFirstDate || ms > kLastDate) {
@@ -574,11 +578,16 @@ class RecordWriter {
         return refuse(place,
                       "is " + excerpt(unescaped(raw)) + ", not a date as in 2026-01-31 or 2026-01-31T12:00:00.000Z");
       }
+      if (raw.size() == kCanonical && raw.back() == 'Z') canonical = raw;
     } else {
       return wrong(next, Kind::Date, reader, place);
     }
     slot.kind = TENON_VALUE_DATE;
     slot.bits = static_cast<uint64_t>(ms);
+    if (!canonical.empty()) {
+      out_.append(canonical.data() - 1, kCanonical + 2);
+      return true;
+    }
     out_.push_back('"');
     append_date(ms, out_);
     out_.push_back('"');
