@@ -30,6 +30,7 @@ struct StoreOptions {
   uint32_t sync_ms = 1000;
   uint64_t feed_bytes = 256ull << 20;  // logs that are kept for feeds to resume from
   uint64_t cache_bytes = 64ull << 20;
+  uint64_t write_buffer_bytes = 0;  // of each table and index in memory, and of a log; 0: as the store finds right
 };
 
 // One table of an open store. The store's; the address stays as long as the store. What it holds is read through the
@@ -136,7 +137,9 @@ class Store {
   bool get(const Table& table, std::string_view key, bool cached, tenon_record_t& record, StoreFailure& failure);
   static void release(tenon_record_t& record);
 
-  // All of them or none. True when all were done.
+  // All of them or none. True when all were done; else `failure` is STORAGE, TOO_LARGE or STATE (a table was dropped),
+  // or that of the first write that is refused: INVALID, NOT_FOUND, EXISTS, VERSION (a precondition). `results` say it
+  // for each.
   bool write(std::vector<Write>& writes, std::vector<Written>& results, StoreFailure& failure);
 
   std::optional<Page> query(const Table& table, const Query& query, StoreFailure& failure);
@@ -177,8 +180,9 @@ class Store {
   std::optional<StoreFailure> trouble() const;
   bool resume(StoreFailure& failure);
 
+  class Body;  // store_body.h
+
  private:
-  class Body;
   explicit Store(std::unique_ptr<Body> body);
   std::unique_ptr<Body> body_;
 };

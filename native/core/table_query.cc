@@ -1,0 +1,325 @@
+#include "table_query.h"
+
+#include <algorithm>
+
+#include "access.h"
+#include "record.h"
+
+namespace tenon::core {
+
+namespace {
+
+using Rank = Access::Rank;
+
+// Entries of an index that are looked at before the order of another one is taken instead.
+constexpr uint64_t kProbe = 2'000;
+// A page ends early when its text has become so long.
+constexpr size_t kPageBytes = 64u << 20;
+
+class PageMaker {
+ public:
+  PageMaker(const Store::Body& body, const Layout& layout, const Query& query, const PageOrder& order,
+            StoreFailure& failure)
+      : view_(body), layout_(layout), query_(query), order_(order), failure_(failure), now_ms_(wall_clock_ms()) {}
+
+  std::optional<Page> make() {
+    if (!query_.after.empty()) {
+      after_.emplace();
+      if (!order_.read_cursor(query_.after, *after_)) {
+        failure_ = store_failure(TENON_ERROR_INVALID, "the cursor is none of this list, or of another order", "after");
+        return std::nullopt;
+      }
+    }
+    if (!(plan() && finish())) return std::nullopt;
+    return std::move(page_);
+  }
+
+ private:
+  bool plan() {
+    const Definition& definition = *layout_.definition;
+    const std::optional<Access> ordered = ordered_access(layout_, query_.filter, order_);
+    if (ordered && ordered->rank == Rank::Equal) return stream(*ordered);
+    const Access narrowest = narrowest_access(layout_, query_.filter);
+    if (!ordered || narrowest.rank > ordered->rank) {
+      bool whole = false;
+      if (!collect(narrowest, ordered ? kProbe : UINT64_MAX, whole)) return false;
+      if (whole) {
+        page_.plan = narrowest.name(definition) + " and sort";
+        return show_collected();
+      }
+      collected_.clear();
+    }
+    return stream(*ordered);
+  }
+
+  bool is_wanted(std::string_view record) const {
+    return !is_expired(record, now_ms_) && matches(query_.filter, record);
+  }
+
+  // Whether a record lies on the wanted side of the cursor.
+  bool is_behind_cursor(const Place& place) const {
+    if (!after_) return true;
+    return query_.backwards ? order_.before(place, *after_) : order_.before(*after_, place);
+  }
+
+  // In the order of the way: nothing has to be kept.
+  bool stream(const Access& access) {
+    page_.plan = access.name(*layout_.definition);
+    const bool by_field = !order_.fields().empty();
+    const bool descends = by_field ? order_.fields().front().descending : order_.key_descends();
+    TableWalk walk(view_, layout_, access.index, access.span, descends != query_.backwards);
+    if (after_) walk.start_behind(family_key(access, *after_, by_field));
+    uint64_t skipped = 0;
+    Place place;
+    while (walk.next(failure_)) {
+      page_.examined++;
+      std::string_view record;
+      if (!walk.record(record, failure_)) {
+        if (failure_.status != TENON_OK) return false;
+        continue;
+      }
+      if (!is_wanted(record)) continue;
+      if (skipped < query_.offset) {
+        skipped++;
+        continue;
+      }
+      if (is_full()) {
+        page_.more = true;
+        return true;
+      }
+      order_.place_of(record, walk.key(), place);
+      show(record, place);
+    }
+    return failure_.status == TENON_OK;
+  }
+
+  // Where the cursor's record is in the family that is gone through.
+  std::string family_key(const Access& access, const Place& place, bool by_field) const {
+    if (access.index == nullptr) return place.key;
+    if (by_field) return order_.index_value(place) + place.key;
+    // All entries of the span have the one value that it begins with.
+    return access.span.begin + place.key;
+  }
+
+  // The places of all records that are wanted; not `whole` when there are more than `entries` to look at.
+  bool collect(const Access& access, uint64_t entries, bool& whole) {
+    TableWalk walk(view_, layout_, access.index, access.span, false);
+    uint64_t seen = 0;
+    uint64_t matching = 0;
+    Place place;
+    while (walk.next(failure_)) {
+      if (++seen > entries) return true;
+      page_.examined++;
+      std::string_view record;
+      if (!walk.record(record, failure_)) {
+        if (failure_.status != TENON_OK) return false;
+        continue;
+      }
+      if (!is_wanted(record)) continue;
+      if (++matching > Query::kSorted) return refuse_sort();
+      order_.place_of(record, walk.key(), place);
+      if (is_behind_cursor(place)) collected_.push_back(place);
+    }
+    whole = true;
+    return failure_.status == TENON_OK;
+  }
+
+  bool refuse_sort() {
+    const std::string& field = layout_.definition->fields[order_.fields().front().field].name;
+    failure_ = store_failure(
+        TENON_ERROR_TOO_LARGE,
+        "more than " + std::to_string(Query::kSorted) + " records are to be sorted: sorting needs an index on " + field,
+        field);
+    return false;
+  }
+
+  bool show_collected() {
+    const bool backwards = query_.backwards;
+    const auto before = [this, backwards](const Place& one, const Place& other) {
+      return backwards ? order_.before(other, one) : order_.before(one, other);
+    };
+    const uint64_t offset = std::min<uint64_t>(query_.offset, collected_.size());
+    const uint64_t count = std::min<uint64_t>(query_.limit, collected_.size() - offset);
+    const auto middle = collected_.begin() + static_cast<std::ptrdiff_t>(offset + count);
+    std::partial_sort(collected_.begin(), middle, collected_.end(), before);
+    page_.more = offset + count < collected_.size();
+    Pinned record(*view_.body().library);
+    for (uint64_t at = offset; at < offset + count; at++) {
+      if (is_full()) {
+        page_.more = true;
+        return true;
+      }
+      if (!view_.body().read(*layout_.records, collected_[at].key, view_.options(), record, failure_)) return false;
+      if (record) show(record.view(), collected_[at]);
+    }
+    return true;
+  }
+
+  bool is_full() const { return page_.count >= query_.limit || text_.size() >= kPageBytes; }
+
+  void show(std::string_view record, const Place& place) {
+    begins_.push_back(text_.size());
+    if (query_.fields.empty()) {
+      text_.append(json_of(record));
+    } else {
+      project(*layout_.definition, record, query_.fields, text_);
+    }
+    if (page_.count == 0) first_ = place;
+    last_ = place;
+    page_.count++;
+  }
+
+  // The shown records as one text, in the order of the query whichever way they were gone through.
+  bool finish() {
+    page_.json.reserve(text_.size() + begins_.size() + 2);
+    if (!query_.lines) page_.json.push_back('[');
+    begins_.push_back(text_.size());
+    for (size_t count = 0; count + 1 < begins_.size(); count++) {
+      const size_t at = query_.backwards ? begins_.size() - 2 - count : count;
+      if (!query_.lines && count > 0) page_.json.push_back(',');
+      page_.json.append(text_, begins_[at], begins_[at + 1] - begins_[at]);
+      if (query_.lines) page_.json.push_back('\n');
+    }
+    if (!query_.lines) page_.json.push_back(']');
+    if (page_.count == 0) return true;
+    page_.first = order_.write_cursor(query_.backwards ? last_ : first_);
+    page_.last = order_.write_cursor(query_.backwards ? first_ : last_);
+    return true;
+  }
+
+  const View view_;
+  const Layout& layout_;
+  const Query& query_;
+  const PageOrder& order_;
+  StoreFailure& failure_;
+  const int64_t now_ms_;
+  std::optional<Place> after_;
+  std::vector<Place> collected_;
+  std::string text_;
+  std::vector<size_t> begins_;
+  Place first_;
+  Place last_;
+  Page page_;
+};
+
+// The layout to read by, if there is something to read.
+const Layout* layout_of(const Store::Body& body, const Table& table, StoreFailure& failure) {
+  failure = {};
+  if (!body.readable(failure)) return nullptr;
+  if (!table.dropped.load()) return table.layout.load();
+  failure = store_failure(TENON_ERROR_STATE, "the table " + table.path + " was dropped");
+  return nullptr;
+}
+
+class TableCursor final : public Store::Cursor {
+ public:
+  TableCursor(Store::Body& body, const Layout& layout, Filter filter)
+      : gate_(body.gate), view_(body), layout_(layout), filter_(std::move(filter)), now_ms_(wall_clock_ms()) {}
+
+  void begin(const Index* index, const Span& span, bool backwards) {
+    walk_.emplace(view_, layout_, index, span, backwards);
+  }
+
+  bool next(std::string_view& key, std::string_view& record, StoreFailure& failure) override {
+    failure = {};
+    while (walk_->next(failure)) {
+      if (!walk_->record(record, failure)) {
+        if (failure.status != TENON_OK) return false;
+        continue;
+      }
+      if (is_expired(record, now_ms_) || !matches(filter_, record)) continue;
+      key = walk_->key();
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  const Passage gate_;
+  const View view_;
+  const Layout& layout_;
+  const Filter filter_;
+  const int64_t now_ms_;
+  std::optional<TableWalk> walk_;
+};
+
+}  // namespace
+
+std::optional<Page> query_table(Store::Body& body, const Table& table, const Query& query, StoreFailure& failure) {
+  const Layout* const layout = layout_of(body, table, failure);
+  if (layout == nullptr) return std::nullopt;
+  const std::optional<PageOrder> order = PageOrder::of(*layout->definition, query.order, failure);
+  if (!order) return std::nullopt;
+  return PageMaker(body, *layout, query, *order, failure).make();
+}
+
+std::optional<uint64_t> count_table(Store::Body& body, const Table& table, const Filter& filter,
+                                    StoreFailure& failure) {
+  const Layout* const layout = layout_of(body, table, failure);
+  if (layout == nullptr) return std::nullopt;
+  const bool everything = filter.op == Filter::Op::And && filter.parts.empty();
+  const bool unread = everything && layout->expiry == nullptr;
+  const Access access = narrowest_access(*layout, filter);
+  const View view(body);
+  TableWalk walk(view, *layout, access.index, access.span, false);
+  const int64_t now_ms = wall_clock_ms();
+  uint64_t count = 0;
+  while (walk.next(failure)) {
+    std::string_view record;
+    if (!unread && !walk.record(record, failure)) {
+      if (failure.status != TENON_OK) return std::nullopt;
+      continue;
+    }
+    if (unread || (!is_expired(record, now_ms) && matches(filter, record))) count++;
+  }
+  if (failure.status != TENON_OK) return std::nullopt;
+  return count;
+}
+
+std::unique_ptr<Store::Cursor> scan_table(Store::Body& body, const Table& table, const tenon_scan_t& scan,
+                                          StoreFailure& failure) {
+  const Passage passage(body.gate);
+  const Layout* const layout = layout_of(body, table, failure);
+  if (layout == nullptr) return nullptr;
+  const Definition& definition = *layout->definition;
+  const Index* index = nullptr;
+  uint32_t field = definition.primary;
+  if (scan.field >= 0 && static_cast<uint32_t>(scan.field) != definition.primary) {
+    field = static_cast<uint32_t>(scan.field);
+    const std::string name = field < definition.fields.size() ? definition.fields[field].name : std::to_string(field);
+    index = layout->index_of(field);
+    if (index == nullptr || index->retired.load() || !index->complete.load()) {
+      const bool building = index != nullptr && !index->retired.load();
+      failure =
+          store_failure(building ? TENON_ERROR_AGAIN : TENON_ERROR_INVALID,
+                        building ? "the index of " + name + " is not complete yet" : name + " has no index", name);
+      return nullptr;
+    }
+  }
+  Range range;
+  range.lower = scan.lower;
+  range.upper = scan.upper;
+  range.lower_excluded = scan.lower_excluded;
+  range.upper_excluded = scan.upper_excluded;
+  if (scan.prefix.data != nullptr) range.prefix = {scan.prefix.data, scan.prefix.size};
+  const std::optional<Span> span = span_of(definition, field, range, true);
+  if (!span) {
+    const std::string& name = definition.fields[field].name;
+    failure = store_failure(TENON_ERROR_INVALID, "a bound does not fit the field " + name, name);
+    return nullptr;
+  }
+  Filter filter;
+  if (scan.filter.data != nullptr && scan.filter.size != 0) {
+    std::optional<Filter> read = read_filter(definition, {scan.filter.data, scan.filter.size}, failure.problem);
+    if (!read) {
+      failure.status = TENON_ERROR_INVALID;
+      return nullptr;
+    }
+    filter = std::move(*read);
+  }
+  auto cursor = std::make_unique<TableCursor>(body, *layout, std::move(filter));
+  cursor->begin(index, *span, scan.reverse);
+  return cursor;
+}
+
+}  // namespace tenon::core
