@@ -12,6 +12,8 @@ import { isScalar, type ObjectNode } from './schema-types.js';
 
 /** Tables of one application. */
 const mostTables = 256;
+/** Enums and nested types of one application. */
+const mostOthers = 1024;
 
 const operations: ReadonlySet<string> = new Set(['Query', 'Mutation', 'Subscription']);
 
@@ -33,10 +35,10 @@ export class Declarations {
         if (this.#claim(node.name)) this.#addType(node);
         return;
       case Kind.INPUT_OBJECT_TYPE_DEFINITION:
-        if (this.#claim(node.name)) this.objects.set(node.name.value, node);
+        if (this.#claim(node.name) && this.#hasRoom(node.name)) this.objects.set(node.name.value, node);
         return;
       case Kind.ENUM_TYPE_DEFINITION:
-        if (this.#claim(node.name)) this.enums.set(node.name.value, node);
+        if (this.#claim(node.name) && this.#hasRoom(node.name)) this.enums.set(node.name.value, node);
         return;
       case Kind.SCALAR_TYPE_DEFINITION:
         // Written for editors, which do not know Date and Any.
@@ -86,6 +88,7 @@ export class Declarations {
     if (!meansTable(node)) {
       const lost = node.directives?.find((directive) => directive.name.value === 'export');
       if (lost !== undefined) this.#problems.at(lost, `@export of ${name} needs @table before it`);
+      if (!this.#hasRoom(node.name)) return;
       this.objects.set(name, { ...node, directives: (node.directives ?? []).filter((one) => one !== lost) });
       return;
     }
@@ -94,6 +97,12 @@ export class Declarations {
     if (this.tables.size === mostTables)
       this.#problems.at(node.name, `an application has at most ${mostTables} tables`);
     if (this.tables.size < mostTables) this.tables.set(name, node);
+  }
+
+  #hasRoom(name: NameNode): boolean {
+    const room = this.enums.size + this.objects.size < mostOthers;
+    if (!room) this.#problems.at(name, `an application has at most ${mostOthers} enums and nested types`);
+    return room;
   }
 
   #claim(name: NameNode): boolean {

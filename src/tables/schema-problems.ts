@@ -12,13 +12,21 @@ export interface SchemaProblem {
 }
 
 const mostTold = 100;
+/** A longer word is no slip of the pen. */
+const longestGuessed = 100;
 
 export class SchemaProblems {
+  readonly #files: readonly string[];
   readonly #problems: SchemaProblem[] = [];
+
+  /** @param files in the order in which their problems are told */
+  constructor(files: readonly string[]) {
+    this.#files = files;
+  }
 
   at(node: ASTNode, message: string): void {
     const { source, startToken } = node.loc ?? {};
-    this.#problems.push({
+    this.add({
       file: source?.name ?? '',
       line: startToken?.line ?? 1,
       column: startToken?.column ?? 1,
@@ -26,12 +34,15 @@ export class SchemaProblems {
     });
   }
 
+  /** Throws when there are so many that nobody reads on. */
   add(problem: SchemaProblem): void {
     this.#problems.push(problem);
+    if (this.#problems.length === mostTold) this.throwAny();
   }
 
-  /** Throws `SchemaInvalid` when there are any; they come by place, the files in the order of `files`. */
-  throwAny(files: readonly string[]): void {
+  /** Throws `SchemaInvalid` when there are any; they come by place. */
+  throwAny(): void {
+    const files = this.#files;
     const ordered = this.#problems.toSorted(
       (a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,
     );
@@ -41,13 +52,13 @@ export class SchemaProblems {
     const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
     throw new TenonError('SchemaInvalid', `${file}:${line}:${column}: ${first.message}${more}`, {
       next: `correct ${file}; a host that watches it then tries again`,
-      details: { file, line, column, problems: ordered.slice(0, mostTold) },
+      details: { file, line, column, problems: ordered },
     });
   }
 }
 
 /** The end of a sentence about the unknown `word`; empty when nothing known is near. */
 export function didYouMean(word: string, known: Iterable<string>, mark = ''): string {
-  const meant = closest(word, known);
+  const meant = word.length > longestGuessed ? undefined : closest(word, known);
   return meant === undefined ? '' : `; did you mean ${mark}${meant}?`;
 }

@@ -63,19 +63,18 @@ export function readSchema(
   application: string,
   defaults: Partial<Exports> = {},
 ): ApplicationSchema {
-  const problems = new SchemaProblems();
-  const files = sources.map(({ file }) => file);
+  const problems = new SchemaProblems(sources.map(({ file }) => file));
   let bytes = 0;
   for (const { file, text } of sources) {
     bytes += Buffer.byteLength(text);
     if (bytes <= schemaLimit) continue;
     problems.add({ file, line: 1, column: 1, message: `the schema is larger than ${schemaLimit} bytes` });
-    problems.throwAny(files);
+    problems.throwAny();
   }
   const declarations = new Declarations(problems);
   const nodes = sources.flatMap((source) => parseSource(source, problems));
   // What cannot be parsed would only add types that seem to be missing.
-  problems.throwAny(files);
+  problems.throwAny();
   for (const node of nodes) declarations.add(node);
 
   const types = new SchemaTypes(declarations, problems);
@@ -84,7 +83,7 @@ export function readSchema(
   for (const [name, node] of declarations.tables)
     drafts.set(name, readTable(node, { application, defaults, types, problems, isTable }));
   readRelationships({ drafts, types, problems });
-  problems.throwAny(files);
+  problems.throwAny();
   return {
     application,
     tables: [...drafts.values()].map(({ schema }) => schema),
