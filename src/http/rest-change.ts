@@ -144,12 +144,10 @@ function refusalOf(
         `${place}the record ${JSON.stringify(key)} of ${name} is not in the state that was asked for`,
         { next: 'read it again', details },
       );
-    case 'invalid': {
-      const named = field === undefined || field === '' ? '' : `${field}: `;
-      return new TenonError('RecordInvalid', `${place}${named}${message ?? `it does not fit ${name}`}`, {
-        details: { ...details, ...(named === '' ? {} : { field }) },
+    case 'invalid':
+      return new TenonError('RecordInvalid', place + (message ?? `it does not fit ${name}`), {
+        details: { ...details, ...(field === undefined || field === '' ? {} : { field }) },
       });
-    }
     case 'created':
     case 'updated':
     case 'removed':

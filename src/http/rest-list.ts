@@ -48,8 +48,8 @@ async function answerPage({ request, response, store, table }: RestExchange, que
   const page = await store.query(table.number, tableQuery(query, limit));
   const links = linksOf(request.url ?? '/', query, page);
   if (links !== '') response.setHeader('link', links);
-  response.setHeader('content-type', json);
-  response.setHeader('vary', 'accept');
+  const length = String(page.json.length);
+  response.writeHead(200, ['content-type', json, 'content-length', length, 'vary', 'accept']);
   response.end(page.json);
 }
 

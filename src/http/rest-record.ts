@@ -13,6 +13,9 @@ interface Wish {
   fields: string[] | undefined;
 }
 
+/** Bytes up to which copying a body costs less than a second piece. */
+const shortBody = 16_384;
+
 const none: Wish = { ifMatch: undefined, ifNoneMatch: undefined, fields: undefined };
 
 /** Answer with the record; the promise is of one that has to be read from a disk. */
@@ -61,10 +64,12 @@ function send({ response }: RestExchange, wish: Wish, record: Buffer, revision: 
     response.end();
     return;
   }
-  response.setHeader('content-type', json);
-  response.setHeader('etag', etagOf(revision));
-  response.setHeader('vary', 'accept');
-  response.end(wish.fields === undefined ? record : pickMembers(record, wish.fields));
+  const body = wish.fields === undefined ? record : pickMembers(record, wish.fields);
+  const length = String(body.length);
+  // All headers at once, and a short body as a string of bytes, which node:http sends in one piece with them.
+  response.writeHead(200, ['content-type', json, 'content-length', length, 'etag', etagOf(revision), 'vary', 'accept']);
+  if (body.length < shortBody) response.end(body.toString('latin1'), 'latin1');
+  else response.end(body);
 }
 
 /** Whether the client has not got this revision yet. Throws `PreconditionFailed` when it asked for another one. */
