@@ -144,17 +144,16 @@ export class ChangeConversation {
 
   async #tell(id: MessageId, wish: ChangeWish): Promise<void> {
     const stop = new AbortController();
+    const { signal } = stop;
     this.#subscriptions.set(id, stop);
+    const tooSlow = (): void => void this.leave(closeCodes.tooSlow, 'the client does not read');
     try {
-      for await (const told of tellChanges(this.#options, this.#options.served, wish, stop.signal)) {
-        if (stop.signal.aborted) break;
+      for await (const told of tellChanges(this.#options, this.#options.served, wish, { signal, tooSlow })) {
+        if (signal.aborted) break;
         await this.#sendPaced(worded(id, told));
       }
     } catch (error) {
-      if (stop.signal.aborted) return;
-      if (asTenonError(error).code === 'SubscriberTooSlow')
-        void this.leave(closeCodes.tooSlow, 'the client does not read');
-      else this.#refuse(id, error);
+      if (!signal.aborted) this.#refuse(id, error);
     } finally {
       if (this.#subscriptions.get(id) === stop) this.#subscriptions.delete(id);
     }

@@ -77,16 +77,21 @@ export class ChangeStreams {
 
   async #tell(request: IncomingMessage, stream: Stream, served: ServedTable, wish: ChangeWish): Promise<void> {
     const { response, stop } = stream;
+    const { signal } = stop;
+    // Whoever does not read is not told why either.
+    const tooSlow = (): void => {
+      stop.abort();
+      response.destroy();
+    };
     try {
-      for await (const told of tellChanges(this.#options, served, wish, stop.signal)) {
+      for await (const told of tellChanges(this.#options, served, wish, { signal, tooSlow })) {
         if (!response.headersSent) begin(response);
         if (request.method === 'HEAD') break;
-        if (!response.write(frame(told)) && !stop.signal.aborted)
-          await once(response, 'drain', { signal: stop.signal });
+        if (!response.write(frame(told)) && !signal.aborted) await once(response, 'drain', { signal });
       }
       finish(stream);
     } catch (error) {
-      if (stop.signal.aborted) return;
+      if (signal.aborted) return;
       this.#fail(request, stream, error);
     }
   }
@@ -96,11 +101,6 @@ export class ChangeStreams {
     const { code } = asTenonError(error);
     if (!response.headersSent) {
       sendError(request, response, error);
-      return;
-    }
-    // Whoever does not read is not told either.
-    if (code === 'SubscriberTooSlow') {
-      response.destroy();
       return;
     }
     this.#options.log.error({ code, application: stream.application, err: error }, 'a stream of changes has failed');

@@ -30,17 +30,27 @@ export interface ChangeSource {
   readonly changes: Changes;
 }
 
+/** Who is told. */
+export interface ChangeListener {
+  /** Ends it. */
+  readonly signal: AbortSignal;
+  /** Called at once when it has ended because too much waits to be told. */
+  readonly tooSlow: () => void;
+}
+
 const snapshotPage = 500;
 
-/** Tells until `signal` or the host ends it. Throws what `Changes.subscribe` and its subscriptions throw, `ChangesGone` left out. */
+/** Tells until the listener's signal or the host ends it. Throws what `Changes.subscribe` and its subscriptions throw, `ChangesGone` left out. */
 export async function* tellChanges(
   { store, changes }: ChangeSource,
   { number: table, definition }: ServedTable,
   wish: ChangeWish,
-  signal: AbortSignal,
+  { signal, tooSlow }: ChangeListener,
 ): AsyncGenerator<Told, undefined, undefined> {
-  const begin = (from: string): Subscription => changes.subscribe([table], { ...subscribed, from, signal });
+  const begin = (from: string): Subscription => changes.subscribe([table], { ...subscribed, from });
   const subscribed = {
+    signal,
+    tooSlow,
     ...(wish.key === undefined ? {} : { key: wish.key }),
     ...(wish.filter === undefined ? {} : { filter: wish.filter }),
   };

@@ -25,6 +25,8 @@ export interface SubscribeOptions {
   filter?: Filter;
   /** Ends the subscription. */
   signal?: AbortSignal;
+  /** Called at once when it ends because too much waits; `next` says it only to who asks. */
+  tooSlow?: () => void;
 }
 
 export interface ChangesFigures {
@@ -78,7 +80,8 @@ export class Changes {
     const leave = (): void => void queue.return();
     const queue = new ChangeQueue(this.#queueBytes, (tooSlow) => {
       options.signal?.removeEventListener('abort', leave);
-      this.#leave(follower, live, key, tooSlow);
+      this.#leave(follower, live, key);
+      if (tooSlow) this.#dropped(options.tooSlow);
     });
     const follower: Follower = { queue, after, wants };
     live.hold(follower);
@@ -118,12 +121,14 @@ export class Changes {
     return live;
   }
 
-  #leave(follower: Follower, live: LiveChanges, key: string, tooSlow: boolean): void {
+  #dropped(tell: (() => void) | undefined): void {
+    this.#tooSlow += 1;
+    this.#log.warn({ limit: this.#queueBytes }, 'a subscriber of changes did not read: ended');
+    tell?.();
+  }
+
+  #leave(follower: Follower, live: LiveChanges, key: string): void {
     this.#queues.delete(follower.queue);
-    if (tooSlow) {
-      this.#tooSlow += 1;
-      this.#log.warn({ limit: this.#queueBytes }, 'a subscriber of changes did not read: ended');
-    }
     follower.ownFeed?.close();
     live.leave(follower);
     if (live.followers.size > 0) return;
