@@ -11,6 +11,7 @@ type Scalar = string | number | boolean | null;
 
 const conditionLimit = 256;
 const depthLimit = 16;
+const operandLimit = 1024;
 
 /** Throws `QueryInvalid` when the filter does not fit the table. */
 export function recordMatcher(definition: TableDefinition, filter: Filter): RecordMatcher {
@@ -25,43 +26,62 @@ class FilterReader {
     this.#definition = definition;
   }
 
-  read(filter: Filter, depth: number): RecordMatcher {
+  /** `given` may be anything. */
+  read(given: unknown, depth: number): RecordMatcher {
     if (depth > depthLimit) throw invalid(`the filter is nested deeper than ${depthLimit}`);
-    if ('and' in filter) {
+    this.#conditions += 1;
+    if (this.#conditions > conditionLimit) throw invalid(`the filter has more than ${conditionLimit} conditions`);
+    if (typeof given !== 'object' || given === null || Array.isArray(given))
+      throw invalid('a condition of a filter is an object');
+    const filter = given as Filter;
+    const names = Object.keys(filter).toSorted().join();
+    if ('and' in filter && names === 'and') {
       const parts = this.#parts('and', filter.and, depth);
       return (record) => parts.every((part) => part(record));
     }
-    if ('or' in filter) {
+    if ('or' in filter && names === 'or') {
       const parts = this.#parts('or', filter.or, depth);
       return (record) => parts.some((part) => part(record));
     }
-    if ('not' in filter) {
-      const part = this.read(asObject(filter.not), depth + 1);
+    if ('not' in filter && names === 'not') {
+      const part = this.read(filter.not, depth + 1);
       return (record) => !part(record);
     }
-    this.#conditions += 1;
-    if (this.#conditions > conditionLimit) throw invalid(`the filter has more than ${conditionLimit} conditions`);
-    return this.#condition(filter);
+    if ('field' in filter && names === 'field,op,value') return this.#condition(filter);
+    throw invalid('a condition of a filter has one of `and`, `or` and `not`, or else `field`, `op` and `value`');
   }
 
   #parts(name: string, filters: unknown, depth: number): RecordMatcher[] {
-    if (!Array.isArray(filters)) throw invalid(`\`${name}\` of the filter is no list`);
-    return filters.map((part) => this.read(asObject(part), depth + 1));
+    if (!Array.isArray(filters)) throw invalid(`\`${name}\` of a filter is a list`);
+    return filters.map((part) => this.read(part, depth + 1));
   }
 
   #condition({ field, op, value }: Condition): RecordMatcher {
-    if (typeof field !== 'string') throw invalid('a condition of the filter names no field');
+    if (typeof field !== 'string' || typeof op !== 'string') throw invalid('`field` and `op` of a filter are text');
     const path = field.split('.');
-    const type = typeAt(this.#definition, path, field);
-    const test = testOf(field, op, value, type);
-    return (record) => test(scalarOf(valueAt(record, path), type));
+    const found = typeAt(this.#definition, path, field);
+    const item = found.kind === 'List' && op === 'contains';
+    const type = item ? (found.item ?? found) : found;
+    if (!fits(type, op, item)) throw invalid(`${field} is ${type.kind}, and ${op} is not for it`);
+    // Within an object or a list a date is its text.
+    const test = testOf({ field, op, type, item, textual: path.length > 1 || item }, value);
+    const dated = type.kind === 'Date' && path.length === 1 && !item;
+    return (record) => test(dated ? msOf(valueAt(record, path)) : valueAt(record, path));
   }
 }
 
-/** What stands in the record, made comparable: a date is its milliseconds. Lists and objects stay. */
-function scalarOf(value: unknown, type: FieldType): unknown {
-  if (value === undefined) return null;
-  return type.kind === 'Date' && typeof value === 'string' ? Date.parse(value) : value;
+function fits({ kind }: FieldType, op: string, item: boolean): boolean {
+  if (op === 'null') return true;
+  if (kind === 'List' || kind === 'Object') return false;
+  return item || isText(kind) || kind === 'Any' || !['contains', 'starts', 'ends', 'like'].includes(op);
+}
+
+function isText(kind: FieldType['kind']): boolean {
+  return kind === 'ID' || kind === 'String' || kind === 'Enum';
+}
+
+function msOf(value: unknown): unknown {
+  return typeof value === 'string' ? Date.parse(value) : value;
 }
 
 function valueAt(record: Record<string, unknown>, path: readonly string[]): unknown {
@@ -83,48 +103,52 @@ function typeAt(definition: TableDefinition, path: readonly string[], field: str
     if (member === undefined) throw invalid(`${field}: ${definition.name} has no such field`);
     type = member;
   }
-  // Below a field nothing but the JSON text is kept: a date there is compared as text.
-  return rest.length > 0 && type.kind === 'Date' ? { kind: 'String' } : type;
+  return type;
 }
 
-function testOf(field: string, op: string, value: unknown, type: FieldType): (found: unknown) => boolean {
-  const operand = (given: unknown): Scalar => operandOf(field, given, type);
-  const text = (given: unknown): string => {
-    if (typeof given === 'string') return given;
-    throw invalid(`${field}: ${op} asks for text, not for ${JSON.stringify(given)}`);
-  };
+/** What is compared with what a filter brings. */
+interface Operands {
+  field: string;
+  op: string;
+  type: FieldType;
+  /** An item of a list. */
+  item: boolean;
+  /** Dates are compared as text. */
+  textual: boolean;
+}
+
+function testOf(asked: Operands, value: unknown): (found: unknown) => boolean {
+  const { field, op } = asked;
   switch (op) {
     case 'eq':
-      return equalTo(operand(value));
+      return equalTo(operandOf(asked, value));
     case 'ne':
-      return not(equalTo(operand(value)));
+      return not(equalTo(operandOf(asked, value)));
     case 'lt':
-      return ordered(operand(value), (order) => order < 0);
+      return ordered(operandOf(asked, value), (order) => order < 0);
     case 'le':
-      return ordered(operand(value), (order) => order <= 0);
+      return ordered(operandOf(asked, value), (order) => order <= 0);
     case 'gt':
-      return ordered(operand(value), (order) => order > 0);
+      return ordered(operandOf(asked, value), (order) => order > 0);
     case 'ge':
-      return ordered(operand(value), (order) => order >= 0);
+      return ordered(operandOf(asked, value), (order) => order >= 0);
     case 'in':
-      return oneOf(field, op, value, operand);
+      return oneOf(asked, value);
     case 'nin':
-      return not(oneOf(field, op, value, operand));
+      return not(oneOf(asked, value));
     case 'contains':
-      return type.kind === 'List'
-        ? hasItem(operandOf(field, value, type.item ?? type))
-        : textTest(text(value), includes);
+      return contains(asked.item ? operandOf(asked, value) : textOf(asked, value));
     case 'starts':
-      return textTest(text(value), (found, part) => found.startsWith(part));
+      return textTest(textOf(asked, value), (found, part) => found.startsWith(part));
     case 'ends':
-      return textTest(text(value), (found, part) => found.endsWith(part));
+      return textTest(textOf(asked, value), (found, part) => found.endsWith(part));
     case 'like':
-      return likeTest(text(value));
+      return likeTest(textOf(asked, value));
     case 'null':
       if (typeof value !== 'boolean') throw invalid(`${field}: null asks for true or false`);
       return (found) => (found === null) === value;
     default:
-      throw invalid(`${field}: ${JSON.stringify(op)} is no operator of a filter`);
+      throw invalid(`a filter has no op ${JSON.stringify(op)}`);
   }
 }
 
@@ -136,23 +160,20 @@ function equalTo(operand: Scalar): (found: unknown) => boolean {
   return (found) => found === operand;
 }
 
-function oneOf(
-  field: string,
-  op: string,
-  value: unknown,
-  operand: (given: unknown) => Scalar,
-): (found: unknown) => boolean {
-  if (!Array.isArray(value)) throw invalid(`${field}: ${op} asks for a list of values`);
-  const operands = new Set<unknown>(value.map(operand));
+function oneOf(asked: Operands, value: unknown): (found: unknown) => boolean {
+  const { field } = asked;
+  if (!Array.isArray(value)) throw invalid(`${field}: ${asked.op} asks for a list of values`);
+  if (value.length > operandLimit) throw invalid(`${field} is compared with more than ${operandLimit} values`);
+  const operands = new Set<unknown>(value.map((one) => operandOf(asked, one)));
   return (found) => operands.has(found);
 }
 
-function hasItem(operand: Scalar): (found: unknown) => boolean {
-  return (found) => Array.isArray(found) && found.includes(operand);
-}
-
-function includes(found: string, part: string): boolean {
-  return found.includes(part);
+/** A list has it as an item, a text as a part. */
+function contains(operand: Scalar): (found: unknown) => boolean {
+  return (found) => {
+    if (Array.isArray(found)) return found.includes(operand);
+    return typeof found === 'string' && typeof operand === 'string' && found.includes(operand);
+  };
 }
 
 function textTest(operand: string, test: (found: string, operand: string) => boolean): (found: unknown) => boolean {
@@ -210,46 +231,45 @@ function rank(unit: number): number {
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
-function operandOf(field: string, given: unknown, type: FieldType): Scalar {
-  if (given === null) return null;
-  const wrong = (): TenonError => invalid(`${field}: ${JSON.stringify(given)} does not fit ${type.kind}`);
-  switch (type.kind) {
-    case 'ID':
-      if (typeof given === 'number' && Number.isSafeInteger(given)) return String(given);
-      if (typeof given === 'string') return given;
-      throw wrong();
-    case 'String':
-      if (typeof given === 'string') return given;
-      throw wrong();
-    case 'Enum':
-      if (typeof given === 'string' && type.values?.includes(given) === true) return given;
-      throw wrong();
-    case 'Int':
-      if (Number.isSafeInteger(given)) return given as number;
-      throw wrong();
-    case 'Float':
-      if (typeof given === 'number') return given;
-      throw wrong();
-    case 'Boolean':
-      if (typeof given === 'boolean') return given;
-      throw wrong();
-    case 'Date': {
-      const ms = typeof given === 'string' ? Date.parse(given) : given;
-      if (Number.isSafeInteger(ms)) return ms as number;
-      throw wrong();
-    }
-    case 'Any':
-      if (typeof given === 'string' || typeof given === 'number' || typeof given === 'boolean') return given;
-      throw wrong();
-    case 'List':
-    case 'Object':
-      throw invalid(`${field}: a ${type.kind} cannot be compared`);
-  }
+function textOf({ field, op }: Operands, given: unknown): string {
+  if (typeof given === 'string') return given;
+  throw invalid(`${field}: ${op} asks for text, not for ${JSON.stringify(given)}`);
 }
 
-function asObject(part: unknown): Filter {
-  if (typeof part === 'object' && part !== null && !Array.isArray(part)) return part as Filter;
-  throw invalid('a part of the filter is no object');
+function operandOf({ field, type, textual }: Operands, given: unknown): Scalar {
+  if (given === null) return null;
+  const operand = scalarOf(type, given, textual);
+  if (operand !== undefined) return operand;
+  throw invalid(`${field} is ${type.kind} and not to be compared with ${JSON.stringify(given)?.slice(0, 60)}`);
+}
+
+/** `given` as a value of the type; undefined when it is none. */
+function scalarOf({ kind, values }: FieldType, given: unknown, textual: boolean): Scalar | undefined {
+  const whole = typeof given === 'number' && Number.isSafeInteger(given);
+  if (kind === 'Date') {
+    const ms = whole ? given : readDate(given);
+    if (ms === undefined || ms < dates.first || ms > dates.last) return undefined;
+    return textual ? new Date(ms).toISOString() : ms;
+  }
+  if (kind === 'ID' && whole) return String(given);
+  if (kind === 'Enum' && values?.includes(given as string) !== true) return undefined;
+  if (isText(kind)) return typeof given === 'string' ? given : undefined;
+  if (kind === 'Int') return whole ? given : undefined;
+  if (kind === 'Float') return typeof given === 'number' ? given : undefined;
+  if (kind === 'Boolean') return typeof given === 'boolean' ? given : undefined;
+  return typeof given === 'string' || typeof given === 'number' || typeof given === 'boolean' ? given : undefined;
+}
+
+/** Milliseconds at the ends of the years 0000 to 9999. */
+const dates = { first: -62_167_219_200_000, last: 253_402_300_799_999 } as const;
+const isoDate = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/;
+
+/** Milliseconds of a text as the store reads dates: of ISO 8601, or of milliseconds in digits. */
+function readDate(given: unknown): number | undefined {
+  if (typeof given !== 'string') return undefined;
+  if (/^-?\d{1,15}$/.test(given)) return Number(given);
+  const ms = isoDate.test(given) ? Date.parse(given) : Number.NaN;
+  return Number.isNaN(ms) ? undefined : ms;
 }
 
 function unknownField({ name, fields }: TableDefinition, first: string, field: string): TenonError {
