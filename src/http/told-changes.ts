@@ -19,7 +19,7 @@ export interface ChangeWish {
 export type Told =
   /** All that comes from here on are changes after `resume`. */
   | { kind: 'ready'; resume: string; resumed: boolean }
-  /** What the client knows may be wrong: changes are missing. */
+  /** What the client knows may be wrong: changes are missing, or a snapshot begins. */
   | { kind: 'reset'; reason: string }
   /** A record that is there, of a snapshot. */
   | { kind: 'record'; key: string; json: Buffer }
@@ -55,10 +55,12 @@ export async function* tellChanges(
     ...(wish.filter === undefined ? {} : { filter: wish.filter }),
   };
   let after = wish.from === undefined ? undefined : sequenceOf(store, wish.from);
-  if (wish.from !== undefined && after === undefined) yield { kind: 'reset', reason: 'the id is of another database' };
+  let reason = wish.from === undefined ? undefined : 'the id is of another database';
+  if (reason === undefined && wish.snapshot) reason = 'all records follow';
   while (!signal.aborted) {
     try {
       const resumed = after !== undefined;
+      if (!resumed && reason !== undefined) yield { kind: 'reset', reason };
       after ??= store.sequence();
       if (!resumed && wish.snapshot) yield* snapshot(store, table, definition.primaryKey, wish, signal);
       const subscription = begin(after);
@@ -70,7 +72,7 @@ export async function* tellChanges(
       const { code, message } = asTenonError(error);
       if (code !== 'ChangesGone') throw error;
       after = undefined;
-      yield { kind: 'reset', reason: message };
+      reason = message;
     }
   }
 }
