@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asTenonError, describeError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
+import type { TableChange } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
 import { readChangeWish } from './change-wish.js';
 import { sendError } from './problem.js';
@@ -32,6 +33,8 @@ const stalledHeartbeats = 2;
 export class ChangeStreams {
   readonly #options: ChangeStreamOptions;
   readonly #streams = new Set<Stream>();
+  /** Changes as they are sent: the same bytes to everybody. */
+  readonly #frames = new WeakMap<TableChange, Buffer>();
   #heartbeat: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -87,13 +90,20 @@ export class ChangeStreams {
       for await (const told of tellChanges(this.#options, served, wish, { signal, tooSlow })) {
         if (!response.headersSent) begin(response);
         if (request.method === 'HEAD') break;
-        if (!response.write(frame(told)) && !signal.aborted) await once(response, 'drain', { signal });
+        if (!response.write(this.#frameOf(told)) && !signal.aborted) await once(response, 'drain', { signal });
       }
       finish(stream);
     } catch (error) {
       if (signal.aborted) return;
       this.#fail(request, stream, error);
     }
+  }
+
+  #frameOf(told: Told): Buffer | string {
+    if (told.kind !== 'change') return frame(told);
+    const made = this.#frames.get(told.change) ?? Buffer.from(frame(told));
+    this.#frames.set(told.change, made);
+    return made;
   }
 
   #fail(request: IncomingMessage, stream: Stream, error: unknown): void {
