@@ -283,8 +283,11 @@ async function compose(
   });
   closer.add('server', () => {
     door.lastAnswers();
-    host.endStreams();
-    return server.close(settings.drainMs);
+    return server.close({
+      deadlineMs: settings.drainMs,
+      continues: leave !== undefined,
+      endStreams: () => host.endStreams(),
+    });
   });
 
   closer.add('host file', () => removeHostFile(data));

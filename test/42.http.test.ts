@@ -530,6 +530,25 @@ describe('a host of its own', () => {
     expect(answer).toMatch(/one[\s\S]*HTTP\/1\.1 404 [\s\S]*\r\nconnection: close\r\n/i);
   });
 
+  test('answers a request that comes on an idle connection while it closes, and ends the connection with it', async () => {
+    await world.publish('service', await buildPlugin('service'));
+    await world.start();
+    const { hostname, port } = new URL(world.url);
+    const socket = connect(Number(port), hostname);
+    let answer = '';
+    socket.setEncoding('latin1');
+    socket.on('data', (text: string) => {
+      answer += text;
+    });
+    socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+    await until('it was answered', () => /^HTTP\/1\.1 200 [\s\S]*\r\n\r\n/.test(answer));
+    const closed = once(socket, 'close');
+    const closing = world.host.close();
+    socket.write('GET /service/build HTTP/1.1\r\nHost: x\r\n\r\n');
+    await Promise.all([closed, closing]);
+    expect(answer).toMatch(/HTTP\/1\.1 200 [\s\S]*HTTP\/1\.1 200 [\s\S]*\r\nconnection: close\r\n[\s\S]*one$/i);
+  });
+
   test('lets an answer that has not left yet reach a slow client before it closes', async () => {
     const bytes = 30_000_000;
     await world.publish('service', await buildPlugin('service'));

@@ -1,7 +1,7 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { callOnce } from './load/clients.js';
+import { callOnce, Clients } from './load/clients.js';
 import { Command, hostProcess, token } from './load/command.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
@@ -59,9 +59,9 @@ describe('the host of tenon start', () => {
   }
 
   /** Make the host full, and wait for the next one. */
-  async function recycle(): Promise<void> {
+  async function recycle(build = 'two'): Promise<void> {
     const before = await hostProcess(world.data);
-    await world.publish('service', await pinning('two'));
+    await world.publish('service', await pinning(build));
     await reload();
     await until('a fresh process serves', async () => {
       const now = await hostProcess(world.data);
@@ -98,13 +98,7 @@ describe('the host of tenon start', () => {
     };
     const clients = Array.from({ length: 6 }, client);
     for (const build of ['two', 'three']) {
-      const before = await hostProcess(world.data);
-      await world.publish('service', await pinning(build));
-      await reload();
-      await until('a fresh process serves', async () => {
-        const now = await hostProcess(world.data);
-        return now !== undefined && now !== before;
-      });
+      await recycle(build);
       expect((await callOnce(url, { method: 'GET', path: '/service/build' })).body).toBe(build);
       await until('clients call it', () => counted.length > 0);
     }
@@ -115,6 +109,23 @@ describe('the host of tenon start', () => {
     expect(host.err.match(/goes on in a fresh process/g)).toHaveLength(2);
     host.child.kill('SIGTERM');
     expect(await host.exit).toEqual([0, null]);
+  });
+
+  test('that begins anew closes no connection under a request: 16 keep-alive clients, two fresh processes', async () => {
+    const clients = new Clients({
+      url: host.url,
+      count: 16,
+      next: (client) => ({ method: 'GET', path: client % 4 === 0 ? '/service/slow?ms=30' : '/service/build' }),
+      judge: ({ status, body }) => (status === 200 ? undefined : `${status} ${body}`),
+    });
+    for (const build of ['two', 'three']) {
+      await recycle(build);
+      const { answered } = clients;
+      await until('clients go on', () => clients.answered > answered + 100);
+    }
+    const { unexpected } = await clients.stop();
+    expect(unexpected).toEqual([]);
+    expect(host.err.match(/goes on in a fresh process/g)).toHaveLength(2);
   });
 
   test('that begins anew keeps what was stopped, gone back to and configured', async () => {

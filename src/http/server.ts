@@ -1,6 +1,7 @@
 /** The port: node:http, its time limits, and how it ends. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TenonError } from '../base/errors.js';
 
 /** Where to listen, and who answers. */
@@ -22,11 +23,30 @@ export interface Place {
   url: string;
 }
 
+/** How a server ends. */
+export interface ServerEnd {
+  /** For answers under way, ms; then they are cut. */
+  deadlineMs: number;
+  /**
+   * Whether another process accepts on the same socket afterwards: then connections are still accepted for as long as
+   * clients with one need to hear that it ends.
+   */
+  continues: boolean;
+  /** Ends the answers that have no end of their own; called again and again, for those that begin meanwhile. */
+  endStreams: () => void;
+}
+
+/** What is known of an open connection; times as `performance.now()`. */
+interface Connection {
+  readonly accepted: number;
+  /** Since when it has answered nothing, while the server closes, and the bytes that had been read of it by then. */
+  idle?: { since: number; bytesRead: number } | undefined;
+}
+
 /** One port. Listens once, and closes once. */
 export class HttpServer {
   readonly #server: Server;
-  /** Open connections, each with the time it was accepted, as `performance.now()`. */
-  readonly #sockets = new Map<Socket, number>();
+  readonly #sockets = new Map<Socket, Connection>();
   readonly #host: string;
   readonly #port: number;
   #listening: Promise<Place> | undefined;
@@ -44,7 +64,7 @@ export class HttpServer {
       if (this.#server.listening) options.onError(error);
     });
     this.#server.on('connection', (socket: Socket) => {
-      this.#sockets.set(socket, performance.now());
+      this.#sockets.set(socket, { accepted: performance.now() });
       socket.once('close', () => this.#sockets.delete(socket));
     });
   }
@@ -79,36 +99,67 @@ export class HttpServer {
     });
   }
 
-  /** Stop accepting, end idle connections, let answers under way finish for `deadlineMs`, then cut. Twice is fine. */
-  close(deadlineMs: number): Promise<void> {
-    this.#closing ??= this.#close(deadlineMs);
+  /**
+   * Stop accepting, end connections, let answers under way finish. An idle connection is ended a little later: a request
+   * that its client is just sending is answered still, and whoever answers says that the connection ends. Twice is fine.
+   */
+  close(end: ServerEnd): Promise<void> {
+    this.#closing ??= this.#close(end);
     return this.#closing;
   }
 
-  async #close(deadlineMs: number): Promise<void> {
+  async #close({ deadlineMs, continues, endStreams }: ServerEnd): Promise<void> {
     await this.#listening?.catch(() => {}); // told to whoever asked for it
     if (!this.#server.listening) return;
+    const graceMs = Math.min(deadlineMs, continues ? continuedGraceMs : lastGraceMs);
+    const before = new Set(this.#sockets.keys());
+    const look = (): void => {
+      endStreams();
+      this.#endIdle(graceMs);
+    };
+    look();
+    // Behind a poll of the sockets: what has come by now is read before.
+    const looks = setInterval(() => setImmediate(look), idleCheckMs);
+    if (continues) await this.#untilIdle(before, graceMs);
     // http's own `close` cuts a connection whose answer was handed over but has not left yet: it counts as idle there.
     const closed = new Promise<void>((resolve) => void NetServer.prototype.close.call(this.#server, () => resolve()));
-    this.#endIdle();
-    const idle = setInterval(() => this.#endIdle(), idleCheckMs);
     const cut = setTimeout(() => this.#server.closeAllConnections(), deadlineMs);
     await closed;
-    clearInterval(idle);
+    clearInterval(looks);
     clearTimeout(cut);
     this.#server.close(() => {}); // ends what http itself keeps, its check of slow clients
   }
 
-  /** End the connections that answer nothing and have nothing left to send. The first request of a new one is waited for. */
-  #endIdle(): void {
+  /** None of `sockets` is open and idle, or `limitMs` have passed. */
+  async #untilIdle(sockets: ReadonlySet<Socket>, limitMs: number): Promise<void> {
+    const end = performance.now() + limitMs;
+    const waits = (socket: Socket): boolean => this.#sockets.has(socket) && !isAnswering(socket);
+    while (performance.now() < end && [...sockets].some(waits)) await sleep(untilIdleMs);
+  }
+
+  /**
+   * End the connections that have answered nothing for `graceMs`, and on which no request has begun to arrive. The first
+   * request of a new one is waited for.
+   */
+  #endIdle(graceMs: number): void {
     const now = performance.now();
-    for (const [socket, at] of this.#sockets) {
-      const isNew = socket.bytesWritten === 0 && now - at < firstRequestMs;
-      if (!isNew && !isAnswering(socket) && socket.writableLength === 0) socket.destroySoon();
+    for (const [socket, connection] of this.#sockets) {
+      const { bytesRead } = socket;
+      const isNew = socket.bytesWritten === 0 && now - connection.accepted < firstRequestMs;
+      if (isNew || isAnswering(socket) || socket.writableLength > 0) connection.idle = undefined;
+      else {
+        connection.idle ??= { since: now, bytesRead };
+        if (connection.idle.bytesRead === bytesRead && now - connection.idle.since >= graceMs) socket.destroySoon();
+      }
     }
   }
 }
 
+/** How long an idle connection is kept when nobody goes on in the place of this process, ms. */
+const lastGraceMs = 100;
+/** The same when another process does: a request and its answer, half around the world. */
+const continuedGraceMs = 500;
+const untilIdleMs = 10;
 const idleCheckMs = 50;
 /** From the accepting of a connection to its first request, when the server closes meanwhile. */
 const firstRequestMs = 1_000;
