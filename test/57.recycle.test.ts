@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Client } from '../src/cli/client.js';
 import { callOnce, Clients } from './load/clients.js';
 import { Command, hostProcess, token } from './load/command.js';
 import { until, World } from './load/world.js';
@@ -126,6 +128,23 @@ describe('the host of tenon start', () => {
     const { unexpected } = await clients.stop();
     expect(unexpected).toEqual([]);
     expect(host.err.match(/goes on in a fresh process/g)).toHaveLength(2);
+  });
+
+  test('that begins anew is asked meanwhile: the next one answers, unless nobody begins it', async () => {
+    const before = await hostProcess(world.data);
+    await world.publish('service', await pinning('two'));
+    await reload();
+    await until('it is on its way down', async () => (await hostProcess(world.data)) === undefined);
+    const client = Client.find({ data: world.data, token });
+    expect(await client.get('/api/v1/status')).toMatchObject({ ready: expect.any(Boolean) as boolean });
+    const now = await hostProcess(world.data);
+    expect(now).not.toBe(before);
+    const marker = path.join(world.data, 'next-host.json');
+    await until('it is not announced any more', () => !existsSync(marker));
+    host.child.kill('SIGTERM');
+    await host.exit;
+    await writeFile(marker, JSON.stringify({ url: host.url, parent: host.child.pid }));
+    expect(() => Client.find({ data: world.data, token })).toThrow(/no host runs/);
   });
 
   test('that begins anew keeps what was stopped, gone back to and configured', async () => {

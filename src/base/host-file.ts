@@ -1,4 +1,7 @@
-/** `host.json` in a data directory: where the host that has the directory is found. */
+/**
+ * `host.json` in a data directory: where the host that has the directory is found. `next-host.json` beside it: where the
+ * next one will be, while a host ends to begin anew.
+ */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -12,16 +15,47 @@ export interface HostFile {
   version: string;
 }
 
+/** Where the next host will listen, and who holds its port until then. */
+interface NextHost {
+  url: string;
+  parent: number;
+}
+
 const name = 'host.json';
+const nextName = 'next-host.json';
 
 /** Say where the host is; for its owner alone. It has locked the data directory. */
 export function writeHostFile(data: string, { url, ...facts }: HostFile): void {
-  const file = path.join(data, name);
-  const fresh = `${file}.new`;
   // An address to listen on everywhere is none to call.
   const reached = url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
-  writeFileSync(fresh, `${JSON.stringify({ ...facts, url: reached })}\n`, { mode: 0o600 });
+  write(path.join(data, name), { ...facts, url: reached });
+}
+
+/** The host ends so that another one takes its place, where it is: `parent`, its process, holds the port. */
+export function announceNextHost(data: string, parent: number): void {
+  const { url } = JSON.parse(readFileSync(path.join(data, name), 'utf8')) as HostFile;
+  write(path.join(data, nextName), { url, parent });
+}
+
+/** The next host is there, or none will be. */
+export function forgetNextHost(data: string): void {
+  rmSync(path.join(data, nextName), { force: true });
+}
+
+function write(file: string, facts: object): void {
+  const fresh = `${file}.new`;
+  writeFileSync(fresh, `${JSON.stringify(facts)}\n`, { mode: 0o600 });
   renameSync(fresh, file);
+}
+
+/** What the file says; undefined when there is none, or none that can be understood. */
+function read<Facts>(file: string): Partial<Facts> | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Partial<Facts>;
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 /** The host goes, or one before it was killed. */
@@ -38,14 +72,14 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The host that runs with this data directory; undefined when there is none, or when what is written is of one that was killed. */
-export function readHostFile(data: string): HostFile | undefined {
-  try {
-    const facts = JSON.parse(readFileSync(path.join(data, name), 'utf8')) as HostFile;
-    const holder = Number.parseInt(readFileSync(path.join(data, 'lock'), 'utf8'), 10);
-    return facts.pid === holder && isAlive(holder) ? facts : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+/**
+ * URL of the host that runs with this data directory, or of the one that will in a moment: whoever connects there waits
+ * for it. Undefined when there is none, or when what is written is of one that was killed.
+ */
+export function findHost(data: string): string | undefined {
+  const { pid, url } = read<HostFile>(path.join(data, name)) ?? {};
+  const holder = read<number>(path.join(data, 'lock'));
+  if (pid !== undefined && pid === holder && isAlive(pid)) return url;
+  const next = read<NextHost>(path.join(data, nextName));
+  return next?.parent !== undefined && isAlive(next.parent) ? next.url : undefined;
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { closest } from '../base/closest.js';
 import { resolveSettings } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
-import { readHostFile } from '../base/host-file.js';
+import { findHost } from '../base/host-file.js';
 import type { Phase, ReloadRecord } from '../index.js';
 
 /** Where the host is, as the command line says it; each is optional. */
@@ -84,7 +84,9 @@ export class Client {
     this.#token = token;
   }
 
-  /** The host that `flags`, the environment or `tenon.yaml` name. Throws `HostNotRunning`, and TypeError for a wrong URL. */
+  /**
+   * The host that `flags`, the environment or `tenon.yaml` name; one that begins anew is the next one. Throws `HostNotRunning`, and TypeError for a wrong URL.
+   */
   static find({ data, url, token }: HostFlags): Client {
     const { settings } = resolveSettings({ flags: { data } });
     const given = token ?? settings.adminToken;
@@ -93,10 +95,10 @@ export class Client {
         throw new TypeError(`option url: ${JSON.stringify(url)} is no URL of a host`);
       return new Client(url.replace(/\/+$/, ''), given);
     }
-    const found = readHostFile(settings.data);
+    const found = findHost(settings.data);
     if (found === undefined) throw notRunning(`no host runs with the data directory ${settings.data}`);
     const file = path.join(settings.data, 'admin-token');
-    return new Client(found.url, given === '' && existsSync(file) ? readFileSync(file, 'utf8').trim() : given);
+    return new Client(found, given === '' && existsSync(file) ? readFileSync(file, 'utf8').trim() : given);
   }
 
   /** This one, which hears the events after the last that `before` heard. */

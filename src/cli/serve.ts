@@ -1,5 +1,6 @@
 /** The host as a process: what `tenon start` and `tenon dev` run as their child. Its argument is an `Order` as JSON. */
 import { resolveSettings, type Settings } from '../base/config.js';
+import { announceNextHost, forgetNextHost } from '../base/host-file.js';
 import { type Log, openLog } from '../base/log.js';
 import { type HostEvent, openHost, type TenonHost, type Wishes } from '../index.js';
 import { type Given, hearParent, recycleStatus, tellParent } from '../supervisor/parent.js';
@@ -78,6 +79,7 @@ class Ending {
     if (this.#stopped) return;
     this.#stopped = true;
     tellParent('stopping');
+    forgetNextHost(this.#settings.data);
     this.#log.info({ signal: why }, 'requests under way end, then the host stops; a second signal stops it at once');
     this.#begin(0);
   }
@@ -91,6 +93,11 @@ class Ending {
   recycle(): void {
     if (this.begun) return;
     this.#log.warn('requests under way end, then the host begins anew in a fresh process');
+    try {
+      announceNextHost(this.#settings.data, process.ppid);
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the command line does not find the host until the next one listens');
+    }
     this.#begin(recycleStatus);
   }
 
@@ -153,6 +160,7 @@ async function serve({ flags, tellsReloads, descriptor, continues }: Order & Giv
     });
     if (continues && !resumed) await host.discover();
     const url = await host.listen(descriptor);
+    forgetNextHost(settings.data);
     say(continues ? `Tenon goes on in a fresh process, on ${url}` : `Tenon listens on ${url}`);
     if (!continues || resumed) await host.discover();
     if (!continues && !ending.begun) printWelcome(host, url);
