@@ -60,11 +60,13 @@ describe('the host of tenon start', () => {
     return answer.json();
   }
 
-  /** Make the host full, and wait for the next one. */
-  async function recycle(build = 'two'): Promise<void> {
+  /** Make the host full, and wait for the next one, which finds `after`. */
+  async function recycle(build = 'two', after = build): Promise<void> {
     const before = await hostProcess(world.data);
     await world.publish('service', await pinning(build));
+    const last = await pinning(after);
     await reload();
+    await world.publish('service', last);
     await until('a fresh process serves', async () => {
       const now = await hostProcess(world.data);
       return now !== undefined && now !== before;
@@ -178,6 +180,16 @@ describe('the host of tenon start', () => {
       return error !== undefined;
     });
     expect((await callOnce(host.url, { method: 'GET', path: '/tool/build' })).body).toBe('one');
+  });
+
+  test('that begins anew and is full before it has looked at all its applications begins anew once more', async () => {
+    await recycle('two', 'three');
+    await until('the last build serves in an empty host', async () => {
+      const { images } = (await admin('GET', 'status').catch(() => ({}))) as { images?: { pinned: { count: number } } };
+      const { body } = await callOnce(host.url, { method: 'GET', path: '/service/build' });
+      return body === 'three' && images?.pinned.count === 0;
+    });
+    expect(host.err.match(/goes on in a fresh process/g)).toHaveLength(2);
   });
 
   test('that is full begins anew also when it could not close as it should', async () => {

@@ -139,13 +139,15 @@ async function serve({ flags, tellsReloads, descriptor, continues }: Order & Giv
   const log = openLog({ level: settings.logLevel, ...(settings.color ? {} : { color: false }) });
   let host: TenonHost | undefined = undefined;
   let discovered = false;
+  let full = false;
+  let replaced = false;
   const onEvent = (event: HostEvent): void => {
     if (tellsReloads && 'record' in event && host !== undefined)
       for (const line of reloadReport(event.record, host.plugin(event.plugin).folder, process.cwd())) say(line);
+    if (event.type === 'plugin.serving') replaced ||= event.from !== undefined;
     if (event.type !== 'host.full') return;
-    // What it could not get rid of at its start, the next one could not either.
     if (discovered) ending.recycle();
-    else log.error('the host is full from its start on: it does not begin anew');
+    else full = true;
   };
   const opening = openHost({ ...explicit(settings), log, onEvent });
   const ending = new Ending(opening, settings, log);
@@ -165,6 +167,9 @@ async function serve({ flags, tellsReloads, descriptor, continues }: Order & Giv
     if (!continues || resumed) await host.discover();
     if (!continues && !ending.begun) printWelcome(host, url);
     discovered = true;
+    // The next one begins with the builds that serve. What never did will not let go of its image there either.
+    if (full && replaced) ending.recycle();
+    else if (full) log.error('the host is full from its start on: it begins anew when one more image is pinned');
   } catch (error) {
     if (ending.begun) return; // what was cut short by it is no failure
     await host.close().catch((second: unknown) => log.error({ err: second }, 'not everything closed'));

@@ -66,7 +66,6 @@ export class Host {
   /** Folders that were refused because another one has their id, with that id. */
   readonly #refused = new Map<string, string>();
   #discovered = false;
-  #full = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: HostOptions) {
@@ -287,8 +286,7 @@ export class Host {
 
   #countPinned(): void {
     const reason = overLimit(this.images(), this.#options.pinnedLimit);
-    if (reason === undefined || this.#full) return;
-    this.#full = true;
+    if (reason === undefined) return;
     this.#options.log.warn(`${reason}: the host is to begin anew in a fresh process`);
     this.#journal.tell({ type: 'host.full', reason });
   }

@@ -17,8 +17,8 @@ import {
  * Told while it happens, in the turn of the event loop in which it is true. `generation.unloaded` is told of one that
  * was pinned and could be unloaded after all; the record of its reload says so from then on. `reload.phase` is told when
  * a phase has ended, with its time; `reload` is the id of the record. `reload.rolledBack` is told when what a reload
- * brought was taken back. `host.full` is told once, when more images than allowed cannot be unmapped: only a fresh
- * process gets rid of them.
+ * brought was taken back. `host.full` is told for each image that cannot be unmapped once there are more than allowed:
+ * only a fresh process gets rid of them.
  */
 export type HostEvent =
   | { type: 'reload.started'; plugin: string; trigger: Trigger }
