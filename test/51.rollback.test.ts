@@ -103,6 +103,21 @@ describe('going back', () => {
     expect(await build()).toBe('two');
   });
 
+  test('numbers of generations go on in the next host, and name one build each', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    await serve('two');
+    await world.host.close();
+    await world.start();
+    expect(world.host.plugin('service').generation).toBe(3);
+    await serve('three');
+    expect(world.host.plugin('service').generation).toBe(4);
+    const numbers = (await world.host.versions('service')).map(({ generation }) => generation);
+    expect(numbers).toEqual([4, 3, 1]);
+    await world.host.rollback('service', '1');
+    expect(await build()).toBe('one');
+  });
+
   const losses = [
     { loss: 'damaged', lose: (index: string) => writeFile(index, '[{') },
     { loss: 'unreadable', lose: (index: string) => rm(index).then(() => mkdir(index)) },

@@ -167,6 +167,7 @@ export class Reloading {
     if (target === undefined) return { finished: Promise.resolve(await this.#disable(plugin, recorder)) };
     const { library, prefix, limits, expected, preserveState } = target;
     const live = this.#liveOf(plugin);
+    if (!this.#numbers.has(plugin.id)) this.#numbers.set(plugin.id, await versions.lastGeneration(plugin.id));
     if (old === undefined) plugin.prefix = prefix;
     const work: Replacement = {
       admission,

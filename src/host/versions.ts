@@ -13,7 +13,7 @@ export interface Version {
   readonly version: string;
   /** Bytes. */
   readonly size: number;
-  /** Generation it last served as; 0 when that was lost. Numbers begin at 1 with every start of a host. */
+  /** Generation it last served as; 0 when that was lost. */
   readonly generation: number;
   /** When it last began to serve, ISO 8601. */
   readonly servedAt: string;
@@ -31,6 +31,8 @@ export interface VersionsOptions {
 
 const index = 'versions.json';
 const good = '';
+/** A generation's number is one word to the core. */
+const lastNumber = 2 ** 31 - 1;
 const hash = /^[0-9a-f]{64}$/;
 const library = /^([0-9a-f]{64})\.library$/;
 
@@ -58,8 +60,12 @@ export class Versions {
   async condemned(id: string, sha256: string): Promise<string | undefined> {
     const told = this.#told.get(`${id} ${sha256}`);
     if (told !== undefined) return told === good ? undefined : told;
-    const kept = this.#known.get(id) ?? (await this.list(id).catch((error: unknown) => this.#without(id, error)));
-    return kept.find((version) => version.sha256 === sha256)?.condemned;
+    return (await this.#glance(id)).find((version) => version.sha256 === sha256)?.condemned;
+  }
+
+  /** Number of the last generation that is known to have served, in this host or one before it; 0 when none is. */
+  async lastGeneration(id: string): Promise<number> {
+    return Math.max(0, ...(await this.#glance(id)).map(({ generation }) => generation));
   }
 
   /** Kept builds of `id`, the one that came last first. */
@@ -135,10 +141,18 @@ export class Versions {
     await Promise.all(this.#work.values());
   }
 
-  #without(id: string, error: unknown): readonly Version[] {
-    const { message } = asTenonError(error);
-    this.#options.log.warn({ plugin: id, error: message }, `which builds of ${id} were taken back could not be read`);
-    return [];
+  /** The list without what is being written; nothing where it cannot be read. */
+  async #glance(id: string): Promise<readonly Version[]> {
+    try {
+      return this.#known.get(id) ?? (await this.list(id));
+    } catch (error) {
+      const { message } = asTenonError(error);
+      this.#options.log.warn(
+        { plugin: id, error: message },
+        `the kept builds of ${id} could not be read: which were taken back is not known`,
+      );
+      return [];
+    }
   }
 
   #hold(id: string, sha256: string, bytes: Uint8Array): void {
@@ -245,7 +259,9 @@ function isVersion(value: unknown): value is Version {
     hash.test(sha256) &&
     typeof version === 'string' &&
     typeof size === 'number' &&
-    typeof generation === 'number' &&
+    Number.isInteger(generation) &&
+    Number(generation) >= 0 &&
+    Number(generation) <= lastNumber &&
     typeof servedAt === 'string' &&
     (condemned === undefined || typeof condemned === 'string')
   );
