@@ -27,7 +27,7 @@ describe('a reload', () => {
   });
   afterEach(() => world.close());
 
-  test('compiles the sources, and a compiler error names file and line while the old build serves on', async () => {
+  test('compiles the sources, and a compiler error names file and line while the old build serves on, also over a restart', async () => {
     await world.write('greeter', 'config.yaml', 'name: Greeter\n');
     await world.write('greeter', 'resources/greeting.cpp', greeting('first'));
     await world.start();
@@ -69,6 +69,12 @@ describe('a reload', () => {
     await world.host.reload('greeter');
     expect((await world.get('/greeter/greeting')).body).toBe('fourth');
     expect(world.host.plugin('greeter').error).toBeUndefined();
+
+    await world.host.close();
+    await world.write('greeter', 'resources/greeting.cpp', greeting('fifth').replace('override {', 'override { oops'));
+    await world.start();
+    expect((await world.get('/greeter/greeting')).body).toBe('fourth');
+    expect(world.host.plugin('greeter')).toMatchObject({ state: 'running', error: { code: 'BuildFailed' } });
   }, 120_000);
 
   test('of a library with another id names the TENON_PLUGIN in the source', async () => {

@@ -103,6 +103,45 @@ describe('going back', () => {
     expect(await build()).toBe('two');
   });
 
+  test('at a start the build that served last serves in place of a library that is refused, until that changes', async () => {
+    await world.publish('service', await service('one', { WITH_STATE: '1' }));
+    await world.start();
+    await serve('two', { WITH_STATE: '1' });
+    expect((await world.request('POST', '/service/count')).body).toBe('1');
+    await world.host.close();
+    await writeFile(path.join(world.folder('service'), 'service.so'), 'no library');
+    await world.start({ hotReload: true });
+    expect(await build()).toBe('two');
+    expect((await world.request('POST', '/service/count')).body).toBe('2');
+    const { state, error, lastReload } = world.host.plugin('service');
+    expect({ state, error }).toMatchObject({
+      state: 'running',
+      error: { code: expect.stringMatching(/^Image/) as string },
+    });
+    const says = `${error?.message}; the build that served last (1.0.0, `;
+    expect(lastReload).toMatchObject({ outcome: 'succeeded', warnings: [expect.stringContaining(says) as string] });
+    expect(world.log.filter(({ level, msg }) => level === 40 && msg.startsWith(says))).toHaveLength(1);
+    await world.publish('service', await service('three', { WITH_STATE: '1' }));
+    await until('the change is taken up', async () => (await build()) === 'three');
+    expect(world.host.plugin('service').error).toBeUndefined();
+    expect((await world.request('POST', '/service/count')).body).toBe('3');
+  });
+
+  test('at a start the error of the application is the one that is told when no kept build serves either', async () => {
+    await world.publish('service', await service('one'));
+    await world.start();
+    const [kept] = await world.host.versions('service');
+    await world.host.close();
+    await writeFile(path.join(world.folder('service'), 'service.so'), 'no library');
+    await writeFile(path.join(world.data, 'versions', 'service', `${kept?.sha256}.library`), 'no library either');
+    await world.start();
+    expect(world.host.plugin('service')).toMatchObject({
+      state: 'failed',
+      error: { code: expect.stringMatching(/^Image/) as string },
+      lastReload: { warnings: [expect.stringContaining('is not what was kept') as string] },
+    });
+  });
+
   test('numbers of generations go on in the next host, and name one build each', async () => {
     await world.publish('service', await service('one'));
     await world.start();

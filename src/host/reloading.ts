@@ -45,6 +45,8 @@ export interface ReloadRequest {
   byHand: boolean;
   /** The kept build to go back to; what the application is now, when absent. */
   version?: Version;
+  /** Why the version is loaded in place of what the application is now. */
+  insteadOf?: TenonError;
   /** The running generation has failed; this is what it was given when it began. */
   passOver?: { given: State | undefined };
   /** Told when the new generation does not pass its probation. */
@@ -110,7 +112,9 @@ export class Reloading {
     try {
       this.#options.refuseWhenClosing();
       journal.tell({ type: 'reload.started', plugin: plugin.id, trigger });
-      return await this.#replace(plugin, recorder, request);
+      return await this.#replace(plugin, recorder, request).catch((cause: unknown) =>
+        this.#withKept(plugin, recorder, request, asTenonError(cause)),
+      );
     } catch (cause) {
       recorder.fail(cause);
       const error = asTenonError(cause);
@@ -203,7 +207,7 @@ export class Reloading {
         { plugin: plugin.id, generation: old?.number },
         `${plugin.id}: what serves (generation ${old?.number}) is what the sources say again`,
       );
-    plugin.error = undefined;
+    plugin.error = request.insteadOf;
     if (result.did === 'nothing') {
       record.unchanged = true;
       return { finished: Promise.resolve(journal.write(plugin, recorder)) };
@@ -218,6 +222,10 @@ export class Reloading {
       remembering.handedOver(plugin, live, buildFacts(old), handedOver);
     if (old !== undefined) departures.begin(plugin, old);
     const { number, sha256, version, size } = generation;
+    if (request.insteadOf !== undefined)
+      recorder.warn(
+        `${request.insteadOf.message}; the build that served last (${version}, ${sha256.slice(0, 12)}) serves in its place`,
+      );
     journal.tell({
       type: 'plugin.serving',
       plugin: plugin.id,
@@ -270,6 +278,26 @@ export class Reloading {
     const limits = { ...this.#options.limits, ...application.limits };
     const preserveState = preserves(application);
     return { library: built.library, prefix: application.prefix, limits, preserveState, application };
+  }
+
+  /**
+   * At a start an application that does not build, or whose library is refused, is served by the build that served last.
+   * Rejects with `error` when there is none, or when that one does not serve either.
+   */
+  async #withKept(plugin: Plugin, recorder: Recorder, request: ReloadRequest, error: TenonError): Promise<Begun> {
+    const { record } = recorder;
+    const { trigger, version } = request;
+    // What was read of the application is right, and nothing of it has been opened.
+    const concerns = record.phases.build !== undefined && record.to === undefined && error.code !== 'HostClosing';
+    if (trigger !== 'start' || version !== undefined || plugin.running !== undefined || !concerns) throw error;
+    const kept = await this.#options.versions.find(plugin.id, undefined, undefined).catch(() => undefined);
+    if (kept === undefined) throw error;
+    try {
+      return await this.#replace(plugin, recorder, { ...request, version: kept, insteadOf: error });
+    } catch (second) {
+      recorder.warn(`the build that served last does not serve either: ${asTenonError(second).message}`);
+      throw error;
+    }
   }
 
   /** The build was taken back before, for `reason`, and nobody asks for it: what ran goes on, or the one before it is loaded. */
