@@ -3,6 +3,7 @@ import { appendFile, mkdir, rename, rm, symlink, utimes, writeFile } from 'node:
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { resolveSettings } from '../src/base/config.js';
+import { lookAt } from '../src/reload/look.js';
 import { RuleBook } from '../src/reload/rules.js';
 import { Watch } from '../src/reload/watch.js';
 import { until, World } from './load/world.js';
@@ -225,6 +226,66 @@ describe('the watch', () => {
     await world.write('two', 'config.yaml', 'name: Two\n');
     await until('two is told', () => changed.length > 0);
     expect(changed).toEqual([world.folder('two')]);
+  });
+});
+
+describe('an application of many files', () => {
+  const count = 3000;
+  let world: World;
+  beforeEach(async () => {
+    world = await World.make();
+    await world.write('large', 'config.yaml', 'name: Large\n');
+    for (let file = 0; file < count; file++) writeFileSync(path.join(world.folder('large'), `f${file}.txt`), '');
+  });
+  afterEach(() => world.close());
+
+  test('is looked at bit by bit: others have their turns meanwhile', async () => {
+    let turns = 0;
+    let counts = true;
+    const another = (): void => {
+      turns += 1;
+      if (counts) setImmediate(another);
+    };
+    another();
+    const folder = world.folder('large');
+    const look = await lookAt(folder, new RuleBook(settings).look(folder), () => false);
+    counts = false;
+    expect(look.size).toBe(count + 1);
+    expect(turns).toBeGreaterThan(count / 256);
+  });
+
+  test('is told with all that changed, also what did so while it was looked at', async () => {
+    const told = new Set<string>();
+    const watch = new Watch({
+      directory: world.applications,
+      ignore: [],
+      rules: new RuleBook(settings),
+      intervalMs: () => 30_000,
+      changed: (_folder, files) => {
+        for (const file of files) told.add(file);
+      },
+      failed: (error) => {
+        throw error;
+      },
+    });
+    try {
+      await watch.enable();
+      const wanted = new Set<string>();
+      for (let turn = 0; turn < 30; turn++) {
+        const file = `f${turn * 100}.txt`;
+        writeFileSync(path.join(world.folder('large'), file), 'changed');
+        wanted.add(file);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await until('all of them are told', () => told.size === wanted.size);
+      expect(told).toEqual(wanted);
+      // What moves while the rules change is neither lost nor taken for known.
+      appendFileSync(path.join(world.folder('large'), 'f2999.txt'), 'changed');
+      await watch.renew(() => {}, false);
+      await until('it is told', () => told.has('f2999.txt'));
+    } finally {
+      await watch.close();
+    }
   });
 });
 

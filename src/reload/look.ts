@@ -1,6 +1,7 @@
 /** How the files of an application look from outside; what is in them is not read. */
-import { type Dirent, lstatSync, readdirSync, statSync } from 'node:fs';
+import { type Dirent, lstatSync, opendirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Rules } from './rules.js';
 
 interface Stamp {
@@ -12,19 +13,61 @@ interface Stamp {
 /** Files relative to the folder, each with how it looks; empty when there are none. */
 export type Look = ReadonlyMap<string, Stamp>;
 
-/** How `folder` (absolute) looks now. Symbolic links are not followed, `below` is not entered. */
-export function lookAt(folder: string, rules: Rules, below: (file: string) => boolean): Look {
+/** After so many files, or so many ms, everybody else has a turn of the event loop. */
+const sliceFiles = 256;
+const sliceMs = 4;
+
+/**
+ * How `folder` (absolute) looks now. Symbolic links are not followed, `below` is not entered. A folder of a few files is
+ * looked at within one turn of the event loop, a larger one bit by bit: what is seen of it is not of one moment.
+ */
+export async function lookAt(folder: string, rules: Rules, below: (file: string) => boolean): Promise<Look> {
   const look = new Map<string, Stamp>();
-  const walk = (directory: string): void => {
-    for (const entry of entriesOf(path.join(folder, directory))) {
-      const file = directory === '' ? entry.name : `${directory}/${entry.name}`;
-      if (rules.excludes(file) || below(path.join(folder, file))) continue;
-      if (entry.isDirectory()) walk(file);
-      else if (rules.watches(file)) look.set(file, stampOf(path.join(folder, file)));
-    }
-  };
-  if (isFolder(folder)) walk('');
+  if (!isFolder(folder)) return look;
+  let end = performance.now() + sliceMs;
+  let files = 0;
+  for (const file of filesIn(folder, '', rules, below)) {
+    if (file !== undefined) look.set(file, stampOf(path.join(folder, file)));
+    if (++files < sliceFiles && performance.now() < end) continue;
+    await turn();
+    end = performance.now() + sliceMs;
+    files = 0;
+  }
   return look;
+}
+
+/** The files that count, by name; undefined for each entry that was read on the way. */
+function* filesIn(
+  folder: string,
+  directory: string,
+  rules: Rules,
+  below: (file: string) => boolean,
+): Generator<string | undefined> {
+  const entries: Dirent[] = [];
+  for (const entry of eachEntryOf(path.join(folder, directory))) {
+    entries.push(entry);
+    yield undefined;
+  }
+  entries.sort((one, other) => (one.name < other.name ? -1 : 1));
+  for (const entry of entries) {
+    const file = directory === '' ? entry.name : `${directory}/${entry.name}`;
+    if (rules.excludes(file) || below(path.join(folder, file))) yield undefined;
+    else if (entry.isDirectory()) yield* filesIn(folder, file, rules, below);
+    else yield rules.watches(file) ? file : undefined;
+  }
+}
+
+function* eachEntryOf(directory: string): Generator<Dirent> {
+  try {
+    const open = opendirSync(directory, { bufferSize: sliceFiles });
+    try {
+      for (let entry = open.readSync(); entry !== null; entry = open.readSync()) yield entry;
+    } finally {
+      open.closeSync();
+    }
+  } catch {
+    return; // gone, or not to be read: nothing of it can be seen
+  }
 }
 
 /** Files that look different in the two, or are in one of them only. */

@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { differences, entriesOf, identityOf, type Look, lookAt } from './look.js';
-import type { RuleBook } from './rules.js';
+import type { RuleBook, Rules } from './rules.js';
 
 export interface WatchOptions {
   /** Absolute path of the applications directory. */
@@ -29,6 +29,9 @@ const noApplication = /^(?:\..*|node_modules|.*~|#.*#|.*\.(?:sw[a-z]|tmp|part|lo
 
 interface Restless {
   timer: NodeJS.Timeout | undefined;
+  /** Whether it is looked at, and whether it was heard of meanwhile: what was seen may be older than that. */
+  looking: boolean;
+  heard: boolean;
   /** How the application looked last, and when that was seen, as `performance.now()`. */
   look: Look;
   seen: number;
@@ -84,7 +87,8 @@ export class Watch {
     this.#wanted = true;
     return this.#next(async () => {
       if (this.#watcher !== undefined || !this.#wanted) return;
-      this.#know();
+      await this.#know();
+      if (!this.#wanted) return;
       await this.#begin();
       this.#scanLater();
     });
@@ -109,10 +113,10 @@ export class Watch {
    * @param excludes whether it may change what is excluded: that is watched anew
    */
   async renew(change: () => void, excludes: boolean): Promise<void> {
-    if (this.#wanted) this.#lookAround();
+    const before = new Map([...this.#reported.keys()].map((folder) => [folder, this.#options.rules.of(folder)]));
     change();
     if (!this.#wanted) return;
-    this.#know();
+    await this.#know(before);
     if (this.#rescan !== undefined) this.#scanLater();
     if (excludes) await this.#rebegin();
   }
@@ -168,7 +172,7 @@ export class Watch {
       watcher.once('ready', resolve);
     });
     // Whatever moved before the watch was complete.
-    if (this.#wanted) this.#lookAround();
+    if (this.#wanted) await this.#lookAround();
   }
 
   #forget(): void {
@@ -180,10 +184,21 @@ export class Watch {
     this.#secondLooks.clear();
   }
 
-  /** What is there counts as known, but for what is moving. */
-  #know(): void {
-    for (const folder of new Set([...this.#folders(), ...this.#reported.keys()]))
-      if (!this.#restless.has(folder)) this.#report(folder, this.#look(folder));
+  /**
+   * What is there counts as known, but for what is moving, and what has moved since it was reported. For that it has to
+   * count by today's rules as well as by those of `before`.
+   */
+  async #know(before: ReadonlyMap<string, Rules> = new Map()): Promise<void> {
+    for (const folder of new Set([...this.#folders(), ...this.#reported.keys()])) {
+      if (this.#restless.has(folder)) continue;
+      const look = await this.#look(folder);
+      if (!this.#wanted) return;
+      if (this.#restless.has(folder)) continue;
+      const [then, now] = [before.get(folder), this.#options.rules.of(folder)];
+      const moved = differences(this.#known(folder), look);
+      if (then !== undefined && moved.some((file) => counts(file, then) && counts(file, now))) this.#disturb(folder);
+      else this.#report(folder, look);
+    }
   }
 
   #report(folder: string, look: Look): void {
@@ -199,10 +214,12 @@ export class Watch {
 
   #scanLater(): void {
     clearTimeout(this.#rescan);
-    this.#rescan = setTimeout(() => {
-      this.#lookAround();
-      this.#scanLater();
-    }, this.#options.intervalMs()).unref();
+    const scan = async (): Promise<void> => {
+      await this.#lookAround();
+      if (this.#rescan === timer) this.#scanLater();
+    };
+    const timer = setTimeout(() => void scan().catch(this.#options.failed), this.#options.intervalMs()).unref();
+    this.#rescan = timer;
   }
 
   #ignored(file: string): boolean {
@@ -229,13 +246,15 @@ export class Watch {
     if (name !== '' && name !== '..' && !this.#ignored(file)) this.#disturb(path.join(directory, name));
   }
 
-  #lookAround(): void {
-    for (const folder of new Set([...this.#folders(), ...this.#reported.keys()]))
-      if (!this.#restless.has(folder) && this.#differs(folder)) this.#disturb(folder);
+  async #lookAround(): Promise<void> {
+    for (const folder of new Set([...this.#folders(), ...this.#reported.keys()])) await this.#lookAgain(folder);
   }
 
-  #differs(folder: string): boolean {
-    return differences(this.#known(folder), this.#look(folder)).length > 0;
+  /** It is disturbed when it looks different from what was reported. */
+  async #lookAgain(folder: string): Promise<void> {
+    if (this.#restless.has(folder)) return;
+    const look = await this.#look(folder);
+    if (differences(this.#known(folder), look).length > 0) this.#disturb(folder);
   }
 
   #known(folder: string): Look {
@@ -243,28 +262,50 @@ export class Watch {
   }
 
   #disturb(folder: string): void {
-    if (this.#restless.has(folder) || !this.#wanted) return;
+    const before = this.#restless.get(folder);
+    if (before !== undefined) before.heard ||= before.looking;
+    if (before !== undefined || !this.#wanted) return;
     const now = performance.now();
     const seen = this.#reported.get(folder)?.at ?? Number.NEGATIVE_INFINITY;
-    const restless = { timer: undefined, look: this.#known(folder), seen, moved: now, latest: now + latestMs };
+    const restless: Restless = {
+      timer: undefined,
+      looking: false,
+      heard: false,
+      look: this.#known(folder),
+      seen,
+      moved: now,
+      latest: now + latestMs,
+    };
     this.#restless.set(folder, restless);
-    this.#settle(folder, restless);
+    this.#settleLater(folder, restless, 0);
   }
 
-  #settle(folder: string, restless: Restless): void {
-    const look = this.#look(folder);
+  #settleLater(folder: string, restless: Restless, ms: number): void {
+    const settle = (): void => void this.#settle(folder, restless).catch(this.#options.failed);
+    if (ms > 0) restless.timer = setTimeout(settle, Math.ceil(ms));
+    else settle();
+  }
+
+  async #settle(folder: string, restless: Restless): Promise<void> {
+    const begun = performance.now();
+    restless.looking = true;
+    const look = await this.#look(folder);
+    restless.looking = false;
+    if (this.#restless.get(folder) !== restless) return;
     const now = performance.now();
     const moved = differences(restless.look, look);
     if (moved.length > 0) restless.moved = now - Math.min(ageOf(look, moved), now - restless.seen);
+    if (restless.heard) restless.moved = now;
+    restless.heard = false;
     restless.look = look;
-    restless.seen = now;
+    restless.seen = begun;
     const files = differences(this.#known(folder), look);
     const rules = this.#options.rules.of(folder);
-    const quietMs = files.length === 0 ? secondLookMs : Math.max(...files.map(rules.quietMs));
+    const quietMs = files.length === 0 ? secondLookMs : largest(files.map(rules.quietMs));
     const latest = Math.max(restless.latest, restless.latest - latestMs + quietMs);
     const wait = Math.min(restless.moved + quietMs, latest) - now;
     if (wait > 0) {
-      restless.timer = setTimeout(() => this.#settle(folder, restless), Math.ceil(wait));
+      this.#settleLater(folder, restless, wait);
       return;
     }
     this.#restless.delete(folder);
@@ -279,7 +320,7 @@ export class Watch {
     clearTimeout(this.#secondLooks.get(folder));
     const second = (): void => {
       this.#secondLooks.delete(folder);
-      if (!this.#restless.has(folder) && this.#differs(folder)) this.#disturb(folder);
+      void this.#lookAgain(folder).catch(failed);
     };
     this.#secondLooks.set(folder, setTimeout(second, secondLookMs));
     // The system goes on watching a directory that another has taken the place of.
@@ -289,7 +330,7 @@ export class Watch {
   }
 
   /** How an application looks; empty when there is none. */
-  #look(folder: string): Look {
+  #look(folder: string): Promise<Look> {
     const { ignore, rules } = this.#options;
     return lookAt(folder, rules.look(folder), (file) => ignore.includes(file));
   }
@@ -297,8 +338,19 @@ export class Watch {
 
 /** How long ago the last of `files` changed, ms; 0 when one of them is gone. */
 function ageOf(look: Look, files: readonly string[]): number {
-  const last = Math.max(...files.map((file) => look.get(file)?.changedMs ?? Number.POSITIVE_INFINITY));
+  const last = largest(files.map((file) => look.get(file)?.changedMs ?? Number.POSITIVE_INFINITY));
   return Math.max(0, Date.now() - last);
+}
+
+/** Of any number of numbers. */
+function largest(numbers: readonly number[]): number {
+  return numbers.reduce((most, number) => Math.max(most, number), Number.NEGATIVE_INFINITY);
+}
+
+/** Whether a file is one of the application by `rules`: no folder that it is in is excluded. */
+function counts(file: string, rules: Rules): boolean {
+  const parts = file.split('/');
+  return rules.watches(file) && !parts.some((_, at) => rules.excludes(parts.slice(0, at + 1).join('/')));
 }
 
 function targetOf(directory: string): string {
