@@ -1,9 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Closer } from '../src/base/closer.js';
 import { resolveSettings } from '../src/base/config.js';
+import { replaceFile, replaceFileSync } from '../src/base/replace-file.js';
 
 describe('settings', () => {
   let directory: string;
@@ -134,5 +135,34 @@ describe('closing', () => {
     await expect(closer.close()).rejects.toThrow('it sticks');
     expect(closed).toEqual(['roof', 'ground']);
     expect(() => closer.add('late', () => {})).toThrow(TypeError);
+  });
+});
+
+describe('replacing a file', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(path.join(os.tmpdir(), 'tenon-replace-'));
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+
+  test('puts all pieces in its place, for the owner alone, over what a killed process has left', async () => {
+    const file = path.join(directory, 'facts');
+    await writeFile(`${file}.new`, 'half of someth');
+    await replaceFile(file, ['one ', Buffer.from('two')], { durable: true });
+    expect(await readFile(file, 'utf8')).toBe('one two');
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    await Promise.all(['three', 'three'].map((text) => replaceFile(file, text, { shared: true })));
+    expect(await readFile(file, 'utf8')).toBe('three');
+    replaceFileSync(file, 'four');
+    expect(await readFile(file, 'utf8')).toBe('four');
+    expect(await readdir(directory)).toEqual(['facts']);
+  });
+
+  test('leaves what is there, and nothing else, when it fails', async () => {
+    const file = path.join(directory, 'facts');
+    await mkdir(path.join(file, 'inside'), { recursive: true });
+    for (const shared of [true, false]) await expect(replaceFile(file, 'text', { shared })).rejects.toThrow(/EISDIR/);
+    expect(await readdir(directory)).toEqual(['facts']);
+    expect(await readdir(file)).toEqual(['inside']);
   });
 });

@@ -2,8 +2,9 @@
  * `host.json` in a data directory: where the host that has the directory is found. `next-host.json` beside it: where the
  * next one will be, while a host ends to begin anew.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { replaceFileSync } from './replace-file.js';
 
 /** What a running host says of itself. */
 export interface HostFile {
@@ -28,13 +29,13 @@ const nextName = 'next-host.json';
 export function writeHostFile(data: string, { url, ...facts }: HostFile): void {
   // An address to listen on everywhere is none to call.
   const reached = url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
-  write(path.join(data, name), { ...facts, url: reached });
+  replace(path.join(data, name), { ...facts, url: reached });
 }
 
 /** The host ends so that another one takes its place, where it is: `parent`, its process, holds the port. */
 export function announceNextHost(data: string, parent: number): void {
   const { url } = JSON.parse(readFileSync(path.join(data, name), 'utf8')) as HostFile;
-  write(path.join(data, nextName), { url, parent });
+  replace(path.join(data, nextName), { url, parent });
 }
 
 /** The next host is there, or none will be. */
@@ -42,10 +43,8 @@ export function forgetNextHost(data: string): void {
   rmSync(path.join(data, nextName), { force: true });
 }
 
-function write(file: string, facts: object): void {
-  const fresh = `${file}.new`;
-  writeFileSync(fresh, `${JSON.stringify(facts)}\n`, { mode: 0o600 });
-  renameSync(fresh, file);
+function replace(file: string, facts: object): void {
+  replaceFileSync(file, `${JSON.stringify(facts)}\n`);
 }
 
 /** What the file says; undefined when there is none, or none that can be understood. */

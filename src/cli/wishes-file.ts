@@ -1,16 +1,14 @@
 /** `wishes.json` in a data directory: what a host that begins anew leaves to the next one. */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { replaceFileSync } from '../base/replace-file.js';
 import type { Wish, Wishes } from '../index.js';
 
 const name = 'wishes.json';
 
 /** For its owner alone. */
 export function leaveWishes(data: string, wishes: Wishes): void {
-  const file = path.join(data, name);
-  const fresh = `${file}.new`;
-  writeFileSync(fresh, `${JSON.stringify(wishes)}\n`, { mode: 0o600 });
-  renameSync(fresh, file);
+  replaceFileSync(path.join(data, name), `${JSON.stringify(wishes)}\n`);
 }
 
 /** What was left, once: the next to ask finds nothing. Undefined when there is nothing; throws SyntaxError for a damaged file. */

@@ -1,7 +1,7 @@
 /** Libraries by what they were made of. Any number of hosts may use one cache: files come by rename and never change. */
-import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
+import { replaceFile } from '../base/replace-file.js';
 import type { Diagnostic } from './diagnostics.js';
 import { absent, type Fingerprints, sha256 } from './fingerprint.js';
 import type { Finding } from './lint.js';
@@ -37,6 +37,8 @@ export interface Origin {
 /** Builds of one project that differ in headers only. */
 const entriesKept = 8;
 const format = 'tenon results 2';
+/** Other hosts may read and write it; what they may is for the umask to say. */
+const byMany = { mode: 0o666, shared: true };
 const defaultLimit = 1024 ** 3;
 /** Part of the free room that one process fills before it looks through the files again: others fill it as well. */
 const share = 8;
@@ -99,8 +101,8 @@ export class ResultCache {
       const others = (await this.#read(key)).filter((each) => JSON.stringify([each.reached, each.around]) !== same);
       const text = JSON.stringify([entry, ...others].slice(0, entriesKept));
       await mkdir(this.#directory, { recursive: true });
-      await put(this.#library(library), result.bytes);
-      await put(this.#list(key), `${format} ${sha256(text)}\n${text}`);
+      await replaceFile(this.#library(library), result.bytes, byMany);
+      await replaceFile(this.#list(key), `${format} ${sha256(text)}\n${text}`, byMany);
       const place = `${this.#limit} ${this.#directory}`;
       const allowance = (allowances.get(place) ?? 0) - result.bytes.length - Buffer.byteLength(text);
       allowances.set(place, allowance > 0 ? allowance : (this.#limit - (await this.#prune())) / share);
@@ -143,16 +145,5 @@ export class ResultCache {
 
   #list(key: string): string {
     return path.join(this.#directory, `${key}.json`);
-  }
-}
-
-async function put(file: string, content: string | Buffer): Promise<void> {
-  const temporary = `${file}.${randomUUID()}.tmp`;
-  try {
-    await writeFile(temporary, content);
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
   }
 }

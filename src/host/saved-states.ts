@@ -1,9 +1,10 @@
 /** Files in which what plugins know outlives the host: one for each plugin, old or new and never in between. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
+import { replaceFile, syncDirectory } from '../base/replace-file.js';
 import {
   decodeStateFile,
   encodeStateFile,
@@ -25,7 +26,7 @@ export interface SavedStatesOptions {
 /** What is there for a plugin: its state, or a sentence about a file that is none and was put aside. */
 export type Found = { saved: SavedState } | { warning: string };
 
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 /**
  * The saved states of one data directory, whose lock its host holds. What is asked for one plugin happens in the order of
@@ -88,23 +89,12 @@ export class SavedStates {
 
   async #write(saved: SavedState): Promise<void> {
     const target = this.file(saved.plugin);
-    const fresh = `${target}.new`;
     try {
       const pieces = await encodeStateFile(saved);
       const made = await mkdir(this.#directory, { recursive: true, mode: 0o700 });
       if (made !== undefined) await syncDirectory(path.dirname(made));
-      await rm(fresh, { force: true }); // of a host that was killed while it wrote
-      const file = await open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-      try {
-        for (const piece of pieces) await file.writeFile(piece);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(fresh, target);
-      await syncDirectory(this.#directory);
+      await replaceFile(target, pieces, { durable: true });
     } catch (cause) {
-      await rm(fresh, { force: true }).catch(() => {}); // the error that counts is the first one
       throw new TenonError('StateNotKept', `the state of ${saved.plugin} was not written: ${reasonOf(cause)}`, {
         next: `see that ${this.#directory} can be written and has room`,
         details: { plugin: saved.plugin, file: target },
@@ -155,13 +145,4 @@ function unreadable(id: string, file: string, cause: unknown): TenonError {
 
 function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, O_RDONLY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

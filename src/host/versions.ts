@@ -1,9 +1,10 @@
 /** Builds that have served, kept so that a plugin can go back to them. */
-import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
+import { replaceFile } from '../base/replace-file.js';
 
 /** One kept build of a plugin. */
 export interface Version {
@@ -119,7 +120,7 @@ export class Versions {
       const all: Version[] = kept.filter(({ sha256 }) => sha256 !== build.sha256);
       all.splice(place, 0, version);
       await mkdir(this.#folder(id), { recursive: true, mode: 0o700 });
-      if (before === -1) await put(this.fileOf(id, version), held);
+      if (before === -1) await replaceFile(this.fileOf(id, version), held, { durable: true });
       await this.#write(id, all.slice(0, this.#options.limit));
       for (const dropped of all.slice(this.#options.limit)) await rm(this.fileOf(id, dropped), { force: true });
     });
@@ -191,7 +192,7 @@ export class Versions {
     for (const name of files) {
       const [, sha256] = library.exec(name) ?? [];
       const unlisted = sha256 !== undefined && !kept.some((version) => version.sha256 === sha256);
-      if (unlisted || name.endsWith('.tmp')) await rm(path.join(folder, name), { force: true });
+      if (unlisted || /\.(?:new|tmp)$/.test(name)) await rm(path.join(folder, name), { force: true });
     }
     this.#known.set(id, kept);
     return kept;
@@ -218,7 +219,8 @@ export class Versions {
   async #write(id: string, versions: Version[]): Promise<void> {
     // It holds for this host also when it cannot be written for the next one.
     this.#known.set(id, versions);
-    await put(path.join(this.#folder(id), index), `${JSON.stringify(versions, undefined, 2)}\n`);
+    const text = `${JSON.stringify(versions, undefined, 2)}\n`;
+    await replaceFile(path.join(this.#folder(id), index), text, { durable: true });
   }
 
   #folder(id: string): string {
@@ -265,32 +267,4 @@ function isVersion(value: unknown): value is Version {
     typeof servedAt === 'string' &&
     (condemned === undefined || typeof condemned === 'string')
   );
-}
-
-/** All of `content` at `file`, or what was there before. */
-async function put(file: string, content: string | Uint8Array): Promise<void> {
-  const temporary = `${file}.${randomUUID()}.tmp`;
-  try {
-    const handle = await open(temporary, 'wx', 0o600);
-    try {
-      await handle.writeFile(content);
-      await handle.datasync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-    await syncDirectory(path.dirname(file));
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
