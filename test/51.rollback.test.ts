@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Clients } from './load/clients.js';
@@ -140,6 +140,22 @@ describe('going back', () => {
       error: { code: expect.stringMatching(/^Image/) as string },
       lastReload: { warnings: [expect.stringContaining('is not what was kept') as string] },
     });
+  });
+
+  test('kept builds of applications that are gone stay, of the 16 that served last', async () => {
+    await world.publish('service', await service('one'));
+    const place = path.join(world.data, 'versions');
+    for (let age = 0; age < 20; age++) {
+      await mkdir(path.join(place, `gone-${age}`), { recursive: true });
+      const index = path.join(place, `gone-${age}`, 'versions.json');
+      await writeFile(index, '[]');
+      const at = new Date(Date.now() - 86_400_000 * (age + 1));
+      await utimes(index, at, at);
+    }
+    await world.start();
+    await until('the oldest have gone', async () => (await readdir(place)).length <= 17);
+    const rest = Array.from({ length: 16 }, (_, age) => `gone-${age}`);
+    expect(new Set(await readdir(place))).toEqual(new Set(['service', ...rest]));
   });
 
   test('numbers of generations go on in the next host, and name one build each', async () => {

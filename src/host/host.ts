@@ -96,6 +96,7 @@ export class Host {
     const known = [...this.#plugins.values()].map((plugin) => plugin.folder);
     await twoAtOnce([...new Set([...folders, ...known])], (folder) => this.refresh(folder, trigger));
     this.#discovered = true;
+    this.#departures.untilClosed(this.#versions.forgetGone((id) => this.#plugins.has(id)));
   }
 
   /** How each plugin is to go on in the next host. */

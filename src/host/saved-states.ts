@@ -1,10 +1,10 @@
 /** Files in which what plugins know outlives the host: one for each plugin, old or new and never in between. */
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, rename } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import { replaceFile, syncDirectory } from '../base/replace-file.js';
+import { putAside } from './put-aside.js';
 import {
   decodeStateFile,
   encodeStateFile,
@@ -123,15 +123,11 @@ export class SavedStates {
 
   /** Under a name that says why, and that nothing has. */
   async #move(id: string, why: Flaw | 'refused'): Promise<string> {
-    const time = new Date().toISOString().replaceAll(/[:.]/g, '-');
-    const place = `${this.file(id)}.${why}-${time}-${randomBytes(3).toString('hex')}`;
     try {
-      await rename(this.file(id), place);
-      await syncDirectory(this.#directory);
+      return await putAside(this.file(id), why);
     } catch (error) {
       throw unreadable(id, this.file(id), error);
     }
-    return place;
   }
 }
 

@@ -1,10 +1,10 @@
 /** Builds that have served, kept so that a plugin can go back to them. */
-import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { replaceFile } from '../base/replace-file.js';
+import { putAside } from './put-aside.js';
 
 /** One kept build of a plugin. */
 export interface Version {
@@ -32,6 +32,7 @@ export interface VersionsOptions {
 
 const index = 'versions.json';
 const good = '';
+const goneKept = 16;
 /** A generation's number is one word to the core. */
 const lastNumber = 2 ** 31 - 1;
 const hash = /^[0-9a-f]{64}$/;
@@ -137,6 +138,37 @@ export class Versions {
     });
   }
 
+  /**
+   * Keep builds of plugins that are not `present` for when they come back: of the 16 whose last change is the latest. What
+   * cannot be removed is logged.
+   */
+  async forgetGone(present: (id: string) => boolean): Promise<void> {
+    try {
+      const folders = await readdir(this.#options.directory, { withFileTypes: true }).catch(ifAbsent([]));
+      const gone: { id: string; at: number }[] = [];
+      for (const folder of folders) {
+        const id = folder.name;
+        if (!folder.isDirectory() || present(id)) continue;
+        const { mtimeMs: at } = await stat(path.join(this.#folder(id), index)).catch(ifAbsent({ mtimeMs: 0 }));
+        gone.push({ id, at });
+      }
+      for (const { id } of gone.toSorted((left, right) => right.at - left.at).slice(goneKept)) {
+        if (present(id) || this.#work.has(id)) continue;
+        const removed = rm(this.#folder(id), { recursive: true, force: true });
+        // Whoever comes back meanwhile reads its list afterwards.
+        this.#work.set(
+          id,
+          removed.catch(() => {}).finally(() => this.#work.delete(id)),
+        );
+        this.#known.delete(id);
+        await removed;
+      }
+    } catch (error) {
+      const { message } = asTenonError(error);
+      this.#options.log.warn({ error: message }, 'kept builds of applications that are gone could not be removed');
+    }
+  }
+
   /** Everything that was told is written, or was given up. */
   async close(): Promise<void> {
     await Promise.all(this.#work.values());
@@ -205,9 +237,7 @@ export class Versions {
       return parse(await readFile(file, 'utf8'));
     } catch (cause) {
       const { message } = asTenonError(cause);
-      const time = new Date().toISOString().replaceAll(/[:.]/g, '-');
-      const place = `${file}.damaged-${time}-${randomBytes(3).toString('hex')}`;
-      await rename(file, place);
+      const place = await putAside(file, 'damaged');
       this.#options.log.warn(
         { plugin: id, error: message },
         `the list of kept builds of ${id} could not be read, and was put aside as ${place}; which were taken back is not known`,
