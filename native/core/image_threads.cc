@@ -113,13 +113,14 @@ OwnThreads& own_threads() {
 
 pid_t this_thread() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
-// /proc/self/task, open: what is asked of many threads is found from here.
+// /proc/self/task, open: what is asked of many threads is found from here. It is opened once, for a process that has
+// run out of descriptors must still find its threads.
 class TaskDirectory {
  public:
-  TaskDirectory() : directory_(opendir("/proc/self/task"), closedir) {}
-
-  std::vector<pid_t> list() const {
+  std::vector<pid_t> list() {
+    const std::lock_guard<std::mutex> lock(mutex_);
     std::vector<pid_t> threads;
+    if (!directory_) directory_.reset(opendir("/proc/self/task"));
     if (!directory_) return threads;
     rewinddir(directory_.get());
     while (const dirent* const entry = readdir(directory_.get())) {
@@ -146,8 +147,19 @@ class TaskDirectory {
   }
 
  private:
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory_;
+  struct Closer {
+    void operator()(DIR* directory) const { closedir(directory); }
+  };
+
+  std::mutex mutex_;
+  std::unique_ptr<DIR, Closer> directory_;
 };
+
+TaskDirectory& task_directory() {
+  // Never taken down, like the threads of the core.
+  static TaskDirectory& directory = *std::unique_ptr<TaskDirectory>(new TaskDirectory()).release();
+  return directory;
+}
 
 // Where a thread stands.
 struct Place {
@@ -315,7 +327,7 @@ int thread_probe_signal() { return SIGRTMAX - 2; }
 
 void know_present_threads() {
   static const bool once = [] {
-    const std::vector<pid_t> present = TaskDirectory().list();
+    const std::vector<pid_t> present = task_directory().list();
     OwnThreads& own = own_threads();
     const std::lock_guard<std::mutex> lock(own.mutex);
     own.ids.insert(present.begin(), present.end());
@@ -359,7 +371,7 @@ std::vector<std::vector<ImageThread>> threads_in_images(const std::vector<std::s
   std::vector<std::vector<ImageThread>> found(paths.size());
   const Segments segments(paths);
   if (segments.images() == 0) return found;
-  const TaskDirectory tasks;
+  TaskDirectory& tasks = task_directory();
   const uint64_t end = now() + kAnswerNs;
   std::set<pid_t> seen = {this_thread()};
   std::set<size_t> entered;

@@ -25,7 +25,8 @@ struct ImageThread {
  */
 std::vector<std::vector<ImageThread>> threads_in_images(const std::vector<std::string>& paths);
 
-// The threads that are there now are the host's. Once, before any plugin is opened.
+// The threads that are there now are the host's. Once, before any plugin is opened, and while there are descriptors
+// left.
 void know_present_threads();
 
 // pthread_create for a thread of the core, which makes a ThreadGuard first: until then nobody takes it for another's.

@@ -4,8 +4,10 @@
 
 #if defined(__linux__)
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -75,6 +77,28 @@ TEST_CASE("a thread of an image that waits is found by its name, until it has en
   CHECK_FALSE(is_found(waiting));
   close(ends[0]);
   close(ends[1]);
+}
+
+TEST_CASE("a thread of an image is found although the process has no descriptor left") {
+  know_present_threads();
+  std::atomic<pid_t> id{0};
+  std::atomic<bool> leave{false};
+  std::thread thread([&] {
+    id = own_id();
+    while (!leave) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  });
+  const pid_t waiting = wait_for(id);
+  rlimit limits;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &limits) == 0);
+  const rlimit none = {0, limits.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  CHECK(open("/dev/null", O_RDONLY | O_CLOEXEC) == -1);
+  bool found = false;
+  for (int looks = 0; looks < 1000 && !found; looks++) found = is_found(waiting) || is_found(waiting, {}, false);
+  CHECK(setrlimit(RLIMIT_NOFILE, &limits) == 0);
+  CHECK(found);
+  leave = true;
+  thread.join();
 }
 
 TEST_CASE("a thread of an image that runs is found") {
