@@ -3,7 +3,13 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#if defined(__APPLE__)
+#include <xlocale.h>
+
+#include <cstdio>
+#endif
 
 namespace tenon::core {
 
@@ -168,7 +174,7 @@ void append_escape(char c, std::string& json) {
 }
 
 // Whether a number that no double holds is too great for one, and not too small. `literal` is right.
-bool overflows(std::string_view literal) {
+[[maybe_unused]] bool overflows(std::string_view literal) {
   const size_t e = literal.find_first_of("eE");
   int64_t exponent = 0;
   if (e != std::string_view::npos) {
@@ -183,6 +189,37 @@ bool overflows(std::string_view literal) {
   if (first == std::string_view::npos) return false;
   const size_t point = digits.find('.') == std::string_view::npos ? digits.size() : digits.find('.');
   return static_cast<int64_t>(point) - static_cast<int64_t>(first) + exponent > 0;
+}
+
+// 0.DIGITS times ten to the power of `point`.
+struct Decimal {
+  char digits[20];
+  size_t count;
+  int point;
+};
+
+// Of a finite number above 0, as few digits as read back.
+Decimal decimal_of(double value) {
+  char text[32];
+  size_t size = 0;
+#if defined(__APPLE__)
+  for (int precision = 0; precision <= 16; precision++) {
+    size = static_cast<size_t>(snprintf_l(text, sizeof text, nullptr, "%.*e", precision, value));
+    if (strtod_l(text, nullptr, nullptr) == value) break;
+  }
+#else
+  size = static_cast<size_t>(std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr - text);
+#endif
+  Decimal decimal = {};
+  const std::string_view written(text, size);
+  const size_t e = written.find('e');
+  for (const char c : written.substr(0, e)) {
+    if (digit(c)) decimal.digits[decimal.count++] = c;
+  }
+  for (const char c : written.substr(e + 2)) decimal.point = decimal.point * 10 + (c - '0');
+  if (written[e + 1] == '-') decimal.point = -decimal.point;
+  decimal.point++;
+  return decimal;
 }
 
 }  // namespace
@@ -409,6 +446,12 @@ bool integer_of(std::string_view literal, int64_t& value) {
 
 bool float_of(std::string_view literal, double& value) {
   double read = 0;
+#if defined(__APPLE__)
+  const std::string copy(literal);  // libc++ reads no double by from_chars; without a locale it is that of C
+  char* end = nullptr;
+  read = strtod_l(copy.c_str(), &end, nullptr);
+  if (copy.empty() || end != copy.c_str() + copy.size() || !std::isfinite(read)) return false;
+#else
   const char* const end = literal.data() + literal.size();
   const auto result = std::from_chars(literal.data(), end, read);
   if (result.ec == std::errc::result_out_of_range) {
@@ -417,14 +460,33 @@ bool float_of(std::string_view literal, double& value) {
   } else if (result.ec != std::errc() || result.ptr != end || !std::isfinite(read)) {
     return false;
   }
+#endif
   value = read;
   return true;
 }
 
 void append_float(double value, std::string& json) {
-  char digits[32];
-  const auto result = std::to_chars(digits, digits + sizeof digits, value);
-  json.append(digits, static_cast<size_t>(result.ptr - digits));
+  if (value < 0) json.push_back('-');
+  if (value == 0) {
+    json.push_back('0');
+    return;
+  }
+  const Decimal decimal = decimal_of(std::fabs(value));
+  const std::string_view digits(decimal.digits, decimal.count);
+  const auto count = static_cast<int>(decimal.count);
+  if (decimal.point > 21 || decimal.point <= -6) {
+    json.push_back(digits.front());
+    if (count > 1) json.append(".").append(digits.substr(1));
+    json.append(decimal.point > 0 ? "e+" : "e-");
+    append_integer(std::abs(decimal.point - 1), json);
+  } else if (decimal.point <= 0) {
+    json.append("0.").append(static_cast<size_t>(-decimal.point), '0').append(digits);
+  } else if (decimal.point >= count) {
+    json.append(digits).append(static_cast<size_t>(decimal.point - count), '0');
+  } else {
+    const auto point = static_cast<size_t>(decimal.point);
+    json.append(digits.substr(0, point)).append(".").append(digits.substr(point));
+  }
 }
 
 void append_integer(int64_t value, std::string& json) {

@@ -56,7 +56,7 @@ constexpr int64_t kSafeInteger = 9007199254740991;
 // ±kSafeInteger; float_of for what overflows.
 bool integer_of(std::string_view literal, int64_t& value);
 bool float_of(std::string_view literal, double& value);
-// Append the shortest digits that read back as `value`, which is finite.
+// Append a finite number as JavaScript writes it (RFC 8785): as few digits as read back, -0 as 0.
 void append_float(double value, std::string& json);
 void append_integer(int64_t value, std::string& json);
 

@@ -1,8 +1,5 @@
 #include "record.h"
 
-#include <sys/random.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -10,8 +7,10 @@
 
 #include "byte_buffer.h"
 #include "hash64.h"
+#include "json_merge.h"
 #include "key.h"
 #include "tenon/ext/tables.h"
+#include "uuid.h"
 
 namespace tenon::core {
 
@@ -95,50 +94,6 @@ const char* word(Kind kind) {
   static constexpr const char* kWords[] = {"an ID",  "a String", "an Int",  "a Float", "a Boolean",
                                            "a Date", "a value",  "an Enum", "a List",  "an Object"};
   return kWords[static_cast<size_t>(kind)];
-}
-
-bool append_uuid(int64_t now_ms, std::string& text) {
-  static constexpr char kHexadecimal[] = "0123456789abcdef";
-  unsigned char bytes[16];
-  if (getentropy(bytes, sizeof bytes) != 0) return false;
-  for (unsigned i = 0; i < 6; i++) bytes[i] = static_cast<unsigned char>(now_ms >> (40 - 8 * i) & 0xff);
-  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x70);  // RFC 9562: version 7
-  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
-  for (unsigned i = 0; i < sizeof bytes; i++) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text.push_back('-');
-    text.push_back(kHexadecimal[bytes[i] >> 4]);
-    text.push_back(kHexadecimal[bytes[i] & 15]);
-  }
-  return true;
-}
-
-// The first member that an object within `json` has twice; false when there is none. `json` is known to be right.
-bool member_twice(JsonReader& reader, std::string& twice) {
-  const Next next = reader.peek();
-  std::string_view raw;
-  bool escaped = false;
-  if (next == Next::List) {
-    reader.begin_list();
-    while (reader.item()) {
-      if (member_twice(reader, twice)) return true;
-    }
-    return false;
-  }
-  if (next != Next::Object) {
-    reader.skip(raw);
-    return false;
-  }
-  std::vector<std::string> names;
-  reader.begin_object();
-  while (reader.member(raw, escaped)) {
-    names.push_back(escaped ? unescaped(raw) : std::string(raw));
-    if (member_twice(reader, twice)) return true;
-  }
-  std::sort(names.begin(), names.end());
-  const auto found = std::adjacent_find(names.begin(), names.end());
-  if (found == names.end()) return false;
-  twice = *found;
-  return true;
 }
 
 // Makes one record. Text whose fields stand in the order of the definition is written as it is read; other text is
@@ -545,6 +500,7 @@ class RecordWriter {
     if (!float_of(literal, value)) {
       return refuse(place, "is " + std::string(literal.substr(0, kQuoted)) + ", too great for a Float");
     }
+    if (value == 0) value = 0;  // -0 is written as 0
     slot.kind = TENON_VALUE_FLOAT;
     slot.bits = bits_of(value);
     append_float(value, out_);
@@ -599,8 +555,7 @@ class RecordWriter {
     if (!reader.skip(raw)) return broken(reader);
     if (raw.find('{') != std::string_view::npos) {
       std::string twice;
-      JsonReader inner(raw);
-      if (member_twice(inner, twice)) return refuse(place, "has the member " + excerpt(twice) + " twice");
+      if (member_twice(raw, twice)) return refuse(place, "has the member " + excerpt(twice) + " twice");
     }
     slot.kind = TENON_VALUE_JSON;
     append_compact(raw, out_);
@@ -734,61 +689,6 @@ std::string_view literal_of(std::string_view record, uint32_t field) {
   return view(value.text);
 }
 
-struct Member {
-  std::string name;
-  std::string_view raw;
-  bool used;
-};
-
-std::vector<Member> members_of(std::string_view json) {
-  std::vector<Member> members;
-  JsonReader reader(json);
-  std::string_view name;
-  bool escaped = false;
-  reader.begin_object();
-  while (reader.member(name, escaped)) {
-    Member& member = members.emplace_back(Member{unescaped(name), {}, false});
-    if (!reader.skip(member.raw)) break;
-  }
-  return members;
-}
-
-bool is_object(std::string_view json) { return JsonReader(json).peek() == Next::Object; }
-
-// Append `patch` laid over `stored`, member by member where both are objects. A member that `patch` has twice stays so
-// and is found by the check of the whole. Both are right JSON.
-void merge(std::string_view stored, std::string_view patch, std::string& json) {
-  if (!is_object(stored) || !is_object(patch)) {
-    json.append(patch);
-    return;
-  }
-  std::vector<Member> changes = members_of(patch);
-  const auto before = [](const Member& left, const Member& right) { return left.name < right.name; };
-  std::stable_sort(changes.begin(), changes.end(), before);
-  char comma = '{';
-  const auto append_name = [&](const std::string& name) {
-    json.push_back(std::exchange(comma, ','));
-    append_quoted(name, json);
-    json.push_back(':');
-  };
-  for (const Member& member : members_of(stored)) {
-    append_name(member.name);
-    const auto change = std::lower_bound(changes.begin(), changes.end(), member, before);
-    if (change == changes.end() || change->name != member.name) {
-      json.append(member.raw);
-    } else {
-      change->used = true;
-      merge(member.raw, change->raw, json);
-    }
-  }
-  for (const Member& member : changes) {
-    if (member.used) continue;
-    append_name(member.name);
-    json.append(member.raw);
-  }
-  json.append(comma == '{' ? "{}" : "}");
-}
-
 // What a patch may reach into.
 bool has_members(Kind kind) { return kind == Kind::Object || kind == Kind::Any; }
 
@@ -829,7 +729,7 @@ bool patch_record(const Definition& definition, std::string_view patch, const Re
     if (values[number].empty()) {
       values[number] = stored;
     } else if (has_members(definition.fields[number].type.kind) && !stored.empty()) {
-      merge(stored, values[number], merged.emplace_back());
+      merge_json(stored, values[number], merged.emplace_back());
       values[number] = merged.back();
     }
   }

@@ -1,6 +1,7 @@
 // Fuzzes records: as JSON text that is checked, as a patch, and as bytes from a disk:
 //   clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -Inative/include \
-//     native/core/{json,date,hash64,definition,record,key,filter}.cc native/fuzz/record.cc -o record_fuzz && \
+//     native/core/{json,json_merge,date,hash64,uuid,definition,record,key,filter}.cc native/fuzz/record.cc -o
+//     record_fuzz && \
 //     ./record_fuzz -max_len=4096
 #include "../core/record.h"
 

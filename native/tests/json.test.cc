@@ -190,6 +190,33 @@ TEST_CASE("numbers are read as they are and written as short as they can be") {
     CHECK(float_of(small, number));
     CHECK(number == 0);
   }
+  const struct {
+    double value;
+    const char* json;
+  } as_in_javascript[] = {
+      {0, "0"},
+      {-0.0, "0"},
+      {1, "1"},
+      {-1.5, "-1.5"},
+      {100000, "100000"},
+      {123456789012345680000.0, "123456789012345680000"},
+      {999999999999999900000.0, "999999999999999900000"},
+      {1e21, "1e+21"},
+      {1.5e300, "1.5e+300"},
+      {0.000001, "0.000001"},
+      {0.00000123, "0.00000123"},
+      {1e-7, "1e-7"},
+      {-1.25e-9, "-1.25e-9"},
+      {5e-324, "5e-324"},
+      {1.7976931348623157e308, "1.7976931348623157e+308"},
+      {0.1 + 0.2, "0.30000000000000004"},
+      {1e20 / 3, "33333333333333330000"},
+  };
+  for (const auto& one : as_in_javascript) {
+    std::string json;
+    append_float(one.value, json);
+    CHECK(json == one.json);
+  }
   const auto seed = std::random_device{}();
   MESSAGE("seed " << seed);
   std::mt19937_64 random(seed);
@@ -197,7 +224,7 @@ TEST_CASE("numbers are read as they are and written as short as they can be") {
     const uint64_t bits = random();
     double value = 0;
     std::memcpy(&value, &bits, sizeof value);
-    if (value - value != 0) continue;
+    if (value - value != 0 || value == 0) continue;
     std::string json;
     append_float(value, json);
     REQUIRE(is_json(json));

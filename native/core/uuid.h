@@ -1,0 +1,15 @@
+#ifndef TENON_CORE_UUID_H
+#define TENON_CORE_UUID_H
+
+#include <cstdint>
+#include <string>
+
+namespace tenon::core {
+
+// Append a fresh UUID of version 7 (RFC 9562): 48 bits of time, the rest from the system's random numbers. False when
+// the system has none. UUIDs of later milliseconds sort behind earlier ones.
+bool append_uuid(int64_t now_ms, std::string& text);
+
+}  // namespace tenon::core
+
+#endif
