@@ -286,6 +286,7 @@ void Front::submit(const std::shared_ptr<Task>& task) {
   };
   if (task->step == Step::Drain) {
     Lease& lease = *task->generation->lease();
+    task->generation->drain();
     lease.watched.store(true, std::memory_order_seq_cst);
     drains_.push_back(task);
     if (lease.count.load(std::memory_order_seq_cst) == 0 && task->claim()) settle(task);

@@ -47,7 +47,7 @@ Generation::Generation(std::shared_ptr<Front> front, Plugin& plugin, const tenon
       settings_(std::move(settings)),
       prefix_segments_(static_cast<size_t>(std::count(settings_.prefix.begin(), settings_.prefix.end(), '/'))),
       context_{sizeof(tenon_context_t), bytes(plugin.id()), bytes(settings_.root), settings_.number},
-      face_(std::make_unique<HostFace>(plugin, settings_.number)),
+      face_(std::make_unique<HostFace>(plugin, settings_.number, std::move(settings_.tables))),
       lease_(plugin.take_lease(*this)),
       pool_(settings_.defaults.concurrency, plugin.queue_limit()) {}
 
@@ -60,6 +60,15 @@ void Generation::bind(uint32_t local_slot, uint32_t index) {
   if (local_slot >= by_slot_.size()) by_slot_.resize(local_slot + 1, nullptr);
   by_slot_[local_slot] = &routes_[index];
 }
+
+template <typename Change>
+void Generation::change_tables(Change change) {
+  if (face_ && face_->tables() != nullptr) (face_->tables()->*change)();
+}
+
+void Generation::drain() { change_tables(&TablesFace::drain); }
+void Generation::serve() { change_tables(&TablesFace::serve); }
+void Generation::retire() { change_tables(&TablesFace::retire); }
 
 void Generation::perform(Task& task) {
   tenon_status status = TENON_OK;
@@ -81,6 +90,7 @@ void Generation::perform(Task& task) {
       status = give_routes(task.message);
       break;
     case Step::Ready:
+      change_tables(&TablesFace::open);
       if (TENON_HAS(instance_, ready)) {
         status = instance_->ready(instance_, &context_);
       }
@@ -101,7 +111,9 @@ void Generation::perform(Task& task) {
       status = load(task);
       break;
     case Step::Shutdown:
+      change_tables(&TablesFace::retire);
       if (TENON_HAS(instance_, shutdown)) instance_->shutdown(instance_);
+      change_tables(&TablesFace::close);
       break;
     case Step::Destroy:
       instance_->destroy(instance_);
@@ -111,6 +123,7 @@ void Generation::perform(Task& task) {
       http_ = nullptr;
       state_ = nullptr;
       face_->close();
+      change_tables(&TablesFace::close);
       break;
     case Step::Drain:
     case Step::Stop:
@@ -164,7 +177,11 @@ void Generation::read_ahead(const Task& task) {
 bool Generation::perform_at_once(Task& task) {
   if (!control_.alive() || control_.lost()) return false;
   if (task.step == Step::Initialize) return !can_initialize_.load(std::memory_order_acquire);
-  if (task.step == Step::Ready) return !can_ready_.load(std::memory_order_acquire);
+  if (task.step == Step::Ready) {
+    if (can_ready_.load(std::memory_order_acquire)) return false;
+    change_tables(&TablesFace::open);
+    return true;
+  }
   if (task.step != Step::Routes || reading_.load(std::memory_order_acquire) != Reading::Done) return false;
   task.failed = give_routes(task.message) != TENON_OK;
   return true;

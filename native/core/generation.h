@@ -27,6 +27,7 @@ struct GenerationSettings {
   std::string root;
   std::string prefix;  // path before every pattern, empty at the root
   RouteDefaults defaults;
+  TablesAccess tables = {};
 };
 
 // One life of a plugin: instance, routes, threads, leases. Made and closed on the front's thread; its life-cycle steps
@@ -61,6 +62,12 @@ class Generation {
     return local_slot < by_slot_.size() ? by_slot_[local_slot] : nullptr;
   }
 
+  // Its calls are waited for; it is in use again. [front]
+  void drain();
+  void serve();
+  // It is being taken down, and will not be in use again. [front]
+  void retire();
+
   // Carry `task` out. [control]
   void perform(Task& task);
   // After `task`, which has succeeded: read the routes when they are what comes next. [control]
@@ -82,6 +89,9 @@ class Generation {
   enum class Reading { None, Begun, Done, Given };
 
   tenon_status create(std::string& message);
+  // The tables, if it has some.
+  template <typename Change>
+  void change_tables(Change change);
   void read_routes();
   tenon_status read_routes(std::string& message);
   tenon_status give_routes(std::string& message);
@@ -91,7 +101,7 @@ class Generation {
   const std::shared_ptr<Front> front_;
   Plugin& plugin_;
   const tenon_plugin_descriptor_t& descriptor_;
-  const GenerationSettings settings_;
+  GenerationSettings settings_;
   const size_t prefix_segments_;
   const tenon_context_t context_;
   std::unique_ptr<HostFace> face_;

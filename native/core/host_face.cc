@@ -186,24 +186,30 @@ constexpr tenon_host_http_t kHttp = {sizeof(tenon_host_http_t),
                                      http_defer,
                                      http_complete};
 
-const void* get_extension(const tenon_host_t*, const char* id) {
+const void* get_extension(const tenon_host_t* host, const char* id) {
   if (id == nullptr) return nullptr;
   const std::string_view name(id);
   if (name == TENON_HTTP_ID) return &kHttp;
   if (name == TENON_LOG_ID) return &kLog;
   if (name == TENON_STATE_ID) return &kState;
+  if (name == TENON_TABLES_ID && HostFace::of(host).tables() != nullptr) return &TablesFace::functions();
   return nullptr;
 }
 
 }  // namespace
 
-HostFace::HostFace(Plugin& plugin, uint64_t number) : plugin_(plugin), number_(number), host_() {
+HostFace::HostFace(Plugin& plugin, uint64_t number, TablesAccess access)
+    : plugin_(plugin), number_(number), tables_(TablesFace::make(plugin.front(), std::move(access))), host_() {
   host_.size = sizeof(tenon_host_t);
   host_.abi_major = TENON_ABI_MAJOR;
   host_.abi_minor = TENON_ABI_MINOR;
   host_.version = TENON_SDK_VERSION;
   host_.data = this;
   host_.get_extension = get_extension;
+}
+
+HostFace::~HostFace() {
+  if (tables_) tables_->dismiss();
 }
 
 void HostFace::remember(std::string message) {

@@ -3,10 +3,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 
 #include "plugin.h"
+#include "tables_face.h"
 #include "tenon/host.h"
 
 namespace tenon::core {
@@ -15,7 +17,8 @@ namespace tenon::core {
 // that comes too late meets a host that answers nothing, not freed memory.
 class HostFace {
  public:
-  HostFace(Plugin& plugin, uint64_t number);
+  HostFace(Plugin& plugin, uint64_t number, TablesAccess access);
+  ~HostFace();
   HostFace(const HostFace&) = delete;
   HostFace& operator=(const HostFace&) = delete;
 
@@ -24,6 +27,9 @@ class HostFace {
   uint64_t number() const { return number_; }
   bool open() const { return open_.load(std::memory_order_acquire); }
   void close() { open_.store(false, std::memory_order_release); }
+
+  // Null without a store.
+  TablesFace* tables() const { return tables_.get(); }
 
   // The last warning or error the plugin logged: what a life-cycle step that fails is reported with. [any]
   void remember(std::string message);
@@ -34,6 +40,7 @@ class HostFace {
  private:
   Plugin& plugin_;
   const uint64_t number_;
+  const std::shared_ptr<TablesFace> tables_;
   tenon_host_t host_;
   std::atomic<bool> open_{true};
   std::mutex mutex_;

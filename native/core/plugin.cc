@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "front.h"
+#include "generation.h"
 
 namespace tenon::core {
 
@@ -47,6 +48,11 @@ bool Plugin::unpark(Call& call) {
   if (found == waiting_.end()) return false;
   waiting_.erase(found);
   return true;
+}
+
+void Plugin::swap(Lease* lease) {
+  if (lease != nullptr) lease->generation->serve();
+  live_.store(lease, std::memory_order_seq_cst);
 }
 
 void Plugin::hold() { held_.store(true, std::memory_order_seq_cst); }

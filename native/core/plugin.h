@@ -55,7 +55,7 @@ class Plugin {
   std::deque<Call*> release();
   uint32_t waiting() const;
 
-  void swap(Lease* lease) { live_.store(lease, std::memory_order_seq_cst); }
+  void swap(Lease* lease);
   Lease* live() const { return live_.load(std::memory_order_acquire); }
 
   Lease* take_lease(Generation& generation);

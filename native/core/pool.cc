@@ -24,7 +24,11 @@ void relax() {
 #endif
 }
 
+thread_local bool pool_thread = false;
+
 }  // namespace
+
+bool Pool::is_pool_thread() { return pool_thread; }
 
 uint64_t Worker::begin() {
   const uint64_t ticket = (state_.load(std::memory_order_relaxed) >> 2) + 1;
@@ -113,6 +117,7 @@ void* Pool::main(void* argument) {
 
 void Pool::run(Worker& worker) {
   ThreadGuard guard;
+  pool_thread = true;
   bool kept = true;
   bool worked = false;
   while (kept) {

@@ -65,6 +65,9 @@ class Pool {
   // Ask all threads to end and wait for them until `until` (monotonic, ns). How many have not ended. [closer]
   uint32_t stop(uint64_t until);
 
+  // Whether this thread is one of a pool: it runs a handler. [any]
+  static bool is_pool_thread();
+
   uint32_t alive() const { return alive_.load(std::memory_order_acquire); }
   uint32_t lost() const { return lost_.load(std::memory_order_acquire); }
 

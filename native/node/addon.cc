@@ -1,11 +1,13 @@
 #include <napi.h>
 
+#include "feed_object.h"
 #include "front_object.h"
 #include "generation_object.h"
 #include "image_file.h"
 #include "image_threads.h"
 #include "machine.h"
 #include "plugin_pointer_object.h"
+#include "store_object.h"
 #include "tenon/types.h"
 
 namespace {
@@ -19,6 +21,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Front", tenon::node::FrontObject::Define(env));
   exports.Set("PluginPointer", tenon::node::PluginPointerObject::Define(env));
   exports.Set("GenerationHandle", tenon::node::GenerationObject::Define(env));
+  exports.Set("StoreHandle", tenon::node::StoreObject::Define(env));
+  exports.Set("FeedHandle", tenon::node::FeedObject::Define(env));
   exports.Set("inspectImage", Napi::Function::New<tenon::node::InspectImage>(env, "inspectImage"));
   exports.Set("mayExecute", Napi::Function::New<tenon::node::MayExecute>(env, "mayExecute"));
   exports.Set("imageMapped", Napi::Function::New<tenon::node::ImageMapped>(env, "imageMapped"));

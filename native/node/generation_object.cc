@@ -1,16 +1,44 @@
 #include "generation_object.h"
 
 #include <cstdint>
+#include <utility>
 
 #include "lease.h"
 #include "plugin.h"
 #include "plugin_pointer_object.h"
+#include "store_object.h"
 #include "watchdog.h"
 
 namespace tenon::node {
 
 namespace {
 constexpr napi_type_tag kTag = {0x74656e6f6e2d6765ULL, 0x6e65726174696f6eULL};
+
+// `store`, `database` and `grants` of the options; false with a TypeError pending.
+bool ReadAccess(const Napi::Object& options, core::TablesAccess& access) {
+  const Napi::Value store = options.Get("store");
+  if (store.IsUndefined()) return true;
+  const StoreObject* const object = StoreObject::From(store);
+  if (object == nullptr) return false;
+  const Napi::Value grants = options.Get("grants");
+  bool right = options.Get("database").IsString() && grants.IsArray();
+  if (right) {
+    access.database = options.Get("database").As<Napi::String>().Utf8Value();
+    const Napi::Array list = grants.As<Napi::Array>();
+    for (uint32_t index = 0; right && index < list.Length(); index++) {
+      const Napi::Value grant = list.Get(index);
+      right = grant.IsString();
+      if (right) access.grants.push_back(grant.As<Napi::String>().Utf8Value());
+    }
+  }
+  if (!right) {
+    Napi::TypeError::New(options.Env(), "options: with a store, database must be a string, grants a list of strings")
+        .ThrowAsJavaScriptException();
+    return false;
+  }
+  access.store = object->shared();
+  return true;
+}
 }  // namespace
 
 Napi::Function GenerationObject::Define(Napi::Env env) {
@@ -37,6 +65,7 @@ Napi::Function GenerationObject::Define(Napi::Env env) {
                       InstanceAccessor<&GenerationObject::Threads>("threads"),
                       InstanceAccessor<&GenerationObject::Counters>("counters"),
                       InstanceAccessor<&GenerationObject::Streams>("streams"),
+                      InstanceMethod<&GenerationObject::Retire>("retire"),
                       InstanceMethod<&GenerationObject::EndStreams>("endStreams")});
 }
 
@@ -83,6 +112,8 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
     misuse("options.descriptor: not the address of a descriptor of this contract");
     return;
   }
+  core::TablesAccess access;
+  if (!ReadAccess(options, access)) return;
   owner_ = &pointer->owner();
   owner_reference_ = Napi::Persistent(owner_->Value());
   generation_ = std::make_shared<core::Generation>(
@@ -92,7 +123,8 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
           options.Get("root").As<Napi::String>().Utf8Value(),
           options.Get("prefix").As<Napi::String>().Utf8Value(),
           {number("deadlineMs").Uint32Value(), static_cast<uint64_t>(number("bodyLimit").Int64Value()),
-           number("concurrency").Uint32Value()}});
+           number("concurrency").Uint32Value()},
+          std::move(access)});
 }
 
 GenerationObject::~GenerationObject() {
@@ -167,6 +199,10 @@ Napi::Value GenerationObject::Streams(const Napi::CallbackInfo& info) {
 
 Napi::Value GenerationObject::EndStreams(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), generation_ ? owner_->front()->end_streams(*generation_) : 0);
+}
+
+void GenerationObject::Retire(const Napi::CallbackInfo&) {
+  if (generation_) generation_->retire();
 }
 
 Napi::Value GenerationObject::Counters(const Napi::CallbackInfo& info) {

@@ -33,6 +33,7 @@ class GenerationObject final : public Napi::ObjectWrap<GenerationObject> {
   Napi::Value Leases(const Napi::CallbackInfo& info);
   Napi::Value Streams(const Napi::CallbackInfo& info);
   Napi::Value EndStreams(const Napi::CallbackInfo& info);
+  void Retire(const Napi::CallbackInfo& info);
   Napi::Value Counters(const Napi::CallbackInfo& info);
   Napi::Value Threads(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);

@@ -10,6 +10,7 @@
 #include "tenon/ext/http.h"
 #include "tenon/ext/log.h"
 #include "tenon/ext/state.h"
+#include "tenon/ext/tables.h"
 #include "tenon/plugin.h"
 
 namespace tenon::runner {
@@ -118,11 +119,60 @@ const tenon_host_http_t kHttp = {
     /* complete */ [](tenon_response_t*, tenon_status) {},
 };
 
+// A trial ends before `ready`: until then tables may not be used.
+tenon_status refuse_problem(tenon_table_problem_t* problem) {
+  constexpr char kSentence[] = "tables are there from ready on";
+  if (problem != nullptr && problem->size >= sizeof(tenon_table_problem_t)) {
+    problem->field[0] = '\0';
+    std::memcpy(problem->message, kSentence, sizeof kSentence);
+  }
+  return TENON_ERROR_STATE;
+}
+
+const tenon_host_tables_t kTables = {
+    sizeof(tenon_host_tables_t),
+    /* open */ [](const tenon_host_t*, tenon_bytes_t, tenon_table_t**) -> tenon_status { return TENON_ERROR_STATE; },
+    /* field */ [](const tenon_table_t*, tenon_bytes_t) { return int32_t{-1}; },
+    /* get */
+    [](tenon_table_t*, const tenon_value_t*, tenon_record_t*) -> tenon_status { return TENON_ERROR_STATE; },
+    /* release */ [](tenon_record_t*) {},
+    /* put */
+    [](tenon_table_t*, tenon_bytes_t, uint32_t, tenon_table_problem_t* problem) { return refuse_problem(problem); },
+    /* patch */
+    [](tenon_table_t*, const tenon_value_t*, tenon_bytes_t, tenon_table_problem_t* problem) {
+      return refuse_problem(problem);
+    },
+    /* remove */
+    [](tenon_table_t*, const tenon_value_t*, tenon_table_problem_t* problem) { return refuse_problem(problem); },
+    /* batch_begin */ [](const tenon_host_t*, tenon_batch_t**) -> tenon_status { return TENON_ERROR_STATE; },
+    /* batch_put */
+    [](tenon_batch_t*, tenon_table_t*, tenon_bytes_t, uint32_t) -> tenon_status { return TENON_ERROR_STATE; },
+    /* batch_patch */
+    [](tenon_batch_t*, tenon_table_t*, const tenon_value_t*, tenon_bytes_t) -> tenon_status {
+      return TENON_ERROR_STATE;
+    },
+    /* batch_remove */
+    [](tenon_batch_t*, tenon_table_t*, const tenon_value_t*) -> tenon_status { return TENON_ERROR_STATE; },
+    /* batch_commit */ [](tenon_batch_t*, tenon_table_problem_t* problem) { return refuse_problem(problem); },
+    /* batch_discard */ [](tenon_batch_t*) {},
+    /* scan */
+    [](tenon_table_t*, const tenon_scan_t*, tenon_cursor_t**, tenon_table_problem_t* problem) {
+      return refuse_problem(problem);
+    },
+    /* next */ [](tenon_cursor_t*, tenon_record_t*) -> tenon_status { return TENON_ERROR_STATE; },
+    /* scan_end */ [](tenon_cursor_t*) {},
+    /* count */ [](tenon_table_t*, bool, uint64_t*) -> tenon_status { return TENON_ERROR_STATE; },
+    /* feed_begin */ [](tenon_table_t*, uint64_t, tenon_feed_t**) -> tenon_status { return TENON_ERROR_STATE; },
+    /* feed_next */ [](tenon_feed_t*, uint32_t, tenon_change_t*) -> tenon_status { return TENON_ERROR_STATE; },
+    /* feed_end */ [](tenon_feed_t*) {},
+};
+
 const void* get_extension(const tenon_host_t*, const char* id) {
   if (id == nullptr) return nullptr;
   if (std::strcmp(id, TENON_LOG_ID) == 0) return &kLog;
   if (std::strcmp(id, TENON_STATE_ID) == 0) return &kState;
   if (std::strcmp(id, TENON_HTTP_ID) == 0) return &kHttp;
+  if (std::strcmp(id, TENON_TABLES_ID) == 0) return &kTables;
   return nullptr;
 }
 

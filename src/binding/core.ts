@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import { packageRoot } from '../base/package-root.js';
+import type { Store, StoreDoor } from './store.js';
 
 /** What a call or a completion is; the first word of {@link Front.result}. */
 export const Outcome = {
@@ -216,6 +217,12 @@ export interface GenerationOptions {
   deadlineMs: number;
   bodyLimit: number;
   concurrency: number;
+  /** Gives it tenon.tables/1; must be open. */
+  store?: Store;
+  /** With `store`: the database of its own tables, in which everything is allowed. */
+  database?: string;
+  /** With `store`: tables of other databases, `read:db.Table` or `write:db.Table` (which includes reading); `*` for any table. */
+  grants?: readonly string[];
 }
 
 /** How the calls of one generation ended. A call ends when it is answered, or, when nobody waits, when its handler is through. */
@@ -274,7 +281,12 @@ export interface GenerationHandle {
    * comes back when it lets go. Any other stream goes on: a client could not tell its early end from its whole.
    */
   endStreams(): number;
-  /** True when the last lease ended within the time. The generation must not be live. */
+  /** It is being taken down and will not be live again: what waits for changes of a table in it is cancelled. */
+  retire(): void;
+  /**
+   * True when the last lease ended within the time. The generation must not be live. What waits for changes of a table in
+   * a handler is cancelled.
+   */
   drain(deadlineMs: number): Promise<boolean>;
   /** End every thread and wait for them; the number that did not end in time. No call may follow but `close`. */
   stop(deadlineMs: number): Promise<number>;
@@ -295,7 +307,7 @@ export interface DirectoryLock {
   release(): void;
 }
 
-export interface Core {
+export interface Core extends StoreDoor {
   /** Contract the core speaks: every minor from 0 to `minor`. */
   readonly abi: { major: number; minor: number };
   readonly Front: new (options: FrontOptions) => Front;

@@ -2,8 +2,6 @@
  * The native store as TypeScript sees it: the tables of one data directory. Calls that may touch a disk run on threads of the
  * store and answer by promise; nothing of it runs on libuv's pool.
  */
-import type { Core } from './core.js';
-
 /** What a field, an item of a list or a member of an object may be. */
 export interface FieldType {
   kind: 'ID' | 'String' | 'Int' | 'Float' | 'Boolean' | 'Date' | 'Any' | 'Enum' | 'List' | 'Object';
@@ -202,17 +200,136 @@ export interface Store {
   metrics(): Record<string, number>;
   /** Why writes are refused at this time, if they are. */
   trouble(): { code: 'StoreFull' | 'StoreFailed'; message: string } | undefined;
-  /** Pending work is finished, feeds end. Twice is fine. */
+  /** Try again to write, after a full disk or an error of it. Rejects with what is still wrong. */
+  resume(): Promise<void>;
+  /**
+   * Pending work is finished, feeds end, and generations that still use it are shut out: they have 5 s to leave it. Twice is
+   * fine.
+   */
+  close(): Promise<void>;
+}
+
+/** A store as the addon has it: what has a structure crosses as JSON text. */
+export interface StoreHandle {
+  readonly version: string;
+  readonly library: string;
+  readonly identity: string;
+  readonly words: Uint32Array;
+  open(): Promise<void>;
+  define(definition: string): Promise<number>;
+  incompatible(definition: string): string | undefined;
+  definition(table: number): string;
+  tables(): { number: number; database: string; name: string }[];
+  facts(table: number): TableFacts;
+  drop(table: number): Promise<void>;
+  getNow(table: number, key: string): Buffer | null | undefined;
+  get(table: number, key: string): Promise<StoredRecord | null>;
+  getMany(table: number, keys: readonly string[]): Promise<(StoredRecord | null)[]>;
+  query(table: number, query: string): Promise<TablePage>;
+  count(table: number, filter?: string): Promise<number>;
+  write(writes: readonly TableWrite[]): Promise<TableWritten[]>;
+  sequence(): string;
+  note(name: string): string | undefined;
+  setNote(name: string, value: string): Promise<void>;
+  checkpoint(directory: string): Promise<void>;
+  metrics(): string;
+  trouble(): { code: 'StoreFull' | 'StoreFailed'; message: string } | undefined;
+  resume(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** The part of the addon that makes stores. */
 export interface StoreDoor {
-  /** Rejects with an Error with `code` `RocksdbMissing`, `StoreLocked`, `StoreDamaged` (names the file), `StoreFailed`. */
-  openStore(options: StoreOptions): Promise<Store>;
+  readonly StoreHandle: new (options: StoreOptions) => StoreHandle;
+  readonly FeedHandle: new (store: StoreHandle, tables: readonly number[], from?: string) => ChangeFeed;
 }
 
-/** Open the store of a data directory. */
-export function openStore(core: Core & StoreDoor, options: StoreOptions): Promise<Store> {
-  return core.openStore(options);
+class OpenedStore implements Store {
+  readonly #door: StoreDoor;
+  readonly handle: StoreHandle;
+  readonly engine: StoreEngine;
+  readonly identity: string;
+  readonly words: Uint32Array;
+
+  constructor(door: StoreDoor, handle: StoreHandle) {
+    this.#door = door;
+    this.handle = handle;
+    this.engine = { version: handle.version, library: handle.library };
+    this.identity = handle.identity;
+    this.words = handle.words;
+  }
+
+  define(definition: TableDefinition): Promise<number> {
+    return this.handle.define(JSON.stringify(definition));
+  }
+  incompatible(definition: TableDefinition): string | undefined {
+    return this.handle.incompatible(JSON.stringify(definition));
+  }
+  definition(table: number): TableDefinition {
+    return JSON.parse(this.handle.definition(table)) as TableDefinition;
+  }
+  tables(): { number: number; database: string; name: string }[] {
+    return this.handle.tables();
+  }
+  facts(table: number): TableFacts {
+    return this.handle.facts(table);
+  }
+  drop(table: number): Promise<void> {
+    return this.handle.drop(table);
+  }
+  getNow(table: number, key: string): Buffer | null | undefined {
+    return this.handle.getNow(table, key);
+  }
+  get(table: number, key: string): Promise<StoredRecord | null> {
+    return this.handle.get(table, key);
+  }
+  getMany(table: number, keys: readonly string[]): Promise<(StoredRecord | null)[]> {
+    return this.handle.getMany(table, keys);
+  }
+  query(table: number, query: TableQuery): Promise<TablePage> {
+    return this.handle.query(table, JSON.stringify(query));
+  }
+  count(table: number, filter?: Filter): Promise<number> {
+    return this.handle.count(table, filter === undefined ? undefined : JSON.stringify(filter));
+  }
+  write(writes: readonly TableWrite[]): Promise<TableWritten[]> {
+    return this.handle.write(writes);
+  }
+  sequence(): string {
+    return this.handle.sequence();
+  }
+  feed(tables: readonly number[], from?: string): ChangeFeed {
+    return new this.#door.FeedHandle(this.handle, tables, from);
+  }
+  note(name: string): string | undefined {
+    return this.handle.note(name);
+  }
+  setNote(name: string, value: string): Promise<void> {
+    return this.handle.setNote(name, value);
+  }
+  checkpoint(directory: string): Promise<void> {
+    return this.handle.checkpoint(directory);
+  }
+  metrics(): Record<string, number> {
+    return JSON.parse(this.handle.metrics()) as Record<string, number>;
+  }
+  trouble(): { code: 'StoreFull' | 'StoreFailed'; message: string } | undefined {
+    return this.handle.trouble();
+  }
+  resume(): Promise<void> {
+    return this.handle.resume();
+  }
+  close(): Promise<void> {
+    return this.handle.close();
+  }
+}
+
+/**
+ * Open the store of a data directory. Rejects with an Error with `code` `RocksdbMissing`, `StoreLocked`, `StoreDamaged`
+ * (names the file), `StoreFailed`.
+ */
+export async function openStore(core: StoreDoor, options: StoreOptions): Promise<Store> {
+  const handle = new core.StoreHandle(options);
+  await handle.open();
+  return new OpenedStore(core, handle);
 }

@@ -307,6 +307,7 @@ export class Generation {
    */
   async #drain(): Promise<string | undefined> {
     const end = (this.#drainEnd ??= performance.now() + this.limits.drainMs);
+    this.handle.retire();
     try {
       for (;;) {
         const left = Math.max(1, end - performance.now());

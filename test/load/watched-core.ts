@@ -102,6 +102,8 @@ export class WatchedHandle implements GenerationHandle {
     return 0;
   }
 
+  retire(): void {}
+
   get hasState(): boolean {
     return this.script.state;
   }

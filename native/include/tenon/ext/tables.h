@@ -22,10 +22,11 @@ struct tenon_host;
 
 #define TENON_TABLES_ID "tenon.tables/1"
 
-/* Bounds: a primary key as text (bytes), a record (bytes of JSON), writes in one batch. */
+/* Bounds: a primary key as text (bytes), a record (bytes of JSON), writes in one batch, and their JSON (bytes). */
 #define TENON_TABLE_KEY_LIMIT 1024u
 #define TENON_TABLE_RECORD_LIMIT (16u * 1024u * 1024u)
 #define TENON_TABLE_BATCH_LIMIT 100000u
+#define TENON_TABLE_BATCH_BYTES (256u * 1024u * 1024u)
 
 /* An opened table. The host's; valid until the generation is destroyed. */
 typedef struct tenon_table tenon_table_t;

@@ -1,0 +1,149 @@
+#ifndef TENON_CORE_TABLES_FACE_H
+#define TENON_CORE_TABLES_FACE_H
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "open_store.h"
+#include "tenon/ext/tables.h"
+
+// The handles plugins hold.
+struct tenon_table {};
+struct tenon_cursor {};
+struct tenon_batch {};
+struct tenon_feed {};
+
+namespace tenon::core {
+
+class Front;
+class TablesFace;
+
+// A table as one generation has opened it.
+struct OpenTable final : tenon_table {
+  TablesFace* face = nullptr;
+  Table* table = nullptr;
+  std::shared_ptr<const Definition> definition;  // as it was then: what a key looks like never changes
+  bool writable = false;
+};
+
+// Which tables a generation may use.
+struct TablesAccess {
+  std::shared_ptr<OpenStore> store;  // null: it has no tables
+  std::string database;              // its own: everything is allowed
+  std::vector<std::string> grants;   // "read:db.Table", "write:db.Table", which includes reading; "*" for any table
+};
+
+// Whether `grants` allow to read, or to write, a table of another database.
+bool is_granted(const std::vector<std::string>& grants, std::string_view database, std::string_view table, bool write);
+
+/*
+ * tenon.tables/1 for one generation.
+ *
+ * What the plugin is given is in a ledger, and is taken back when the face is closed and nobody is inside any more. The
+ * shells of what it has not given back itself stay as long as the face, so that a thread that comes too late with one
+ * meets a face that is closed.
+ */
+class TablesFace final : public StoreUser, public std::enable_shared_from_this<TablesFace> {
+ public:
+  // Null without a store, or when that is being closed.
+  static std::shared_ptr<TablesFace> make(const Front& front, TablesAccess access);
+  static const tenon_host_tables_t& functions();
+
+  TablesFace(const Front& front, TablesAccess access);
+  ~TablesFace() override;
+  TablesFace(const TablesFace&) = delete;
+  TablesFace& operator=(const TablesFace&) = delete;
+
+  // `ready` begins: from here on it may be used. [front] [control]
+  void open();
+  // Its calls are waited for: those that wait for a change in a handler are cancelled, until it serves again. [front]
+  void drain();
+  void serve();
+  // It is being taken down: every feed is cancelled. [any]
+  void retire();
+  // Nothing is allowed any more; what is left is taken back. [any]
+  void close();
+  void dismiss() override;
+
+  // Something the plugin was given.
+  class Holding {
+   public:
+    explicit Holding(TablesFace& owner) : face(owner) {}
+    Holding(const Holding&) = delete;
+    Holding& operator=(const Holding&) = delete;
+    virtual ~Holding() = default;
+    // Give back what is the store's; the shell stays.
+    virtual void let_go() = 0;
+    // Somebody may wait with it: end that, always or only for a handler.
+    virtual void cancel(bool only_handler) { static_cast<void>(only_handler); }
+
+    TablesFace& face;
+
+   private:
+    friend class TablesFace;
+    size_t shelf_ = 0;
+    Holding* before_ = nullptr;
+    Holding* after_ = nullptr;
+  };
+
+  // One call of the plugin. While it lasts, nothing is taken back.
+  class Entry {
+   public:
+    explicit Entry(TablesFace& face) : face_(face), entered_(face.enter()) {}
+    ~Entry() {
+      if (entered_) face_.leave();
+    }
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+    explicit operator bool() const { return entered_; }
+
+   private:
+    TablesFace& face_;
+    const bool entered_;
+  };
+
+  // Within an entry.
+  OpenStore& shared() { return *access_.store; }
+  Store& store() { return access_.store->store(); }
+  bool on_front() const;
+  bool retiring() const { return state_.load(std::memory_order_seq_cst) == State::Retiring; }
+  bool draining() const { return draining_.load(std::memory_order_seq_cst); }
+  tenon_status find(std::string_view name, tenon_table_t** table);
+  void keep(std::unique_ptr<Holding> holding);
+  std::unique_ptr<Holding> take(Holding& holding);
+
+ private:
+  enum class State : uint8_t { Early, Open, Retiring, Closed };
+  // By thread, so that those who read records do not wait for each other.
+  static constexpr size_t kShelves = 16;
+  struct Shelf {
+    std::mutex mutex;
+    Holding* first = nullptr;
+  };
+
+  bool enter();
+  void leave();
+  void let_go();
+  template <typename Visit>
+  void visit(Visit visit);
+
+  const Front& front_;
+  TablesAccess access_;
+  std::atomic<State> state_{State::Early};
+  std::atomic<bool> draining_{false};
+  std::atomic<bool> gone_{false};
+  std::atomic<int64_t> inside_{0};
+  std::array<Shelf, kShelves> shelves_;
+  std::mutex tables_mutex_;
+  std::vector<std::unique_ptr<OpenTable>> tables_;
+};
+
+}  // namespace tenon::core
+
+#endif
