@@ -1,5 +1,4 @@
 /** GET of a table: a page as JSON, or everything that matches as lines, page by page. */
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { TenonError } from '../base/errors.js';
 import type { TablePage, TableQuery } from '../binding/store.js';
@@ -8,7 +7,7 @@ import { linkCursor, type ListQuery, pageLimits, queryOf, queryWithCursor, readL
 import { pathOf } from './router.js';
 
 /** Bytes that a page of lines should have about, and records it has at most. */
-const portion = { bytes: 1024 * 1024, records: 1000, first: 100 } as const;
+const portion = { bytes: 1024 * 1024, records: 1000, first: 16 } as const;
 
 /** Answer with the records that the query of the address asks for. */
 export async function answerList(exchange: RestExchange): Promise<void> {
@@ -104,16 +103,15 @@ function isGone(response: ServerResponse): boolean {
 }
 
 /** Until more may be written, or nobody reads any more. An answer that waits behind another hears of that from the socket only. */
-async function drained({ request, response }: RestExchange): Promise<void> {
-  const stop = new AbortController();
-  const { signal } = stop;
-  try {
-    await Promise.race([
-      once(response, 'drain', { signal }),
-      once(response, 'close', { signal }),
-      once(request.socket, 'close', { signal }),
-    ]);
-  } finally {
-    stop.abort();
-  }
+function drained({ request, response }: RestExchange): Promise<void> {
+  const { socket } = request;
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done).off('close', done);
+      socket.off('close', done);
+      resolve();
+    };
+    response.on('drain', done).on('close', done);
+    socket.on('close', done);
+  });
 }
