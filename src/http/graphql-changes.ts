@@ -3,6 +3,7 @@ import { GraphQLID, GraphQLNonNull, GraphQLString } from 'graphql';
 import { TenonError } from '../base/errors.js';
 import type { Store, TableChange } from '../binding/store.js';
 import type { Changes, Subscription } from '../tables/changes.js';
+import { changeToken, sequenceOf } from './change-token.js';
 import type { FilterInput } from './graphql-filter.js';
 import { parseRecord } from './graphql-reading.js';
 import type { ChangePayload, Field, TableTypes } from './graphql-tables.js';
@@ -13,23 +14,12 @@ interface ChangeArguments {
   readonly after?: string | null;
 }
 
-/** How much of a database's identity its cursors carry. */
-const identityDigits = 8;
-
-/** Where to go on after a change: of this database, after its sequence. */
-export function changeCursor(store: Store, sequence: string): string {
-  return `${store.identity.slice(0, identityDigits)}-${sequence}`;
-}
-
-/** The sequence in a cursor; throws `ChangesGone` for one of another database, `BadRequest` for what is none. */
+/** The sequence in a cursor. Throws `ChangesGone` for one of another database, `BadRequest` for what is none. */
 function sequenceIn(store: Store, cursor: string): string {
-  const [, identity, sequence] = /^([0-9a-z]+)-(\d{1,20})$/i.exec(cursor) ?? [];
+  const sequence = sequenceOf(store, cursor);
+  if (sequence !== undefined) return sequence;
   const next = 'read the records again, and subscribe without after';
-  if (identity === undefined || sequence === undefined)
-    throw new TenonError('BadRequest', `${JSON.stringify(cursor.slice(0, 64))} is no cursor of a change`, { next });
-  if (identity !== store.identity.slice(0, identityDigits))
-    throw new TenonError('ChangesGone', 'the cursor is of another database', { next });
-  return sequence;
+  throw new TenonError('ChangesGone', 'the cursor is of another database', { next });
 }
 
 /**
@@ -87,7 +77,7 @@ export function changesOf(types: TableTypes, changes: Changes): Field<unknown, C
         [names.changed]: {
           kind: change.removed ? 'DELETE' : 'PUT',
           id: change.key,
-          cursor: changeCursor(store, change.sequence),
+          cursor: changeToken(store, change.sequence),
           record: change.record === undefined || change.removed ? null : parseRecord(change.record.json),
         },
       }));

@@ -57,6 +57,8 @@ export class Documents {
       throw new RequestRefused([tooComplex(message, { aliases, limit })], true);
     }
     const errors = validate(this.#schema, document, this.#rules, { hideSuggestions: !this.#limits.introspection });
+    if (errors.length === 1 && errors[0]?.message === 'Validation aborted.')
+      throw new RequestRefused([tooComplex('the document repeats itself too much to be checked', {})], true);
     if (errors.length > 0) throw new RequestRefused(errors, false);
     return document;
   }

@@ -40,7 +40,7 @@ export const defaultLimits: GraphqlLimits = {
   depth: 10,
   cost: 1_000,
   aliases: 30,
-  tokens: 2_000,
+  tokens: 1_000,
   batch: 10,
   bodyBytes: 1024 * 1024,
   timeoutMs: 10_000,
