@@ -58,6 +58,7 @@ export class Page {
   readonly #arguments: PageArguments;
   readonly #size: number;
   readonly #backwards: boolean;
+  #wantsCursors = false;
   #loaded: Promise<LoadedPage> | undefined;
 
   /** Throws `BadRequest` when the arguments contradict each other. */
@@ -75,6 +76,7 @@ export class Page {
   }
 
   async edges(): Promise<Edge[]> {
+    this.#wantsCursors = true;
     const { page, nodes } = await this.#load();
     return nodes.map((node, index) => ({ node, cursor: page.cursors?.[index] ?? '' }));
   }
@@ -125,7 +127,8 @@ export class Page {
   }
 
   #load(): Promise<LoadedPage> {
-    this.#loaded ??= this.#read();
+    // A moment later: until then every field of the page has said what it wants.
+    this.#loaded ??= Promise.resolve().then(() => this.#read());
     return this.#loaded;
   }
 
@@ -136,7 +139,7 @@ export class Page {
     const page = await this.#reading.store.query(this.#table, {
       ...this.#query(),
       limit: this.#size,
-      cursors: true,
+      ...(this.#wantsCursors ? { cursors: true } : {}),
       ...(this.#backwards ? { backwards: true } : {}),
       ...(from === undefined || from === null ? {} : { after: from }),
     });
