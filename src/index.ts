@@ -24,6 +24,7 @@ import { type ReloadCallbacks, tellAll, toCallbacks } from './host/listeners.js'
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
 import { SavedStates } from './host/saved-states.js';
+import { TableWorlds } from './host/table-world.js';
 import type { Version } from './host/versions.js';
 import type { Wish } from './host/wishes.js';
 import { adminApplication, reservedSegments } from './http/admin.js';
@@ -31,11 +32,15 @@ import { Calls } from './http/calls.js';
 import { EventFeed } from './http/events.js';
 import { Guard } from './http/guard.js';
 import { HttpServer } from './http/server.js';
+import { TableEndpoints } from './http/table-endpoints.js';
 import { adminToken, type AdminToken } from './http/token.js';
+import { Upgrades } from './http/upgrade.js';
 import { Staging } from './plugin/stage.js';
 import { Trial } from './plugin/trial.js';
 import { configurationOf, type HotReloadConfig } from './reload/configuration.js';
 import { HotReloadManager, type HotReloadStatus } from './reload/manager.js';
+import { openTableStore } from './tables/open.js';
+import { Tables } from './tables/tables.js';
 
 export { errorCodes, TenonError, type ErrorCode } from './base/errors.js';
 export type { Settings } from './base/config.js';
@@ -213,6 +218,17 @@ async function compose(
   });
   closer.add('front', () => front.close());
 
+  const tables = new Tables({
+    open: () => openTableStore(core, { ...settings, directory: path.join(data, 'tables') }),
+    log,
+  });
+  closer.add('tables', () => tables.close());
+  const endpoints = new TableEndpoints({
+    log,
+    bodyLimit: settings.bodyLimit,
+    introspection: settings.graphqlIntrospection,
+  });
+  closer.add('changes of tables', () => endpoints.close());
   const applications = new Applications({ directory, dataDirectory: data, environment, buildMs: settings.buildMs });
   const host = new Host({
     core,
@@ -235,6 +251,7 @@ async function compose(
       concurrency: settings.concurrency,
       stateLimit: settings.stateLimit,
     },
+    tables: new TableWorlds(tables, (served) => endpoints.open(served)),
     states: new SavedStates({ directory: path.join(data, 'state'), stateLimit: settings.stateLimit }),
     preserveState: () => settings.preserveState,
     refusedState: settings.refusedState === 'fail' ? 'fail' : 'empty',
@@ -268,8 +285,16 @@ async function compose(
     token: admin.token,
     names: [settings.host, ...(settings.adminHosts.match(/[^ ,]+/g) ?? [])],
   });
-  const otherwise = adminApplication({ host, guard, hotReload, events, discover });
+  const otherwise = adminApplication({
+    host,
+    guard,
+    hotReload,
+    events,
+    discover,
+    tables: { store: () => tables.store, backups: path.join(data, 'backups') },
+  });
   const door = new Calls({ front, log, reserved: reservedSegments, otherwise });
+  const upgrades = new Upgrades({ find: (path) => endpoints.socketOf(door.find('GET', path)), handle: door.handle });
   closer.add('plugins', () => host.close());
   let leave: ((wishes: Wishes) => void) | undefined;
   closer.add('wishes', () => leave?.({ plugins: host.wishes(), hotReload: configurationOf(settings) }));
@@ -277,17 +302,20 @@ async function compose(
   const server = new HttpServer({
     handle: door.handle,
     handleExpecting: door.handleExpecting,
+    handleUpgrade: (request, socket, head) => upgrades.handle(request, socket, head),
     onError: (error) => log.warn({ error: error.message }, 'a connection could not be accepted'),
     host: settings.host,
     port: settings.port,
   });
-  closer.add('server', () => {
+  closer.add('server', async () => {
     door.lastAnswers();
-    return server.close({
+    upgrades.close();
+    const closed = server.close({
       deadlineMs: settings.drainMs,
       continues: leave !== undefined,
       endStreams: () => host.endStreams(),
     });
+    await Promise.all([endpoints.close(), closed]);
   });
 
   closer.add('host file', () => removeHostFile(data));

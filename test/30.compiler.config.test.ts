@@ -62,7 +62,9 @@ describe('an application folder', () => {
     expect(config.dependencies).toEqual({ pkgConfig: ['zlib'], cmake: [], npm: [], vendored: [] });
     expect(config).toMatchObject({ concurrency: 2, deadlineMs: 1500, bodyLimit: 4096 });
     expect(config.reserved).toMatchObject({ routePrefix: '/', isolation: 'process', custom: { any: [1, 2] } });
-    expect(Object.keys(config.reserved)).toHaveLength(15);
+    expect(config).toMatchObject({ schemas: ['schema.graphql'], seeds: ['data/*.json'] });
+    expect(config.surfaces).toEqual({ rest: true, graphql: false, ws: true, sse: true });
+    expect(Object.keys(config.reserved)).toHaveLength(9);
   });
 
   it.each(['/', '/shop', '/shop/', '/shop/v1.2', "/-._~!$&'()+,;=@"])(

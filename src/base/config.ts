@@ -84,6 +84,16 @@ export interface Settings {
   refusedState: string;
   /** Builds of one plugin that are kept to go back to, the running one among them. */
   keptVersions: number;
+  /** File of RocksDB for tables; empty: the one that comes with Tenon, else the system's. */
+  rocksdb: string;
+  /** Whether each write of a table waits for the disk; else a power cut may take the last second, the end of a process nothing. */
+  tablesSync: boolean;
+  /** Memory for what was read of tables, bytes. */
+  tablesCache: number;
+  /** Logs of tables that are kept for listeners to resume from, bytes. */
+  tablesLog: number;
+  /** Whether GraphQL tells its schema to whoever asks. */
+  graphqlIntrospection: boolean;
 }
 
 export type SettingName = keyof Settings;
@@ -241,6 +251,11 @@ const definitions: Record<SettingName, Definition> = {
     grammar: [/^(?:empty|fail)$/, 'empty or fail'],
   },
   keptVersions: { kind: 'integer', key: 'keptVersions', fallback: 5, least: 2, most: 100 },
+  rocksdb: { kind: 'text', key: 'tables.rocksdb', environment: 'TENON_ROCKSDB', fallback: '' },
+  tablesSync: { kind: 'boolean', key: 'tables.sync', environment: 'TENON_TABLES_SYNC', fallback: false },
+  tablesCache: { kind: 'integer', key: 'tables.cacheBytes', fallback: 64 * mebibyte, least: mebibyte },
+  tablesLog: { kind: 'integer', key: 'tables.logBytes', fallback: 256 * mebibyte, least: mebibyte },
+  graphqlIntrospection: { kind: 'boolean', key: 'tables.introspection', fallback: true },
 };
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];

@@ -86,6 +86,12 @@ export function addHostCommands(program: Command): void {
   ]).action((id: string | undefined, flags: AskFlags) =>
     ending(flags, async () => (await import('./events.js')).events(id, flags)),
   );
+  ask(program, 'backup [folder]', 'Copy the tables of a running host; prints where the copy is.', [
+    'backup',
+    'backup /var/backups/tenon-monday',
+  ]).action((folder: string | undefined, flags: AskFlags) =>
+    ending(flags, async () => (await import('./backup.js')).backup(folder, flags)),
+  );
   addHotReloadCommands(program);
 }
 

@@ -13,9 +13,13 @@ export interface NewFlags {
 }
 
 const templatesFolder = path.join(packageRoot, 'templates');
-const templates = ['c', 'cpp', 'extension'];
-/** A word of the plan whose parts are not there yet. */
-const missing: Readonly<Record<string, string>> = { 'table-app': 'tables' };
+/** Each with what the next step asks for. */
+const templates: Readonly<Record<string, string>> = {
+  c: 'greeting',
+  cpp: 'greeting',
+  extension: 'visits',
+  'table-app': 'Note',
+};
 
 /** What was written. */
 export interface Made {
@@ -37,11 +41,8 @@ export async function makeApplication(name: string, template: string, directory:
     throw new TypeError(
       `"${name}" cannot be the id of an application: it takes 1 to 63 of a-z, 0-9, "_" and "-", beginning with a letter or digit`,
     );
-  if (!templates.includes(template)) {
-    const lacking = Object.hasOwn(missing, template) ? missing[template] : undefined;
-    const why = lacking === undefined ? 'does not exist' : `needs ${lacking}, which this release does not have`;
-    throw new TypeError(`the template ${template} ${why}; choose ${templates.join(', ')}`);
-  }
+  if (!Object.hasOwn(templates, template))
+    throw new TypeError(`the template ${template} does not exist; choose ${Object.keys(templates).join(', ')}`);
   const beside = path.join(directory, 'applications');
   const parent = existsSync(beside) ? beside : directory;
   const folder = path.join(parent, name);
@@ -99,12 +100,11 @@ export async function newApplication(name: string, { template, json }: NewFlags)
   process.stdout.write(`${made.folder}\n`);
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const relative = path.relative(directory, made.folder);
-  const address = template === 'extension' ? 'visits' : 'greeting';
   say(`Written, of the template ${template}: ${made.files.join(', ')}`);
   // npx finds it in a clone, where nothing else does; elsewhere it would look for it in the registry.
   const tenon = processEnvironment()['npm_command'] === 'exec' ? 'npx tenon' : 'tenon';
   say('Next:');
   say(`  ${tenon} build --test ${relative}`);
   say(path.dirname(relative) === '.' ? `  ${tenon} start --applications .` : `  ${tenon} start`);
-  say(`  curl localhost:8080/${made.id}/${address}`);
+  say(`  curl localhost:8080/${made.id}/${templates[template]}`);
 }

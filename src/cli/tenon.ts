@@ -3,8 +3,10 @@
 import { Command, type CommanderError, Option } from 'commander';
 import { version } from '../base/version.js';
 import type { BuildFlags } from './build.js';
+import type { DoctorFlags } from './doctor.js';
 import { reportFailure } from './failure.js';
 import type { NewFlags } from './new.js';
+import type { RestoreFlags } from './restore.js';
 import type { StartFlags } from './start.js';
 import { addHostCommands } from './host-commands.js';
 
@@ -78,7 +80,7 @@ program
     'Write an application that compiles, serves and has a test: into ./applications when it is there, else here.',
   )
   .argument('<name>', 'its folder and its id: a-z, 0-9, "_", "-"')
-  .option('--template <template>', 'c, cpp or extension', 'cpp')
+  .option('--template <template>', 'c, cpp, extension or table-app', 'cpp')
   .option('--json', 'print what was written as one JSON object on standard output')
   .addHelpText(
     'before',
@@ -125,6 +127,31 @@ Exit status: 0 built, fit for the host, and tests passed; 1 not; 2 wrong use.
   });
 
 addHostCommands(program);
+
+program
+  .command('restore')
+  .description('Put the tables of a backup in place of those of a data directory that no host uses.')
+  .argument('<folder>', 'what `tenon backup` has made')
+  .option('--data <folder>', 'data directory, made when absent (TENON_DATA; ./data)')
+  .option('--json', 'print one JSON object on standard output')
+  .addHelpText('before', 'Examples:\n  tenon restore data/backups/2026-11-20T10-00-00.000Z\n')
+  .addHelpText('after', '\nExit status: 0 restored; 1 not, and nothing has changed; 2 wrong use.\n')
+  .action(async (folder: string, flags: RestoreFlags) => {
+    const { restore } = await import('./restore.js');
+    await restore(folder, flags);
+  });
+
+program
+  .command('doctor')
+  .description('What this machine has of what Tenon needs, and how to get the rest.')
+  .option('--data <folder>', 'data directory to look for a host in (TENON_DATA; ./data)')
+  .option('--json', 'print one JSON object on standard output')
+  .addHelpText('before', 'Examples:\n  tenon doctor\n')
+  .addHelpText('after', '\nExit status: 0 nothing is missing; 1 something is; 2 wrong use.\n')
+  .action(async (flags: DoctorFlags) => {
+    const { doctor } = await import('./doctor.js');
+    process.exitCode = await doctor(flags);
+  });
 
 function misuse(error: CommanderError): never {
   process.exit(error.exitCode === 0 ? 0 : 2);

@@ -26,6 +26,10 @@ export interface Application {
   readonly sources: readonly string[];
   /** Sources of the vendored folders, likewise. */
   readonly vendored: readonly string[];
+  /** Files of its schema, relative to the folder, sorted; empty when it has no tables. */
+  readonly schemas: readonly string[];
+  /** Files of records that its tables begin with, likewise. */
+  readonly seeds: readonly string[];
   /** Absolute path of `<folder>/<id>.so` (`.dylib` on macOS), when it is there and there are no sources. */
   readonly prebuilt: string | undefined;
 }
@@ -35,7 +39,7 @@ export const librarySuffix = process.platform === 'darwin' ? '.dylib' : '.so';
 
 /**
  * Read the application in `folder` (absolute).
- * Throws `ConfigNotFound`, `ConfigInvalid`, `SourcesMissing` when there is neither a source nor a library,
+ * Throws `ConfigNotFound`, `ConfigInvalid`, `SourcesMissing` when there is neither a source, a schema nor a library,
  * `DependencyMissing` for a vendored folder that is not there, `SourceOutside` for a link, and `ApplicationUnreadable`
  * when the system refuses something in the folder.
  */
@@ -71,17 +75,22 @@ async function readFolder(folder: string): Promise<Application> {
   for (const link of below.links)
     if (named(link) || named(`${link}/x.c`) || named(`${link}/x.cpp`)) throw await linked(folder, link);
   const vendored = await vendoredSources(folder, config);
+  const matching = (globs: readonly string[]): string[] => {
+    const isMatch = picomatch([...globs], { noextglob: true, nonegate: true, regex: false });
+    return below.files.filter((file) => isMatch(file));
+  };
+  const schemas = matching(config.schemas);
   const others = new Set(vendored);
   const own = below.files.filter((file) => !others.has(file));
   const sources = own.filter((file) => sourceName.test(file) && named(file));
   const library = path.join(folder, config.appId + librarySuffix);
   const prebuilt = sources.length === 0 && existsSync(library) ? library : undefined;
-  if (sources.length === 0 && prebuilt === undefined)
+  if (sources.length === 0 && prebuilt === undefined && schemas.length === 0)
     throw new TenonError(
       'SourcesMissing',
       `the application ${config.appId} has no sources (${config.resources.join(', ')})`,
       {
-        next: `add resources/NAME.cpp or ${path.basename(library)} to ${folder}`,
+        next: `add resources/NAME.cpp, schema.graphql or ${path.basename(library)} to ${folder}`,
         details: { folder, resources: config.resources },
       },
     );
@@ -92,6 +101,8 @@ async function readFolder(folder: string): Promise<Application> {
     config,
     sources,
     vendored,
+    schemas,
+    seeds: matching(config.seeds),
     prebuilt,
   };
 }

@@ -24,6 +24,12 @@ export interface ApplicationConfig {
   enabled: boolean;
   /** Globs of sources, relative to the folder. */
   resources: string[];
+  /** Globs of the files of its schema, relative to the folder. */
+  schemas: string[];
+  /** Globs of files of records that its tables begin with, relative to the folder (`dataLoader`). */
+  seeds: string[];
+  /** Surfaces of its tables whose @export does not say. */
+  surfaces: Partial<Surfaces>;
   /** Handlers that may run at once on the pool, 1 to 64; undefined takes the host's setting. */
   concurrency: number | undefined;
   /** For routes that name none: 1 to 3,600,000; undefined takes the host's setting. */
@@ -36,17 +42,19 @@ export interface ApplicationConfig {
   reserved: ReservedConfig;
 }
 
+/** What tables are served by, when their `@export` says nothing of it. */
+export interface Surfaces {
+  rest: boolean;
+  graphql: boolean;
+  sse: boolean;
+  ws: boolean;
+}
+
 /** What config.yaml says to other rooms, and to releases to come. */
 export interface ReservedConfig {
   extension?: boolean;
   routePrefix?: string;
-  rest?: boolean;
-  graphql?: boolean;
-  ws?: boolean;
-  sse?: boolean;
-  schemas?: string[];
   extensions?: unknown[];
-  dataLoader?: unknown;
   staticFiles?: unknown;
   isolation?: 'inline' | 'process';
   reload?: ReloadConfig;
@@ -122,6 +130,21 @@ const patterns =
     return clause === undefined ? undefined : `must hold nothing but ${clause.replace('a pattern', 'patterns')}`;
   };
 
+const tablePermission = /^tables:(?:read|write):[a-z0-9][a-z0-9_-]{0,62}\.(?:\*|[A-Za-z]\w*)$/;
+const permissions: Check = (value) => {
+  const wrong = (Array.isArray(value) ? (value as unknown[]) : []).find(
+    (item) => typeof item === 'string' && item.startsWith('tables:') && !tablePermission.test(item),
+  );
+  if (wrong === undefined) return texts(value);
+  return `must name tables as "tables:read:database.Table" or "tables:write:database.*", not ${JSON.stringify(wrong)}`;
+};
+
+/** One pattern, or a list of them. */
+const globs: Check = (value) =>
+  typeof value === 'string' || Array.isArray(value)
+    ? patterns(0)([value].flat())
+    : 'must be a pattern of files, or a list of them';
+
 /** Every key of `reload`. */
 const reloadKeys: Record<keyof ReloadConfig, Check> = {
   enabled: truth,
@@ -141,6 +164,12 @@ const acted: Record<string, Check> = {
   description: text,
   enabled: truth,
   resources: patterns(0),
+  schemas: patterns(0),
+  dataLoader: globs,
+  rest: truth,
+  graphql: truth,
+  sse: truth,
+  ws: truth,
   dependencies: checkDependencies,
   concurrency: whole(1, 64),
   deadlineMs: whole(1, 3_600_000),
@@ -151,20 +180,16 @@ const acted: Record<string, Check> = {
 const reserved: Record<string, [keyof ReservedConfig, Check]> = {
   extension: ['extension', truth],
   route_prefix: ['routePrefix', prefix],
-  rest: ['rest', truth],
-  graphql: ['graphql', truth],
-  ws: ['ws', truth],
-  sse: ['sse', truth],
-  schemas: ['schemas', patterns(0)],
   extensions: ['extensions', list],
-  dataLoader: ['dataLoader', anything],
   static_files: ['staticFiles', anything],
   isolation: ['isolation', oneOf('inline', 'process')],
   reload: ['reload', mapping],
-  permissions: ['permissions', texts],
+  permissions: ['permissions', permissions],
   configSchema: ['configSchema', mapping],
   custom: ['custom', anything],
 };
+
+const surfaceKeys = ['rest', 'graphql', 'sse', 'ws'] as const;
 
 function ownOf<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
   return Object.hasOwn(table, key) ? table[key] : undefined;
@@ -275,6 +300,9 @@ function configOf(given: ReadonlyMap<string, unknown>, folderName: string): Appl
     enabled: (given.get('enabled') as boolean | undefined) ?? true,
     resources: (given.get('resources') as string[] | undefined) ?? ['resources/**/*.{c,cc,cpp,cxx}'],
     dependencies: readDependencies(given.get('dependencies')),
+    schemas: (given.get('schemas') as string[] | undefined) ?? ['schema.graphql'],
+    seeds: [(given.get('dataLoader') as string | string[] | undefined) ?? 'data/*.json'].flat(),
+    surfaces: Object.fromEntries(surfaceKeys.filter((key) => given.has(key)).map((key) => [key, given.get(key)])),
     concurrency: given.get('concurrency') as number | undefined,
     deadlineMs: given.get('deadlineMs') as number | undefined,
     bodyLimit: given.get('bodyLimit') as number | undefined,

@@ -51,8 +51,11 @@ export async function planProject(application: Application, preprocessor: Prepro
     return name;
   });
   if (plugin && home === undefined) {
-    files.set('glue/plugin.cpp', pluginOf(application, sources));
-    glue.push('glue/plugin.cpp');
+    // Nothing is declared, so that C will do, which is compiled ten times faster.
+    const [name, text] =
+      declaring.length === 0 ? ['c', emptyPluginOf(application)] : ['cpp', pluginOf(application, sources)];
+    files.set(`glue/plugin.${name}`, text);
+    glue.push(`glue/plugin.${name}`);
   }
   files.set('CMakeLists.txt', listOf({ application, located, profile }, glue, sources));
   // cmake-js looks for the headers of Node, and would download them, unless it sees that only Node-API is meant.
@@ -137,7 +140,8 @@ function check(application: Application, sources: readonly Source[]): TenonError
   const [byHand] = plugins;
   if (byHand !== undefined && declared.length > 0)
     throw clash(byHand, 'a plugin written by hand does not serve', 'keep one of the two ways', declared);
-  if (byHand === undefined && declared.length === 0)
+  // Tables alone are served too.
+  if (byHand === undefined && declared.length === 0 && application.schemas.length === 0)
     return new TenonError(
       'SourcesMissing',
       `the sources of ${application.id} declare no tenon::Resource, no {Name}Extension and no TENON_PLUGIN`,
@@ -229,6 +233,23 @@ function pluginOf(application: Application, sources: readonly Source[]): string 
     `             ${config.description === '' ? 'nullptr' : cppString(config.description)}, nullptr, TENON_TRIAL_FULL, tenon_glue_create)`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** A plugin that serves nothing itself: of an application that is tables only. */
+function emptyPluginOf({ id, config }: Application): string {
+  return `#include <tenon/entry.h>
+
+static void destroy(tenon_plugin_t* plugin) { (void)plugin; }
+static const void* get_extension(tenon_plugin_t* plugin, const char* id) { return (void)plugin, (void)id, NULL; }
+static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {
+  static tenon_plugin_t plugin = {.size = sizeof(tenon_plugin_t), .destroy = destroy, .get_extension = get_extension};
+  (void)host;
+  *out = &plugin;
+  return TENON_OK;
+}
+TENON_PLUGIN(${[id, config.name, config.version].map(cppString).join(', ')},
+             ${config.description === '' ? 'NULL' : cppString(config.description)}, NULL, TENON_TRIAL_FULL, create)
+`;
 }
 
 interface Listed {

@@ -1,12 +1,16 @@
 /** The applications directory: what lies in it, and how a folder becomes a library. */
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Environment } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
 import { type Application as Source, librarySuffix, readApplication } from '../compiler/application.js';
 import { compile, describeWarning } from '../compiler/build.js';
+import type { Surfaces } from '../compiler/config.js';
+import { readRegular } from '../base/regular.js';
 import type { GenerationLimits } from '../plugin/generation.js';
+import type { SchemaSource } from '../tables/schema.js';
 
 /** An application as the host sees it. */
 export interface Application {
@@ -19,6 +23,20 @@ export interface Application {
   /** What its config sets apart from the host's settings. */
   readonly limits: Partial<GenerationLimits>;
   readonly source: Source;
+  /** Absent for one without a schema. */
+  readonly tables: ApplicationTables | undefined;
+}
+
+/** What an application says of its tables. */
+export interface ApplicationTables {
+  readonly schemas: readonly SchemaSource[];
+  /** Patterns of the files of records they begin with, relative to the folder. */
+  readonly seeds: readonly string[];
+  readonly surfaces: Partial<Surfaces>;
+  /** Tables of others it may use: `read:database.Table`. */
+  readonly grants: readonly string[];
+  /** Equal as long as nothing of all this, nor its prefix, is different. */
+  readonly key: string;
 }
 
 /** A library that is ready to be admitted. */
@@ -93,7 +111,8 @@ export class Applications {
       ...(config.deadlineMs === undefined ? {} : { deadlineMs: config.deadlineMs }),
       ...(config.bodyLimit === undefined ? {} : { bodyLimit: config.bodyLimit }),
     };
-    return { id, folder, enabled: config.enabled, prefix, limits, source };
+    const tables = await readTables(source, prefix);
+    return { id, folder, enabled: config.enabled, prefix, limits, source, tables };
   }
 
   /** Compile it, or name the library it comes with. Rejects with `BuildFailed`, `BuildTimeout` or `ToolchainMissing`. */
@@ -113,5 +132,43 @@ export class Applications {
   /** Stop builds under way and begin no other. */
   abort(): void {
     this.#abort.abort(new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' }));
+  }
+}
+
+/** Largest file of a schema, bytes. */
+const schemaLimit = 1024 * 1024;
+
+async function readTables(
+  { folder, config, ...source }: Source,
+  prefix: string,
+): Promise<ApplicationTables | undefined> {
+  if (source.schemas.length === 0) return undefined;
+  const schemas = await Promise.all(source.schemas.map((file) => readSchemaFile(folder, file)));
+  const seeds = source.seeds.map((file) => path.join(folder, file));
+  const { surfaces, reserved } = config;
+  const permissions = (reserved.permissions ?? []).filter((each) => each.startsWith('tables:'));
+  const grants = permissions.map((each) => each.slice('tables:'.length));
+  // Their content is looked at when they are loaded; that they look different is reason enough to do so.
+  const stamps = await Promise.all(
+    seeds.map(async (file) => {
+      const info = await stat(file).catch(() => undefined);
+      return [file, info?.ino, info?.size, info?.mtimeMs];
+    }),
+  );
+  const key = createHash('sha256').update(JSON.stringify([schemas, stamps, surfaces, grants, prefix]));
+  return { schemas, seeds: config.seeds, surfaces, grants, key: key.digest('hex') };
+}
+
+async function readSchemaFile(folder: string, file: string): Promise<SchemaSource> {
+  try {
+    return { file, text: (await readRegular(path.join(folder, file), schemaLimit)).toString('utf8') };
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why = code === 'EFBIG' ? `is larger than ${schemaLimit} bytes` : `cannot be read: ${message}`;
+    throw new TenonError('SchemaInvalid', `${file} ${why}`, {
+      next: `correct ${path.join(folder, file)}`,
+      details: { file, line: 1, column: 1 },
+      cause,
+    });
   }
 }

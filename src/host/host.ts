@@ -20,6 +20,7 @@ import type { Admission } from './replace.js';
 import type { ProbationLimits } from './probation.js';
 import { RouteBook } from './routes.js';
 import type { SavedStates } from './saved-states.js';
+import type { TableDoor } from './table-world.js';
 import { type Version, Versions } from './versions.js';
 import { type Wish, wishOf } from './wishes.js';
 
@@ -33,6 +34,7 @@ export interface HostOptions {
   admission: Admission;
   applications: Applications;
   limits: GenerationLimits;
+  tables: TableDoor;
   states: SavedStates;
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;

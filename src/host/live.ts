@@ -1,4 +1,5 @@
 /** The live pointer of one plugin: which generation its calls enter. The only user of the core's PluginPointer. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Core, Front, GenerationHandle, GenerationOptions, PluginPointer, RouteFacts } from '../binding/core.js';
 import type { Generation } from '../plugin/generation.js';
 
@@ -13,7 +14,12 @@ export interface ServedRoute {
   readonly bodyLimit: number;
   readonly execution: RouteFacts['execution'];
   readonly deadlineMs: number;
+  /** Answers in place of the plugin: a route of a table, which has no slot. */
+  readonly endpoint?: Endpoint;
 }
+
+/** Answers one request, always. */
+export type Endpoint = (request: IncomingMessage, response: ServerResponse) => void;
 
 /**
  * The live pointer of one plugin with the routes' slots. One for each id at a time; made for the first generation and

@@ -5,6 +5,7 @@ import type { Generation } from '../plugin/generation.js';
 import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
 import type { ReloadRecord } from './record.js';
+import type { TableWorld } from './table-world.js';
 import { Turns } from './turns.js';
 
 /**
@@ -90,6 +91,8 @@ export class Plugin {
   prefix: string | undefined;
   /** The generation that serves, also while calls wait for its successor. */
   running: Generation | undefined;
+  /** Its tables, while it runs. */
+  tables: TableWorld | undefined;
   /** State while nothing runs. */
   rest: Exclude<PluginState, 'running'> = 'loading';
   /** Whether what the running generation knows goes to the next one, and to the next host. */

@@ -12,9 +12,11 @@ import { Live } from './live.js';
 import type { Plugin } from './plugin.js';
 import { buildFacts, type Recorder, type ReloadRecord, type Trigger } from './record.js';
 import type { Remembering } from './remembering.js';
+import { PluginTables, type WantedTables } from './plugin-tables.js';
 import { type Admission, type Replaced, type Replacement, replace } from './replace.js';
 import { Probation, type ProbationLimits } from './probation.js';
 import type { RouteBook } from './routes.js';
+import type { TableDoor } from './table-world.js';
 import type { Version, Versions } from './versions.js';
 
 export interface ReloadingOptions {
@@ -32,6 +34,7 @@ export interface ReloadingOptions {
   versions: Versions;
   probation: ProbationLimits;
   remembering: Remembering;
+  tables: TableDoor;
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;
   /** Throws `HostClosing` once the host is. */
@@ -76,6 +79,7 @@ interface Target {
   prefix: string;
   limits: GenerationLimits;
   preserveState: boolean;
+  tables: WantedTables;
   /** SHA-256 that the library must have. */
   expected?: string;
   /** What it was built from; absent for a kept build. */
@@ -91,9 +95,11 @@ const leavingLimit = 4;
 export class Reloading {
   readonly #options: ReloadingOptions;
   readonly #numbers = new Map<string, number>();
+  readonly #tables: PluginTables;
 
   constructor(options: ReloadingOptions) {
     this.#options = options;
+    this.#tables = new PluginTables(options.tables, options.log);
   }
 
   /**
@@ -144,12 +150,14 @@ export class Reloading {
       routes.publish(plugin.id, []);
       plugin.live?.swap(undefined);
       plugin.running = undefined;
+      const letGo = this.#tables.take(plugin, undefined);
       departures.begin(plugin, generation);
       journal.tell({ type: 'plugin.stopped', plugin: plugin.id, generation: generation.number });
       const { hasState } = generation.handle;
       const { remembering } = this.#options;
       if (hasState)
         await this.#keepLast(plugin, warn, (live) => remembering.lastState(plugin, live, generation, older));
+      await letGo;
       const { outcome } = await generation.retire();
       await older;
       if (!hasState) await this.#keepLast(plugin, warn, (live) => remembering.lastValues(plugin, live, generation));
@@ -183,6 +191,8 @@ export class Reloading {
       limits,
       live,
       old,
+      tables: target.tables.prepare,
+      present: plugin.tables,
       preserveState,
       keptState: undefined,
       passedOver: false,
@@ -190,6 +200,7 @@ export class Reloading {
       mayStay:
         old?.handle.threads.lost === 0 &&
         old.prefix === prefix &&
+        plugin.tables?.key === target.tables.key &&
         JSON.stringify(limits) === JSON.stringify(old.limits),
       refused: async (sha256) => (request.byHand ? undefined : versions.condemned(plugin.id, sha256)),
       check: (served) => routes.check(plugin.id, served),
@@ -215,6 +226,7 @@ export class Reloading {
     const { generation, bytes, handedOver } = result;
     plugin.probation?.end();
     plugin.running = generation;
+    const letGo = this.#tables.take(plugin, result.tables);
     plugin.prefix = prefix;
     plugin.preservesState = preserveState;
     remembering.began(plugin);
@@ -234,7 +246,8 @@ export class Reloading {
       ...(old === undefined ? {} : { from: old.number }),
     });
     versions.serves(plugin.id, { generation: number, sha256, version, size }, bytes, request.version !== undefined);
-    const finished = result.retired.then(() => {
+    const finished = result.retired.then(async () => {
+      await letGo;
       if (old !== undefined) departures.keep(plugin, old);
       return journal.write(plugin, recorder);
     });
@@ -264,7 +277,8 @@ export class Reloading {
       const prefix = plugin.running?.prefix ?? application?.prefix ?? plugin.prefix ?? `/${plugin.id}`;
       const limits = { ...this.#options.limits, ...application?.limits };
       const preserveState = preserves(application);
-      return { library, prefix, limits: plugin.running?.limits ?? limits, preserveState, expected };
+      const tables = this.#tables.wanted(plugin, application);
+      return { library, prefix, limits: plugin.running?.limits ?? limits, preserveState, expected, tables };
     }
     const application = await read;
     if (application.id !== plugin.id)
@@ -277,7 +291,8 @@ export class Reloading {
     for (const warning of built.warnings) recorder.warn(warning);
     const limits = { ...this.#options.limits, ...application.limits };
     const preserveState = preserves(application);
-    return { library: built.library, prefix: application.prefix, limits, preserveState, application };
+    const tables = this.#tables.wanted(plugin, application);
+    return { library: built.library, prefix: application.prefix, limits, preserveState, application, tables };
   }
 
   /**

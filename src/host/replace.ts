@@ -9,6 +9,7 @@ import type { State } from '../plugin/state.js';
 import type { Trial } from '../plugin/trial.js';
 import type { Live, ServedRoute } from './live.js';
 import { buildFacts, type Recorder } from './record.js';
+import { type TableWorld, withTables } from './table-world.js';
 
 /** What admission needs, the same for every plugin. */
 export interface Admission {
@@ -47,6 +48,10 @@ export interface Replacement {
   mayStay: boolean;
   /** Why the build with this hash is not to be loaded, if so. */
   refused: (sha256: string) => Promise<string | undefined>;
+  /** What the application's tables are from now on; absent for one without. */
+  tables: (() => Promise<TableWorld>) | undefined;
+  /** What they are now: left as it is by a failure. */
+  present: TableWorld | undefined;
   /** Throws `RouteConflict` when another plugin has one of the routes. */
   check: (routes: readonly ServedRoute[]) => void;
   /** Serve the routes from now on; throws like `check`. The result takes it back. */
@@ -64,6 +69,7 @@ export type Replaced =
       did: 'replaced';
       generation: Generation;
       bytes: Uint8Array;
+      tables: TableWorld | undefined;
       retired: Promise<void>;
       /** What the old generation saved. */
       handedOver: State | undefined;
@@ -74,17 +80,47 @@ export type Replaced =
  * then, and the old one goes on as if nothing had been.
  */
 export async function replace(work: Replacement): Promise<Replaced> {
-  const { recorder, live, old } = work;
+  const { recorder, old } = work;
   const image = await readTimed(work);
   if (work.mayStay && old?.sha256 === image.sha256) return { did: 'nothing' };
   const reason = await work.refused(image.sha256);
   if (reason !== undefined) return { did: 'refused', reason };
   const admitted = await admitTimed(work, image);
+  const { tables } = work;
+  const world = tables === undefined ? undefined : await recorder.time('migrate', tables);
+  try {
+    return await replaceAdmitted(work, { image, admitted, world });
+  } catch (error) {
+    if (world !== work.present) await world?.close();
+    throw error;
+  }
+}
+
+interface Ready {
+  image: Image;
+  admitted: Admitted;
+  world: TableWorld | undefined;
+}
+
+async function replaceAdmitted(work: Replacement, { image, admitted, world }: Ready): Promise<Replaced> {
+  const { recorder, live } = work;
   const next = await recorder.time('open', () => {
     const { core, keepStaged } = work.admission;
     const { id, root, prefix, limits } = work;
+    const tables = world && { store: world.store, database: world.database, grants: world.grants };
     const makeHandle = live.makeHandle.bind(live);
-    return Generation.open({ core, makeHandle, number: work.number(), admitted, id, root, prefix, limits, keepStaged });
+    return Generation.open({
+      core,
+      makeHandle,
+      number: work.number(),
+      admitted,
+      id,
+      root,
+      prefix,
+      limits,
+      tables,
+      keepStaged,
+    });
   });
   recorder.record.to = buildFacts(next);
   const pause = new Pause(work);
@@ -93,7 +129,7 @@ export async function replace(work: Replacement): Promise<Replaced> {
     let routes: readonly ServedRoute[] = [];
     const initialize = async (): Promise<void> => {
       await next.initialize();
-      routes = live.bind(next);
+      routes = withTables(live.bind(next), world);
       work.check(routes);
     };
     await recorder.time('open', () => next.create());
@@ -125,7 +161,8 @@ export async function replace(work: Replacement): Promise<Replaced> {
     throw error;
   }
   pause.end();
-  return { did: 'replaced', generation: next, bytes: image.bytes, retired: retire(work), handedOver };
+  const { bytes } = image;
+  return { did: 'replaced', generation: next, bytes, tables: world, retired: retire(work), handedOver };
 }
 
 /** The library's bytes, read once. A file that somebody is writing is looked at again in a moment. */

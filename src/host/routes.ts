@@ -1,14 +1,11 @@
 /** Which plugin serves which path: one claim for each, none of the host's own. */
 import { TenonError } from '../base/errors.js';
 import type { ServedRoute } from './live.js';
-
-/** Two patterns that match the same paths have the same shape. */
-function shape(route: ServedRoute): string {
-  return `${route.method} ${route.path.replaceAll(/\/:[^/]+/g, '/:')}`;
-}
+import { shapeOf } from './table-world.js';
 
 function sameRoutes(left: readonly ServedRoute[], right: readonly ServedRoute[]): boolean {
-  return JSON.stringify(left) === JSON.stringify(right);
+  const endpoints = left.every(({ endpoint }, at) => endpoint === right[at]?.endpoint);
+  return endpoints && JSON.stringify(left) === JSON.stringify(right);
 }
 
 /** The routes of all plugins. */
@@ -37,10 +34,10 @@ export class RouteBook {
   /** Throws `RouteConflict` when `plugin` may not have one of `routes`. */
   check(plugin: string, routes: readonly ServedRoute[]): void {
     const taken = new Map<string, ServedRoute>();
-    for (const route of this.all()) if (route.plugin !== plugin) taken.set(shape(route), route);
+    for (const route of this.all()) if (route.plugin !== plugin) taken.set(shapeOf(route), route);
     for (const route of routes) {
       const [, first = ''] = route.path.split('/');
-      const owner = this.#reserved.has(first) ? 'the host' : taken.get(shape(route))?.plugin;
+      const owner = this.#reserved.has(first) ? 'the host' : taken.get(shapeOf(route))?.plugin;
       if (owner === undefined) continue;
       throw new TenonError('RouteConflict', `${plugin}: ${route.method} ${route.path} belongs to ${owner}`, {
         next: 'give one of them another path or route_prefix',

@@ -10,6 +10,7 @@ import type { Guard } from './guard.js';
 import { type HotReload, hotReloadRoutes } from './hot-reload.js';
 import { errorsPage, sendError, sendProblem } from './problem.js';
 import { pathOf } from './router.js';
+import { type TablesAdminOptions, tablesRoutes } from './tables-admin.js';
 
 /** First segments of the paths that are the host's and no plugin's. */
 export const reservedSegments = ['livez', 'readyz', 'metrics', 'openapi.json', 'docs', 'plugins', 'api'];
@@ -32,14 +33,15 @@ function healthOf(host: Host): () => Promise<Map<string, string>> {
   };
 }
 
-function publicRoutes(app: Express, host: Host, guard: Guard): void {
+function publicRoutes(app: Express, { host, guard, tables }: AdminOptions): void {
   const health = healthOf(host);
   app.get('/livez', (_request, response) => {
     response.type('text/plain').send('ok\n');
   });
   app.get('/readyz', async (request, response) => {
     const sick = await health();
-    const ready = host.ready && sick.size === 0;
+    const trouble = tables.store()?.trouble();
+    const ready = host.ready && sick.size === 0 && trouble === undefined;
     response.status(ready ? 200 : 503);
     if (request.query['verbose'] === undefined) {
       response.type('text/plain').send(ready ? 'ok\n' : 'not ready\n');
@@ -54,7 +56,8 @@ function publicRoutes(app: Express, host: Host, guard: Guard): void {
       ...(trusted && error !== undefined ? { error: error.message } : {}),
       ...(trusted && sick.has(id) ? { health: sick.get(id) } : {}),
     }));
-    response.json({ ready, started: host.ready, plugins });
+    const ill = trouble === undefined ? {} : { tables: trusted ? trouble : { code: trouble.code } };
+    response.json({ ready, started: host.ready, plugins, ...ill });
   });
   app.get(errorsPage, (_request, response) => {
     response.sendFile('errors.md', { root: documents });
@@ -128,6 +131,7 @@ export interface AdminOptions {
   guard: Guard;
   hotReload: HotReload;
   events: EventFeed;
+  tables: TablesAdminOptions;
   /** Scan the applications directory. */
   discover: () => Promise<void>;
 }
@@ -138,7 +142,7 @@ export function adminApplication(options: AdminOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
-  publicRoutes(app, host, guard);
+  publicRoutes(app, options);
   app.use('/api', (request: Request, response: Response, next: NextFunction) => {
     response.setHeader('cache-control', 'no-store');
     const denial = guard.deny(request);
@@ -147,6 +151,7 @@ export function adminApplication(options: AdminOptions): Express {
   });
   adminRoutes(app, options);
   hotReloadRoutes(app, host, options.hotReload);
+  tablesRoutes(app, options.tables);
   app.use((request: Request, response: Response) => {
     const absence = host.absence(pathOf(request.originalUrl));
     if (absence !== undefined) {

@@ -73,6 +73,11 @@ export class Calls {
     this.#router = new Router(routes, this.#reserved);
   }
 
+  /** The route that serves `method` on `path`. */
+  find(method: string, path: string): ServedRoute | undefined {
+    return this.#router.find(method, path);
+  }
+
   /** From now on every answer closes its connection. */
   lastAnswers(): void {
     this.#closing = true;
@@ -91,6 +96,10 @@ export class Calls {
     const route = this.#router.find(method, path);
     if (route === undefined) {
       this.#elsewhere(request, response, path);
+      return;
+    }
+    if (route.endpoint !== undefined) {
+      route.endpoint(request, response);
       return;
     }
     const length = announcedLength(request);

@@ -1,5 +1,6 @@
 /** The port: node:http, its time limits, and how it ends. */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TenonError } from '../base/errors.js';
@@ -9,6 +10,8 @@ export interface ServerOptions {
   handle: RequestListener;
   /** Takes the requests with `Expect: 100-continue`; leave to go on is its business. */
   handleExpecting: RequestListener;
+  /** Takes over the connections of requests with `Upgrade`. */
+  handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Told of a connection that could not be accepted, for want of descriptors as a rule; the server goes on. */
   onError: (error: Error) => void;
   host: string;
@@ -60,6 +63,7 @@ export class HttpServer {
       options.handle,
     );
     this.#server.on('checkContinue', options.handleExpecting);
+    this.#server.on('upgrade', options.handleUpgrade);
     this.#server.on('error', (error: Error) => {
       if (this.#server.listening) options.onError(error);
     });

@@ -61,6 +61,8 @@ export interface GenerationInput {
   /** Path before every route; empty at the root. */
   prefix: string;
   limits: GenerationLimits;
+  /** What it may reach of tables; absent for none. */
+  tables: Pick<GenerationOptions, 'store' | 'database' | 'grants'> | undefined;
   /** Leave the staged file where it is, for debuggers. */
   keepStaged: boolean;
 }
@@ -145,6 +147,7 @@ export class Generation {
         deadlineMs,
         bodyLimit,
         concurrency,
+        ...input.tables,
       });
       return new Generation(input, library, handle);
     } catch (error) {

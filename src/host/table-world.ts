@@ -1,0 +1,86 @@
+/** The tables of one application as its plugin has them: what its routes answer, and what its code may reach. */
+import type { Store } from '../binding/store.js';
+import type { Application } from './applications.js';
+import type { ServedTables } from '../tables/served.js';
+import type { Tables } from '../tables/tables.js';
+import type { ServedRoute } from './live.js';
+
+/** Stays from generation to generation, with all who listen to its changes, until the schema becomes another. */
+export interface TableWorld {
+  /** Equal for the same schema, the same records to begin with, and the same prefix. */
+  readonly key: string;
+  readonly store: Store;
+  /** Whose tables the plugin names without saying so. */
+  readonly database: string;
+  /** Tables of other databases that it may use: `read:database.Table`, `write:database.*`. */
+  readonly grants: readonly string[];
+  readonly routes: readonly ServedRoute[];
+  /** Names of the tables. */
+  readonly names: readonly string[];
+  /** End what goes on over its routes: listeners are told to come again. Twice is fine. */
+  close(): Promise<void>;
+}
+
+/** Makes the tables of applications. */
+export interface TableDoor {
+  /**
+   * The tables of an application that has a schema. Rejects with `SchemaInvalid`, `SchemaIncompatible`, `SeedInvalid`, `TableTaken` and with
+   * why the store cannot be opened. What it has done stays when the reload fails after it: tables, fields and indexes only come.
+   * @param present what the running generation has; the result is this very one when nothing is different
+   */
+  prepare(application: Application, present: TableWorld | undefined): Promise<TableWorld>;
+  /** The application is gone, or has no tables any more: others may have them. */
+  release(id: string): void;
+}
+
+/** The plugin's own routes, and of those of its tables all that it does not answer itself. */
+export function withTables(own: readonly ServedRoute[], tables: TableWorld | undefined): ServedRoute[] {
+  if (tables === undefined) return [...own];
+  const taken = new Set(own.map(shapeOf));
+  return [...own, ...tables.routes.filter((route) => !taken.has(shapeOf(route)))];
+}
+
+/** Two patterns that match the same paths have the same shape. */
+export function shapeOf(route: ServedRoute): string {
+  return `${route.method} ${route.path.replaceAll(/\/:[^/]+/g, '/:')}`;
+}
+
+/** What an application's tables are served by. */
+export interface TableRoutes {
+  readonly routes: readonly ServedRoute[];
+  close(): Promise<void>;
+}
+
+/** Makes the tables of a host's applications out of their schemas. */
+export class TableWorlds implements TableDoor {
+  readonly #tables: Tables;
+  readonly #serve: (served: ServedTables) => TableRoutes;
+
+  /** @param serve what they are served by; nothing is served until its routes are published */
+  constructor(tables: Tables, serve: (served: ServedTables) => TableRoutes) {
+    this.#tables = tables;
+    this.#serve = serve;
+  }
+
+  async prepare({ id, prefix, folder, tables }: Application, present: TableWorld | undefined): Promise<TableWorld> {
+    if (tables === undefined) throw new TypeError(`${id} has no schema`);
+    const { key, grants, ...input } = tables;
+    if (present?.key === key) return present;
+    const served = await this.#tables.prepare({ application: id, prefix, folder, ...input });
+    const serving = this.#serve(served);
+    const names = served.tables.map(({ definition }) => definition.name);
+    return {
+      key,
+      store: served.store,
+      database: id,
+      grants,
+      routes: serving.routes,
+      names,
+      close: () => serving.close(),
+    };
+  }
+
+  release(id: string): void {
+    this.#tables.release(id);
+  }
+}

@@ -1,0 +1,173 @@
+/** What tables are served by: for each a route to REST and to its changes, for each application one to GraphQL. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Closer } from '../base/closer.js';
+import { TenonError } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { Store } from '../binding/store.js';
+import type { Endpoint, ServedRoute } from '../host/live.js';
+import { Changes } from '../tables/changes.js';
+import type { ServedTable, ServedTables } from '../tables/served.js';
+import { ChangeSockets } from './change-socket.js';
+import { ChangeStreams } from './change-stream.js';
+import { GraphiqlPage, GraphqlEndpoint, graphqlProtocol } from './graphql.js';
+import { sendError } from './problem.js';
+import { RestTables } from './rest.js';
+import { originForm, pathOf } from './router.js';
+import type { SocketRoute } from './upgrade.js';
+
+export interface TableEndpointsOptions {
+  log: Log;
+  /** Bytes of body that are read at most. */
+  bodyLimit: number;
+  /** Whether GraphQL tells its schema. */
+  introspection: boolean;
+}
+
+/** What one application's tables are served by. */
+export interface OpenEndpoints {
+  readonly routes: readonly ServedRoute[];
+  /** Who listens to changes is told to come again; requests under way end. Twice is fine. */
+  close(): Promise<void>;
+}
+
+/** All of one host, whose applications share the store. */
+interface Shared {
+  readonly changes: Changes;
+  readonly streams: ChangeStreams;
+  readonly sockets: ChangeSockets;
+  readonly rest: RestTables;
+}
+
+export class TableEndpoints {
+  readonly #options: TableEndpointsOptions;
+  readonly #page = new GraphiqlPage();
+  readonly #sockets = new Map<Endpoint, SocketRoute>();
+  #shared: Shared | undefined;
+
+  constructor(options: TableEndpointsOptions) {
+    this.#options = options;
+  }
+
+  /** Serve these tables, once their routes are published. Throws `SchemaInvalid` when GraphQL has no name for everything. */
+  open(served: ServedTables): OpenEndpoints {
+    const { bodyLimit } = this.#options;
+    const { prefix, application } = served;
+    const shared = this.#share(served.store);
+    const { streams, sockets } = shared;
+    const closer = new Closer();
+    const routes: ServedRoute[] = [];
+    const add = (methods: readonly string[], path: string, endpoint: Endpoint, socket?: SocketRoute): void => {
+      const facts = { plugin: application, path, slot: -1, bodyLimit, execution: 'inline', deadlineMs: 0 } as const;
+      for (const method of methods) routes.push({ ...facts, method, endpoint });
+      if (socket === undefined) return;
+      this.#sockets.set(endpoint, socket);
+      closer.add(`sockets of ${path}`, () => this.#sockets.delete(endpoint));
+    };
+    if (served.tables.some(({ schema }) => schema.exports.graphql)) {
+      const graphql = this.#graphql(served, shared.changes);
+      closer.add('graphql', () => graphql.close());
+      const endpoint: Endpoint = (request, response) => graphql.handle(request, response);
+      const serve: SocketRoute['serve'] = (socket, request) => graphql.serveSocket(socket, request);
+      add(['GET', 'POST'], `${prefix}/graphql`, endpoint, { protocol: graphqlProtocol, serve });
+    }
+    closer.add('change sockets', () => sockets.end(application));
+    closer.add('change streams', () => streams.end(application));
+    for (const table of served.tables) {
+      const { rest, sse, ws } = table.schema.exports;
+      if (!rest && !sse && !ws) continue;
+      const path = `${prefix}/${table.definition.name}`;
+      const door = new TableDoor(table, shared);
+      const about = (socketRoute: SocketRoute): SocketRoute | undefined => (ws ? socketRoute : undefined);
+      add(
+        rest ? ['GET', 'POST'] : ['GET'],
+        path,
+        door.list,
+        about({ serve: (socket) => sockets.serve(socket, table) }),
+      );
+      const one = about({ serve: (socket, request) => sockets.serve(socket, table, keyOf(request)) });
+      add(rest ? ['GET', 'PUT', 'PATCH', 'DELETE'] : ['GET'], `${path}/:key`, door.one, one);
+    }
+    return { routes, close: () => closer.close() };
+  }
+
+  /** Who talks over the sockets of a route; undefined for one that stays HTTP. */
+  socketOf(route: ServedRoute | undefined): SocketRoute | undefined {
+    return route?.endpoint === undefined ? undefined : this.#sockets.get(route.endpoint);
+  }
+
+  /** End all that goes on; the store may be closed then. Twice is fine. */
+  async close(): Promise<void> {
+    const shared = this.#shared;
+    if (shared === undefined) return;
+    shared.streams.close();
+    await shared.sockets.close();
+    await shared.changes.close();
+  }
+
+  #graphql(served: ServedTables, changes: Changes): GraphqlEndpoint {
+    const { log, bodyLimit, introspection } = this.#options;
+    return new GraphqlEndpoint(served, {
+      log,
+      changes,
+      page: this.#page,
+      limits: { bodyBytes: bodyLimit, introspection },
+    });
+  }
+
+  #share(store: Store): Shared {
+    const { log, bodyLimit } = this.#options;
+    if (this.#shared !== undefined) return this.#shared;
+    const changes = new Changes({ store, log });
+    const source = { store, changes, log };
+    this.#shared = {
+      changes,
+      streams: new ChangeStreams(source),
+      sockets: new ChangeSockets(source),
+      rest: new RestTables({ store, log, bodyLimit }),
+    };
+    return this.#shared;
+  }
+}
+
+/** One table's two routes. What the client accepts decides between records and their changes. */
+class TableDoor {
+  readonly #table: ServedTable;
+  readonly #rest: RestTables | undefined;
+  readonly #streams: ChangeStreams | undefined;
+
+  constructor(table: ServedTable, { rest, streams }: Shared) {
+    const { exports } = table.schema;
+    this.#table = table;
+    this.#rest = exports.rest ? rest : undefined;
+    this.#streams = exports.sse ? streams : undefined;
+  }
+
+  readonly list: Endpoint = (request, response) => this.#serve(request, response, undefined);
+  readonly one: Endpoint = (request, response) => this.#serve(request, response, keyOf(request));
+
+  #serve(request: IncomingMessage, response: ServerResponse, key: string | undefined): void {
+    const table = this.#table;
+    const listens = request.method === 'GET' && request.headers.accept?.includes('text/event-stream') === true;
+    if (this.#streams !== undefined && listens) this.#streams.handle(request, response, table, key);
+    else if (this.#rest !== undefined) this.#rest.handle(request, response, table, key);
+    else
+      sendError(
+        request,
+        response,
+        new TenonError(
+          'NotAcceptable',
+          `${table.application}: the table ${table.definition.name} is not exported to REST`,
+          {
+            next: 'ask with `Accept: text/event-stream`, or add `rest: true` to its @export',
+            details: { plugin: table.application, table: table.definition.name },
+          },
+        ),
+      );
+  }
+}
+
+/** Last segment of the path; its escapes are whole, because the router has read them. */
+function keyOf(request: IncomingMessage): string {
+  const path = pathOf(originForm(request.url ?? '/'));
+  return decodeURIComponent(path.slice(path.lastIndexOf('/') + 1));
+}

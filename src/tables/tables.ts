@@ -1,0 +1,136 @@
+/** The tables of a host: one store, opened when the first application comes with a schema. */
+import { TenonError } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { Store, TableDefinition } from '../binding/store.js';
+import { type Exports, readSchema, type SchemaSource } from './schema.js';
+import { loadSeeds } from './seed.js';
+import type { ServedTable, ServedTables } from './served.js';
+import { storeError } from './store-error.js';
+
+/** What an application says of its tables. */
+export interface TablesInput {
+  application: string;
+  /** In front of every path; empty at the root. */
+  prefix: string;
+  schemas: readonly SchemaSource[];
+  surfaces: Partial<Exports>;
+  /** Of the application, absolute. */
+  folder: string;
+  /** Patterns of the files of records that the tables begin with, relative to the folder. */
+  seeds: readonly string[];
+}
+
+export interface TablesOptions {
+  /** Opens the store of the data directory. */
+  open: () => Promise<Store>;
+  log: Log;
+}
+
+/** Opens, and closes what it opened. */
+export class Tables {
+  readonly #options: TablesOptions;
+  /** Which application a table belongs to, by `database.Table`. */
+  readonly #owners = new Map<string, string>();
+  #opening: Promise<Store> | undefined;
+  #store: Store | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: TablesOptions) {
+    this.#options = options;
+  }
+
+  /** The store, once it was needed and could be opened. */
+  get store(): Store | undefined {
+    return this.#store;
+  }
+
+  /** The same, opened when it is not yet. Rejects with why it cannot be, and may be asked again then. */
+  async open(): Promise<Store> {
+    if (this.#closing !== undefined)
+      throw new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
+    this.#opening ??= this.#options.open().catch((error: unknown) => {
+      this.#opening = undefined;
+      throw storeError(error);
+    });
+    this.#store = await this.#opening;
+    return this.#store;
+  }
+
+  /**
+   * Bring the store to what the application's schema says, and load the records it begins with. Rejects with
+   * `SchemaInvalid`, `TableTaken`, `SchemaIncompatible`, `SeedInvalid` and what opening the store may; definitions that
+   * were made stay.
+   */
+  async prepare(input: TablesInput): Promise<ServedTables> {
+    const { application, prefix } = input;
+    const schema = readSchema(input.schemas, application, input.surfaces);
+    const store = await this.open();
+    for (const { definition } of schema.tables) this.#refuseTaken(application, definition);
+    for (const { definition } of schema.tables) refuseIncompatible(store, application, definition);
+    const tables: ServedTable[] = [];
+    for (const table of schema.tables) {
+      const number = await store.define(table.definition).catch((error: unknown) => {
+        throw storeError(error, { plugin: application, table: nameOf(table.definition) });
+      });
+      this.#owners.set(nameOf(table.definition), application);
+      tables.push({ application, number, schema: table, definition: store.definition(number) });
+    }
+    const served = { application, prefix, store, schema, tables };
+    await this.#seed(input, served);
+    return served;
+  }
+
+  /** The application's tables may be another one's from now on; what is stored stays. */
+  release(application: string): void {
+    for (const [name, owner] of this.#owners) if (owner === application) this.#owners.delete(name);
+  }
+
+  /** Twice is fine. Nothing may use the store any more. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const store = await this.#opening?.catch(() => undefined); // told to whoever asked for it
+    this.#store = undefined;
+    await store?.close();
+  }
+
+  /** A file that is wrong is told of and left out: the application can serve without it. */
+  async #seed({ folder, seeds }: TablesInput, { application, tables, store }: ServedTables): Promise<void> {
+    const { log } = this.#options;
+    for (const { file, records, error } of await loadSeeds({ folder, patterns: seeds, application, tables, store })) {
+      if (error !== undefined) log.error({ plugin: application, file, code: error.code }, error.message);
+      else if (records > 0) log.info({ plugin: application, file, records }, `${application}: records loaded`);
+    }
+  }
+
+  #refuseTaken(application: string, definition: TableDefinition): void {
+    const name = nameOf(definition);
+    const owner = this.#owners.get(name) ?? application;
+    if (owner === application) return;
+    throw new TenonError('TableTaken', `${application}: the table ${name} belongs to ${owner}`, {
+      next: `give it another name or database, or ask ${owner}'s with the permission "tables:write:${name}"`,
+      details: { plugin: application, table: name, owner },
+    });
+  }
+}
+
+function nameOf({ database, name }: TableDefinition): string {
+  return `${database}.${name}`;
+}
+
+function refuseIncompatible(store: Store, application: string, definition: TableDefinition): void {
+  const reason = store.incompatible(definition);
+  if (reason === undefined) return;
+  const table = nameOf(definition);
+  throw new TenonError(
+    'SchemaIncompatible',
+    `${application}: the table ${table} cannot become what the schema says: ${reason}`,
+    {
+      next: 'keep what is stored readable: leave the field as it was, and add one with another name',
+      details: { plugin: application, table, reason },
+    },
+  );
+}

@@ -1,0 +1,200 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { tenon } from './load/tenon.js';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+const task = `type Task @table @export {
+  id: ID! @primaryKey
+  title: String!
+  state: String @indexed
+}
+`;
+
+describe('an application with a schema', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.make();
+    await world.write('todo', 'config.yaml', 'name: Todo\n');
+    await world.write('todo', 'schema.graphql', task);
+  });
+  afterEach(() => world.close());
+
+  const send = (method: string, target: string, body: unknown) =>
+    world.request(method, target, { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  const all = async (target: string): Promise<unknown[]> => JSON.parse((await world.get(target)).body) as unknown[];
+
+  test('serves its tables over REST and GraphQL without a line of code', async () => {
+    await world.start();
+    expect(await send('POST', '/todo/Task', { id: 'a', title: 'Begin' })).toMatchObject({ status: 201 });
+    expect(JSON.parse((await world.get('/todo/Task/a')).body)).toEqual({ id: 'a', title: 'Begin' });
+    const answer = await send('POST', '/todo/graphql', { query: '{ task(id: "a") { title } }' });
+    expect(JSON.parse(answer.body)).toEqual({ data: { task: { title: 'Begin' } } });
+    expect(world.host.plugin('todo').routes.map(({ method, path: place }) => `${method} ${place}`)).toEqual(
+      expect.arrayContaining(['GET /todo/Task', 'DELETE /todo/Task/:key', 'POST /todo/graphql']),
+    );
+  });
+
+  test('has tables beside its resources, and a resource goes before a table', async () => {
+    await rm(world.folder('todo'), { recursive: true });
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"one"' } }));
+    await world.write('service', 'config.yaml', 'name: Service\n');
+    await world.write(
+      'service',
+      'schema.graphql',
+      task.replace('Task', 'build').replace('@export', '@export(rest: true)'),
+    );
+    await world.start();
+    expect((await world.get('/service/build')).body).toBe('one');
+    expect(await send('POST', '/service/build', { id: 'a', title: 'x' })).toMatchObject({ status: 201 });
+    expect((await world.get('/service/build/a')).status).toBe(200);
+  });
+
+  test('keeps what is stored over restarts, and its sequence of changes', async () => {
+    await world.start();
+    await send('PUT', '/todo/Task/a', { title: 'One' });
+    await world.host.close();
+    await world.start();
+    expect(await all('/todo/Task')).toEqual([{ id: 'a', title: 'One' }]);
+  });
+
+  test('begins with the records it brings, once', async () => {
+    await world.write(
+      'todo',
+      'data/tasks.json',
+      JSON.stringify({ table: 'Task', records: [{ id: 's', title: 'Seed' }] }),
+    );
+    await world.start();
+    expect(await all('/todo/Task')).toEqual([{ id: 's', title: 'Seed' }]);
+    await world.request('DELETE', '/todo/Task/s');
+    await world.host.close();
+    await world.start();
+    expect(await all('/todo/Task')).toEqual([]);
+  });
+
+  test('takes a changed schema up while it serves; who listens is told to come again', async () => {
+    await world.start({ hotReload: true });
+    await send('PUT', '/todo/Task/a', { title: 'One', state: 'open' });
+    const socket = new WebSocket(`${world.url.replace('http', 'ws')}/todo/Task`);
+    const closed = new Promise<number>((resolve) => {
+      socket.once('close', resolve);
+    });
+    await new Promise((resolve) => {
+      socket.once('open', resolve);
+    });
+    await world.write(
+      'todo',
+      'schema.graphql',
+      task.replace('title: String!', 'title: String!\n  priority: Int @indexed'),
+    );
+    await until(
+      'the new field is taken',
+      async () => (await send('PUT', '/todo/Task/b', { title: 'Two', priority: 3 })).status === 201,
+    );
+    expect(await closed).toBe(1012);
+    expect(await all('/todo/Task?priority==3')).toMatchObject([{ id: 'b' }]);
+    expect(JSON.parse((await world.get('/todo/Task/a')).body)).toEqual({ id: 'a', title: 'One', state: 'open' });
+  });
+
+  test('goes on as it was when the new schema is wrong, or what is stored would not fit', async () => {
+    await world.start();
+    await send('PUT', '/todo/Task/a', { title: 'One' });
+    await world.write('todo', 'schema.graphql', task.replace('title: String!', 'title: Strin!'));
+    await expect(world.host.reload('todo')).rejects.toMatchObject({
+      code: 'SchemaInvalid',
+      details: { file: 'schema.graphql', line: 3 },
+    });
+    await world.write('todo', 'schema.graphql', task.replace('title: String!', 'title: Int!'));
+    await expect(world.host.reload('todo')).rejects.toMatchObject({ code: 'SchemaIncompatible' });
+    expect(await all('/todo/Task')).toEqual([{ id: 'a', title: 'One' }]);
+    await world.write('todo', 'schema.graphql', task);
+    expect(await world.host.reload('todo')).toMatchObject({ unchanged: true });
+  });
+
+  test('keeps its listeners while a library alone is replaced', async () => {
+    await rm(world.folder('todo'), { recursive: true });
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"one"' } }));
+    await world.write('service', 'config.yaml', 'name: Service\n');
+    await world.write('service', 'schema.graphql', task);
+    await world.start();
+    const socket = new WebSocket(`${world.url.replace('http', 'ws')}/service/Task`);
+    const heard: { type: string; key?: string }[] = [];
+    socket.on('message', (message: Buffer) => heard.push(JSON.parse(message.toString()) as { type: string }));
+    await until('the socket listens', () => heard.length > 0 || socket.readyState === WebSocket.OPEN);
+    socket.send(JSON.stringify({ type: 'subscribe', id: '1' }));
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"two"' } }));
+    await world.host.reload('service');
+    expect((await world.get('/service/build')).body).toBe('two');
+    await send('PUT', '/service/Task/a', { title: 'One' });
+    await until('the change is heard', () => heard.some(({ type }) => type === 'put'));
+    expect(socket.readyState).toBe(WebSocket.OPEN);
+    socket.terminate();
+  });
+
+  test('does not get a table that another application has', async () => {
+    await world.write('other', 'config.yaml', 'name: Other\n');
+    await world.write('other', 'schema.graphql', task.replace('@table', '@table(database: "todo")'));
+    await world.start();
+    const states = ['other', 'todo'].map((id) => world.host.plugin(id));
+    expect(states.map(({ state }) => state).toSorted()).toEqual(['failed', 'running']);
+    expect(states.find(({ state }) => state === 'failed')?.error?.code).toBe('TableTaken');
+  });
+
+  test('serves nothing of them once it is unloaded, and all again afterwards', async () => {
+    await world.start();
+    await send('PUT', '/todo/Task/a', { title: 'One' });
+    await world.host.unload('todo');
+    expect((await world.get('/todo/Task')).status).toBe(503);
+    await world.host.load('todo');
+    expect(await all('/todo/Task')).toHaveLength(1);
+  });
+
+  test('says which RocksDB was looked for when there is none, and serves the other applications', async () => {
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"one"' } }));
+    await world.start({ rocksdb: path.join(world.directory, 'nowhere.so') });
+    expect(world.host.plugin('todo').error).toMatchObject({
+      code: 'RocksdbMissing',
+      message: expect.stringContaining('nowhere.so') as string,
+    });
+    expect((await world.get('/service/build')).body).toBe('one');
+  });
+
+  test('is copied while it serves, and taken back', async () => {
+    await world.start();
+    await send('PUT', '/todo/Task/a', { title: 'One' });
+    const copy = JSON.parse((await world.admin('POST', '/api/v1/backup')).body) as { directory: string };
+    expect(JSON.parse(await readFile(path.join(copy.directory, 'backup.json'), 'utf8'))).toMatchObject({
+      format: 1,
+      tables: [{ database: 'todo', name: 'Task' }],
+    });
+    await send('PUT', '/todo/Task/b', { title: 'Two' });
+    expect((await tenon(world.directory, 'restore', copy.directory, '--data', world.data)).status).toBe(1);
+    await world.host.close();
+    const restored = await tenon(world.directory, 'restore', copy.directory, '--data', world.data);
+    expect(restored).toMatchObject({ status: 0, out: expect.stringMatching(/^restored: 1 table as of /) as string });
+    await world.start();
+    expect(await all('/todo/Task')).toEqual([{ id: 'a', title: 'One' }]);
+  });
+
+  test('a backup that is none, or is cut short, changes nothing', async () => {
+    await world.start();
+    await send('PUT', '/todo/Task/a', { title: 'One' });
+    const copy = JSON.parse((await world.admin('POST', '/api/v1/backup')).body) as { directory: string };
+    await world.host.close();
+    const broken = path.join(world.directory, 'broken');
+    await rename(copy.directory, broken);
+    await writeFile(path.join(broken, 'tables', 'CURRENT'), 'MANIFEST-999999\n');
+    await mkdir(path.join(world.directory, 'empty'));
+    for (const folder of ['broken', 'empty', 'nowhere']) {
+      const { status, err } = await tenon(world.directory, 'restore', folder, '--data', world.data);
+      expect({ folder, status, err }).toMatchObject({
+        status: 1,
+        err: expect.stringContaining('the backup') as string,
+      });
+    }
+    await world.start();
+    expect(await all('/todo/Task')).toHaveLength(1);
+  });
+});
