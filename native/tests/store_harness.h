@@ -36,6 +36,7 @@ core::Table* define(core::Store& store, const std::string& json);
 extern const char* const kTask;
 
 std::string key_of(const core::Store& store, const core::Table& table, const std::string& text);
+// Of a text that lasts as long as the write.
 core::Write put(core::Table* table, const std::string& json);
 core::Write removal(core::Table* table, const std::string& key);
 bool write(core::Store& store, core::Write write);
