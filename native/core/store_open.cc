@@ -31,7 +31,7 @@ constexpr uint64_t kTotalLogBytes = 64 * kMebibyte;
 constexpr size_t kWriteBufferBytes = 32 * kMebibyte;
 constexpr size_t kInfoLogs = 4;
 constexpr size_t kInfoLogBytes = 4 * kMebibyte;
-constexpr uint32_t kPatienceMs = 5'000;
+constexpr uint32_t kPatienceMs = 1'000;
 constexpr off_t kRoomBytes = 16 * kMebibyte;
 constexpr const char* kIdentityFile = "TENON_IDENTITY";
 

@@ -306,7 +306,7 @@ void Stripes::Hold::release() {
 }
 
 bool Store::Body::write(std::vector<Write>& writes, std::vector<Written>& results, StoreFailure& failure) {
-  results.clear();
+  results.assign(writes.size(), {});
   if (writes.empty()) return true;
   if (writes.size() > TENON_TABLE_BATCH_LIMIT) {
     failure = store_failure(TENON_ERROR_TOO_LARGE,

@@ -1,0 +1,21 @@
+#ifndef TENON_TESTS_DISK_FAULTS_H
+#define TENON_TESTS_DISK_FAULTS_H
+
+namespace tenon::test {
+
+// What writes and syncs of files answer as long as this lives: RocksDB comes by the test program's own write, pwrite,
+// fdatasync and fsync. Only files whose name ends in .log, .sst or begins with MANIFEST are touched.
+class DiskFault {
+ public:
+  enum class Kind { FullDisk, FailingSync };
+  explicit DiskFault(Kind kind);
+  ~DiskFault();
+  DiskFault(const DiskFault&) = delete;
+  DiskFault& operator=(const DiskFault&) = delete;
+  // How often it has struck.
+  static int strikes();
+};
+
+}  // namespace tenon::test
+
+#endif
