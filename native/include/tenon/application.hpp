@@ -42,6 +42,7 @@ class Application final {
     services.http = static_cast<const tenon_host_http_t*>(host->get_extension(host, TENON_HTTP_ID));
     services.log = static_cast<const tenon_host_log_t*>(host->get_extension(host, TENON_LOG_ID));
     services.state = static_cast<const tenon_host_state_t*>(host->get_extension(host, TENON_STATE_ID));
+    services.tables = static_cast<const tenon_host_tables_t*>(host->get_extension(host, TENON_TABLES_ID));
     services.extension = nullptr;
     return guard(log_failure, [&]() -> tenon_status {
       std::unique_ptr<Application> application(new (std::nothrow) Application(extension));

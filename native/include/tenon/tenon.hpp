@@ -31,6 +31,7 @@
 #include "ext/http.h"
 #include "ext/log.h"
 #include "ext/state.h"
+#include "ext/tables.h"
 
 namespace tenon {
 
@@ -65,6 +66,7 @@ struct Services {
   const tenon_host_http_t* http;
   const tenon_host_log_t* log;
   const tenon_host_state_t* state;
+  const tenon_host_tables_t* tables;
   Extension* extension;
 };
 __attribute__((visibility("hidden"))) inline Services services{};
@@ -771,5 +773,7 @@ constexpr ExtensionEntry extension_entry() {
 }
 
 }  // namespace tenon
+
+#include "tables.hpp"
 
 #endif

@@ -18,7 +18,8 @@
  *
  * What this host checks as the real one does: routes and their parameters, body limits, deadlines of deferred answers,
  * status codes, header names and values, the order of a life, the hand-over of state. What it does not have: threads of
- * its own (every call runs on the caller's thread, in time or not), back-pressure, admission, isolation.
+ * its own (every call runs on the caller's thread, in time or not), back-pressure, admission, isolation, tables: none of
+ * them can be opened (TENON_ERROR_UNSUPPORTED, with a warning in the log).
  */
 #ifndef TENON_TESTING_HPP
 #define TENON_TESTING_HPP
@@ -49,6 +50,7 @@
 #include "ext/http.h"
 #include "ext/log.h"
 #include "ext/state.h"
+#include "ext/tables.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define TENON_TESTING_SANITIZED
@@ -380,10 +382,66 @@ inline const tenon_host_state_t& host_state() {
   return table;
 }
 
+/* Nothing can be opened, so nothing but these two is ever asked; the others refuse all the same. */
+inline const tenon_host_tables_t& host_tables() {
+  static const tenon_host_tables_t table = [] {
+    static constexpr auto say = [](const tenon_host* host) -> tenon_status {
+      static constexpr char sentence[] = "the host of a test has no tables: test what uses them against `tenon start`";
+      host_log().write(host, TENON_LOG_WARN, {sentence, sizeof sentence - 1}, nullptr, 0);
+      return TENON_ERROR_UNSUPPORTED;
+    };
+    tenon_host_tables_t tables{};
+    tables.size = sizeof tables;
+    tables.open = [](const tenon_host* host, tenon_bytes_t, tenon_table_t**) { return say(host); };
+    tables.batch_begin = [](const tenon_host* host, tenon_batch_t**) { return say(host); };
+    tables.field = [](const tenon_table_t*, tenon_bytes_t) -> int32_t { return -1; };
+    tables.get = [](tenon_table_t*, const tenon_value_t*, tenon_record_t*) -> tenon_status {
+      return TENON_ERROR_UNSUPPORTED;
+    };
+    tables.release = [](tenon_record_t*) {};
+    tables.put = [](tenon_table_t*, tenon_bytes_t, uint32_t, tenon_table_problem_t*) -> tenon_status {
+      return TENON_ERROR_UNSUPPORTED;
+    };
+    tables.patch = [](tenon_table_t*, const tenon_value_t*, tenon_bytes_t, tenon_table_problem_t*) -> tenon_status {
+      return TENON_ERROR_UNSUPPORTED;
+    };
+    tables.remove = [](tenon_table_t*, const tenon_value_t*, tenon_table_problem_t*) -> tenon_status {
+      return TENON_ERROR_UNSUPPORTED;
+    };
+    tables.batch_put = [](tenon_batch_t*, tenon_table_t*, tenon_bytes_t, uint32_t) -> tenon_status {
+      return TENON_ERROR_UNSUPPORTED;
+    };
+    tables.batch_patch = [](tenon_batch_t*, tenon_table_t*, const tenon_value_t*, tenon_bytes_t) -> tenon_status {
+      return TENON_ERROR_UNSUPPORTED;
+    };
+    tables.batch_remove = [](tenon_batch_t*, tenon_table_t*, const tenon_value_t*) -> tenon_status {
+      return TENON_ERROR_UNSUPPORTED;
+    };
+    tables.batch_commit = [](tenon_batch_t*, tenon_table_problem_t*) -> tenon_status {
+      return TENON_ERROR_UNSUPPORTED;
+    };
+    tables.batch_discard = [](tenon_batch_t*) {};
+    tables.scan = [](tenon_table_t*, const tenon_scan_t*, tenon_cursor_t**, tenon_table_problem_t*) -> tenon_status {
+      return TENON_ERROR_UNSUPPORTED;
+    };
+    tables.next = [](tenon_cursor_t*, tenon_record_t*) -> tenon_status { return TENON_ERROR_UNSUPPORTED; };
+    tables.scan_end = [](tenon_cursor_t*) {};
+    tables.count = [](tenon_table_t*, bool, uint64_t*) -> tenon_status { return TENON_ERROR_UNSUPPORTED; };
+    tables.feed_begin = [](tenon_table_t*, uint64_t, tenon_feed_t**) -> tenon_status {
+      return TENON_ERROR_UNSUPPORTED;
+    };
+    tables.feed_next = [](tenon_feed_t*, uint32_t, tenon_change_t*) -> tenon_status { return TENON_ERROR_UNSUPPORTED; };
+    tables.feed_end = [](tenon_feed_t*) {};
+    return tables;
+  }();
+  return table;
+}
+
 inline const void* host_extension(const tenon_host*, const char* id) {
   if (std::strcmp(id, TENON_HTTP_ID) == 0) return &host_http();
   if (std::strcmp(id, TENON_LOG_ID) == 0) return &host_log();
   if (std::strcmp(id, TENON_STATE_ID) == 0) return &host_state();
+  if (std::strcmp(id, TENON_TABLES_ID) == 0) return &host_tables();
   return nullptr;
 }
 

@@ -1,0 +1,393 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type GenerationHandle, loadCore, Outcome, type PluginPointer, Word } from '../src/binding/core.js';
+import { openLibrary } from '../src/binding/library.js';
+import { openStore, type Store, type TableDefinition } from '../src/binding/store.js';
+import { until } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+const core = loadCore();
+const rocksdb = path.resolve(import.meta.dirname, '..', 'prebuilds', `${process.platform}-${process.arch}`);
+
+function definition(database: string, name: string): TableDefinition {
+  return {
+    database,
+    name,
+    primaryKey: 'id',
+    fields: [
+      { name: 'id', type: { kind: name === 'Counter' ? 'Int' : 'ID', required: true } },
+      { name: 'title', type: { kind: 'String', required: true } },
+      { name: 'state', type: { kind: 'Enum', values: ['open', 'done'] }, indexed: true },
+      { name: 'notes', type: { kind: 'Any' } },
+    ],
+  };
+}
+
+/** One call and what has come back of it. */
+interface Exchange {
+  text: string;
+  done: boolean;
+}
+
+/** A front, a store, and generations of the plugin `tables.c`. */
+class Bench {
+  readonly #calls = new Map<number, Exchange>();
+  readonly front = new core.Front({ onReady: () => this.#pump(), onLog: () => {} });
+  readonly #pointers = new Map<string, PluginPointer>();
+  #number = 0;
+
+  /** A generation that is live. */
+  async start(options: {
+    store?: Store;
+    id?: string;
+    database?: string;
+    grants?: string[];
+    defines?: Record<string, string>;
+    stay?: boolean;
+  }): Promise<{ generation: GenerationHandle; end: () => Promise<void> }> {
+    const { store, id = 'tables', database = 'todo', grants = [] } = options;
+    let plugin = this.#pointers.get(id);
+    if (plugin === undefined)
+      this.#pointers.set(id, (plugin = new core.PluginPointer(this.front, { id, queueLimit: 100 })));
+    const pointer = plugin;
+    const library = openLibrary(await buildPlugin('tables', { defines: { PLUGIN_ID: `"${id}"`, ...options.defines } }));
+    const generation = new core.GenerationHandle(pointer, {
+      number: ++this.#number,
+      descriptor: library.descriptor.address,
+      root: '',
+      prefix: `/${id}`,
+      deadlineMs: 20_000,
+      bodyLimit: 1_000_000,
+      concurrency: 4,
+      ...(store === undefined ? {} : { store, database, grants }),
+    });
+    await generation.create(5000);
+    await generation.initialize(5000);
+    for (const { method, pattern, index } of await generation.routes(5000))
+      generation.bind(pointer.slot(method, `/${id}${pattern}`), index);
+    await generation.ready(5000);
+    pointer.swap(generation);
+    const end = async (): Promise<void> => {
+      pointer.swap(null);
+      generation.retire();
+      expect(await generation.drain(5000)).toBe(true);
+      await generation.shutdown(5000);
+      await generation.destroy(5000);
+      expect(await generation.stop(5000)).toBe(0);
+      generation.close();
+      library.close();
+    };
+    return { generation, end };
+  }
+
+  pointer(id = 'tables'): PluginPointer {
+    return this.#pointers.get(id) as PluginPointer;
+  }
+
+  /** Send, and see what comes. */
+  send(route: 'pool' | 'main' | 'life', query: Record<string, string> = {}, body = '', id = 'tables'): Exchange {
+    const url = `/${id}/${route}?${new URLSearchParams(query).toString()}`;
+    const answer = this.front.call(this.pointer(id).slot('POST', `/${id}/${route}`), url, '', Buffer.from(body));
+    if (this.front.result[Word.Outcome] !== Outcome.Pending) return { text: textOf(answer), done: true };
+    const exchange = { text: '', done: false };
+    this.#calls.set(this.front.result[Word.Call] as number, exchange);
+    return exchange;
+  }
+
+  /** The whole answer on a thread. */
+  async ask(query: Record<string, string>, body = '', id = 'tables'): Promise<string> {
+    const exchange = this.send('pool', { table: 'Task', ...query }, body, id);
+    await until(`${JSON.stringify(query)} is answered`, () => exchange.done);
+    return exchange.text;
+  }
+
+  close(): void {
+    for (const pointer of this.#pointers.values()) pointer.close();
+    this.front.close();
+  }
+
+  #pump(): void {
+    for (;;) {
+      const bytes = this.front.next();
+      const outcome = this.front.result[Word.Outcome];
+      if (outcome === Outcome.None) return;
+      const call = this.front.result[Word.Call] as number;
+      const exchange = this.#calls.get(call);
+      if (exchange === undefined) continue;
+      exchange.text += textOf(bytes);
+      if (outcome === Outcome.Head || outcome === Outcome.Chunk) {
+        this.front.acknowledge(call, bytes?.length ?? 0);
+      } else {
+        exchange.done = true;
+        this.#calls.delete(call);
+      }
+    }
+  }
+}
+
+function textOf(bytes: string | Uint8Array | undefined): string {
+  return typeof bytes === 'string' ? bytes : Buffer.from(bytes ?? []).toString();
+}
+
+let directory: string;
+let store: Store;
+let task: number;
+let bench: Bench;
+
+async function open(): Promise<Store> {
+  return openStore(core, {
+    directory: path.join(directory, 'tables'),
+    libraries: [path.join(rocksdb, process.platform === 'darwin' ? 'librocksdb.dylib' : 'librocksdb.so')],
+    sync: false,
+    feedBytes: 64 * 1024 * 1024,
+    cacheBytes: 8 * 1024 * 1024,
+  });
+}
+
+async function put(table: number, ...records: Record<string, unknown>[]): Promise<void> {
+  const written = await store.write(
+    records.map((record) => ({ table, kind: 'put' as const, json: Buffer.from(JSON.stringify(record)) })),
+  );
+  for (const { outcome } of written) expect(outcome).toMatch(/created|updated/);
+}
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(os.tmpdir(), 'tenon-tables-'));
+});
+afterAll(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+beforeEach(async () => {
+  store = await open();
+  task = await store.define(definition('todo', 'Task'));
+  bench = new Bench();
+});
+afterEach(async () => {
+  bench.close();
+  await store.drop(task);
+  await store.close();
+});
+
+describe('a plugin with tables', () => {
+  test('has them from ready on', async () => {
+    const { end } = await bench.start({ store });
+    expect(bench.send('life').text).toBe('STATE STATE OK ');
+    await end();
+  });
+
+  test('is not offered them by a host that has none', async () => {
+    const { end } = await bench.start({});
+    expect(bench.send('life').text).toBe('UNSUPPORTED UNSUPPORTED UNSUPPORTED ');
+    await end();
+  });
+
+  test('reads, writes, changes and removes records, which the host sees and the schema checks', async () => {
+    const { end } = await bench.start({ store });
+    expect(await bench.ask({ op: 'get', key: 'a' })).toBe('NOT_FOUND');
+    expect(await bench.ask({ op: 'put' }, '{"title":"Bread","id":"a"}')).toBe('OK');
+    expect(await bench.ask({ op: 'get', key: 'a' })).toBe('OK {"id":"a","title":"Bread"}');
+    expect(await bench.ask({ op: 'get', key: 'a', field: 'title' })).toBe('OK Bread');
+    expect(await bench.ask({ op: 'put', mode: 'create' }, '{"id":"a","title":"Milk"}')).toBe(
+      'EXISTS [] there is a record with this key',
+    );
+    expect(await bench.ask({ op: 'put', mode: 'replace' }, '{"id":"b","title":"Milk"}')).toMatch(/^NOT_FOUND/);
+    expect(await bench.ask({ op: 'put' }, '{"id":"a","title":7}')).toMatch(/^INVALID \[title\] /);
+    expect(await bench.ask({ op: 'patch', key: 'a' }, '{"state":"open","notes":{"deep":[1,2]}}')).toBe('OK');
+    expect((await store.get(task, 'a'))?.json.toString()).toBe(
+      '{"id":"a","title":"Bread","state":"open","notes":{"deep":[1,2]}}',
+    );
+    expect(await bench.ask({ op: 'patch', key: 'a' }, '{"state":"lost"}')).toMatch(/^INVALID \[state\] /);
+    expect(await bench.ask({ op: 'patch', key: 'b' }, '{}')).toMatch(/^NOT_FOUND/);
+    expect(await bench.ask({ op: 'remove', key: 'a' })).toBe('OK');
+    expect(await bench.ask({ op: 'remove', key: 'a' })).toMatch(/^NOT_FOUND/);
+    expect(await store.get(task, 'a')).toBeNull();
+    await end();
+  });
+
+  test('knows the fields of a table by number, and keys that are whole numbers', async () => {
+    const counter = await store.define(definition('todo', 'Counter'));
+    const { end } = await bench.start({ store });
+    expect(await bench.ask({ op: 'field', field: 'state' })).toBe('2');
+    expect(await bench.ask({ op: 'field', field: 'nothing' })).toBe('-1');
+    expect(await bench.ask({ op: 'put', table: 'Counter' }, '{"id":-7,"title":"Seven"}')).toBe('OK');
+    expect(await bench.ask({ op: 'get', table: 'Counter', key: '#-7', field: 'id' })).toBe('OK -7');
+    expect(await bench.ask({ op: 'get', table: 'Counter', key: 'seven' })).toBe('ARGUMENT');
+    expect(await bench.ask({ op: 'get', table: 'Nothing', key: 'a' })).toBe('NOT_FOUND');
+    await end();
+    await store.drop(counter);
+  });
+
+  test('writes several records together or none of them', async () => {
+    const { end } = await bench.start({ store });
+    await put(task, { id: 'old', title: 'Old' }, { id: 'done', title: 'Done' });
+    const lines = ['put Task {"id":"new","title":"New"}', 'patch Task old {"title":"Older"}', 'remove Task done'];
+    expect(await bench.ask({ op: 'batch' }, lines.join('\n'))).toBe('OK');
+    expect(await bench.ask({ op: 'scan' })).toBe(' {"id":"new","title":"New"} {"id":"old","title":"Older"} END');
+    expect(await bench.ask({ op: 'batch' }, 'remove Task old\ncreate Task {"id":"new","title":"Again"}')).toMatch(
+      /^EXISTS/,
+    );
+    expect(await bench.ask({ op: 'batch' }, 'remove Task old\nput Task {"id":"x"}')).toMatch(/^INVALID \[title\]/);
+    expect(await bench.ask({ op: 'count', exact: 'yes' })).toBe('OK 2');
+    expect(await bench.ask({ op: 'batch' })).toBe('OK');
+    await end();
+  });
+
+  test('goes through records by key and by index, within bounds, backwards, filtered', async () => {
+    const { end } = await bench.start({ store });
+    await put(
+      task,
+      ...['a1', 'a2', 'b1', 'b2'].map((id, index) => ({ id, title: `T${index}`, state: index % 2 ? 'done' : 'open' })),
+    );
+    const ids = async (query: Record<string, string>, filter = ''): Promise<string[]> =>
+      [...(await bench.ask({ op: 'scan', ...query }, filter)).matchAll(/"id":"(\w+)"/g)].map(([, id]) => id as string);
+    expect(await ids({})).toEqual(['a1', 'a2', 'b1', 'b2']);
+    expect(await ids({ reverse: 'yes' })).toEqual(['b2', 'b1', 'a2', 'a1']);
+    expect(await ids({ prefix: 'a' })).toEqual(['a1', 'a2']);
+    expect(await ids({ lower: 'a2', above: 'yes', upper: 'b2', below: 'yes' })).toEqual(['b1']);
+    expect(await ids({ field: 'state', lower: 'done', upper: 'done' })).toEqual(['a2', 'b2']);
+    expect(await ids({ field: 'state', reverse: 'yes' })).toHaveLength(4);
+    expect(await ids({ field: 'id', lower: 'b1' })).toEqual(['b1', 'b2']);
+    expect(await ids({}, '{"field":"title","op":"ends","value":"2"}')).toEqual(['b1']);
+    expect(await bench.ask({ op: 'scan', field: 'title' })).toMatch(/^INVALID/);
+    expect(await bench.ask({ op: 'scan' }, '{"field":"title","op":"has","value":1}')).toMatch(/^INVALID/);
+    expect(await bench.ask({ op: 'count' })).toMatch(/^OK \d+$/);
+    await end();
+  });
+
+  test('is told of every misuse', async () => {
+    const { end } = await bench.start({ store });
+    expect(await bench.ask({ op: 'misuse' })).toBe('0 others');
+    await end();
+  });
+
+  test('may read on the event loop what is in memory, and nothing else', async () => {
+    const { end } = await bench.start({ store });
+    await put(task, { id: 'a', title: 'Bread' });
+    const main = (query: Record<string, string>, body = ''): string =>
+      bench.send('main', { table: 'Task', ...query }, body).text;
+    expect(main({ op: 'get', key: 'a' })).toBe('OK {"id":"a","title":"Bread"}');
+    for (const op of ['put', 'patch', 'remove', 'batch', 'scan', 'count'])
+      expect([op, main({ op, key: 'a' }, op === 'batch' || op === 'scan' ? '' : '{"id":"a","title":"b"}')]).toEqual([
+        op,
+        expect.stringMatching(/^AGAIN/),
+      ]);
+    expect(main({ op: 'follow', most: '1' })).toBe('AGAIN');
+    expect(await bench.ask({ op: 'get', key: 'a', field: 'title' })).toBe('OK Bread');
+    await end();
+  });
+
+  test('writes until its shutdown has returned', async () => {
+    const { end } = await bench.start({ store, defines: { WRITES_IN_SHUTDOWN: '1' } });
+    await end();
+    expect((await store.get(task, 'last'))?.json.toString()).toContain('Last words');
+  });
+});
+
+describe('tables of another application', () => {
+  test('are open to a plugin as far as it was granted them', async () => {
+    const shelf = await store.define(definition('library', 'Shelf'));
+    const reader = await store.define(definition('library', 'Reader'));
+    const other = await store.define(definition('shop', 'Order'));
+    const grants = ['read:library.*', 'write:library.Shelf', 'read:shop', 'shop.Order', 'write:shopping.Order'];
+    const { end } = await bench.start({ store, grants });
+    await put(reader, { id: 'a', title: 'Ada' });
+    expect(await bench.ask({ op: 'put', table: 'library.Shelf' }, '{"id":"s","title":"Poems"}')).toBe('OK');
+    expect(await bench.ask({ op: 'get', table: 'library.Shelf', key: 's', field: 'title' })).toBe('OK Poems');
+    expect(await bench.ask({ op: 'get', table: 'library.Reader', key: 'a', field: 'title' })).toBe('OK Ada');
+    expect(await bench.ask({ op: 'put', table: 'library.Reader' }, '{"id":"b","title":"Bo"}')).toMatch(/^DENIED/);
+    expect(await bench.ask({ op: 'remove', table: 'library.Reader', key: 'a' })).toMatch(/^DENIED/);
+    expect(await bench.ask({ op: 'batch' }, 'put library.Reader {"id":"b","title":"Bo"}')).toBe('DENIED');
+    expect(await bench.ask({ op: 'get', table: 'library.Nothing', key: 'a' })).toBe('NOT_FOUND');
+    // What it may not see it does not learn to be there.
+    expect(await bench.ask({ op: 'get', table: 'shop.Order', key: 'a' })).toBe('DENIED');
+    expect(await bench.ask({ op: 'get', table: 'shop.Nothing', key: 'a' })).toBe('DENIED');
+    expect(await bench.ask({ op: 'put', table: 'todo.Task' }, '{"id":"own","title":"Own"}')).toBe('OK');
+    await end();
+    for (const table of [shelf, reader, other]) await store.drop(table);
+  });
+});
+
+describe('changes of a table', () => {
+  test('come to a plugin in order, whoever writes, from where it wants', async () => {
+    const { end } = await bench.start({ store });
+    await put(task, { id: 'before', title: 'Before' });
+    const from = store.sequence();
+    const following = bench.send('pool', { op: 'follow', table: 'Task', most: '3' });
+    await until('it follows', () => following.text.startsWith('OK'));
+    await put(task, { id: 'a', title: 'Host' });
+    expect(await bench.ask({ op: 'put' }, '{"id":"b","title":"Plugin"}')).toBe('OK');
+    expect(await bench.ask({ op: 'remove', key: 'a' })).toBe('OK');
+    await until('all have come', () => following.done);
+    const changes = following.text
+      .split('\n')
+      .slice(1)
+      .map((line) => line.replace(/^\d+ /, ''));
+    const wanted = ['now a {"id":"a","title":"Host"}', 'now b {"id":"b","title":"Plugin"}', 'gone a'];
+    expect(changes).toEqual(wanted);
+    const again = await bench.ask({ op: 'follow', most: '3', from });
+    expect(again.split('\n').slice(1)).toEqual(following.text.split('\n').slice(1));
+    expect(await bench.ask({ op: 'follow', most: '1', from: '99999999' })).toBe('VERSION');
+    expect(await bench.ask({ op: 'follow', most: '1', wait: '1' })).toBe('OK\nAGAIN');
+    await end();
+  });
+
+  test('that nobody makes do not hold a generation that is replaced', async () => {
+    const first = await bench.start({ store });
+    const following = bench.send('pool', { op: 'follow', table: 'Task', most: '9' });
+    await until('it follows', () => following.text === 'OK');
+    const second = await bench.start({ store });
+    expect(await first.generation.drain(10_000)).toBe(true);
+    await until('it is answered', () => following.done);
+    expect(following.text).toBe('OK\nCANCELLED');
+    await first.end();
+    await bench.start({ store }).then(({ end }) => end());
+    await second.end();
+  });
+
+  test('can be followed again when a generation that was asked to hand over goes on', async () => {
+    const { generation, end } = await bench.start({ store });
+    bench.pointer().swap(null);
+    expect(await generation.drain(5000)).toBe(true);
+    bench.pointer().swap(generation);
+    const following = bench.send('pool', { op: 'follow', table: 'Task', most: '1' });
+    await until('it follows', () => following.text === 'OK');
+    await put(task, { id: 'a', title: 'Bread' });
+    await until('it has come', () => following.done);
+    expect(following.text).toMatch(/now a \{/);
+    await end();
+  });
+});
+
+describe('what a plugin leaves behind', () => {
+  test('is taken back when it ends, so that the store can be closed', async () => {
+    await put(task, { id: 'a', title: 'Bread' });
+    const { end } = await bench.start({ store });
+    expect(await bench.ask({ op: 'get', key: 'a', keep: 'yes', field: 'title' })).toBe('OK Bread');
+    expect(await bench.ask({ op: 'batch', keep: 'yes' }, 'put Task {"id":"b","title":"Milk"}')).toBe('OK');
+    expect(await bench.ask({ op: 'scan', keep: 'yes' })).toMatch(/END$/);
+    expect(await bench.ask({ op: 'follow', keep: 'yes', most: '1', wait: '1' })).toBe('OK\nAGAIN');
+    await end();
+    await store.close();
+    store = await open();
+    expect(await store.count((task = await store.define(definition('todo', 'Task'))))).toBe(1);
+  });
+
+  test('does not keep a store open, and a generation that goes on is told that it is closed', async () => {
+    await put(task, { id: 'a', title: 'Bread' });
+    const { end } = await bench.start({ store });
+    expect(await bench.ask({ op: 'get', key: 'a', keep: 'yes', field: 'title' })).toBe('OK Bread');
+    const following = bench.send('pool', { op: 'follow', table: 'Task', most: '9' });
+    await until('it follows', () => following.text === 'OK');
+    await store.close();
+    await until('it is answered', () => following.done);
+    expect(following.text).toBe('OK\nCANCELLED');
+    expect(await bench.ask({ op: 'get', key: 'a' })).toBe('STATE');
+    await end();
+    store = await open();
+    task = await store.define(definition('todo', 'Task'));
+    expect((await store.get(task, 'a'))?.json.toString()).toContain('Bread');
+  });
+});
