@@ -21,7 +21,8 @@
     {
       "target_name": "tenon",
       "sources": ["<!@(node -p \"['core', 'node'].flatMap((room) => fs.readdirSync('native/' + room).filter((file) => file.endsWith('.cc')).map((file) => 'native/' + room + '/' + file)).join(' ')\")"],
-      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "NAPI_DISABLE_CPP_EXCEPTIONS"],
+      # Swallow: an error that a Worker can no longer be told of, because it is being terminated, is nobody's fault.
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "cflags_cc": ["-isystem", "<!(node -p \"path.resolve(require('node-addon-api').include_dir)\")"],
       "xcode_settings": { "OTHER_CFLAGS": ["-isystem", "<!(node -p \"path.resolve(require('node-addon-api').include_dir)\")"] },
       "conditions": [

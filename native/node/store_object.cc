@@ -744,6 +744,9 @@ Napi::Value StoreObject::Query(const Napi::CallbackInfo& info) {
         failure = {};
         std::optional<core::Page> page = store.query(*facts.table, *query, failure);
         if (page) facts.page = std::move(*page);
+        if (failure.status == TENON_ERROR_INVALID && failure.problem.field == "after") {
+          failure.status = TENON_ERROR_ARGUMENT;  // CursorInvalid
+        }
         return page.has_value();
       },
       [](Napi::Env env, StoreObject&, Querying& facts) -> Napi::Value {
