@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { FieldType } from '../src/binding/store.js';
 import type { TenonError } from '../src/base/errors.js';
 import { readTree } from './architecture/tree.js';
+import { temporaryStore } from './tables/temporary-store.js';
 import type { SchemaProblem } from '../src/tables/schema-problems.js';
 import { type ApplicationSchema, readSchema, type SchemaSource } from '../src/tables/schema.js';
 
@@ -540,6 +541,36 @@ describe('any valid schema', () => {
         );
       }),
     );
+  });
+
+  it('gives definitions that the store takes, also at its limits', async () => {
+    const temporary = await temporaryStore();
+    const { store } = temporary;
+    const problemsIn = ({ tables }: ApplicationSchema): (string | undefined)[] =>
+      tables.map(({ definition }) => store.incompatible(definition)).filter((problem) => problem !== undefined);
+    try {
+      fc.assert(
+        fc.property(table, ({ head, body }) => {
+          expect(
+            problemsIn(read(`enum E { on off } input N { a: Int!, b: [E] } type T ${head} {\n${body}\n}`)),
+          ).toEqual([]);
+        }),
+      );
+      const many = (count: number, name: string, type: string): string =>
+        Array.from({ length: count }, (_, place) => `${name}${place}${type}`).join(' ');
+      const nests = Array.from({ length: 14 }, (_, n) => `type N${n} { a: N${n + 1}! }`).join(' ');
+      const largest = read(`
+        type A @table { ${key} ${many(1023, 'f', ': Int')} }
+        type B @table { ${key} a: ${'['.repeat(15)}Int${']'.repeat(15)} }
+        type C @table { ${key} a: N0 } ${nests} type N14 { a: Int }
+        type D @table { ${key} e: E } enum E { ${many(1024, 'v', '')} }
+        type E${'x'.repeat(99)} @table(database: "a-B_9", expiration: 1000000000) { ${key} ${'y'.repeat(100)}: Float @expiresAt }
+      `);
+      expect(problemsIn(largest)).toEqual([]);
+      expect(store.incompatible({ database: 'x', name: '_', primaryKey: 'id', fields: [] })).toBeDefined();
+    } finally {
+      await temporary.remove();
+    }
   });
 
   it('can be cut anywhere and is still either read or SchemaInvalid', () => {
