@@ -26,7 +26,7 @@ class PageMaker {
     if (!query_.after.empty()) {
       after_.emplace();
       if (!order_.read_cursor(query_.after, *after_)) {
-        failure_ = store_failure(TENON_ERROR_INVALID, "the cursor is none of this list, or of another order", "after");
+        failure_ = store_failure(TENON_ERROR_ARGUMENT, "the cursor is none of this list, or of another order", "after");
         return std::nullopt;
       }
     }
