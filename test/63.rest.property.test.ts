@@ -312,6 +312,6 @@ test('REST does what a map in memory does', async () => {
       for (const act of steps) await perform(model, act);
       expect(await pages('')).toEqual(sorted([...model.values()], []));
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 });

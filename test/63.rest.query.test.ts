@@ -97,7 +97,7 @@ describe('an expression', () => {
         fc.pre(depth(expression) <= 16);
         expect(parseFiql(print(expression, quote, blank))).toEqual(expression);
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 
@@ -120,7 +120,7 @@ describe('an expression', () => {
           }
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 
