@@ -140,15 +140,15 @@ export class Changes {
   #catchUp(follower: Follower, live: LiveChanges, feed: ChangeFeed): void {
     const { queue } = follower;
     follower.ownFeed = feed;
-    const take = (arrival: Arrival): void => {
+    const take = (arrival: Arrival): undefined => {
       follower.after = arrival.sequence;
       if (follower.wants(arrival)) queue.add(arrival.change);
     };
-    const behind = async (): Promise<boolean> => {
+    const goOn = async (): Promise<boolean> => {
       await queue.room();
       return !queue.ended && !live.join(follower);
     };
-    this.#read(readFeed(feed, take, behind), (failure) => {
+    this.#read(readFeed(feed, { take, goOn }), (failure) => {
       if (failure !== undefined) queue.finish(failure);
       feed.close();
     });

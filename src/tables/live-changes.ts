@@ -1,9 +1,11 @@
 /** The newest changes of some tables, read once for everybody who follows them. */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { ChangeFeed, TableChange } from '../binding/store.js';
 import { type ChangeQueue, sizeOf } from './subscription.js';
 
-/** Changes that are asked of a feed at once. */
+/** Changes that are asked of a feed at once, at most; fewer once so many bytes have come. */
 const batchSize = 64;
+const batchBytes = 1024 * 1024;
 
 /** A change on its way to its readers; its record is parsed once, and only when somebody looks into it. */
 export class Arrival {
@@ -34,19 +36,33 @@ export interface Follower {
   wants(arrival: Arrival): boolean;
 }
 
-/** Read `feed` to its end, a batch at a time. `ready` may put the next batch off, or end it all by false. */
-export async function readFeed(
-  feed: ChangeFeed,
-  take: (arrival: Arrival) => void,
-  ready?: () => Promise<boolean>,
-): Promise<void> {
+/** Who reads a feed. */
+export interface FeedTaker {
+  /** May put the next change off. */
+  take(arrival: Arrival): Promise<void> | undefined;
+  /** May put the next batch off, or end it all by false. */
+  goOn?(): Promise<boolean>;
+}
+
+/** Read `feed` to its end, a batch at a time. */
+export async function readFeed(feed: ChangeFeed, taker: FeedTaker): Promise<void> {
+  let most = batchSize;
   for (;;) {
-    if (ready !== undefined && !(await ready())) return;
-    const changes = await feed.next(batchSize);
+    if (taker.goOn !== undefined && !(await taker.goOn())) return;
+    const changes = await feed.next(most);
     if (changes.length === 0) return;
-    for (const change of changes) take(new Arrival(change));
+    let bytes = 0;
+    for (const change of changes) {
+      bytes += sizeOf(change);
+      const delay = taker.take(new Arrival(change));
+      if (delay !== undefined) await delay;
+    }
+    most = bytes > batchBytes ? Math.max(1, most >> 1) : Math.min(batchSize, most << 1);
   }
 }
+
+/** What is kept is told in so many turns of the event loop. */
+const portions = 8;
 
 /**
  * One feed of the store, shared. The newest changes are kept a while, so that a follower who has read up to one of them joins without
@@ -60,6 +76,8 @@ export class LiveChanges {
   readonly #joined = new Set<Follower>();
   #kept: Arrival[] = [];
   #bytes = 0;
+  /** Bytes told in this turn of the event loop. */
+  #told = 0;
   /** Sequence after which nothing is missing in what is kept. */
   #base: number;
 
@@ -96,18 +114,26 @@ export class LiveChanges {
 
   /** Read to the end; rejects when the feed does. */
   run(): Promise<void> {
-    return readFeed(this.#feed, (arrival) => this.#tell(arrival));
+    return readFeed(this.#feed, { take: (arrival) => this.#tell(arrival) });
   }
 
   close(): void {
     this.#feed.close();
   }
 
-  #tell(arrival: Arrival): void {
+  #tell(arrival: Arrival): Promise<void> | undefined {
     this.#keep(arrival);
     for (const follower of this.#joined) {
       if (arrival.sequence > follower.after && follower.wants(arrival)) follower.queue.offer(arrival.change);
     }
+    this.#told += sizeOf(arrival.change);
+    return this.#told * portions < this.#keptBytes ? undefined : this.#rest();
+  }
+
+  /** Who reads gets the time to: a batch that comes at once would overflow every queue. */
+  async #rest(): Promise<void> {
+    this.#told = 0;
+    await turn();
   }
 
   #keep(arrival: Arrival): void {
