@@ -237,8 +237,8 @@ TENON_PLUGIN("before", "", "1.0.0", NULL, NULL, TENON_TRIAL_FULL, create)
 
   test('goes back when a call does not end in time', async () => {
     await world.publish('service', await service('one', stateful));
-    await world.start({ lifecycleMs: 200 });
-    const slow = world.get('/service/slow?ms=1000');
+    await world.start({ lifecycleMs: 1000 });
+    const slow = world.get('/service/slow?ms=4000');
     await until('the call is in', () => world.host.plugin('service').generations.some(({ leases }) => leases > 0));
     await world.publish('service', await service('two', stateful));
     const waiting = world.host.reload('service');
@@ -282,7 +282,7 @@ TENON_PLUGIN("before", "", "1.0.0", NULL, NULL, TENON_TRIAL_FULL, create)
   test('of a bad library is refused with its own code; host and old generation never blink', async () => {
     const good = await buildPlugin('service', { defines: { PLUGIN_ID: '"fault"' } });
     await world.publish('fault', good);
-    await world.start({ trialMs: 500 });
+    await world.start({ trialMs: 3000 });
     const clients = new Clients({
       url: world.url,
       count: 16,

@@ -63,14 +63,17 @@ describe('hot reload', () => {
     await until('it is forgotten', () => world.host.plugins().every(({ id }) => id === 'other'));
   });
 
-  test('of many changes in a row the last one wins, with few reloads', async () => {
+  test('of many changes in a row the last one wins, with one reload for each time of quiet at most', async () => {
+    const quietMs = 100;
     await world.publish('service', await service('one'));
-    await world.start({ hotReload: true, libraryDebounceMs: 100 });
-    const libraries = [await service('two'), await service('three')];
+    await world.start({ hotReload: true, libraryDebounceMs: quietMs });
+    const [last, ...libraries] = await Promise.all(['last', 'two', 'three'].map((text) => service(text)));
+    const begun = performance.now();
     for (let turn = 0; turn < 40; turn++) await world.publish('service', libraries[turn % 2] ?? '');
-    await world.publish('service', await service('last'));
+    await world.publish('service', last ?? '');
     await answers('/service/build', 'last');
-    expect(world.host.reloads().length).toBeLessThan(10);
+    // One at the start; a slow machine may be quiet between two of the changes.
+    expect(world.host.reloads().length).toBeLessThanOrEqual(2 + (performance.now() - begun) / quietMs);
   });
 
   test('a plugin that was unloaded by hand stays so', async () => {
@@ -162,16 +165,23 @@ describe('the watch', () => {
   });
 
   test('tells of what never rests now and then, and not each of its changes', async () => {
+    const begun = performance.now();
     let writes = 0;
+    let last = begun;
+    let rests = 0;
     const growing = setInterval(() => {
-      writes += 1;
       appendFileSync(path.join(world.folder('one'), 'grown.c'), 'x');
+      const now = performance.now();
+      if (now - last > settings.sourceDebounceMs / 2) rests += 1;
+      last = now;
+      writes += 1;
     }, 5);
     try {
       await until('it is told', () => changed.length > 0);
       const then = writes;
       await until('it has grown on', () => writes > then + 100);
-      expect(changed.length).toBeLessThan(3);
+      // Once in five seconds; and when a busy machine let it rest.
+      expect(changed.length).toBeLessThanOrEqual(1 + rests + (performance.now() - begun) / 5000);
     } finally {
       clearInterval(growing);
     }

@@ -109,7 +109,7 @@ describe('a generation that leaves', () => {
   });
 
   test.each([
-    ['sleeps', { SLEEP: '1', MS: '300' }],
+    ['sleeps', { SLEEP: '1', MS: '1000' }],
     ['runs', { SPIN: '1', MS: '1000' }],
   ])('is unmapped when a thread of its own that %s has ended', async (_, defines) => {
     const { images } = gauge(world.data);

@@ -278,7 +278,7 @@ describe('a state that a new build does not take', () => {
   test('because it hangs is not put aside: the load fails', async () => {
     await serve(await keeper('one'));
     await put('precious');
-    await restart(await keeper('two', 'HANG_TRY'), { lifecycleMs: 300 });
+    await restart(await keeper('two', 'HANG_TRY'), { lifecycleMs: 2000 });
     expect(world.host.plugin('keeper').error).toMatchObject({ code: 'StateRefused', details: { step: 'load' } });
     expect(await putAside()).toEqual([]);
   });
@@ -311,7 +311,7 @@ describe('a state that is not saved', () => {
 
   const faults = [
     { fault: 'is refused', macro: 'REFUSE_SAVE', options: {}, says: 'save of keeper failed: the lid is stuck' },
-    { fault: 'hangs', macro: 'HANG_SAVE', options: { lifecycleMs: 300 }, says: 'save of keeper' },
+    { fault: 'hangs', macro: 'HANG_SAVE', options: { lifecycleMs: 2000 }, says: 'save of keeper' },
     {
       fault: 'is too big',
       macro: 'WITH_QUIESCE',

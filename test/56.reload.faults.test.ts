@@ -97,8 +97,12 @@ describe('a reload', () => {
     const bytes = await readFile(await service('two'));
     const file = await open(path.join(world.folder('service'), 'service.so'), 'w');
     const piece = Math.ceil(bytes.length / 8);
+    let last = performance.now();
+    let rests = 0;
     for (let at = 0; at < bytes.length; at += piece) {
       await file.write(bytes, at, Math.min(piece, bytes.length - at), at);
+      if (performance.now() - last > 400) rests += 1;
+      last = performance.now();
       expect(await build()).toBe('one');
       await new Promise((resolve) => {
         setTimeout(resolve, 50); // the writer's pause
@@ -106,17 +110,20 @@ describe('a reload', () => {
     }
     await file.close();
     await serves('two');
-    await until('it is recorded', () => world.host.reloads().length === 2);
+    const outcomes = (): string[] => world.host.reloads().map(({ outcome }) => outcome);
+    await until('it is recorded', () => outcomes().filter((outcome) => outcome === 'succeeded').length === 2);
     expect(alarms()).toEqual([]);
-    expect(world.host.reloads().map(({ outcome }) => outcome)).toEqual(['succeeded', 'succeeded']);
+    // A part of it is only taken for all of it when the machine kept the writer waiting for as long as a debounce.
+    expect(outcomes().filter((outcome) => outcome === 'failed').length).toBeLessThanOrEqual(4 * rests);
   });
 
   test('and an unload while older generations still have calls: each call ends in its own', async () => {
     await world.publish('service', await service('one'));
     await world.start();
+    const libraries = await Promise.all(['two', 'three'].map((text) => service(text)));
     const calls: Promise<string>[] = [];
     const call = async (generation: number): Promise<void> => {
-      calls.push(world.get('/service/slow?ms=1500').then(({ body }) => body));
+      calls.push(world.get('/service/slow?ms=4000').then(({ body }) => body));
       await until('the call is in', () =>
         world.host.plugin('service').generations.some(({ number, leases }) => number === generation && leases > 0),
       );
@@ -124,7 +131,7 @@ describe('a reload', () => {
     const reloads: Promise<unknown>[] = [];
     await call(1);
     for (const [at, text] of ['two', 'three'].entries()) {
-      await world.publish('service', await service(text));
+      await world.publish('service', libraries[at] ?? '');
       reloads.push(world.host.reload('service'));
       await serves(text);
       await call(at + 2);
@@ -182,7 +189,7 @@ describe('a reload', () => {
 
   test.each(points)('that fails at $at costs no request under load, and no count', async ({ code, library, pins }) => {
     await world.publish('service', await service('one', stateful));
-    await world.start({ lifecycleMs: 500 });
+    await world.start({ lifecycleMs: 2000 });
     let counts = 0;
     const clients = new Clients({
       url: world.url,
@@ -195,14 +202,13 @@ describe('a reload', () => {
         return undefined;
       },
     });
-    await until('calls come', () => clients.answered > 50);
+    await until('calls come', () => clients.answered > 50 && counts > 10);
     await world.publish('service', await library());
     await expect(world.host.reload('service')).rejects.toMatchObject({ code });
     const answered = clients.answered;
     await until('calls come after it', () => clients.answered > answered + 50);
     const report = await clients.stop();
     expect(report.unexpected).toEqual([]);
-    expect(counts).toBeGreaterThan(10);
     expect(Number((await world.request('POST', '/service/count')).body)).toBe(counts + 1);
     expect(world.host.plugin('service')).toMatchObject({ state: 'running', generation: 1, error: { code } });
     expect(gauge(world.data)).toMatchObject({ images: pins === true ? 2 : 1, staged: 0 });
@@ -217,23 +223,25 @@ describe('a reload', () => {
       const { generation, routes } = world.host.plugin('service');
       return { generation, deadlineMs: routes.find((route) => route.path === '/service/slow')?.deadlineMs };
     };
+    const libraries = [service('one'), service('two'), buildPlugin('no_note', mine), service('three')];
+    const [one = '', two = '', bad = '', three = ''] = await Promise.all(libraries);
     await config('deadlineMs: 1000');
-    await world.publish('service', await service('one'));
-    await world.start({ hotReload: true, libraryDebounceMs: 500, sourceDebounceMs: 500 });
+    await world.publish('service', one);
+    await world.start({ hotReload: true, libraryDebounceMs: 1000, sourceDebounceMs: 1000 });
     expect(served()).toEqual({ generation: 1, deadlineMs: 1000 });
 
     await config('deadlineMs: 2000');
-    await world.publish('service', await service('two'));
+    await world.publish('service', two);
     await serves('two');
     expect(served()).toEqual({ generation: 2, deadlineMs: 2000 });
 
     await config('deadlineMs: 3000');
-    await world.publish('service', await buildPlugin('no_note', mine));
+    await world.publish('service', bad);
     await until('the code is refused', () => world.host.plugin('service').error?.code === 'ImageNoteMissing');
     expect(served()).toEqual({ generation: 2, deadlineMs: 2000 });
 
     await config('deadlineMs: never');
-    await world.publish('service', await service('three'));
+    await world.publish('service', three);
     await until('the config is refused', () => world.host.plugin('service').error?.code === 'ConfigInvalid');
     expect(served()).toEqual({ generation: 2, deadlineMs: 2000 });
     expect(await build()).toBe('two');
@@ -273,8 +281,10 @@ describe('a reload', () => {
         if (type === 'plugin.serving') published = published.then(builds);
       },
     });
+    const begun = performance.now();
     await until('it pauses', () => world.host.hotReload.status().paused.length > 0);
     const paused = turn;
+    const windows = Math.floor((performance.now() - begun) / 10_000);
     await until('it is loaded after the pause', () => turn > paused);
     turn = -1;
     await published;
@@ -282,7 +292,7 @@ describe('a reload', () => {
     await serves('last');
     const warnings = world.log.filter(({ level }) => level >= 40).map(({ msg }) => msg);
     expect(warnings).toEqual([expect.stringMatching(/^service changed more than 5 times .*service\.so/)]);
-    expect(paused).toBeLessThanOrEqual(7);
+    expect(paused).toBeLessThanOrEqual(7 + 5 * windows);
   });
 });
 
@@ -360,9 +370,10 @@ describe('a host that reloads', () => {
   /** A host whose reload is in its trial: the library is staged, and not open. */
   async function inItsTrial(): Promise<{ host: Command; pid: number; reloading: Promise<number> }> {
     await world.publish('service', await service('one'));
+    await writeFile(path.join(world.directory, 'tenon.yaml'), 'limits:\n  trialMs: 20000\n');
     const host = await start();
     const pid = (await hostProcess(world.data)) ?? 0;
-    await world.publish('service', await service('two', { INITIALIZE_MS: '1000' }));
+    await world.publish('service', await service('two', { INITIALIZE_MS: '2000' }));
     const reloading = reload(host).catch(() => 0);
     await until('it is in its trial', () => stagedBy(pid).length === 1);
     return { host, pid, reloading };
@@ -380,7 +391,7 @@ describe('a host that reloads', () => {
 
   test('and is told to end lets calls finish, ends with 0 and leaves nothing', async () => {
     const { host, pid, reloading } = await inItsTrial();
-    const slow = callOnce(host.url, { method: 'GET', path: '/service/slow?ms=300' });
+    const slow = callOnce(host.url, { method: 'GET', path: '/service/slow?ms=2000' });
     await until('the call is in', async () => {
       const headers = { authorization: `Bearer ${token}` };
       const answer = await fetch(`${host.url}/api/v1/plugins/service`, { headers });

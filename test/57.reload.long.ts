@@ -52,7 +52,10 @@ describe('a plugin with state, replaced under load for long', () => {
     const resident: number[] = [];
     const mostImages: number[] = [];
     for (let turn = 1; turn <= reloadCount; turn++) {
-      expect(await counting.swap()).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+      const record = await counting.swap();
+      expect(record).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+      // Every second one is replaced at once, whether it has answered or not.
+      if (turn % 2 === 0) await counting.answeredBy(record.to?.generation ?? 0);
       if (turn % sampleEvery > 0) continue;
       collect();
       resident.push(process.memoryUsage.rss() / 1024);
@@ -63,7 +66,7 @@ describe('a plugin with state, replaced under load for long', () => {
     expect(report.unexpected).toEqual([]);
     expect(report).toMatchObject({ twice: [], missing: false, value: report.acknowledged });
     expect(report.connections).toBe(clientCount);
-    expect(counting.generationsSeen).toBeGreaterThan(reloadCount / 2);
+    expect(counting.generationsSeen).toBeGreaterThanOrEqual(reloadCount / 2);
 
     await until('connections are closed', () => gauge(world.data).descriptors <= before.descriptors);
     const after = counting.holdings();

@@ -147,7 +147,7 @@ describe('tenon', () => {
       await world.host.reload('service');
       await until('it is told', () => follower.out.includes('"plugin.serving"'));
       const told = follower.out
-        .trim()
+        .slice(0, follower.out.lastIndexOf('\n'))
         .split('\n')
         .map((line) => JSON.parse(line) as { type: string; plugin: string });
       expect(new Set(told.map(({ plugin }) => plugin))).toEqual(new Set(['service']));

@@ -99,6 +99,7 @@ export class Counting {
   readonly #seen = { distinct: 0, last: 0 };
   #publishing: string = builds[0];
   #turn = 0;
+  #awaited: { generation: number; resolve: () => void } | undefined;
   #clients: Clients | undefined;
 
   constructor(world: World, clientCount: number) {
@@ -169,6 +170,14 @@ export class Counting {
     return this.#seen.distinct;
   }
 
+  /** Resolves when a call was answered by this generation, or by a later one. */
+  answeredBy(generation: number): Promise<void> {
+    if (this.#seen.last >= generation) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#awaited = { generation, resolve };
+    });
+  }
+
   /** Calls that were answered until now. */
   get answered(): number {
     return this.#clients?.answered ?? 0;
@@ -199,6 +208,7 @@ export class Counting {
     if (generation > this.#seen.last) {
       this.#seen.last = generation;
       this.#seen.distinct++;
+      if (this.#awaited !== undefined && generation >= this.#awaited.generation) this.#awaited.resolve();
     }
     if (value < last) return `the count went back from ${last} to ${value}`;
     // A generation is live from the turn in which it is told to serve until the one in which its successor is.
