@@ -28,9 +28,9 @@ static struct {
   tenon_status in_ready;
 } self;
 
-static const char* const names[] = {"OK",        "ERROR",   "ARGUMENT", "STATE",   "UNSUPPORTED",
-                                    "MEMORY",    "NOT_FOUND", "TOO_LARGE", "AGAIN", "CANCELLED",
-                                    "VERSION",   "DENIED",  "EXISTS",   "INVALID", "STORAGE"};
+static const char* const names[] = {"OK",      "ERROR",     "ARGUMENT",  "STATE",   "UNSUPPORTED",
+                                    "MEMORY",  "NOT_FOUND", "TOO_LARGE", "AGAIN",   "CANCELLED",
+                                    "VERSION", "DENIED",    "EXISTS",    "INVALID", "STORAGE"};
 
 typedef struct answer {
   char text[64 * 1024];
@@ -268,8 +268,8 @@ static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request
   const tenon_bytes_t body = self.http->body(request);
   tenon_table_problem_t problem = {.size = sizeof problem};
   tenon_table_t* table = NULL;
-  tenon_status opened = tables == NULL ? TENON_ERROR_UNSUPPORTED
-                                       : tables->open(self.host, asked(request, TEXT("table")), &table);
+  tenon_status opened =
+      tables == NULL ? TENON_ERROR_UNSUPPORTED : tables->open(self.host, asked(request, TEXT("table")), &table);
   if (opened != TENON_OK) {
     say_status(answer, opened);
   } else if (is(op, "field")) {

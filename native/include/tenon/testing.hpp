@@ -18,8 +18,8 @@
  *
  * What this host checks as the real one does: routes and their parameters, body limits, deadlines of deferred answers,
  * status codes, header names and values, the order of a life, the hand-over of state. What it does not have: threads of
- * its own (every call runs on the caller's thread, in time or not), back-pressure, admission, isolation, tables: none of
- * them can be opened (TENON_ERROR_UNSUPPORTED, with a warning in the log).
+ * its own (every call runs on the caller's thread, in time or not), back-pressure, admission, isolation, tables: none
+ * of them can be opened (TENON_ERROR_UNSUPPORTED, with a warning in the log).
  */
 #ifndef TENON_TESTING_HPP
 #define TENON_TESTING_HPP
