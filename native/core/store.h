@@ -98,15 +98,15 @@ struct TableFacts {
   std::vector<std::string> building;  // indexes that are not complete yet
 };
 
-/*
- * The tables of one data directory in one RocksDB. Every function but open and close is safe on any thread.
- *
- *   column families   "t:<database>/<table>": primary key -> record.  "i:<database>/<table>/<field>": index entry ->
- * nothing. default: the catalogue ("d:<database>/<table>" -> definition as JSON, "s:…" -> hashes of seed files) a write
- * locks its keys (stripes, in order), reads what is there, checks, and writes record and index entries in one batch the
- * feed          is RocksDB's own log: what was written is in it, in order, exactly once, and its sequence numbers are
- * ours
- */
+// The tables of one data directory in one RocksDB. Every function but open and close is safe on any thread.
+//
+// Column families: "t:<database>/<table>" has primary key -> record; "i:<database>/<table>/<field>" has index entries;
+// "x:<database>/<table>" has when records expire; the default one has the catalogue ("d:<database>/<table>" ->
+// definition as JSON), the progress of indexes that are being built ("b:<index>") and notes ("s:<name>").
+//
+// A write locks its keys (stripes, in order), reads what is there, checks, and writes record and index entries in one
+// batch. The feed is RocksDB's own log: what was written is in it, in order, exactly once, and its sequence numbers are
+// ours. A machine that loses power without `sync` may lose the last of both, and gives those numbers out again.
 class Store {
  public:
   // Null and `failure` when it cannot be opened: UNSUPPORTED without a usable RocksDB, STATE when somebody else has it
@@ -142,6 +142,8 @@ class Store {
   // for each.
   bool write(std::vector<Write>& writes, std::vector<Written>& results, StoreFailure& failure);
 
+  // INVALID: a cursor of another list (`failure.problem.field` is "after"), a field that has no order; TOO_LARGE: too
+  // many records to sort without an index.
   std::optional<Page> query(const Table& table, const Query& query, StoreFailure& failure);
   // Records that meet the filter, by counting.
   std::optional<uint64_t> count(const Table& table, const Filter& filter, StoreFailure& failure);
@@ -153,6 +155,7 @@ class Store {
     // False at the end, or when it failed; a view until the next call.
     virtual bool next(std::string_view& key, std::string_view& record, StoreFailure& failure) = 0;
   };
+  // INVALID: a field without an index, a bound that does not fit, a wrong filter; AGAIN: the index is being built.
   std::unique_ptr<Cursor> scan(const Table& table, const tenon_scan_t& scan, StoreFailure& failure);
 
   // One change, in order.

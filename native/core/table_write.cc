@@ -15,6 +15,9 @@ namespace {
 using Outcome = Written::Outcome;
 using Kind = Write::Kind;
 
+// RocksDB holds a batch in memory twice.
+constexpr uint64_t kBatchBytes = 256u << 20;
+
 bool takes_text(Kind kind) { return kind == Kind::Put || kind == Kind::Create || kind == Kind::Replace; }
 
 bool has_precondition(const Write& write) {
@@ -311,6 +314,13 @@ bool Store::Body::write(std::vector<Write>& writes, std::vector<Written>& result
   if (writes.size() > TENON_TABLE_BATCH_LIMIT) {
     failure = store_failure(TENON_ERROR_TOO_LARGE,
                             "a batch has at most 100000 writes, and this one " + std::to_string(writes.size()));
+    return false;
+  }
+  uint64_t bytes = 0;
+  for (const Write& write : writes) bytes += write.json.size();
+  if (bytes > kBatchBytes) {
+    failure = store_failure(TENON_ERROR_TOO_LARGE,
+                            "a batch has at most 256 MiB of records, and this one " + std::to_string(bytes) + " bytes");
     return false;
   }
   failure = {};

@@ -1,5 +1,7 @@
 #include "disk_faults.h"
 
+#if defined(__linux__)
+
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -88,3 +90,5 @@ DiskFault::~DiskFault() {
 int DiskFault::strikes() { return struck.load(); }
 
 }  // namespace tenon::test
+
+#endif

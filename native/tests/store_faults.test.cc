@@ -1,3 +1,5 @@
+#if defined(__linux__)
+
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -139,3 +141,5 @@ TEST_CASE("a scan that has not ended keeps a store from being opened anew, and n
   Store::release(held);
   CHECK(write(*store, put(table, kSecond)));
 }
+
+#endif
