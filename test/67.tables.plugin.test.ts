@@ -5,6 +5,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type GenerationHandle, loadCore, Outcome, type PluginPointer, Word } from '../src/binding/core.js';
 import { openLibrary } from '../src/binding/library.js';
 import { openStore, type Store, type TableDefinition } from '../src/binding/store.js';
+import { readApplication } from '../src/compiler/application.js';
+import { compile } from '../src/compiler/build.js';
+import { Trial } from '../src/plugin/trial.js';
 import { until } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -24,6 +27,20 @@ function definition(database: string, name: string): TableDefinition {
     ],
   };
 }
+
+const note: TableDefinition = {
+  database: 'todo',
+  name: 'Task',
+  primaryKey: 'id',
+  fields: [
+    ...definition('todo', 'Task').fields.slice(0, 3),
+    { name: 'rank', type: { kind: 'Int' } },
+    { name: 'price', type: { kind: 'Float' } },
+    { name: 'done', type: { kind: 'Boolean' } },
+    { name: 'at', type: { kind: 'Date' }, indexed: true },
+    { name: 'tags', type: { kind: 'List', item: { kind: 'String', required: true } } },
+  ],
+};
 
 /** One call and what has come back of it. */
 interface Exchange {
@@ -45,14 +62,17 @@ class Bench {
     database?: string;
     grants?: string[];
     defines?: Record<string, string>;
-    stay?: boolean;
+    /** A library that is built already. */
+    file?: string;
   }): Promise<{ generation: GenerationHandle; end: () => Promise<void> }> {
     const { store, id = 'tables', database = 'todo', grants = [] } = options;
     let plugin = this.#pointers.get(id);
     if (plugin === undefined)
       this.#pointers.set(id, (plugin = new core.PluginPointer(this.front, { id, queueLimit: 100 })));
     const pointer = plugin;
-    const library = openLibrary(await buildPlugin('tables', { defines: { PLUGIN_ID: `"${id}"`, ...options.defines } }));
+    const library = openLibrary(
+      options.file ?? (await buildPlugin('tables', { defines: { PLUGIN_ID: `"${id}"`, ...options.defines } })),
+    );
     const generation = new core.GenerationHandle(pointer, {
       number: ++this.#number,
       descriptor: library.descriptor.address,
@@ -89,7 +109,21 @@ class Bench {
   /** Send, and see what comes. */
   send(route: 'pool' | 'main' | 'life', query: Record<string, string> = {}, body = '', id = 'tables'): Exchange {
     const url = `/${id}/${route}?${new URLSearchParams(query).toString()}`;
-    const answer = this.front.call(this.pointer(id).slot('POST', `/${id}/${route}`), url, '', Buffer.from(body));
+    return this.#call(this.pointer(id).slot('POST', `/${id}/${route}`), url, body);
+  }
+
+  /** The whole answer of a route of the application in C++. */
+  async fetch(method: string, route: string, url = route, body = ''): Promise<string> {
+    const exchange = this.begin(method, route, url, body);
+    await until(`${method} ${url} is answered`, () => exchange.done);
+    return exchange.text;
+  }
+  begin(method: string, route: string, url = route, body = ''): Exchange {
+    return this.#call(this.pointer('notebook').slot(method, `/notebook${route}`), `/notebook${url}`, body);
+  }
+
+  #call(slot: number, url: string, body: string): Exchange {
+    const answer = this.front.call(slot, url, '', Buffer.from(body));
     if (this.front.result[Word.Outcome] !== Outcome.Pending) return { text: textOf(answer), done: true };
     const exchange = { text: '', done: false };
     this.#calls.set(this.front.result[Word.Call] as number, exchange);
@@ -127,8 +161,9 @@ class Bench {
   }
 }
 
+/** An answer that is a string has one character for each byte. */
 function textOf(bytes: string | Uint8Array | undefined): string {
-  return typeof bytes === 'string' ? bytes : Buffer.from(bytes ?? []).toString();
+  return (typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : Buffer.from(bytes ?? [])).toString();
 }
 
 let directory: string;
@@ -176,6 +211,12 @@ describe('a plugin with tables', () => {
     const { end } = await bench.start({ store });
     expect(bench.send('life').text).toBe('STATE STATE OK ');
     await end();
+  });
+
+  test('finds them in its trial, where they may not be used yet', async () => {
+    const trial = new Trial();
+    await trial.try(await buildPlugin('tables', { defines: { NEEDS_TABLES: '1' } }), { id: 'tables' });
+    await trial.close();
   });
 
   test('is not offered them by a host that has none', async () => {
@@ -389,5 +430,99 @@ describe('what a plugin leaves behind', () => {
     store = await open();
     task = await store.define(definition('todo', 'Task'));
     expect((await store.get(task, 'a'))?.json.toString()).toContain('Bread');
+  });
+});
+
+describe('tables in C++', () => {
+  let file: string;
+  let end: () => Promise<void>;
+  beforeAll(async () => {
+    const application = path.join(import.meta.dirname, 'sdk', 'notebook');
+    const dataDirectory = path.join(directory, 'data');
+    file = (await compile(await readApplication(application), { dataDirectory, env: process.env })).library;
+  });
+  beforeEach(async () => {
+    task = await store.define(note);
+    ({ end } = await bench.start({ store, id: 'notebook', file }));
+  });
+  afterEach(() => end());
+
+  test('read every kind of value, and tell what a write was refused for', async () => {
+    const full = {
+      id: 'a',
+      title: 'Br\u00e9ad "and"\n\ud83e\uddc0 \\',
+      state: 'open',
+      rank: 7,
+      price: 2.5,
+      done: true,
+      at: 1000,
+      tags: ['x', 'y'],
+    };
+    expect(JSON.parse(await bench.fetch('PUT', '/notes/:id', '/notes/a', JSON.stringify(full)))).toMatchObject({
+      status: 0,
+    });
+    const read = JSON.parse(await bench.fetch('GET', '/notes/:id', '/notes/a')) as Record<string, unknown>;
+    expect(read).toMatchObject({ title: full.title, rank: 7, price: 2.5, done: true, at: 1000, tags: '["x","y"]' });
+    expect(read).toMatchObject({ nothing: true, 'no rank': false, whole: { ...full, at: '1970-01-01T00:00:01.000Z' } });
+    expect(JSON.parse(`"${String(read.raw)}"`)).toBe(full.title);
+    const refused = JSON.parse(await bench.fetch('POST', '/notes/:id', '/notes/a', 'Again')) as Record<string, unknown>;
+    expect(refused).toEqual({ status: 12, field: '', message: 'there is a record with this key' });
+    expect(await bench.fetch('PATCH', '/notes/:id', '/notes/a', '{"rank":"high"}')).toMatch(
+      /"status":13,"field":"rank"/,
+    );
+    expect(await bench.fetch('DELETE', '/notes/:id', '/notes/a')).toMatch(/"status":0/);
+    expect(await bench.fetch('GET', '/notes/:id', '/notes/a')).toBe('none');
+    // What the extension wrote in ready: the status of a table in initialize.
+    expect(await bench.fetch('GET', '/now', '/now?id=ready')).toBe('3');
+    expect(await bench.fetch('PUT', '/now')).toMatch(/"status":8/);
+  });
+
+  test('are gone through with and without an index', async () => {
+    await store.write([{ table: task, kind: 'remove', key: 'ready' }]);
+    await put(
+      task,
+      { id: 'a', title: 'One', state: 'open', rank: 1, at: 500 },
+      { id: 'b', title: 'Two', state: 'done', rank: 2, price: 2.5, at: 1000 },
+      { id: 'c', title: 'Three', state: 'open', rank: 3, done: true, at: 2000, tags: ['x'] },
+      { id: 'd', title: 'Four', at: 3000 },
+    );
+    expect((await bench.fetch('GET', '/lists')).split('\n')).toEqual([
+      'a b c d ',
+      'd c ',
+      'a c ',
+      'c ',
+      'c ',
+      'b ',
+      'd ',
+      'b c ',
+      'a c ',
+      'b c ',
+      'd ',
+      'c ',
+      expect.stringMatching(/^! .*title/),
+      '! the table has no field nothing',
+      '! ',
+      '4 about',
+    ]);
+  });
+
+  test('are written together or not at all', async () => {
+    expect(await bench.fetch('POST', '/several', '/several?missing')).toMatch(/"status":6/);
+    expect(await bench.fetch('POST', '/several', '/several?wrong')).toMatch(/"status":6/);
+    expect(await bench.fetch('POST', '/several', '/several?forget')).toBe('forgotten');
+    expect(await store.get(task, 'm2')).toBeNull();
+    expect(await bench.fetch('POST', '/several')).toMatch(/"status":0/);
+    expect((await store.get(task, 'm1'))?.json.toString()).toBe('{"id":"m1","title":"One","rank":7}');
+  });
+
+  test('are followed until the application is replaced', async () => {
+    const following = bench.begin('POST', '/follow');
+    await until('it follows', () => following.text === 'following');
+    await put(task, { id: 'a', title: 'One' });
+    await store.write([{ table: task, kind: 'remove', key: 'a' }]);
+    await until('both have come', () => following.text.endsWith('gone'));
+    await end();
+    expect(following).toEqual({ text: 'following\na One\na gone\nended 9', done: true });
+    ({ end } = await bench.start({ store, id: 'notebook', file }));
   });
 });

@@ -86,9 +86,12 @@ tenon_status tables_open(const tenon_host_t* host, tenon_bytes_t name, tenon_tab
 int32_t tables_field(const tenon_table_t* table, tenon_bytes_t name) {
   if (table == nullptr || !is_sound(name)) return -1;
   const OpenTable& open = of(table);
-  const TablesFace::Entry entry(*open.face);
-  if (!entry) return -1;
-  const std::optional<uint32_t> number = open.face->store().definition(*open.table)->number_of(view(name));
+  std::optional<uint32_t> number = open.definition->number_of(view(name));
+  if (!number) {
+    const TablesFace::Entry entry(*open.face);
+    if (!entry) return -1;
+    number = open.face->store().definition(*open.table)->number_of(view(name));
+  }
   return number ? static_cast<int32_t>(*number) : -1;
 }
 

@@ -1,7 +1,9 @@
 /*
  * Does with tables what the query asks for, one operation for each request, and answers with its status and what it
- * read: "/pool?op=get&table=Task&key=1" on a thread, "/main?…" on the event loop, "/life" what create and initialize
- * were answered. What `keep` says is left behind, with KEEP_HANDLES in the way a careless plugin would.
+ * read: "/pool?op=get&table=Task&key=1" on a thread, "/main?…" on the event loop, "/life" what create, initialize and
+ * ready were answered. What is to be kept ("&keep=yes") is not given back. Macros:
+ *   WRITES_IN_SHUTDOWN   a last record, when it is shut down
+ *   NEEDS_TABLES         it refuses to start where tables are not there, or may be used too early
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -351,6 +353,18 @@ static tenon_status try_open(void) {
 static tenon_status initialize(tenon_plugin_t* plugin) {
   (void)plugin;
   self.in_initialize = try_open();
+#ifdef NEEDS_TABLES
+  tenon_batch_t* batch = NULL;
+  tenon_table_problem_t problem = {.size = sizeof problem};
+  if (self.tables == NULL || self.in_initialize != TENON_ERROR_STATE) return TENON_ERROR;
+  if (self.tables->batch_begin(self.host, &batch) != TENON_ERROR_STATE) return TENON_ERROR;
+  if (self.tables->put(NULL, TEXT("{}"), 0, &problem) != TENON_ERROR_STATE || problem.message[0] == 0)
+    return TENON_ERROR;
+  self.tables->batch_discard(NULL);
+  self.tables->scan_end(NULL);
+  self.tables->feed_end(NULL);
+  self.tables->release(NULL);
+#endif
   return TENON_OK;
 }
 static tenon_status ready(tenon_plugin_t* plugin, const tenon_context_t* context) {
