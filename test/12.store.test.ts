@@ -223,6 +223,11 @@ describe('records', () => {
     expect(removed?.outcome).toBe('removed');
   });
 
+  test('may be none', async () => {
+    expect(await store.write([])).toEqual([]);
+    expect(await store.getMany(table, [])).toEqual([]);
+  });
+
   test('get a key of their own when they bring none', async () => {
     const [written] = await store.write([put({ title: 'Bread' })]);
     expect(written).toMatchObject({ outcome: 'created', key: expect.stringMatching(/^[0-9a-f-]{36}$/) as string });

@@ -127,7 +127,9 @@ typedef struct tenon_host_tables {
   /* Changes of a table from now on, or after `from`, a sequence of an earlier change (0: from now on).
    * TENON_ERROR_VERSION when so old a change is not kept any more: read the table and begin from now on. `feed_next`
    * waits for the next change for `timeout_ms`: TENON_ERROR_AGAIN when none came; TENON_ERROR_CANCELLED once the
-   * generation is being retired. Changes come in the order in which they became true, each once. [pool] */
+   * generation is being retired. A handler that waits is also cancelled when its generation is to hand over, and its
+   * feed with it: should that fail and the generation go on, it begins another one. Changes come in the order in which
+   * they became true, each once. [pool] */
   tenon_status (*feed_begin)(tenon_table_t* table, uint64_t from, tenon_feed_t** feed);
   tenon_status (*feed_next)(tenon_feed_t* feed, uint32_t timeout_ms, tenon_change_t* change);
   void (*feed_end)(tenon_feed_t* feed);
