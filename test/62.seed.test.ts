@@ -6,8 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TenonError } from '../src/base/errors.js';
 import type { Store } from '../src/binding/store.js';
 import { readSchema } from '../src/tables/schema.js';
-import { readSchemaFiles } from '../src/tables/schema-files.js';
-import { loadSeeds, seedPatterns, type SeedResult } from '../src/tables/seed.js';
+import { loadSeeds, type SeedResult } from '../src/tables/seed.js';
 import { placeOf, readSeedFile, type SeedProblem } from '../src/tables/seed-file.js';
 import type { ServedTable } from '../src/tables/served.js';
 import { type TemporaryStore, temporaryStore } from './tables/temporary-store.js';
@@ -93,51 +92,6 @@ describe('a file of seed data', () => {
   });
 });
 
-describe('dataLoader of config.yaml', () => {
-  it('is one pattern, a list, or data/*.json', () => {
-    expect(seedPatterns(undefined)).toEqual(['data/*.json']);
-    expect(seedPatterns('seed/**/*.json')).toEqual(['seed/**/*.json']);
-    expect(seedPatterns(['a.json', 'b.json'])).toEqual(['a.json', 'b.json']);
-    expect(seedPatterns([])).toEqual([]);
-  });
-
-  it.each([[5], [[5]], [{ path: 'data' }], ['../data/*.json'], ['/data/*.json'], ['']])('cannot be %j', (dataLoader) =>
-    expect(() => seedPatterns(dataLoader)).toThrow(/^dataLoader of config\.yaml must be a pattern/),
-  );
-});
-
-describe('the files of a schema', () => {
-  it('are schema.graphql, if it is there', async () => {
-    expect(await readSchemaFiles(folder)).toEqual([]);
-    await write('schema.graphql', '\uFEFFenum E { a }');
-    await write('other.graphql', 'enum F { a }');
-    expect(await readSchemaFiles(folder)).toEqual([{ file: 'schema.graphql', text: 'enum E { a }' }]);
-  });
-
-  it('are those that config.yaml names, in the order of their names', async () => {
-    for (const file of ['schema/b.graphql', 'schema/a.graphql', 'schema/.c.graphql', 'node_modules/d.graphql'])
-      await write(file, `# ${file}`);
-    const files = (await readSchemaFiles(folder, ['**/*.graphql'])).map(({ file }) => file);
-    expect(files).toEqual(['schema/a.graphql', 'schema/b.graphql']);
-  });
-
-  it('must be there when config.yaml names them, be UTF-8, no links, and not too large', async () => {
-    await expect(readSchemaFiles(folder, ['tables.graphql'])).rejects.toMatchObject({
-      code: 'SchemaInvalid',
-      message: 'tables.graphql is what schemas of config.yaml names, and no such file is there',
-    });
-    await write('schema.graphql', Buffer.from([0x23, 0xff]));
-    await expect(readSchemaFiles(folder)).rejects.toMatchObject({ message: 'schema.graphql is not UTF-8' });
-    await write('schema.graphql', Buffer.alloc(1024 * 1024 + 1, '#'));
-    await expect(readSchemaFiles(folder)).rejects.toMatchObject({
-      message: 'schema.graphql is larger than 1048576 bytes',
-    });
-    await rm(path.join(folder, 'schema.graphql'));
-    await symlink('other', path.join(folder, 'schema.graphql'));
-    await expect(readSchemaFiles(folder)).rejects.toMatchObject({ code: 'SourceOutside' });
-  });
-});
-
 describe('seed data', () => {
   let temporary: TemporaryStore;
   let store: Store;
@@ -168,7 +122,7 @@ describe('seed data', () => {
   });
 
   const load = (): Promise<SeedResult[]> =>
-    loadSeeds({ folder, patterns: seedPatterns(undefined), application, tables, store });
+    loadSeeds({ folder, patterns: ['data/*.json'], application, tables, store });
   const numberOf = (name: string): number => tables.find(({ definition }) => definition.name === name)?.number ?? -1;
   const recordOf = async (name: string, key: string): Promise<unknown> => {
     const found = await store.get(numberOf(name), key);
@@ -292,6 +246,21 @@ describe('seed data', () => {
     const error = await failureOf();
     expect(error.code).toBe('SeedInvalid');
     expect(error.message).toMatch(sentence);
+  });
+
+  it('is found where the patterns say, and no link is followed', async () => {
+    await write('seed/deep/b.json', tasks([{ id: 1, title: 'one' }]));
+    await write('seed/a.json', tasks([{ id: 2, title: 'two' }]));
+    await write('seed/.hidden.json', '?');
+    await write('node_modules/c.json', '?');
+    const patterns = ['seed/**/*.json', '*/c.json'];
+    const files = (await loadSeeds({ folder, patterns, application, tables, store })).map(({ file }) => file);
+    expect(files).toEqual(['seed/a.json', 'seed/deep/b.json']);
+    await symlink('../seed/a.json', path.join(folder, 'data', 'link.json'));
+    await expect(load()).rejects.toMatchObject({
+      code: 'SourceOutside',
+      message: expect.stringMatching(/^data\/link\.json: a symbolic link/),
+    });
   });
 
   it('that cannot be read is told with the others', async () => {

@@ -6,7 +6,6 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Store, TableWrite, TableWritten } from '../binding/store.js';
 import { closest } from '../base/closest.js';
 import { asTenonError, TenonError } from '../base/errors.js';
-import { wrongPattern } from '../base/pattern.js';
 import { findFiles, readFileOf } from './application-files.js';
 import { placeOf, readSeedFile, type SeedEntry, SeedProblem } from './seed-file.js';
 import type { ServedTable } from './served.js';
@@ -14,7 +13,6 @@ import type { ServedTable } from './served.js';
 /** Largest file of seed data, bytes. */
 export const seedLimit = 64 * 1024 * 1024;
 
-const standard: readonly string[] = ['data/*.json'];
 /** Records, and bytes of them, that are written at once. */
 const batchRecords = 1000;
 const batchBytes = 4 * 1024 * 1024;
@@ -22,7 +20,7 @@ const batchBytes = 4 * 1024 * 1024;
 export interface SeedOptions {
   /** Of the application, absolute. */
   folder: string;
-  /** Which files; see {@link seedPatterns}. */
+  /** Which files, relative to the folder. */
   patterns: readonly string[];
   application: string;
   /** Those that seed data may be for. */
@@ -37,25 +35,6 @@ export interface SeedResult {
   records: number;
   /** `SeedInvalid`, or what the store refused with. Of a file that breaks a schema nothing was loaded. */
   error?: TenonError;
-}
-
-/**
- * The patterns in `dataLoader` of config.yaml: one, a list, or `data/*.json` when absent. Throws `ConfigInvalid`.
- */
-export function seedPatterns(dataLoader: unknown): readonly string[] {
-  if (dataLoader === undefined) return standard;
-  const given: unknown[] = Array.isArray(dataLoader) ? dataLoader : [dataLoader];
-  const patterns = given.filter((each) => typeof each === 'string');
-  const wrong = patterns.map(wrongPattern).find((clause) => clause !== undefined);
-  if (patterns.length === given.length && wrong === undefined) return patterns;
-  throw new TenonError(
-    'ConfigInvalid',
-    `dataLoader of config.yaml must be ${wrong ?? 'a pattern of files, or a list of those'}`,
-    {
-      next: 'write it like "data/*.json"',
-      details: { file: 'config.yaml' },
-    },
-  );
 }
 
 /**
