@@ -5,6 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Result } from '../bench/reload/result.js';
+import type { Row } from '../bench/rounds.js';
 import { root } from './architecture/tree.js';
 
 let folder = '';
@@ -53,6 +54,25 @@ test(
     expect(result.aims).toContainEqual({ name: 'failed requests', value: 0, below: 1, unit: 'requests', met: true });
     expect(stdout).toContain('Reloads in Tenon, p99, ms');
     expect(await readFile(svg, 'utf8')).toMatch(/^<svg [\s\S]+<\/svg>\n$/);
+  },
+  limitMs,
+);
+
+test(
+  'bench:tables measures a table beside RocksDB and stores of JavaScript, and all of them find every record',
+  async () => {
+    const words = ['--import', 'tsx', path.join(root, 'bench', 'tables', 'tables.ts'), '--quick', '--json'];
+    const { stdout } = await promisify(execFile)(process.execPath, words, { cwd: root, timeout: limitMs });
+    const { rows } = JSON.parse(stdout) as { rows: Row[] };
+    const positive = expect.toSatisfy((value: unknown) => typeof value === 'number' && value > 0);
+    for (const { name, peer, values, ratios } of rows) {
+      expect([name, values]).toEqual([name, { 'ops/s': positive, 'ns CPU/op': positive }]);
+      if (peer !== undefined) expect([name, ratios]).toEqual([name, { 'ops/s': positive, 'ns CPU/op': positive }]);
+    }
+    const works = ['get of 10000', 'get of 20000', 'put', 'put in batches of 1000', 'scan'];
+    expect(rows.filter(({ peer }) => peer?.startsWith('RocksDB') === true).map(({ name }) => name)).toEqual(
+      works.map((work) => `table, ${work}`),
+    );
   },
   limitMs,
 );
