@@ -315,3 +315,121 @@ test('REST does what a map in memory does', async () => {
     { numRuns: 30 },
   );
 });
+
+test('no query is too odd: it is read or refused', async () => {
+  const words = [
+    ...names,
+    'address.city',
+    'extra.x',
+    'limit',
+    'sort',
+    'select',
+    'filter',
+    'cursor',
+    'offset',
+    'count',
+    'x',
+  ];
+  const signs = [
+    '=',
+    '==',
+    '!=',
+    '=gt=',
+    '=in=',
+    '=null=',
+    '=x=',
+    '<',
+    '>',
+    ';',
+    ',',
+    '(',
+    ')',
+    '*',
+    "'",
+    '%22',
+    '%00',
+    '+',
+    '-',
+    '&',
+    '%ff',
+    '%',
+  ];
+  const values = [
+    '1',
+    '-1',
+    '1e999',
+    'true',
+    'null',
+    '2026-01-31',
+    'f',
+    'b',
+    'fAAAAAAAA',
+    'bAAAAAAAA',
+    '9'.repeat(30),
+    '%C3%A4',
+  ];
+  const query = fc
+    .array(fc.constantFrom(...words, ...signs, ...signs, ...values), { maxLength: 12 })
+    .map((parts) => parts.join(''));
+  await world.clear();
+  await world.ask('PUT', '/Thing/a', { title: 'x', tags: ['y'], address: { city: 'z' } });
+  await fc.assert(
+    fc.asyncProperty(query, async (odd) => {
+      const { status, json, text: sent } = await world.ask('GET', `/Thing?${odd}`);
+      if (status === 200) expect(Array.isArray(json)).toBe(true);
+      else
+        expect([status, json], sent).toMatchObject([
+          400,
+          { error: expect.stringMatching(/^(?:Query|Cursor)Invalid$/) as string },
+        ]);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('no body is too odd: it is stored or refused', async () => {
+  const pieces = [
+    '{',
+    '}',
+    '[',
+    ']',
+    ',',
+    ':',
+    '"',
+    '\\',
+    'u0000',
+    '"id"',
+    '"title"',
+    '"a"',
+    '"tags"',
+    'null',
+    '1',
+    '-',
+    '1e5',
+    'true',
+    ' ',
+    '\n',
+    '\u00ff',
+    '__proto__',
+  ];
+  const odd = fc.oneof(
+    fc.array(fc.constantFrom(...pieces), { maxLength: 20 }).map((parts) => parts.join('')),
+    fc.jsonValue().map((json) => JSON.stringify(json)),
+    fc.record({ id: key, title: text, extra: fc.jsonValue() }).map((record) => JSON.stringify([record])),
+  );
+  const type = fc.constantFrom('application/json', 'application/x-ndjson');
+  const target = fc.constantFrom(
+    ['POST', '/Thing?mode=upsert'] as const,
+    ['PUT', '/Thing/a'] as const,
+    ['PATCH', '/Thing/a'] as const,
+  );
+  await fc.assert(
+    fc.asyncProperty(target, odd, type, async ([method, place], sent, contentType) => {
+      const { status, json } = await world.ask(method, place, sent, { 'content-type': contentType });
+      if (status >= 300) expect([400, 404, 415]).toContain(status);
+      if (status === 400)
+        expect(json).toMatchObject({ error: expect.stringMatching(/^(?:RecordInvalid|BadRequest)$/) as string });
+    }),
+    { numRuns: 300 },
+  );
+});

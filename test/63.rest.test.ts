@@ -115,6 +115,19 @@ describe('tables over REST', () => {
       expect((await ask('PUT', '/Counter/seven', { text: 'x' })).json).toMatchObject({ error: 'RecordInvalid' });
     });
 
+    test.each(['', 'x'.repeat(1025), '%00', '..', '%2e%2e%2f', '%C3%A4'.repeat(600)])(
+      'has a key that is text of up to 1,024 bytes: %.20s',
+      async (key) => {
+        const good = !['', '%00'].includes(key) && Buffer.byteLength(decodeURIComponent(key)) <= 1024;
+        // A client takes dots out of a path by itself.
+        const target = `/Task/${key.replaceAll('.', '%252E').replaceAll('%2e', '%252e')}`;
+        const put = await ask('PUT', target, { title: 'x' });
+        expect([put.status, put.json]).toMatchObject(good ? [201, {}] : [400, { error: 'RecordInvalid' }]);
+        expect((await ask('GET', target)).status).toBe(good ? 200 : 404);
+        expect((await ask('DELETE', target)).status).toBe(good ? 204 : 404);
+      },
+    );
+
     test('shows the fields that are selected', async () => {
       await ask('PUT', '/Task/1', { title: 'Pa,"int', state: 'open', address: { city: 'Bonn' } });
       const { text, headers } = await ask('GET', '/Task/1?select=address,title,owner');
