@@ -506,6 +506,9 @@ describe('tables over REST', () => {
         expect([refused.status, refused.json]).toMatchObject([406, { error: 'NotAcceptable' }]);
       }
       expect((await ask('GET', '/Task', undefined, { accept: 'text/html, */*;q=0.1' })).status).toBe(200);
+      const lines = { accept: 'application/x-ndjson' };
+      expect((await ask('POST', '/Task', { id: 'not', title: 'made' }, lines)).status).toBe(406);
+      expect((await ask('GET', '/Task/not')).status).toBe(404);
     });
 
     test('tables of a store that is closed', async () => {
@@ -516,7 +519,10 @@ describe('tables over REST', () => {
         ['GET', '/Counter', undefined],
         ['PUT', '/Counter/1', {}],
       ] as const)
-        expect(await closed.ask(method, target, body)).toMatchObject({ status: 503, json: { error: 'StoreClosed' } });
+        expect(await closed.ask(method, target, body)).toMatchObject({
+          status: 503,
+          json: { error: 'StoreClosed', details: { table: 'Counter' } },
+        });
       await closed.close();
     });
 

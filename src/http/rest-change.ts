@@ -27,6 +27,7 @@ export async function postRecords(exchange: RestExchange): Promise<void> {
   const type = negotiate(exchange, [json, ndjson]);
   const { type: sent, body } = await receive(exchange, [json, ndjson]);
   if (sent === json && !isList(body)) {
+    negotiate(exchange, [json]);
     const written = await writeOne(exchange, { table: table.number, kind, json: body });
     answerWritten(exchange, written);
     return;
@@ -120,6 +121,8 @@ async function writeAll(exchange: RestExchange, writes: TableWrite[]): Promise<T
     const refusal = refusalOf(exchange, written, written.key, index);
     if (refusal !== undefined) throw refusal;
   }
+  if (all.some(({ outcome }) => outcome === 'undone'))
+    throw new TenonError('Internal', 'nothing was written, and the store did not say why');
   return all;
 }
 

@@ -3,10 +3,10 @@
  * them is the core's to check.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { asTenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Store } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
+import { storeError } from '../tables/store-error.js';
 import { sendError, sendProblem } from './problem.js';
 import { deleteRecord, patchRecord, postRecords, putRecord } from './rest-change.js';
 import type { RestExchange } from './rest-exchange.js';
@@ -48,7 +48,7 @@ export class RestTables {
   }
 
   #fail({ request, response, table }: RestExchange, error: unknown): void {
-    const known = asTenonError(error);
+    const known = storeError(error, { table: table.definition.name });
     if (known.status >= 500)
       this.#log.warn({ application: table.application, table: table.definition.name, err: known }, known.message);
     sendError(request, response, known);
