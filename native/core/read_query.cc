@@ -52,6 +52,7 @@ class QueryReader {
     if (name == "after") return text(query.after);
     if (name == "backwards") return json_.boolean(query.backwards);
     if (name == "lines") return json_.boolean(query.lines);
+    if (name == "cursors") return json_.boolean(query.cursors);
     return fail(std::string(name), "a query has no such member");
   }
 

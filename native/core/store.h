@@ -78,6 +78,7 @@ struct Query {
   std::string after;       // cursor of an earlier page; empty: from the begin
   bool backwards = false;  // the page before `after` instead, given in the same order
   bool lines = false;      // NDJSON instead of a list
+  bool cursors = false;    // give the cursor of every record
   static constexpr uint64_t kSorted =
       100'000;  // records that are sorted in memory at most, when no index has the order
 };
@@ -87,8 +88,9 @@ struct Page {
   uint64_t count = 0;
   std::string first;  // cursors of the first and last record, URL-safe text; empty without records
   std::string last;
-  bool more = false;  // whether records follow (or, backwards, come before)
-  std::string plan;   // "primary", "index state", "scan", "scan and sort": what answered it
+  std::vector<std::string> cursors;  // of each record in their order, when they were asked for
+  bool more = false;                 // whether records follow (or, backwards, come before)
+  std::string plan;                  // "primary", "index state", "scan", "scan and sort": what answered it
   uint64_t examined = 0;
 };
 

@@ -166,6 +166,7 @@ class PageMaker {
     }
     if (page_.count == 0) first_ = place;
     last_ = place;
+    if (query_.cursors) page_.cursors.push_back(order_.write_cursor(place));
     page_.count++;
   }
 
@@ -182,6 +183,7 @@ class PageMaker {
     }
     if (!query_.lines) page_.json.push_back(']');
     if (page_.count == 0) return true;
+    if (query_.backwards) std::reverse(page_.cursors.begin(), page_.cursors.end());
     page_.first = order_.write_cursor(query_.backwards ? last_ : first_);
     page_.last = order_.write_cursor(query_.backwards ? first_ : last_);
     return true;

@@ -756,6 +756,11 @@ Napi::Value StoreObject::Query(const Napi::CallbackInfo& info) {
         object.Set("count", static_cast<double>(page.count));
         if (!page.first.empty()) object.Set("first", page.first);
         if (!page.last.empty()) object.Set("last", page.last);
+        if (!page.cursors.empty()) {
+          const Napi::Array cursors = Napi::Array::New(env, page.cursors.size());
+          for (uint32_t at = 0; at < page.cursors.size(); at++) cursors.Set(at, page.cursors[at]);
+          object.Set("cursors", cursors);
+        }
         object.Set("more", page.more);
         object.Set("plan", page.plan);
         object.Set("examined", static_cast<double>(page.examined));

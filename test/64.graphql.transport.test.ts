@@ -1,0 +1,354 @@
+import { createClient } from 'graphql-ws';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { until } from './load/world.js';
+import { type GraphqlServer, serveGraphql } from './tables/graphql.js';
+
+const schema = 'type Task @table @export { id: ID! @primaryKey title: String @indexed }';
+const json = { 'content-type': 'application/json' };
+
+let server: GraphqlServer;
+beforeAll(async () => {
+  server = await serveGraphql(schema);
+});
+afterAll(() => server.close());
+
+const subscribers = (count: number, on = server): Promise<void> =>
+  until(`${count} subscribers`, () => on.changes.figures.subscribers === count);
+
+const put = (id: string, title: string, on = server): Promise<unknown> =>
+  on.ask('mutation($input: TaskInput!) { putTask(input: $input) { id } }', { input: { id, title } });
+
+describe('over HTTP', () => {
+  test.each([
+    ['application/json', 200, 'application/json'],
+    ['application/graphql-response+json', 200, 'application/graphql-response+json'],
+    ['application/graphql-response+json, application/json', 200, 'application/graphql-response+json'],
+    ['application/json, application/graphql-response+json;q=0.5', 200, 'application/json'],
+    ['application/*;q=0.3, */*;q=0.1', 200, 'application/json'],
+    ['text/event-stream, application/json', 200, 'application/json'],
+    ['text/event-stream', 200, 'text/event-stream'],
+    ['image/png', 406, 'application/problem+json'],
+    ['application/json;q=0', 406, 'application/problem+json'],
+  ])('whoever accepts %s gets %i and %s', async (accept, status, type) => {
+    const answer = await server.ask('{ __typename }', {}, { accept });
+    expect([answer.status, answer.type.split(';')[0]]).toEqual([status, type]);
+  });
+
+  test.each<[Record<string, string>, number]>([
+    [{ 'content-type': 'text/plain' }, 415],
+    [{ 'content-type': 'application/json; charset=latin1' }, 415],
+    [{ 'content-type': 'application/json', 'content-encoding': 'gzip' }, 415],
+    [{ 'content-type': 'application/json; charset="UTF-8"' }, 200],
+  ])('a body with %j is answered %i', async (headers, status) => {
+    const body = JSON.stringify({ query: '{ __typename }' });
+    expect((await server.send({ method: 'POST', headers, body })).status).toBe(status);
+  });
+
+  test.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS'])('%s is not served', async (method) => {
+    const { status, headers } = await server.send({ method });
+    expect([status, headers.get('allow')]).toEqual([405, 'GET, HEAD, POST']);
+  });
+
+  test('a body that is no UTF-8 is refused', async () => {
+    const body = Buffer.concat([
+      Buffer.from('{"query":"{ __typename }","x":"'),
+      Buffer.from([0xff]),
+      Buffer.from('"}'),
+    ]);
+    const answer = await server.send({ method: 'POST', headers: json, body });
+    expect([answer.status, answer.body.errors?.[0]?.extensions['code']]).toEqual([400, 'BadRequest']);
+  });
+
+  test('a query may come in the address, a mutation may not', async () => {
+    const search = (query: string): string =>
+      `?${new URLSearchParams({ query, variables: '{"id":"none"}' }).toString()}`;
+    const read = await server.send({}, search('query($id: ID!) { task(id: $id) { id } }'));
+    expect([read.status, read.body.data]).toEqual([200, { task: null }]);
+    const write = await server.send({}, search('mutation($id: ID!) { deleteTask(id: $id) { id } }'));
+    expect([write.status, write.headers.get('allow')]).toEqual([405, 'POST']);
+    const head = await server.send({ method: 'HEAD' }, search('query($id: ID!) { task(id: $id) { id } }'));
+    expect([head.status, head.text]).toEqual([200, '']);
+    expect((await server.send({}, '?query={__typename}&variables=nonsense')).status).toBe(400);
+  });
+
+  test('one operation of several is run by its name', async () => {
+    const query = 'query A { a: __typename } query B { b: __typename }';
+    const ask = async (operationName?: string): Promise<unknown> => {
+      const body = JSON.stringify({ query, operationName });
+      const answer = await server.send({ method: 'POST', headers: json, body });
+      return answer.body.data ?? answer.body.errors?.[0]?.message;
+    };
+    expect(await ask('B')).toEqual({ b: 'Query' });
+    expect(await ask()).toContain('operationName');
+    expect(await ask('C')).toBe('the document has no operation C');
+  });
+
+  test('a list of operations is answered by a list, each with its own errors', async () => {
+    const body = JSON.stringify([
+      { query: 'mutation { putTask(input: {id: "b1"}) { id } }' },
+      { query: '{ nothing }' },
+      { query: '{ task(id: "b1") { id } }' },
+    ]);
+    const { body: results } = await server.send({ method: 'POST', headers: json, body });
+    expect(results).toEqual([
+      { data: { putTask: { id: 'b1' } } },
+      { errors: [expect.objectContaining({ extensions: { code: 'DocumentInvalid' } })] },
+      { data: { task: { id: 'b1' } } },
+    ]);
+  });
+
+  test('a subscription needs an event stream', async () => {
+    expect((await server.ask('subscription { taskChanged { id } }')).status).toBe(406);
+  });
+});
+
+/** Reads the events of a stream. */
+class Events {
+  readonly status: number;
+  readonly #reader: AsyncIterator<Uint8Array>;
+  readonly #leave: AbortController;
+  #text = '';
+
+  private constructor(response: Response, leave: AbortController) {
+    this.status = response.status;
+    this.#reader = (response.body as ReadableStream<Uint8Array>)[Symbol.asyncIterator]();
+    this.#leave = leave;
+  }
+
+  static async open(on: GraphqlServer, query: string, variables: object = {}): Promise<Events> {
+    const leave = new AbortController();
+    const headers = { ...json, accept: 'text/event-stream' };
+    const body = JSON.stringify({ query, variables });
+    return new Events(await fetch(on.url, { method: 'POST', headers, body, signal: leave.signal }), leave);
+  }
+
+  /** The next event but comments; undefined at the end. */
+  async next(): Promise<{ event: string; data: unknown } | undefined> {
+    for (;;) {
+      const end = this.#text.indexOf('\n\n');
+      if (end >= 0) {
+        const frame = this.#text.slice(0, end);
+        this.#text = this.#text.slice(end + 2);
+        const [, event = '', data = ''] = /^event: (\w+)\ndata: ?(.*)$/.exec(frame) ?? [];
+        if (event !== '') return { event, data: data === '' ? undefined : (JSON.parse(data) as unknown) };
+      } else {
+        const { done, value } = await this.#reader.next();
+        if (done === true) return undefined;
+        this.#text += Buffer.from(value).toString();
+      }
+    }
+  }
+
+  leave(): void {
+    this.#leave.abort();
+  }
+}
+
+const changed =
+  'subscription($id: ID, $filter: TaskFilter, $after: String) { taskChanged(id: $id, filter: $filter, after: $after) { kind id cursor task { title } } }';
+
+function change(kind: string, id: string, title?: string): unknown {
+  const task = title === undefined ? null : { title };
+  return { data: { taskChanged: { kind, id, cursor: expect.any(String) as string, task } } };
+}
+
+describe('over an event stream', () => {
+  test('a query is one result, and so is what is wrong with one', async () => {
+    const query = await Events.open(server, '{ __typename }');
+    expect(await query.next()).toEqual({ event: 'next', data: { data: { __typename: 'Query' } } });
+    expect(await query.next()).toEqual({ event: 'complete', data: undefined });
+    expect(await query.next()).toBeUndefined();
+    const wrong = await Events.open(server, '{ nothing }');
+    expect(await wrong.next()).toMatchObject({
+      event: 'next',
+      data: { errors: [{ extensions: { code: 'DocumentInvalid' } }] },
+    });
+    expect(await wrong.next()).toEqual({ event: 'complete', data: undefined });
+  });
+
+  test('changes come in order, of the records that were asked for', async () => {
+    await put('s0', 'before');
+    const all = await Events.open(server, changed);
+    const one = await Events.open(server, changed, { id: 's2' });
+    const some = await Events.open(server, changed, { filter: { title: { starts: 'b' } } });
+    await subscribers(3);
+    await put('s1', 'a');
+    await put('s2', 'b');
+    await server.ask('mutation { deleteTask(id: "s1") { id } }');
+    expect((await all.next())?.data).toEqual(change('PUT', 's1', 'a'));
+    expect((await all.next())?.data).toEqual(change('PUT', 's2', 'b'));
+    expect((await all.next())?.data).toEqual(change('DELETE', 's1'));
+    expect((await one.next())?.data).toEqual(change('PUT', 's2', 'b'));
+    expect((await some.next())?.data).toEqual(change('PUT', 's2', 'b'));
+    expect((await some.next())?.data).toEqual(change('DELETE', 's1'));
+    for (const events of [all, one, some]) events.leave();
+    await subscribers(0);
+  });
+
+  test('whoever comes again goes on after the last change it saw', async () => {
+    const first = await Events.open(server, changed);
+    await subscribers(1);
+    await put('r1', 'one');
+    const seen = (await first.next())?.data as { data: { taskChanged: { cursor: string } } };
+    first.leave();
+    await put('r2', 'two');
+    const second = await Events.open(server, changed, { after: seen.data.taskChanged.cursor });
+    await put('r3', 'three');
+    expect((await second.next())?.data).toEqual(change('PUT', 'r2', 'two'));
+    expect((await second.next())?.data).toEqual(change('PUT', 'r3', 'three'));
+    second.leave();
+  });
+
+  test.each([
+    ['nonsense', 'BadRequest'],
+    ['00000000-1', 'ChangesGone'],
+  ])('after %s there is nothing: %s', async (after, code) => {
+    const events = await Events.open(server, changed, { after });
+    expect(await events.next()).toMatchObject({ event: 'next', data: { errors: [{ extensions: { code } }] } });
+    expect(await events.next()).toEqual({ event: 'complete', data: undefined });
+  });
+
+  test('a client that does not read is ended, and told why', async () => {
+    const own = await serveGraphql(schema, { queueBytes: 64 * 1024 });
+    try {
+      const slow = await Events.open(own, changed);
+      await subscribers(1, own);
+      const title = 'x'.repeat(256 * 1024);
+      for (let i = 0; own.changes.figures.tooSlow === 0; i += 1) await put(`t${i}`, title, own);
+      const codes: unknown[] = [];
+      for (let each = await slow.next(); each?.event === 'next'; each = await slow.next())
+        codes.push((each.data as { errors?: { extensions: { code: string } }[] }).errors?.[0]?.extensions.code);
+      expect(codes.at(-1)).toBe('SubscriberTooSlow');
+    } finally {
+      await own.close();
+    }
+  });
+});
+
+describe('over a WebSocket', () => {
+  const address = (on = server): string => on.url.replace('http:', 'ws:');
+  const connect = (on = server): ReturnType<typeof createClient> =>
+    createClient({ url: address(on), webSocketImpl: WebSocket, retryAttempts: 0 });
+
+  test('queries, mutations and subscriptions share a socket', async () => {
+    const client = connect();
+    const changes = client.iterate({ query: changed });
+    const first = changes.next();
+    await subscribers(1);
+    const made = client.iterate({ query: 'mutation { putTask(input: {id: "w1", title: "w"}) { id } }' });
+    expect((await made.next()).value).toEqual({ data: { putTask: { id: 'w1' } } });
+    expect((await first).value).toEqual(change('PUT', 'w1', 'w'));
+    await changes.return?.();
+    await subscribers(0);
+    await client.dispose();
+  });
+
+  test('what is refused is refused as over HTTP', async () => {
+    const client = connect();
+    const ask = async (query: string): Promise<unknown> => {
+      try {
+        return (await client.iterate({ query }).next()).value;
+      } catch (errors) {
+        return errors;
+      }
+    };
+    expect(await ask('{ nothing }')).toEqual([expect.objectContaining({ extensions: { code: 'DocumentInvalid' } })]);
+    expect(await ask('{ tasks(first: 5000) { nodes { id } } }')).toEqual([
+      expect.objectContaining({ extensions: expect.objectContaining({ code: 'QueryTooComplex' }) as object }),
+    ]);
+    expect(await ask('mutation { deleteTask(id: "none") { id } }')).toMatchObject({
+      errors: [{ extensions: { code: 'RecordNotFound' } }],
+    });
+    await client.dispose();
+  });
+
+  /** The code a socket is closed with. */
+  function closing(act: (socket: WebSocket) => void, protocol = 'graphql-transport-ws', on = server): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const socket = new WebSocket(address(on), protocol === '' ? [] : [protocol]);
+      socket.on('error', reject);
+      socket.on('close', (code) => resolve(code));
+      socket.on('open', () => act(socket));
+    });
+  }
+
+  test.each([
+    ['nothing that is a message', 4400, (socket: WebSocket) => socket.send('nonsense')],
+    ['bytes', 1003, (socket: WebSocket) => socket.send(Buffer.from('{}'))],
+    [
+      'an operation before it was let in',
+      4401,
+      (socket: WebSocket) => socket.send('{"type":"subscribe","id":"1","payload":{"query":"{ __typename }"}}'),
+    ],
+    ['a message that is too large', 1009, (socket: WebSocket) => socket.send('x'.repeat(1024 * 1024 + 1))],
+    [
+      'a flood',
+      1008,
+      (socket: WebSocket) => {
+        for (let i = 0; i < 200; i += 1) socket.send('{"type":"ping"}');
+      },
+    ],
+  ])('a client that sends %s is closed with %i', async (_, code, act) => {
+    expect(await closing(act)).toBe(code);
+  });
+
+  test('a client of too many subscriptions is refused some, and keeps the others', async () => {
+    const codes: unknown[] = [];
+    await closing((socket) => {
+      socket.on('message', (data: Buffer) => {
+        const { type, payload } = JSON.parse(data.toString()) as {
+          type: string;
+          payload: { extensions: { code: string } }[];
+        };
+        if (type === 'connection_ack')
+          for (let id = 0; id < 32; id += 1)
+            socket.send(JSON.stringify({ type: 'subscribe', id: String(id), payload: { query: changed } }));
+        if (type !== 'error') return;
+        codes.push(payload[0]?.extensions.code);
+        if (codes.length === 2) void subscribers(30).then(() => socket.close());
+      });
+      socket.send('{"type":"connection_init"}');
+    });
+    expect(codes).toEqual(['QueryTooComplex', 'QueryTooComplex']);
+    await subscribers(0);
+  });
+
+  test('when the endpoint closes, sockets and streams end so that clients come again', async () => {
+    const own = await serveGraphql(schema);
+    const events = await Events.open(own, changed);
+    let open = (): void => {};
+    const opened = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const code = closing(() => open(), undefined, own);
+    await opened;
+    await own.endpoint.close();
+    expect(await code).toBe(1012);
+    expect(await events.next()).toBeUndefined();
+    expect(await closing(() => {}, undefined, own)).toBe(1012);
+    await own.close();
+  });
+});
+
+describe('in a browser', () => {
+  const browser = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
+
+  test('there is GraphiQL, which may run nothing but its own script', async () => {
+    const page = await server.send({ headers: { accept: browser } });
+    expect([page.status, page.type]).toEqual([200, 'text/html; charset=utf-8']);
+    expect(page.text).toContain('<title>GraphiQL</title>');
+    expect(page.headers.get('content-security-policy')).toMatch(/default-src 'none'; script-src 'sha256-[^']+';/);
+    expect(page.text).not.toMatch(/<(?:script|link|img)[^>]+(?:src|href)="https?:/);
+    const etag = page.headers.get('etag') ?? '';
+    const again = await server.send({ headers: { accept: browser, 'if-none-match': etag } });
+    expect([again.status, again.text]).toEqual([304, '']);
+    const plain = await server.send({ headers: { accept: browser, 'accept-encoding': 'identity' } });
+    expect(plain.text).toBe(page.text);
+  });
+
+  test('a query in the address is not answered by a page when JSON is wanted', async () => {
+    const { type } = await server.send({ headers: { accept: 'application/json' } }, '?query={__typename}');
+    expect(type).toBe('application/json; charset=utf-8');
+  });
+});
