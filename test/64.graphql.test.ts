@@ -210,6 +210,75 @@ describe('a record', () => {
   });
 });
 
+describe('any table', () => {
+  const odd = `
+    enum Colour { red green }
+    type Part { eq: Int null: Int size: Size }
+    type Size { like: String colour: Colour }
+    type Thing @table @export {
+      number: Int! @primaryKey
+      colours: [Colour!] parts: [Part!] part: Part many: [[Int]]
+      at: Int! @createdTime
+      ends: Date! @expiresAt
+    }
+    type Only @table @export { key: String! @primaryKey }
+  `;
+  let own: GraphqlServer;
+  beforeAll(async () => {
+    own = await serveGraphql(odd);
+    const inputs = [
+      {
+        number: 7,
+        colours: ['red'],
+        part: { eq: 1, size: { like: 'a', colour: 'red' } },
+        ends: '2096-01-01T00:00:00Z',
+      },
+      { number: -8, colours: [], parts: [{ null: 2 }], many: [[1, null], null], ends: 4_000_000_000_000 },
+    ];
+    const made = await own.ask('mutation($inputs: [ThingInput!]!) { createThings(inputs: $inputs) { number } }', {
+      inputs,
+    });
+    if (made.body.errors !== undefined) throw new Error(made.text);
+  });
+  afterAll(() => own.close());
+
+  test.each([
+    ['{ thing(id: 7) { number ends } }', { thing: { number: 7, ends: '2096-01-01T00:00:00.000Z' } }],
+    [
+      '{ thing(id: "-8") { number many parts { null eq } } }',
+      { thing: { number: -8, many: [[1, null], null], parts: [{ null: 2, eq: null }] } },
+    ],
+    ['{ thing(id: "eight") { number } }', { thing: null }],
+    ['{ thing(id: "") { number } }', { thing: null }],
+    [`{ only(id: "${'x'.repeat(5_000)}") { key } }`, { only: null }],
+    ['{ things(filter: {colours: {contains: red}}) { nodes { number } } }', { things: { nodes: [{ number: 7 }] } }],
+    ['{ things(filter: {part: {eq: {eq: 1}}}) { nodes { number } } }', { things: { nodes: [{ number: 7 }] } }],
+    [
+      '{ things(filter: {part: {size: {like: {like: "*"}}}}) { nodes { number } } }',
+      { things: { nodes: [{ number: 7 }] } },
+    ],
+    ['{ things(filter: {parts: {null: false}}) { nodes { number } } }', { things: { nodes: [{ number: -8 }] } }],
+    [
+      '{ things(order: [{field: number, direction: DESC}]) { nodes { number } } }',
+      { things: { nodes: [{ number: 7 }, { number: -8 }] } },
+    ],
+    [
+      'mutation { updateThing(id: 7, input: {part: {size: {colour: green}}}) { part { eq size { like colour } } } }',
+      { updateThing: { part: { eq: 1, size: { like: 'a', colour: 'green' } } } },
+    ],
+    ['mutation { createOnly(input: {key: "k"}) { key } }', { createOnly: { key: 'k' } }],
+    ['{ onlies { nodes { key } } }', { onlies: { nodes: [{ key: 'k' }] } }],
+  ])('%s', async (query, expected) => {
+    const { body } = await own.ask(query);
+    expect(body).toEqual({ data: expected });
+  });
+
+  test('without anything but a key has nothing to update', async () => {
+    const { body } = await own.ask('mutation { updateOnly(id: "k", input: {}) { key } }');
+    expect(body.errors?.[0]?.extensions['code']).toBe('DocumentInvalid');
+  });
+});
+
 describe('a write that is refused says why', () => {
   beforeEach(() => data('mutation { createTask(input: {id: "t1", title: "x"}) { id } }'));
 
