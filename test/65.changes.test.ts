@@ -75,7 +75,7 @@ describe('Changes', () => {
     ]);
     await subscription.return();
     expect(await subscription.next()).toEqual({ done: true, value: undefined });
-    expect(world.changes.figures).toEqual({ subscribers: 0, tooSlow: 0 });
+    expect(world.changes.figures).toEqual({ subscribers: 0, catchingUp: 0, tooSlow: 0 });
   });
 
   test('begins with what is new, not with what was', async () => {
@@ -135,6 +135,31 @@ describe('Changes', () => {
     for (const one of joined) expect(sequences(await one)).toEqual(sequences(late));
   });
 
+  test('needs no feed of its own for long, though nothing happens in its tables', async () => {
+    await make();
+    const from = world.store.sequence();
+    for (let i = 0; i < 10; i++) await world.put({ id: String(i) }, world.note);
+    const subscription = world.changes.subscribe([world.task.number], { from });
+    expect(world.changes.figures.catchingUp).toBe(1);
+    await until('it has caught up', () => world.changes.figures.catchingUp === 0);
+    await world.put({ id: '1' });
+    expect(keysOf(await take(subscription, 1))).toEqual(['1']);
+  });
+
+  test('stands where the store is, also when nothing is told', async () => {
+    await make();
+    const subscription = world.changes.subscribe([world.task.number], { key: 'none' });
+    await world.put({ id: '1' });
+    await world.put({ id: '2' }, world.note);
+    await until('it has moved', () => subscription.position === world.store.sequence());
+    const other = world.changes.subscribe([world.task.number]);
+    await world.put({ id: '3' });
+    await world.put({ id: '4' });
+    await until('all is there', () => subscription.position === world.store.sequence());
+    const [third] = await take(other, 1);
+    expect(other.position).toBe(third?.sequence);
+  });
+
   test('goes on after the store was closed and opened again', async () => {
     await make();
     await world.put({ id: '1' });
@@ -182,7 +207,7 @@ describe('Changes', () => {
     expect(await read).toHaveLength(100);
     await expect(slow.next()).rejects.toMatchObject({ code: 'SubscriberTooSlow' });
     expect(await slow.next()).toEqual({ done: true, value: undefined });
-    expect(world.changes.figures).toEqual({ subscribers: 1, tooSlow: 1 });
+    expect(world.changes.figures).toEqual({ subscribers: 1, catchingUp: 0, tooSlow: 1 });
   });
 
   test('lets who catches up read at leisure, whatever waits', async () => {
@@ -374,8 +399,13 @@ describe('server-sent events', () => {
   test('keep a silent connection open with comments', async () => {
     await make({ heartbeatMs: 20 });
     const reader = await stream('/Task');
-    await until('two heartbeats', () => reader.text.split('\n\n').filter((block) => block === ':').length >= 2);
+    const begun = reader.lastId;
+    await world.put({ id: '1' }, world.note);
+    await until('two heartbeats', () => reader.text.split('\n\n').filter((block) => block.startsWith(':')).length >= 2);
+    await until('they tell where the client stands', () => reader.lastId !== begun);
     expect(reader.told).toEqual(['ready']);
+    const again = await stream('/Task', { 'last-event-id': reader.lastId });
+    expect(again.told).toEqual(['ready']);
   });
 
   test('cut off who does not read, while others go on', async () => {
@@ -407,7 +437,7 @@ describe('server-sent events', () => {
       most = Math.max(most, held() - before);
     }
     await until('all are cut off', () => world.streams.size === 0);
-    expect(world.changes.figures).toEqual({ subscribers: 0, tooSlow: 40 });
+    expect(world.changes.figures).toMatchObject({ subscribers: 0, tooSlow: 40 });
     // 40 MB were written, for 40 clients. The queues share what they hold.
     expect(most).toBeLessThan(30 * 1024 * 1024);
   });

@@ -56,6 +56,7 @@ class ChangeReader final : public Feed {
   // Whether what comes after `from` is kept; once, before the first `next`.
   bool begin(StoreFailure& failure);
   bool next(uint32_t timeout_ms, Store::Change& change, StoreFailure& failure) override;
+  uint64_t position() const override { return at_; }
   void cancel() override;
   // Nothing of the database is held any more. While the gate is shut.
   void let_go();

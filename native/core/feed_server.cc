@@ -88,7 +88,10 @@ bool FeedServer::read(FeedReader& reader) {
   while (reader.changes.size() < reader.most) {
     StoreFailure failure;
     if (!reader.feed->next(0, change, failure)) {
-      if (failure.status == TENON_ERROR_AGAIN) break;
+      if (failure.status == TENON_ERROR_AGAIN) {
+        if (reader.changes.empty()) reader.position.store(reader.feed->position());
+        break;
+      }
       // What was read before it is told first; the feed will say the same again.
       if (!reader.changes.empty()) break;
       reader.failed = true;

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -29,6 +30,7 @@ struct FeedReader {
   void* const owner;
   size_t most = 1;
   std::vector<FeedChange> changes;
+  std::atomic<uint64_t> position{0};  // up to which all changes have been taken, as far as is known; on any thread
   bool failed = false;
   StoreFailure failure;
 };

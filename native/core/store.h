@@ -199,6 +199,9 @@ class Feed {
   // The next change, waited for at most `timeout_ms`: false with AGAIN when none came, CANCELLED, VERSION when the
   // reader was so slow that what it has not read is not kept any more.
   virtual bool next(uint32_t timeout_ms, Store::Change& change, StoreFailure& failure) = 0;
+  // The sequence up to which everything has come out; it moves with changes of other tables too. Of the reader's
+  // thread.
+  virtual uint64_t position() const = 0;
   virtual void cancel() = 0;
 };
 

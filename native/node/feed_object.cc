@@ -8,7 +8,8 @@ namespace tenon::node {
 
 Napi::Function FeedObject::Define(Napi::Env env) {
   return DefineClass(env, "FeedHandle",
-                     {InstanceMethod<&FeedObject::Next>("next"), InstanceMethod<&FeedObject::Close>("close")});
+                     {InstanceMethod<&FeedObject::Next>("next"), InstanceMethod<&FeedObject::Close>("close"),
+                      InstanceMethod<&FeedObject::Position>("position")});
 }
 
 FeedObject::FeedObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -106,6 +107,11 @@ Napi::Value FeedObject::List(Napi::Env env) {
 }
 
 void FeedObject::Close(const Napi::CallbackInfo& info) { End(info.Env()); }
+
+Napi::Value FeedObject::Position(const Napi::CallbackInfo& info) {
+  const uint64_t position = reader_ ? reader_->position.load() : 0;
+  return Napi::String::New(info.Env(), std::to_string(position));
+}
 
 void FeedObject::End(Napi::Env env) {
   Forget();

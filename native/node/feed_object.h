@@ -28,6 +28,7 @@ class FeedObject final : public Napi::ObjectWrap<FeedObject> {
  private:
   Napi::Value Next(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
+  Napi::Value Position(const Napi::CallbackInfo& info);
   Napi::Value List(Napi::Env env);
 
   StoreObject* owner_ = nullptr;

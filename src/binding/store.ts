@@ -129,6 +129,11 @@ export interface ChangeFeed {
    * reader was so slow that they are not kept any more. One call at a time.
    */
   next(most: number): Promise<TableChange[]>;
+  /**
+   * Sequence, decimal digits, up to which no change is missing in what `next` has given; moves with the changes of other tables too,
+   * while `next` waits. `0` when nothing is known.
+   */
+  position(): string;
   /** Twice is fine; a waiting `next` resolves to an empty list. */
   close(): void;
 }

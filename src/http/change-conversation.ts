@@ -34,6 +34,7 @@ export class ChangeConversation {
   readonly #options: ConversationOptions;
   readonly #socket: WebSocket;
   readonly #subscriptions = new Map<MessageId, AbortController>();
+  readonly #positions = new Map<MessageId, () => string>();
   readonly #allowance: Allowance;
   #writing: Promise<void> = Promise.resolve();
   #writes = 0;
@@ -68,6 +69,8 @@ export class ChangeConversation {
     }
     this.#answered = false;
     this.#socket.ping();
+    // What a client would come back with does not grow old while nothing is told.
+    for (const [id, position] of this.#positions) this.#say({ type: 'position', id, resume: position() });
   }
 
   /** Answer the writes under way, then close. Settles once the socket is closed. */
@@ -115,7 +118,7 @@ export class ChangeConversation {
         break;
       case 'unsubscribe':
         this.#subscriptions.get(message.id)?.abort();
-        this.#subscriptions.delete(message.id);
+        this.#forget(message.id);
         this.#say({ type: 'unsubscribed', id: message.id });
         break;
       case 'write':
@@ -146,17 +149,23 @@ export class ChangeConversation {
     const stop = new AbortController();
     const { signal } = stop;
     this.#subscriptions.set(id, stop);
+    const begun = (position: () => string): void => void this.#positions.set(id, position);
     const tooSlow = (): void => void this.leave(closeCodes.tooSlow, 'the client does not read');
     try {
-      for await (const told of tellChanges(this.#options, this.#options.served, wish, { signal, tooSlow })) {
+      for await (const told of tellChanges(this.#options, this.#options.served, wish, { signal, tooSlow, begun })) {
         if (signal.aborted) break;
         await this.#sendPaced(worded(id, told));
       }
     } catch (error) {
       if (!signal.aborted) this.#refuse(id, error);
     } finally {
-      if (this.#subscriptions.get(id) === stop) this.#subscriptions.delete(id);
+      if (this.#subscriptions.get(id) === stop) this.#forget(id);
     }
+  }
+
+  #forget(id: MessageId): void {
+    this.#subscriptions.delete(id);
+    this.#positions.delete(id);
   }
 
   #queue(id: MessageId, write: Omit<TableWrite, 'table'>): void {

@@ -19,6 +19,8 @@ interface Stream {
   readonly response: ServerResponse;
   readonly application: string;
   readonly stop: AbortController;
+  /** Id of where the client stands, when all that was written has reached it. */
+  position: (() => string) | undefined;
   /** Heartbeats since the client stopped reading. */
   stalled: number;
 }
@@ -60,7 +62,8 @@ export class ChangeStreams {
       sendError(request, response, error);
       return;
     }
-    const stream: Stream = { response, application: served.application, stop: new AbortController(), stalled: 0 };
+    const { application } = served;
+    const stream: Stream = { response, application, stop: new AbortController(), position: undefined, stalled: 0 };
     this.#streams.add(stream);
     this.#heartbeat ??= setInterval(() => this.#beat(), this.#options.heartbeatMs ?? defaultHeartbeatMs).unref();
     response.once('close', () => this.#leave(stream));
@@ -86,8 +89,11 @@ export class ChangeStreams {
       stop.abort();
       response.destroy();
     };
+    const begun = (position: () => string): void => {
+      stream.position = position;
+    };
     try {
-      for await (const told of tellChanges(this.#options, served, wish, { signal, tooSlow })) {
+      for await (const told of tellChanges(this.#options, served, wish, { signal, tooSlow, begun })) {
         if (!response.headersSent) begin(response);
         if (request.method === 'HEAD') break;
         if (!response.write(this.#frameOf(told)) && !signal.aborted) await once(response, 'drain', { signal });
@@ -123,7 +129,7 @@ export class ChangeStreams {
       const { response } = stream;
       if (!response.writableNeedDrain) {
         stream.stalled = 0;
-        if (response.headersSent) response.write(':\n\n');
+        if (response.headersSent) response.write(beat(stream));
         continue;
       }
       stream.stalled += 1;
@@ -140,6 +146,11 @@ export class ChangeStreams {
     clearInterval(this.#heartbeat);
     this.#heartbeat = undefined;
   }
+}
+
+/** An id without data tells nothing and is still what the client will come back with: it does not grow old. */
+function beat({ position }: Stream): string {
+  return position === undefined ? ':\n\n' : `:\nid: ${position()}\n\n`;
 }
 
 function begin(response: ServerResponse): void {

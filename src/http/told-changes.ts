@@ -34,6 +34,8 @@ export interface ChangeSource {
 export interface ChangeListener {
   /** Ends it. */
   readonly signal: AbortSignal;
+  /** Called when changes begin to be told: where the client stands is the subscription's `position`. */
+  readonly begun: (position: () => string) => void;
   /** Called at once when it has ended because too much waits to be told. */
   readonly tooSlow: () => void;
 }
@@ -45,7 +47,7 @@ export async function* tellChanges(
   { store, changes }: ChangeSource,
   { number: table, definition }: ServedTable,
   wish: ChangeWish,
-  { signal, tooSlow }: ChangeListener,
+  { signal, tooSlow, begun }: ChangeListener,
 ): AsyncGenerator<Told, undefined, undefined> {
   const begin = (from: string): Subscription => changes.subscribe([table], { ...subscribed, from });
   const subscribed = {
@@ -64,6 +66,7 @@ export async function* tellChanges(
       after ??= store.sequence();
       if (!resumed && wish.snapshot) yield* snapshot(store, table, definition.primaryKey, wish, signal);
       const subscription = begin(after);
+      begun(() => changeToken(store, subscription.position));
       yield { kind: 'ready', resume: changeToken(store, after), resumed };
       for await (const change of subscription)
         yield { kind: 'change', resume: changeToken(store, change.sequence), change };

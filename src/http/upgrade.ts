@@ -33,7 +33,6 @@ const socketLimits = {
   maxPayload: 1024 * 1024,
   maxFragments: 1024,
   maxBufferedChunks: 4096,
-  maxPendingAutoPongs: 16,
   closeTimeout: 5_000,
 };
 

@@ -32,11 +32,15 @@ export interface SubscribeOptions {
 export interface ChangesFigures {
   /** Subscriptions there are. */
   subscribers: number;
+  /** Those that read a feed of their own, because they began with older changes. */
+  catchingUp: number;
   /** How many have been ended because they did not read. */
   tooSlow: number;
 }
 
 const defaultQueueBytes = 1024 * 1024;
+/** How often it is looked who has caught up. */
+const lookMs = 100;
 
 /**
  * Fans the changes of a store out. Subscribers of the same tables share one feed of the store, begun with the first of them and ended
@@ -50,6 +54,9 @@ export class Changes {
   /** By the numbers of their tables. */
   readonly #live = new Map<string, LiveChanges>();
   readonly #queues = new Set<ChangeQueue>();
+  /** Who reads a feed alone, and what it is to join. */
+  readonly #catchingUp = new Map<Follower, { feed: ChangeFeed; live: LiveChanges }>();
+  #looking: NodeJS.Timeout | undefined;
   readonly #reading = new Set<Promise<void>>();
   #tooSlow = 0;
   #closed = false;
@@ -61,7 +68,7 @@ export class Changes {
   }
 
   get figures(): ChangesFigures {
-    return { subscribers: this.#queues.size, tooSlow: this.#tooSlow };
+    return { subscribers: this.#queues.size, catchingUp: this.#catchingUp.size, tooSlow: this.#tooSlow };
   }
 
   /**
@@ -78,10 +85,15 @@ export class Changes {
     const key = tables.toSorted((a, b) => a - b).join();
     const live = this.#live.get(key) ?? this.#begin(key, tables, now);
     const leave = (): void => void queue.return();
-    const queue = new ChangeQueue(this.#queueBytes, (tooSlow) => {
-      options.signal?.removeEventListener('abort', leave);
-      this.#leave(follower, live, key);
-      if (tooSlow) this.#dropped(options.tooSlow);
+    const queue = new ChangeQueue({
+      limit: this.#queueBytes,
+      from: after,
+      readUpTo: () => (live.hasJoined(follower) ? Math.max(follower.after, live.position) : follower.after),
+      atEnd: (tooSlow) => {
+        options.signal?.removeEventListener('abort', leave);
+        this.#leave(follower, live, key);
+        if (tooSlow) this.#dropped(options.tooSlow);
+      },
     });
     const follower: Follower = { queue, after, wants };
     live.hold(follower);
@@ -129,7 +141,7 @@ export class Changes {
 
   #leave(follower: Follower, live: LiveChanges, key: string): void {
     this.#queues.delete(follower.queue);
-    follower.ownFeed?.close();
+    this.#stopCatchingUp(follower);
     live.leave(follower);
     if (live.followers.size > 0) return;
     if (this.#live.get(key) === live) this.#live.delete(key);
@@ -139,7 +151,8 @@ export class Changes {
   /** Read `feed` for `follower` alone until `live` goes on without a gap or a double. */
   #catchUp(follower: Follower, live: LiveChanges, feed: ChangeFeed): void {
     const { queue } = follower;
-    follower.ownFeed = feed;
+    this.#catchingUp.set(follower, { feed, live });
+    this.#looking ??= setInterval(() => this.#look(), lookMs).unref();
     const take = (arrival: Arrival): undefined => {
       follower.after = arrival.sequence;
       if (follower.wants(arrival)) queue.add(arrival.change);
@@ -150,8 +163,25 @@ export class Changes {
     };
     this.#read(readFeed(feed, { take, goOn }), (failure) => {
       if (failure !== undefined) queue.finish(failure);
-      feed.close();
+      this.#stopCatchingUp(follower);
     });
+  }
+
+  /** Whoever has nothing to read until the next change has caught up too. */
+  #look(): void {
+    for (const [follower, { feed, live }] of this.#catchingUp) {
+      if (!follower.queue.roomy) continue;
+      follower.after = Math.max(follower.after, Number(feed.position()));
+      if (live.join(follower)) this.#stopCatchingUp(follower);
+    }
+  }
+
+  #stopCatchingUp(follower: Follower): void {
+    this.#catchingUp.get(follower)?.feed.close();
+    this.#catchingUp.delete(follower);
+    if (this.#catchingUp.size > 0) return;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
   }
 
   #read(reading: Promise<void>, ended: (failure?: TenonError) => void): void {

@@ -29,10 +29,8 @@ export class Arrival {
 /** Somebody who follows. */
 export interface Follower {
   readonly queue: ChangeQueue;
-  /** Sequence of what was read last, or after which to begin. */
+  /** Up to what it has read, or after what it begins. */
   after: number;
-  /** What it reads alone. */
-  ownFeed?: ChangeFeed;
   wants(arrival: Arrival): boolean;
 }
 
@@ -80,11 +78,13 @@ export class LiveChanges {
   #told = 0;
   /** Sequence after which nothing is missing in what is kept. */
   #base: number;
+  #last: number;
 
   /** @param base where `feed` begins */
   constructor(feed: ChangeFeed, base: number, keptBytes: number) {
     this.#feed = feed;
     this.#base = base;
+    this.#last = base;
     this.#keptBytes = keptBytes;
   }
 
@@ -97,14 +97,24 @@ export class LiveChanges {
     this.#followers.add(follower);
   }
 
+  /** Sequence up to which everything has been told. */
+  get position(): number {
+    return Math.max(this.#last, Number(this.#feed.position()));
+  }
+
   /** Tell `follower` every change after what it has read, from now on too. False when some are not kept here. */
   join(follower: Follower): boolean {
+    if (this.#joined.has(follower)) return true;
     if (follower.after < this.#base) return false;
     for (const arrival of this.#kept) {
       if (arrival.sequence > follower.after && follower.wants(arrival)) follower.queue.add(arrival.change);
     }
     this.#joined.add(follower);
     return true;
+  }
+
+  hasJoined(follower: Follower): boolean {
+    return this.#joined.has(follower);
   }
 
   leave(follower: Follower): void {
@@ -122,6 +132,7 @@ export class LiveChanges {
   }
 
   #tell(arrival: Arrival): Promise<void> | undefined {
+    this.#last = arrival.sequence;
     this.#keep(arrival);
     for (const follower of this.#joined) {
       if (arrival.sequence > follower.after && follower.wants(arrival)) follower.queue.offer(arrival.change);

@@ -8,6 +8,11 @@ import type { TableChange } from '../binding/store.js';
  * `return` ends it, also while a `next` waits; twice is fine.
  */
 export interface Subscription extends AsyncIterableIterator<TableChange, undefined, undefined> {
+  /**
+   * Sequence, decimal digits, after which to go on when all that `next` gave has been used: it moves also while nothing is told, with
+   * what others write.
+   */
+  readonly position: string;
   next(): Promise<IteratorResult<TableChange, undefined>>;
   return(): Promise<IteratorResult<TableChange, undefined>>;
 }
@@ -25,26 +30,51 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+export interface ChangeQueueOptions {
+  /** Bytes. */
+  limit: number;
+  /** Sequence after which it begins. */
+  from: number;
+  /** The sequence up to which everything for it has been put in. */
+  readUpTo: () => number;
+  /** Called once, when nothing more is taken. */
+  atEnd: (tooSlow: boolean) => void;
+}
+
 /** The queue behind a subscription. */
 export class ChangeQueue implements Subscription {
   readonly #limit: number;
+  readonly #readUpTo: () => number;
   readonly #atEnd: (tooSlow: boolean) => void;
   #changes: TableChange[] = [];
   #first = 0;
   #bytes = 0;
+  /** Sequence of the change that was given last. */
+  #given: number;
   #waiting: Waiting[] = [];
   #roomWanted: (() => void) | undefined;
   #ended = false;
   #failure: Error | undefined;
 
-  /** @param atEnd called once, when nothing more is taken */
-  constructor(limit: number, atEnd: (tooSlow: boolean) => void) {
+  constructor({ limit, from, readUpTo, atEnd }: ChangeQueueOptions) {
     this.#limit = limit;
+    this.#given = from;
+    this.#readUpTo = readUpTo;
     this.#atEnd = atEnd;
   }
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  get position(): string {
+    if (this.#changes.length === 0 && !this.#ended) this.#given = Math.max(this.#given, this.#readUpTo());
+    return String(this.#given);
+  }
+
+  /** Whether less than half of the limit waits. */
+  get roomy(): boolean {
+    return this.#bytes * 2 < this.#limit;
   }
 
   /** Take a change; one that does not fit ends the subscription, and what waited is let go. */
@@ -69,6 +99,7 @@ export class ChangeQueue implements Subscription {
     if (this.#ended) return;
     const waiting = this.#waiting.shift();
     if (waiting !== undefined) {
+      this.#given = Number(change.sequence);
       waiting.resolve({ done: false, value: change });
       return;
     }
@@ -113,6 +144,7 @@ export class ChangeQueue implements Subscription {
   }
 
   #take(change: TableChange): void {
+    this.#given = Number(change.sequence);
     this.#first += 1;
     this.#bytes -= sizeOf(change);
     if (this.#first === this.#changes.length) {
@@ -126,7 +158,7 @@ export class ChangeQueue implements Subscription {
   }
 
   #hasRoom(): boolean {
-    return this.#ended || this.#bytes * 2 < this.#limit;
+    return this.#ended || this.roomy;
   }
 
   #tellRoom(): void {
