@@ -471,6 +471,21 @@ describe('server-sent events', () => {
     await until('nothing is left', () => world.streams.size === 0 && world.changes.figures.subscribers === 0);
   });
 
+  test('end in the midst of changes without a word behind the end', async () => {
+    await make();
+    for (let round = 0; round < 20; round++) {
+      const reader = await stream('/Task');
+      const stop = world.changes.subscribe([world.task.number]);
+      const writing = world.put({ id: 'one', priority: round });
+      // The moment at which the change is on its way to the stream.
+      await stop.next();
+      world.streams.end('todo');
+      await until('it has ended', () => reader.closed);
+      await Promise.all([writing, stop.return()]);
+      expect(reader.answer.complete).toBe(true);
+    }
+  });
+
   test('end with their application and with the host', async () => {
     await make();
     const first = await stream('/Task');

@@ -94,9 +94,11 @@ export class ChangeStreams {
     };
     try {
       for await (const told of tellChanges(this.#options, served, wish, { signal, tooSlow, begun })) {
+        // What was on its way when the stream ended comes still.
+        if (signal.aborted) return;
         if (!response.headersSent) begin(response);
         if (request.method === 'HEAD') break;
-        if (!response.write(this.#frameOf(told)) && !signal.aborted) await once(response, 'drain', { signal });
+        if (!response.write(this.#frameOf(told))) await once(response, 'drain', { signal });
       }
       finish(stream);
     } catch (error) {
@@ -129,7 +131,7 @@ export class ChangeStreams {
       const { response } = stream;
       if (!response.writableNeedDrain) {
         stream.stalled = 0;
-        if (response.headersSent) response.write(beat(stream));
+        if (response.headersSent && !stream.stop.signal.aborted) response.write(beat(stream));
         continue;
       }
       stream.stalled += 1;
@@ -163,6 +165,8 @@ function begin(response: ServerResponse): void {
 function finish({ response, stop }: Stream): void {
   stop.abort();
   if (response.destroyed || response.writableEnded) return;
+  // Browsers come again after the end of a stream, and never after anything else.
+  if (!response.headersSent) begin(response);
   response.end();
   // Whoever does not read does not hold the server open.
   const cut = setTimeout(() => response.destroy(), lastWordsMs);
