@@ -10,7 +10,7 @@ describe('the examples, served by the command line', () => {
   let host: Command;
   beforeEach(async () => {
     world = await World.make();
-    for (const id of ['hello', 'counter'])
+    for (const id of ['hello', 'counter', 'task-tracker'])
       await cp(path.join(root, 'applications', id), world.folder(id), { recursive: true });
     host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {});
   });
@@ -22,6 +22,28 @@ describe('the examples, served by the command line', () => {
 
   const answer = async (method: string, target: string): Promise<string> =>
     (await fetch(host.url + target, { method })).text();
+
+  test('task-tracker serves its tables, sums them up in C++ and tells of changes', async () => {
+    await until('all are served', () => host.err.includes('Try: '), 120_000);
+    const projects = JSON.parse(await answer('GET', '/task-tracker/summary')) as object[];
+    expect(projects).toEqual([
+      { project: 'garden', name: 'Plan the garden', open: 1, done: 0, hoursLeft: 3 },
+      { project: 'house', name: 'Paint the house', open: 2, done: 1, hoursLeft: 9 },
+    ]);
+    const activity = await fetch(`${host.url}/task-tracker/activity`);
+    const told = activity.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let heard = (await told?.read())?.value ?? '';
+    const patched = await fetch(`${host.url}/task-tracker/Task/t3`, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/json' },
+      body: '{"state":"done"}',
+    });
+    expect(patched.status).toBe(200);
+    while (!heard.includes('data: ')) heard += (await told?.read())?.value ?? '';
+    expect(heard).toContain('data: Paint the hall is done\n\n');
+    await told?.cancel();
+    expect(await answer('GET', '/task-tracker/summary')).toContain('"open":1,"done":2,"hoursLeft":1');
+  });
 
   /** Replace `from` in a source, which must have it. */
   async function edit(id: string, file: string, from: string, to: string): Promise<void> {

@@ -151,6 +151,18 @@ describe('an application with a schema', () => {
     expect(await all('/todo/Task')).toHaveLength(1);
   });
 
+  test('has a doctor that names the RocksDB in use, and what is wrong with one that is none', async () => {
+    const well = await tenon(world.directory, 'doctor');
+    expect(well).toMatchObject({
+      status: 0,
+      out: expect.stringMatching(/RocksDB +ok +\d+\.\d+\.\d+ from .*librocksdb/) as string,
+    });
+    const place = path.join(world.directory, 'nowhere.so');
+    await writeFile(path.join(world.directory, 'tenon.yaml'), `tables:\n  rocksdb: ${place}\n`);
+    const ill = await tenon(world.directory, 'doctor');
+    expect(ill).toMatchObject({ status: 1, out: expect.stringContaining(place) as string });
+  });
+
   test('says which RocksDB was looked for when there is none, and serves the other applications', async () => {
     await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"one"' } }));
     await world.start({ rocksdb: path.join(world.directory, 'nowhere.so') });

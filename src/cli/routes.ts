@@ -20,7 +20,7 @@ export async function routes(id: string | undefined, flags: AskFlags): Promise<v
     path,
     plugin,
     execution,
-    String(deadlineMs),
+    execution === 'table' ? '-' : String(deadlineMs),
     String(bodyLimit),
   ]);
   printTable([['METHOD', 'PATH', 'PLUGIN', 'EXECUTION', 'DEADLINE MS', 'BODY BYTES'], ...rows]);

@@ -12,13 +12,14 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
     process.stdout.write(`${JSON.stringify(view)}\n`);
     return;
   }
-  const { state, version, folder, waiting, generations, routes, findings, lastReload, error } = view;
+  const { state, version, folder, tables, waiting, generations, routes, findings, lastReload, error } = view;
   const rows = [
     ['plugin', view.id],
     ['state', state],
     ['version', version ?? '-'],
     ['folder', folder],
     ['calls waiting', String(waiting)],
+    ...(tables.length === 0 ? [] : [['tables', tables.join(', ')]]),
   ];
   for (const { number, state: of, sha256, size, leases, threads, counters, ledger, pinnedReason } of generations) {
     const registered = `${ledger.routes.length} routes, ${ledger.streams} streams${ledger.state ? ', state' : ''}`;

@@ -12,7 +12,7 @@ export interface ServedRoute {
   /** What the core knows it by. */
   readonly slot: number;
   readonly bodyLimit: number;
-  readonly execution: RouteFacts['execution'];
+  readonly execution: RouteFacts['execution'] | 'table';
   readonly deadlineMs: number;
   /** Answers in place of the plugin: a route of a table, which has no slot. */
   readonly endpoint?: Endpoint;

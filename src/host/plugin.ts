@@ -48,7 +48,8 @@ export interface RouteView {
   method: string;
   /** With the prefix of the application. */
   path: string;
-  execution: 'inline' | 'pool';
+  /** `table`: it is answered for the plugin, and knows no deadline. */
+  execution: 'inline' | 'pool' | 'table';
   deadlineMs: number;
   /** Bytes. */
   bodyLimit: number;
@@ -69,6 +70,8 @@ export interface PluginView extends PluginSummary {
   /** Folder of the application. */
   folder: string;
   generations: GenerationView[];
+  /** Names of its tables, while it runs. */
+  tables: readonly string[];
   /** Calls that wait at the gate. */
   waiting: number;
   /** What a person should know of the running image. */
@@ -158,6 +161,7 @@ export class Plugin {
       ...this.summary(routes),
       folder: this.folder,
       generations: generations.map(viewGeneration),
+      tables: this.tables?.names ?? [],
       waiting: this.live?.waiting ?? 0,
       findings: current?.findings ?? [],
       ...(this.lastReload === undefined ? {} : { lastReload: this.lastReload }),

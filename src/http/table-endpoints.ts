@@ -57,7 +57,7 @@ export class TableEndpoints {
     const closer = new Closer();
     const routes: ServedRoute[] = [];
     const add = (methods: readonly string[], path: string, endpoint: Endpoint, socket?: SocketRoute): void => {
-      const facts = { plugin: application, path, slot: -1, bodyLimit, execution: 'inline', deadlineMs: 0 } as const;
+      const facts = { plugin: application, path, slot: -1, bodyLimit, execution: 'table', deadlineMs: 0 } as const;
       for (const method of methods) routes.push({ ...facts, method, endpoint });
       if (socket === undefined) return;
       this.#sockets.set(endpoint, socket);

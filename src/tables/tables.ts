@@ -2,7 +2,7 @@
 import { TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Store, TableDefinition } from '../binding/store.js';
-import { type Exports, readSchema, type SchemaSource } from './schema.js';
+import { type ApplicationSchema, type Exports, readSchema, type SchemaSource } from './schema.js';
 import { loadSeeds } from './seed.js';
 import type { ServedTable, ServedTables } from './served.js';
 import { storeError } from './store-error.js';
@@ -65,19 +65,16 @@ export class Tables {
     const { application, prefix } = input;
     const schema = readSchema(input.schemas, application, input.surfaces);
     const store = await this.open();
-    for (const { definition } of schema.tables) this.#refuseTaken(application, definition);
-    for (const { definition } of schema.tables) refuseIncompatible(store, application, definition);
-    const tables: ServedTable[] = [];
-    for (const table of schema.tables) {
-      const number = await store.define(table.definition).catch((error: unknown) => {
-        throw storeError(error, { plugin: application, table: nameOf(table.definition) });
-      });
-      this.#owners.set(nameOf(table.definition), application);
-      tables.push({ application, number, schema: table, definition: store.definition(number) });
+    const names = schema.tables.map(({ definition }) => nameOf(definition));
+    const claimed = this.#claim(application, names);
+    try {
+      const served = { application, prefix, store, schema, tables: await define(store, application, schema) };
+      await this.#seed(input, served);
+      return served;
+    } catch (error) {
+      for (const name of claimed) this.#owners.delete(name);
+      throw error;
     }
-    const served = { application, prefix, store, schema, tables };
-    await this.#seed(input, served);
-    return served;
   }
 
   /** The application's tables may be another one's from now on; what is stored stays. */
@@ -106,15 +103,32 @@ export class Tables {
     }
   }
 
-  #refuseTaken(application: string, definition: TableDefinition): void {
-    const name = nameOf(definition);
-    const owner = this.#owners.get(name) ?? application;
-    if (owner === application) return;
-    throw new TenonError('TableTaken', `${application}: the table ${name} belongs to ${owner}`, {
-      next: `give it another name or database, or ask ${owner}'s with the permission "tables:write:${name}"`,
-      details: { plugin: application, table: name, owner },
-    });
+  /** Which of `names` the application did not have. Throws `TableTaken`, and then it has none more. */
+  #claim(application: string, names: readonly string[]): string[] {
+    for (const name of names) {
+      const owner = this.#owners.get(name) ?? application;
+      if (owner === application) continue;
+      throw new TenonError('TableTaken', `${application}: the table ${name} belongs to ${owner}`, {
+        next: `give it another name or database, or use ${owner}'s with the permission "tables:write:${name}"`,
+        details: { plugin: application, table: name, owner },
+      });
+    }
+    const claimed = names.filter((name) => !this.#owners.has(name));
+    for (const name of claimed) this.#owners.set(name, application);
+    return claimed;
   }
+}
+
+async function define(store: Store, application: string, schema: ApplicationSchema): Promise<ServedTable[]> {
+  for (const { definition } of schema.tables) refuseIncompatible(store, application, definition);
+  const tables: ServedTable[] = [];
+  for (const table of schema.tables) {
+    const number = await store.define(table.definition).catch((error: unknown) => {
+      throw storeError(error, { plugin: application, table: nameOf(table.definition) });
+    });
+    tables.push({ application, number, schema: table, definition: store.definition(number) });
+  }
+  return tables;
 }
 
 function nameOf({ database, name }: TableDefinition): string {
