@@ -101,7 +101,7 @@ static bool batches(work_t* work, bool in_order) {
     rocks.writebatch_clear(batch);
     for (uint64_t number = done; number < done + BATCH; number++) {
       set_record(&record, in_order ? number : draw(work));
-      rocks.writebatch_put(batch, record.key, KEY_SIZE, record.json, record.size);
+      rocks.writebatch_put(batch, record.key, KEY_SIZE, record.stored, record.size);
     }
     rocks.write(rocks.database, rocks.writing, batch, &error);
   }
@@ -116,7 +116,7 @@ static bool put_all(work_t* work) {
   begin_timing(work);
   for (uint64_t done = 0; done < work->count && error == NULL; done++) {
     set_record(&record, draw(work));
-    rocks.put(rocks.database, rocks.writing, record.key, KEY_SIZE, record.json, record.size, &error);
+    rocks.put(rocks.database, rocks.writing, record.key, KEY_SIZE, record.stored, record.size, &error);
   }
   end_timing(work);
   return error == NULL || failed(work, "put", 0, error);
@@ -132,7 +132,7 @@ static bool get_all(work_t* work) {
     set_record(&record, draw(work));
     void* const found = rocks.get_pinned(rocks.database, rocks.reading, record.key, KEY_SIZE, &error);
     if (found == NULL) return failed(work, "get", 0, error == NULL ? record.key : error);
-    sum += (size_t)rocks.pinnableslice_value(found, &size)[40] + size;
+    sum += (size_t)rocks.pinnableslice_value(found, &size)[HEAD_SIZE + 40] + size;
     rocks.pinnableslice_destroy(found);
   }
   end_timing(work);
@@ -146,7 +146,7 @@ static bool scan(work_t* work) {
   work->done = 0;
   for (rocks.iter_seek_to_first(iterator); rocks.iter_valid(iterator); rocks.iter_next(iterator)) {
     size_t size = 0;
-    sum += (size_t)rocks.iter_value(iterator, &size)[40] + size;
+    sum += (size_t)rocks.iter_value(iterator, &size)[HEAD_SIZE + 40] + size;
     work->done++;
   }
   rocks.iter_destroy(iterator);

@@ -22,8 +22,7 @@ static bool batches(const item_t* item, work_t* work, bool in_order) {
     tenon_status status = item->tables->batch_begin(item->host, &batch);
     for (uint64_t number = done; number < done + BATCH && status == TENON_OK; number++) {
       set_record(&record, in_order ? number : draw(work));
-      const tenon_bytes_t json = {record.json, record.size};
-      status = item->tables->batch_put(batch, item->table, json, TENON_PUT_ANY);
+      status = item->tables->batch_put(batch, item->table, text_of(&record), TENON_PUT_ANY);
     }
     if (status == TENON_OK) {
       status = item->tables->batch_commit(batch, &problem);
@@ -42,8 +41,7 @@ static bool put_all(const item_t* item, work_t* work) {
   begin_timing(work);
   for (uint64_t done = 0; done < work->count; done++) {
     set_record(&record, draw(work));
-    const tenon_bytes_t json = {record.json, record.size};
-    const tenon_status status = item->tables->put(item->table, json, TENON_PUT_ANY, &problem);
+    const tenon_status status = item->tables->put(item->table, text_of(&record), TENON_PUT_ANY, &problem);
     if (status != TENON_OK) return refused(work, "put", status, &problem);
   }
   end_timing(work);

@@ -4,11 +4,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <tenon/record.h>
 #include <tenon/types.h>
 #include <time.h>
 
 #define KEY_SIZE 13
 #define BATCH 1000
+#define HEAD_SIZE (TENON_RECORD_HEAD + 5 * TENON_RECORD_SLOT)
 #define LITERAL(text)                                                                                                  \
   { (text), sizeof(text) - 1 }
 
@@ -52,27 +54,39 @@ static inline void digits(char* at, uint64_t number) {
   for (int place = 7; place >= 0; place--, number /= 10) at[place] = (char)('0' + number % 10);
 }
 
-/* Key and JSON text of a record, made by writing digits into a pattern: that costs next to nothing. */
+/*
+ * Key and JSON text of a record, made by writing digits into a pattern: that costs next to nothing. RocksDB gets with
+ * the text what the host would keep before it, so that both store the same number of bytes.
+ */
 typedef struct record {
   char key[KEY_SIZE + 1];
-  char json[160];
-  size_t size;
+  char stored[HEAD_SIZE + 160]; /* the JSON text stands behind the head */
+  size_t size;                  /* of both */
 } record_t;
 
+static inline tenon_bytes_t text_of(const record_t* record) {
+  const tenon_bytes_t text = {record->stored + HEAD_SIZE, record->size - HEAD_SIZE};
+  return text;
+}
+
 static inline record_t new_record(void) {
-  record_t record = {"item-00000000",
-                     "{\"id\":\"item-00000000\",\"title\":\"Something that 00000000 has to do\",\"rank\":100000000,"
-                     "\"done\":false,\"at\":\"2026-01-31T12:00:00.000Z\"}",
-                     0};
-  record.size = strlen(record.json);
+  static const char text[] =
+      "{\"id\":\"item-00000000\",\"title\":\"Something that 00000000 has to do\",\"rank\":100000000,\"done\":false,"
+      "\"at\":\"2026-01-31T12:00:00.000Z\"}";
+  record_t record = {"item-00000000", "", HEAD_SIZE + sizeof text - 1};
+  for (size_t at = 0; at < HEAD_SIZE; at++) record.stored[at] = (char)(at * 7);
+  memcpy(record.stored + HEAD_SIZE, text, sizeof text);
   return record;
 }
 
 static inline void set_record(record_t* record, uint64_t number) {
+  const uint64_t hash = (number + 1) * 0x9e3779b97f4a7c15u;
+  char* const text = record->stored + HEAD_SIZE;
+  memcpy(record->stored + 8, &hash, sizeof hash);
   digits(record->key + 5, number);
-  digits(record->json + 12, number);
-  digits(record->json + 46, number);
-  digits(record->json + 74, number);
+  digits(text + 12, number);
+  digits(text + 46, number);
+  digits(text + 74, number);
 }
 
 static inline bool failed(work_t* work, const char* doing, int status, const char* why) {
