@@ -300,6 +300,17 @@ describe('a write that is refused says why', () => {
     expect(body.errors?.[0]?.path).toEqual(['b']);
   });
 
+  test('when it is nested too deeply to be written', async () => {
+    for (const depth of [1_000, 100_000]) {
+      const extra = `${'['.repeat(depth)}${']'.repeat(depth)}`;
+      const query = 'mutation($extra: Any) { putTask(input: {id: "deep", title: "x", extra: $extra}) { id } }';
+      const body = `{"query":${JSON.stringify(query)},"variables":{"extra":${extra}}}`;
+      const headers = { 'content-type': 'application/json' };
+      const answer = await server.send({ method: 'POST', headers, body });
+      expect(answer.body.errors?.[0]?.extensions['code']).toBe('RecordInvalid');
+    }
+  });
+
   test('and of many none is done when one is not', async () => {
     const inputs = [
       { id: 'n1', title: 'a' },

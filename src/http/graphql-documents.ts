@@ -19,7 +19,8 @@ export interface KnownDocument {
 }
 
 const keptDocuments = 1_000;
-const keptCharacters = 4 * 1024 * 1024;
+/** A parsed document is some seventy times as large as its text. */
+const keptCharacters = 512 * 1024;
 
 /** Keeps what it has checked, the least used go first. One for each schema. */
 export class Documents {

@@ -205,10 +205,8 @@ class Walk {
   #value(node: FieldNode, name: string): unknown {
     const value = node.arguments?.find((argument) => argument.name.value === name)?.value;
     if (value === undefined) return undefined;
-    if (value.kind !== Kind.VARIABLE) {
-      if (holdsVariables(value)) this.varies = true;
-      return valueFromASTUntyped(value, this.#variables) ?? undefined;
-    }
+    // Variables within a list do not change its length.
+    if (value.kind !== Kind.VARIABLE) return valueFromASTUntyped(value) ?? undefined;
     this.varies = true;
     const variable = value.name.value;
     if (Object.hasOwn(this.#variables, variable)) return this.#variables[variable] ?? undefined;
@@ -217,11 +215,6 @@ class Walk {
     )?.defaultValue;
     return fallback === undefined ? undefined : valueFromASTUntyped(fallback);
   }
-}
-
-function holdsVariables(value: ASTNode): boolean {
-  if (value.kind === Kind.LIST) return value.values.some((item) => item.kind === Kind.VARIABLE);
-  return false;
 }
 
 function add(a: Measured, b: Measured): Measured {

@@ -35,7 +35,12 @@ function refusal(table: string, written: TableWritten, index: number | undefined
 }
 
 function text(input: Input): Uint8Array {
-  return Buffer.from(JSON.stringify(input));
+  try {
+    return Buffer.from(JSON.stringify(input));
+  } catch (cause) {
+    // A value of type Any may be nested more deeply than there is stack.
+    throw new TenonError('RecordInvalid', 'the record is nested too deeply', { cause });
+  }
 }
 
 async function write(
