@@ -1,5 +1,6 @@
 import { getIntrospectionQuery } from 'graphql';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import type { GraphqlLimits } from '../src/http/graphql.js';
 import { type GraphqlAnswer, type GraphqlServer, serveGraphql } from './tables/graphql.js';
 
@@ -133,6 +134,20 @@ describe('limits of an endpoint', () => {
     expect((await small.send({ method: 'POST', headers, body })).status).toBe(413);
     const stream = new Blob([body]).stream();
     expect((await small.send({ method: 'POST', headers, body: stream, duplex: 'half' })).status).toBe(413);
+  });
+
+  test('bound the clients that follow results', async () => {
+    const { url } = await serve({ clients: 1 });
+    const headers = { 'content-type': 'application/json', accept: 'text/event-stream' };
+    const body = JSON.stringify({ query: 'subscription { userChanged { id } }' });
+    const leave = new AbortController();
+    const first = await fetch(url, { method: 'POST', headers, body, signal: leave.signal });
+    const second = await fetch(url, { method: 'POST', headers, body });
+    expect([first.status, second.status]).toEqual([200, 503]);
+    expect(await second.json()).toMatchObject({ error: 'TooManySubscribers' });
+    const socket = new WebSocket(url.replace('http:', 'ws:'), ['graphql-transport-ws']);
+    expect(await new Promise((resolve) => void socket.on('close', resolve))).toBe(1013);
+    leave.abort();
   });
 
   test('may hide the schema, and what would tell of it', async () => {

@@ -77,6 +77,7 @@ export const errorCodes = {
   StoreDamaged: { status: 503, title: 'The tables are damaged' },
   SchemaIncompatible: { status: 409, title: 'The stored records do not fit the new schema' },
   DocumentInvalid: { status: 400, title: 'The GraphQL document is not valid' },
+  TooManySubscribers: { status: 503, title: 'Too many clients follow results' },
   QueryTooComplex: { status: 400, title: 'The GraphQL request is over a limit' },
   SchemaInvalid: { status: 422, title: 'The schema of the application is not valid' },
   SeedInvalid: { status: 422, title: 'A file of seed data is not valid' },

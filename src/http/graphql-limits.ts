@@ -32,6 +32,8 @@ export interface GraphqlLimits {
   bodyBytes: number;
   /** Of the running of a request, milliseconds; subscriptions have none. */
   timeoutMs: number;
+  /** Event streams and WebSockets at one time, together. */
+  clients: number;
   /** Whether clients may ask for the schema. */
   introspection: boolean;
 }
@@ -44,6 +46,7 @@ export const defaultLimits: GraphqlLimits = {
   batch: 10,
   bodyBytes: 1024 * 1024,
   timeoutMs: 10_000,
+  clients: 1_000,
   introspection: true,
 };
 

@@ -53,6 +53,10 @@ export class GraphqlSockets {
     this.#server = this.#makeServer();
   }
 
+  get size(): number {
+    return this.#open.size;
+  }
+
   /** Serve a socket that was just opened, until it closes. */
   serve(socket: WebSocket, _request: IncomingMessage): void {
     this.#open.add(socket);

@@ -78,6 +78,7 @@ export class GraphqlEndpoint {
   /** Serve a WebSocket that was opened here with the subprotocol {@link graphqlProtocol}; another is closed with 4406. */
   serveSocket(socket: WebSocket, request: IncomingMessage): void {
     if (this.#closed) socket.close(1012, 'the application is served anew');
+    else if (this.#isFull()) socket.close(1013, 'too many clients');
     else this.#sockets.serve(socket, request);
   }
 
@@ -189,7 +190,16 @@ export class GraphqlEndpoint {
     );
   }
 
+  #isFull(): boolean {
+    return this.#streams.size + this.#sockets.size >= this.#limits.clients;
+  }
+
+  /** Throws `TooManySubscribers`. */
   #begin({ request, response }: Exchange): ResultStream {
+    if (this.#isFull())
+      throw new TenonError('TooManySubscribers', `${this.#limits.clients} clients follow results already`, {
+        next: 'try again later',
+      });
     const stream = new ResultStream(request, response, this.#log, (ended) => this.#streams.delete(ended));
     this.#streams.add(stream);
     if (this.#closed) stream.end();
@@ -201,7 +211,8 @@ export class GraphqlEndpoint {
     if (!(error instanceof RequestRefused)) {
       if (!(error instanceof TenonError)) this.#log.error({ err: error }, 'a request of GraphQL failed');
       sendError(request, response, error instanceof TenonError ? error : internal(), allowOf(error));
-    } else if (accept.json === undefined && accept.stream && !response.headersSent) this.#begin(exchange).refuse(error);
+    } else if (accept.json === undefined && accept.stream && !response.headersSent && !this.#isFull())
+      this.#begin(exchange).refuse(error);
     else sendRefusal(response, accept.json ?? 'application/json', error, this.#log);
   }
 }
