@@ -377,6 +377,20 @@ describe('an upgrade', () => {
     expect(answer.headers['retry-after']).toBe('1');
   });
 
+  test('of a client that goes at once harms nobody', async () => {
+    await make();
+    const [host = '', port = ''] = world.host.split(':');
+    const lines = Object.entries(handshake).map(([name, value]) => `${name}: ${value}\r\n`);
+    for (const target of ['/Nothing', '/Task', '/Task']) {
+      const socket = connect(Number(port), host);
+      socket.write(`GET ${target} HTTP/1.1\r\nhost: ${world.host}\r\n${lines.join('')}\r\n`);
+      await once(socket, 'connect');
+      socket.resetAndDestroy();
+    }
+    expect((await (await open('/Task')).ask({ type: 'ping' })).type).toBe('pong');
+    await until('only one is left', () => world.sockets.size === 1);
+  });
+
   test('is granted to pages of the host itself and of origins that are allowed', async () => {
     await make({ origins: ['https://example.org'] });
     const answer = await refusal('/Task', { origin: 'https://evil.example' });

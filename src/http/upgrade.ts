@@ -144,6 +144,7 @@ function answer(request: IncomingMessage, socket: Duplex, write: (response: Serv
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
   response.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0]);
+  response.on('error', ignore); // of a client that has gone
   response.once('finish', () => socket.end(() => socket.destroy()));
   socket.once('close', () => response.destroy());
   write(response);
