@@ -121,7 +121,7 @@ TEST_CASE("a folder that misses a file is refused, and the file named") {
     std::filesystem::remove(file);
     const StoreFailure failure = refusal(options_in(folder.path()));
     CHECK(failure.status == TENON_ERROR_INVALID);
-    CHECK_MESSAGE(says(failure, file.filename().string()), failure.problem.message);
+    CHECK_MESSAGE(says(failure, file.stem().string()), failure.problem.message);
   }
 }
 
@@ -134,7 +134,7 @@ TEST_CASE("a folder with a damaged file is refused, and the file named") {
     std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
     const StoreFailure failure = refusal(options_in(folder.path()));
     CHECK(failure.status == TENON_ERROR_INVALID);
-    CHECK_MESSAGE(says(failure, file.filename().string()), failure.problem.message);
+    CHECK_MESSAGE(says(failure, file.stem().string()), failure.problem.message);
   }
 }
 
