@@ -323,7 +323,8 @@ describe('over a WebSocket', () => {
     });
     const code = closing(() => open(), undefined, own);
     await opened;
-    await own.endpoint.close();
+    // Changes that end at once have nothing more to say to streams that do.
+    await Promise.all([own.endpoint.close(), own.changes.close()]);
     expect(await code).toBe(1012);
     expect(await events.next()).toBeUndefined();
     expect(await closing(() => {}, undefined, own)).toBe(1012);

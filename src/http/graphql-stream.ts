@@ -33,13 +33,12 @@ export class ResultStream {
     response.setHeader('x-accel-buffering', 'no');
     response.flushHeaders();
     this.#heartbeat = setInterval(() => void response.write(':\n\n'), heartbeatMs).unref();
+    response.on('error', (error) => log.debug({ err: error }, 'a stream of GraphQL failed'));
     response.once('close', () => {
-      this.#ended = true;
-      clearInterval(this.#heartbeat);
-      void this.#events?.return?.();
+      this.#stop();
       atEnd(this);
     });
-    if (request.method === 'HEAD') response.end();
+    if (request.method === 'HEAD') this.end();
   }
 
   /** Send one result and end. */
@@ -73,7 +72,8 @@ export class ResultStream {
 
   /** End without `complete`: the client comes again. */
   end(): void {
-    this.#response.end();
+    if (!this.#ended) this.#response.end();
+    this.#stop();
     const cut = setTimeout(() => this.#response.destroy(), lastWordsMs);
     this.#response.once('close', () => clearTimeout(cut));
   }
@@ -94,5 +94,15 @@ export class ResultStream {
 
   #complete(): void {
     if (!this.#ended) this.#response.end('event: complete\ndata:\n\n');
+    this.#stop();
+  }
+
+  /** Nothing is written from now on. */
+  #stop(): void {
+    this.#ended = true;
+    clearInterval(this.#heartbeat);
+    this.#events
+      ?.return?.()
+      .catch((error: unknown) => this.#log.error({ err: error }, 'a stream of GraphQL did not end'));
   }
 }
