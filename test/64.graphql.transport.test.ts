@@ -281,6 +281,18 @@ describe('over a WebSocket', () => {
       4401,
       (socket: WebSocket) => socket.send('{"type":"subscribe","id":"1","payload":{"query":"{ __typename }"}}'),
     ],
+    [
+      'the same long id twice',
+      4409,
+      (socket: WebSocket) => {
+        const subscribe = JSON.stringify({ type: 'subscribe', id: 'x'.repeat(500), payload: { query: changed } });
+        socket.on('message', () => {
+          socket.send(subscribe);
+          socket.send(subscribe);
+        });
+        socket.send('{"type":"connection_init"}');
+      },
+    ],
     ['a message that is too large', 1009, (socket: WebSocket) => socket.send('x'.repeat(1024 * 1024 + 1))],
     [
       'a flood',

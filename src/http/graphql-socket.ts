@@ -66,7 +66,8 @@ export class GraphqlSockets {
       {
         protocol: socket.protocol,
         send: (text) => this.#send(socket, text),
-        close: (code, reason) => socket.close(code, reason),
+        // Reasons have words of the client in them, and room for 123 bytes.
+        close: (code, reason = '') => socket.close(code, Buffer.byteLength(reason) > 123 ? '' : reason),
         onMessage: (take) =>
           void socket.on('message', (data, isBinary) => {
             if (isBinary) socket.close(1003, 'messages are text');
