@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -120,5 +121,32 @@ describe('package-lock.json', () => {
 
   test('names no registry', () => {
     expect(Object.entries(locked).filter(([, { resolved }]) => resolved !== undefined)).toEqual([]);
+  });
+});
+
+describe('prebuilds/', () => {
+  const folder = path.join(root, 'prebuilds', 'linux-x64');
+  const facts = JSON.parse(readFileSync(path.join(folder, 'librocksdb.json'), 'utf8')) as {
+    file: string;
+    sha256: string;
+    sources: { file: string; sha256: string }[];
+  };
+
+  test('have the RocksDB that their facts tell of, and the licences of what is in it', () => {
+    const hash = createHash('sha256').update(readFileSync(path.join(folder, facts.file)));
+    expect(hash.digest('hex')).toBe(facts.sha256);
+    expect(readdirSync(path.join(folder, 'licences'))).toEqual([
+      'lz4-LICENSE',
+      'rocksdb-LICENSE.Apache',
+      'rocksdb-LICENSE.leveldb',
+    ]);
+  });
+
+  test('were made of the sources that the script pins', () => {
+    const script = readFileSync(path.join(root, 'scripts', 'build-rocksdb.mjs'), 'utf8');
+    for (const { file, sha256 } of facts.sources) {
+      expect(script).toContain(file);
+      expect(script).toContain(sha256);
+    }
   });
 });
