@@ -1,7 +1,7 @@
 /** Changes of a table, or of one record, as server-sent events. */
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { asTenonError, describeError, TenonError } from '../base/errors.js';
+import { asTenonError, describeError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { TableChange } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
@@ -54,9 +54,14 @@ export class ChangeStreams {
    * client goes or does not read, or by `end` and `close`.
    */
   handle(request: IncomingMessage, response: ServerResponse, served: ServedTable, key?: string): void {
+    if (this.#closed) {
+      // A browser that is refused never asks again; one whose stream ends comes to the next host.
+      begin(response);
+      response.end();
+      return;
+    }
     let wish: ChangeWish;
     try {
-      if (this.#closed) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
       wish = readChangeWish(request, served, key);
     } catch (error) {
       sendError(request, response, error);
