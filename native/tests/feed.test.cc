@@ -248,11 +248,13 @@ TEST_CASE("bytes that are no batch are refused") {
   }
   CHECK(broken == batch.size() - 5);
   for (int tag : {0x09, 0x20, 0xff}) {
-    entries.reset(batch.substr(0, 12) + static_cast<char>(tag));
+    const std::string wrong = batch.substr(0, 12) + static_cast<char>(tag);
+    entries.reset(wrong);
     CHECK_FALSE(entries.next(entry));
     CHECK(entries.broken());
   }
-  entries.reset(batch.substr(0, 12) + std::string("\x01\xff\xff\xff\xff\xff\xff", 7));
+  const std::string endless = batch.substr(0, 12) + std::string("\x01\xff\xff\xff\xff\xff\xff", 7);
+  entries.reset(endless);
   CHECK_FALSE(entries.next(entry));
   CHECK(entries.broken());
 }
