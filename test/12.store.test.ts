@@ -253,6 +253,9 @@ describe('records', () => {
   test('that are in memory are read at once, the others by asking', async () => {
     const [written] = await store.write([put({ id: 'a', title: 'Bread é' }), put({ id: 'b', title: 'Milk' })]);
     expect(store.getNow(table, 'a')?.toString()).toBe('{"id":"a","title":"Bread é"}');
+    expect(Buffer.from(store.getNowAsSent(table, 'a') as string, 'latin1').toString()).toBe(
+      '{"id":"a","title":"Bread é"}',
+    );
     const words = [...store.words].map((word) => word.toString(16).padStart(8, '0')).join('');
     expect(words).toBe(written?.record?.revision);
     expect(store.getNow(table, 'nothing')).toBeNull();

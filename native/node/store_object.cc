@@ -20,6 +20,8 @@ constexpr napi_type_tag kTag = {0x74656e6f6e2d7374ULL, 0x6f72650000000000ULL};
 constexpr size_t kMostWrites = TENON_TABLE_BATCH_LIMIT;
 constexpr size_t kMostKeys = 10'000;
 constexpr size_t kMostRevisions = 1000;
+// Up to here a string of bytes costs less than a Buffer, which the garbage collector has to look after.
+constexpr size_t kShortText = 16 * 1024;
 // For generations that still are in the store when it is closed.
 constexpr uint64_t kPatienceMs = 5000;
 
@@ -615,8 +617,8 @@ Napi::Value StoreObject::Drop(const Napi::CallbackInfo& info) {
 // --- records
 
 napi_value StoreObject::GetNow(napi_env env, napi_callback_info info) {
-  napi_value arguments[2];
-  size_t count = 2;
+  napi_value arguments[3];
+  size_t count = 3;
   void* data = nullptr;
   napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
   StoreObject& self = *static_cast<StoreObject*>(data);
@@ -647,10 +649,16 @@ napi_value StoreObject::GetNow(napi_env env, napi_callback_info info) {
   self.words_[0] = static_cast<uint32_t>(revision >> 32);
   self.words_[1] = static_cast<uint32_t>(revision);
   const tenon_bytes_t json = tenon_record_json(&record);
-  napi_value buffer = nullptr;
-  napi_create_buffer_copy(env, json.size, json.data, nullptr, &buffer);
+  bool as_string = false;
+  napi_get_value_bool(env, arguments[2], &as_string);
+  napi_value bytes = nullptr;
+  if (as_string && json.size < kShortText) {
+    napi_create_string_latin1(env, json.data, json.size, &bytes);
+  } else {
+    napi_create_buffer_copy(env, json.size, json.data, nullptr, &bytes);
+  }
   core::Store::release(record);
-  return buffer;
+  return bytes;
 }
 
 namespace {

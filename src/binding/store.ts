@@ -186,6 +186,8 @@ export interface Store {
   drop(table: number): Promise<void>;
   /** The JSON text if it is in memory: null when there is no such record, undefined when a disk has to be asked (use `get`). */
   getNow(table: number, key: string): Buffer | null | undefined;
+  /** The same, a short text (below 16 KiB) as a string with one character per byte: cheaper, and as node:http sends it. */
+  getNowAsSent(table: number, key: string): string | Buffer | null | undefined;
   get(table: number, key: string): Promise<StoredRecord | null>;
   /** In the order of the keys. */
   getMany(table: number, keys: readonly string[]): Promise<(StoredRecord | null)[]>;
@@ -228,6 +230,7 @@ export interface StoreHandle {
   facts(table: number): TableFacts;
   drop(table: number): Promise<void>;
   getNow(table: number, key: string): Buffer | null | undefined;
+  getNow(table: number, key: string, asString: true): string | Buffer | null | undefined;
   get(table: number, key: string): Promise<StoredRecord | null>;
   getMany(table: number, keys: readonly string[]): Promise<(StoredRecord | null)[]>;
   query(table: number, query: string): Promise<TablePage>;
@@ -284,6 +287,9 @@ class OpenedStore implements Store {
   }
   getNow(table: number, key: string): Buffer | null | undefined {
     return this.handle.getNow(table, key);
+  }
+  getNowAsSent(table: number, key: string): string | Buffer | null | undefined {
+    return this.handle.getNow(table, key, true);
   }
   get(table: number, key: string): Promise<StoredRecord | null> {
     return this.handle.get(table, key);

@@ -1,6 +1,7 @@
 /** GET of one record: what is in memory is answered at once. */
 import { TenonError } from '../base/errors.js';
 import type { TableDefinition } from '../binding/store.js';
+import { finish } from './answer.js';
 import { includesTag, readEntityTags, tagValues } from './entity-tags.js';
 import { pickMembers } from './json-slices.js';
 import { etagOf, json, missing, negotiate, type RestExchange } from './rest-exchange.js';
@@ -13,16 +14,13 @@ interface Wish {
   fields: string[] | undefined;
 }
 
-/** Bytes up to which copying a body costs less than a second piece. */
-const shortBody = 16_384;
-
 const none: Wish = { ifMatch: undefined, ifNoneMatch: undefined, fields: undefined };
 
 /** Answer with the record; the promise is of one that has to be read from a disk. */
 export function answerRecord(exchange: RestExchange, key: string): Promise<void> | undefined {
   const { store, table } = exchange;
   const wish = readWish(exchange, table.definition);
-  const bytes = store.getNow(table.number, key);
+  const bytes = store.getNowAsSent(table.number, key);
   if (bytes === undefined)
     return store.get(table.number, key).then((record) => {
       if (record === null) throw missing(table, key);
@@ -56,7 +54,7 @@ function readWish(exchange: RestExchange, definition: TableDefinition): Wish {
   };
 }
 
-function send({ response }: RestExchange, wish: Wish, record: Buffer, revision: string): void {
+function send({ response }: RestExchange, wish: Wish, record: string | Buffer, revision: string): void {
   if (wish !== none && !isWanted(wish, revision)) {
     response.statusCode = 304;
     response.setHeader('etag', etagOf(revision));
@@ -64,12 +62,15 @@ function send({ response }: RestExchange, wish: Wish, record: Buffer, revision: 
     response.end();
     return;
   }
-  const body = wish.fields === undefined ? record : pickMembers(record, wish.fields);
+  const body = wish.fields === undefined ? record : pickMembers(asBuffer(record), wish.fields);
   const length = String(body.length);
-  // All headers at once, and a short body as a string of bytes, which node:http sends in one piece with them.
+  // All headers at once: node:http sends a body that is a string in one piece with them.
   response.writeHead(200, ['content-type', json, 'content-length', length, 'etag', etagOf(revision), 'vary', 'accept']);
-  if (body.length < shortBody) response.end(body.toString('latin1'), 'latin1');
-  else response.end(body);
+  finish(response, 200, body);
+}
+
+function asBuffer(bytes: string | Buffer): Buffer {
+  return typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes;
 }
 
 /** Whether the client has not got this revision yet. Throws `PreconditionFailed` when it asked for another one. */
