@@ -175,3 +175,120 @@ describe('a table over GraphQL and a map in memory', () => {
     return kind === 'delete' ? { id: input.id } : { input };
   }
 });
+
+describe('whatever a client sends', () => {
+  let server: GraphqlServer;
+  beforeAll(async () => {
+    server = await serveGraphql(
+      'type Part { n: Int any: Any } type Row @table @export { id: ID! @primaryKey rank: Int @indexed part: Part upId: ID @indexed up: Row @relationship(from: "upId") down: [Row!]! @relationship(to: "upId") }',
+    );
+    await server.ask('mutation { createRow(input: {id: "a", rank: 1, upId: "a"}) { id } }');
+  });
+  afterAll(() => server.close());
+
+  const values = [
+    'null',
+    'true',
+    '-1',
+    '2147483648',
+    '9e999',
+    '"a"',
+    '"\\u0000"',
+    '[]',
+    '{}',
+    '[[{}]]',
+    '$v',
+    'ASC',
+    '{eq: "a"}',
+    '{n: {gt: 1}}',
+  ];
+  const value = fc.constantFrom(...values);
+  const argument = fc
+    .tuple(fc.constantFrom('id', 'filter', 'order', 'first', 'after', 'last', 'before', 'input', 'inputs'), value)
+    .map(([name, given]) => `${name}: ${given}`);
+  const name = fc.constantFrom(
+    'row',
+    'rows',
+    'up',
+    'down',
+    'nodes',
+    'edges',
+    'node',
+    'pageInfo',
+    'part',
+    'id',
+    'rank',
+    'totalCount',
+    'createRow',
+    'updateRow',
+    'deleteRow',
+    '__typename',
+    '__schema',
+    '...f',
+    '... on Row',
+  );
+  const written = (field: string, args: string[], inner: string): string =>
+    `${field}${args.length === 0 || field.startsWith('...') ? '' : `(${args.join(' ')})`} ${inner}`;
+  const args = fc.array(argument, { maxLength: 2 });
+  const leaf = fc.tuple(name, args).map(([field, given]) => written(field, given, ''));
+  const { selection } = fc.letrec<{ selection: string }>((tie) => ({
+    selection: fc.oneof(
+      { maxDepth: 4 },
+      leaf,
+      fc
+        .tuple(name, args, fc.array(tie('selection'), { minLength: 1, maxLength: 3 }))
+        .map(([field, given, inner]) => written(field, given, `{ ${inner.join(' ')} }`)),
+    ),
+  }));
+  /** Sound but for what stands in their places. */
+  const sound = fc
+    .tuple(
+      fc.constantFrom(
+        'query { row(A) { id up { id } down(A) { totalCount nodes { id } } } }',
+        'query { rows(A) { edges { cursor node { rank part { n any } } } pageInfo { endCursor hasNextPage hasPreviousPage } } }',
+        'query($v: Any) { rows(A) { totalCount } }',
+        'mutation { createRow(input: {id: "a", A}) { id } }',
+        'mutation { putRow(input: {rank: V, part: {any: V}}) { part { any } } }',
+        'mutation($v: RowPatch!) { updateRow(id: V, input: $v) { id rank part { n any } } }',
+        'mutation($v: [RowInput!]!) { createRows(inputs: $v) { id } }',
+        'mutation { deleteRow(id: V) { id } }',
+        'subscription { rowChanged(A) { id } }',
+      ),
+      fc.array(argument, { minLength: 4, maxLength: 4 }),
+      fc.array(value, { minLength: 2, maxLength: 2 }),
+    )
+    .map(([template, given, some]) =>
+      template
+        .replace('(A)', () => (given[0] === undefined ? '' : `(${given[0]})`))
+        .replaceAll('A)', () => `${given.at(1) ?? ''})`)
+        .replaceAll(/\bV\b/g, () => some.pop() ?? 'null'),
+    );
+  const drawn = fc
+    .tuple(
+      fc.constantFrom('query', 'mutation', 'query($v: Any)', 'query($v: RowFilter)', 'query($v: Int = 5)'),
+      selection,
+      fc.boolean(),
+    )
+    .map(([head, body, fragment]) => `${head} { ${body} } ${fragment ? 'fragment f on Row { id }' : ''}`);
+  const document = fc.oneof(sound, drawn);
+  const request = fc.record(
+    {
+      query: fc.oneof({ weight: 8, arbitrary: document }, fc.string({ unit: 'grapheme' }), fc.anything()),
+      variables: fc.oneof(fc.constant({}), fc.record({ v: fc.jsonValue() }), fc.anything()),
+      operationName: fc.option(fc.string()),
+    },
+    { requiredKeys: ['query'] },
+  );
+
+  test('is answered by a result or by what is wrong with it, and nothing of it is the host', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(request, fc.array(request, { maxLength: 3 })), async (given) => {
+        const body = JSON.stringify(given, (_key, each: unknown) => (typeof each === 'bigint' ? String(each) : each));
+        const answer = await server.send({ method: 'POST', headers: { 'content-type': 'application/json' }, body });
+        expect([200, 400, 406]).toContain(answer.status);
+        expect(answer.text).not.toContain('"Internal"');
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
