@@ -226,12 +226,13 @@ bool Store::Body::open(StoreFailure& failure) {
     size_t count = 0;
     RocksdbError error(rocks);
     char** const list = rocks.list_column_families(set, options.directory.c_str(), &count, error.out());
+    if (!error) names.assign(list, list + count);
+    // There is a list to give back when it failed, too.
+    if (list != nullptr) rocks.list_column_families_destroy(list, count);
     if (error) {
       failure = opening_failure(options.directory, error.text());
       return false;
     }
-    names.assign(list, list + count);
-    rocks.list_column_families_destroy(list, count);
   }
   if (!open_database(names, failure)) return false;
   version = version_of(options.directory);
