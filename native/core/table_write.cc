@@ -57,7 +57,7 @@ tenon_status refusal_of(Outcome outcome) {
 class Transaction {
  public:
   Transaction(Store::Body& body, std::vector<Write>& writes, std::vector<Written>& results, StoreFailure& failure)
-      : body_(body), writes_(writes), results_(results), failure_(failure), batch_(*body.library) {}
+      : body_(body), writes_(writes), results_(results), failure_(failure) {}
 
   bool run() {
     for (;;) {
@@ -131,9 +131,18 @@ class Transaction {
     repeated_ = false;
     earlier_.clear();
     if (writes_.size() < 2) return;
-    std::vector<uint64_t> sorted = hashes_;
-    std::sort(sorted.begin(), sorted.end());
-    repeated_ = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
+    size_t size = 4;
+    while (size < 2 * writes_.size()) size *= 2;
+    std::vector<uint64_t> seen(size, 0);
+    for (const uint64_t hash : hashes_) {
+      size_t at = hash & (size - 1);
+      while (seen[at] != 0 && seen[at] != hash) at = (at + 1) & (size - 1);
+      if (seen[at] == hash || hash == 0) {
+        repeated_ = true;
+        return;
+      }
+      seen[at] = hash;
+    }
   }
 
   std::string identity(size_t at) const {
@@ -179,13 +188,14 @@ class Transaction {
     if (repeated_) earlier_[identity(at)] = at;
     if (result.outcome == Outcome::Removed) {
       result.record.assign(stored);
-      body_.append_index_changes(layout, result.key, stored, {}, batch_);
-      batch_.remove(*layout.records, result.key);
+      body_.append_index_changes(layout, result.key, stored, {}, batch());
+      batch().remove(*layout.records, result.key);
       changes_++;
       return true;
     }
     if (result.record == stored) return true;
-    body_.append_index_changes(layout, result.key, stored, result.record, batch_);
+    const bool plain = layout.indexes.empty() && layout.expiry == nullptr;
+    if (!plain) body_.append_index_changes(layout, result.key, stored, result.record, batch());
     return put(layout, result);
   }
 
@@ -216,10 +226,10 @@ class Transaction {
   }
 
   bool put(const Layout& layout, const Written& result) {
-    if (writes_.size() == 1 && batch_.empty()) {
+    if (writes_.size() == 1 && (!batch_ || batch_->empty())) {
       single_ = layout.records;
     } else {
-      batch_.put(*layout.records, result.key, result.record);
+      batch().put(*layout.records, result.key, result.record);
     }
     changes_++;
     return true;
@@ -227,7 +237,7 @@ class Transaction {
 
   bool write_out() {
     if (changes_ == 0) return true;
-    if (single_ == nullptr) return body_.commit(batch_, failure_);
+    if (single_ == nullptr) return body_.commit(*batch_, failure_);
     const std::string& key = results_[0].key;
     const std::string& record = results_[0].record;
     RocksdbError error(*body_.library);
@@ -251,6 +261,11 @@ class Transaction {
     return false;
   }
 
+  WriteBatch& batch() {
+    if (!batch_) batch_.emplace(*body_.library);
+    return *batch_;
+  }
+
   int64_t now() {
     if (now_ms_ == 0) now_ms_ = wall_clock_ms();
     return now_ms_;
@@ -260,7 +275,7 @@ class Transaction {
   std::vector<Write>& writes_;
   std::vector<Written>& results_;
   StoreFailure& failure_;
-  WriteBatch batch_;
+  std::optional<WriteBatch> batch_;
   Pinned pinned_{*body_.library};
   std::vector<const Layout*> layouts_;
   std::vector<uint64_t> hashes_;
