@@ -154,10 +154,9 @@ class Follower {
     const { events, lastId } = this.#reader;
     const fresh = events.slice(this.#taken);
     this.#taken = events.length;
-    assert.deepEqual(
-      fresh.filter(({ type }) => !['ready', 'put', 'delete'].includes(type)),
-      [],
-    );
+    const others = fresh.filter(({ type }) => !['ready', 'put', 'delete'].includes(type));
+    // A test that is kept from running may read too slowly; the next reader goes on where this one was ended.
+    for (const { data } of others) assert.equal(data.error, 'SubscriberTooSlow');
     this.#told.push(...changesOf(fresh));
     this.#lastId = lastId;
   }

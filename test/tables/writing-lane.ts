@@ -91,7 +91,7 @@ export abstract class Lane {
   /** A record that no other write has made. */
   protected row(id: string): Row {
     const row = { id, title: this.title(), state: this.random.one([...states, null]), rank: this.random.below(9) };
-    return this.random.below(8) > 0 ? row : { ...row, padding: 'x'.repeat(this.random.below(20_000)) };
+    return this.random.below(8) > 0 ? row : { ...row, padding: 'x'.repeat(this.random.below(5000)) };
   }
 
   protected title(): string {
