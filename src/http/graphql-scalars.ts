@@ -28,6 +28,23 @@ export const wideInt = new GraphQLScalarType<number, number>({
   },
 });
 
+/** JSON has no infinity: a number beyond all that a computer holds would be written as null. */
+function finite<T>(value: T): T {
+  for (const left: unknown[] = [value]; left.length > 0; ) {
+    const next = left.pop();
+    if (typeof next === 'number' && !Number.isFinite(next)) throw new GraphQLError('the number is too large');
+    if (typeof next !== 'object' || next === null) continue;
+    for (const part of Object.values(next)) left.push(part);
+  }
+  return value;
+}
+
+/** GraphQL's own takes a literal that is infinite. */
+const finiteFloat = new GraphQLScalarType<number, number>({
+  ...GraphQLFloat.toConfig(),
+  parseLiteral: (node, variables) => finite(GraphQLFloat.parseLiteral(node, variables)),
+});
+
 function dateLike(value: unknown): string | number {
   if (typeof value === 'string' || (typeof value === 'number' && Number.isFinite(value))) return value;
   throw new GraphQLError('Date must be a text like "2026-01-31T12:00:00.000Z", or milliseconds since 1970');
@@ -51,13 +68,13 @@ export const anyScalar = new GraphQLScalarType<unknown, unknown>({
   name: 'Any',
   description: 'Any JSON value.',
   serialize: (value) => value,
-  parseValue: (value) => value,
-  parseLiteral: (node, variables) => valueFromASTUntyped(node, variables),
+  parseValue: finite,
+  parseLiteral: (node, variables) => finite(valueFromASTUntyped(node, variables)),
 });
 
 /** By the names they have in schema.graphql. */
 export const scalars: ReadonlyMap<string, GraphQLScalarType> = new Map(
-  [GraphQLID, GraphQLString, wideInt, GraphQLFloat, GraphQLBoolean, dateScalar, anyScalar].map((scalar) => [
+  [GraphQLID, GraphQLString, wideInt, finiteFloat, GraphQLBoolean, dateScalar, anyScalar].map((scalar) => [
     scalar.name,
     scalar,
   ]),
