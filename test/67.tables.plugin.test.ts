@@ -217,8 +217,6 @@ describe('a plugin with tables', () => {
     const trial = new Trial();
     const library = await buildPlugin('tables', { defines: { NEEDS_TABLES: '1' } });
     await expect(trial.try(library, { id: 'tables' })).resolves.toBeUndefined();
-    const file = await buildPlugin('tables', { defines: { NEEDS_TABLES: '1' } });
-    await expect(trial.try(file, { id: 'tables' })).resolves.toBeUndefined();
     await trial.close();
   });
 

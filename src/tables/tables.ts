@@ -26,6 +26,9 @@ export interface TablesOptions {
   log: Log;
 }
 
+/** Between two tries to write again when there was no space, ms. */
+const healMs = 2000;
+
 /** Opens, and closes what it opened. */
 export class Tables {
   readonly #options: TablesOptions;
@@ -33,6 +36,8 @@ export class Tables {
   readonly #owners = new Map<string, string>();
   #opening: Promise<Store> | undefined;
   #store: Store | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  #healing = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: TablesOptions) {
@@ -52,8 +57,10 @@ export class Tables {
       this.#opening = undefined;
       throw storeError(error);
     });
-    this.#store = await this.#opening;
-    return this.#store;
+    const store = await this.#opening;
+    this.#store = store;
+    this.#watch ??= setInterval(() => this.#healFull(store), healMs).unref();
+    return store;
   }
 
   /**
@@ -89,9 +96,26 @@ export class Tables {
   }
 
   async #close(): Promise<void> {
+    clearInterval(this.#watch);
     const store = await this.#opening?.catch(() => undefined); // told to whoever asked for it
     this.#store = undefined;
     await store?.close();
+  }
+
+  /** A store that ran out of space does not write again by itself. */
+  #healFull(store: Store): void {
+    const { log } = this.#options;
+    if (store.trouble()?.code !== 'StoreFull' || this.#healing) return;
+    this.#healing = true;
+    store
+      .resume()
+      .then(
+        () => log.info('tables can be written again'),
+        (error: unknown) => log.warn({ code: storeError(error).code }, storeError(error).message),
+      )
+      .finally(() => {
+        this.#healing = false;
+      });
   }
 
   /** A file that is wrong is told of and left out: the application can serve without it. */
