@@ -246,7 +246,7 @@ TEST_CASE("a cursor of another order, or none, is refused") {
   StoreFailure failure;
   const auto refused = [&](const std::string& after) {
     query.after = after;
-    return !store->query(*table, query, failure).has_value() && failure.status == TENON_ERROR_INVALID;
+    return !store->query(*table, query, failure).has_value() && failure.status == TENON_ERROR_ARGUMENT;
   };
   CHECK_FALSE(refused(cursor));
   query.order[0].descending = true;
