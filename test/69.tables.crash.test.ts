@@ -218,3 +218,47 @@ test(`${kills} hosts are killed amid writes: each write that was acknowledged is
   await check();
   for (const lane of lanes) expect(lane.acknowledged, `writes of ${lane.name}`).toBeGreaterThan(0);
 });
+
+test(`an index that is built when the host is killed is whole in the end (TENON_TEST_SEED=${seed})`, async () => {
+  const random = new Random(seed);
+  const count = 60_000;
+  const rows = Array.from({ length: count }, (_, index) => ({
+    id: `k${String(index).padStart(5, '0')}`,
+    title: 'a',
+    padding: `n${random.below(200)}`,
+  }));
+  host = KilledHost.begin(world);
+  await host.serves();
+  for (let sent = 0; sent < count; sent += 10_000) {
+    const body = rows.slice(sent, sent + 10_000).map((row) => JSON.stringify(row));
+    const headers = { 'content-type': 'application/x-ndjson', prefer: 'return=minimal' };
+    const reply = await fetch(`${host.url}/tables/Task`, { method: 'POST', headers, body: body.join('\n') });
+    expect(reply.status).toBe(201);
+  }
+  await host.kill();
+  await world.write('tables', 'schema.graphql', schema.replace('padding: String', 'padding: String @indexed'));
+  for (let killed = 0; killed < 3; killed++) {
+    host = KilledHost.begin(world);
+    await until('the host listens', () => host.url !== '', 60_000);
+    await sleep(random.below(400)); // while it loads the application and begins to build
+    await host.kill();
+  }
+  host = KilledHost.begin(world);
+  await host.serves();
+  for (const note of ['n0', 'n17', 'n139']) {
+    const wanted = rows.filter(({ padding }) => padding === note);
+    const target = `${host.url}/tables/pool?op=scan&table=Task&field=padding&lower=${note}&upper=${note}`;
+    let indexed = '';
+    await until('the index is complete', async () => {
+      indexed = await (await fetch(target, { method: 'POST' })).text();
+      return !indexed.startsWith('AGAIN');
+    });
+    expect(indexed).toBe([...wanted.map((row) => JSON.stringify(row)), 'END'].map((text) => ` ${text}`).join(''));
+    expect(await query('Task', `padding==${note}`)).toEqual(wanted);
+    expect(await query('Task', `filter=padding==${note},title==none`)).toEqual(wanted);
+  }
+  const inOrder = rows.toSorted((left, right) =>
+    left.padding < right.padding ? -1 : Number(left.padding > right.padding),
+  );
+  expect(await query('Task', 'sort=padding')).toEqual(inOrder.slice(0, 10_000));
+});
