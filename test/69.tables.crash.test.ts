@@ -219,7 +219,9 @@ test(`${kills} hosts are killed amid writes: each write that was acknowledged is
   for (const lane of lanes) expect(lane.acknowledged, `writes of ${lane.name}`).toBeGreaterThan(0);
 });
 
-test(`an index that is built when the host is killed is whole in the end (TENON_TEST_SEED=${seed})`, async () => {
+test(`an index that is built when the host is killed is whole in the end (TENON_TEST_SEED=${seed})`, {
+  timeout: 240_000,
+}, async () => {
   const random = new Random(seed);
   const count = 60_000;
   const rows = Array.from({ length: count }, (_, index) => ({
