@@ -195,10 +195,10 @@ export class Host {
    */
   async rollback(id: string, to?: string): Promise<ReloadRecord> {
     const plugin = await this.#want(id);
-    // Its application went meanwhile: a turn of one that leaves would bring back what nobody takes down.
-    if (plugin.leave !== undefined) return this.rollback(id, to);
     // Which one is meant is as of now: who asks twice at once does not go back twice.
     const version = await this.#versions.find(id, to, plugin.running?.sha256);
+    // Its application went meanwhile: a turn of one that leaves would bring back what nobody takes down.
+    if (plugin.leave !== undefined) return this.rollback(id, to);
     const { finished } = await plugin.turns.take(`rollback ${version.sha256}`, () =>
       this.#begin(plugin, 'rollback', { byHand: true, version }),
     );
