@@ -253,6 +253,8 @@ class Store::Body {
 
   // Writes so far; who waits for more sleeps on `grown`.
   std::atomic<uint64_t> commits{0};
+  // How often a stored record was met that is none.
+  mutable std::atomic<uint64_t> damaged{0};
   std::atomic<uint32_t> waiting{0};
   std::mutex grown_mutex;
   std::condition_variable grown;

@@ -60,6 +60,7 @@ std::string Store::metrics() const {
   }
   append(json, "sequence", body_->library->get_latest_sequence_number(body_->database));
   append(json, "commits", body_->commits.load());
+  append(json, "damagedRecords", body_->damaged.load());
   append(json, "feedBytes", body_->kept_log_bytes());
   const std::lock_guard<std::mutex> lock(body_->readers_mutex);
   append(json, "feeds", body_->readers.size());

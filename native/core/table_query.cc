@@ -259,8 +259,6 @@ std::optional<uint64_t> count_table(Store::Body& body, const Table& table, const
                                     StoreFailure& failure) {
   const Layout* const layout = layout_of(body, table, failure);
   if (layout == nullptr) return std::nullopt;
-  const bool everything = filter.op == Filter::Op::And && filter.parts.empty();
-  const bool unread = everything && layout->expiry == nullptr;
   const Access access = narrowest_access(*layout, filter);
   const View view(body);
   TableWalk walk(view, *layout, access.index, access.span, false);
@@ -268,11 +266,11 @@ std::optional<uint64_t> count_table(Store::Body& body, const Table& table, const
   uint64_t count = 0;
   while (walk.next(failure)) {
     std::string_view record;
-    if (!unread && !walk.record(record, failure)) {
+    if (!walk.record(record, failure)) {
       if (failure.status != TENON_OK) return std::nullopt;
       continue;
     }
-    if (unread || (!is_expired(record, now_ms) && matches(filter, record))) count++;
+    if (!is_expired(record, now_ms) && matches(filter, record)) count++;
   }
   if (failure.status != TENON_OK) return std::nullopt;
   return count;

@@ -138,9 +138,14 @@ bool TableWalk::record(std::string_view& record, StoreFailure& failure) {
     if (!pinned_) return false;
     record = pinned_.view();
   }
-  if (is_record(record)) return true;
-  failure = store_failure(TENON_ERROR_STORAGE, "a record of the table " + layout_.definition->name + " is damaged");
-  return false;
+  if (!is_record(record)) {
+    view_.body().damaged.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  if (index_ == nullptr) return true;
+  // A damaged record that was written over leaves the entries behind that it had.
+  const Field& field = layout_.definition->fields[index_->field];
+  return make_index_entry(field, index_->field, record, key(), entry_) && entry_ == walk_->key();
 }
 
 }  // namespace tenon::core

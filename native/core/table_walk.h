@@ -51,7 +51,8 @@ class TableWalk {
   // The primary key, and the key as it is in the family.
   std::string_view key() const;
   std::string_view family_key() const { return walk_->key(); }
-  // The record. False when there is none any more, or when it failed; views last until `next`.
+  // The record. False when it failed, or without a failure when there is none any more, when it is damaged, or when an
+  // index has it in another place than its value belongs to; views last until `next`.
   bool record(std::string_view& record, StoreFailure& failure);
 
  private:
@@ -65,6 +66,7 @@ class TableWalk {
   RocksdbOwned<rocksdb_readoptions_t> options_;
   std::optional<Walk> walk_;
   Pinned pinned_;
+  std::string entry_;  // that the record should have in the index
 };
 
 }  // namespace tenon::core

@@ -152,9 +152,11 @@ class Transaction {
     return name += results_[at].key;
   }
 
-  // What is stored under the key of a write at this point of the batch; a view that lasts until the next call.
-  bool find_stored(size_t at, std::string_view& stored) {
+  // What is stored under the key of a write at this point of the batch; a view that lasts until the next call. What is
+  // `damaged` is as good as absent.
+  bool find_stored(size_t at, std::string_view& stored, bool& damaged) {
     stored = {};
+    damaged = false;
     if (repeated_) {
       const auto found = earlier_.find(identity(at));
       if (found != earlier_.end()) {
@@ -166,7 +168,9 @@ class Transaction {
     if (!body_.read(*layouts_[at]->records, results_[at].key, body_.read_options.get(), pinned_, failure_)) {
       return false;
     }
-    stored = pinned_.view();
+    damaged = pinned_ && !is_record(pinned_.view());
+    if (damaged) body_.damaged.fetch_add(1, std::memory_order_relaxed);
+    if (!damaged) stored = pinned_.view();
     return true;
   }
 
@@ -181,10 +185,16 @@ class Transaction {
       return put(layout, result);
     }
     std::string_view stored;
-    if (!find_stored(at, stored)) return false;
+    bool damaged = false;
+    if (!find_stored(at, stored, damaged)) return false;
+    if (damaged && write.kind == Kind::Patch) {
+      failure_ = store_failure(TENON_ERROR_STORAGE, "a record of the table " + write.table->path +
+                                                        " is damaged: it can be replaced or removed");
+      return false;
+    }
     const bool gone = is_expired(stored, now());
     const std::string_view present = gone ? std::string_view() : stored;
-    if (!decide(write, layout, present, result)) return false;
+    if (!decide(write, layout, present, damaged, result)) return false;
     if (repeated_) earlier_[identity(at)] = at;
     if (result.outcome == Outcome::Removed) {
       result.record.assign(stored);
@@ -199,14 +209,15 @@ class Transaction {
     return put(layout, result);
   }
 
-  // What becomes of a write, and of its record; false when that is nothing.
-  bool decide(const Write& write, const Layout& layout, std::string_view present, Written& result) {
+  // What becomes of a write, and of its record; false when that is nothing. Something `damaged` that is not `present`
+  // can be replaced and removed all the same: nothing else would ever take it away.
+  bool decide(const Write& write, const Layout& layout, std::string_view present, bool damaged, Written& result) {
     if (has_precondition(write) && !preconditions_hold(write, present)) {
       result.outcome = Outcome::PreconditionFailed;
       if (!present.empty()) result.record.assign(present);
       return false;
     }
-    if (present.empty() && !(write.kind == Kind::Put || write.kind == Kind::Create)) {
+    if (present.empty() && !damaged && !(write.kind == Kind::Put || write.kind == Kind::Create)) {
       result.outcome = Outcome::Missing;
       return false;
     }

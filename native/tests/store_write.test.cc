@@ -1,9 +1,12 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <cstring>
+#include <string_view>
 #include <thread>
 
 #include "record.h"
+#include "rocksdb.h"
 #include "store.h"
 #include "store_harness.h"
 
@@ -43,7 +46,94 @@ bool becomes(Condition condition) {
   return true;
 }
 
+// What a bad disk does to a record, in a folder that nobody has open.
+void overwrite(const std::string& directory, const std::string& family, const std::string& key,
+               const std::string& bytes) {
+  std::string why;
+  const auto rocks = Rocksdb::load(rocksdb_libraries(), why);
+  REQUIRE_MESSAGE(static_cast<bool>(rocks), why);
+  const RocksdbOwned<rocksdb_options_t> options(rocks->options_create(), rocks->options_destroy);
+  const RocksdbOwned<rocksdb_writeoptions_t> how(rocks->writeoptions_create(), rocks->writeoptions_destroy);
+  RocksdbError error(*rocks);
+  size_t count = 0;
+  char** const names = rocks->list_column_families(options.get(), directory.c_str(), &count, error.out());
+  REQUIRE_MESSAGE(!error, error.text());
+  const std::vector<const rocksdb_options_t*> all(count, options.get());
+  std::vector<rocksdb_column_family_handle_t*> handles(count, nullptr);
+  rocksdb_t* const database = rocks->open_column_families(options.get(), directory.c_str(), static_cast<int>(count),
+                                                          names, all.data(), handles.data(), error.out());
+  REQUIRE_MESSAGE(!error, error.text());
+  bool found = false;
+  for (size_t number = 0; number < count; number++) {
+    if (family != names[number]) continue;
+    found = true;
+    rocks->put_cf(database, how.get(), handles[number], key.data(), key.size(), bytes.data(), bytes.size(),
+                  error.out());
+  }
+  CHECK(found);
+  CHECK(!error);
+  for (rocksdb_column_family_handle_t* const handle : handles) rocks->column_family_handle_destroy(handle);
+  rocks->close(database);
+  rocks->list_column_families_destroy(names, count);
+}
+
 }  // namespace
+
+TEST_CASE("a record that is damaged is left out, told of, and can be replaced and removed") {
+  const Folder folder;
+  // One slot, which points far behind the text.
+  std::string outside(TENON_RECORD_HEAD + TENON_RECORD_SLOT, '\0');
+  outside[0] = static_cast<char>(TENON_RECORD_FORMAT);
+  outside[2] = 1;
+  outside[TENON_RECORD_HEAD + 3] = '\x7f';
+  outside[TENON_RECORD_HEAD + 4] = 5;
+  outside[TENON_RECORD_HEAD + 7] = static_cast<char>(TENON_VALUE_TEXT << (TENON_SLOT_KIND_SHIFT - 24));
+  outside += "{}";
+  REQUIRE_FALSE(is_record(outside));
+  {
+    auto store = open_store(options_in(folder.path()));
+    Table* const table = define(*store, kTask);
+    for (const char* const id : {"a", "b", "c", "d"}) {
+      const std::string json = R"({"id":")" + std::string(id) + R"(","state":"open"})";
+      CHECK(write(*store, put(table, json)));
+    }
+  }
+  overwrite(folder.path(), "t:todo/Task", "b", outside);
+  overwrite(folder.path(), "t:todo/Task", "c", "x");
+  overwrite(folder.path(), "t:todo/Task", "d", outside);
+  auto store = open_store(options_in(folder.path()));
+  Table* const table = store->find("todo", "Task");
+  REQUIRE(table != nullptr);
+  StoreFailure failure;
+  const char* const kOpenOnes = R"({"field":"state","op":"eq","value":"open"})";
+  const char* const kDoneOnes = R"({"field":"state","op":"eq","value":"done"})";
+  const auto listed = [&](const char* filter) {
+    Query query;
+    if (*filter != 0) query.filter = filter_of(*store, *table, filter);
+    const auto page = store->query(*table, query, failure);
+    REQUIRE_MESSAGE(page.has_value(), failure.problem.message);
+    CHECK(store->count(*table, query.filter, failure) == page->count);
+    return page->count;
+  };
+  CHECK(listed("") == 1);
+  CHECK(listed(kOpenOnes) == 1);
+  CHECK(store->metrics().find("\"damagedRecords\":0") == std::string::npos);
+  CHECK(read(*store, *table, "b") == "a record of the table todo/Task is damaged");
+
+  std::vector<Write> patch = {of_kind(Kind::Patch, table, "b", R"({"state":"done"})")};
+  std::vector<Written> results;
+  CHECK_FALSE(store->write(patch, results, failure));
+  CHECK(failure.status == TENON_ERROR_STORAGE);
+  CHECK(write_all(*store, {put(table, R"({"id":"b","state":"done"})")})[0].outcome == Outcome::Created);
+  CHECK(write_all(*store, {of_kind(Kind::Replace, table, "d", R"({"id":"d","state":"done"})")}).size() == 1);
+  const auto removed = write_all(*store, {removal(table, "c")});
+  CHECK(removed[0].outcome == Outcome::Removed);
+  CHECK(removed[0].record.empty());
+  CHECK(read(*store, *table, "c") == "none");
+  CHECK(listed("") == 3);
+  CHECK(listed(kOpenOnes) == 1);
+  CHECK(listed(kDoneOnes) == 2);
+}
 
 TEST_CASE("each kind of write does what its name says, or nothing") {
   const Folder folder;
