@@ -1,8 +1,11 @@
 #include "table_query.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "access.h"
+#include "byte_buffer.h"
+#include "key.h"
 #include "record.h"
 
 namespace tenon::core {
@@ -213,10 +216,58 @@ const Layout* layout_of(const Store::Body& body, const Table& table, StoreFailur
   return nullptr;
 }
 
+// Bounds of a scan that an index cannot keep wholly: it has the beginnings of long texts only.
+class LongBounds {
+ public:
+  // Takes the long ones over from `range`, which is left wide enough for them.
+  LongBounds(uint32_t field, Range& range) : field_(field) {
+    if (is_long(range.lower)) {
+      lower_ = plain(range.lower);
+      lower_excluded_ = std::exchange(range.lower_excluded, false);
+    }
+    if (is_long(range.upper)) {
+      upper_ = plain(range.upper);
+      upper_excluded_ = std::exchange(range.upper_excluded, false);
+    }
+    if (range.prefix.size() > kIndexedText) prefix_ = range.prefix;
+  }
+
+  bool hold(std::string_view record) const {
+    if (!lower_ && !upper_ && prefix_.empty()) return true;
+    const tenon_value_t value = value_of(record, field_);
+    // What has no text is outside of a lower bound and a prefix already by the index.
+    if (value.kind != TENON_VALUE_TEXT) return true;
+    const std::string text = plain(value);
+    if (lower_ && (lower_excluded_ ? text <= *lower_ : text < *lower_)) return false;
+    if (upper_ && (upper_excluded_ ? text >= *upper_ : text > *upper_)) return false;
+    return text.compare(0, prefix_.size(), prefix_) == 0;
+  }
+
+ private:
+  static bool is_long(const tenon_value_t& bound) {
+    return bound.kind == TENON_VALUE_TEXT && bound.text.size >= kIndexedText;
+  }
+  static std::string plain(const tenon_value_t& value) {
+    return value.escaped != 0 ? unescaped(view(value.text)) : std::string(view(value.text));
+  }
+
+  uint32_t field_;
+  std::optional<std::string> lower_;
+  std::optional<std::string> upper_;
+  std::string prefix_;
+  bool lower_excluded_ = false;
+  bool upper_excluded_ = false;
+};
+
 class TableCursor final : public Store::Cursor {
  public:
-  TableCursor(Store::Body& body, const Layout& layout, Filter filter)
-      : gate_(body.gate), view_(body), layout_(layout), filter_(std::move(filter)), now_ms_(wall_clock_ms()) {}
+  TableCursor(Store::Body& body, const Layout& layout, Filter filter, std::optional<LongBounds> bounds)
+      : gate_(body.gate),
+        view_(body),
+        layout_(layout),
+        filter_(std::move(filter)),
+        bounds_(std::move(bounds)),
+        now_ms_(wall_clock_ms()) {}
 
   void begin(const Index* index, const Span& span, bool backwards) {
     walk_.emplace(view_, layout_, index, span, backwards);
@@ -230,6 +281,7 @@ class TableCursor final : public Store::Cursor {
         continue;
       }
       if (is_expired(record, now_ms_) || !matches(filter_, record)) continue;
+      if (bounds_ && !bounds_->hold(record)) continue;
       key = walk_->key();
       return true;
     }
@@ -241,6 +293,7 @@ class TableCursor final : public Store::Cursor {
   const View view_;
   const Layout& layout_;
   const Filter filter_;
+  const std::optional<LongBounds> bounds_;
   const int64_t now_ms_;
   std::optional<TableWalk> walk_;
 };
@@ -302,6 +355,8 @@ std::unique_ptr<Store::Cursor> scan_table(Store::Body& body, const Table& table,
   range.lower_excluded = scan.lower_excluded;
   range.upper_excluded = scan.upper_excluded;
   if (scan.prefix.data != nullptr) range.prefix = {scan.prefix.data, scan.prefix.size};
+  std::optional<LongBounds> bounds;
+  if (index != nullptr) bounds.emplace(field, range);
   const std::optional<Span> span = span_of(definition, field, range, true);
   if (!span) {
     const std::string& name = definition.fields[field].name;
@@ -317,7 +372,7 @@ std::unique_ptr<Store::Cursor> scan_table(Store::Body& body, const Table& table,
     }
     filter = std::move(*read);
   }
-  auto cursor = std::make_unique<TableCursor>(body, *layout, std::move(filter));
+  auto cursor = std::make_unique<TableCursor>(body, *layout, std::move(filter), std::move(bounds));
   cursor->begin(index, *span, scan.reverse);
   return cursor;
 }

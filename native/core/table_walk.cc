@@ -108,7 +108,9 @@ TableWalk::TableWalk(const View& view, const Layout& layout, const Index* index,
 void TableWalk::start_behind(std::string_view key) { behind_ = key; }
 
 bool TableWalk::next(StoreFailure& failure) {
-  if (begun_) {
+  if (ended_) {
+    // An iterator that stands nowhere must not be moved; it still knows its error.
+  } else if (begun_) {
     backwards_ ? walk_->previous() : walk_->next();
   } else if (!behind_) {
     backwards_ ? walk_->to_last() : walk_->to_first();
@@ -118,6 +120,7 @@ bool TableWalk::next(StoreFailure& failure) {
   }
   begun_ = true;
   if (walk_->valid()) return true;
+  ended_ = true;
   RocksdbError error(*view_.body().library);
   walk_->error(error);
   if (error) failure = view_.body().failed("to read", error.text());

@@ -46,7 +46,7 @@ class TableWalk {
   // Go on behind this key of the family (before it, backwards), which need not be there.
   // Before the first `next`.
   void start_behind(std::string_view key);
-  // To the next one. False at the end, or when it failed.
+  // To the next one. False at the end, or when it failed, and so from then on.
   bool next(StoreFailure& failure);
   // The primary key, and the key as it is in the family.
   std::string_view key() const;
@@ -62,6 +62,7 @@ class TableWalk {
   Span span_;
   bool backwards_;
   bool begun_ = false;
+  bool ended_ = false;
   std::optional<std::string> behind_;
   RocksdbOwned<rocksdb_readoptions_t> options_;
   std::optional<Walk> walk_;

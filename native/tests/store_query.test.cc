@@ -228,10 +228,51 @@ TEST_CASE("a scan goes through what it was asked for, as it was when it began") 
   cursor = store->scan(*table, scan, failure);
   while (cursor->next(key, record, failure)) keys.emplace_back(key);
   CHECK(keys.size() == 10);
+  // At its end it stays.
+  for (int count = 0; count < 3; count++) CHECK_FALSE(cursor->next(key, record, failure));
+  CHECK(failure.status == TENON_OK);
   scan.field = static_cast<int32_t>(field_of(*store, *table, "title"));
   CHECK(store->scan(*table, scan, failure) == nullptr);
   CHECK(failure.status == TENON_ERROR_INVALID);
   CHECK(failure.problem.field == "title");
+}
+
+TEST_CASE("a scan by texts that are longer than an index keeps has the records of its bounds alone") {
+  const Folder folder;
+  auto store = open_store(options_in(folder.path()));
+  Table* const table = define(*store, kTask);
+  const std::string begin(600, 'x');
+  for (const char* const id : {"a", "b", "c", "d", "e"}) {
+    REQUIRE(write(*store, put(table, R"({"id":")" + std::string(id) + R"(","state":")" + begin + id + "\"}")));
+  }
+  const auto scanned = [&](char lower, bool without_lower, char upper, bool without_upper, const std::string& prefix) {
+    const std::string least = begin + lower;
+    const std::string greatest = begin + upper;
+    tenon_scan_t scan = {};
+    scan.size = sizeof scan;
+    scan.field = static_cast<int32_t>(field_of(*store, *table, "state"));
+    if (lower != 0) scan.lower.kind = TENON_VALUE_TEXT;
+    scan.lower.text = {least.data(), least.size()};
+    scan.lower_excluded = without_lower;
+    if (upper != 0) scan.upper.kind = TENON_VALUE_TEXT;
+    scan.upper.text = {greatest.data(), greatest.size()};
+    scan.upper_excluded = without_upper;
+    if (!prefix.empty()) scan.prefix = {prefix.data(), prefix.size()};
+    StoreFailure failure;
+    const auto cursor = store->scan(*table, scan, failure);
+    REQUIRE(cursor != nullptr);
+    std::string keys;
+    std::string_view key;
+    std::string_view record;
+    while (cursor->next(key, record, failure)) keys.append(key);
+    CHECK(failure.status == TENON_OK);
+    return keys;
+  };
+  CHECK(scanned('b', false, 'd', false, "") == "bcd");
+  CHECK(scanned('b', true, 'd', true, "") == "c");
+  CHECK(scanned('b', true, 0, false, "") == "cde");
+  CHECK(scanned(0, false, 'b', false, "") == "ab");
+  CHECK(scanned(0, false, 0, false, begin + "c") == "c");
 }
 
 TEST_CASE("a cursor of another order, or none, is refused") {
