@@ -19,11 +19,15 @@ constexpr uint64_t kProbe = 2'000;
 // A page ends early when its text has become so long.
 constexpr size_t kPageBytes = 64u << 20;
 
+// An index answers for a view that is younger than its completion and older than its retirement: whoever plans looks
+// whether it is complete, takes the view, and then asks this.
+bool is_retired(const Index* index) { return index != nullptr && index->retired.load(); }
+
 class PageMaker {
  public:
   PageMaker(const Store::Body& body, const Layout& layout, const Query& query, const PageOrder& order,
             StoreFailure& failure)
-      : view_(body), layout_(layout), query_(query), order_(order), failure_(failure), now_ms_(wall_clock_ms()) {}
+      : body_(body), layout_(layout), query_(query), order_(order), failure_(failure), now_ms_(wall_clock_ms()) {}
 
   std::optional<Page> make() {
     if (!query_.after.empty()) {
@@ -40,9 +44,14 @@ class PageMaker {
  private:
   bool plan() {
     const Definition& definition = *layout_.definition;
-    const std::optional<Access> ordered = ordered_access(layout_, query_.filter, order_);
+    std::optional<Access> ordered;
+    Access narrowest;
+    do {
+      ordered = ordered_access(layout_, query_.filter, order_);
+      narrowest = narrowest_access(layout_, query_.filter);
+      view_.emplace(body_);
+    } while ((ordered && is_retired(ordered->index)) || is_retired(narrowest.index));
     if (ordered && ordered->rank == Rank::Equal) return stream(*ordered);
-    const Access narrowest = narrowest_access(layout_, query_.filter);
     if (!ordered || narrowest.rank > ordered->rank) {
       bool whole = false;
       if (!collect(narrowest, ordered ? kProbe : UINT64_MAX, whole)) return false;
@@ -70,7 +79,7 @@ class PageMaker {
     page_.plan = access.name(*layout_.definition);
     const bool by_field = !order_.fields().empty();
     const bool descends = by_field ? order_.fields().front().descending : order_.key_descends();
-    TableWalk walk(view_, layout_, access.index, access.span, descends != query_.backwards);
+    TableWalk walk(*view_, layout_, access.index, access.span, descends != query_.backwards);
     if (after_) walk.start_behind(family_key(access, *after_, by_field));
     uint64_t skipped = 0;
     Place place;
@@ -106,7 +115,7 @@ class PageMaker {
 
   // The places of all records that are wanted; not `whole` when there are more than `entries` to look at.
   bool collect(const Access& access, uint64_t entries, bool& whole) {
-    TableWalk walk(view_, layout_, access.index, access.span, false);
+    TableWalk walk(*view_, layout_, access.index, access.span, false);
     uint64_t seen = 0;
     uint64_t matching = 0;
     Place place;
@@ -146,13 +155,13 @@ class PageMaker {
     const auto middle = collected_.begin() + static_cast<std::ptrdiff_t>(offset + count);
     std::partial_sort(collected_.begin(), middle, collected_.end(), before);
     page_.more = offset + count < collected_.size();
-    Pinned record(*view_.body().library);
+    Pinned record(*view_->body().library);
     for (uint64_t at = offset; at < offset + count; at++) {
       if (is_full()) {
         page_.more = true;
         return true;
       }
-      if (!view_.body().read(*layout_.records, collected_[at].key, view_.options(), record, failure_)) return false;
+      if (!view_->body().read(*layout_.records, collected_[at].key, view_->options(), record, failure_)) return false;
       if (record) show(record.view(), collected_[at]);
     }
     return true;
@@ -192,7 +201,8 @@ class PageMaker {
     return true;
   }
 
-  const View view_;
+  std::optional<View> view_;
+  const Store::Body& body_;
   const Layout& layout_;
   const Query& query_;
   const PageOrder& order_;
@@ -298,6 +308,11 @@ class TableCursor final : public Store::Cursor {
   std::optional<TableWalk> walk_;
 };
 
+std::unique_ptr<Store::Cursor> no_index(const std::string& name, StoreFailure& failure) {
+  failure = store_failure(TENON_ERROR_INVALID, name + " has no index", name);
+  return nullptr;
+}
+
 }  // namespace
 
 std::optional<Page> query_table(Store::Body& body, const Table& table, const Query& query, StoreFailure& failure) {
@@ -312,9 +327,13 @@ std::optional<uint64_t> count_table(Store::Body& body, const Table& table, const
                                     StoreFailure& failure) {
   const Layout* const layout = layout_of(body, table, failure);
   if (layout == nullptr) return std::nullopt;
-  const Access access = narrowest_access(*layout, filter);
-  const View view(body);
-  TableWalk walk(view, *layout, access.index, access.span, false);
+  Access access;
+  std::optional<View> view;
+  do {
+    access = narrowest_access(*layout, filter);
+    view.emplace(body);
+  } while (is_retired(access.index));
+  TableWalk walk(*view, *layout, access.index, access.span, false);
   const int64_t now_ms = wall_clock_ms();
   uint64_t count = 0;
   while (walk.next(failure)) {
@@ -341,11 +360,9 @@ std::unique_ptr<Store::Cursor> scan_table(Store::Body& body, const Table& table,
     field = static_cast<uint32_t>(scan.field);
     const std::string name = field < definition.fields.size() ? definition.fields[field].name : std::to_string(field);
     index = layout->index_of(field);
-    if (index == nullptr || index->retired.load() || !index->complete.load()) {
-      const bool building = index != nullptr && !index->retired.load();
-      failure =
-          store_failure(building ? TENON_ERROR_AGAIN : TENON_ERROR_INVALID,
-                        building ? "the index of " + name + " is not complete yet" : name + " has no index", name);
+    if (index == nullptr || is_retired(index)) return no_index(name, failure);
+    if (!index->complete.load()) {
+      failure = store_failure(TENON_ERROR_AGAIN, "the index of " + name + " is not complete yet", name);
       return nullptr;
     }
   }
@@ -373,6 +390,7 @@ std::unique_ptr<Store::Cursor> scan_table(Store::Body& body, const Table& table,
     filter = std::move(*read);
   }
   auto cursor = std::make_unique<TableCursor>(body, *layout, std::move(filter), std::move(bounds));
+  if (is_retired(index)) return no_index(definition.fields[field].name, failure);
   cursor->begin(index, *span, scan.reverse);
   return cursor;
 }
