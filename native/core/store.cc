@@ -176,6 +176,8 @@ bool Store::checkpoint(const std::string& directory, StoreFailure& failure) {
   return true;
 }
 
+void Store::stop_long() { body_->long_stopped.store(true); }
+
 std::optional<StoreFailure> Store::trouble() const { return body_->trouble(); }
 bool Store::resume(StoreFailure& failure) { return body_->resume(failure); }
 

@@ -177,6 +177,10 @@ class Store {
   bool get_note(std::string_view name, std::string& value);
   bool put_note(std::string_view name, std::string_view value, StoreFailure& failure);
 
+  // End what goes through many records: from now on queries, counts and cursors answer STATE soon, whichever thread they
+  // are on. For good, before the store is closed; twice is fine.
+  void stop_long();
+
   // A copy of everything that can be opened as a store, made while it serves; `directory` must not exist.
   bool checkpoint(const std::string& directory, StoreFailure& failure);
   // RocksDB's own figures, as JSON: sizes, cache, stalls, compactions, feed.

@@ -205,6 +205,10 @@ class Store::Body {
   bool read(const Family& family, std::string_view key, const rocksdb_readoptions_t* how, Pinned& record,
             StoreFailure& failure) const;
 
+  // table_walk.cc
+  // Whether one may go on through many records.
+  bool may_go_on(StoreFailure& failure) const;
+
   // store.cc
   bool get(const Table& table, std::string_view key, bool in_memory, Pinned& record, StoreFailure& failure);
   bool is_served(const Table& table, std::string_view record, StoreFailure& failure) const;
@@ -255,6 +259,8 @@ class Store::Body {
   std::atomic<uint64_t> commits{0};
   // How often a stored record was met that is none.
   mutable std::atomic<uint64_t> damaged{0};
+  // Nobody is to go on through many records.
+  std::atomic<bool> long_stopped{false};
   std::atomic<uint32_t> waiting{0};
   std::mutex grown_mutex;
   std::condition_variable grown;

@@ -161,6 +161,7 @@ class PageMaker {
         page_.more = true;
         return true;
       }
+      if (!body_.may_go_on(failure_)) return false;
       if (!view_->body().read(*layout_.records, collected_[at].key, view_->options(), record, failure_)) return false;
       if (record) show(record.view(), collected_[at]);
     }

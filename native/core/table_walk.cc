@@ -107,7 +107,14 @@ TableWalk::TableWalk(const View& view, const Layout& layout, const Index* index,
 
 void TableWalk::start_behind(std::string_view key) { behind_ = key; }
 
+bool Store::Body::may_go_on(StoreFailure& failure) const {
+  if (!long_stopped.load(std::memory_order_relaxed)) return true;
+  failure = store_failure(TENON_ERROR_STATE, "the tables are being closed");
+  return false;
+}
+
 bool TableWalk::next(StoreFailure& failure) {
+  if (!view_.body().may_go_on(failure)) return false;
   if (ended_) {
     // An iterator that stands nowhere must not be moved; it still knows its error.
   } else if (begun_) {

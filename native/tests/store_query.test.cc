@@ -237,6 +237,34 @@ TEST_CASE("a scan goes through what it was asked for, as it was when it began") 
   CHECK(failure.problem.field == "title");
 }
 
+TEST_CASE("once the store is to be closed, what goes through many records ends") {
+  const Folder folder;
+  auto store = open_store(options_in(folder.path()));
+  Table* const table = define(*store, kTask);
+  for (const char* const id : {"a", "b", "c"}) {
+    REQUIRE(write(*store, put(table, R"({"id":")" + std::string(id) + "\"}")));
+  }
+  StoreFailure failure;
+  tenon_scan_t scan = {};
+  scan.size = sizeof scan;
+  scan.field = -1;
+  const auto cursor = store->scan(*table, scan, failure);
+  REQUIRE(cursor != nullptr);
+  std::string_view key;
+  std::string_view record;
+  CHECK(cursor->next(key, record, failure));
+  store->stop_long();
+  CHECK_FALSE(cursor->next(key, record, failure));
+  CHECK(failure.status == TENON_ERROR_STATE);
+  CHECK_FALSE(store->query(*table, {}, failure).has_value());
+  CHECK(failure.status == TENON_ERROR_STATE);
+  CHECK_FALSE(store->count(*table, {}, failure).has_value());
+  CHECK(failure.status == TENON_ERROR_STATE);
+  // One record is no long way.
+  CHECK(read(*store, *table, "a") == R"({"id":"a"})");
+  CHECK(write(*store, removal(table, "a")));
+}
+
 TEST_CASE("a scan by texts that are longer than an index keeps has the records of its bounds alone") {
   const Folder folder;
   auto store = open_store(options_in(folder.path()));
