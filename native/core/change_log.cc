@@ -42,6 +42,8 @@ bool is_known(uint8_t tag) { return tag <= kFamilySingleDeletion || (tag >= kNoo
 // Tries to find a place in the log that other threads may be moving or removing.
 constexpr int kTries = 8;
 constexpr auto kBetweenTries = std::chrono::milliseconds(2);
+// Batches of other tables that are gone through although the time is over.
+constexpr int kBatches = 256;
 
 }  // namespace
 
@@ -202,7 +204,7 @@ bool ChangeReader::take(Store::Change& change) {
 
 bool ChangeReader::next(uint32_t timeout_ms, Store::Change& change, StoreFailure& failure) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
-  for (;;) {
+  for (int batches = 0;; batches++) {
     if (cancelled_.load()) {
       failure = store_failure(TENON_ERROR_CANCELLED, "the feed was closed");
       return false;
@@ -211,6 +213,10 @@ bool ChangeReader::next(uint32_t timeout_ms, Store::Change& change, StoreFailure
     if (batch_ != nullptr && entries_.broken()) {
       failure =
           store_failure(TENON_ERROR_STORAGE, "the log of the tables is damaged after change " + std::to_string(at_));
+      return false;
+    }
+    if (batches >= kBatches && std::chrono::steady_clock::now() >= end) {
+      failure = store_failure(TENON_ERROR_AGAIN, "no change came");
       return false;
     }
     const uint64_t seen = body_.commits.load();

@@ -22,6 +22,7 @@ bool FeedServer::ask(std::shared_ptr<FeedReader> reader) {
 }
 
 void FeedServer::drop(const FeedReader& reader) {
+  reader.feed->cancel();
   const auto is_it = [&reader](const std::shared_ptr<FeedReader>& one) { return one.get() == &reader; };
   const std::lock_guard<std::mutex> lock(mutex_);
   waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_it), waiting_.end());
@@ -37,6 +38,8 @@ void FeedServer::stop() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
+    // The thread may be going through a long log for one of them.
+    for (const std::shared_ptr<FeedReader>& reader : waiting_) reader->feed->cancel();
     waiting_.clear();
     done_.clear();
     if (!std::exchange(started_, false)) return;
@@ -66,8 +69,9 @@ void FeedServer::run() {
       readers = waiting_;
     }
     bool told = false;
+    bool behind = false;
     for (std::shared_ptr<FeedReader>& reader : readers) {
-      if (!read(*reader)) continue;
+      if (!read(*reader, behind)) continue;
       const std::lock_guard<std::mutex> lock(mutex_);
       const auto place = std::find(waiting_.begin(), waiting_.end(), reader);
       if (place == waiting_.end()) continue;  // dropped meanwhile
@@ -78,18 +82,20 @@ void FeedServer::run() {
     if (told) wake_(context_);
     const bool waits = !readers.empty();
     readers.clear();
-    store_.bell().wait(seen, waits ? kLookMs : kRestMs);
+    if (!behind) store_.bell().wait(seen, waits ? kLookMs : kRestMs);
   }
 }
 
-// True when there is something to tell.
-bool FeedServer::read(FeedReader& reader) {
+// True when there is something to tell. It is `behind` when it has not come to the end of what is written.
+bool FeedServer::read(FeedReader& reader, bool& behind) {
   Store::Change change;
   while (reader.changes.size() < reader.most) {
     StoreFailure failure;
     if (!reader.feed->next(0, change, failure)) {
       if (failure.status == TENON_ERROR_AGAIN) {
-        if (reader.changes.empty()) reader.position.store(reader.feed->position());
+        if (!reader.changes.empty()) break;
+        reader.position.store(reader.feed->position());
+        if (reader.feed->position() < store_.store().sequence()) behind = true;
         break;
       }
       // What was read before it is told first; the feed will say the same again.

@@ -49,7 +49,7 @@ class FeedServer {
 
   // Read the next changes, at most `reader->most`. False when there is no thread for it.
   bool ask(std::shared_ptr<FeedReader> reader);
-  // Nobody reads it any more: it is not taken after this.
+  // Nobody reads it any more: it is cancelled, and not taken after this.
   void drop(const FeedReader& reader);
   // Readers that have got something.
   std::vector<std::shared_ptr<FeedReader>> take_done();
@@ -63,7 +63,7 @@ class FeedServer {
 
   static void* main(void* server);
   void run();
-  bool read(FeedReader& reader);
+  bool read(FeedReader& reader, bool& behind);
 
   OpenStore& store_;
   const Wake wake_;

@@ -200,8 +200,9 @@ class Store {
 class Feed {
  public:
   virtual ~Feed() = default;
-  // The next change, waited for at most `timeout_ms`: false with AGAIN when none came, CANCELLED, VERSION when the
-  // reader was so slow that what it has not read is not kept any more.
+  // The next change, waited for at most `timeout_ms`: false with AGAIN when none came (there may be one all the same
+  // behind many changes of other tables: `position` is before the newest then), CANCELLED, VERSION when the reader was so
+  // slow that what it has not read is not kept any more.
   virtual bool next(uint32_t timeout_ms, Store::Change& change, StoreFailure& failure) = 0;
   // The sequence up to which everything has come out; it moves with changes of other tables too. Of the reader's
   // thread.

@@ -197,6 +197,31 @@ TEST_CASE("what is not kept any more, or has not happened yet, is no place to be
   CHECK(failure.status == TENON_ERROR_VERSION);
 }
 
+TEST_CASE("a feed that nothing comes for keeps to its time while others write, and gets through to what there is") {
+  const Folder folder;
+  auto store = open_store(options_in(folder.path()));
+  Table* const table = define(*store, kTask);
+  Table* const other = define(*store, R"({"database":"todo","name":"Other","primaryKey":"id","fields":[
+    {"name":"id","type":{"kind":"Int","required":true}}]})");
+  const auto feed = feed_of(*store, {table}, store->sequence());
+  for (int count = 0; count < 3000; count++) {
+    REQUIRE(write(*store, put(other, R"({"id":)" + std::to_string(count) + "}")));
+  }
+  REQUIRE(write(*store, put(table, task("a", "1"))));
+  Store::Change change;
+  StoreFailure failure;
+  int calls = 0;
+  while (!feed->next(0, change, failure)) {
+    REQUIRE(failure.status == TENON_ERROR_AGAIN);
+    CHECK(feed->position() < store->sequence());
+    calls++;
+  }
+  CHECK(calls > 1);
+  CHECK(change.key == "a");
+  CHECK_FALSE(feed->next(0, change, failure));
+  CHECK(feed->position() == store->sequence());
+}
+
 TEST_CASE("a feed that is closed wakes who waits for it") {
   const Folder folder;
   auto store = open_store(options_in(folder.path()));
