@@ -45,6 +45,15 @@ constexpr auto kBetweenTries = std::chrono::milliseconds(2);
 // Batches of other tables that are gone through although the time is over.
 constexpr int kBatches = 256;
 
+// Whether a message of RocksDB means that a log, or what comes behind a place in it, is not there (any more): what was
+// removed or archived while it was looked at is told as a missing file.
+bool is_gap(std::string_view said) {
+  for (const char* const sign : {"Gap in sequence", "Not found", "NotFound", "No such file", "try again", "Try again"}) {
+    if (said.find(sign) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void BatchEntries::reset(std::string_view bytes) {
@@ -132,15 +141,29 @@ void ChangeReader::cancel() {
 }
 
 bool ChangeReader::begin(StoreFailure& failure) {
-  const Passage passage(body_.gate);
-  if (!body_.readable(failure)) return false;
-  const uint64_t newest = library_.get_latest_sequence_number(body_.database);
-  if (at_ > newest) {
-    failure = store_failure(TENON_ERROR_VERSION, "there is no change " + std::to_string(at_) + " yet: the newest is " +
-                                                     std::to_string(newest));
-    return false;
-  }
-  return at_ == newest || open_log(failure);
+  int tries = 0;
+  Step step;
+  do {
+    const Passage passage(body_.gate);
+    if (!body_.readable(failure)) return false;
+    const uint64_t newest = library_.get_latest_sequence_number(body_.database);
+    if (at_ > newest) {
+      failure = store_failure(TENON_ERROR_VERSION, "there is no change " + std::to_string(at_) +
+                                                       " yet: the newest is " + std::to_string(newest));
+      return false;
+    }
+    if (at_ == newest) return true;
+    step = open_log(failure);
+  } while (step == Step::Missing && looks_again(tries));
+  return step == Step::Batch;
+}
+
+// Waits a little, if there is a try left.
+bool ChangeReader::looks_again(int& tries) {
+  if (++tries >= kTries) return false;
+  std::unique_lock<std::mutex> lock(body_.grown_mutex);
+  body_.grown.wait_for(lock, kBetweenTries, [this] { return cancelled_.load(); });
+  return true;
 }
 
 // The batch that the iterator stands on becomes the one that is read, if it is the one that comes after `at_`. The
@@ -154,20 +177,26 @@ bool ChangeReader::load_batch() {
   return first <= at_ + 1 && entries_.last_sequence() > at_;
 }
 
-// An iterator for what comes after `at_`, which there is. Where logs are archived or removed at this moment, another
-// look finds them.
-bool ChangeReader::open_log(StoreFailure& failure) {
-  for (int count = 0; count < kTries; count++) {
-    RocksdbError error(library_);
-    log_.reset(library_.get_updates_since(body_.database, at_ + 1, nullptr, error.out()));
-    if (log_ != nullptr && library_.wal_iter_valid(log_.get()) != 0 && load_batch()) return true;
-    log_.reset();
-    entries_.reset({});
-    std::unique_lock<std::mutex> lock(body_.grown_mutex);
-    body_.grown.wait_for(lock, kBetweenTries, [this] { return cancelled_.load(); });
+// An iterator for what comes after `at_`, which there is. Missing where it is not kept any more, where the log cannot be
+// read, and where logs are archived or removed at this moment: another look finds them then.
+ChangeReader::Step ChangeReader::open_log(StoreFailure& failure) {
+  RocksdbError error(library_);
+  log_.reset(library_.get_updates_since(body_.database, at_ + 1, nullptr, error.out()));
+  if (!error && log_ != nullptr) {
+    if (library_.wal_iter_valid(log_.get()) == 0) {
+      library_.wal_iter_status(log_.get(), error.out());
+    } else if (load_batch()) {
+      return Step::Batch;
+    }
   }
-  failure = store_failure(TENON_ERROR_VERSION, "changes after " + std::to_string(at_) + " are not kept any more");
-  return false;
+  log_.reset();
+  entries_.reset({});
+  if (error && !is_gap(error.text())) {
+    failure = body_.failed("to read the log of changes", error.text());
+  } else {
+    failure = store_failure(TENON_ERROR_VERSION, "changes after " + std::to_string(at_) + " are not kept any more");
+  }
+  return Step::Missing;
 }
 
 ChangeReader::Step ChangeReader::advance(StoreFailure& failure) {
@@ -180,7 +209,7 @@ ChangeReader::Step ChangeReader::advance(StoreFailure& failure) {
     if (library_.wal_iter_valid(log_.get()) != 0 && load_batch()) return Step::Batch;
     log_.reset();
   }
-  return open_log(failure) ? Step::Batch : Step::Failed;
+  return open_log(failure);
 }
 
 // The next change of a batch, if one of the tables' is left in it.
@@ -204,6 +233,7 @@ bool ChangeReader::take(Store::Change& change) {
 
 bool ChangeReader::next(uint32_t timeout_ms, Store::Change& change, StoreFailure& failure) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  int tries = 0;
   for (int batches = 0;; batches++) {
     if (cancelled_.load()) {
       failure = store_failure(TENON_ERROR_CANCELLED, "the feed was closed");
@@ -221,8 +251,12 @@ bool ChangeReader::next(uint32_t timeout_ms, Store::Change& change, StoreFailure
     }
     const uint64_t seen = body_.commits.load();
     const Step step = advance(failure);
-    if (step == Step::Failed) return false;
-    if (step == Step::Batch) continue;
+    if (step == Step::Missing && looks_again(tries)) continue;
+    if (step == Step::Failed || step == Step::Missing) return false;
+    if (step == Step::Batch) {
+      tries = 0;
+      continue;
+    }
     std::unique_lock<std::mutex> lock(body_.grown_mutex);
     body_.waiting.fetch_add(1);
     const bool grown =

@@ -62,10 +62,11 @@ class ChangeReader final : public Feed {
   void let_go();
 
  private:
-  enum class Step : uint8_t { Batch, Nothing, Failed };
+  enum class Step : uint8_t { Batch, Nothing, Failed, Missing };
   bool take(Store::Change& change);
   Step advance(StoreFailure& failure);
-  bool open_log(StoreFailure& failure);
+  Step open_log(StoreFailure& failure);
+  bool looks_again(int& tries);
   bool load_batch();
 
   Store::Body& body_;

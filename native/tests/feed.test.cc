@@ -222,6 +222,23 @@ TEST_CASE("a feed that nothing comes for keeps to its time while others write, a
   CHECK(feed->position() == store->sequence());
 }
 
+TEST_CASE("a log that cannot be read is told as such, not as one that is not kept any more") {
+  const Folder folder;
+  auto store = open_store(options_in(folder.path()));
+  Table* const table = define(*store, kTask);
+  REQUIRE(write(*store, put(table, task("a", "1"))));
+  for (const auto& file : std::filesystem::directory_iterator(folder.path())) {
+    if (file.path().extension() != ".log") continue;
+    // The store has it open and goes on; who opens it now finds what is no file.
+    std::filesystem::rename(file.path(), folder.path("moved"));
+    std::filesystem::create_directory(file.path());
+    break;
+  }
+  StoreFailure failure;
+  CHECK(store->feed({table}, 0, failure) == nullptr);
+  CHECK_MESSAGE(failure.status == TENON_ERROR_STORAGE, failure.problem.message);
+}
+
 TEST_CASE("a feed that is closed wakes who waits for it") {
   const Folder folder;
   auto store = open_store(options_in(folder.path()));
