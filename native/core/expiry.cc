@@ -19,13 +19,15 @@ void Store::Body::sweep_expired() {
   }
   const int64_t now_ms = wall_clock_ms();
   for (Table* const table : present) {
-    while (!stopping() && sweep(*table, now_ms)) {
+    std::string behind;
+    while (!stopping() && sweep(*table, now_ms, behind)) {
     }
   }
 }
 
-// Removes some of the records that have expired. False when there are none left, or when it cannot.
-bool Store::Body::sweep(Table& table, int64_t now_ms) {
+// Removes some of the records that have expired, with entries after `behind`, which moves on. False when there are none
+// left, or when it cannot. What cannot be read stays for another time.
+bool Store::Body::sweep(Table& table, int64_t now_ms, std::string& behind) {
   const Passage passage(gate);
   StoreFailure failure;
   const Layout& seen = *table.layout.load();
@@ -34,11 +36,12 @@ bool Store::Body::sweep(Table& table, int64_t now_ms) {
   std::vector<std::string> entries;
   {
     Walk walk(*library, database, read_options.get(), *seen.expiry);
-    for (walk.to_first(); entries.size() < kSlice && walk.valid() && walk.key() < end; walk.next()) {
-      entries.emplace_back(walk.key());
+    for (walk.seek(behind); entries.size() < kSlice && walk.valid() && walk.key() < end; walk.next()) {
+      if (walk.key() != behind) entries.emplace_back(walk.key());
     }
   }
   if (entries.empty()) return false;
+  behind = entries.back();
   Stripes::Hold hold(stripes);
   for (const std::string& entry : entries) hold.want(Stripes::hash(table, std::string_view(entry).substr(kTimeBytes)));
   hold.lock();
@@ -48,7 +51,7 @@ bool Store::Body::sweep(Table& table, int64_t now_ms) {
   Pinned record(*library);
   for (const std::string& entry : entries) {
     const std::string_view key = std::string_view(entry).substr(kTimeBytes);
-    if (!read(*layout.records, key, read_options.get(), record, failure)) return false;
+    if (!read(*layout.records, key, read_options.get(), record, failure)) continue;
     const bool here = record && is_record(record.view());
     if (here && expiry_entry(expiry_of(record.view()), key) == entry) {
       append_index_changes(layout, key, record.view(), {}, batch);
@@ -57,7 +60,7 @@ bool Store::Body::sweep(Table& table, int64_t now_ms) {
       batch.remove(*layout.expiry, entry);
     }
   }
-  return commit(batch, failure) && entries.size() == kSlice;
+  return (batch.empty() || commit(batch, failure)) && entries.size() == kSlice;
 }
 
 }  // namespace tenon::core

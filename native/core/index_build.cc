@@ -31,6 +31,8 @@ void Store::Body::build_index(Table& table, Index& index) {
   std::string done;
   bool begun = false;
   while (!stopping() && !index.complete.load()) {
+    // A long build keeps no table waiting.
+    if (begun) sweep_expired();
     const Passage passage(gate);
     StoreFailure failure;
     if (!writable(failure)) return;

@@ -220,7 +220,7 @@ class Store::Body {
   bool build_slice(Table& table, Index& index, const std::vector<std::string>& keys, bool last);
   // expiry.cc
   void sweep_expired();
-  bool sweep(Table& table, int64_t now_ms);
+  bool sweep(Table& table, int64_t now_ms, std::string& behind);
   // log_keeping.cc
   void keep_log();
   void sync_log();
