@@ -89,7 +89,9 @@ void FeedServer::run() {
 // True when there is something to tell. It is `behind` when it has not come to the end of what is written.
 bool FeedServer::read(FeedReader& reader, bool& behind) {
   Store::Change change;
-  while (reader.changes.size() < reader.most) {
+  size_t bytes = 0;
+  for (const FeedChange& one : reader.changes) bytes += one.key.size() + one.record.size();
+  while (reader.changes.size() < reader.most && bytes < kBytes) {
     StoreFailure failure;
     if (!reader.feed->next(0, change, failure)) {
       if (failure.status == TENON_ERROR_AGAIN) {
@@ -107,6 +109,7 @@ bool FeedServer::read(FeedReader& reader, bool& behind) {
     const std::shared_ptr<const Definition> definition = store_.store().definition(*change.table);
     reader.changes.push_back(
         {change.sequence, change.table, key_text(*definition, change.key), std::string(change.record)});
+    bytes += change.key.size() + change.record.size();
   }
   return !reader.changes.empty();
 }

@@ -47,7 +47,7 @@ class FeedServer {
   FeedServer(const FeedServer&) = delete;
   FeedServer& operator=(const FeedServer&) = delete;
 
-  // Read the next changes, at most `reader->most`. False when there is no thread for it.
+  // Read the next changes, at most `reader->most` and about 64 MiB. False when there is no thread for it.
   bool ask(std::shared_ptr<FeedReader> reader);
   // Nobody reads it any more: it is cancelled, and not taken after this.
   void drop(const FeedReader& reader);
@@ -60,6 +60,8 @@ class FeedServer {
   // How often the store is asked for what it has written itself.
   static constexpr uint32_t kLookMs = 100;
   static constexpr uint32_t kRestMs = 60'000;
+  // Of records that are told at once.
+  static constexpr size_t kBytes = 64u << 20;
 
   static void* main(void* server);
   void run();

@@ -16,8 +16,10 @@ using Rank = Access::Rank;
 
 // Entries of an index that are looked at before the order of another one is taken instead.
 constexpr uint64_t kProbe = 2'000;
-// A page ends early when its text has become so long.
+// A page ends early when its text and cursors have become so long.
 constexpr size_t kPageBytes = 64u << 20;
+// Of what records are sorted by.
+constexpr size_t kSortedBytes = 64u << 20;
 
 // An index answers for a view that is younger than its completion and older than its retirement: whoever plans looks
 // whether it is complete, takes the view, and then asks this.
@@ -118,6 +120,7 @@ class PageMaker {
     TableWalk walk(*view_, layout_, access.index, access.span, false);
     uint64_t seen = 0;
     uint64_t matching = 0;
+    size_t bytes = 0;
     Place place;
     while (walk.next(failure_)) {
       if (++seen > entries) return true;
@@ -128,20 +131,20 @@ class PageMaker {
         continue;
       }
       if (!is_wanted(record)) continue;
-      if (++matching > Query::kSorted) return refuse_sort();
+      if (++matching > Query::kSorted) return refuse_sort("more than " + std::to_string(Query::kSorted) + " records");
       order_.place_of(record, walk.key(), place);
-      if (is_behind_cursor(place)) collected_.push_back(place);
+      if (!is_behind_cursor(place)) continue;
+      collected_.push_back(place);
+      bytes += sizeof place + place.values.size() + place.key.size();
+      if (bytes > kSortedBytes) return refuse_sort("records with more than 64 MiB of keys");
     }
     whole = true;
     return failure_.status == TENON_OK;
   }
 
-  bool refuse_sort() {
+  bool refuse_sort(const std::string& what) {
     const std::string& field = layout_.definition->fields[order_.fields().front().field].name;
-    failure_ = store_failure(
-        TENON_ERROR_TOO_LARGE,
-        "more than " + std::to_string(Query::kSorted) + " records are to be sorted: sorting needs an index on " + field,
-        field);
+    failure_ = store_failure(TENON_ERROR_TOO_LARGE, what + " are to be sorted: sorting needs an index on " + field, field);
     return false;
   }
 
@@ -168,7 +171,7 @@ class PageMaker {
     return true;
   }
 
-  bool is_full() const { return page_.count >= query_.limit || text_.size() >= kPageBytes; }
+  bool is_full() const { return page_.count >= query_.limit || text_.size() + cursor_bytes_ >= kPageBytes; }
 
   void show(std::string_view record, const Place& place) {
     begins_.push_back(text_.size());
@@ -179,7 +182,10 @@ class PageMaker {
     }
     if (page_.count == 0) first_ = place;
     last_ = place;
-    if (query_.cursors) page_.cursors.push_back(order_.write_cursor(place));
+    if (query_.cursors) {
+      page_.cursors.push_back(order_.write_cursor(place));
+      cursor_bytes_ += page_.cursors.back().size();
+    }
     page_.count++;
   }
 
@@ -213,6 +219,7 @@ class PageMaker {
   std::vector<Place> collected_;
   std::string text_;
   std::vector<size_t> begins_;
+  size_t cursor_bytes_ = 0;
   Place first_;
   Place last_;
   Page page_;

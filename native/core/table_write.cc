@@ -18,6 +18,12 @@ using Kind = Write::Kind;
 // RocksDB holds a batch in memory twice.
 constexpr uint64_t kBatchBytes = 256u << 20;
 
+StoreFailure too_large(uint64_t bytes) {
+  return store_failure(TENON_ERROR_TOO_LARGE,
+                       "a batch has at most 256 MiB of records, and this one " + std::to_string(bytes) +
+                           " bytes, with the stored ones that it patches and removes");
+}
+
 bool takes_text(Kind kind) { return kind == Kind::Put || kind == Kind::Create || kind == Kind::Replace; }
 
 bool has_precondition(const Write& write) {
@@ -56,8 +62,10 @@ tenon_status refusal_of(Outcome outcome) {
 // What one batch of writes is being done with.
 class Transaction {
  public:
-  Transaction(Store::Body& body, std::vector<Write>& writes, std::vector<Written>& results, StoreFailure& failure)
-      : body_(body), writes_(writes), results_(results), failure_(failure) {}
+  // `bytes`: of all texts.
+  Transaction(Store::Body& body, std::vector<Write>& writes, std::vector<Written>& results, uint64_t bytes,
+              StoreFailure& failure)
+      : body_(body), writes_(writes), results_(results), given_bytes_(bytes), failure_(failure) {}
 
   bool run() {
     for (;;) {
@@ -68,6 +76,7 @@ class Transaction {
       // A definition that has changed meanwhile holds for what was not written yet.
       if (!layouts_hold()) continue;
       find_repeated();
+      bytes_ = given_bytes_;
       for (size_t at = 0; at < writes_.size(); at++) {
         if (!apply(at)) return undo();
       }
@@ -196,6 +205,12 @@ class Transaction {
     const std::string_view present = gone ? std::string_view() : stored;
     if (!decide(write, layout, present, damaged, result)) return false;
     if (repeated_) earlier_[identity(at)] = at;
+    // What was stored is taken over into the results.
+    if (write.kind == Kind::Remove || write.kind == Kind::Patch) bytes_ += stored.size();
+    if (bytes_ > kBatchBytes) {
+      failure_ = too_large(bytes_);
+      return false;
+    }
     if (result.outcome == Outcome::Removed) {
       result.record.assign(stored);
       body_.append_index_changes(layout, result.key, stored, {}, batch());
@@ -285,6 +300,8 @@ class Transaction {
   Store::Body& body_;
   std::vector<Write>& writes_;
   std::vector<Written>& results_;
+  const uint64_t given_bytes_;
+  uint64_t bytes_ = 0;
   StoreFailure& failure_;
   std::optional<WriteBatch> batch_;
   Pinned pinned_{*body_.library};
@@ -345,14 +362,13 @@ bool Store::Body::write(std::vector<Write>& writes, std::vector<Written>& result
   uint64_t bytes = 0;
   for (const Write& write : writes) bytes += write.json.size();
   if (bytes > kBatchBytes) {
-    failure = store_failure(TENON_ERROR_TOO_LARGE,
-                            "a batch has at most 256 MiB of records, and this one " + std::to_string(bytes) + " bytes");
+    failure = too_large(bytes);
     return false;
   }
   failure = {};
   const Passage passage(gate);
   if (!writable(failure)) return false;
-  Transaction transaction(*this, writes, results, failure);
+  Transaction transaction(*this, writes, results, bytes, failure);
   return transaction.run();
 }
 
