@@ -10,7 +10,7 @@ export interface ServerOptions {
   handle: RequestListener;
   /** Takes the requests with `Expect: 100-continue`; leave to go on is its business. */
   handleExpecting: RequestListener;
-  /** Takes over the connections of requests with `Upgrade`. */
+  /** Takes over the connections of requests with `Upgrade`, and ends them when the server closes. */
   handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Told of a connection that could not be accepted, for want of descriptors as a rule; the server goes on. */
   onError: (error: Error) => void;
@@ -44,6 +44,8 @@ interface Connection {
   readonly accepted: number;
   /** Since when it has answered nothing, while the server closes, and the bytes that had been read of it by then. */
   idle?: { since: number; bytesRead: number } | undefined;
+  /** Its protocol is another now: whoever speaks that ends it. */
+  upgraded?: true;
 }
 
 /** One port. Listens once, and closes once. */
@@ -63,7 +65,11 @@ export class HttpServer {
       options.handle,
     );
     this.#server.on('checkContinue', options.handleExpecting);
-    this.#server.on('upgrade', options.handleUpgrade);
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      const connection = this.#sockets.get(socket);
+      if (connection !== undefined) connection.upgraded = true;
+      options.handleUpgrade(request, socket, head);
+    });
     this.#server.on('error', (error: Error) => {
       if (this.#server.listening) options.onError(error);
     });
@@ -104,7 +110,8 @@ export class HttpServer {
   }
 
   /**
-   * Stop accepting, end connections, let answers under way finish. An idle connection is ended a little later: a request
+   * Stop accepting, end connections, let answers under way finish. Connections with another protocol are left to whoever
+   * speaks it, until the deadline. An idle connection is ended a little later: a request
    * that its client is just sending is answered still, and whoever answers says that the connection ends. Twice is fine.
    */
   close(end: ServerEnd): Promise<void> {
@@ -127,7 +134,10 @@ export class HttpServer {
     if (continues) await this.#untilIdle(before, graceMs);
     // http's own `close` cuts a connection whose answer was handed over but has not left yet: it counts as idle there.
     const closed = new Promise<void>((resolve) => void NetServer.prototype.close.call(this.#server, () => resolve()));
-    const cut = setTimeout(() => this.#server.closeAllConnections(), deadlineMs);
+    // http's own `closeAllConnections` does not know those with another protocol.
+    const cut = setTimeout(() => {
+      for (const socket of this.#sockets.keys()) socket.destroy();
+    }, deadlineMs);
     await closed;
     clearInterval(looks);
     clearTimeout(cut);
@@ -148,6 +158,7 @@ export class HttpServer {
   #endIdle(graceMs: number): void {
     const now = performance.now();
     for (const [socket, connection] of this.#sockets) {
+      if (connection.upgraded === true) continue;
       const { bytesRead } = socket;
       const isNew = socket.bytesWritten === 0 && now - connection.accepted < firstRequestMs;
       if (isNew || isAnswering(socket) || socket.writableLength > 0) connection.idle = undefined;

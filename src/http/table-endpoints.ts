@@ -42,6 +42,7 @@ export class TableEndpoints {
   readonly #options: TableEndpointsOptions;
   readonly #page = new GraphiqlPage();
   readonly #sockets = new Map<Endpoint, SocketRoute>();
+  readonly #graphqls = new Set<GraphqlEndpoint>();
   #shared: Shared | undefined;
 
   constructor(options: TableEndpointsOptions) {
@@ -65,7 +66,11 @@ export class TableEndpoints {
     };
     if (served.tables.some(({ schema }) => schema.exports.graphql)) {
       const graphql = this.#graphql(served, shared.changes);
-      closer.add('graphql', () => graphql.close());
+      this.#graphqls.add(graphql);
+      closer.add('graphql', async () => {
+        await graphql.close();
+        this.#graphqls.delete(graphql);
+      });
       const endpoint: Endpoint = (request, response) => graphql.handle(request, response);
       const serve: SocketRoute['serve'] = (socket, request) => graphql.serveSocket(socket, request);
       add(['GET', 'POST'], `${prefix}/graphql`, endpoint, { protocol: graphqlProtocol, serve });
@@ -100,7 +105,8 @@ export class TableEndpoints {
     const shared = this.#shared;
     if (shared === undefined) return;
     shared.streams.close();
-    await shared.sockets.close();
+    await Promise.all([shared.sockets.close(), ...[...this.#graphqls].map((graphql) => graphql.close())]);
+    // Last: who still listens by then is told that there are no more changes, and never comes again.
     await shared.changes.close();
   }
 
