@@ -1,5 +1,7 @@
+import { once } from 'node:events';
+import { connect as connectSocket, type Socket } from 'node:net';
 import { createClient } from 'graphql-ws';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { until } from './load/world.js';
 import { type GraphqlServer, serveGraphql } from './tables/graphql.js';
@@ -223,6 +225,61 @@ describe('over an event stream', () => {
     } finally {
       await own.close();
     }
+  });
+});
+
+describe('a client that never reads', () => {
+  let own: GraphqlServer;
+  let deaf: Socket;
+  beforeEach(async () => {
+    own = await serveGraphql(schema, { queueBytes: 64 * 1024, heartbeatMs: 30, limits: { clients: 1 } });
+  });
+  afterEach(async () => {
+    deaf.destroy();
+    await own.close();
+  });
+
+  /** Asks for an event stream and leaves what comes where it is. */
+  async function ask(query: string): Promise<void> {
+    const { hostname, port } = new URL(own.url);
+    const body = JSON.stringify({ query });
+    deaf = connectSocket(Number(port), hostname);
+    deaf.on('error', () => {}); // it is cut off
+    deaf.pause();
+    await once(deaf, 'connect');
+    const headers = `host: ${hostname}\r\naccept: text/event-stream\r\ncontent-type: application/json\r\n`;
+    deaf.write(`POST /graphql HTTP/1.1\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  }
+
+  /** Status of whoever comes once it is cut off and its place is free. */
+  async function afterwards(): Promise<number> {
+    let status = 0;
+    await until('it is cut off', () => own.log.some(({ msg }) => String(msg).includes('did not read: cut off')));
+    await until('its place is free', async () => {
+      const events = await Events.open(own, '{ __typename }');
+      events.leave();
+      status = events.status;
+      return status !== 503;
+    });
+    return status;
+  }
+
+  test('of changes is cut off', async () => {
+    await ask('subscription { taskChanged { task { title } } }');
+    await subscribers(1, own);
+    const title = 'x'.repeat(256 * 1024);
+    let count = 0;
+    await until('nobody listens', async () => {
+      await put(`d${count++}`, title, own);
+      return own.changes.figures.subscribers === 0;
+    });
+    expect(await afterwards()).toBe(200);
+  });
+
+  test('of one large result is cut off too', async () => {
+    await Promise.all(Array.from({ length: 20 }, (_, i) => put(String(i), 'x'.repeat(512 * 1024), own)));
+    await ask('{ tasks { nodes { title } } }');
+    expect(await afterwards()).toBe(200);
   });
 });
 

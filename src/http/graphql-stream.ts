@@ -8,14 +8,20 @@ import { formatErrors, formatFailure, type RequestRefused } from './graphql-erro
 const defaultHeartbeatMs = 12_000;
 /** For the end of a stream to reach its client. */
 const lastWordsMs = 1_000;
+/** Heartbeats for which a client may leave everything unread: while events come, and once nothing follows. */
+const stalledHeartbeats = { following: 2, ended: 5 } as const;
 
-/** One answer that is a stream of events `next`, then `complete`. It reads its events no faster than its client. */
+/**
+ * One answer that is a stream of events `next`, then `complete`. It reads its events no faster than its client, and cuts a client
+ * off that does not read.
+ */
 export class ResultStream {
   readonly #response: ServerResponse;
   readonly #log: Log;
   readonly #heartbeat: NodeJS.Timeout;
   #events: AsyncIterator<ExecutionResult, void> | undefined;
   #ended = false;
+  #stalled = 0;
 
   /** @param atEnd called once, when the stream is over, whoever ended it */
   constructor(
@@ -32,9 +38,10 @@ export class ResultStream {
     response.setHeader('cache-control', 'no-cache, no-transform');
     response.setHeader('x-accel-buffering', 'no');
     response.flushHeaders();
-    this.#heartbeat = setInterval(() => void response.write(':\n\n'), heartbeatMs).unref();
+    this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs).unref();
     response.on('error', (error) => log.debug({ err: error }, 'a stream of GraphQL failed'));
     response.once('close', () => {
+      clearInterval(this.#heartbeat);
       this.#stop();
       atEnd(this);
     });
@@ -78,6 +85,19 @@ export class ResultStream {
     this.#response.once('close', () => clearTimeout(cut));
   }
 
+  #beat(): void {
+    const response = this.#response;
+    if (this.#ended ? response.writableFinished : !response.writableNeedDrain) {
+      this.#stalled = 0;
+      if (!this.#ended) response.write(':\n\n');
+      return;
+    }
+    this.#stalled += 1;
+    if (this.#stalled < (this.#ended ? stalledHeartbeats.ended : stalledHeartbeats.following)) return;
+    this.#log.warn('a client of GraphQL did not read: cut off');
+    response.destroy();
+  }
+
   async #next(result: object): Promise<void> {
     if (this.#ended) return;
     if (this.#response.write(`event: next\ndata: ${JSON.stringify(result)}\n\n`)) return;
@@ -100,7 +120,6 @@ export class ResultStream {
   /** Nothing is written from now on. */
   #stop(): void {
     this.#ended = true;
-    clearInterval(this.#heartbeat);
     this.#events
       ?.return?.()
       .catch((error: unknown) => this.#log.error({ err: error }, 'a stream of GraphQL did not end'));

@@ -28,6 +28,8 @@ export interface GraphqlOptions {
   limits?: Partial<GraphqlLimits>;
   /** Shared by all endpoints, so that it is kept once. */
   page?: GraphiqlPage;
+  /** Between two comments on an event stream; 12,000 by default. A client that has not read for two of them is cut off. */
+  heartbeatMs?: number;
 }
 
 const served = ['GET', 'HEAD', 'POST'];
@@ -50,6 +52,7 @@ export class GraphqlEndpoint {
   readonly #operations: Operations;
   readonly #sockets: GraphqlSockets;
   readonly #page: GraphiqlPage;
+  readonly #heartbeatMs: number | undefined;
   readonly #streams = new Set<ResultStream>();
   #closed = false;
 
@@ -59,6 +62,7 @@ export class GraphqlEndpoint {
     this.#operations = new Operations(makeGraphqlSchema(tables, options.changes), tables.store, this.#limits);
     this.#sockets = new GraphqlSockets(this.#operations, options.log);
     this.#page = options.page ?? new GraphiqlPage();
+    this.#heartbeatMs = options.heartbeatMs;
   }
 
   /** Answer a request. Whatever is wrong with it is in the answer. */
@@ -200,7 +204,8 @@ export class GraphqlEndpoint {
       throw new TenonError('TooManySubscribers', `${this.#limits.clients} clients follow results already`, {
         next: 'try again later',
       });
-    const stream = new ResultStream(request, response, this.#log, (ended) => this.#streams.delete(ended));
+    const leave = (ended: ResultStream): void => void this.#streams.delete(ended);
+    const stream = new ResultStream(request, response, this.#log, leave, this.#heartbeatMs);
     this.#streams.add(stream);
     if (this.#closed) stream.end();
     return stream;

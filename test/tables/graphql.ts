@@ -20,6 +20,7 @@ export interface GraphqlOptions {
   watch?: (store: Store) => Store;
   /** Bytes of changes that may wait for one subscriber. */
   queueBytes?: number;
+  heartbeatMs?: number;
 }
 
 export interface GraphqlAnswer {
@@ -102,7 +103,12 @@ export async function serveGraphql(schemaText: string, options: GraphqlOptions =
   });
   const endpoint = new GraphqlEndpoint(
     { application: 'todo', prefix: '', store: options.watch?.(store) ?? store, schema, tables },
-    { log, changes, ...(options.limits === undefined ? {} : { limits: options.limits }) },
+    {
+      log,
+      changes,
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+      ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),
+    },
   );
   const server = createServer((request, response) => endpoint.handle(request, response));
   const upgrades = new Upgrades({
