@@ -29,13 +29,13 @@ std::string path_of(std::string_view database, std::string_view name) {
 
 }  // namespace
 
-Store::Store(std::unique_ptr<Body> body) : body_(std::move(body)) {}
+Store::Store(std::unique_ptr<Body> opened) : body_(std::move(opened)) {}
 Store::~Store() = default;
 
 std::unique_ptr<Store> Store::open(const StoreOptions& options, StoreFailure& failure) {
   auto body = std::make_unique<Body>(options);
   if (!body->open(failure)) return nullptr;
-  return std::unique_ptr<Store>(new Store(std::move(body)));
+  return std::make_unique<Store>(std::move(body));
 }
 
 std::string Store::version() const { return body_->version; }
@@ -100,7 +100,7 @@ bool Store::get(const Table& table, std::string_view key, bool cached, tenon_rec
   body_->gate.leave();
   if (!done) return false;
   record.bytes = {found.view().data(), found.view().size()};
-  record.hold = new HeldRecord{body_->library.get(), found.take()};
+  record.hold = std::make_unique<HeldRecord>(HeldRecord{body_->library.get(), found.take()}).release();
   return true;
 }
 

@@ -114,7 +114,9 @@ class Store {
   // Null and `failure` when it cannot be opened: UNSUPPORTED without a usable RocksDB, STATE when somebody else has it
   // open (the sentence says who), INVALID when it is damaged (which file), STORAGE when the disk refuses.
   static std::unique_ptr<Store> open(const StoreOptions& options, StoreFailure& failure);
-  ~Store();  // ends its threads; every feed, cursor and record must be gone
+  class Body;                                    // store_body.h
+  explicit Store(std::unique_ptr<Body> opened);  // as `open` makes one
+  ~Store();                                      // ends its threads; every feed, cursor and record must be gone
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
@@ -189,10 +191,7 @@ class Store {
   std::optional<StoreFailure> trouble() const;
   bool resume(StoreFailure& failure);
 
-  class Body;  // store_body.h
-
  private:
-  explicit Store(std::unique_ptr<Body> body);
   std::unique_ptr<Body> body_;
 };
 

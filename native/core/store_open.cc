@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,7 +9,6 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <random>
 
 #include "change_log.h"
 #include "store_body.h"
@@ -135,10 +135,11 @@ bool read_identity(const std::string& directory, std::string& identity) {
   std::ifstream present(file);
   if (present && std::getline(present, identity) && is_identity(identity)) return true;
   identity.clear();
-  std::random_device random;
-  for (int word = 0; word < 4; word++) {
-    char digits[9];
-    std::snprintf(digits, sizeof digits, "%08x", static_cast<unsigned>(random()));
+  unsigned char bytes[16];
+  if (getentropy(bytes, sizeof bytes) != 0) return false;
+  for (const unsigned char byte : bytes) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
     identity += digits;
   }
   const std::string fresh = file + ".new";
