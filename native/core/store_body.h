@@ -275,6 +275,7 @@ class Store::Body {
   static void* keeper_main(void* argument);
   static void* worker_main(void* argument);
 
+  std::mutex resume_mutex_;  // one tries at a time
   mutable std::mutex trouble_mutex_;
   std::optional<StoreFailure> trouble_;
   std::atomic<bool> troubled_{false};

@@ -312,6 +312,7 @@ bool Store::Body::reopen(StoreFailure& failure) {
 
 // A full disk is not tried for by closing what still can be read.
 bool Store::Body::resume(StoreFailure& failure) {
+  const std::lock_guard<std::mutex> lock(resume_mutex_);
   const std::optional<StoreFailure> present = trouble();
   if (!present) return true;
   if (!present->full) {
