@@ -32,7 +32,7 @@ constexpr size_t kWriteBufferBytes = 32 * kMebibyte;
 constexpr size_t kInfoLogs = 4;
 constexpr size_t kInfoLogBytes = 4 * kMebibyte;
 constexpr uint32_t kPatienceMs = 1'000;
-constexpr off_t kRoomBytes = 16 * kMebibyte;
+constexpr uint64_t kSpareBytes = 16 * kMebibyte;
 constexpr const char* kIdentityFile = "TENON_IDENTITY";
 
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
@@ -58,6 +58,18 @@ std::vector<std::string> files_of(const std::string& directory) {
 
 bool ends_with(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+// To open the database is to write what is in its logs into tables, which takes as much room again at most.
+uint64_t opening_bytes(const std::string& directory) {
+  uint64_t bytes = kSpareBytes;
+  for (const std::string& name : files_of(directory)) {
+    struct stat facts;
+    if (ends_with(name, ".log") && stat((directory + "/" + name).c_str(), &facts) == 0) {
+      bytes += static_cast<uint64_t>(facts.st_size);
+    }
+  }
+  return bytes;
 }
 
 // RocksDB takes a folder without CURRENT for a new one, and removes what is in it.
@@ -321,7 +333,7 @@ bool Store::Body::resume(StoreFailure& failure) {
   }
   const std::string probe = options.directory + "/tenon-probe";
   const int descriptor = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  const bool room = descriptor >= 0 && reserve(descriptor, kRoomBytes);
+  const bool room = descriptor >= 0 && reserve(descriptor, static_cast<off_t>(opening_bytes(options.directory)));
   if (descriptor >= 0) ::close(descriptor);
   unlink(probe.c_str());
   if (!room) {
