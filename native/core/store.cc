@@ -76,6 +76,7 @@ TableFacts Store::facts(const Table& table) const {
   std::vector<const Family*> families = {layout.records};
   if (layout.expiry != nullptr) families.push_back(layout.expiry);
   for (const Index* const index : layout.indexes) {
+    if (index->retired.load()) continue;
     families.push_back(index->family);
     if (!index->complete.load()) facts.building.push_back(layout.definition->fields[index->field].name);
   }
