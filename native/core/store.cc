@@ -44,13 +44,10 @@ std::string Store::identity() const { return body_->identity; }
 
 Table* Store::define(const Definition& wanted, StoreFailure& failure) { return body_->define(wanted, failure); }
 
-Table* Store::find(std::string_view database, std::string_view name) {
-  const std::lock_guard<std::mutex> lock(body_->catalogue_mutex);
-  return body_->find(path_of(database, name));
-}
+Table* Store::find(std::string_view database, std::string_view name) { return body_->find(path_of(database, name)); }
 
 std::vector<Table*> Store::tables() const {
-  const std::lock_guard<std::mutex> lock(body_->catalogue_mutex);
+  const std::lock_guard<std::mutex> lock(body_->tables_mutex);
   std::vector<Table*> present;
   for (const auto& table : body_->tables) {
     if (!table->dropped.load()) present.push_back(table.get());

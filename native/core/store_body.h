@@ -252,6 +252,8 @@ class Store::Body {
 
   mutable std::mutex catalogue_mutex;
   std::vector<std::unique_ptr<Family>> families;
+  // Of the list of tables, never for long: it grows under both mutexes.
+  mutable std::mutex tables_mutex;
   std::vector<std::unique_ptr<Table>> tables;  // those that were dropped too
   Family* notes = nullptr;                     // the default family
 

@@ -88,6 +88,7 @@ bool Store::Body::write_notes(const WriteBatch& batch, StoreFailure& failure) {
 }
 
 Table* Store::Body::find(std::string_view path) const {
+  const std::lock_guard<std::mutex> lock(tables_mutex);
   for (const auto& table : tables) {
     if (!table->dropped.load() && table->path == path) return table.get();
   }
@@ -232,6 +233,7 @@ Table* Store::Body::make_table(const Definition& wanted, StoreFailure& failure) 
   table->path = path;
   table->hash = hash_of(path);
   publish(*table, std::make_shared<const Definition>(std::move(definition)), {});
+  const std::lock_guard<std::mutex> lock(tables_mutex);
   tables.push_back(std::move(table));
   return tables.back().get();
 }
