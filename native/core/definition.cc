@@ -1,6 +1,7 @@
 #include "definition.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "json.h"
@@ -205,6 +206,7 @@ class DefinitionReader {
     if (number == std::size(kKinds))
       return refuse(problem_, place, "has an unknown type, \"" + kind.substr(0, kNameBytes) + "\"");
     type.kind = static_cast<Kind>(number);
+    type.arrange();
     return complete(place, type, has_values, has_members);
   }
 
@@ -384,13 +386,38 @@ class Evolution {
     stored.required = wanted.required;
     stored.values = wanted.values;
     if (!stored.item.empty()) return type(place + "[]", wanted.item.front(), stored.item.front());
-    return fields(place, wanted.members, stored.members);
+    if (!fields(place, wanted.members, stored.members)) return false;
+    stored.arrange();
+    return true;
   }
 
   TableProblem& problem_;
 };
 
 }  // namespace
+
+const std::string& FieldType::name_at(uint32_t place) const {
+  return kind == Kind::Enum ? values[place] : members[place].name;
+}
+
+void FieldType::arrange() {
+  by_name.resize(kind == Kind::Enum ? values.size() : members.size());
+  std::iota(by_name.begin(), by_name.end(), 0u);
+  std::sort(by_name.begin(), by_name.end(),
+            [this](uint32_t one, uint32_t other) { return name_at(one) < name_at(other); });
+  needed.clear();
+  for (uint32_t place = 0; place < members.size(); place++) {
+    if (members[place].type.required && !members[place].dropped) needed.push_back(place);
+  }
+}
+
+std::optional<uint32_t> FieldType::place_of(std::string_view name) const {
+  const auto found =
+      std::lower_bound(by_name.begin(), by_name.end(), name,
+                       [this](uint32_t place, std::string_view sought) { return name_at(place) < sought; });
+  if (found == by_name.end() || name_at(*found) != name) return std::nullopt;
+  return *found;
+}
 
 std::optional<uint32_t> Definition::number_of(std::string_view field) const {
   for (size_t number = 0; number < fields.size(); number++) {

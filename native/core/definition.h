@@ -25,6 +25,17 @@ struct FieldType {
   std::vector<std::string> values;  // Enum: the names
   std::vector<FieldType> item;      // List: exactly one
   std::vector<Field> members;       // Object
+  // What records are checked with, so that a value or member costs the same however many there are.
+  std::vector<uint32_t> by_name;  // places in `values` or `members`, in the order of the names
+  std::vector<uint32_t> needed;   // places of the members that every object must have
+
+  // Makes both of `values` and `members`; what is within them stays as it is.
+  void arrange();
+  // The place of an Enum's value, or of an Object's member.
+  std::optional<uint32_t> place_of(std::string_view name) const;
+
+ private:
+  const std::string& name_at(uint32_t place) const;
 };
 
 // A stored field. Its number in a table is its place in Definition::fields and never changes.

@@ -44,6 +44,12 @@ struct Slot {
   uint64_t bits = 0;
 };
 
+// A member of an object, as it was sent.
+struct Given {
+  size_t number;  // in its type
+  std::string_view text;
+};
+
 void store(char* at, unsigned bytes, uint64_t value) {
   for (unsigned i = 0; i < bytes; i++) at[i] = static_cast<char>(value >> (8 * i) & 0xff);
 }
@@ -109,7 +115,7 @@ class RecordWriter {
     if (ordered(reader)) return finish();
     if (!disordered_) return false;
     std::vector<std::string_view> values;
-    return collect(definition_.fields, json, nullptr, values) && write(values);
+    return collect(json, values) && write(values);
   }
 
   bool write(const std::vector<std::string_view>& values) {
@@ -128,9 +134,9 @@ class RecordWriter {
     return finish();
   }
 
-  // The values of the object `json` by the number of their field or member.
-  bool collect(const std::vector<Field>& fields, std::string_view json, const Place* place,
-               std::vector<std::string_view>& values) {
+  // The values of the object `json` by the number of their field.
+  bool collect(std::string_view json, std::vector<std::string_view>& values) {
+    const std::vector<Field>& fields = definition_.fields;
     values.resize(fields.size());
     JsonReader reader(json);
     size_t expected = 0;
@@ -143,13 +149,13 @@ class RecordWriter {
       if (escaped) {
         const std::string name = unescaped(raw);
         number = find(fields, name, expected);
-        if (number == fields.size()) return unknown(place, name);
+        if (number == fields.size()) return unknown(nullptr, name);
       } else {
         number = find(fields, raw, expected);
-        if (number == fields.size()) return unknown(place, raw);
+        if (number == fields.size()) return unknown(nullptr, raw);
       }
       expected = number + 1;
-      if (!values[number].empty()) return refuse(Place{place, fields[number].name, 0}, "is there twice");
+      if (!values[number].empty()) return refuse(Place{nullptr, fields[number].name, 0}, "is there twice");
       if (!reader.skip(values[number])) break;
     }
     return reader.end() || broken(reader);
@@ -433,20 +439,16 @@ class RecordWriter {
     if (!reader.text(raw, slot.escaped)) return broken(reader);
     slot.kind = TENON_VALUE_TEXT;
     if (!slot.escaped) {
-      if (type.kind == Kind::Enum && !one_of(type, raw)) return no_value(type, raw, place);
+      if (type.kind == Kind::Enum && !type.place_of(raw)) return no_value(type, raw, place);
       out_.append(raw.data() - 1, raw.size() + 2);
       return true;
     }
     const std::string plain = unescaped(raw);
-    if (type.kind == Kind::Enum && !one_of(type, plain)) return no_value(type, plain, place);
+    if (type.kind == Kind::Enum && !type.place_of(plain)) return no_value(type, plain, place);
     const size_t before = out_.size();
     append_quoted(plain, out_);
     slot.escaped = out_.size() - before != plain.size() + 2;
     return true;
-  }
-
-  static bool one_of(const FieldType& type, std::string_view value) {
-    return std::find(type.values.begin(), type.values.end(), value) != type.values.end();
   }
 
   bool no_value(const FieldType& type, std::string_view value, const Place& place) {
@@ -588,42 +590,76 @@ class RecordWriter {
     return true;
   }
 
+  // Both take as long as the text has members, not as long as the type has.
   bool ordered_members(const FieldType& type, JsonReader& reader, const Place& place) {
-    const auto optional = [](const Field& member) { return member.dropped || !member.type.required; };
     std::string_view name;
     bool escaped = false;
     bool first = true;
-    auto next = type.members.begin();
+    size_t next = 0;
+    auto needed = type.needed.begin();
     if (!reader.begin_object()) return broken(reader);
     while (reader.member(name, escaped)) {
       if (escaped) return disorder();
-      for (; next != type.members.end() && next->name != name; ++next) {
-        if (!optional(*next)) return disorder();
-      }
-      if (next == type.members.end()) return disorder();
-      if (!member(*next, reader, place, first)) return false;
-      ++next;
+      const std::optional<size_t> number = member_of(type, name, next);
+      if (!number || *number < next) return disorder();
+      if (needed != type.needed.end() && *needed < *number) return disorder();
+      if (needed != type.needed.end() && *needed == *number) ++needed;
+      if (!member(type.members[*number], reader, place, first)) return false;
+      next = *number + 1;
     }
     if (reader.failed()) return broken(reader);
-    return std::all_of(next, type.members.end(), optional) || disorder();
+    return needed == type.needed.end() || disorder();
+  }
+
+  static std::optional<size_t> member_of(const FieldType& type, std::string_view name, size_t expected) {
+    if (expected < type.members.size() && type.members[expected].name == name) return expected;
+    return type.place_of(name);
   }
 
   bool collected_members(const FieldType& type, JsonReader& reader, const Place& place) {
     std::string_view raw;
-    std::vector<std::string_view> values;
+    std::vector<Given> given;
     bool first = true;
     if (!reader.skip(raw)) return broken(reader);
-    if (!collect(type.members, raw, &place, values)) return false;
-    for (size_t number = 0; number < values.size(); number++) {
-      const Field& field = type.members[number];
-      if (values[number].empty()) {
-        if (field.dropped || !field.type.required) continue;
-        return refuse(Place{&place, field.name, 0}, "is required and missing");
-      }
-      JsonReader inner(values[number]);
-      if (!member(field, inner, place, first)) return false;
+    if (!collect_members(type, raw, place, given)) return false;
+    const auto absent = [&](uint32_t number) {
+      return refuse(Place{&place, type.members[number].name, 0}, "is required and missing");
+    };
+    auto needed = type.needed.begin();
+    for (const Given& one : given) {
+      if (needed != type.needed.end() && *needed < one.number) return absent(*needed);
+      if (needed != type.needed.end() && *needed == one.number) ++needed;
+      JsonReader inner(one.text);
+      if (!member(type.members[one.number], inner, place, first)) return false;
     }
-    return true;
+    return needed == type.needed.end() || absent(*needed);
+  }
+
+  // The members of the object `json`, in the order of the type.
+  bool collect_members(const FieldType& type, std::string_view json, const Place& place, std::vector<Given>& given) {
+    JsonReader reader(json);
+    size_t expected = 0;
+    std::string_view raw;
+    bool escaped = false;
+    reader.begin_object();
+    // With one more than the type has, one is there twice.
+    const size_t most = type.members.size();
+    while (given.size() <= most && reader.member(raw, escaped)) {
+      const std::string plain = escaped ? unescaped(raw) : std::string();
+      const std::string_view name = escaped ? std::string_view(plain) : raw;
+      const std::optional<size_t> number = member_of(type, name, expected);
+      if (!number) return unknown(&place, name);
+      expected = *number + 1;
+      given.push_back({*number, {}});
+      if (!reader.skip(given.back().text)) break;
+    }
+    if (given.size() <= most && !reader.end()) return broken(reader);
+    std::sort(given.begin(), given.end(),
+              [](const Given& one, const Given& other) { return one.number < other.number; });
+    const auto twice = std::adjacent_find(
+        given.begin(), given.end(), [](const Given& one, const Given& other) { return one.number == other.number; });
+    if (twice == given.end()) return true;
+    return refuse(Place{&place, type.members[twice->number].name, 0}, "is there twice");
   }
 
   bool member(const Field& field, JsonReader& reader, const Place& place, bool& first) {
@@ -721,7 +757,7 @@ bool patch_record(const Definition& definition, std::string_view patch, const Re
   }
   RecordWriter writer(definition, known, record, problem);
   std::vector<std::string_view> values;
-  if (!writer.collect(definition.fields, patch, nullptr, values)) return false;
+  if (!writer.collect(patch, values)) return false;
   std::vector<std::string> merged;
   merged.reserve(values.size());
   for (uint32_t number = 0; number < values.size() && !origin.previous.empty(); number++) {

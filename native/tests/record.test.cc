@@ -387,6 +387,42 @@ TEST_CASE("a record written before a field came is read and patched") {
   CHECK(canonical(*now, R"({"id":"1"})") == R"({"id":"1"})");
 }
 
+TEST_CASE("values and members are found among many, and what is amiss with them is named, also after a change") {
+  const auto wide = [](int count) {
+    std::string values;
+    std::string members;
+    for (int number = count; number > 0; number--) {
+      values += (values.empty() ? "\"v" : ",\"v") + std::to_string(number) + '"';
+      members += R"({"name":"m)" + std::to_string(number) + R"(","type":{"kind":"Int"}},)";
+    }
+    return definition_of(
+        R"({"database":"d","name":"Wide","primaryKey":"id","fields":[{"name":"id","type":{"kind":"ID"}},
+      {"name":"list","type":{"kind":"List","item":{"kind":"Enum","values":[)" +
+        values + R"(]}}},{"name":"some","type":{"kind":"List","item":{"kind":"Object","members":[)" + members +
+        R"({"name":"last","type":{"kind":"Int","required":true}}]}}}]})");
+  };
+  TableProblem problem;
+  const auto grown = evolve(wide(200), wide(1000), problem);
+  REQUIRE_MESSAGE(grown, problem.message);
+  for (const Definition& definition : {wide(1000), *grown}) {
+    const std::string good = R"({"id":"a","list":["v1000","v1","v500"],"some":[{"m200":1,"m7":2,"last":3}]})";
+    CHECK(canonical(definition, good) == good);
+    CHECK(canonical(definition,
+                    R"({"some":[{"last":3,"m7":2,"m20\u0030":1}],"list":["v1000","v1","v500"],"id":"a"})") == good);
+    CHECK(refused(definition, R"({"id":"a","list":["v1","v1001"]})").field == "list[1]");
+    const auto wrong = [&](const std::string& object) {
+      return refused(definition, R"({"id":"a","some":[{"last":1},)" + object + "]}").message;
+    };
+    CHECK(wrong(R"({"m5":1})") == "some[1].last is required and missing");
+    CHECK(wrong(R"({"m5":1,"last":1,"m5":1})") == "some[1].m5 is there twice");
+    CHECK(wrong(R"({"m5":1,"m5000":1,"last":1})") == R"(some[1] has no member "m5000")");
+    CHECK(wrong(R"({"last":1,"m5":"x"})") == "some[1].m5 is a string, not an Int");
+    std::string many;
+    for (int count = 0; count < 2000; count++) many += R"("m3":1,)";
+    CHECK(wrong("{" + many + R"("last":1})") == "some[1].m3 is there twice");
+  }
+}
+
 TEST_CASE("a projection has the fields that were asked for, in their order") {
   const std::string record = made(task(), R"({"id":"1","title":"a\nb","due":0,"tags":["x"]})");
   const auto projected = [&record](const std::vector<uint32_t>& fields) {
