@@ -48,7 +48,8 @@ constexpr int kBatches = 256;
 // Whether a message of RocksDB means that a log, or what comes behind a place in it, is not there (any more): what was
 // removed or archived while it was looked at is told as a missing file.
 bool is_gap(std::string_view said) {
-  for (const char* const sign : {"Gap in sequence", "Not found", "NotFound", "No such file", "try again", "Try again"}) {
+  for (const char* const sign :
+       {"Gap in sequence", "Not found", "NotFound", "No such file", "try again", "Try again"}) {
     if (said.find(sign) != std::string_view::npos) return true;
   }
   return false;
@@ -177,8 +178,8 @@ bool ChangeReader::load_batch() {
   return first <= at_ + 1 && entries_.last_sequence() > at_;
 }
 
-// An iterator for what comes after `at_`, which there is. Missing where it is not kept any more, where the log cannot be
-// read, and where logs are archived or removed at this moment: another look finds them then.
+// An iterator for what comes after `at_`, which there is. Missing where it is not kept any more, where the log cannot
+// be read, and where logs are archived or removed at this moment: another look finds them then.
 ChangeReader::Step ChangeReader::open_log(StoreFailure& failure) {
   RocksdbError error(library_);
   log_.reset(library_.get_updates_since(body_.database, at_ + 1, nullptr, error.out()));

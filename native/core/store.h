@@ -179,8 +179,8 @@ class Store {
   bool get_note(std::string_view name, std::string& value);
   bool put_note(std::string_view name, std::string_view value, StoreFailure& failure);
 
-  // End what goes through many records: from now on queries, counts and cursors answer STATE soon, whichever thread they
-  // are on. For good, before the store is closed; twice is fine.
+  // End what goes through many records: from now on queries, counts and cursors answer STATE soon, whichever thread
+  // they are on. For good, before the store is closed; twice is fine.
   void stop_long();
 
   // A copy of everything that can be opened as a store, made while it serves; `directory` must not exist.
@@ -200,8 +200,8 @@ class Feed {
  public:
   virtual ~Feed() = default;
   // The next change, waited for at most `timeout_ms`: false with AGAIN when none came (there may be one all the same
-  // behind many changes of other tables: `position` is before the newest then), CANCELLED, VERSION when the reader was so
-  // slow that what it has not read is not kept any more.
+  // behind many changes of other tables: `position` is before the newest then), CANCELLED, VERSION when the reader was
+  // so slow that what it has not read is not kept any more.
   virtual bool next(uint32_t timeout_ms, Store::Change& change, StoreFailure& failure) = 0;
   // The sequence up to which everything has come out; it moves with changes of other tables too. Of the reader's
   // thread.

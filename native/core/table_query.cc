@@ -144,7 +144,8 @@ class PageMaker {
 
   bool refuse_sort(const std::string& what) {
     const std::string& field = layout_.definition->fields[order_.fields().front().field].name;
-    failure_ = store_failure(TENON_ERROR_TOO_LARGE, what + " are to be sorted: sorting needs an index on " + field, field);
+    failure_ =
+        store_failure(TENON_ERROR_TOO_LARGE, what + " are to be sorted: sorting needs an index on " + field, field);
     return false;
   }
 

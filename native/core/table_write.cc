@@ -19,9 +19,9 @@ using Kind = Write::Kind;
 constexpr uint64_t kBatchBytes = 256u << 20;
 
 StoreFailure too_large(uint64_t bytes) {
-  return store_failure(TENON_ERROR_TOO_LARGE,
-                       "a batch has at most 256 MiB of records, and this one " + std::to_string(bytes) +
-                           " bytes, with the stored ones that it patches and removes");
+  return store_failure(TENON_ERROR_TOO_LARGE, "a batch has at most 256 MiB of records, and this one " +
+                                                  std::to_string(bytes) +
+                                                  " bytes, with the stored ones that it patches and removes");
 }
 
 bool takes_text(Kind kind) { return kind == Kind::Put || kind == Kind::Create || kind == Kind::Replace; }

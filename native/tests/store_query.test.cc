@@ -331,6 +331,36 @@ TEST_CASE("a cursor of another order, or none, is refused") {
   }
 }
 
+TEST_CASE("without an index only so many bytes are sorted") {
+  const Folder folder;
+  auto store = open_store(options_in(folder.path()));
+  std::string fields;
+  std::string values;
+  const std::string long_text(510, 'x');
+  for (int number = 0; number < 8; number++) {
+    fields += R"(,{"name":"f)" + std::to_string(number) + R"(","type":{"kind":"String"}})";
+    values += R"(,"f)" + std::to_string(number) + R"(":")" + long_text + '"';
+  }
+  Table* const table = define(*store, R"({"database":"d","name":"Wide","primaryKey":"id","fields":[
+    {"name":"id","type":{"kind":"Int","required":true}})" +
+                                          fields + "]}");
+  std::vector<std::string> texts;
+  for (int count = 0; count < 17'000; count++) texts.push_back(R"({"id":)" + std::to_string(count) + values + "}");
+  std::vector<Write> writes;
+  for (const std::string& text : texts) writes.push_back(put(table, text));
+  std::vector<Written> results;
+  StoreFailure failure;
+  REQUIRE(store->write(writes, results, failure));
+  Query query;
+  for (uint32_t number = 1; number <= 8; number++) query.order.push_back({number, false});
+  query.filter = filter_of(*store, *table, R"({"field":"id","op":"lt","value":1000})");
+  CHECK(page_of(*store, *table, query).count == 100);
+  query.filter = {};
+  CHECK_FALSE(store->query(*table, query, failure).has_value());
+  CHECK(failure.status == TENON_ERROR_TOO_LARGE);
+  CHECK(failure.problem.field == "f0");
+}
+
 TEST_CASE("without an index only so many records are sorted") {
   const Folder folder;
   auto store = open_store(options_in(folder.path()));
