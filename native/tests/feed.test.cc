@@ -5,8 +5,11 @@
 #include <map>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "change_log.h"
+#include "feed_server.h"
+#include "open_store.h"
 #include "record.h"
 #include "store.h"
 #include "store_harness.h"
@@ -238,6 +241,39 @@ TEST_CASE("a log that cannot be read is told as such, not as one that is not kep
   StoreFailure failure;
   CHECK(store->feed({table}, 0, failure) == nullptr);
   CHECK_MESSAGE(failure.status == TENON_ERROR_STORAGE, failure.problem.message);
+}
+
+TEST_CASE("changes of large records are told in portions, and a reader that goes is cancelled") {
+  const Folder folder;
+  OpenStore open(open_store(options_in(folder.path())));
+  Table* const table = define(open.store(), kTask);
+  const std::string filling(15 << 20, 'x');
+  const uint64_t from = open.store().sequence();
+  for (int count = 0; count < 6; count++) {
+    REQUIRE(write(open.store(), put(table, task(std::to_string(count), filling))));
+  }
+  Bell told;
+  FeedServer server(
+      open, [](void* bell) { static_cast<Bell*>(bell)->ring(); }, &told);
+  const auto reader = std::make_shared<FeedReader>(feed_of(open.store(), {table}, from), nullptr);
+  reader->most = 100;
+  const auto next = [&] {
+    const uint64_t seen = told.rung();
+    REQUIRE(server.ask(reader));
+    told.wait(seen, 20'000);
+    REQUIRE(server.take_done().size() == 1);
+    REQUIRE_FALSE(reader->failed);
+    return std::exchange(reader->changes, {}).size();
+  };
+  CHECK(next() == 5);
+  CHECK(next() == 1);
+  REQUIRE(server.ask(reader));
+  server.drop(*reader);
+  Store::Change change;
+  StoreFailure failure;
+  server.stop();
+  CHECK_FALSE(reader->feed->next(60'000, change, failure));
+  CHECK(failure.status == TENON_ERROR_CANCELLED);
 }
 
 TEST_CASE("a feed that is closed wakes who waits for it") {
