@@ -314,6 +314,21 @@ describe('records', () => {
     await expect(store.count(table, {} as never)).rejects.toMatchObject({ code: 'QueryInvalid' });
   });
 
+  test('whose answer cannot be made reject their own promise only', async () => {
+    await outcomes(put({ id: 'a', title: 'First' }));
+    const refused = { configurable: true, set: () => expect.fail('a property of every object') };
+    Object.defineProperty(Object.prototype, 'examined', refused);
+    try {
+      const asked = [store.query(table, { limit: 1 }), store.count(table), store.get(table, 'a')];
+      const [page, count, record] = await Promise.allSettled(asked);
+      expect(page).toMatchObject({ status: 'rejected', reason: { message: 'a property of every object' } });
+      expect(count).toMatchObject({ status: 'fulfilled', value: 1 });
+      expect(record?.status).toBe('fulfilled');
+    } finally {
+      delete (Object.prototype as { examined?: unknown }).examined;
+    }
+  });
+
   test('are not touched by a call that is misused', () => {
     const wrong: [() => unknown, RegExp][] = [
       [() => store.getNow(9, 'a'), /table/],

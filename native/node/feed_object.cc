@@ -85,7 +85,14 @@ void FeedObject::Settle(Napi::Env env) {
     waiter.Reject(StoreObject::ErrorOf(env, reader_->failure, "ChangesGone").Value());
     Forget();
   } else {
-    waiter.Resolve(List(env));
+    const Napi::Value list = List(env);
+    if (env.IsExceptionPending()) {
+      // Those changes are lost to it.
+      waiter.Reject(env.GetAndClearPendingException().Value());
+      Forget();
+    } else {
+      waiter.Resolve(list);
+    }
   }
   Unref();
 }

@@ -423,7 +423,7 @@ void StoreObject::Turn(napi_env raw_env, napi_value, void* context, void*) {
 void StoreObject::Settle(Napi::Env env, StoreRequest& request) {
   under_way_--;
   if (!request.failed) {
-    request.promise.Resolve(request.Tell(env, *this));
+    Tell(env, request);
     if (state_ == State::Open && !closers_.empty()) state_ = State::Closing;
     return;
   }
@@ -436,6 +436,17 @@ void StoreObject::Settle(Napi::Env env, StoreRequest& request) {
   request.promise.Reject(error.Value());
   End();
   for (const Napi::Promise::Deferred& closer : std::exchange(closers_, {})) closer.Resolve(env.Undefined());
+}
+
+// What one of them throws (no memory for its answer, a setter that somebody gave to every object) is its own: while an
+// exception is pending no other promise could be settled.
+void StoreObject::Tell(Napi::Env env, StoreRequest& request) {
+  const Napi::Value answer = request.Tell(env, *this);
+  if (env.IsExceptionPending()) {
+    request.promise.Reject(env.GetAndClearPendingException().Value());
+  } else {
+    request.promise.Resolve(answer);
+  }
 }
 
 // A request that is under way keeps the process alive; an open store or one who waits for changes does not.

@@ -99,6 +99,7 @@ class StoreObject final : public Napi::ObjectWrap<StoreObject> {
   Napi::Value Submit(std::unique_ptr<StoreRequest> request);
   Napi::Value Refuse(Napi::Env env, const core::StoreFailure& failure);
   void Settle(Napi::Env env, StoreRequest& request);
+  void Tell(Napi::Env env, StoreRequest& request);
   void FinishClosing(Napi::Env env);
   void KeepLoopAlive();
   void End();
