@@ -10,8 +10,9 @@ namespace tenon::core {
 bool StoreJobs::submit(std::unique_ptr<StoreJob>& job) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (stopping_) return false;
-  if (idle_ <= short_.size() + long_.size() && threads_.size() < kThreads && !start() && threads_.empty()) return false;
-  (job->length() == StoreJob::Length::Long ? long_ : short_).push_back(std::move(job));
+  if (idle_ <= waiting() && threads_.size() < kThreads && !start() && threads_.empty()) return false;
+  const StoreJob::Length length = job->length();
+  queue(length).waiting.push_back({submitted_++, std::move(job)});
   work_.notify_one();
   return true;
 }
@@ -40,16 +41,32 @@ void* StoreJobs::main(void* argument) {
 }
 
 // Under the mutex.
+size_t StoreJobs::waiting() const {
+  size_t count = 0;
+  for (const Queue& one : queues_) count += one.waiting.size();
+  return count;
+}
+
+bool StoreJobs::may_run(StoreJob::Length length) const {
+  using Length = StoreJob::Length;
+  if (length == Length::Short) return true;
+  const uint32_t running = queue(Length::Long).running;
+  return running + queue(Length::Write).running < kSlow && (length == Length::Write || running < kLong);
+}
+
+// Under the mutex.
 std::unique_ptr<StoreJob> StoreJobs::take() {
-  std::unique_ptr<StoreJob> job;
-  if (!short_.empty()) {
-    job = std::move(short_.front());
-    short_.pop_front();
-  } else if (!long_.empty() && long_running_ < kLong) {
-    job = std::move(long_.front());
-    long_.pop_front();
-    long_running_++;
+  using Length = StoreJob::Length;
+  Queue* oldest = nullptr;
+  for (const Length length : {Length::Short, Length::Write, Length::Long}) {
+    Queue& candidate = queue(length);
+    if (candidate.waiting.empty() || !may_run(length)) continue;
+    if (oldest == nullptr || candidate.waiting.front().number < oldest->waiting.front().number) oldest = &candidate;
   }
+  if (oldest == nullptr) return nullptr;
+  std::unique_ptr<StoreJob> job = std::move(oldest->waiting.front().job);
+  oldest->waiting.pop_front();
+  oldest->running++;
   return job;
 }
 
@@ -63,11 +80,11 @@ void StoreJobs::run() {
       idle_--;
       continue;
     }
-    const bool is_long = job->length() == StoreJob::Length::Long;
+    const StoreJob::Length length = job->length();
     lock.unlock();
     job->run();
     lock.lock();
-    if (is_long) long_running_--;
+    queue(length).running--;
     const bool first = done_.empty();
     done_.push_back(std::move(job));
     if (!first || stopping_) continue;
@@ -91,8 +108,7 @@ void StoreJobs::stop() {
     work_.notify_all();
   }
   for (const pthread_t thread : threads) pthread_join(thread, nullptr);
-  short_.clear();
-  long_.clear();
+  for (Queue& one : queues_) one.waiting.clear();
   done_.clear();
 }
 

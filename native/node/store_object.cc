@@ -854,7 +854,7 @@ Napi::Value StoreObject::Write(const Napi::CallbackInfo& info) {
     writing.results[index].problem = std::move(problem);
   }
   return Start<Writing>(
-      env, Length::Short, std::move(writing),
+      env, Length::Write, std::move(writing),
       [](core::OpenStore& open, Writing& facts, core::StoreFailure& failure) {
         if (!facts.results.empty() || open.write(facts.writes, facts.results, failure)) return true;
         // What a write of the batch was refused for is in the results.
@@ -902,7 +902,7 @@ Napi::Value StoreObject::SetNote(const Napi::CallbackInfo& info) {
   using Pair = std::pair<std::string, std::string>;
   if (!info[0].IsString() || !info[1].IsString()) return Misuse(info.Env(), "name, value: strings are needed");
   return Start<Pair>(
-      info.Env(), Length::Short, {TextOf(info[0]), TextOf(info[1])},
+      info.Env(), Length::Write, {TextOf(info[0]), TextOf(info[1])},
       [](core::OpenStore& open, Pair& facts, core::StoreFailure& failure) {
         return open.store().put_note(facts.first, facts.second, failure);
       },
@@ -938,7 +938,7 @@ Napi::Value StoreObject::Trouble(const Napi::CallbackInfo& info) {
 Napi::Value StoreObject::Resume(const Napi::CallbackInfo& info) {
   struct Nothing {};
   return Start<Nothing>(
-      info.Env(), Length::Short, {},
+      info.Env(), Length::Long, {},
       [](core::OpenStore& open, Nothing&, core::StoreFailure& failure) { return open.store().resume(failure); },
       [](Napi::Env env, StoreObject&, Nothing&) { return env.Undefined(); });
 }
