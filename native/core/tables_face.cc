@@ -56,6 +56,7 @@ class RecordHold final : public TablesFace::Holding {
     if (record.bytes.data != nullptr) Store::release(record);
     record = as_record({});
   }
+  bool lends() const override { return true; }
 
   tenon_record_t record = as_record({});
 };
@@ -124,7 +125,7 @@ void tables_release(tenon_record_t* record) {
   if (record->hold == nullptr) return;
   RecordHold& hold = *static_cast<RecordHold*>(std::exchange(record->hold, nullptr));
   TablesFace& face = hold.face;
-  const TablesFace::Entry entry(face);
+  const TablesFace::Entry entry(face, TablesFace::Entry::Purpose::GiveBack);
   if (entry) face.take(hold);
 }
 
@@ -227,6 +228,7 @@ class Batch final : public TablesFace::Holding, public tenon_batch {
     writes.clear();
     texts.clear();
   }
+  bool lends() const override { return false; }
 
   std::vector<Write> writes;
   std::deque<std::string> texts;  // what `json` of the writes views
@@ -294,7 +296,7 @@ tenon_status tables_batch_commit(tenon_batch_t* batch, tenon_table_problem_t* pr
 
 void give_back(TablesFace::Holding& holding) {
   TablesFace& face = holding.face;
-  const TablesFace::Entry entry(face);
+  const TablesFace::Entry entry(face, TablesFace::Entry::Purpose::GiveBack);
   if (entry) face.take(holding);
 }
 
@@ -308,6 +310,8 @@ class Cursor final : public TablesFace::Holding, public tenon_cursor {
  public:
   using Holding::Holding;
   void let_go() override { cursor.reset(); }
+  bool lends() const override { return true; }
+
   std::unique_ptr<Store::Cursor> cursor;
 };
 
@@ -383,6 +387,7 @@ class OpenFeed final : public TablesFace::Holding, public tenon_feed {
  public:
   using Holding::Holding;
   void let_go() override { feed.reset(); }
+  bool lends() const override { return lent.load(std::memory_order_seq_cst); }
   void cancel(bool only_handler) override {
     if (only_handler && !in_handler.load(std::memory_order_seq_cst)) return;
     cancelled.store(true, std::memory_order_seq_cst);
@@ -394,6 +399,7 @@ class OpenFeed final : public TablesFace::Holding, public tenon_feed {
   std::string key;
   std::atomic<bool> in_handler{false};
   std::atomic<bool> cancelled{false};
+  std::atomic<bool> lent{false};  // the last `next` gave a change
 };
 
 OpenFeed& of(tenon_feed_t* feed) { return *static_cast<OpenFeed*>(feed); }
@@ -427,6 +433,7 @@ tenon_status tables_feed_next(tenon_feed_t* feed, uint32_t timeout_ms, tenon_cha
   // Said first, then looked: `drain` and `retire` do it the other way round.
   const bool in_handler = Pool::is_pool_thread();
   own.in_handler.store(in_handler, std::memory_order_seq_cst);
+  own.lent.store(false, std::memory_order_seq_cst);
   Store::Change next;
   StoreFailure failure;
   const bool may_wait =
@@ -435,6 +442,7 @@ tenon_status tables_feed_next(tenon_feed_t* feed, uint32_t timeout_ms, tenon_cha
   own.in_handler.store(false, std::memory_order_seq_cst);
   if (!may_wait) return TENON_ERROR_CANCELLED;
   if (!came) return failure.status;
+  own.lent.store(true, std::memory_order_seq_cst);
   own.key = key_text(*own.table->definition, next.key);
   change->deleted = next.removed ? 1 : 0;
   change->sequence = next.sequence;
@@ -524,30 +532,53 @@ void TablesFace::retire() {
 
 void TablesFace::close() {
   state_.store(State::Closed, std::memory_order_seq_cst);
-  if (inside_.load(std::memory_order_seq_cst) == 0) let_go();
+  look_around();
 }
 
 void TablesFace::dismiss() {
   retire();
-  close();
+  State present = state_.load(std::memory_order_seq_cst);
+  while (present != State::Closed &&
+         !state_.compare_exchange_weak(present, State::Dismissed, std::memory_order_seq_cst)) {
+  }
+  look_around();
 }
 
 bool TablesFace::on_front() const { return front_.is_current_thread(); }
 
 // Count first, then look; `close` writes first, then looks at the count. One of the two sees the other, so nothing is
 // taken back while somebody is inside.
-bool TablesFace::enter() {
+bool TablesFace::enter(Entry::Purpose purpose) {
   inside_.fetch_add(1, std::memory_order_seq_cst);
   const State state = state_.load(std::memory_order_seq_cst);
   if (state == State::Open || state == State::Retiring) return true;
+  if (state == State::Dismissed && purpose == Entry::Purpose::GiveBack) return true;
   leave();
   return false;
 }
 
 void TablesFace::leave() {
-  if (inside_.fetch_sub(1, std::memory_order_seq_cst) == 1 && state_.load(std::memory_order_seq_cst) == State::Closed) {
+  if (inside_.fetch_sub(1, std::memory_order_seq_cst) == 1) look_around();
+}
+
+// The count is looked at after the state: one who came in before that was written is seen, one who comes after it is
+// refused, but to give back. So once it is dismissed nothing more is lent, and when nothing is, it is closed; whoever
+// gives something else back at that moment is inside, and looks around as well.
+void TablesFace::look_around() {
+  const State state = state_.load(std::memory_order_seq_cst);
+  if (state != State::Dismissed && state != State::Closed) return;
+  if (inside_.load(std::memory_order_seq_cst) != 0) return;
+  if (state == State::Closed) {
     let_go();
+  } else if (!lends()) {
+    close();
   }
+}
+
+bool TablesFace::lends() {
+  bool any = false;
+  visit([&any](const Holding& holding) { any = any || holding.lends(); });
+  return any;
 }
 
 void TablesFace::let_go() {

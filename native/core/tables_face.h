@@ -69,6 +69,8 @@ class TablesFace final : public StoreUser, public std::enable_shared_from_this<T
   void retire();
   // Nothing is allowed any more; what is left is taken back. [any]
   void close();
+  // The store is being closed under a plugin that runs: nothing is allowed any more but to give back what was given,
+  // and what has lent memory to the plugin is waited for.
   void dismiss() override;
 
   // Something the plugin was given.
@@ -80,6 +82,8 @@ class TablesFace final : public StoreUser, public std::enable_shared_from_this<T
     virtual ~Holding() = default;
     // Give back what is the store's; the shell stays.
     virtual void let_go() = 0;
+    // Whether the plugin may be reading memory of the store through it.
+    virtual bool lends() const = 0;
     // Somebody may wait with it: end that, always or only for a handler.
     virtual void cancel(bool only_handler) { static_cast<void>(only_handler); }
 
@@ -95,7 +99,8 @@ class TablesFace final : public StoreUser, public std::enable_shared_from_this<T
   // One call of the plugin. While it lasts, nothing is taken back.
   class Entry {
    public:
-    explicit Entry(TablesFace& face) : face_(face), entered_(face.enter()) {}
+    enum class Purpose : uint8_t { Use, GiveBack };
+    explicit Entry(TablesFace& face, Purpose purpose = Purpose::Use) : face_(face), entered_(face.enter(purpose)) {}
     ~Entry() {
       if (entered_) face_.leave();
     }
@@ -119,7 +124,7 @@ class TablesFace final : public StoreUser, public std::enable_shared_from_this<T
   std::unique_ptr<Holding> take(Holding& holding);
 
  private:
-  enum class State : uint8_t { Early, Open, Retiring, Closed };
+  enum class State : uint8_t { Early, Open, Retiring, Dismissed, Closed };
   // By thread, so that those who read records do not wait for each other.
   static constexpr size_t kShelves = 16;
   struct Shelf {
@@ -127,8 +132,10 @@ class TablesFace final : public StoreUser, public std::enable_shared_from_this<T
     Holding* first = nullptr;
   };
 
-  bool enter();
+  bool enter(Entry::Purpose purpose);
   void leave();
+  void look_around();
+  bool lends();
   void let_go();
   template <typename Visit>
   void visit(Visit visit);

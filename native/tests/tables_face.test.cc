@@ -141,6 +141,53 @@ TEST_CASE("a store that is closed waits for who is inside, and ends who waits fo
   follower.join();
 }
 
+TEST_CASE("a store that is closed under a plugin keeps what was lent to it until that is given back") {
+  World world;
+  world.face->tables()->open();
+  tenon_table_t* const table = world.open();
+  tenon_record_t record = {};
+  record.size = sizeof record;
+  tenon_record_t scanned = record;
+  tenon_cursor_t* cursor = nullptr;
+  tenon_feed_t* feed = nullptr;
+  tenon_change_t change = {};
+  change.size = sizeof change;
+  const tenon_value_t key = text("a");
+  on_thread([&] {
+    CHECK(world.tables->feed_begin(table, 0, &feed) == TENON_OK);
+    CHECK(world.tables->put(table, bytes(kJson), TENON_PUT_ANY, nullptr) == TENON_OK);
+    CHECK(world.tables->get(table, &key, &record) == TENON_OK);
+    tenon_scan_t scan = {};
+    scan.size = sizeof scan;
+    CHECK(world.tables->scan(table, &scan, &cursor, nullptr) == TENON_OK);
+    CHECK(world.tables->next(cursor, &scanned) == TENON_OK);
+    CHECK(world.tables->feed_next(feed, 20'000, &change) == TENON_OK);
+  });
+  const auto text_of = [](const tenon_record_t& one) {
+    const tenon_bytes_t json = tenon_record_json(&one);
+    return std::string(json.data, json.size);
+  };
+  CHECK_FALSE(world.store->close(core::now()));
+  on_thread([&] {
+    tenon_record_t next = {};
+    next.size = sizeof next;
+    CHECK(world.tables->get(table, &key, &next) == TENON_ERROR_STATE);
+    CHECK(text_of(record) == kJson);
+    world.tables->release(&record);
+  });
+  CHECK_FALSE(world.store->close(core::now()));
+  on_thread([&] {
+    CHECK(text_of(scanned) == kJson);
+    world.tables->scan_end(cursor);
+  });
+  CHECK_FALSE(world.store->close(core::now()));
+  on_thread([&] {
+    CHECK(text_of(change.record) == kJson);
+    world.tables->feed_end(feed);
+  });
+  CHECK(close_in_time(*world.store));
+}
+
 TEST_CASE("threads that read and keep records while the face closes lose nothing") {
   World world;
   world.face->tables()->open();
