@@ -291,6 +291,21 @@ describe('records', () => {
     expect(await store.count(table)).toBe(10);
   });
 
+  test('are read by their keys up to 64 MiB at a time', async () => {
+    await outcomes(put({ id: 'a', title: 'x'.repeat(1024 * 1024) }));
+    const few = await store.getMany(
+      table,
+      Array.from({ length: 3 }, () => 'a'),
+    );
+    expect(few.map((record) => record !== null)).toEqual([true, true, true]);
+    await expect(
+      store.getMany(
+        table,
+        Array.from({ length: 64 }, () => 'a'),
+      ),
+    ).rejects.toMatchObject({ code: 'BodyTooLarge' });
+  });
+
   test('are not looked for by a query that is none', async () => {
     const wrong: [Record<string, unknown>, RegExp][] = [
       [{ limit: 0 }, /limit/],

@@ -19,6 +19,8 @@ using Length = core::StoreJob::Length;
 constexpr napi_type_tag kTag = {0x74656e6f6e2d7374ULL, 0x6f72650000000000ULL};
 constexpr size_t kMostWrites = TENON_TABLE_BATCH_LIMIT;
 constexpr size_t kMostKeys = 10'000;
+constexpr size_t kFewKeys = 100;                    // that are read as a short job
+constexpr size_t kGottenBytes = 64u * 1024 * 1024;  // of records that are read by their keys at once
 constexpr size_t kMostRevisions = 1000;
 // Up to here a string of bytes costs less than a Buffer, which the garbage collector has to look after.
 constexpr size_t kShortText = 16 * 1024;
@@ -685,14 +687,20 @@ bool GetAll(core::OpenStore& open, Getting& facts, core::StoreFailure& failure) 
   const std::shared_ptr<const core::Definition> definition = store.definition(*facts.table);
   facts.records.resize(facts.keys.size());
   std::string key;
+  size_t bytes = 0;
   for (size_t index = 0; index < facts.keys.size(); index++) {
     core::TableProblem problem;
     tenon_record_t record = core::as_record({});
     key.clear();
     if (!core::append_key_text(*definition, facts.keys[index], key, problem)) continue;
     if (store.get(*facts.table, key, false, record, failure)) {
-      facts.records[index].assign(record.bytes.data, record.bytes.size);
+      bytes += record.bytes.size;
+      if (bytes <= kGottenBytes) facts.records[index].assign(record.bytes.data, record.bytes.size);
       core::Store::release(record);
+      if (bytes > kGottenBytes) {
+        failure = {TENON_ERROR_TOO_LARGE, {"", "the records of these keys have more than 64 MiB together"}, false};
+        return false;
+      }
     } else if (failure.status != TENON_ERROR_NOT_FOUND) {
       return false;
     }
@@ -732,14 +740,17 @@ Napi::Value StoreObject::GetMany(const Napi::CallbackInfo& info) {
     if (!key.IsString()) return Misuse(info.Env(), "keys: a list of strings is needed");
     facts.keys.push_back(TextOf(key));
   }
-  return Start<Getting>(info.Env(), Length::Short, std::move(facts), GetAll,
-                        [](Napi::Env env, StoreObject&, Getting& got) -> Napi::Value {
-                          const Napi::Array list = Napi::Array::New(env, got.records.size());
-                          for (uint32_t index = 0; index < got.records.size(); index++) {
-                            list.Set(index, RecordOrNull(env, got.records[index]));
-                          }
-                          return list;
-                        });
+  const Length length = facts.keys.size() <= kFewKeys ? Length::Short : Length::Long;
+  return Start<Getting>(
+      info.Env(), length, std::move(facts), GetAll,
+      [](Napi::Env env, StoreObject&, Getting& got) -> Napi::Value {
+        const Napi::Array list = Napi::Array::New(env, got.records.size());
+        for (uint32_t index = 0; index < got.records.size(); index++) {
+          list.Set(index, RecordOrNull(env, got.records[index]));
+        }
+        return list;
+      },
+      "StoreFailed", "BodyTooLarge");
 }
 
 Napi::Value StoreObject::Query(const Napi::CallbackInfo& info) {

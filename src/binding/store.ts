@@ -189,7 +189,7 @@ export interface Store {
   /** The same, a short text (below 16 KiB) as a string with one character per byte: cheaper, and as node:http sends it. */
   getNowAsSent(table: number, key: string): string | Buffer | null | undefined;
   get(table: number, key: string): Promise<StoredRecord | null>;
-  /** In the order of the keys. */
+  /** In the order of the keys, at most 10,000. Rejects with `BodyTooLarge` when the records have more than 64 MiB together. */
   getMany(table: number, keys: readonly string[]): Promise<(StoredRecord | null)[]>;
   query(table: number, query: TableQuery): Promise<TablePage>;
   count(table: number, filter?: Filter): Promise<number>;
