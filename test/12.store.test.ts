@@ -155,6 +155,14 @@ describe('a store', () => {
       expect(ask).toThrow(/open store|closed/);
   });
 
+  test('that is closed ends what goes through many records', async () => {
+    const many = Array.from({ length: 2000 }, (_, index) => put({ id: `n${index}`, title: 'x', rank: index }));
+    await store.write(many);
+    const counts = Array.from({ length: 50 }, () => store.count(table, { field: 'rank', op: 'ge', value: 0 }));
+    const [, ...settled] = await Promise.allSettled([store.close(), ...counts]);
+    expect(settled.at(-1)).toMatchObject({ status: 'rejected', reason: { code: 'StoreClosed' } });
+  });
+
   test('tells of its sizes, and that nothing is wrong', () => {
     expect(store.facts(table)).toMatchObject({ building: [] });
     expect(Object.values(store.metrics()).every((value) => typeof value === 'number')).toBe(true);

@@ -358,6 +358,8 @@ void StoreObject::CleanUp(void* object) {
   if (self.wake_ == nullptr) return;
   const std::set<FeedObject*> readers = self.readers_;
   for (FeedObject* const reader : readers) reader->Forget();
+  // Else that has been done, and a thread may be closing it.
+  if (self.state_ == State::Open) self.store().stop_long();
   if (self.feeds_) self.feeds_->stop();
   self.jobs_->stop();
   if (self.store_) self.store_->close(core::now() + core::milliseconds(kPatienceMs));
@@ -386,6 +388,7 @@ Napi::Value StoreObject::Close(const Napi::CallbackInfo& info) {
   closers_.push_back(promise);
   if (state_ != State::Open) return promise.Promise();
   state_ = State::Closing;
+  store().stop_long();
   const std::set<FeedObject*> readers = readers_;
   for (FeedObject* const reader : readers) reader->End(env);
   if (under_way_ == 0) FinishClosing(env);

@@ -210,8 +210,8 @@ export interface Store {
   /** Try again to write, after a full disk or an error of it. Rejects with what is still wrong. */
   resume(): Promise<void>;
   /**
-   * Pending work is finished, feeds end, and generations that still use it are shut out: they have 5 s to leave it. Twice is
-   * fine.
+   * Pending reads by key and writes are finished; queries and counts that are under way reject with `StoreClosed`, feeds end, and
+   * generations that still use it are shut out: they have 5 s to leave it and to give back the records they hold. Twice is fine.
    */
   close(): Promise<void>;
 }
