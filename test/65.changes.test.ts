@@ -479,7 +479,7 @@ describe('server-sent events', () => {
       const writing = world.put({ id: 'one', priority: round });
       // The moment at which the change is on its way to the stream.
       await stop.next();
-      world.streams.end('todo');
+      world.streams.end([world.task]);
       await until('it has ended', () => reader.closed);
       await Promise.all([writing, stop.return()]);
       expect(reader.answer.complete).toBe(true);
@@ -489,9 +489,9 @@ describe('server-sent events', () => {
   test('end with their application and with the host', async () => {
     await make();
     const first = await stream('/Task');
-    world.streams.end('other');
+    world.streams.end([world.note]);
     expect(world.streams.size).toBe(1);
-    world.streams.end('todo');
+    world.streams.end([world.task]);
     await until('it has ended', () => first.closed);
     const second = await stream('/Task');
     world.streams.close();

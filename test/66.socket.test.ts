@@ -423,9 +423,9 @@ describe('closing', () => {
     await client.ask({ type: 'subscribe' });
     for (let i = 0; i < 10; i++) client.say({ type: 'put', id: i, key: String(i), record: {} });
     await until('the first is answered', () => client.told.includes('written 0'));
-    await world.sockets.end('other');
+    await world.sockets.end([world.note]);
     expect(world.sockets.size).toBe(1);
-    await world.sockets.end('todo');
+    await world.sockets.end([world.task]);
     expect(await client.closed()).toBe(1012);
     const kept = await world.store.count(world.task.number);
     expect(client.heard.filter(({ type }) => type === 'written')).toHaveLength(kept);

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
 import { EventReader } from './tables/event-reader.js';
 import { SocketClient } from './tables/socket-client.js';
 
@@ -79,5 +80,26 @@ describe('a host that closes', () => {
     await world.start();
     const kept = await world.get('/todo/Task?select=id&limit=1000');
     expect(JSON.parse(kept.body)).toHaveLength(answered);
+  });
+});
+
+describe('a reload that fails', () => {
+  test('leaves the listeners of the generation that goes on alone', async () => {
+    await world.publish('todo', await buildPlugin('service', { defines: { PLUGIN_ID: '"todo"' } }));
+    await world.start();
+    const socket = await SocketClient.open(socketUrl('/todo/Task'));
+    await socket.ask({ type: 'subscribe' });
+    const stream = (await EventReader.open(`${world.url}/todo/Task`)).read();
+    await until('the stream has begun', () => stream.told.includes('ready'));
+
+    const failing = await buildPlugin('service', { defines: { PLUGIN_ID: '"todo"', FAIL_READY: '' } });
+    await world.publish('todo', failing);
+    await world.write('todo', 'schema.graphql', task.replace('title: String!', 'title: String!\n  note: String'));
+    await expect(world.host.reload('todo')).rejects.toMatchObject({ code: 'LifecycleFailed' });
+
+    await put('/todo/Task/a');
+    await until('both hear it', () => [socket, stream].every(({ told }) => told.includes('put a')));
+    socket.leave();
+    stream.leave();
   });
 });

@@ -57,8 +57,8 @@ export class ChangeConversation {
     });
   }
 
-  get application(): string {
-    return this.#options.served.application;
+  get served(): ServedTable {
+    return this.#options.served;
   }
 
   /** Ask whether the client is there; end it when the last question was not answered. */

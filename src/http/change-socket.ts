@@ -52,9 +52,9 @@ export class ChangeSockets {
     }, this.#options.pingMs ?? defaultPingMs).unref();
   }
 
-  /** Close the sockets of an application, once the writes they have asked for are answered. */
-  async end(application: string): Promise<void> {
-    const those = [...this.#conversations].filter((one) => one.application === application);
+  /** Close the sockets that were opened with one of these very tables, once the writes they have asked for are answered. */
+  async end(tables: readonly ServedTable[]): Promise<void> {
+    const those = [...this.#conversations].filter((one) => tables.includes(one.served));
     await Promise.all(those.map((one) => one.leave(restart, 'the application is replaced')));
   }
 

@@ -17,7 +17,7 @@ export interface ChangeStreamOptions extends ChangeSource {
 
 interface Stream {
   readonly response: ServerResponse;
-  readonly application: string;
+  readonly served: ServedTable;
   readonly stop: AbortController;
   /** Id of where the client stands, when all that was written has reached it. */
   position: (() => string) | undefined;
@@ -67,17 +67,16 @@ export class ChangeStreams {
       sendError(request, response, error);
       return;
     }
-    const { application } = served;
-    const stream: Stream = { response, application, stop: new AbortController(), position: undefined, stalled: 0 };
+    const stream: Stream = { response, served, stop: new AbortController(), position: undefined, stalled: 0 };
     this.#streams.add(stream);
     this.#heartbeat ??= setInterval(() => this.#beat(), this.#options.heartbeatMs ?? defaultHeartbeatMs).unref();
     response.once('close', () => this.#leave(stream));
     void this.#tell(request, stream, served, wish);
   }
 
-  /** End the streams of an application: their clients come again. */
-  end(application: string): void {
-    for (const stream of this.#streams) if (stream.application === application) finish(stream);
+  /** End the streams that were begun with one of these very tables: their clients come again. */
+  end(tables: readonly ServedTable[]): void {
+    for (const stream of this.#streams) if (tables.includes(stream.served)) finish(stream);
   }
 
   /** End every stream; no other begins. Twice is fine. */
@@ -126,7 +125,10 @@ export class ChangeStreams {
       sendError(request, response, error);
       return;
     }
-    this.#options.log.error({ code, application: stream.application, err: error }, 'a stream of changes has failed');
+    this.#options.log.error(
+      { code, application: stream.served.application, err: error },
+      'a stream of changes has failed',
+    );
     response.write(`event: error\ndata: ${JSON.stringify({ error: code, message: describeError(error) })}\n\n`);
     finish(stream);
   }
@@ -141,7 +143,7 @@ export class ChangeStreams {
       }
       stream.stalled += 1;
       if (stream.stalled < stalledHeartbeats) continue;
-      this.#options.log.warn({ application: stream.application }, 'a client of changes did not read: cut off');
+      this.#options.log.warn({ application: stream.served.application }, 'a client of changes did not read: cut off');
       response.destroy();
     }
   }

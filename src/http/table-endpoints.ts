@@ -26,7 +26,7 @@ export interface TableEndpointsOptions {
 /** What one application's tables are served by. */
 export interface OpenEndpoints {
   readonly routes: readonly ServedRoute[];
-  /** Who listens to changes is told to come again; requests under way end. Twice is fine. */
+  /** Who listens to changes is told to come again; requests under way end. Never rejects. Twice is fine. */
   close(): Promise<void>;
 }
 
@@ -75,8 +75,8 @@ export class TableEndpoints {
       const serve: SocketRoute['serve'] = (socket, request) => graphql.serveSocket(socket, request);
       add(['GET', 'POST'], `${prefix}/graphql`, endpoint, { protocol: graphqlProtocol, serve });
     }
-    closer.add('change sockets', () => sockets.end(application));
-    closer.add('change streams', () => streams.end(application));
+    closer.add('change sockets', () => sockets.end(served.tables));
+    closer.add('change streams', () => streams.end(served.tables));
     for (const table of served.tables) {
       const { rest, sse, ws } = table.schema.exports;
       if (!rest && !sse && !ws) continue;
@@ -92,7 +92,11 @@ export class TableEndpoints {
       const one = about({ serve: (socket, request) => sockets.serve(socket, table, keyOf(request)) });
       add(rest ? ['GET', 'PUT', 'PATCH', 'DELETE'] : ['GET'], `${path}/:key`, door.one, one);
     }
-    return { routes, close: () => closer.close() };
+    const close = (): Promise<void> =>
+      closer.close().catch((error: unknown) => {
+        this.#options.log.error({ plugin: application, err: error }, 'not everything about its tables has ended');
+      });
+    return { routes, close };
   }
 
   /** Who talks over the sockets of a route; undefined for one that stays HTTP. */
