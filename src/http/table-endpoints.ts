@@ -7,10 +7,12 @@ import type { Store } from '../binding/store.js';
 import type { Endpoint, ServedRoute } from '../host/live.js';
 import { Changes } from '../tables/changes.js';
 import type { ServedTable, ServedTables } from '../tables/served.js';
+import { preferred } from './accept.js';
 import { ChangeSockets } from './change-socket.js';
 import { ChangeStreams } from './change-stream.js';
 import { GraphiqlPage, GraphqlEndpoint, graphqlProtocol } from './graphql.js';
 import { sendError } from './problem.js';
+import { json, ndjson } from './rest-exchange.js';
 import { RestTables } from './rest.js';
 import { originForm, pathOf } from './router.js';
 import type { SocketRoute } from './upgrade.js';
@@ -157,23 +159,40 @@ class TableDoor {
 
   #serve(request: IncomingMessage, response: ServerResponse, key: string | undefined): void {
     const table = this.#table;
-    const listens = request.method === 'GET' && request.headers.accept?.includes('text/event-stream') === true;
-    if (this.#streams !== undefined && listens) this.#streams.handle(request, response, table, key);
-    else if (this.#rest !== undefined) this.#rest.handle(request, response, table, key);
-    else
-      sendError(
-        request,
-        response,
-        new TenonError(
-          'NotAcceptable',
-          `${table.application}: the table ${table.definition.name} is not exported to REST`,
-          {
-            next: 'ask with `Accept: text/event-stream`, or add `rest: true` to its @export',
-            details: { plugin: table.application, table: table.definition.name },
-          },
-        ),
-      );
+    const reads = request.method === 'GET' || request.method === 'HEAD';
+    if (this.#streams !== undefined && reads && this.#listens(request)) {
+      response.appendHeader('vary', 'accept');
+      this.#streams.handle(request, response, table, key);
+    } else if (this.#rest !== undefined) this.#rest.handle(request, response, table, key);
+    else if (this.#streams !== undefined) sendError(request, response, onlyStreams(table), { vary: 'accept' });
+    else sendError(request, response, onlySockets(table), { upgrade: 'websocket', 'sec-websocket-version': '13' });
   }
+
+  /** Whether the client wants changes more than records. */
+  #listens(request: IncomingMessage): boolean {
+    const records = this.#rest === undefined ? [] : [json, ndjson];
+    return preferred(request.headers.accept, [...records, eventStream]) === eventStream;
+  }
+}
+
+const eventStream = 'text/event-stream';
+
+function onlyStreams(table: ServedTable): TenonError {
+  return notExported(
+    'NotAcceptable',
+    table,
+    `ask with \`Accept: ${eventStream}\`, or add \`rest: true\` to its @export`,
+  );
+}
+
+function onlySockets(table: ServedTable): TenonError {
+  return notExported('UpgradeRequired', table, 'open a WebSocket here, or add `rest: true` to its @export');
+}
+
+function notExported(code: 'NotAcceptable' | 'UpgradeRequired', table: ServedTable, next: string): TenonError {
+  const { application, definition } = table;
+  const sentence = `${application}: the table ${definition.name} is not exported to REST`;
+  return new TenonError(code, sentence, { next, details: { plugin: application, table: definition.name } });
 }
 
 /** Last segment of the path; its escapes are whole, because the router has read them. */
