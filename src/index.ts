@@ -5,8 +5,9 @@
  *     console.log(await host.listen());
  */
 import { rmSync } from 'node:fs';
-import type { RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import path from 'node:path';
+import type { Duplex } from 'node:stream';
 import { Closer } from './base/closer.js';
 import { type Environment, processEnvironment, resolveSettings, type Settings } from './base/config.js';
 import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
@@ -98,6 +99,12 @@ export interface TenonHost {
    * it comes before body parsers; headers that are set already stay.
    */
   readonly handle: RequestListener;
+  /**
+   * Opens the WebSockets that the host serves: for the event `upgrade` of a server of your own. It takes the connection over in
+   * any case, and answers what is no WebSocket of the host; paths of your own sockets are kept from it. Sockets are closed
+   * by `close`, with 1012.
+   */
+  readonly handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /**
    * Begin to listen on the port of the settings; the URL. Rejects with `AddressInUse`, and with TypeError when it listens
    * already. From then on `host.json` in the data directory says where the host is, until it closes.
@@ -328,6 +335,7 @@ async function compose(
     hotReload,
     admin,
     handle: door.handle,
+    handleUpgrade: (request, socket, head) => upgrades.handle(request, socket, head),
     listen: async (descriptor) => {
       const { url } = await server.listen(descriptor);
       try {
