@@ -290,7 +290,7 @@ async function compose(
   };
   const guard = new Guard({
     token: admin.token,
-    names: [settings.host, ...(settings.adminHosts.match(/[^ ,]+/g) ?? [])],
+    names: [settings.host, ...listOf(settings.adminHosts)],
   });
   const otherwise = adminApplication({
     host,
@@ -301,7 +301,12 @@ async function compose(
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
   });
   const door = new Calls({ front, log, reserved: reservedSegments, otherwise });
-  const upgrades = new Upgrades({ find: (path) => endpoints.socketOf(door.find('GET', path)), handle: door.handle });
+  const upgrades = new Upgrades({
+    find: (path) => endpoints.socketOf(door.find('GET', path)),
+    handle: door.handle,
+    origins: listOf(settings.tablesOrigins),
+    ...(settings.tablesHosts === '' ? {} : { hosts: listOf(settings.tablesHosts.toLowerCase()) }),
+  });
   closer.add('plugins', () => host.close());
   let leave: ((wishes: Wishes) => void) | undefined;
   closer.add('wishes', () => leave?.({ plugins: host.wishes(), hotReload: configurationOf(settings) }));
@@ -365,6 +370,11 @@ async function compose(
       return closer.close();
     },
   };
+}
+
+/** What commas separate. */
+function listOf(text: string): string[] {
+  return text.match(/[^ ,]+/g) ?? [];
 }
 
 type LogMethod = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';

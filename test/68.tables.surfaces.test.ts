@@ -1,6 +1,11 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type ClientOptions, WebSocket } from 'ws';
 import { World } from './load/world.js';
 import { EventReader } from './tables/event-reader.js';
+import { SocketClient } from './tables/socket-client.js';
 
 const table = (name: string, exports: string): string =>
   `type ${name} @table @export(${exports}) { id: ID! @primaryKey }\n`;
@@ -46,5 +51,50 @@ describe('the address of a table', () => {
       message: expect.stringContaining('open a WebSocket') as string,
     });
     expect(body).not.toContain('event-stream');
+  });
+});
+
+describe('a WebSocket', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.make();
+    await world.write('todo', 'config.yaml', 'name: Todo\n');
+    await world.write('todo', 'schema.graphql', table('Spoken', 'ws: true'));
+  });
+  afterEach(() => world.close());
+
+  /** 101, or the status of the refusal. */
+  const statusOf = (url: string, options: ClientOptions): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const socket = new WebSocket(`${url.replace('http', 'ws')}/todo/Spoken`, options);
+      socket.once('upgrade', ({ statusCode }) => resolve(statusCode));
+      socket.once('unexpected-response', (_request, { statusCode }) => resolve(statusCode));
+      socket.once('open', () => socket.terminate());
+      socket.once('error', reject);
+    });
+
+  test('may be opened by pages of the origins, and under the names, that the settings allow', async () => {
+    await world.start({
+      tablesOrigins: 'https://one.example, https://two.example',
+      tablesHosts: '127.0.0.1, Known.example',
+    });
+    expect(await statusOf(world.url, { origin: 'https://two.example' })).toBe(101);
+    expect(await statusOf(world.url, { origin: 'https://evil.example' })).toBe(403);
+    expect(await statusOf(world.url, { headers: { host: 'known.example:80' } })).toBe(101);
+    expect(await statusOf(world.url, { headers: { host: 'strange.example' } })).toBe(403);
+  });
+
+  test('is served by a server around the host', async () => {
+    await world.start();
+    const server = createServer(world.host.handle).on('upgrade', world.host.handleUpgrade);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const client = await SocketClient.open(`${url.replace('http', 'ws')}/todo/Spoken`);
+    expect(await client.ask({ type: 'put', key: 'a', record: {} })).toMatchObject({ outcome: 'created' });
+    await world.host.close();
+    expect(await client.closed()).toBe(1012);
+    server.close();
+    server.closeAllConnections();
   });
 });

@@ -94,6 +94,10 @@ export interface Settings {
   tablesLog: number;
   /** Whether GraphQL tells its schema to whoever asks. */
   graphqlIntrospection: boolean;
+  /** Origins whose pages may open WebSockets beside pages of the host itself, separated by commas; `*`: all. */
+  tablesOrigins: string;
+  /** Names WebSockets are served under, without port, separated by commas; empty: any. */
+  tablesHosts: string;
 }
 
 export type SettingName = keyof Settings;
@@ -122,6 +126,12 @@ const mebibyte = 1024 * 1024;
 /** What editors, compilers, version control and running programs leave behind. */
 const noise = ['.*', 'node_modules', '4913', '*~', '#*#', '*.sw[a-z]', '*.{tmp,part,o,pid,log}', '*.log.[0-9]*'];
 
+const hostNames: [RegExp, string] = [/^[\w.-]+(?: *, *[\w.-]+)*$/, 'names separated by commas, without ports'];
+const originList: [RegExp, string] = [
+  /^(?:\*|[a-z][a-z\d+.-]*:\/\/[^\s,/]+(?: *, *[a-z][a-z\d+.-]*:\/\/[^\s,/]+)*)$/,
+  'origins separated by commas, as https://example.org, or *',
+];
+
 const definitions: Record<SettingName, Definition> = {
   host: { kind: 'text', key: 'host', environment: 'HOST', fallback: '127.0.0.1' },
   port: { kind: 'integer', key: 'port', environment: 'PORT', fallback: 8080, least: 0, most: 65_535 },
@@ -140,13 +150,7 @@ const definitions: Record<SettingName, Definition> = {
     secret: true,
     grammar: [/^[\x21-\x7e]+$/, 'visible ASCII characters without a blank, as a request can carry them'],
   },
-  adminHosts: {
-    kind: 'text',
-    key: 'adminHosts',
-    environment: 'TENON_ADMIN_HOSTS',
-    fallback: '',
-    grammar: [/^[\w.-]+(?: *, *[\w.-]+)*$/, 'names separated by commas, without ports'],
-  },
+  adminHosts: { kind: 'text', key: 'adminHosts', environment: 'TENON_ADMIN_HOSTS', fallback: '', grammar: hostNames },
   hotReload: {
     kind: 'boolean',
     key: 'hotReload.enabled',
@@ -256,6 +260,8 @@ const definitions: Record<SettingName, Definition> = {
   tablesCache: { kind: 'integer', key: 'tables.cacheBytes', fallback: 64 * mebibyte, least: mebibyte },
   tablesLog: { kind: 'integer', key: 'tables.logBytes', fallback: 256 * mebibyte, least: mebibyte },
   graphqlIntrospection: { kind: 'boolean', key: 'tables.introspection', fallback: true },
+  tablesOrigins: { kind: 'text', key: 'tables.origins', fallback: '', grammar: originList },
+  tablesHosts: { kind: 'text', key: 'tables.hosts', fallback: '', grammar: hostNames },
 };
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];

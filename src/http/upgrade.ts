@@ -104,14 +104,14 @@ export class Upgrades {
     const name = (headers.host ?? '').toLowerCase();
     if (hosts !== undefined && !hosts.includes(name.replace(/:\d*$/, '')))
       throw new TenonError('OriginNotAllowed', `no WebSocket is served under the name ${JSON.stringify(name)}`, {
-        next: 'call the host by a name it knows',
+        next: 'call the host by a name it knows, or add this one to the setting `tables.hosts`',
         details: { name },
       });
     const { origin } = headers;
     if (origin === undefined || origins.includes('*') || origins.includes(origin)) return;
     if (origin.toLowerCase().replace(/^https?:\/\//, '') === name) return;
     throw new TenonError('OriginNotAllowed', `a page of ${origin} may not open a WebSocket here`, {
-      next: 'add the origin to those that are allowed',
+      next: 'add the origin to the setting `tables.origins`',
       details: { origin },
     });
   }
