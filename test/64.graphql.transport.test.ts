@@ -3,6 +3,7 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { createClient } from 'graphql-ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import type { Store } from '../src/binding/store.js';
 import { until } from './load/world.js';
 import { type GraphqlServer, serveGraphql } from './tables/graphql.js';
 
@@ -20,6 +21,16 @@ const subscribers = (count: number, on = server): Promise<void> =>
 
 const put = (id: string, title: string, on = server): Promise<unknown> =>
   on.ask('mutation($input: TaskInput!) { putTask(input: $input) { id } }', { input: { id, title } });
+
+/** The store, but for what is done otherwise. */
+function storeWith(store: Store, otherwise: Partial<Store>): Store {
+  return new Proxy(store, {
+    get: (target, name) => {
+      const value = Reflect.get(name in otherwise ? otherwise : target, name) as unknown;
+      return typeof value === 'function' ? (value as () => void).bind(target) : value;
+    },
+  });
+}
 
 describe('over HTTP', () => {
   test.each([
@@ -381,6 +392,47 @@ describe('over a WebSocket', () => {
     });
     expect(codes).toEqual(['QueryTooComplex', 'QueryTooComplex']);
     await subscribers(0);
+  });
+
+  test('when the endpoint closes, what runs on a socket is answered first', async () => {
+    let begun = false;
+    let goOn = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const own = await serveGraphql(schema, {
+      watch: (store) =>
+        storeWith(store, {
+          write: async (...given) => {
+            begun = true;
+            await gate;
+            return store.write(...given);
+          },
+        }),
+    });
+    const heard: string[] = [];
+    const code = closing(
+      (socket) => {
+        socket.on('message', (data: Buffer) => {
+          const { type, id = '' } = JSON.parse(data.toString()) as { type: string; id?: string };
+          heard.push(`${type} ${id}`);
+          if (type !== 'connection_ack') return;
+          const query = 'mutation { putTask(input: {id: "last"}) { id } }';
+          socket.send(JSON.stringify({ type: 'subscribe', id: 'changes', payload: { query: changed } }));
+          socket.send(JSON.stringify({ type: 'subscribe', id: 'write', payload: { query } }));
+        });
+        socket.send('{"type":"connection_init"}');
+      },
+      undefined,
+      own,
+    );
+    await until('it writes', () => begun);
+    const closed = own.endpoint.close();
+    goOn();
+    expect(await code).toBe(1012);
+    await closed;
+    expect(heard).toEqual(['connection_ack ', 'next write', 'complete write']);
+    await own.close();
   });
 
   test('when the endpoint closes, sockets and streams end so that clients come again', async () => {

@@ -1,5 +1,6 @@
 /** GraphQL over WebSockets: the protocol graphql-transport-ws. */
 import type { IncomingMessage } from 'node:http';
+import { OperationTypeNode } from 'graphql';
 import { type Context, GRAPHQL_TRANSPORT_WS_PROTOCOL, makeServer, type Server } from 'graphql-ws';
 import type { WebSocket } from 'ws';
 import type { Log } from '../base/log.js';
@@ -8,6 +9,7 @@ import { formatErrors, RequestRefused } from './graphql-errors.js';
 import { tooComplex } from './graphql-limits.js';
 import type { Operations, Prepared } from './graphql-operations.js';
 import { readParameters } from './graphql-parameters.js';
+import { RunningOperations } from './graphql-running.js';
 
 /** The subprotocol that a socket must have been opened with. */
 export const graphqlProtocol = GRAPHQL_TRANSPORT_WS_PROTOCOL;
@@ -37,14 +39,59 @@ const tryAgainLater = 1013;
 const internalError = 4500;
 /** For a socket to answer that it closes. */
 const closingMs = 1_000;
+/** For what runs to be answered before a socket is closed. */
+const answeringMs = 10_000;
+
+/** A socket that is served. */
+class Client {
+  readonly socket: WebSocket;
+  readonly running = new RunningOperations();
+  /** Once it was let in. */
+  context: SocketContext | undefined;
+  #leaving: Promise<void> | undefined;
+
+  constructor(socket: WebSocket) {
+    this.socket = socket;
+  }
+
+  get isLeaving(): boolean {
+    return this.#leaving !== undefined;
+  }
+
+  /** Answer what runs, then close with 1012. Settles once it is closed. */
+  leave(): Promise<void> {
+    this.#leaving ??= this.#leave();
+    return this.#leaving;
+  }
+
+  async #leave(): Promise<void> {
+    if (this.running.size > 0) {
+      this.#endSubscriptions();
+      await this.running.none(answeringMs);
+    }
+    await closeSocket(this.socket);
+  }
+
+  /** Without `complete`: their client comes again. */
+  #endSubscriptions(): void {
+    const { subscriptions = {} } = this.context ?? {};
+    for (const [id, events] of Object.entries(subscriptions)) {
+      if (events === null) continue;
+      delete subscriptions[id];
+      if ('return' in events) events.return(undefined).catch(() => {}); // nobody is told of them any more
+    }
+  }
+}
+
+type SocketContext = Context<Record<string, unknown>, Client>;
 
 /** The sockets of one endpoint. */
 export class GraphqlSockets {
   readonly #operations: Operations;
   readonly #log: Log;
   readonly #limits: SocketLimits;
-  readonly #server: Server<undefined>;
-  readonly #open = new Set<WebSocket>();
+  readonly #server: Server<Client>;
+  readonly #open = new Set<Client>();
 
   constructor(operations: Operations, log: Log, limits: SocketLimits = defaultSocketLimits) {
     this.#operations = operations;
@@ -59,7 +106,8 @@ export class GraphqlSockets {
 
   /** Serve a socket that was just opened, until it closes. */
   serve(socket: WebSocket, _request: IncomingMessage): void {
-    this.#open.add(socket);
+    const client = new Client(socket);
+    this.#open.add(client);
     const stopPings = this.#ping(socket);
     const isWithinRate = rateOf(this.#limits.messages);
     const closed = this.#server.opened(
@@ -70,37 +118,43 @@ export class GraphqlSockets {
         close: (code, reason = '') => socket.close(code, Buffer.byteLength(reason) > 123 ? '' : reason),
         onMessage: (take) =>
           void socket.on('message', (data, isBinary) => {
+            if (client.isLeaving) return;
             if (isBinary) socket.close(1003, 'messages are text');
             else if (!isWithinRate()) socket.close(policyViolation, 'too many messages');
             else take((data as Buffer).toString()).catch((error: unknown) => this.#fail(socket, error));
           }),
       },
-      undefined,
+      client,
     );
     socket.on('error', (error) => this.#log.debug({ err: error }, 'a GraphQL socket failed'));
     socket.once('close', (code, reason) => {
       stopPings();
-      this.#open.delete(socket);
+      this.#open.delete(client);
+      client.running.clear();
       closed(code, String(reason)).catch((error: unknown) =>
         this.#log.error({ err: error }, 'a GraphQL socket did not end'),
       );
     });
   }
 
-  /** Close every socket with 1012: clients come again. Settles when all are closed. */
+  /** Close every socket with 1012, once its queries and mutations are answered: clients come again. Settles when all are closed. */
   async close(): Promise<void> {
-    await Promise.all([...this.#open].map(closeSocket));
+    await Promise.all([...this.#open].map((client) => client.leave()));
   }
 
-  #makeServer(): Server<undefined> {
+  #makeServer(): Server<Client> {
     const prepared = new WeakMap<object, Prepared>();
     const taken = (args: object): Prepared => prepared.get(args) as Prepared;
-    return makeServer<Record<string, unknown>, undefined>({
+    return makeServer<Record<string, unknown>, Client>({
+      onConnect: (context) => {
+        context.extra.context = context;
+      },
       onSubscribe: (context, _id, payload) => {
         try {
           this.#checkCount(context);
           const one = this.#operations.prepare(readParameters(payload));
           prepared.set(one.args, one);
+          if (one.kind !== OperationTypeNode.SUBSCRIPTION) context.extra.running.begin(payload, one);
           return one.args;
         } catch (error) {
           if (error instanceof RequestRefused) return error.errors;
@@ -111,10 +165,11 @@ export class GraphqlSockets {
       subscribe: (args) => this.#operations.subscribe(taken(args)),
       onNext: (_context, _id, _payload, _args, result) => plainResult(result, this.#log),
       onError: (_context, _id, _payload, errors) => formatErrors(errors, this.#log),
+      onComplete: ({ extra }, _id, payload) => extra.running.end(payload),
     });
   }
 
-  #checkCount({ subscriptions }: Context<Record<string, unknown>, undefined>): void {
+  #checkCount({ subscriptions }: SocketContext): void {
     const count = Object.keys(subscriptions).length;
     const { operations: limit } = this.#limits;
     if (count <= limit) return;
@@ -172,6 +227,10 @@ function rateOf(limit: number): () => boolean {
 
 function closeSocket(socket: WebSocket): Promise<void> {
   return new Promise((resolve) => {
+    if (socket.readyState === socket.CLOSED) {
+      resolve();
+      return;
+    }
     const cut = setTimeout(() => socket.terminate(), closingMs);
     socket.once('close', () => {
       clearTimeout(cut);
