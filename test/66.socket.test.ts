@@ -152,6 +152,24 @@ describe('changes over a WebSocket', () => {
     await until('it is ready', () => client.told.at(-1) === 'ready');
   });
 
+  test('that were stopped before they began have no position either', async () => {
+    await make({ pingMs: 30 });
+    const client = await open('/Task');
+    client.say({ type: 'subscribe', id: 'stays' });
+    const query = world.store.query.bind(world.store);
+    world.store.query = async (...asked) => {
+      client.say({ type: 'unsubscribe', id: 'stopped' });
+      await until('it is stopped', () => client.told.includes('unsubscribed'));
+      return query(...asked);
+    };
+    client.say({ type: 'subscribe', id: 'stopped', snapshot: true });
+    await until('it is stopped', () => client.told.includes('unsubscribed'));
+    client.heard.splice(0);
+    const positions = (): unknown[] => client.heard.filter(({ type }) => type === 'position').map(({ id }) => id);
+    await until('positions are told', () => positions().length >= 3);
+    expect(new Set(positions())).toEqual(new Set(['stays']));
+  });
+
   test('end with the socket', async () => {
     await make();
     const client = await open('/Task');

@@ -149,7 +149,9 @@ export class ChangeConversation {
     const stop = new AbortController();
     const { signal } = stop;
     this.#subscriptions.set(id, stop);
-    const begun = (position: () => string): void => void this.#positions.set(id, position);
+    const begun = (position: () => string): void => {
+      if (!signal.aborted) this.#positions.set(id, position);
+    };
     const tooSlow = (): void => void this.leave(closeCodes.tooSlow, 'the client does not read');
     try {
       for await (const told of tellChanges(this.#options, this.#options.served, wish, { signal, tooSlow, begun })) {
