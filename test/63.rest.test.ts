@@ -526,6 +526,22 @@ describe('tables over REST', () => {
       await closed.close();
     });
 
+    test('a store that fails, without its words', async () => {
+      const failing = await RestWorld.open([counter]);
+      for (const [code, status] of [
+        ['StoreFull', 507],
+        ['StoreFailed', 503],
+        [undefined, 500],
+      ] as const) {
+        const error = Object.assign(new Error('While appending to /disk/data/000007.log'), code && { code });
+        failing.store.write = () => Promise.reject(error);
+        const answer = await failing.ask('PUT', '/Counter/1', {});
+        expect(answer).toMatchObject({ status, json: { error: code ?? 'Internal' } });
+        expect(JSON.stringify(answer.json)).not.toContain('/disk/data');
+      }
+      await failing.close();
+    });
+
     test('a body over the limit, announced or not', async () => {
       const body = JSON.stringify({ title: 'x'.repeat(bodyLimit) });
       const announced = await ask('PUT', '/Task/1', body);

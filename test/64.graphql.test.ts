@@ -523,7 +523,7 @@ describe('what fails inside', () => {
 
   test('is told by its code when it has one, and else only logged', async () => {
     const failures: Error[] = [
-      Object.assign(new Error('no space is left'), { code: 'StoreFull' }),
+      Object.assign(new Error('No space left on device: /disk/data/000007.log'), { code: 'StoreFull' }),
       new Error('password=hunter2'),
     ];
     failing = await serveGraphql(schema, {
@@ -540,10 +540,15 @@ describe('what fails inside', () => {
     });
     const query = '{ tasks { nodes { id } } }';
     const full = await failing.ask(query);
-    expect(full.body.errors?.[0]).toMatchObject({ message: 'no space is left', extensions: { code: 'StoreFull' } });
+    expect(full.body.errors?.[0]).toMatchObject({
+      message: 'there is no space left for tables: nothing was written, and reads go on',
+      extensions: { code: 'StoreFull' },
+    });
     const inner = await failing.ask(query);
     expect(inner.body.errors?.[0]).toMatchObject({ extensions: { code: 'Internal' } });
     expect(inner.text).not.toContain('hunter2');
     expect(JSON.stringify(failing.log)).toContain('hunter2');
+    expect(full.text).not.toContain('/disk/data');
+    expect(JSON.stringify(failing.log)).toContain('/disk/data');
   });
 });

@@ -235,6 +235,20 @@ describe('writes over a WebSocket', () => {
     expect(client.heard[3]?.record?.['title']).toBe('ü, "}"');
   });
 
+  test.each(['StoreFull', 'StoreFailed', undefined])(
+    'that fail in the store with %s are told without its words, which the log has',
+    async (code) => {
+      await make();
+      const words = 'IO error: While appending to file: /disk/data/000007.log';
+      world.store.write = () => Promise.reject(Object.assign(new Error(words), code === undefined ? {} : { code }));
+      const client = await open('/Task');
+      const answer = await client.ask({ type: 'put', key: '1', record: {} });
+      expect(answer).toMatchObject({ type: 'error', error: code ?? 'Internal' });
+      expect(JSON.stringify(answer)).not.toContain('/disk/data');
+      expect(JSON.stringify(world.log)).toContain('/disk/data');
+    },
+  );
+
   test('on the socket of one record are about that record', async () => {
     await make();
     const client = await open('/Task/1');

@@ -4,6 +4,7 @@ import { asTenonError, describeError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { TableWrite, TableWritten } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
+import { clientError } from './client-error.js';
 import { type ClientMessage, type MessageId, readMessage } from './change-message.js';
 import { type ChangeSource, type ChangeWish, type Told, tellChanges } from './told-changes.js';
 
@@ -201,9 +202,12 @@ export class ChangeConversation {
   }
 
   #refuse(id: MessageId | undefined, error: unknown): void {
-    const { code, details } = asTenonError(error);
-    if (code === 'Internal') this.#options.log.error({ err: error }, 'a message to a table could not be answered');
-    this.#say({ type: 'error', ...withId(id), error: code, message: describeError(error), details });
+    const known = asTenonError(error);
+    const told = clientError(known);
+    const { code, details } = told;
+    if (code === 'Internal' || told !== known)
+      this.#options.log.error({ code, err: error }, 'a message to a table could not be answered');
+    this.#say({ type: 'error', ...withId(id), error: code, message: describeError(told), details });
   }
 
   #say(answer: object): void {

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.js';
 import type { TableChange } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
 import { readChangeWish } from './change-wish.js';
+import { clientError } from './client-error.js';
 import { sendError } from './problem.js';
 import { type ChangeSource, type ChangeWish, type Told, tellChanges } from './told-changes.js';
 
@@ -120,9 +121,13 @@ export class ChangeStreams {
 
   #fail(request: IncomingMessage, stream: Stream, error: unknown): void {
     const { response } = stream;
-    const { code } = asTenonError(error);
+    const known = asTenonError(error);
+    const told = clientError(known);
+    const { code } = told;
+    if (response.headersSent || told !== known)
+      this.#options.log.error({ code, application: stream.application, err: error }, 'a stream of changes has failed');
     if (!response.headersSent) {
-      sendError(request, response, error);
+      sendError(request, response, told);
       return;
     }
     this.#options.log.error(
@@ -130,6 +135,7 @@ export class ChangeStreams {
       'a stream of changes has failed',
     );
     response.write(`event: error\ndata: ${JSON.stringify({ error: code, message: describeError(error) })}\n\n`);
+    response.write(`event: error\ndata: ${JSON.stringify({ error: code, message: describeError(told) })}\n\n`);
     finish(stream);
   }
 

@@ -1,7 +1,8 @@
 /** Errors of GraphQL as clients get them: a sentence, a code, and nothing of the host's inside. */
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
-import { asTenonError, type ErrorCode, errorCodes, TenonError } from '../base/errors.js';
+import { asTenonError, describeError, type ErrorCode, errorCodes, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
+import { clientError } from './client-error.js';
 
 /** A request that was refused before anything of it ran. */
 export class RequestRefused extends Error {
@@ -58,8 +59,10 @@ export function formatErrors(
     if (cause === undefined) return { message, ...place, extensions: { code, ...error.extensions } };
     const known = asTenonError(cause);
     if (isKnown(cause) && known.code !== 'Internal') {
-      const sentence = known.next === undefined ? known.message : `${known.message}; ${known.next}`;
-      return { message: sentence, ...place, extensions: { code: known.code, ...plain(known.details) } };
+      const told = clientError(known);
+      if (told !== known)
+        log.error({ code: known.code, err: cause, path: path?.join('.') }, 'a field of GraphQL failed');
+      return { message: describeError(told), ...place, extensions: { code: known.code, ...plain(known.details) } };
     }
     log.error({ err: cause, path: path?.join('.') }, 'a field of GraphQL failed');
     return { message: 'an error of the host; it is in its log', ...place, extensions: { code: 'Internal' } };

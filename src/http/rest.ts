@@ -7,6 +7,7 @@ import type { Log } from '../base/log.js';
 import type { Store } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
 import { storeError } from '../tables/store-error.js';
+import { clientError } from './client-error.js';
 import { sendError, sendProblem } from './problem.js';
 import { deleteRecord, patchRecord, postRecords, putRecord } from './rest-change.js';
 import type { RestExchange } from './rest-exchange.js';
@@ -51,7 +52,7 @@ export class RestTables {
     const known = storeError(error, { table: table.definition.name });
     if (known.status >= 500)
       this.#log.warn({ application: table.application, table: table.definition.name, err: known }, known.message);
-    sendError(request, response, known);
+    sendError(request, response, clientError(known));
   }
 }
 
