@@ -182,6 +182,30 @@ describe('the host of tenon start', () => {
     expect((await callOnce(host.url, { method: 'GET', path: '/tool/build' })).body).toBe('one');
   });
 
+  test('that begins anew serves the tables that ran, also when what its applications say of them now is wrong', async () => {
+    const task = 'type Task @table @export { id: ID! @primaryKey title: String! }\n';
+    const put = { method: 'PUT', headers: { 'content-type': 'application/json' }, body: '{"title":"kept"}' };
+    for (const id of ['schema', 'config']) {
+      await world.publish(id, await plain(id, 'one'));
+      await world.write(id, 'config.yaml', `route_prefix: /at-${id}\n`);
+      await world.write(id, 'schema.graphql', task);
+    }
+    await admin('POST', 'plugins/discover');
+    for (const id of ['schema', 'config']) expect((await fetch(`${host.url}/at-${id}/Task/a`, put)).status).toBe(201);
+    await world.write('schema', 'schema.graphql', task.replace('String!', 'Strin!'));
+    await world.write('config', 'config.yaml', 'route_prefix: [');
+    await recycle();
+    for (const id of ['schema', 'config']) {
+      const answer = await fetch(`${host.url}/at-${id}/Task/a`);
+      expect({ id, status: answer.status, body: await answer.text() }).toMatchObject({
+        id,
+        status: 200,
+        body: expect.stringContaining('kept') as string,
+      });
+      expect((await fetch(`${host.url}/at-${id}/build`)).status).toBe(200);
+    }
+  });
+
   test('that begins anew and is full before it has looked at all its applications begins anew once more', async () => {
     await recycle('two', 'three');
     await until('the last build serves in an empty host', async () => {

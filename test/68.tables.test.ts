@@ -113,6 +113,19 @@ describe('an application with a schema', () => {
     expect(await world.host.reload('todo')).toMatchObject({ unchanged: true });
   });
 
+  test('starts with the tables that served last when its schema is wrong by then', async () => {
+    await world.start();
+    await send('PUT', '/todo/Task/a', { title: 'One' });
+    await world.host.close();
+    await world.write('todo', 'schema.graphql', task.replace('title: String!', 'title: Strin!'));
+    await world.start();
+    expect(world.host.plugin('todo')).toMatchObject({ state: 'running', error: { code: 'SchemaInvalid' } });
+    expect(await all('/todo/Task')).toEqual([{ id: 'a', title: 'One' }]);
+    await world.write('todo', 'schema.graphql', task);
+    await world.host.reload('todo');
+    expect(world.host.plugin('todo').error).toBeUndefined();
+  });
+
   test('keeps its listeners while a library alone is replaced', async () => {
     await rm(world.folder('todo'), { recursive: true });
     await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"one"' } }));

@@ -99,7 +99,7 @@ export class Reloading {
 
   constructor(options: ReloadingOptions) {
     this.#options = options;
-    this.#tables = new PluginTables(options.tables, options.log);
+    this.#tables = new PluginTables(options.tables, options.versions, options.log);
   }
 
   /**
@@ -227,6 +227,7 @@ export class Reloading {
     plugin.probation?.end();
     plugin.running = generation;
     const letGo = this.#tables.take(plugin, result.tables);
+    this.#tables.keep(plugin);
     plugin.prefix = prefix;
     plugin.preservesState = preserveState;
     remembering.began(plugin);
@@ -263,24 +264,25 @@ export class Reloading {
     const { applications, versions } = this.#options;
     const preserves = (application: Application | undefined): boolean =>
       application?.source.config.reserved.reload?.preserveState ?? this.#options.preserveState();
-    const read = recorder.time('detect', () => applications.read(plugin.folder));
+    const reading = recorder.time('detect', () => applications.read(plugin.folder));
     if (version !== undefined) {
       const expected = version.sha256;
       const library = versions.fileOf(plugin.id, version);
       // A config that cannot be read now is no reason to stay with a bad build.
-      const application = await read.catch(() => undefined);
+      const read = await reading.catch((error: unknown) => asTenonError(error));
+      const application = read instanceof TenonError ? undefined : read;
       if (application?.enabled === false)
         throw new TenonError('PluginDisabled', `${plugin.id} is disabled by its config.yaml`, {
           next: 'set `enabled: true` there, then go back',
           details: { plugin: plugin.id },
         });
-      const prefix = plugin.running?.prefix ?? application?.prefix ?? plugin.prefix ?? `/${plugin.id}`;
+      const tables = await this.#tables.wantedByKept(plugin, read, recorder);
+      const prefix = plugin.running?.prefix ?? application?.prefix ?? plugin.prefix ?? tables.prefix ?? `/${plugin.id}`;
       const limits = { ...this.#options.limits, ...application?.limits };
       const preserveState = preserves(application);
-      const tables = this.#tables.wanted(plugin, application);
       return { library, prefix, limits: plugin.running?.limits ?? limits, preserveState, expected, tables };
     }
-    const application = await read;
+    const application = await reading;
     if (application.id !== plugin.id)
       throw new TenonError('PluginIdMismatch', `${plugin.folder} is now ${application.id}, not ${plugin.id}`, {
         next: `load ${application.id}`,

@@ -49,7 +49,7 @@ export interface Replacement {
   /** Why the build with this hash is not to be loaded, if so. */
   refused: (sha256: string) => Promise<string | undefined>;
   /** What the application's tables are from now on; absent for one without. */
-  tables: (() => Promise<TableWorld>) | undefined;
+  tables: (() => Promise<TableWorld | undefined>) | undefined;
   /** What they are now: left as it is by a failure. */
   present: TableWorld | undefined;
   /** Throws `RouteConflict` when another plugin has one of the routes. */

@@ -1,14 +1,16 @@
 /** The tables of one application as its plugin has them: what its routes answer, and what its code may reach. */
 import type { Store } from '../binding/store.js';
-import type { Application } from './applications.js';
 import type { ServedTables } from '../tables/served.js';
 import type { Tables } from '../tables/tables.js';
+import type { TableSource } from './kept-tables.js';
 import type { ServedRoute } from './live.js';
 
 /** Stays from generation to generation, with all who listen to its changes, until the schema becomes another. */
 export interface TableWorld {
   /** Equal for the same schema, the same records to begin with, and the same prefix. */
   readonly key: string;
+  /** What it was made of. */
+  readonly source: TableSource;
   readonly store: Store;
   /** Whose tables the plugin names without saying so. */
   readonly database: string;
@@ -24,11 +26,11 @@ export interface TableWorld {
 /** Makes the tables of applications. */
 export interface TableDoor {
   /**
-   * The tables of an application that has a schema. Rejects with `SchemaInvalid`, `SchemaIncompatible`, `SeedInvalid`, `TableTaken` and with
+   * The tables that an application's schema says. Rejects with `SchemaInvalid`, `SchemaIncompatible`, `SeedInvalid`, `TableTaken` and with
    * why the store cannot be opened. What it has done stays when the reload fails after it: tables, fields and indexes only come.
    * @param present what the running generation has; the result is this very one when nothing is different
    */
-  prepare(application: Application, present: TableWorld | undefined): Promise<TableWorld>;
+  prepare(source: TableSource, present: TableWorld | undefined): Promise<TableWorld>;
   /** The application is gone, or has no tables any more: others may have them. */
   release(id: string): void;
 }
@@ -62,8 +64,8 @@ export class TableWorlds implements TableDoor {
     this.#serve = serve;
   }
 
-  async prepare({ id, prefix, folder, tables }: Application, present: TableWorld | undefined): Promise<TableWorld> {
-    if (tables === undefined) throw new TypeError(`${id} has no schema`);
+  async prepare(source: TableSource, present: TableWorld | undefined): Promise<TableWorld> {
+    const { id, prefix, folder, tables } = source;
     const { key, grants, ...input } = tables;
     if (present?.key === key) return present;
     const served = await this.#tables.prepare({ application: id, prefix, folder, ...input });
@@ -71,6 +73,7 @@ export class TableWorlds implements TableDoor {
     const names = served.tables.map(({ definition }) => definition.name);
     return {
       key,
+      source,
       store: served.store,
       database: id,
       grants,

@@ -31,6 +31,7 @@ export interface VersionsOptions {
 }
 
 const index = 'versions.json';
+const tablesFile = 'tables.json';
 const good = '';
 const goneKept = 16;
 /** A generation's number is one word to the core. */
@@ -127,6 +128,24 @@ export class Versions {
     });
   }
 
+  /** What the plugin's tables are made of from now on, as text; undefined for one without. Kept in the background. */
+  keepTables(id: string, text: string | undefined): void {
+    const file = path.join(this.#folder(id), tablesFile);
+    this.#next(id, `what the tables of ${id} are made of could not be kept`, async () => {
+      const before = await readFile(file, 'utf8').catch(ifAbsent(undefined));
+      if (before === text) return;
+      if (text === undefined) return rm(file, { force: true });
+      await mkdir(this.#folder(id), { recursive: true, mode: 0o700 });
+      await replaceFile(file, text, { durable: true });
+    });
+  }
+
+  /** What was kept of its tables when it served last; undefined when it had none. */
+  async tablesOf(id: string): Promise<string | undefined> {
+    await this.#work.get(id);
+    return readFile(path.join(this.#folder(id), tablesFile), 'utf8').catch(ifAbsent(undefined));
+  }
+
   /** The build did not do well: from now on it is loaded by hand only. */
   condemn(id: string, sha256: string, reason: string): void {
     this.#later(id, sha256, reason, async () => {
@@ -199,10 +218,15 @@ export class Versions {
 
   #later(id: string, sha256: string, told: string, work: () => Promise<void>): void {
     this.#told.set(`${id} ${sha256}`, told);
+    this.#next(id, `a build of ${id} could not be kept to go back to`, work);
+  }
+
+  /** @param trouble what is logged when it fails */
+  #next(id: string, trouble: string, work: () => Promise<void>): void {
     const before = this.#work.get(id) ?? Promise.resolve();
     const done = before.then(work).catch((error: unknown) => {
       const { message } = asTenonError(error);
-      this.#options.log.warn({ plugin: id, error: message }, `a build of ${id} could not be kept to go back to`);
+      this.#options.log.warn({ plugin: id, error: message }, trouble);
     });
     this.#work.set(id, done);
     void done.then(() => {
