@@ -155,6 +155,24 @@ describe('an application with a schema', () => {
     expect(states.find(({ state }) => state === 'failed')?.error?.code).toBe('TableTaken');
   });
 
+  test('has only the tables it serves: others may have one that it gave up, or did not come to serve', async () => {
+    const list = task.replace('Task', 'List').replace('@table', '@table(database: "shared")');
+    const broken = await buildPlugin('service', { defines: { PLUGIN_ID: '"broken"', FAIL_READY: '1' } });
+    await world.write('todo', 'schema.graphql', task + list);
+    await world.publish('broken', broken);
+    await world.write('broken', 'config.yaml', 'name: Broken\n');
+    await world.write('broken', 'schema.graphql', list.replace('List', 'Other'));
+    await world.start();
+    expect(world.host.plugin('broken').state).toBe('failed');
+    await world.write('todo', 'schema.graphql', task);
+    await world.host.reload('todo');
+    await world.write('taker', 'config.yaml', 'name: Taker\n');
+    await world.write('taker', 'schema.graphql', list + list.replace('List', 'Other'));
+    await world.host.load('taker');
+    expect(await send('PUT', '/taker/List/a', { title: 'One' })).toMatchObject({ status: 201 });
+    expect(await send('PUT', '/taker/Other/a', { title: 'One' })).toMatchObject({ status: 201 });
+  });
+
   test('serves nothing of them once it is unloaded, and all again afterwards', async () => {
     await world.start();
     await send('PUT', '/todo/Task/a', { title: 'One' });

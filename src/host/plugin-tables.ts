@@ -65,11 +65,16 @@ export class PluginTables {
   async take(plugin: Plugin, tables: TableWorld | undefined): Promise<void> {
     const before = plugin.tables;
     plugin.tables = tables;
+    this.#door.settle(plugin.id, tables);
     if (before === undefined || before === tables) return;
-    if (tables === undefined) this.#door.release(plugin.id);
     await before
       .close()
       .catch((error: unknown) => this.#log.error({ plugin: plugin.id, err: error }, 'its tables did not close'));
+  }
+
+  /** Others that were to come do not: what was taken for them is free again. */
+  stay({ id, tables }: Plugin): void {
+    this.#door.settle(id, tables);
   }
 
   /** Keep what they are made of for a host, or a start, that cannot make them of what the application says then. */

@@ -11,6 +11,8 @@ export interface TableWorld {
   readonly key: string;
   /** What it was made of. */
   readonly source: TableSource;
+  /** What came of that. */
+  readonly served: ServedTables;
   readonly store: Store;
   /** Whose tables the plugin names without saying so. */
   readonly database: string;
@@ -31,8 +33,8 @@ export interface TableDoor {
    * @param present what the running generation has; the result is this very one when nothing is different
    */
   prepare(source: TableSource, present: TableWorld | undefined): Promise<TableWorld>;
-  /** The application is gone, or has no tables any more: others may have them. */
-  release(id: string): void;
+  /** These are the tables of the application, after `prepare` and whatever became of it: others may have all the rest. */
+  settle(id: string, world: TableWorld | undefined): void;
 }
 
 /** The plugin's own routes, and of those of its tables all that it does not answer itself. */
@@ -74,6 +76,7 @@ export class TableWorlds implements TableDoor {
     return {
       key,
       source,
+      served,
       store: served.store,
       database: id,
       grants,
@@ -83,7 +86,7 @@ export class TableWorlds implements TableDoor {
     };
   }
 
-  release(id: string): void {
-    this.#tables.release(id);
+  settle(id: string, world: TableWorld | undefined): void {
+    this.#tables.settle(id, world?.served);
   }
 }

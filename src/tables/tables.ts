@@ -66,27 +66,23 @@ export class Tables {
   /**
    * Bring the store to what the application's schema says, and load the records it begins with. Rejects with
    * `SchemaInvalid`, `TableTaken`, `SchemaIncompatible`, `SeedInvalid` and what opening the store may; definitions that
-   * were made stay.
+   * were made stay. What it has is its own until `settle` says otherwise, also after a failure.
    */
   async prepare(input: TablesInput): Promise<ServedTables> {
     const { application, prefix } = input;
     const schema = readSchema(input.schemas, application, input.surfaces);
     const store = await this.open();
     const names = schema.tables.map(({ definition }) => nameOf(definition));
-    const claimed = this.#claim(application, names);
-    try {
-      const served = { application, prefix, store, schema, tables: await define(store, application, schema) };
-      await this.#seed(input, served);
-      return served;
-    } catch (error) {
-      for (const name of claimed) this.#owners.delete(name);
-      throw error;
-    }
+    this.#claim(application, names);
+    const served = { application, prefix, store, schema, tables: await define(store, application, schema) };
+    await this.#seed(input, served);
+    return served;
   }
 
-  /** The application's tables may be another one's from now on; what is stored stays. */
-  release(application: string): void {
+  /** The application has these tables and no others: those may be another one's from now on; what is stored stays. */
+  settle(application: string, served: ServedTables | undefined): void {
     for (const [name, owner] of this.#owners) if (owner === application) this.#owners.delete(name);
+    for (const { definition } of served?.tables ?? []) this.#owners.set(nameOf(definition), application);
   }
 
   /** Twice is fine. Nothing may use the store any more. */
@@ -127,8 +123,8 @@ export class Tables {
     }
   }
 
-  /** Which of `names` the application did not have. Throws `TableTaken`, and then it has none more. */
-  #claim(application: string, names: readonly string[]): string[] {
+  /** Throws `TableTaken`, and then it has none more. */
+  #claim(application: string, names: readonly string[]): void {
     for (const name of names) {
       const owner = this.#owners.get(name) ?? application;
       if (owner === application) continue;
@@ -137,9 +133,7 @@ export class Tables {
         details: { plugin: application, table: name, owner },
       });
     }
-    const claimed = names.filter((name) => !this.#owners.has(name));
-    for (const name of claimed) this.#owners.set(name, application);
-    return claimed;
+    for (const name of names) this.#owners.set(name, application);
   }
 }
 

@@ -102,7 +102,7 @@ export class Rehearsal {
       },
       applications: this.#applications() as unknown as Applications,
       limits,
-      tables: { prepare: () => Promise.reject(new Error('no application has tables here')), release: () => {} },
+      tables: { prepare: () => Promise.reject(new Error('no application has tables here')), settle: () => {} },
       states: new SavedStates({ directory: '/states', stateLimit: 1000 }),
       preserveState: () => true,
       refusedState: 'empty',
