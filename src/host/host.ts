@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { closest } from '../base/closest.js';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { asTenonError, TenonError } from '../base/errors.js';
+import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
 import type { GenerationLimits } from '../plugin/generation.js';
@@ -155,9 +155,9 @@ export class Host {
     const others = plugins.filter((other) => other !== plugin);
     const record = await this.#reload(plugin, trigger).catch(async (cause: unknown) => {
       const { code, details } = asTenonError(cause);
-      const inTheWay = others.find(({ id }) => code === 'RouteConflict' && id === details['owner']);
+      const inTheWay = others.find(({ id }) => isTaken(code) && id === details['owner']);
       if (inTheWay === undefined) throw cause;
-      // Its paths belong to what the same application was called before.
+      // Its paths and tables belong to what the same application was called before.
       await this.#forget(inTheWay);
       return this.#reload(plugin, trigger);
     });
@@ -430,6 +430,10 @@ export class Host {
     });
     return plugin.leave;
   }
+}
+
+function isTaken(code: ErrorCode): boolean {
+  return code === 'RouteConflict' || code === 'TableTaken';
 }
 
 /** All of `items`; what rejects was logged and recorded where it happened, and stops no other. */

@@ -72,9 +72,13 @@ export class PluginTables {
       .catch((error: unknown) => this.#log.error({ plugin: plugin.id, err: error }, 'its tables did not close'));
   }
 
-  /** Others that were to come do not: what was taken for them is free again. */
-  stay({ id, tables }: Plugin): void {
+  /** Others that were to come do not: what was taken for them is free again, and what they changed is changed back. */
+  async stay({ id, tables }: Plugin): Promise<void> {
     this.#door.settle(id, tables);
+    if (tables === undefined) return;
+    await this.#door
+      .restore(tables)
+      .catch((error: unknown) => this.#log.error({ plugin: id, err: error }, 'its tables are not what they were'));
   }
 
   /** Keep what they are made of for a host, or a start, that cannot make them of what the application says then. */
@@ -84,7 +88,10 @@ export class PluginTables {
 
   /** Rejects with `error` when there are none to go on with. */
   async #last(plugin: Plugin, error: TenonError): Promise<TableWorld | undefined> {
-    if (plugin.running !== undefined) return plugin.tables;
+    if (plugin.running !== undefined) {
+      await this.stay(plugin);
+      return plugin.tables;
+    }
     const kept = await this.#kept(plugin, error);
     return kept && this.#again(plugin, kept);
   }

@@ -123,7 +123,7 @@ export class Reloading {
       );
     } catch (cause) {
       recorder.fail(cause);
-      this.#tables.stay(plugin);
+      await this.#tables.stay(plugin);
       const error = asTenonError(cause);
       plugin.error = error;
       plugin.outlasted = plugin.running;

@@ -35,6 +35,8 @@ export interface TableDoor {
   prepare(source: TableSource, present: TableWorld | undefined): Promise<TableWorld>;
   /** These are the tables of the application, after `prepare` and whatever became of it: others may have all the rest. */
   settle(id: string, world: TableWorld | undefined): void;
+  /** `world` goes on after others were prepared in its place. Rejects with what the store may. */
+  restore(world: TableWorld): Promise<void>;
 }
 
 /** The plugin's own routes, and of those of its tables all that it does not answer itself. */
@@ -88,5 +90,9 @@ export class TableWorlds implements TableDoor {
 
   settle(id: string, world: TableWorld | undefined): void {
     this.#tables.settle(id, world?.served);
+  }
+
+  restore({ served }: TableWorld): Promise<void> {
+    return this.#tables.restore(served);
   }
 }

@@ -85,6 +85,18 @@ export class Tables {
     for (const { definition } of served?.tables ?? []) this.#owners.set(nameOf(definition), application);
   }
 
+  /** Bring the store back to what these say, after others were prepared in their place that do not come. */
+  async restore({ application, store, tables }: ServedTables): Promise<void> {
+    for (const { number, schema, definition } of tables) {
+      if (isSame(store.definition(number), definition)) continue;
+      const loosened = loosen(schema.definition, store.definition(number));
+      const fits = store.incompatible(schema.definition) === undefined;
+      await store.define(fits ? schema.definition : loosened).catch((error: unknown) => {
+        throw storeError(error, { plugin: application, table: nameOf(definition) });
+      });
+    }
+  }
+
   /** Twice is fine. Nothing may use the store any more. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -147,6 +159,19 @@ async function define(store: Store, application: string, schema: ApplicationSche
     tables.push({ application, number, schema: table, definition: store.definition(number) });
   }
   return tables;
+}
+
+function isSame({ revision: _, ...left }: TableDefinition, { revision: __, ...right }: TableDefinition): boolean {
+  return JSON.stringify(left) === JSON.stringify(right);
+}
+
+/** What was let in meanwhile may be stored by now, and stays readable. */
+function loosen(wanted: TableDefinition, present: TableDefinition): TableDefinition {
+  const fields = wanted.fields.map((field) => {
+    const now = present.fields.find(({ name, dropped }) => name === field.name && dropped !== true);
+    return { ...field, type: now?.type ?? { ...field.type, required: false } };
+  });
+  return { ...wanted, fields };
 }
 
 function nameOf({ database, name }: TableDefinition): string {

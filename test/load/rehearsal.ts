@@ -102,7 +102,11 @@ export class Rehearsal {
       },
       applications: this.#applications() as unknown as Applications,
       limits,
-      tables: { prepare: () => Promise.reject(new Error('no application has tables here')), settle: () => {} },
+      tables: {
+        prepare: () => Promise.reject(new Error('no application has tables here')),
+        settle: () => {},
+        restore: () => Promise.resolve(),
+      },
       states: new SavedStates({ directory: '/states', stateLimit: 1000 }),
       preserveState: () => true,
       refusedState: 'empty',
