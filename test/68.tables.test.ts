@@ -1,10 +1,13 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { loadCore } from '../src/binding/core.js';
+import { openStore } from '../src/binding/store.js';
 import { tenon } from './load/tenon.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
+import { rocksdb } from './tables/temporary-store.js';
 
 const task = `type Task @table @export {
   id: ID! @primaryKey
@@ -113,6 +116,33 @@ describe('an application with a schema', () => {
     expect(await world.host.reload('todo')).toMatchObject({ unchanged: true });
   });
 
+  test('goes on with the fields it has when a new build with another schema fails', async () => {
+    await rm(world.folder('todo'), { recursive: true });
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"one"' } }));
+    await world.write('service', 'config.yaml', 'name: Service\n');
+    await world.write('service', 'schema.graphql', task);
+    await world.start();
+    await world.publish('service', await buildPlugin('service', { defines: { FAIL_READY: '1' } }));
+    const another = task.replace('title: String!', 'title: String').replace('  state: String @indexed\n', '');
+    await world.write('service', 'schema.graphql', another.replace('@table', '@table(expiration: 1)'));
+    await expect(world.host.reload('service')).rejects.toMatchObject({ code: 'LifecycleFailed' });
+    expect(await send('PUT', '/service/Task/a', { title: 'One', state: 'open' })).toMatchObject({ status: 201 });
+    expect(await all('/service/Task?state==open')).toEqual([{ id: 'a', title: 'One', state: 'open' }]);
+    await world.host.close();
+    const store = await openStore(loadCore(), {
+      directory: path.join(world.data, 'tables'),
+      libraries: rocksdb,
+      sync: false,
+      feedBytes: 1024 * 1024,
+      cacheBytes: 1024 * 1024,
+    });
+    const { expirationMs = 0, fields } = store.definition(store.tables()[0]?.number ?? -1);
+    await store.close();
+    expect(expirationMs).toBe(0);
+    expect(fields.find(({ name }) => name === 'state')).toMatchObject({ indexed: true });
+    expect(fields.find(({ name }) => name === 'state')?.dropped ?? false).toBe(false);
+  });
+
   test('starts with the tables that served last when its schema is wrong by then', async () => {
     await world.start();
     await send('PUT', '/todo/Task/a', { title: 'One' });
@@ -173,6 +203,18 @@ describe('an application with a schema', () => {
     expect(await send('PUT', '/taker/Other/a', { title: 'One' })).toMatchObject({ status: 201 });
   });
 
+  test('takes a table whose database it names along to another id', async () => {
+    const named = task.replace('@table', '@table(database: "shop")');
+    await world.write('todo', 'config.yaml', 'app_id: first\nroute_prefix: /todo\n');
+    await world.write('todo', 'schema.graphql', named);
+    await world.start();
+    await send('PUT', '/todo/Task/a', { title: 'One' });
+    await world.write('todo', 'config.yaml', 'app_id: second\nroute_prefix: /todo\n');
+    await world.host.discover();
+    expect(world.host.plugins()).toMatchObject([{ id: 'second', state: 'running' }]);
+    expect(await all('/todo/Task')).toEqual([{ id: 'a', title: 'One' }]);
+  });
+
   test('serves nothing of them once it is unloaded, and all again afterwards', async () => {
     await world.start();
     await send('PUT', '/todo/Task/a', { title: 'One' });
@@ -217,6 +259,39 @@ describe('an application with a schema', () => {
     await world.host.close();
     const restored = await tenon(world.directory, 'restore', copy.directory, '--data', world.data);
     expect(restored).toMatchObject({ status: 0, out: expect.stringMatching(/^restored: 1 table as of /) as string });
+    await world.start();
+    expect(await all('/todo/Task')).toEqual([{ id: 'a', title: 'One' }]);
+  });
+
+  test('a restore that was cut short between its two renames is told of, and no store is made that begins empty', async () => {
+    await world.start();
+    await send('PUT', '/todo/Task/a', { title: 'One' });
+    const copy = JSON.parse((await world.admin('POST', '/api/v1/backup')).body) as { directory: string };
+    await world.host.close();
+    const tables = path.join(world.data, 'tables');
+    await rename(tables, `${tables}.before-2026-01-01T00-00-00.000Z`);
+    await world.start();
+    expect(world.host.plugin('todo').error).toMatchObject({
+      code: 'StoreDamaged',
+      message: expect.stringContaining('tables.before-2026') as string,
+    });
+    await world.host.close();
+    expect(await tenon(world.directory, 'restore', copy.directory, '--data', world.data)).toMatchObject({ status: 0 });
+    await world.start();
+    expect(await all('/todo/Task')).toEqual([{ id: 'a', title: 'One' }]);
+  });
+
+  test('is copied to one place by two at once: one is refused, and the other one is whole', async () => {
+    await world.start();
+    await send('PUT', '/todo/Task/a', { title: 'One' });
+    const place = path.join(world.directory, 'copy');
+    const asked = [0, 1, 2].map(() => world.admin('POST', `/api/v1/backup?to=${encodeURIComponent(place)}`));
+    const statuses = (await Promise.all(asked)).map(({ status }) => status);
+    expect(statuses.toSorted()).toEqual([200, 500, 500]);
+    expect((await readdir(world.directory)).filter((name) => name.startsWith('copy'))).toEqual(['copy']);
+    await world.host.close();
+    await rm(path.join(world.data, 'tables'), { recursive: true });
+    expect(await tenon(world.directory, 'restore', place, '--data', world.data)).toMatchObject({ status: 0 });
     await world.start();
     expect(await all('/todo/Task')).toEqual([{ id: 'a', title: 'One' }]);
   });

@@ -1,5 +1,5 @@
 /** Copies of the tables of a host: made while it serves, taken back while none runs. */
-import { cp, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import type { Store } from '../binding/store.js';
@@ -20,6 +20,8 @@ export interface BackupFacts {
 
 const factsFile = 'backup.json';
 const tablesFolder = 'tables';
+/** In the name of tables that were put aside, before the time. */
+const asideMark = '.before-';
 
 /**
  * Copy everything in `store` into `directory` (absolute), which must not exist: it appears whole or not at all. Files that do not change any more
@@ -30,10 +32,11 @@ export async function makeBackup(store: Store, directory: string): Promise<Backu
     throw new TypeError(`directory must be an absolute path, got ${JSON.stringify(directory)}`);
   if ((await stat(directory).catch(() => undefined)) !== undefined)
     throw failed(directory, 'it is there already', 'name another one');
-  const partial = `${directory}.partial`;
+  let partial: string | undefined;
   try {
-    await rm(partial, { recursive: true, force: true });
-    await mkdir(partial, { recursive: true, mode: 0o700 });
+    await mkdir(path.dirname(directory), { recursive: true, mode: 0o700 });
+    // Of its own: another one may be made for the same place at this moment.
+    partial = await mkdtemp(`${directory}.partial-`);
     // Before the copy: what is written meanwhile may be in it, what was written before is.
     const sequence = store.sequence();
     await store.checkpoint(path.join(partial, tablesFolder)).catch((error: unknown) => {
@@ -51,10 +54,10 @@ export async function makeBackup(store: Store, directory: string): Promise<Backu
     };
     await writeFile(path.join(partial, factsFile), `${JSON.stringify(facts, null, 2)}\n`, { flush: true });
     await rename(partial, directory);
-    await flushFolder(path.dirname(directory));
+    await flush(path.dirname(directory));
     return facts;
   } catch (cause) {
-    await rm(partial, { recursive: true, force: true });
+    if (partial !== undefined) await rm(partial, { recursive: true, force: true });
     if (cause instanceof TenonError) throw cause;
     throw failed(
       directory,
@@ -83,26 +86,62 @@ export async function takeBackup(
   const facts = await readFacts(directory);
   const place = path.join(data, tablesFolder);
   const partial = `${place}.partial`;
+  let before: string | undefined;
   try {
     await rm(partial, { recursive: true, force: true });
     await cp(path.join(directory, tablesFolder), partial, { recursive: true, errorOnExist: true });
     await open(partial);
     const present = await readdir(place).catch(() => undefined);
-    const before =
-      present === undefined ? undefined : `${place}.before-${new Date().toISOString().replaceAll(':', '-')}`;
-    if (before !== undefined) await rename(place, before);
+    await flushTree(partial);
+    const aside = `${place}${asideMark}${new Date().toISOString().replaceAll(':', '-')}`;
+    if (present !== undefined) {
+      await rename(place, aside);
+      before = aside;
+    }
     await rename(partial, place);
-    await flushFolder(data);
+    await flush(data);
     return { facts, before };
   } catch (cause) {
     await rm(partial, { recursive: true, force: true });
-    throw failed(
-      directory,
-      cause instanceof Error ? cause.message : String(cause),
-      'nothing has changed; try another backup',
-      cause,
-    );
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const left = before === undefined ? undefined : await putBack(before, place);
+    if (left !== undefined)
+      throw failed(
+        directory,
+        `${reason}; and what was there before lies in ${before}: ${left}`,
+        `rename it to ${place}`,
+        cause,
+      );
+    throw failed(directory, reason, 'nothing has changed; try another backup', cause);
   }
+}
+
+/** Why `before` could not be put back to `place`, when it is not there. */
+async function putBack(before: string, place: string): Promise<string | undefined> {
+  try {
+    // Taken back already: what failed came after it.
+    if ((await stat(place).catch(() => undefined)) !== undefined) await rm(place, { recursive: true });
+    await rename(before, place);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Throws `StoreDamaged` when a restore into `place` was cut short, so that a store made there would begin empty. */
+export async function refuseCutShort(place: string): Promise<void> {
+  if ((await stat(place).catch(() => undefined)) !== undefined) return;
+  const names = await readdir(path.dirname(place)).catch(() => []);
+  const before = names
+    .filter((name) => name.startsWith(`${path.basename(place)}${asideMark}`))
+    .toSorted()
+    .at(-1);
+  if (before === undefined) return;
+  const aside = path.join(path.dirname(place), before);
+  throw new TenonError('StoreDamaged', `there is no ${place}, but ${aside}: a restore was cut short`, {
+    next: `restore again, or rename ${aside} to ${place}; to begin without records, move it away`,
+    details: { path: place, before: aside },
+  });
 }
 
 async function readFacts(directory: string): Promise<BackupFacts> {
@@ -120,8 +159,17 @@ async function readFacts(directory: string): Promise<BackupFacts> {
   }
 }
 
-async function flushFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
+/** All files and folders in `folder`, and itself, are on disk afterwards. */
+async function flushTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const place = path.join(folder, entry.name);
+    await (entry.isDirectory() ? flushTree(place) : flush(place));
+  }
+  await flush(folder);
+}
+
+async function flush(place: string): Promise<void> {
+  const handle = await open(place, 'r');
   try {
     await handle.sync();
   } finally {
