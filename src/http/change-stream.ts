@@ -124,17 +124,13 @@ export class ChangeStreams {
     const known = asTenonError(error);
     const told = clientError(known);
     const { code } = told;
+    const { application } = stream.served;
     if (response.headersSent || told !== known)
-      this.#options.log.error({ code, application: stream.application, err: error }, 'a stream of changes has failed');
+      this.#options.log.error({ code, application, err: error }, 'a stream of changes has failed');
     if (!response.headersSent) {
       sendError(request, response, told);
       return;
     }
-    this.#options.log.error(
-      { code, application: stream.served.application, err: error },
-      'a stream of changes has failed',
-    );
-    response.write(`event: error\ndata: ${JSON.stringify({ error: code, message: describeError(error) })}\n\n`);
     response.write(`event: error\ndata: ${JSON.stringify({ error: code, message: describeError(told) })}\n\n`);
     finish(stream);
   }
