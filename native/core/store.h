@@ -134,7 +134,7 @@ class Store {
   std::shared_ptr<const Definition> definition(const Table& table) const;
   bool index_complete(const Table& table, uint32_t field) const;
   TableFacts facts(const Table& table) const;
-  // Take a table out of the store for good, with its records.
+  // Take a table out of the store for good, with its records. Their space is free again once the store was closed.
   bool drop(Table& table, StoreFailure& failure);
 
   // The record of an encoded key. `cached`: only what is in memory; else AGAIN. Expired records are not there.

@@ -23,6 +23,8 @@ namespace tenon::core {
 class ChangeReader;
 
 // A column family. The handle is another one after the database was opened anew, which happens while the gate is shut.
+// That of a dropped one stays until then, or until the database is closed, for whoever reads at this moment; so long
+// its files take up space.
 struct Family {
   std::string name;
   rocksdb_column_family_handle_t* handle = nullptr;
@@ -166,7 +168,11 @@ class Store::Body {
 
   // store_open.cc
   bool open(StoreFailure& failure);
+  // The column families that are on the disk.
+  bool list_families(std::vector<std::string>& names, StoreFailure& failure);
   bool open_database(const std::vector<std::string>& names, StoreFailure& failure);
+  // Whether everything that tables need has been opened again; an index that has not is retired.
+  bool settle_families(StoreFailure& failure);
   void close_database();
   bool reopen(StoreFailure& failure);
   // The failure that a message of RocksDB tells of; what it says of the whole database is remembered as trouble.
@@ -187,8 +193,17 @@ class Store::Body {
   bool drop(Table& table, StoreFailure& failure);
   Table* find(std::string_view path) const;
   Family* make_family(const std::string& name, StoreFailure& failure);
+  // Each anew, in place of one that nobody uses; `made` has them, also when it fails.
+  bool make_families(const std::vector<std::string>& names, std::vector<Family*>& made, StoreFailure& failure);
   Family* find_family(std::string_view name) const;
-  void drop_family(Family& family);
+  // False: it is still there.
+  bool drop_family(Family& family, StoreFailure& failure);
+  void drop_families(const std::vector<Family*>& gone);
+  // Until they are built, indexes count as incomplete, also when the process dies before they are there.
+  bool note_building(const std::vector<std::string>& names, StoreFailure& failure);
+  bool read_table(Definition definition, StoreFailure& failure);
+  // What is left of a change that was not brought to its end.
+  bool drop_leftovers(StoreFailure& failure);
   bool write_notes(const WriteBatch& batch, StoreFailure& failure);
   // The layout of a definition whose families are all there; `building` are indexes that are not complete.
   const Layout& publish(Table& table, std::shared_ptr<const Definition> definition,
@@ -250,6 +265,7 @@ class Store::Body {
 
   Stripes stripes;
 
+  // Held by a change of a definition to its end.
   mutable std::mutex catalogue_mutex;
   std::vector<std::unique_ptr<Family>> families;
   // Of the list of tables, never for long: it grows under both mutexes.

@@ -9,11 +9,23 @@ namespace {
 
 constexpr std::string_view kDefinition = "d:";
 constexpr std::string_view kBuilding = "b:";
+constexpr std::string_view kDropped = "g:";
 
 std::string path_of(const Definition& definition) { return definition.database + "/" + definition.name; }
 std::string records_name(const std::string& path) { return "t:" + path; }
 std::string expiry_name(const std::string& path) { return "x:" + path; }
 std::string index_name(const std::string& path, const Field& field) { return "i:" + path + "/" + field.name; }
+std::string building_note_of(const std::string& index) { return std::string(kBuilding) + index; }
+
+bool has_index(const Field& field) { return field.indexed && !field.dropped; }
+
+std::vector<std::string> index_names(const std::string& path, const Definition& definition) {
+  std::vector<std::string> names;
+  for (const Field& field : definition.fields) {
+    if (has_index(field)) names.push_back(index_name(path, field));
+  }
+  return names;
+}
 
 bool can_expire(const Definition& definition) {
   if (definition.expiration_ms != 0) return true;
@@ -32,6 +44,11 @@ bool is_other_index(const Field& old, const Field& wanted) {
   return ordered_as_number(old) != ordered_as_number(wanted);
 }
 
+bool is_whole(const Layout& layout) {
+  return std::none_of(layout.indexes.begin(), layout.indexes.end(),
+                      [](const Index* index) { return index->retired.load(); });
+}
+
 uint64_t hash_of(std::string_view text) {
   uint64_t hash = UINT64_C(0xcbf29ce484222325);
   for (const char byte : text) hash = (hash ^ static_cast<unsigned char>(byte)) * UINT64_C(0x100000001b3);
@@ -48,7 +65,7 @@ const Index* Layout::index_of(uint32_t field) const {
 }
 
 // What is under "b:" of an index that is being built: the last key that is done.
-std::string building_note(const Family& index) { return std::string(kBuilding) + index.name; }
+std::string building_note(const Family& index) { return building_note_of(index.name); }
 
 Family* Store::Body::find_family(std::string_view name) const {
   for (const auto& family : families) {
@@ -64,6 +81,7 @@ Family* Store::Body::make_family(const std::string& name, StoreFailure& failure)
   family->handle = library->create_column_family(database, database_options.get(), name.c_str(), error.out());
   if (error) {
     failure = failed("to make a table", error.text());
+    if (failure.full) set_trouble(failure);
     return nullptr;
   }
   family->id = library->column_family_handle_get_id(family->handle);
@@ -71,11 +89,39 @@ Family* Store::Body::make_family(const std::string& name, StoreFailure& failure)
   return families.back().get();
 }
 
-// The handle stays, for whoever reads at this moment; its files go with it.
-void Store::Body::drop_family(Family& family) {
+bool Store::Body::make_families(const std::vector<std::string>& names, std::vector<Family*>& made,
+                                StoreFailure& failure) {
+  for (const std::string& name : names) {
+    Family* const left = find_family(name);
+    if (left != nullptr && !drop_family(*left, failure)) return false;
+    Family* const family = make_family(name, failure);
+    if (family == nullptr) return false;
+    made.push_back(family);
+  }
+  return true;
+}
+
+bool Store::Body::drop_family(Family& family, StoreFailure& failure) {
   RocksdbError error(*library);
   library->drop_column_family(database, family.handle, error.out());
-  family.dropped = true;
+  family.dropped = !error;
+  if (!error) return true;
+  failure = failed("to drop a table or an index", error.text());
+  if (failure.full) set_trouble(failure);
+  return false;
+}
+
+// One that stays is in nobody's way: it is dropped before another one of its name is made, or at the next opening.
+void Store::Body::drop_families(const std::vector<Family*>& gone) {
+  StoreFailure later;
+  for (Family* const family : gone) drop_family(*family, later);
+}
+
+bool Store::Body::note_building(const std::vector<std::string>& names, StoreFailure& failure) {
+  if (names.empty()) return true;
+  WriteBatch batch(*library);
+  for (const std::string& name : names) batch.put(*notes, building_note_of(name), {});
+  return write_notes(batch, failure);
 }
 
 bool Store::Body::write_notes(const WriteBatch& batch, StoreFailure& failure) {
@@ -104,7 +150,7 @@ const Layout& Store::Body::publish(Table& table, std::shared_ptr<const Definitio
   layout->keeps_created = keeps_created(*definition);
   for (uint32_t number = 0; number < definition->fields.size(); number++) {
     const Field& field = definition->fields[number];
-    if (!field.indexed || field.dropped) continue;
+    if (!has_index(field)) continue;
     Family* const family = find_family(index_name(table.path, field));
     const auto same = [&](const auto& index) { return !index->retired.load() && index->family == family; };
     auto found = std::find_if(table.indexes.begin(), table.indexes.end(), same);
@@ -135,38 +181,7 @@ bool Store::Body::read_catalogue(StoreFailure& failure) {
                                                        " is damaged: " + problem.message);
       return false;
     }
-    auto table = std::make_unique<Table>();
-    table->path = path_of(*definition);
-    table->hash = hash_of(table->path);
-    if (find_family(records_name(table->path)) == nullptr) {
-      failure = store_failure(TENON_ERROR_INVALID, "the records of the table " + table->path + " are missing");
-      return false;
-    }
-    // Left out when the process died between two steps of a change: made again, and built again.
-    for (const Field& field : definition->fields) {
-      const std::string name = index_name(table->path, field);
-      if (!field.indexed || field.dropped || find_family(name) != nullptr) continue;
-      Family* const family = make_family(name, failure);
-      if (family == nullptr) return false;
-      WriteBatch batch(*library);
-      batch.put(*notes, building_note(*family), {});
-      if (!write_notes(batch, failure)) return false;
-    }
-    if (can_expire(*definition) && find_family(expiry_name(table->path)) == nullptr &&
-        make_family(expiry_name(table->path), failure) == nullptr) {
-      return false;
-    }
-    std::set<const Family*> building;
-    for (const Field& field : definition->fields) {
-      const Family* const family =
-          field.indexed && !field.dropped ? find_family(index_name(table->path, field)) : nullptr;
-      if (family == nullptr) continue;
-      Pinned note(*library);
-      if (!read(*notes, building_note(*family), read_options.get(), note, failure)) return false;
-      if (note) building.insert(family);
-    }
-    publish(*table, std::make_shared<const Definition>(std::move(*definition)), building);
-    tables.push_back(std::move(table));
+    if (!read_table(std::move(*definition), failure)) return false;
   }
   RocksdbError error(*library);
   walk.error(error);
@@ -175,7 +190,42 @@ bool Store::Body::read_catalogue(StoreFailure& failure) {
         store_failure(TENON_ERROR_INVALID, "the catalogue of the tables is damaged: " + std::string(error.text()));
     return false;
   }
-  // What a process that died has left of a change.
+  return drop_leftovers(failure);
+}
+
+bool Store::Body::read_table(Definition definition, StoreFailure& failure) {
+  auto table = std::make_unique<Table>();
+  table->path = path_of(definition);
+  table->hash = hash_of(table->path);
+  if (find_family(records_name(table->path)) == nullptr) {
+    failure = store_failure(TENON_ERROR_INVALID, "the records of the table " + table->path + " are missing");
+    return false;
+  }
+  // Left out when the process died between two steps of a change: made again, and built again.
+  const std::vector<std::string> indexes = index_names(table->path, definition);
+  std::vector<std::string> missing;
+  for (const std::string& name : indexes) {
+    if (find_family(name) == nullptr) missing.push_back(name);
+  }
+  if (!note_building(missing, failure)) return false;
+  if (can_expire(definition) && find_family(expiry_name(table->path)) == nullptr) {
+    missing.push_back(expiry_name(table->path));
+  }
+  std::vector<Family*> made;
+  if (!make_families(missing, made, failure)) return false;
+  std::set<const Family*> building;
+  for (const std::string& name : indexes) {
+    Pinned note(*library);
+    if (!read(*notes, building_note_of(name), read_options.get(), note, failure)) return false;
+    if (note) building.insert(find_family(name));
+  }
+  publish(*table, std::make_shared<const Definition>(std::move(definition)), building);
+  const std::lock_guard<std::mutex> lock(tables_mutex);
+  tables.push_back(std::move(table));
+  return true;
+}
+
+bool Store::Body::drop_leftovers(StoreFailure& failure) {
   std::set<const Family*> used = {notes};
   for (const auto& table : tables) {
     const Layout& layout = *table->layout.load();
@@ -183,9 +233,29 @@ bool Store::Body::read_catalogue(StoreFailure& failure) {
     used.insert(layout.expiry);
     for (const Index* const index : layout.indexes) used.insert(index->family);
   }
+  std::vector<Family*> gone;
   for (const auto& family : families) {
-    if (used.count(family.get()) == 0) drop_family(*family);
+    const std::string kind = family->name.substr(0, 2);
+    if (used.count(family.get()) != 0) continue;
+    if (kind == "i:" || kind == "x:") gone.push_back(family.get());
+    if (kind != "t:") continue;
+    // Records are given up only if somebody wanted that.
+    const std::string path = family->name.substr(2);
+    Pinned note(*library);
+    if (!read(*notes, std::string(kDropped) + path, read_options.get(), note, failure)) return false;
+    Walk walk(*library, database, read_options.get(), *family);
+    walk.to_first();
+    RocksdbError error(*library);
+    walk.error(error);
+    if (!note && (walk.valid() || error)) {
+      failure = store_failure(TENON_ERROR_INVALID, "there are records of the table " + path +
+                                                       ", but its definition is missing: the folder " +
+                                                       options.directory + " is damaged");
+      return false;
+    }
+    gone.push_back(family.get());
   }
+  drop_families(gone);
   return true;
 }
 
@@ -195,15 +265,19 @@ Table* Store::Body::define(const Definition& wanted, StoreFailure& failure) {
   if (!writable(failure)) return nullptr;
   Table* const present = find(path_of(wanted));
   if (present == nullptr) return make_table(wanted, failure);
-  const Definition& old = *present->layout.load()->definition;
+  const Layout& layout = *present->layout.load();
+  const Definition& old = *layout.definition;
   std::optional<Definition> evolved = evolve(old, wanted, failure.problem);
   if (!evolved) {
     failure.status = TENON_ERROR_INVALID;
     return nullptr;
   }
   evolved->revision = old.revision;
-  if (write_definition(*evolved) == write_definition(old)) return present;
-  evolved->revision = old.revision + 1;
+  if (write_definition(*evolved) != write_definition(old)) {
+    evolved->revision = old.revision + 1;
+  } else if (is_whole(layout)) {
+    return present;
+  }
   return change_table(*present, *evolved, failure) ? present : nullptr;
 }
 
@@ -211,22 +285,15 @@ Table* Store::Body::make_table(const Definition& wanted, StoreFailure& failure) 
   Definition definition = wanted;
   definition.revision = 1;
   const std::string path = path_of(definition);
-  std::vector<std::string> names = {records_name(path)};
+  std::vector<std::string> names = index_names(path, definition);
+  names.push_back(records_name(path));
   if (can_expire(definition)) names.push_back(expiry_name(path));
-  for (const Field& field : definition.fields) {
-    if (field.indexed && !field.dropped) names.push_back(index_name(path, field));
-  }
-  std::vector<Family*> made;
-  bool done = true;
-  for (const std::string& name : names) {
-    Family* const family = done ? make_family(name, failure) : nullptr;
-    done = family != nullptr;
-    if (done) made.push_back(family);
-  }
   WriteBatch batch(*library);
   batch.put(*notes, std::string(kDefinition) + path, write_definition(definition));
-  if (!done || !write_notes(batch, failure)) {
-    for (Family* const family : made) drop_family(*family);
+  batch.remove(*notes, std::string(kDropped) + path);
+  std::vector<Family*> made;
+  if (!make_families(names, made, failure) || !write_notes(batch, failure)) {
+    drop_families(made);
     return nullptr;
   }
   auto table = std::make_unique<Table>();
@@ -240,43 +307,64 @@ Table* Store::Body::make_table(const Definition& wanted, StoreFailure& failure) 
 
 bool Store::Body::change_table(Table& table, const Definition& evolved, StoreFailure& failure) {
   const Layout& old = *table.layout.load();
+  const std::vector<std::string> wanted = index_names(table.path, evolved);
   std::vector<Index*> gone;
+  std::vector<Index*> replaced;  // by another one of the same name
+  std::set<std::string> taken;
   for (Index* const index : old.indexes) {
+    if (index->retired.load()) continue;
     const Field& before = old.definition->fields[index->field];
     const Field& after = evolved.fields[index->field];
-    if (!after.indexed || after.dropped || is_other_index(before, after)) gone.push_back(index);
+    if (!has_index(after)) {
+      gone.push_back(index);
+    } else if (is_other_index(before, after)) {
+      replaced.push_back(index);
+    } else {
+      taken.insert(index->family->name);
+    }
   }
-  // A name is free again once its family is dropped. Should the process die now, read_catalogue makes it anew.
+  std::vector<std::string> building;
+  for (const std::string& name : wanted) {
+    if (taken.count(name) == 0) building.push_back(name);
+  }
+  if (!note_building(building, failure)) return false;
+  std::vector<std::string> again;
+  for (const Index* const index : replaced) again.push_back(index->family->name);
+  std::vector<std::string> names;
+  for (const std::string& name : building) {
+    if (std::find(again.begin(), again.end(), name) == again.end()) names.push_back(name);
+  }
+  if (can_expire(evolved) && old.expiry == nullptr) names.push_back(expiry_name(table.path));
+  std::vector<Family*> made;
+  if (!make_families(names, made, failure)) {
+    drop_families(made);
+    return false;
+  }
   Stripes::Hold hold(stripes);
   hold.want_all();
   hold.lock();
-  for (Index* const index : gone) {
-    index->retired.store(true);
-    drop_family(*index->family);
+  // A name is free again once its family is dropped.
+  bool done = true;
+  for (Index* const index : replaced) {
+    done = done && drop_family(*index->family, failure);
+    if (done) index->retired.store(true);
   }
   WriteBatch batch(*library);
   batch.put(*notes, std::string(kDefinition) + table.path, write_definition(evolved));
   for (const Index* const index : gone) batch.remove(*notes, building_note(*index->family));
-  std::vector<std::string> names;
-  for (const Field& field : evolved.fields) {
-    if (field.indexed && !field.dropped) names.push_back(index_name(table.path, field));
-  }
-  std::set<const Family*> fresh;
-  for (const std::string& name : names) {
-    if (find_family(name) != nullptr) continue;
-    const Family* const family = make_family(name, failure);
-    if (family == nullptr) return false;
-    fresh.insert(family);
-    batch.put(*notes, building_note(*family), {});
-  }
-  if (can_expire(evolved) && find_family(expiry_name(table.path)) == nullptr &&
-      make_family(expiry_name(table.path), failure) == nullptr) {
+  if (!done || !make_families(again, made, failure) || !write_notes(batch, failure)) {
+    drop_families(made);
     return false;
   }
-  if (!write_notes(batch, failure)) return false;
-  publish(table, std::make_shared<const Definition>(evolved), fresh);
+  publish(table, std::make_shared<const Definition>(evolved), std::set<const Family*>(made.begin(), made.end()));
+  std::vector<Family*> left;
+  for (Index* const index : gone) {
+    index->retired.store(true);
+    left.push_back(index->family);
+  }
   hold.release();
-  if (!fresh.empty()) wake_worker();
+  drop_families(left);
+  if (!building.empty()) wake_worker();
   return true;
 }
 
@@ -294,15 +382,17 @@ bool Store::Body::drop(Table& table, StoreFailure& failure) {
   hold.lock();
   WriteBatch batch(*library);
   batch.remove(*notes, std::string(kDefinition) + table.path);
+  batch.put(*notes, std::string(kDropped) + table.path, {});
   for (const Index* const index : layout.indexes) batch.remove(*notes, building_note(*index->family));
   if (!write_notes(batch, failure)) return false;
   table.dropped.store(true);
+  std::vector<Family*> gone = {layout.records};
+  if (layout.expiry != nullptr) gone.push_back(layout.expiry);
   for (Index* const index : layout.indexes) {
+    if (!index->retired.load()) gone.push_back(index->family);
     index->retired.store(true);
-    drop_family(*index->family);
   }
-  drop_family(*layout.records);
-  if (layout.expiry != nullptr) drop_family(*layout.expiry);
+  drop_families(gone);
   return true;
 }
 

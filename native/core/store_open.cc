@@ -235,18 +235,8 @@ bool Store::Body::open(StoreFailure& failure) {
     return false;
   }
   std::vector<std::string> names = {"default"};
-  if (access((options.directory + "/CURRENT").c_str(), F_OK) == 0) {
-    size_t count = 0;
-    RocksdbError error(rocks);
-    char** const list = rocks.list_column_families(set, options.directory.c_str(), &count, error.out());
-    if (!error) names.assign(list, list + count);
-    // There is a list to give back when it failed, too.
-    if (list != nullptr) rocks.list_column_families_destroy(list, count);
-    if (error) {
-      failure = opening_failure(options.directory, error.text());
-      return false;
-    }
-  }
+  const bool present = access((options.directory + "/CURRENT").c_str(), F_OK) == 0;
+  if (present && !list_families(names, failure)) return false;
   if (!open_database(names, failure)) return false;
   version = version_of(options.directory);
   if (!read_identity(options.directory, identity)) {
@@ -255,6 +245,19 @@ bool Store::Body::open(StoreFailure& failure) {
     return false;
   }
   return read_catalogue(failure) && start_threads(failure);
+}
+
+bool Store::Body::list_families(std::vector<std::string>& names, StoreFailure& failure) {
+  size_t count = 0;
+  RocksdbError error(*library);
+  char** const list =
+      library->list_column_families(database_options.get(), options.directory.c_str(), &count, error.out());
+  if (!error) names.assign(list, list + count);
+  // There is a list to give back when it failed, too.
+  if (list != nullptr) library->list_column_families_destroy(list, count);
+  if (!error) return true;
+  failure = opening_failure(options.directory, error.text());
+  return false;
 }
 
 // With these families; a handle that is known already is replaced.
@@ -307,12 +310,10 @@ bool Store::Body::reopen(StoreFailure& failure) {
     for (ChangeReader* const reader : readers) reader->let_go();
   }
   const std::lock_guard<std::mutex> files(files_mutex);
-  std::vector<std::string> names;
-  for (const auto& family : families) {
-    if (!family->dropped) names.push_back(family->name);
-  }
   close_database();
-  const bool opened = open_database(names, failure);
+  // Not what is known of here: a change that failed may be on the disk all the same.
+  std::vector<std::string> names;
+  const bool opened = list_families(names, failure) && open_database(names, failure) && settle_families(failure);
   if (opened) {
     const std::lock_guard<std::mutex> lock(trouble_mutex_);
     trouble_.reset();
@@ -320,6 +321,27 @@ bool Store::Body::reopen(StoreFailure& failure) {
   }
   gate.open();
   return opened;
+}
+
+bool Store::Body::settle_families(StoreFailure& failure) {
+  for (const auto& table : tables) {
+    if (table->dropped.load()) continue;
+    const Layout& layout = *table->layout.load();
+    const bool whole =
+        layout.records->handle != nullptr && (layout.expiry == nullptr || layout.expiry->handle != nullptr);
+    if (!whole) {
+      failure = store_failure(TENON_ERROR_INVALID, "the records of the table " + table->path + " are missing");
+      close_database();
+      return false;
+    }
+    for (Index* const index : layout.indexes) {
+      if (index->family->handle == nullptr) index->retired.store(true);
+    }
+  }
+  for (const auto& family : families) {
+    if (family->handle == nullptr) family->dropped = true;
+  }
+  return true;
 }
 
 // A full disk is not tried for by closing what still can be read.

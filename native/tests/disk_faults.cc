@@ -14,7 +14,12 @@ namespace {
 
 std::atomic<int> writes_fail{0};
 std::atomic<int> syncs_fail{0};
+std::atomic<int> spared{0};
+std::atomic<int> stuck{0};
+std::atomic<int> little_room{0};
 std::atomic<int> struck{0};
+
+constexpr off_t kLittleRoom = 17 << 20;
 
 // Files of a database, and the one that is written to see whether there is room.
 bool is_of_database(int descriptor) {
@@ -38,9 +43,17 @@ bool is_of_database(int descriptor) {
 
 bool strikes_now(const std::atomic<int>& kind, int descriptor, int error) {
   if (kind.load(std::memory_order_relaxed) == 0 || !is_of_database(descriptor)) return false;
+  if (spared.fetch_sub(1) > 0) return false;
   struck++;
   errno = error;
   return true;
+}
+
+// A disk that does not answer.
+void wait_if_stuck(int descriptor) {
+  if (stuck.load(std::memory_order_relaxed) == 0 || !is_of_database(descriptor)) return;
+  struck++;
+  while (stuck.load() != 0) usleep(1000);
 }
 
 }  // namespace
@@ -49,6 +62,7 @@ extern "C" {
 
 ssize_t write(int descriptor, const void* data, size_t size) {
   if (strikes_now(writes_fail, descriptor, ENOSPC)) return -1;
+  wait_if_stuck(descriptor);
   return syscall(SYS_write, descriptor, data, size);
 }
 
@@ -63,8 +77,11 @@ ssize_t pwrite64(int descriptor, const void* data, size_t size, off_t offset) {
 
 int posix_fallocate(int descriptor, off_t offset, off_t size) {
   if (strikes_now(writes_fail, descriptor, ENOSPC)) return ENOSPC;
+  if (size > kLittleRoom && strikes_now(little_room, descriptor, ENOSPC)) return ENOSPC;
   return syscall(SYS_fallocate, descriptor, 0, offset, size) == 0 ? 0 : errno;
 }
+
+int posix_fallocate64(int descriptor, off_t offset, off_t size) { return posix_fallocate(descriptor, offset, size); }
 
 int fdatasync(int descriptor) {
   if (strikes_now(syncs_fail, descriptor, EIO)) return -1;
@@ -80,11 +97,29 @@ int fsync(int descriptor) {
 
 namespace tenon::test {
 
-DiskFault::DiskFault(Kind kind) { (kind == Kind::FullDisk ? writes_fail : syncs_fail) = 1; }
+DiskFault::DiskFault(Kind kind, int spares) {
+  spared = spares;
+  switch (kind) {
+    case Kind::FullDisk:
+      writes_fail = 1;
+      break;
+    case Kind::FailingSync:
+      syncs_fail = 1;
+      break;
+    case Kind::StuckDisk:
+      stuck = 1;
+      break;
+    case Kind::LittleRoom:
+      little_room = 1;
+      break;
+  }
+}
 
 DiskFault::~DiskFault() {
   writes_fail = 0;
   syncs_fail = 0;
+  stuck = 0;
+  little_room = 0;
 }
 
 int DiskFault::strikes() { return struck.load(); }

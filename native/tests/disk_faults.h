@@ -7,8 +7,10 @@ namespace tenon::test {
 // fdatasync and fsync. Only files whose name ends in .log, .sst or begins with MANIFEST are touched.
 class DiskFault {
  public:
-  enum class Kind { FullDisk, FailingSync };
-  explicit DiskFault(Kind kind);
+  // StuckDisk: writes wait; LittleRoom: there are 17 MiB for the file that is made to see whether there is room.
+  enum class Kind { FullDisk, FailingSync, StuckDisk, LittleRoom };
+  // `spares`: so many are let through first.
+  explicit DiskFault(Kind kind, int spares = 0);
   ~DiskFault();
   DiskFault(const DiskFault&) = delete;
   DiskFault& operator=(const DiskFault&) = delete;

@@ -49,7 +49,56 @@ std::string file_with(const std::string& directory, const std::string& part) {
   return {};
 }
 
+// Takes one entry of the catalogue out of a closed store.
+void remove_from_catalogue(const std::string& directory, const std::string& key) {
+  std::string why;
+  const auto library = Rocksdb::load(rocksdb_libraries(), why);
+  REQUIRE_MESSAGE(library != nullptr, why);
+  const Rocksdb& rocks = *library;
+  const RocksdbOwned<rocksdb_options_t> options(rocks.options_create(), rocks.options_destroy);
+  const RocksdbOwned<rocksdb_writeoptions_t> how(rocks.writeoptions_create(), rocks.writeoptions_destroy);
+  RocksdbError error(rocks);
+  size_t count = 0;
+  char** const names = rocks.list_column_families(options.get(), directory.c_str(), &count, error.out());
+  REQUIRE(names != nullptr);
+  const std::vector<const rocksdb_options_t*> settings(count, options.get());
+  std::vector<rocksdb_column_family_handle_t*> handles(count, nullptr);
+  rocksdb_t* const database = rocks.open_column_families(options.get(), directory.c_str(), static_cast<int>(count),
+                                                         names, settings.data(), handles.data(), error.out());
+  REQUIRE_MESSAGE(database != nullptr, std::string(error.text()));
+  size_t main = 0;
+  while (std::string_view(names[main]) != "default") main++;
+  const RocksdbOwned<rocksdb_writebatch_t> batch(rocks.writebatch_create(), rocks.writebatch_destroy);
+  rocks.writebatch_delete_cf(batch.get(), handles[main], key.data(), key.size());
+  rocks.write(database, how.get(), batch.get(), error.out());
+  CHECK_FALSE(static_cast<bool>(error));
+  for (rocksdb_column_family_handle_t* const handle : handles) rocks.column_family_handle_destroy(handle);
+  rocks.close(database);
+  rocks.list_column_families_destroy(names, count);
+}
+
 }  // namespace
+
+TEST_CASE("records whose definition is missing are kept, and the folder is refused") {
+  const Folder folder;
+  make_store(folder);
+  remove_from_catalogue(folder.path(), "d:todo/Task");
+  for (int time = 0; time < 2; time++) {
+    const StoreFailure failure = refusal(options_in(folder.path()));
+    CHECK(failure.status == TENON_ERROR_INVALID);
+    CHECK_MESSAGE(says(failure, "todo/Task"), failure.problem.message);
+  }
+}
+
+TEST_CASE("a table without records whose definition is missing is one that was never made") {
+  const Folder folder;
+  define(*open_store(options_in(folder.path())), kTask);
+  remove_from_catalogue(folder.path(), "d:todo/Task");
+  auto store = open_store(options_in(folder.path()));
+  CHECK(store->tables().empty());
+  StoreFailure failure;
+  CHECK(store->count(*define(*store, kTask), {}, failure) == 0);
+}
 
 TEST_CASE("without a RocksDB it says what was tried") {
   const Folder folder;
