@@ -31,12 +31,12 @@ describe('tables on a disk that fails', () => {
     async () => {
       const disk = path.join(world.directory, 'disk');
       await run('mkdir', [disk]);
-      await run('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', disk]);
+      await run('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', disk]);
       try {
         const data = path.join(disk, 'data');
         await world.start({ data });
         expect((await put('first', 'kept')).status).toBe(201);
-        await run('fallocate', ['-l', String(24 * megabyte), path.join(disk, 'ballast')]);
+        await run('fallocate', ['-l', String(88 * megabyte), path.join(disk, 'ballast')]);
         const kept: string[] = [];
         let refused = '';
         for (let number = 0; refused === '' && number < 1000; number++) {
