@@ -141,6 +141,34 @@ describe('HTTP', () => {
     expect((await world.request('POST', '/service/echo', { body: 'after' })).body).toBe('after');
   });
 
+  test('a request that offers another protocol is an ordinary one, with its body, and the connection goes on', async () => {
+    const { hostname, port } = new URL(world.url);
+    const socket = connect(Number(port), hostname);
+    let answer = '';
+    socket.setEncoding('latin1');
+    socket.on('data', (text: string) => {
+      answer += text;
+    });
+    const offer = 'Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n';
+    socket.write(`POST /service/echo HTTP/1.1\r\n${offer}Content-Length: 10\r\n\r\nfirst`);
+    socket.write(' half');
+    await until('the body came back', () => answer.includes('first half'));
+    socket.write(`POST /service/echo HTTP/1.1\r\n${offer}Transfer-Encoding: chunked\r\n\r\n6\r\nchunks\r\n0\r\n\r\n`);
+    await until('the next one too', () => answer.includes('chunks'));
+    socket.write(`GET /service/build HTTP/1.1\r\n${offer}\r\nGET /service/build HTTP/1.1\r\nHost: x\r\n\r\n`);
+    const answered = (): number => answer.match(/HTTP\/1\.1 200 /g)?.length ?? 0;
+    await until('all are answered', () => answered() === 4);
+    // Behind one that is not answered yet, which another protocol must not write into.
+    const slow = 'GET /service/slow?ms=100 HTTP/1.1\r\nHost: x\r\n\r\n';
+    socket.write(`${slow}${slow}GET /service/build HTTP/1.1\r\n${offer}\r\n`);
+    await until('they are answered one after the other', () => answered() === 7);
+    const ended = once(socket, 'close');
+    const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n';
+    socket.write(`${slow}GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${key}\r\n`);
+    await ended;
+    expect([answered(), /HTTP\/1\.1 404 /.test(answer)]).toEqual([8, true]);
+  });
+
   test('HEAD is served by the route of GET, without the body', async () => {
     const { status, rawHeaders, body } = await raw('HEAD', '/service/build');
     expect({ status, body }).toEqual({ status: 200, body: '' });

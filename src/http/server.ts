@@ -1,6 +1,13 @@
 /** The port: node:http, its time limits, and how it ends. */
 import type { Duplex } from 'node:stream';
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions as ServerOptionsOfNode,
+  type ServerResponse,
+} from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TenonError } from '../base/errors.js';
@@ -10,7 +17,10 @@ export interface ServerOptions {
   handle: RequestListener;
   /** Takes the requests with `Expect: 100-continue`; leave to go on is its business. */
   handleExpecting: RequestListener;
-  /** Takes over the connections of requests with `Upgrade`, and ends them when the server closes. */
+  /**
+   * Takes over the connections of requests with `Upgrade: websocket`, and ends them when the server closes. With any other
+   * protocol requests are ordinary ones.
+   */
   handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Told of a connection that could not be accepted, for want of descriptors as a rule; the server goes on. */
   onError: (error: Error) => void;
@@ -60,20 +70,22 @@ export class HttpServer {
   constructor(options: ServerOptions) {
     this.#host = options.host;
     this.#port = options.port;
-    this.#server = createServer(
-      { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 72_000, noDelay: true },
-      options.handle,
-    );
+    this.#server = createServer(serverOptions, options.handle);
     this.#server.on('checkContinue', options.handleExpecting);
-    this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-      const connection = this.#sockets.get(socket);
-      if (connection !== undefined) connection.upgraded = true;
-      options.handleUpgrade(request, socket, head);
-    });
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
+      afterAnswers(socket, () => {
+        if (isForSocket(request)) {
+          const connection = this.#sockets.get(socket);
+          if (connection !== undefined) connection.upgraded = true;
+          options.handleUpgrade(request, socket, head);
+        } else this.#readAgain(request, socket, head);
+      }),
+    );
     this.#server.on('error', (error: Error) => {
       if (this.#server.listening) options.onError(error);
     });
     this.#server.on('connection', (socket: Socket) => {
+      if (this.#sockets.has(socket)) return;
       this.#sockets.set(socket, { accepted: performance.now() });
       socket.once('close', () => this.#sockets.delete(socket));
     });
@@ -144,6 +156,12 @@ export class HttpServer {
     this.#server.close(() => {}); // ends what http itself keeps, its check of slow clients
   }
 
+  /** Node before 24.9 ends HTTP where any upgrade begins, and reads no body: the request is given to it again without one. */
+  #readAgain(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    socket.unshift(Buffer.concat([headWithoutUpgrade(request), head]));
+    this.#server.emit('connection', socket);
+  }
+
   /** None of `sockets` is open and idle, or `limitMs` have passed. */
   async #untilIdle(sockets: ReadonlySet<Socket>, limitMs: number): Promise<void> {
     const end = performance.now() + limitMs;
@@ -179,6 +197,39 @@ const idleCheckMs = 50;
 /** From the accepting of a connection to its first request, when the server closes meanwhile. */
 const firstRequestMs = 1_000;
 
+/** As `upgrade` of a request is asked about by Node from 24.9 on. */
+const serverOptions: ServerOptionsOfNode & { shouldUpgradeCallback: (request: IncomingMessage) => boolean } = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 72_000,
+  noDelay: true,
+  shouldUpgradeCallback: isForSocket,
+};
+
+function isForSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket';
+}
+
+/** The bytes of a request up to its body, without a word about another protocol. */
+function headWithoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
+  const lines = [`${method ?? 'GET'} ${url ?? '/'} HTTP/${httpVersion}`];
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? '';
+    const value = rawHeaders[at + 1] ?? '';
+    const lower = name.toLowerCase();
+    if (lower === 'upgrade' || lower === 'http2-settings') continue;
+    lines.push(`${name}: ${lower === 'connection' ? withoutUpgrade(value) : value}`);
+  }
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+}
+
+/** The options of a connection that are left. */
+function withoutUpgrade(value: string): string {
+  const hops = ['upgrade', 'http2-settings'];
+  const kept = value.split(',').filter((option) => !hops.includes(option.trim().toLowerCase()));
+  return kept.join(',').trim();
+}
+
 /** Why `host:port` cannot be listened on. */
 export function cannotListen(host: string, port: number, cause: NodeJS.ErrnoException): TenonError {
   const place = `${host}:${port}`;
@@ -190,7 +241,28 @@ export function cannotListen(host: string, port: number, cause: NodeJS.ErrnoExce
   );
 }
 
-/** Whether a response belongs to the connection: from its request until its last byte has left (node:http's own mark). */
-function isAnswering(socket: Socket & { _httpMessage?: unknown }): boolean {
-  return socket._httpMessage !== undefined && socket._httpMessage !== null;
+/** Whether a response belongs to the connection: from its request until its last byte has left. */
+function isAnswering(socket: Socket): boolean {
+  return answerOn(socket) !== undefined;
+}
+
+/** node:http's own mark. */
+function answerOn(socket: Socket & { _httpMessage?: ServerResponse | null }): ServerResponse | undefined {
+  return socket._httpMessage ?? undefined;
+}
+
+/** Go on once all that was asked for on the connection before is answered; never, when it ends with that. */
+function afterAnswers(socket: Socket, go: () => void): void {
+  const answer = answerOn(socket);
+  if (answer === undefined) {
+    if (socket.writable) go();
+    return;
+  }
+  // node:http listens to it no more; its end is told to the answer.
+  const ignore = (): void => {};
+  socket.on('error', ignore);
+  answer.once('finish', () => {
+    afterAnswers(socket, go);
+    socket.off('error', ignore);
+  });
 }

@@ -60,6 +60,11 @@ export class Upgrades {
   /** Takes the connection over in any case. */
   handle(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', ignore); // its end says it
+    // A client that did not wait for its last answer: nothing may be written into that.
+    if (isAnswering(socket)) {
+      socket.destroy();
+      return;
+    }
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
       this.#withoutUpgrade(request, socket);
       return;
@@ -148,6 +153,11 @@ function answer(request: IncomingMessage, socket: Duplex, write: (response: Serv
   response.once('finish', () => socket.end(() => socket.destroy()));
   socket.once('close', () => response.destroy());
   write(response);
+}
+
+/** node:http's own mark. */
+function isAnswering(socket: Duplex & { _httpMessage?: unknown }): boolean {
+  return socket._httpMessage !== undefined && socket._httpMessage !== null;
 }
 
 function ignore(): void {}
