@@ -32,6 +32,43 @@ function storeWith(store: Store, otherwise: Partial<Store>): Store {
   });
 }
 
+interface HeldWrites {
+  readonly server: GraphqlServer;
+  begun(): Promise<void>;
+  /** Let the writes go on, and give the ids that are written until another client has written too. */
+  afterwards(): Promise<string[]>;
+}
+
+/** A server whose first write takes as long as the test likes. */
+async function holdWrites(): Promise<HeldWrites> {
+  const written: string[] = [];
+  let goOn = (): void => {};
+  const gate = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const own = await serveGraphql(schema, {
+    watch: (store) =>
+      storeWith(store, {
+        write: async (writes) => {
+          const { id } = JSON.parse(Buffer.from(writes[0]?.json ?? []).toString()) as { id: string };
+          written.push(id);
+          if (written.length === 1) await gate;
+          return store.write(writes);
+        },
+      }),
+  });
+  return {
+    server: own,
+    begun: () => until('it writes', () => written.length === 1),
+    afterwards: async () => {
+      goOn();
+      await until('the first is written', async () => (await own.store.get(own.number('Task'), 'a')) !== null);
+      await put('other', 'of another', own);
+      return written;
+    },
+  };
+}
+
 describe('over HTTP', () => {
   test.each([
     ['application/json', 200, 'application/json'],
@@ -109,6 +146,20 @@ describe('over HTTP', () => {
       { errors: [expect.objectContaining({ extensions: { code: 'DocumentInvalid' } })] },
       { data: { task: { id: 'b1' } } },
     ]);
+  });
+
+  test('for a client that goes nothing more of a list is written', async () => {
+    const held = await holdWrites();
+    const gone = new AbortController();
+    const all = ['a', 'b'].map((id) => ({ query: `mutation { putTask(input: {id: "${id}"}) { id } }` }));
+    const init = { method: 'POST', headers: json, body: JSON.stringify(all), signal: gone.signal };
+    const answer = held.server.send(init).catch((error: unknown) => error);
+    await held.begun();
+    gone.abort();
+    expect(await answer).toMatchObject({ name: 'AbortError' });
+    await until('the server knows', () => held.server.responses[0]?.closed === true);
+    expect(await held.afterwards()).toEqual(['a', 'other']);
+    await held.server.close();
   });
 
   test('a subscription needs an event stream', async () => {
@@ -392,6 +443,34 @@ describe('over a WebSocket', () => {
     });
     expect(codes).toEqual(['QueryTooComplex', 'QueryTooComplex']);
     await subscribers(0);
+  });
+
+  test.each([
+    ['goes', (socket: WebSocket) => socket.terminate()],
+    ['says complete', (socket: WebSocket) => socket.send('{"type":"complete","id":"many"}')],
+  ])('for a client that %s nothing more is written', async (_, act) => {
+    const held = await holdWrites();
+    const query = 'mutation { a: putTask(input: {id: "a"}) { id } b: putTask(input: {id: "b"}) { id } }';
+    const socket = new WebSocket(address(held.server), ['graphql-transport-ws']);
+    socket.on('open', () => socket.send('{"type":"connection_init"}'));
+    const pong = new Promise<void>((resolve) => {
+      socket.on('close', () => resolve());
+      socket.on('message', (data: Buffer) => {
+        const { type } = JSON.parse(data.toString()) as { type: string };
+        if (type === 'connection_ack')
+          socket.send(JSON.stringify({ type: 'subscribe', id: 'many', payload: { query } }));
+        if (type === 'pong') resolve();
+      });
+    });
+    await held.begun();
+    act(socket);
+    if (socket.readyState === socket.OPEN) socket.send('{"type":"ping"}');
+    await pong;
+    // The host has heard of it when it has closed, or answered, what came later.
+    if (socket.readyState !== socket.OPEN) await until('the socket is gone', () => held.server.endpoint.clients === 0);
+    expect(await held.afterwards()).toEqual(['a', 'other']);
+    socket.terminate();
+    await held.server.close();
   });
 
   test('when the endpoint closes, what runs on a socket is answered first', async () => {

@@ -1,13 +1,19 @@
 /** The queries and mutations that run for one GraphQL socket. */
+import { TenonError } from '../base/errors.js';
 import type { Prepared } from './graphql-operations.js';
+
+interface Running {
+  readonly id: string;
+  readonly prepared: Prepared;
+}
 
 export class RunningOperations {
   /** By the payload they came with, which each has of its own; an id may come again. */
-  readonly #running = new Map<object, Prepared>();
+  readonly #running = new Map<object, Running>();
   #tellNone: () => void = () => {};
 
-  begin(payload: object, prepared: Prepared): void {
-    this.#running.set(payload, prepared);
+  begin(payload: object, id: string, prepared: Prepared): void {
+    this.#running.set(payload, { id, prepared });
   }
 
   /** It has been answered. */
@@ -17,9 +23,13 @@ export class RunningOperations {
     if (this.#running.size === 0) setImmediate(() => this.#tellNone());
   }
 
-  /** Nobody waits for them any more. */
-  clear(): void {
-    for (const payload of this.#running.keys()) this.end(payload);
+  /** Nothing more is read or written for those that the client does not wait for. */
+  keep(isAwaited: (id: string) => boolean): void {
+    for (const [payload, { id, prepared }] of this.#running) {
+      if (isAwaited(id)) continue;
+      prepared.reading.abandon(new TenonError('BadRequest', 'the client does not wait for it any more'));
+      this.end(payload);
+    }
   }
 
   get size(): number {

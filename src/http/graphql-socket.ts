@@ -64,6 +64,12 @@ class Client {
     return this.#leaving;
   }
 
+  /** Abandon what the client has said `complete` to. */
+  dropUnawaited(): void {
+    const { subscriptions = {} } = this.context ?? {};
+    this.running.keep((id) => id in subscriptions);
+  }
+
   async #leave(): Promise<void> {
     if (this.running.size > 0) {
       this.#endSubscriptions();
@@ -121,7 +127,10 @@ export class GraphqlSockets {
             if (client.isLeaving) return;
             if (isBinary) socket.close(1003, 'messages are text');
             else if (!isWithinRate()) socket.close(policyViolation, 'too many messages');
-            else take((data as Buffer).toString()).catch((error: unknown) => this.#fail(socket, error));
+            else {
+              take((data as Buffer).toString()).catch((error: unknown) => this.#fail(socket, error));
+              client.dropUnawaited();
+            }
           }),
       },
       client,
@@ -130,7 +139,7 @@ export class GraphqlSockets {
     socket.once('close', (code, reason) => {
       stopPings();
       this.#open.delete(client);
-      client.running.clear();
+      client.running.keep(() => false);
       closed(code, String(reason)).catch((error: unknown) =>
         this.#log.error({ err: error }, 'a GraphQL socket did not end'),
       );
@@ -149,12 +158,12 @@ export class GraphqlSockets {
       onConnect: (context) => {
         context.extra.context = context;
       },
-      onSubscribe: (context, _id, payload) => {
+      onSubscribe: (context, id, payload) => {
         try {
           this.#checkCount(context);
           const one = this.#operations.prepare(readParameters(payload));
           prepared.set(one.args, one);
-          if (one.kind !== OperationTypeNode.SUBSCRIPTION) context.extra.running.begin(payload, one);
+          if (one.kind !== OperationTypeNode.SUBSCRIPTION) context.extra.running.begin(payload, id, one);
           return one.args;
         } catch (error) {
           if (error instanceof RequestRefused) return error.errors;

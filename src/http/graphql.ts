@@ -65,6 +65,11 @@ export class GraphqlEndpoint {
     this.#heartbeatMs = options.heartbeatMs;
   }
 
+  /** Event streams and WebSockets that are open. */
+  get clients(): number {
+    return this.#streams.size + this.#sockets.size;
+  }
+
   /** Answer a request. Whatever is wrong with it is in the answer. */
   handle(request: IncomingMessage, response: ServerResponse): void {
     const accept = accepted(request);
@@ -132,12 +137,9 @@ export class GraphqlEndpoint {
       send(result);
       return;
     }
-    const leave = (): void => prepared.reading.abandon(clientGone());
-    response.once('close', leave);
-    result
+    abandonWithout(response, [prepared], result)
       .then(send)
-      .catch((error: unknown) => this.#fail(exchange, error))
-      .finally(() => response.off('close', leave));
+      .catch((error: unknown) => this.#fail(exchange, error));
   }
 
   #batch(exchange: Exchange, requests: readonly Parameters[]): void {
@@ -149,7 +151,8 @@ export class GraphqlEndpoint {
       if (!(prepared instanceof RequestRefused)) spent += prepared.cost;
       return prepared;
     });
-    this.#runAll(all).then(
+    const prepared = all.filter((one): one is Prepared => !(one instanceof RequestRefused));
+    abandonWithout(exchange.response, prepared, this.#runAll(all)).then(
       (results) => sendJson(exchange.response, 200, type, results),
       (error: unknown) => this.#fail(exchange, error),
     );
@@ -179,7 +182,8 @@ export class GraphqlEndpoint {
 
   #stream(exchange: Exchange, prepared: Prepared): void {
     const stream = this.#begin(exchange);
-    Promise.resolve(this.#operations.run(prepared)).then(
+    const result = Promise.resolve(this.#operations.run(prepared));
+    abandonWithout(exchange.response, [prepared], result).then(
       (result) => stream.tell(result),
       (error: unknown) => this.#fail(exchange, error),
     );
@@ -195,7 +199,7 @@ export class GraphqlEndpoint {
   }
 
   #isFull(): boolean {
-    return this.#streams.size + this.#sockets.size >= this.#limits.clients;
+    return this.clients >= this.#limits.clients;
   }
 
   /** Throws `TooManySubscribers`. */
@@ -282,8 +286,14 @@ function onlyByStream(): TenonError {
   });
 }
 
-function clientGone(): TenonError {
-  return new TenonError('BadRequest', 'the client has gone');
+/** `result`; nothing more is read or written for it once the client has gone. */
+function abandonWithout<T>(response: ServerResponse, operations: readonly Prepared[], result: Promise<T>): Promise<T> {
+  const leave = (): void => {
+    for (const { reading } of operations) reading.abandon(new TenonError('BadRequest', 'the client has gone'));
+  };
+  if (response.destroyed) leave();
+  response.once('close', leave);
+  return result.finally(() => response.off('close', leave));
 }
 
 function internal(): TenonError {

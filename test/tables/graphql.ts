@@ -1,6 +1,6 @@
 /** GraphQL of a schema, served by a node:http server over a store that goes with it. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -36,6 +36,8 @@ export interface GraphqlServer {
   readonly store: Store;
   readonly endpoint: GraphqlEndpoint;
   readonly changes: Changes;
+  /** All there have been, in the order of their requests. */
+  readonly responses: readonly ServerResponse[];
   readonly log: Record<string, unknown>[];
   readonly tables: readonly ServedTable[];
   /** Number of a table in the store. */
@@ -96,6 +98,7 @@ export async function serveGraphql(schemaText: string, options: GraphqlOptions =
     const number = await store.define(table.definition);
     tables.push({ application: 'todo', number, schema: table, definition: store.definition(number) });
   }
+  const responses: ServerResponse[] = [];
   const changes = new Changes({
     store,
     log,
@@ -110,7 +113,10 @@ export async function serveGraphql(schemaText: string, options: GraphqlOptions =
       ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),
     },
   );
-  const server = createServer((request, response) => endpoint.handle(request, response));
+  const server = createServer((request, response) => {
+    responses.push(response);
+    endpoint.handle(request, response);
+  });
   const upgrades = new Upgrades({
     find: () => ({
       protocol: graphqlProtocol,
@@ -125,6 +131,7 @@ export async function serveGraphql(schemaText: string, options: GraphqlOptions =
     store,
     endpoint,
     changes,
+    responses,
     log: lines,
     tables,
     number: (name) => tables.find(({ schema: { definition } }) => definition.name === name)?.number ?? -1,
