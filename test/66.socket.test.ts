@@ -308,6 +308,39 @@ describe('a client that misbehaves', () => {
     expect(await binary.closed()).toBe(1003);
   });
 
+  test('is closed with 1013 when it is one too many, until another goes; a stream is answered 503', async () => {
+    await make({ clients: 1 });
+    const first = await open('/Task');
+    expect(await (await open('/Task')).closed()).toBe(1013);
+    expect((await first.ask({ type: 'ping' })).type).toBe('pong');
+    first.leave();
+    await until('it is gone', () => world.sockets.size === 0);
+    expect((await (await open('/Task')).ask({ type: 'ping' })).type).toBe('pong');
+    const leave = new AbortController();
+    const streams = await Promise.all([1, 2].map(() => fetch(`http://${world.host}/Task`, { signal: leave.signal })));
+    expect(streams.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 503]);
+    leave.abort();
+  });
+
+  test('gets a snapshot in portions, not at once', async () => {
+    await make();
+    const title = 'x'.repeat(128 * 1024);
+    for (let i = 0; i < 40; i += 1) await world.put({ id: String(i), title });
+    const sizes: number[] = [];
+    const query = world.store.query.bind(world.store);
+    world.store.query = async (...asked) => {
+      const page = await query(...asked);
+      sizes.push(page.json.length);
+      return page;
+    };
+    const client = await open('/Task');
+    client.say({ type: 'subscribe', id: 1, snapshot: true });
+    await until('it is ready', () => client.told.at(-1) === 'ready');
+    expect(client.told.filter((told) => told.startsWith('put'))).toHaveLength(40);
+    // The first portion does not know yet how large records are.
+    expect(Math.max(...sizes)).toBeLessThan(3 * 1024 * 1024);
+  });
+
   test('is closed with 1008 for too many messages, or too many pings', async () => {
     await make({ messagesPerSecond: 5 });
     const chatty = await open('/Task');

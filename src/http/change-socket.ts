@@ -3,7 +3,7 @@ import type { WebSocket } from 'ws';
 import type { Log } from '../base/log.js';
 import type { ServedTable } from '../tables/served.js';
 import { ChangeConversation } from './change-conversation.js';
-import type { ChangeSource } from './told-changes.js';
+import { type ChangeSource, clientLimit } from './told-changes.js';
 
 export interface ChangeSocketOptions extends ChangeSource {
   log: Log;
@@ -11,12 +11,16 @@ export interface ChangeSocketOptions extends ChangeSource {
   pingMs?: number;
   /** Messages of a client, pings included, that are taken in the long run; twice as many at once. 100 by default. */
   messagesPerSecond?: number;
+  /** Sockets at one time; 1,000 by default. One more is closed with 1013. */
+  clients?: number;
 }
 
 const defaultPingMs = 30_000;
 const defaultMessagesPerSecond = 100;
 /** 1012: the service restarts. */
 const restart = 1012;
+/** 1013: come again later. */
+const tryAgainLater = 1013;
 
 /** Sockets of all tables of a host. */
 export class ChangeSockets {
@@ -36,15 +40,21 @@ export class ChangeSockets {
 
   /**
    * Take over an open socket about the table, or about the record with this key (percent-decoded). It is closed with 1008 when the client
-   * sends too many messages, 1003 for one that is not text, 1013 when it does not read, 1012 by `end` and `close`.
+   * sends too many messages, 1003 for one that is not text, 1013 when it does not read or
+   * is one too many, 1012 by `end` and `close`.
    */
   serve(socket: WebSocket, served: ServedTable, key?: string): void {
-    const { store, changes, log, messagesPerSecond = defaultMessagesPerSecond } = this.#options;
+    const { store, changes, log, messagesPerSecond = defaultMessagesPerSecond, clients = clientLimit } = this.#options;
+    const isFull = this.#conversations.size >= clients;
     const conversation = new ChangeConversation({ socket, served, key, store, changes, log, messagesPerSecond });
     this.#conversations.add(conversation);
     socket.once('close', () => this.#leave(conversation));
     if (this.#closed) {
       void conversation.leave(restart, 'the host is shutting down');
+      return;
+    }
+    if (isFull) {
+      void conversation.leave(tryAgainLater, 'too many clients');
       return;
     }
     this.#pinging ??= setInterval(() => {

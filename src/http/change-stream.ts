@@ -1,19 +1,21 @@
 /** Changes of a table, or of one record, as server-sent events. */
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { asTenonError, describeError } from '../base/errors.js';
+import { asTenonError, describeError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { TableChange } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
 import { readChangeWish } from './change-wish.js';
 import { clientError } from './client-error.js';
 import { sendError } from './problem.js';
-import { type ChangeSource, type ChangeWish, type Told, tellChanges } from './told-changes.js';
+import { type ChangeSource, type ChangeWish, clientLimit, type Told, tellChanges } from './told-changes.js';
 
 export interface ChangeStreamOptions extends ChangeSource {
   log: Log;
   /** Between two comments that keep a silent connection open; 15,000 by default. A client that has not read for two of them is cut off. */
   heartbeatMs?: number;
+  /** Streams at one time; 1,000 by default. One more is answered `TooManySubscribers`. */
+  clients?: number;
 }
 
 interface Stream {
@@ -61,8 +63,13 @@ export class ChangeStreams {
       response.end();
       return;
     }
+    const { clients = clientLimit } = this.#options;
     let wish: ChangeWish;
     try {
+      if (this.#streams.size >= clients)
+        throw new TenonError('TooManySubscribers', `${clients} clients follow changes already`, {
+          next: 'try again later',
+        });
       wish = readChangeWish(request, served, key);
     } catch (error) {
       sendError(request, response, error);

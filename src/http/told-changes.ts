@@ -30,6 +30,9 @@ export interface ChangeSource {
   readonly changes: Changes;
 }
 
+/** Event streams of changes that a host has at one time, and as many sockets. */
+export const clientLimit = 1_000;
+
 /** Who is told. */
 export interface ChangeListener {
   /** Ends it. */
@@ -40,7 +43,8 @@ export interface ChangeListener {
   readonly tooSlow: () => void;
 }
 
-const snapshotPage = 500;
+/** Bytes that a page of a snapshot should have about, and records it has at most. */
+const portion = { bytes: 1024 * 1024, records: 500, first: 16 } as const;
 
 /** Tells until the listener's signal or the host ends it. Throws what `Changes.subscribe` and its subscriptions throw, `ChangesGone` left out. */
 export async function* tellChanges(
@@ -93,11 +97,12 @@ async function* snapshot(
     return;
   }
   let after: string | undefined;
+  let limit: number = portion.first;
   do {
     const page = await store.query(table, {
       ...(filter === undefined ? {} : { filter }),
       ...(after === undefined ? {} : { after }),
-      limit: snapshotPage,
+      limit,
       lines: true,
     });
     for (const json of linesOf(page.json)) {
@@ -105,6 +110,8 @@ async function* snapshot(
       yield { kind: 'record', key: String(record[primaryKey]), json };
     }
     after = page.more ? page.last : undefined;
+    const average = Math.max(1, page.json.length / Math.max(1, page.count));
+    limit = Math.min(portion.records, Math.max(1, Math.floor(portion.bytes / average)));
   } while (after !== undefined && !signal.aborted);
 }
 

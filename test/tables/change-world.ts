@@ -24,6 +24,8 @@ export interface ChangeWorldOptions {
   origins?: string[];
   hosts?: string[];
   feedBytes?: number;
+  /** Streams, and sockets, at one time. */
+  clients?: number;
 }
 
 const optional = (name: string, kind: FieldDefinition['type']['kind']): FieldDefinition => ({ name, type: { kind } });
@@ -79,7 +81,8 @@ export class ChangeWorld {
   }
 
   async open(): Promise<void> {
-    const { queueBytes, heartbeatMs, pingMs, messagesPerSecond, feedBytes } = this.#options;
+    const { queueBytes, heartbeatMs, pingMs, messagesPerSecond, feedBytes, clients } = this.#options;
+    const limit = clients === undefined ? {} : { clients };
     const lines = this.log;
     const log = pino(
       { level: 'debug' },
@@ -96,11 +99,18 @@ export class ChangeWorld {
     this.note = await this.#serve('Note');
     const changes = new Changes({ store, log, ...(queueBytes === undefined ? {} : { queueBytes }) });
     this.changes = changes;
-    this.streams = new ChangeStreams({ store, changes, log, ...(heartbeatMs === undefined ? {} : { heartbeatMs }) });
+    this.streams = new ChangeStreams({
+      store,
+      changes,
+      log,
+      ...limit,
+      ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
+    });
     this.sockets = new ChangeSockets({
       store,
       changes,
       log,
+      ...limit,
       ...(pingMs === undefined ? {} : { pingMs }),
       ...(messagesPerSecond === undefined ? {} : { messagesPerSecond }),
     });
