@@ -175,10 +175,11 @@ export class Versions {
         if (present(id) || this.#work.has(id)) continue;
         const removed = rm(this.#folder(id), { recursive: true, force: true });
         // Whoever comes back meanwhile reads its list afterwards.
-        this.#work.set(
-          id,
-          removed.catch(() => {}).finally(() => this.#work.delete(id)),
-        );
+        const settled = removed.catch(() => {});
+        this.#work.set(id, settled);
+        void settled.then(() => {
+          if (this.#work.get(id) === settled) this.#work.delete(id);
+        });
         this.#known.delete(id);
         await removed;
       }
