@@ -398,6 +398,10 @@ describe('a new build on probation', () => {
     expect(await build()).toBe('good');
     expect(world.host.reloads()[0]).toMatchObject({ unchanged: true });
     expect(world.host.reloads()[0]?.warnings[0]).toContain('was taken back');
+    await world.write('service', 'schema.graphql', 'type Task @table @export { id: ID! @primaryKey }\n');
+    await world.host.discover();
+    expect(world.host.reloads()[0]?.warnings[0]).toContain('its schema');
+    await rm(path.join(world.folder('service'), 'schema.graphql'));
 
     await world.host.close();
     await world.start();

@@ -1,3 +1,4 @@
+import type * as files from 'node:fs/promises';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -6,7 +7,7 @@ import { takeBackup } from '../src/tables/backup.js';
 
 // A disk that puts aside what is there, and then does not take what is to come.
 vi.mock('node:fs/promises', async (importOriginal) => {
-  const actual = await importOriginal<typeof import('node:fs/promises')>();
+  const actual = await importOriginal<typeof files>();
   const rename = (from: string, to: string): Promise<void> =>
     from.endsWith('.partial') ? Promise.reject(new Error('no space left on device')) : actual.rename(from, to);
   return { ...actual, rename };

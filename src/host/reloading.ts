@@ -213,7 +213,13 @@ export class Reloading {
       if (target.application === undefined) throw error;
       throw await atItsSource(asTenonError(error), target.application.source);
     });
-    if (result.did === 'refused') return this.#insteadOf(plugin, recorder, request, result.reason);
+    if (result.did === 'refused') {
+      if (old !== undefined && plugin.tables?.key !== target.tables.key)
+        recorder.warn(
+          'its schema, seed data or permissions on tables are not applied either: they come with the next build',
+        );
+      return this.#insteadOf(plugin, recorder, request, result.reason);
+    }
     if (result.did === 'nothing' && plugin.error !== undefined)
       this.#options.log.info(
         { plugin: plugin.id, generation: old?.number },

@@ -161,8 +161,8 @@ async function define(store: Store, application: string, schema: ApplicationSche
   return tables;
 }
 
-function isSame({ revision: _, ...left }: TableDefinition, { revision: __, ...right }: TableDefinition): boolean {
-  return JSON.stringify(left) === JSON.stringify(right);
+function isSame(left: TableDefinition, right: TableDefinition): boolean {
+  return JSON.stringify({ ...left, revision: 0 }) === JSON.stringify({ ...right, revision: 0 });
 }
 
 /** What was let in meanwhile may be stored by now, and stays readable. */
