@@ -55,6 +55,20 @@ describe('an application with a schema', () => {
     expect((await world.get('/service/build/a')).status).toBe(200);
   });
 
+  test('lets the code of another one use its tables where that is permitted, without a schema of its own', async () => {
+    await world.publish('tables', await buildPlugin('tables'));
+    await world.write('tables', 'config.yaml', 'name: Reader\npermissions: [tables:read:todo.Task]\n');
+    await world.start();
+    await send('PUT', '/todo/Task/a', { title: 'One' });
+    await world.host.reload('tables');
+    expect(world.host.plugin('tables').state).toBe('running');
+    expect((await world.request('POST', '/tables/pool?table=todo.Task&op=get&key=a')).body).toBe(
+      'OK {"id":"a","title":"One"}',
+    );
+    await world.write('tables', 'config.yaml', 'name: Reader\npermissions: [table:read:todo.Task]\n');
+    await expect(world.host.reload('tables')).rejects.toMatchObject({ code: 'ConfigInvalid' });
+  });
+
   test('keeps what is stored over restarts, and its sequence of changes', async () => {
     await world.start();
     await send('PUT', '/todo/Task/a', { title: 'One' });

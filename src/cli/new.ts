@@ -104,7 +104,7 @@ export async function newApplication(name: string, { template, json }: NewFlags)
   // npx finds it in a clone, where nothing else does; elsewhere it would look for it in the registry.
   const tenon = processEnvironment()['npm_command'] === 'exec' ? 'npx tenon' : 'tenon';
   say('Next:');
-  say(`  ${tenon} build --test ${relative}`);
+  if (template !== 'table-app') say(`  ${tenon} build --test ${relative}`);
   say(path.dirname(relative) === '.' ? `  ${tenon} start --applications .` : `  ${tenon} start`);
   say(`  curl localhost:8080/${made.id}/${templates[template]}`);
 }

@@ -133,7 +133,7 @@ const patterns =
 const tablePermission = /^tables:(?:read|write):[a-z0-9][a-z0-9_-]{0,62}\.(?:\*|[A-Za-z]\w*)$/;
 const permissions: Check = (value) => {
   const wrong = (Array.isArray(value) ? (value as unknown[]) : []).find(
-    (item) => typeof item === 'string' && item.startsWith('tables:') && !tablePermission.test(item),
+    (item) => typeof item === 'string' && /^tables?\b/.test(item) && !tablePermission.test(item),
   );
   if (wrong === undefined) return texts(value);
   return `must name tables as "tables:read:database.Table" or "tables:write:database.*", not ${JSON.stringify(wrong)}`;

@@ -23,7 +23,7 @@ export interface Application {
   /** What its config sets apart from the host's settings. */
   readonly limits: Partial<GenerationLimits>;
   readonly source: Source;
-  /** Absent for one without a schema. */
+  /** Absent for one without a schema that may not use tables of others either. */
   readonly tables: ApplicationTables | undefined;
 }
 
@@ -142,12 +142,13 @@ async function readTables(
   { folder, config, ...source }: Source,
   prefix: string,
 ): Promise<ApplicationTables | undefined> {
-  if (source.schemas.length === 0) return undefined;
-  const schemas = await Promise.all(source.schemas.map((file) => readSchemaFile(folder, file)));
-  const seeds = source.seeds.map((file) => path.join(folder, file));
   const { surfaces, reserved } = config;
   const permissions = (reserved.permissions ?? []).filter((each) => each.startsWith('tables:'));
   const grants = permissions.map((each) => each.slice('tables:'.length));
+  // Who has no table of its own may use those of others.
+  if (source.schemas.length === 0 && grants.length === 0) return undefined;
+  const schemas = await Promise.all(source.schemas.map((file) => readSchemaFile(folder, file)));
+  const seeds = source.seeds.map((file) => path.join(folder, file));
   // Their content is looked at when they are loaded; that they look different is reason enough to do so.
   const stamps = await Promise.all(
     seeds.map(async (file) => {
