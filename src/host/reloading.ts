@@ -123,7 +123,7 @@ export class Reloading {
       );
     } catch (cause) {
       recorder.fail(cause);
-      await this.#tables.stay(plugin);
+      const restored = this.#tables.stay(plugin);
       const error = asTenonError(cause);
       plugin.error = error;
       plugin.outlasted = plugin.running;
@@ -132,6 +132,7 @@ export class Reloading {
         closeLive(plugin);
       }
       journal.write(plugin, recorder);
+      if (plugin.tables !== undefined) await restored;
       throw error;
     }
   }
@@ -234,7 +235,9 @@ export class Reloading {
     plugin.probation?.end();
     plugin.running = generation;
     const letGo = this.#tables.take(plugin, result.tables);
-    this.#tables.keep(plugin);
+    if (result.tables !== undefined || work.present !== undefined) this.#tables.keep(plugin);
+    if (result.tables !== work.present)
+      for (const error of result.tables?.served.seedErrors ?? []) recorder.warn(error.message);
     plugin.prefix = prefix;
     plugin.preservesState = preserveState;
     remembering.began(plugin);

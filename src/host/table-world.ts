@@ -1,18 +1,18 @@
 /** The tables of one application as its plugin has them: what its routes answer, and what its code may reach. */
 import type { Store } from '../binding/store.js';
 import type { ServedTables } from '../tables/served.js';
-import type { Tables } from '../tables/tables.js';
+import type { PreparedTables, Tables } from '../tables/tables.js';
 import type { TableSource } from './kept-tables.js';
 import type { ServedRoute } from './live.js';
 
 /** Stays from generation to generation, with all who listen to its changes, until the schema becomes another. */
 export interface TableWorld {
-  /** Equal for the same schema, the same records to begin with, and the same prefix. */
+  /** Equal for the same schema, the same records to begin with, and the same prefix; no other's while those could not be written. */
   readonly key: string;
   /** What it was made of. */
   readonly source: TableSource;
   /** What came of that. */
-  readonly served: ServedTables;
+  readonly served: PreparedTables;
   readonly store: Store;
   /** Whose tables the plugin names without saying so. */
   readonly database: string;
@@ -75,8 +75,10 @@ export class TableWorlds implements TableDoor {
     const served = await this.#tables.prepare({ application: id, prefix, folder, ...input });
     const serving = this.#serve(served);
     const names = served.tables.map(({ definition }) => definition.name);
+    const isPassing = served.seedErrors.some(({ code }) => code === 'StoreFull' || code === 'StoreFailed');
     return {
-      key,
+      // Not what is wanted: the next reload tries again.
+      key: isPassing ? `${key} without all of its seed data` : key,
       source,
       served,
       store: served.store,

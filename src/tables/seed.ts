@@ -5,10 +5,11 @@ import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Store, TableWrite, TableWritten } from '../binding/store.js';
 import { closest } from '../base/closest.js';
-import { asTenonError, TenonError } from '../base/errors.js';
+import { TenonError } from '../base/errors.js';
 import { findFiles, readFileOf } from './application-files.js';
 import { placeOf, readSeedFile, type SeedEntry, SeedProblem } from './seed-file.js';
 import type { ServedTable } from './served.js';
+import { storeError } from './store-error.js';
 
 /** Largest file of seed data, bytes. */
 export const seedLimit = 64 * 1024 * 1024;
@@ -49,7 +50,7 @@ export async function loadSeeds(options: SeedOptions): Promise<SeedResult[]> {
     try {
       results.push({ file, records: await new SeedLoader(options, notes, file).load() });
     } catch (error) {
-      results.push({ file, records: 0, error: asTenonError(error) });
+      results.push({ file, records: 0, error: storeError(error) });
     }
   }
   // What a failed file has is not known whole.

@@ -26,6 +26,11 @@ export interface TablesOptions {
   log: Log;
 }
 
+/** Tables as they are served, with what kept seed data from being loaded. */
+export interface PreparedTables extends ServedTables {
+  readonly seedErrors: readonly TenonError[];
+}
+
 /** Between two tries to write again when there was no space, ms. */
 const healMs = 2000;
 
@@ -68,15 +73,14 @@ export class Tables {
    * `SchemaInvalid`, `TableTaken`, `SchemaIncompatible`, `SeedInvalid` and what opening the store may; definitions that
    * were made stay. What it has is its own until `settle` says otherwise, also after a failure.
    */
-  async prepare(input: TablesInput): Promise<ServedTables> {
+  async prepare(input: TablesInput): Promise<PreparedTables> {
     const { application, prefix } = input;
     const schema = readSchema(input.schemas, application, input.surfaces);
     const store = await this.open();
     const names = schema.tables.map(({ definition }) => nameOf(definition));
     this.#claim(application, names);
     const served = { application, prefix, store, schema, tables: await define(store, application, schema) };
-    await this.#seed(input, served);
-    return served;
+    return { ...served, seedErrors: await this.#seed(input, served) };
   }
 
   /** The application has these tables and no others: those may be another one's from now on; what is stored stays. */
@@ -127,12 +131,16 @@ export class Tables {
   }
 
   /** A file that is wrong is told of and left out: the application can serve without it. */
-  async #seed({ folder, seeds }: TablesInput, { application, tables, store }: ServedTables): Promise<void> {
+  async #seed({ folder, seeds }: TablesInput, { application, tables, store }: ServedTables): Promise<TenonError[]> {
     const { log } = this.#options;
+    const errors: TenonError[] = [];
     for (const { file, records, error } of await loadSeeds({ folder, patterns: seeds, application, tables, store })) {
-      if (error !== undefined) log.error({ plugin: application, file, code: error.code }, error.message);
-      else if (records > 0) log.info({ plugin: application, file, records }, `${application}: records loaded`);
+      if (records > 0) log.info({ plugin: application, file, records }, `${application}: records loaded`);
+      if (error === undefined) continue;
+      log.error({ plugin: application, file, code: error.code }, error.message);
+      errors.push(error);
     }
+    return errors;
   }
 
   /** Throws `TableTaken`, and then it has none more. */
