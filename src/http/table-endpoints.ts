@@ -166,36 +166,6 @@ class TableDoor {
     } else if (this.#rest !== undefined) this.#rest.handle(request, response, table, key);
     else if (this.#streams !== undefined) sendError(request, response, onlyStreams(table), { vary: 'accept' });
     else sendError(request, response, onlySockets(table), { upgrade: 'websocket', 'sec-websocket-version': '13' });
-    const listens = request.method === 'GET' && request.headers.accept?.includes('text/event-stream') === true;
-    if (this.#streams !== undefined && listens) this.#streams.handle(request, response, table, key);
-    else if (this.#rest !== undefined) this.#rest.handle(request, response, table, key);
-    else if (this.#streams === undefined)
-      sendError(
-        request,
-        response,
-        new TenonError(
-          'UpgradeRequired',
-          `${table.application}: the table ${table.definition.name} is served over WebSockets only`,
-          {
-            next: 'open a WebSocket, or add `rest: true` to its @export',
-            details: { plugin: table.application, table: table.definition.name },
-          },
-        ),
-        { upgrade: 'websocket', connection: 'Upgrade' },
-      );
-    else
-      sendError(
-        request,
-        response,
-        new TenonError(
-          'NotAcceptable',
-          `${table.application}: the table ${table.definition.name} is not exported to REST`,
-          {
-            next: 'ask with `Accept: text/event-stream`, or add `rest: true` to its @export',
-            details: { plugin: table.application, table: table.definition.name },
-          },
-        ),
-      );
   }
 
   /** Whether the client wants changes more than records. */
