@@ -40,17 +40,6 @@ describe('an application with a schema', () => {
     );
   });
 
-  test.each([
-    ['ws', 426, 'UpgradeRequired'],
-    ['sse', 406, 'NotAcceptable'],
-  ])('says how a table is served that is exported to %s only', async (way, status, error) => {
-    await world.write('todo', 'schema.graphql', task.replace('@export', `@export(${way}: true)`));
-    await world.start();
-    const answer = await world.get('/todo/Task');
-    expect([answer.status, (JSON.parse(answer.body) as { error: string }).error]).toEqual([status, error]);
-    expect(answer.body.includes('text/event-stream')).toBe(way === 'sse');
-  });
-
   test('has tables beside its resources, and a resource goes before a table', async () => {
     await rm(world.folder('todo'), { recursive: true });
     await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"one"' } }));
