@@ -9,7 +9,7 @@ const absenceMs = 10_000;
 const pollMs = 200;
 
 /** One event in one line. */
-export function eventLine(event: StreamedEvent): string {
+function eventLine(event: StreamedEvent): string {
   const { type, at, record, ms, ...facts } = event;
   const words = [facts.plugin, facts.phase, facts.level, facts.message, facts.reason].filter(
     (word) => word !== undefined,

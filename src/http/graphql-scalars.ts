@@ -50,7 +50,7 @@ function dateLike(value: unknown): string | number {
   throw new GraphQLError('Date must be a text like "2026-01-31T12:00:00.000Z", or milliseconds since 1970');
 }
 
-export const dateScalar = new GraphQLScalarType<string | number, unknown>({
+const dateScalar = new GraphQLScalarType<string | number, unknown>({
   name: 'Date',
   description:
     'A moment in UTC, `"2026-01-31T12:00:00.000Z"`. Given to the server it may also be the milliseconds since 1970.',

@@ -26,7 +26,7 @@ export interface SocketLimits {
   pingMs: number;
 }
 
-export const defaultSocketLimits: SocketLimits = {
+const defaultSocketLimits: SocketLimits = {
   operations: 30,
   messages: 100,
   unsentBytes: 4 * 1024 * 1024,

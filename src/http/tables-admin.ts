@@ -23,7 +23,7 @@ export interface TablesStatus {
   metrics: Record<string, number>;
 }
 
-export function statusOfTables(store: Store | undefined): TablesStatus {
+function statusOfTables(store: Store | undefined): TablesStatus {
   if (store === undefined) return { tables: [], metrics: {} };
   const trouble = store.trouble();
   return {

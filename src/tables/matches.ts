@@ -216,7 +216,7 @@ function compare(left: unknown, right: Scalar): number | undefined {
 }
 
 /** In the order of the UTF-8 bytes, in which surrogates come behind all other units. */
-export function compareText(left: string, right: string): number {
+function compareText(left: string, right: string): number {
   const length = Math.min(left.length, right.length);
   for (let i = 0; i < length; i++) {
     const a = left.charCodeAt(i);

@@ -46,7 +46,7 @@ const otherNames: ReadonlyMap<string, string> = new Map([
 /** Of types within types. */
 export const deepest = 16;
 /** Fields of a table, members of a nested type, values of an enum. */
-export const mostFields = 1024;
+const mostFields = 1024;
 
 export function isScalar(name: string): boolean {
   return scalars.has(name);

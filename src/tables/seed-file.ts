@@ -29,7 +29,7 @@ export class SeedProblem extends Error {
 }
 
 /** Records in one file. */
-export const mostRecords = 1_000_000;
+const mostRecords = 1_000_000;
 /** Bytes that are looked at before others have their turn. */
 const slice = 1024 * 1024;
 

@@ -12,7 +12,7 @@ import type { ServedTable } from './served.js';
 import { storeError } from './store-error.js';
 
 /** Largest file of seed data, bytes. */
-export const seedLimit = 64 * 1024 * 1024;
+const seedLimit = 64 * 1024 * 1024;
 
 /** Records, and bytes of them, that are written at once. */
 const batchRecords = 1000;
