@@ -20,8 +20,8 @@ __asm__(READ_ONLY "\n.incbin \"" TABLE "\"\n.text\n");
 static const tenon_host_http_t* http;
 
 static const tenon_route_t routes[] = {
-    {sizeof(tenon_route_t), TENON_HTTP_GET, TEXT("/inline"), TENON_EXECUTION_INLINE, 0, 0, TENON_AUTH_NONE},
-    {sizeof(tenon_route_t), TENON_HTTP_GET, TEXT("/pool"), TENON_EXECUTION_POOL, 0, 0, TENON_AUTH_NONE},
+    {sizeof(tenon_route_t), TENON_HTTP_GET, TEXT("/inline"), TENON_EXECUTION_INLINE, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
+    {sizeof(tenon_route_t), TENON_HTTP_GET, TEXT("/pool"), TENON_EXECUTION_POOL, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
 };
 
 static uint32_t route_count(tenon_plugin_t* plugin) {

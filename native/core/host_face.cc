@@ -163,6 +163,10 @@ void http_complete(tenon_response_t* response, tenon_status status) {
   if (call.let_go()) call.post(kFinished);
 }
 
+bool http_find_route(const tenon_host_t*, tenon_http_method, tenon_bytes_t, tenon_bytes_t*, tenon_bytes_t*) {
+  return false;
+}
+
 constexpr tenon_host_http_t kHttp = {sizeof(tenon_host_http_t),
                                      http_method,
                                      http_path,
@@ -184,7 +188,8 @@ constexpr tenon_host_http_t kHttp = {sizeof(tenon_host_http_t),
                                      http_fail,
                                      http_write,
                                      http_defer,
-                                     http_complete};
+                                     http_complete,
+                                     http_find_route};
 
 const void* get_extension(const tenon_host_t* host, const char* id) {
   if (id == nullptr) return nullptr;

@@ -122,7 +122,7 @@ std::optional<tenon_http_method> method_of(std::string_view name) {
 std::optional<Route> check_route(uint32_t index, const tenon_route_t* declared, const RouteDefaults& defaults,
                                  std::string& problem) {
   const std::string which = "route " + std::to_string(index);
-  if (declared == nullptr || declared->size < sizeof(tenon_route_t)) {
+  if (declared == nullptr || declared->size < offsetof(tenon_route_t, roles)) {
     return problem = which + " is NULL or smaller than version 1 of the struct", std::nullopt;
   }
   Route route = {};

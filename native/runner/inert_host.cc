@@ -117,6 +117,8 @@ const tenon_host_http_t kHttp = {
     /* write */ refuse,
     /* defer */ [](tenon_response_t*) -> tenon_status { return TENON_ERROR_STATE; },
     /* complete */ [](tenon_response_t*, tenon_status) {},
+    /* find_route */
+    [](const tenon_host_t*, tenon_http_method, tenon_bytes_t, tenon_bytes_t*, tenon_bytes_t*) { return false; },
 };
 
 // A trial ends before `ready`: until then tables may not be used.

@@ -10,7 +10,8 @@ using namespace tenon::tests;
 namespace {
 
 bool accepts(std::string_view pattern, std::string* problem = nullptr) {
-  const tenon_route_t declared = {sizeof(tenon_route_t), TENON_HTTP_GET, bytes(pattern), TENON_EXECUTION_POOL, 0, 0, 0};
+  const tenon_route_t declared = {
+      sizeof(tenon_route_t), TENON_HTTP_GET, bytes(pattern), TENON_EXECUTION_POOL, 0, 0, 0, {}};
   std::string why;
   const bool accepted = core::check_route(0, &declared, {1000, 1000, 4}, why).has_value();
   CHECK(accepted == why.empty());

@@ -52,7 +52,12 @@ static void keep(const char* data, size_t size) {
 enum { GET_VALUE, PUT_VALUE, GET_BUILD, GET_NOTE, PUT_NOTE, SLOW, ROUTES };
 
 #define ROUTE(verb, text)                                                                                              \
-  { sizeof(tenon_route_t), TENON_HTTP_##verb, {text, sizeof(text) - 1}, TENON_EXECUTION_POOL, 0, MOST, TENON_AUTH_NONE }
+  {                                                                                                                    \
+    sizeof(tenon_route_t), TENON_HTTP_##verb, {text, sizeof(text) - 1}, TENON_EXECUTION_POOL, 0, MOST,                 \
+        TENON_AUTH_NONE, {                                                                                             \
+      NULL, 0                                                                                                          \
+    }                                                                                                                  \
+  }
 static const tenon_route_t routes[ROUTES] = {
     [GET_VALUE] = ROUTE(GET, "/value"), [PUT_VALUE] = ROUTE(PUT, "/value"), [GET_BUILD] = ROUTE(GET, "/build"),
     [GET_NOTE] = ROUTE(GET, "/note"),   [PUT_NOTE] = ROUTE(PUT, "/note"),   [SLOW] = ROUTE(GET, "/slow"),

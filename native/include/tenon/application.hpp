@@ -172,9 +172,14 @@ class Application final {
       }
       names_.push_back(entry.name);
       routes_.push_back({resource.get(), each.handler});
-      declared_.push_back({static_cast<uint32_t>(sizeof(tenon_route_t)), static_cast<tenon_http_method>(each.method),
-                           detail::bytes(path), static_cast<uint32_t>(entry.execution), entry.deadline_ms,
-                           entry.body_limit, TENON_AUTH_NONE});
+      declared_.push_back({static_cast<uint32_t>(sizeof(tenon_route_t)),
+                           static_cast<tenon_http_method>(each.method),
+                           detail::bytes(path),
+                           static_cast<uint32_t>(entry.execution),
+                           entry.deadline_ms,
+                           entry.body_limit,
+                           TENON_AUTH_NONE,
+                           {}});
     }
     resources_.push_back(std::move(resource));
     return TENON_OK;

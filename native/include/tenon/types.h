@@ -7,6 +7,7 @@
  *   [main]     the host's event loop thread; must return within microseconds
  *   [control]  the generation's own control thread; life-cycle calls of one generation never overlap
  *   [pool]     a thread of the generation's own pool; calls may run in parallel, up to the plugin's limit
+ *   [task]     a thread of the generation's for tasks and timers; [event] the one that brings it events
  *   [handler]  the thread a request is being handled on: [main] for an inline route, [pool] otherwise
  *   [any]      any thread, in parallel with anything
  * A pointer parameter is borrowed for the length of the call unless its comment says who owns it and until when.

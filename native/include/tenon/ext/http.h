@@ -34,9 +34,13 @@ enum {
   TENON_EXECUTION_INLINE = 1 /* on the host's event loop: for work of a few microseconds. No deadline can be enforced */
 };
 
-/* Who may call a route. */
+/* Who may call a route, where the application lists extensions with providers (see auth.h). */
 enum {
-  TENON_AUTH_NONE = 0 /* everybody */
+  TENON_AUTH_NONE = 0, /* the route says nothing: `auth` of config.yaml decides, which is `identity` by default where
+                          an extension with providers is listed, and `open` where none is */
+  TENON_AUTH_OPEN = 1, /* everybody; who is known is known all the same */
+  TENON_AUTH_IDENTITY = 2, /* whoever is known */
+  TENON_AUTH_ROLES = 3     /* whoever has one of the route's roles */
 };
 
 /* One route. Owned by the plugin, must stay valid and unchanged until destroy. */
@@ -52,7 +56,8 @@ typedef struct tenon_route {
   uint32_t execution;   /* TENON_EXECUTION_… */
   uint32_t deadline_ms; /* from arrival to the end of the answer, 1 to 3,600,000; 0 takes the host's setting (30,000) */
   uint64_t body_limit;  /* bytes of request body; 0 takes the host's setting (1 MiB); at most 1 GiB */
-  uint32_t auth;        /* TENON_AUTH_… */
+  uint32_t auth;        /* TENON_AUTH_…; what needs somebody is refused at load where nobody can be known */
+  tenon_bytes_t roles;  /* with TENON_AUTH_ROLES: 1 to 64 names, separated by commas */
 } tenon_route_t;
 
 /* A request and its response while a handler has them. Opaque; owned by the host; valid on the handler's thread until
@@ -157,6 +162,14 @@ typedef struct tenon_host_http {
    * requests. `status` as handle would have returned it. Does nothing for a response that was not deferred. [any] after
    * defer */
   void (*complete)(tenon_response_t* response, tenon_status status);
+
+  /* Router. */
+
+  /* Who serves `method` on `path` (without query) now: the plugin's id and the pattern of its route with the prefix.
+   * Views that live until the next call on this thread. False when no route of a plugin does; routes of tables are not
+   * looked at. [pool] [control] [task] from ready on */
+  bool (*find_route)(const struct tenon_host* host, tenon_http_method method, tenon_bytes_t path, tenon_bytes_t* plugin,
+                     tenon_bytes_t* pattern);
 } tenon_host_http_t;
 
 #ifdef __cplusplus

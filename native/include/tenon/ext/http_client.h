@@ -1,0 +1,66 @@
+/*
+ * Capability tenon.http_client/1: requests to other servers, made by the host, with its connections and its TLS. The
+ * host offers tenon_host_http_client_t; a plugin offers nothing. Requests belong to the generation that began them:
+ * those that are open when it is being replaced are cancelled, and their `done` runs before shutdown is called.
+ */
+#ifndef TENON_EXT_HTTP_CLIENT_H
+#define TENON_EXT_HTTP_CLIENT_H
+
+#include "../types.h"
+#include "log.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct tenon_host;
+
+#define TENON_HTTP_CLIENT_ID "tenon.http_client/1"
+
+/* Bounds: requests of a plugin under way, bodies in either direction (bytes), the deadline (ms). */
+#define TENON_HTTP_CLIENT_REQUESTS 256u
+#define TENON_HTTP_CLIENT_BODY (64u * 1024u * 1024u)
+#define TENON_HTTP_CLIENT_DEADLINE_MS 600000u
+
+/* What to ask. Copied by `send`. */
+typedef struct tenon_http_client_request {
+  uint32_t size;
+  uint32_t deadline_ms; /* for all of it; 0: 30,000; at most TENON_HTTP_CLIENT_DEADLINE_MS */
+  tenon_bytes_t method; /* "GET", … */
+  tenon_bytes_t url;    /* http: or https:, at most 8 KiB */
+  const tenon_log_field_t* headers;
+  size_t header_count; /* at most 100 */
+  tenon_bytes_t body;
+} tenon_http_client_request_t;
+
+/* What came. Views that live during `done`. */
+typedef struct tenon_http_client_response {
+  uint32_t size;
+  tenon_status outcome; /* TENON_OK: the three below are there; TENON_ERROR_CANCELLED: cancelled, or past the
+                           deadline; TENON_ERROR: no answer, see `message` */
+  int32_t status;       /* 100 to 599 */
+  uint32_t header_count;
+  const tenon_log_field_t* headers; /* names in lower case */
+  tenon_bytes_t body;
+  tenon_bytes_t message; /* one sentence, when there is no answer */
+} tenon_http_client_response_t;
+
+/* Called once for each request that was taken. [task] */
+typedef void (*tenon_http_client_done_fn)(void* context, const tenon_http_client_response_t* response);
+
+typedef struct tenon_host_http_client {
+  uint32_t size;
+  /* Send it; redirects are not followed. `*request` gets its number. TENON_ERROR_ARGUMENT for what is outside its
+   * bounds; TENON_ERROR_TOO_LARGE past TENON_HTTP_CLIENT_REQUESTS. From ready on, until shutdown. [any] */
+  tenon_status (*send)(const struct tenon_host* host, const tenon_http_client_request_t* request,
+                       tenon_http_client_done_fn done, void* context, uint64_t* number);
+  /* Give it up: `done` runs with TENON_ERROR_CANCELLED, unless it has run. TENON_ERROR_NOT_FOUND for one that is over.
+   * [any] */
+  tenon_status (*cancel)(const struct tenon_host* host, uint64_t number);
+} tenon_host_http_client_t;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
