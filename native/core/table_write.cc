@@ -1,7 +1,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <unordered_map>
+#include <numeric>
+#include <tuple>
 
 #include "byte_buffer.h"
 #include "key.h"
@@ -135,30 +136,40 @@ class Transaction {
     return true;
   }
 
-  // Whether a key may be there twice, so that a later write has to see what an earlier one did.
-  void find_repeated() {
-    repeated_ = false;
-    earlier_.clear();
-    if (writes_.size() < 2) return;
-    size_t size = 4;
-    while (size < 2 * writes_.size()) size *= 2;
-    std::vector<uint64_t> seen(size, 0);
-    for (const uint64_t hash : hashes_) {
-      size_t at = hash & (size - 1);
-      while (seen[at] != 0 && seen[at] != hash) at = (at + 1) & (size - 1);
-      if (seen[at] == hash || hash == 0) {
-        repeated_ = true;
-        return;
-      }
-      seen[at] = hash;
-    }
+  // Whether nobody asks what is there.
+  bool is_unread(size_t at) const {
+    const Write& write = writes_[at];
+    const Layout& layout = *layouts_[at];
+    return write.blind && write.kind == Kind::Put && layout.indexes.empty() && layout.expiry == nullptr &&
+           !layout.keeps_created && !has_precondition(write);
   }
 
-  std::string identity(size_t at) const {
-    std::string name(sizeof(void*), '\0');
-    const Table* const table = writes_[at].table;
-    std::memcpy(name.data(), &table, sizeof table);
-    return name += results_[at].key;
+  // Which write has the key of an earlier one, and so has to see what that did. By sorting: keys that are chosen to
+  // collide would make a table of hashes slow.
+  void find_repeated() {
+    previous_.clear();
+    const size_t count = writes_.size();
+    if (count < 2) return;
+    size_t unread = 0;
+    while (unread < count && is_unread(unread)) unread++;
+    if (unread == count) return;
+    std::vector<uint32_t> order(count);
+    std::iota(order.begin(), order.end(), 0u);
+    const auto identity = [this](uint32_t at) {
+      return std::make_tuple(hashes_[at], reinterpret_cast<uintptr_t>(writes_[at].table),
+                             std::string_view(results_[at].key));
+    };
+    std::sort(order.begin(), order.end(), [&](uint32_t one, uint32_t other) {
+      if (hashes_[one] != hashes_[other]) return hashes_[one] < hashes_[other];
+      const auto left = identity(one);
+      const auto right = identity(other);
+      return left == right ? one < other : left < right;
+    });
+    previous_.assign(count, kNone);
+    for (size_t place = 1; place < count; place++) {
+      if (hashes_[order[place - 1]] != hashes_[order[place]]) continue;
+      if (identity(order[place - 1]) == identity(order[place])) previous_[order[place]] = order[place - 1];
+    }
   }
 
   // What is stored under the key of a write at this point of the batch; a view that lasts until the next call. What is
@@ -166,13 +177,10 @@ class Transaction {
   bool find_stored(size_t at, std::string_view& stored, bool& damaged) {
     stored = {};
     damaged = false;
-    if (repeated_) {
-      const auto found = earlier_.find(identity(at));
-      if (found != earlier_.end()) {
-        const Written& result = results_[found->second];
-        if (result.outcome != Outcome::Removed) stored = result.record;
-        return true;
-      }
+    if (!previous_.empty() && previous_[at] != kNone) {
+      const Written& result = results_[previous_[at]];
+      if (result.outcome != Outcome::Removed) stored = result.record;
+      return true;
     }
     if (!body_.read(*layouts_[at]->records, results_[at].key, body_.read_options.get(), pinned_, failure_)) {
       return false;
@@ -187,9 +195,7 @@ class Transaction {
     const Write& write = writes_[at];
     const Layout& layout = *layouts_[at];
     Written& result = results_[at];
-    const bool unread = write.blind && write.kind == Kind::Put && layout.indexes.empty() && layout.expiry == nullptr &&
-                        !layout.keeps_created && !repeated_ && !has_precondition(write);
-    if (unread) {
+    if (is_unread(at)) {
       result.outcome = Outcome::Updated;
       return put(layout, result);
     }
@@ -204,7 +210,6 @@ class Transaction {
     const bool gone = is_expired(stored, now());
     const std::string_view present = gone ? std::string_view() : stored;
     if (!decide(write, layout, present, damaged, result)) return false;
-    if (repeated_) earlier_[identity(at)] = at;
     // What was stored is taken over into the results.
     if (write.kind == Kind::Remove || write.kind == Kind::Patch) bytes_ += stored.size();
     if (bytes_ > kBatchBytes) {
@@ -297,6 +302,8 @@ class Transaction {
     return now_ms_;
   }
 
+  static constexpr uint32_t kNone = ~UINT32_C(0);
+
   Store::Body& body_;
   std::vector<Write>& writes_;
   std::vector<Written>& results_;
@@ -307,11 +314,10 @@ class Transaction {
   Pinned pinned_{*body_.library};
   std::vector<const Layout*> layouts_;
   std::vector<uint64_t> hashes_;
-  std::unordered_map<std::string, size_t> earlier_;
+  std::vector<uint32_t> previous_;  // with the same key, or kNone; empty: nobody has to know
   const Family* single_ = nullptr;
   size_t changes_ = 0;
   int64_t now_ms_ = 0;
-  bool repeated_ = false;
 };
 
 }  // namespace

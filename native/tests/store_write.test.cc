@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <deque>
 #include <string_view>
 #include <thread>
 
@@ -179,6 +180,34 @@ TEST_CASE("a batch is done as a whole or not at all, and each write sees the one
   CHECK(read(*store, *table, "a") != "none");
   StoreFailure failure;
   CHECK(store->count(*table, filter_of(*store, *table, R"({"field":"state","op":"eq","value":"open"})"), failure) == 2);
+}
+
+TEST_CASE("in a batch the last of several writes that ask nothing counts, and one that asks sees the one before it") {
+  const Folder folder;
+  auto store = open_store(options_in(folder.path()));
+  Table* const table = define(*store, R"({"database":"todo","name":"Note","primaryKey":"id","fields":[
+      {"name":"id","type":{"kind":"ID","required":true}},
+      {"name":"text","type":{"kind":"String"}},
+      {"name":"more","type":{"kind":"String"}}]})");
+  std::deque<std::string> texts;
+  const auto blind = [&](const std::string& id, const std::string& text) {
+    Write write = put(table, texts.emplace_back(R"({"id":")" + id + R"(","text":")" + text + R"("})"));
+    write.blind = true;
+    return write;
+  };
+  write_all(*store, {blind("a", "1"), blind("b", "1"), blind("a", "2")});
+  CHECK(read(*store, *table, "a") == R"({"id":"a","text":"2"})");
+  const std::string patch = R"({"more":"x"})";
+  const std::string fresh = R"({"id":"c"})";
+  const auto results = write_all(
+      *store, {blind("a", "3"), of_kind(Kind::Patch, table, "a", patch), removal(table, "b"), blind("b", "4"),
+               of_kind(Kind::Create, table, "", fresh), blind("c", "5"), removal(table, "c"), blind("d", "6")});
+  CHECK(results[1].outcome == Outcome::Updated);
+  CHECK(json_of(results[6].record) == R"({"id":"c","text":"5"})");
+  CHECK(read(*store, *table, "a") == R"({"id":"a","text":"3","more":"x"})");
+  CHECK(read(*store, *table, "b") == R"({"id":"b","text":"4"})");
+  CHECK(read(*store, *table, "c") == "none");
+  CHECK(read(*store, *table, "d") == R"({"id":"d","text":"6"})");
 }
 
 TEST_CASE("a precondition that fails writes nothing") {
