@@ -46,7 +46,7 @@ bool refuse(const Field& field, const std::string& message, TableProblem& proble
   return false;
 }
 
-bool append_text(const Field& field, std::string_view text, std::string& key, TableProblem& problem) {
+bool check_text(const Field& field, std::string_view text, TableProblem& problem) {
   if (text.empty()) return refuse(field, "is the primary key and must not be empty", problem);
   if (text.size() > TENON_TABLE_KEY_LIMIT) {
     return refuse(field, "is the primary key and has more than 1024 bytes", problem);
@@ -54,7 +54,11 @@ bool append_text(const Field& field, std::string_view text, std::string& key, Ta
   if (text.find('\0') != std::string_view::npos) {
     return refuse(field, "is the primary key and must not have the character U+0000", problem);
   }
-  if (!is_utf8(text)) return refuse(field, "is not UTF-8", problem);
+  return is_utf8(text) || refuse(field, "is not UTF-8", problem);
+}
+
+bool append_text(const Field& field, std::string_view text, std::string& key, TableProblem& problem) {
+  if (!check_text(field, text, problem)) return false;
   key.append(text);
   return true;
 }
@@ -107,6 +111,32 @@ bool append_key_text(const Definition& definition, std::string_view text, std::s
     return refuse(field, "is an Int and must be decimal digits within ±9007199254740991", problem);
   }
   return append_integer_key(field, value, key, problem);
+}
+
+bool view_key(const Definition& definition, const tenon_value_t& value, std::string& space, std::string_view& key,
+              TableProblem& problem) {
+  const Field& field = definition.fields[definition.primary];
+  if (value.kind == TENON_VALUE_TEXT && value.escaped == 0 && field.type.kind != Kind::Int) {
+    key = view(value.text);
+    return check_text(field, key, problem);
+  }
+  space.clear();
+  if (!append_key(definition, value, space, problem)) return false;
+  key = space;
+  return true;
+}
+
+bool view_key_text(const Definition& definition, std::string_view text, std::string& space, std::string_view& key,
+                   TableProblem& problem) {
+  const Field& field = definition.fields[definition.primary];
+  if (field.type.kind != Kind::Int) {
+    key = text;
+    return check_text(field, key, problem);
+  }
+  space.clear();
+  if (!append_key_text(definition, text, space, problem)) return false;
+  key = space;
+  return true;
 }
 
 std::string key_text(const Definition& definition, std::string_view key) {

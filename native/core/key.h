@@ -23,6 +23,11 @@ constexpr size_t kIndexedText = 512;
 bool append_key(const Definition& definition, const tenon_value_t& value, std::string& key, TableProblem& problem);
 // The same from the segment of a path, percent-decoded: an Int in decimal digits.
 bool append_key_text(const Definition& definition, std::string_view text, std::string& key, TableProblem& problem);
+// Both without a copy where the text itself is the key: `key` views the text, or else `space`.
+bool view_key(const Definition& definition, const tenon_value_t& value, std::string& space, std::string_view& key,
+              TableProblem& problem);
+bool view_key_text(const Definition& definition, std::string_view text, std::string& space, std::string_view& key,
+                   TableProblem& problem);
 // Back to text: UTF-8, or decimal digits.
 std::string key_text(const Definition& definition, std::string_view key);
 

@@ -17,12 +17,6 @@ namespace {
 
 constexpr std::string_view kNote = "s:";
 
-// What a record that was given out is held by, until it is given back.
-struct HeldRecord {
-  const Rocksdb* library;
-  rocksdb_pinnableslice_t* slice;
-};
-
 std::string path_of(std::string_view database, std::string_view name) {
   return std::string(database).append("/").append(name);
 }
@@ -55,7 +49,7 @@ std::vector<Table*> Store::tables() const {
   return present;
 }
 
-std::shared_ptr<const Definition> Store::definition(const Table& table) const {
+const std::shared_ptr<const Definition>& Store::definition(const Table& table) const {
   return table.layout.load()->definition;
 }
 
@@ -98,13 +92,12 @@ bool Store::get(const Table& table, std::string_view key, bool cached, tenon_rec
   body_->gate.leave();
   if (!done) return false;
   record.bytes = {found.view().data(), found.view().size()};
-  record.hold = std::make_unique<HeldRecord>(HeldRecord{body_->library.get(), found.take()}).release();
+  record.hold = found.take();
   return true;
 }
 
 void Store::release(tenon_record_t& record) {
-  const std::unique_ptr<HeldRecord> held(static_cast<HeldRecord*>(record.hold));
-  if (held != nullptr) held->library->pinnableslice_destroy(held->slice);
+  if (record.hold != nullptr) body_->library->pinnableslice_destroy(static_cast<rocksdb_pinnableslice_t*>(record.hold));
   record.hold = nullptr;
   record.bytes = {nullptr, 0};
 }

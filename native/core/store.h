@@ -131,7 +131,8 @@ class Store {
   Table* define(const Definition& wanted, StoreFailure& failure);
   Table* find(std::string_view database, std::string_view name);
   std::vector<Table*> tables() const;
-  std::shared_ptr<const Definition> definition(const Table& table) const;
+  // The present one; it stays as long as the store.
+  const std::shared_ptr<const Definition>& definition(const Table& table) const;
   bool index_complete(const Table& table, uint32_t field) const;
   TableFacts facts(const Table& table) const;
   // Take a table out of the store for good, with its records. Their space is free again once the store was closed.
@@ -139,7 +140,7 @@ class Store {
 
   // The record of an encoded key. `cached`: only what is in memory; else AGAIN. Expired records are not there.
   bool get(const Table& table, std::string_view key, bool cached, tenon_record_t& record, StoreFailure& failure);
-  static void release(tenon_record_t& record);
+  void release(tenon_record_t& record);
 
   // All of them or none. True when all were done; else `failure` is STORAGE, TOO_LARGE or STATE (a table was dropped),
   // or that of the first write that is refused: INVALID, NOT_FOUND, EXISTS, VERSION (a precondition). `results` say it

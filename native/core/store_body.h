@@ -113,19 +113,23 @@ class WriteBatch {
 class Pinned {
  public:
   explicit Pinned(const Rocksdb& library) : library_(&library), slice_(nullptr, library.pinnableslice_destroy) {}
-  void reset(rocksdb_pinnableslice_t* slice) { slice_.reset(slice); }
-  explicit operator bool() const { return slice_ != nullptr; }
-  std::string_view view() const {
-    if (slice_ == nullptr) return {};
+  void reset(rocksdb_pinnableslice_t* slice) {
+    slice_.reset(slice);
+    view_ = {};
+    if (slice == nullptr) return;
     size_t size = 0;
-    const char* const data = library_->pinnableslice_value(slice_.get(), &size);
-    return {data, size};
+    const char* const data = library_->pinnableslice_value(slice, &size);
+    view_ = {data, size};
   }
+  explicit operator bool() const { return slice_ != nullptr; }
+  // Also of what was taken, as long as that is there.
+  std::string_view view() const { return view_; }
   rocksdb_pinnableslice_t* take() { return slice_.release(); }
 
  private:
   const Rocksdb* library_;
   RocksdbOwned<rocksdb_pinnableslice_t> slice_;
+  std::string_view view_;
 };
 
 // An iterator over a family, with an upper bound it does not pass.

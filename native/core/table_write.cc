@@ -72,7 +72,7 @@ class Transaction {
     for (;;) {
       if (!prepare()) return undo();
       Stripes::Hold hold(body_.stripes);
-      for (const uint64_t hash : hashes_) hold.want(hash);
+      for (const Place& place : places_) hold.want(place.hash);
       hold.lock();
       // A definition that has changed meanwhile holds for what was not written yet.
       if (!layouts_hold()) continue;
@@ -89,9 +89,8 @@ class Transaction {
   // Whatever needs no look at what is stored: the texts are checked, the keys known.
   bool prepare() {
     const size_t count = writes_.size();
-    results_.assign(count, {});
-    layouts_.assign(count, nullptr);
-    hashes_.assign(count, 0);
+    if (!places_.empty()) results_.assign(count, {});
+    places_.assign(count, {});
     bool good = true;
     for (size_t at = 0; at < count; at++) {
       Write& write = writes_[at];
@@ -101,13 +100,13 @@ class Transaction {
         return false;
       }
       const Layout& layout = *write.table->layout.load(std::memory_order_acquire);
-      layouts_[at] = &layout;
+      places_[at].layout = &layout;
       result.key = write.key;
       if (takes_text(write.kind) && !make(layout, write, {}, result)) {
         good = false;
         continue;
       }
-      hashes_[at] = Stripes::hash(*write.table, result.key);
+      places_[at].hash = Stripes::hash(*write.table, result.key);
     }
     return good;
   }
@@ -131,7 +130,7 @@ class Transaction {
 
   bool layouts_hold() const {
     for (size_t at = 0; at < writes_.size(); at++) {
-      if (writes_[at].table->dropped.load() || writes_[at].table->layout.load() != layouts_[at]) return false;
+      if (writes_[at].table->dropped.load() || writes_[at].table->layout.load() != places_[at].layout) return false;
     }
     return true;
   }
@@ -139,7 +138,7 @@ class Transaction {
   // Whether nobody asks what is there.
   bool is_unread(size_t at) const {
     const Write& write = writes_[at];
-    const Layout& layout = *layouts_[at];
+    const Layout& layout = *places_[at].layout;
     return write.blind && write.kind == Kind::Put && layout.indexes.empty() && layout.expiry == nullptr &&
            !layout.keeps_created && !has_precondition(write);
   }
@@ -156,18 +155,18 @@ class Transaction {
     std::vector<uint32_t> order(count);
     std::iota(order.begin(), order.end(), 0u);
     const auto identity = [this](uint32_t at) {
-      return std::make_tuple(hashes_[at], reinterpret_cast<uintptr_t>(writes_[at].table),
+      return std::make_tuple(places_[at].hash, reinterpret_cast<uintptr_t>(writes_[at].table),
                              std::string_view(results_[at].key));
     };
     std::sort(order.begin(), order.end(), [&](uint32_t one, uint32_t other) {
-      if (hashes_[one] != hashes_[other]) return hashes_[one] < hashes_[other];
+      if (places_[one].hash != places_[other].hash) return places_[one].hash < places_[other].hash;
       const auto left = identity(one);
       const auto right = identity(other);
       return left == right ? one < other : left < right;
     });
     previous_.assign(count, kNone);
     for (size_t place = 1; place < count; place++) {
-      if (hashes_[order[place - 1]] != hashes_[order[place]]) continue;
+      if (places_[order[place - 1]].hash != places_[order[place]].hash) continue;
       if (identity(order[place - 1]) == identity(order[place])) previous_[order[place]] = order[place - 1];
     }
   }
@@ -182,7 +181,7 @@ class Transaction {
       if (result.outcome != Outcome::Removed) stored = result.record;
       return true;
     }
-    if (!body_.read(*layouts_[at]->records, results_[at].key, body_.read_options.get(), pinned_, failure_)) {
+    if (!body_.read(*places_[at].layout->records, results_[at].key, body_.read_options.get(), pinned_, failure_)) {
       return false;
     }
     damaged = pinned_ && !is_record(pinned_.view());
@@ -193,7 +192,7 @@ class Transaction {
 
   bool apply(size_t at) {
     const Write& write = writes_[at];
-    const Layout& layout = *layouts_[at];
+    const Layout& layout = *places_[at].layout;
     Written& result = results_[at];
     if (is_unread(at)) {
       result.outcome = Outcome::Updated;
@@ -303,6 +302,10 @@ class Transaction {
   }
 
   static constexpr uint32_t kNone = ~UINT32_C(0);
+  struct Place {
+    const Layout* layout = nullptr;
+    uint64_t hash = 0;  // of the key
+  };
 
   Store::Body& body_;
   std::vector<Write>& writes_;
@@ -312,8 +315,7 @@ class Transaction {
   StoreFailure& failure_;
   std::optional<WriteBatch> batch_;
   Pinned pinned_{*body_.library};
-  std::vector<const Layout*> layouts_;
-  std::vector<uint64_t> hashes_;
+  std::vector<Place> places_;       // of each write
   std::vector<uint32_t> previous_;  // with the same key, or kNone; empty: nobody has to know
   const Family* single_ = nullptr;
   size_t changes_ = 0;

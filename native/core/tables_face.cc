@@ -16,6 +16,18 @@
 
 namespace tenon::core {
 
+class TablesFace::RecordHold final : public TablesFace::Holding {
+ public:
+  using Holding::Holding;
+  ~RecordHold() override { RecordHold::let_go(); }
+  void let_go() override {
+    if (record.hold != nullptr) face.store().release(record);
+  }
+  bool lends() const override { return true; }
+
+  tenon_record_t record = as_record({});
+};
+
 namespace {
 
 // Bytes of JSON in one batch: it is in memory twice when it is committed.
@@ -48,33 +60,14 @@ tenon_status tell(tenon_status status, const char* cause, tenon_table_problem_t*
 
 // --- records
 
-class RecordHold final : public TablesFace::Holding {
- public:
-  using Holding::Holding;
-  ~RecordHold() override { RecordHold::let_go(); }
-  void let_go() override {
-    if (record.bytes.data != nullptr) Store::release(record);
-    record = as_record({});
-  }
-  bool lends() const override { return true; }
-
-  tenon_record_t record = as_record({});
-};
-
-// The encoded key; TENON_OK, or what is wrong with `value`.
-tenon_status encode_key(const OpenTable& open, const tenon_value_t* value, std::string& key, TableProblem& problem) {
+// The encoded key, in `value` or in `space`; TENON_OK, or what is wrong with `value`.
+tenon_status find_key(const OpenTable& open, const tenon_value_t* value, std::string& space, std::string_view& key,
+                      TableProblem& problem) {
   if (value == nullptr || !is_sound(value->text)) {
     problem.message = "a key is needed";
     return TENON_ERROR_ARGUMENT;
   }
-  tenon_value_t plain = *value;
-  std::string text;
-  if (plain.kind == TENON_VALUE_TEXT && plain.escaped != 0) {
-    text = unescaped(view(plain.text));
-    plain.text = bytes(text);
-    plain.escaped = 0;
-  }
-  return append_key(*open.definition, plain, key, problem) ? TENON_OK : TENON_ERROR_ARGUMENT;
+  return view_key(*open.definition, *value, space, key, problem) ? TENON_OK : TENON_ERROR_ARGUMENT;
 }
 
 tenon_status tables_open(const tenon_host_t* host, tenon_bytes_t name, tenon_table_t** table) {
@@ -105,17 +98,14 @@ tenon_status tables_get(tenon_table_t* table, const tenon_value_t* key, tenon_re
   const TablesFace::Entry entry(face);
   if (!entry) return TENON_ERROR_STATE;
   TableProblem problem;
-  std::string encoded;
-  if (const tenon_status status = encode_key(open, key, encoded, problem); status != TENON_OK) return status;
-  auto hold = std::make_unique<RecordHold>(face);
+  std::string space;
+  std::string_view encoded;
+  if (const tenon_status status = find_key(open, key, space, encoded, problem); status != TENON_OK) return status;
+  tenon_record_t found = as_record({});
   StoreFailure failure;
-  if (!face.store().get(*open.table, encoded, face.on_front(), hold->record, failure)) {
-    hold->record = as_record({});
-    return failure.status;
-  }
-  record->bytes = hold->record.bytes;
-  record->hold = hold.get();
-  face.keep(std::move(hold));
+  if (!face.store().get(*open.table, encoded, face.on_front(), found, failure)) return failure.status;
+  record->bytes = found.bytes;
+  record->hold = &face.lend(found);
   return TENON_OK;
 }
 
@@ -123,10 +113,8 @@ void tables_release(tenon_record_t* record) {
   if (record == nullptr) return;
   record->bytes = {nullptr, 0};
   if (record->hold == nullptr) return;
-  RecordHold& hold = *static_cast<RecordHold*>(std::exchange(record->hold, nullptr));
-  TablesFace& face = hold.face;
-  const TablesFace::Entry entry(face, TablesFace::Entry::Purpose::GiveBack);
-  if (entry) face.take(hold);
+  auto& hold = *static_cast<TablesFace::RecordHold*>(std::exchange(record->hold, nullptr));
+  hold.face.give_back(hold);
 }
 
 // --- writes
@@ -191,8 +179,11 @@ tenon_status make_write(const OpenTable& open, Write::Kind kind, const tenon_val
   }
   if (kind != Write::Kind::Patch && kind != Write::Kind::Remove) return TENON_OK;
   TableProblem cause;
-  const tenon_status status = encode_key(open, key, write.key, cause);
-  return status == TENON_OK ? status : tell(status, cause, problem);
+  std::string_view found;
+  const tenon_status status = find_key(open, key, write.key, found, cause);
+  if (status != TENON_OK) return tell(status, cause, problem);
+  if (found.data() != write.key.data()) write.key.assign(found);
+  return TENON_OK;
 }
 
 tenon_status write_one(tenon_table_t* table, Write::Kind kind, const tenon_value_t* key, const tenon_bytes_t* json,
@@ -226,13 +217,28 @@ class Batch final : public TablesFace::Holding, public tenon_batch {
   using Holding::Holding;
   void let_go() override {
     writes.clear();
-    texts.clear();
+    chunks_.clear();
   }
   bool lends() const override { return false; }
+  // The text, where it stays as long as the writes.
+  std::string_view copy(std::string_view text) {
+    if (chunks_.empty() || chunks_.back().capacity() - chunks_.back().size() < text.size()) {
+      chunk_bytes_ = std::min(2 * chunk_bytes_, kMostChunkBytes);
+      chunks_.emplace_back().reserve(std::max(text.size(), chunk_bytes_));
+    }
+    std::string& chunk = chunks_.back();
+    const size_t at = chunk.size();
+    chunk.append(text);
+    return std::string_view(chunk).substr(at);
+  }
 
   std::vector<Write> writes;
-  std::deque<std::string> texts;  // what `json` of the writes views
   size_t bytes = 0;
+
+ private:
+  static constexpr size_t kMostChunkBytes = 64 * 1024;
+  std::deque<std::string> chunks_;  // none grows beyond what it has reserved
+  size_t chunk_bytes_ = 512;
 };
 
 Batch& of(tenon_batch_t* batch) { return *static_cast<Batch*>(batch); }
@@ -264,7 +270,7 @@ tenon_status add(tenon_batch_t* batch, tenon_table_t* table, Write::Kind kind, c
     return TENON_ERROR_TOO_LARGE;
   }
   filling.bytes += write.json.size();
-  write.json = filling.texts.emplace_back(write.json);
+  write.json = filling.copy(write.json);
   filling.writes.push_back(std::move(write));
   return TENON_OK;
 }
@@ -504,8 +510,8 @@ TablesFace::TablesFace(const Front& front, TablesAccess access) : front_(front),
 
 TablesFace::~TablesFace() {
   for (Shelf& shelf : shelves_) {
-    while (shelf.first != nullptr) {
-      const std::unique_ptr<Holding> shell(std::exchange(shelf.first, shelf.first->after_));
+    for (Holding** const list : {&shelf.first, &shelf.spare}) {
+      while (*list != nullptr) const std::unique_ptr<Holding> shell(std::exchange(*list, (*list)->after_));
     }
   }
 }
@@ -613,17 +619,69 @@ tenon_status TablesFace::find(std::string_view name, tenon_table_t** table) {
   return TENON_OK;
 }
 
-void TablesFace::keep(std::unique_ptr<Holding> holding) {
+size_t TablesFace::own_shelf() {
   static std::atomic<size_t> threads{0};
   thread_local const size_t own = threads.fetch_add(1, std::memory_order_relaxed) % kShelves;
-  Holding& kept = *holding;
-  kept.shelf_ = own;
+  return own;
+}
+
+void TablesFace::link(Shelf& shelf, Holding& holding) {
+  holding.before_ = nullptr;
+  holding.after_ = shelf.first;
+  if (shelf.first != nullptr) shelf.first->before_ = &holding;
+  shelf.first = &holding;
+}
+
+void TablesFace::unlink(Shelf& shelf, Holding& holding) {
+  (holding.before_ != nullptr ? holding.before_->after_ : shelf.first) = holding.after_;
+  if (holding.after_ != nullptr) holding.after_->before_ = holding.before_;
+}
+
+TablesFace::RecordHold& TablesFace::lend(const tenon_record_t& record) {
+  const size_t own = own_shelf();
   Shelf& shelf = shelves_[own];
+  const std::lock_guard<std::mutex> lock(shelf.mutex);
+  RecordHold* hold = static_cast<RecordHold*>(shelf.spare);
+  if (hold != nullptr) {
+    shelf.spare = hold->after_;
+    shelf.spares--;
+  } else {
+    hold = std::make_unique<RecordHold>(*this).release();
+    hold->shelf_ = own;
+  }
+  hold->record = record;
+  link(shelf, *hold);
+  return *hold;
+}
+
+// Under the mutex of the shelf `let_go` has been there already, and there is nothing left to release, or it has yet to
+// come, and the store is open until then. Who dismisses writes the state before it looks at the shelf: either it sees
+// that this is not lent any more, or it is seen here.
+void TablesFace::give_back(RecordHold& hold) {
+  {
+    Shelf& shelf = shelves_[hold.shelf_];
+    const std::lock_guard<std::mutex> lock(shelf.mutex);
+    unlink(shelf, hold);
+    hold.let_go();
+    if (shelf.spares < kSpares) {
+      hold.after_ = std::exchange(shelf.spare, &hold);
+      shelf.spares++;
+    } else {
+      const std::unique_ptr<RecordHold> shell(&hold);
+    }
+  }
+  const State state = state_.load(std::memory_order_seq_cst);
+  if (state != State::Dismissed && state != State::Closed) return;
+  const Entry entry(*this, Entry::Purpose::GiveBack);  // whose end looks around
+}
+
+void TablesFace::keep(std::unique_ptr<Holding> holding) {
+  Holding& kept = *holding;
+  kept.shelf_ = own_shelf();
+  Shelf& shelf = shelves_[kept.shelf_];
   {
     const std::lock_guard<std::mutex> lock(shelf.mutex);
-    kept.after_ = shelf.first;
-    if (shelf.first != nullptr) shelf.first->before_ = &kept;
-    shelf.first = holding.release();
+    link(shelf, *holding.release());
   }
   // It may have come after the look that `retire` took at what there is.
   if (retiring()) kept.cancel(false);
@@ -632,12 +690,7 @@ void TablesFace::keep(std::unique_ptr<Holding> holding) {
 std::unique_ptr<TablesFace::Holding> TablesFace::take(Holding& holding) {
   Shelf& shelf = shelves_[holding.shelf_];
   const std::lock_guard<std::mutex> lock(shelf.mutex);
-  if (holding.before_ != nullptr) {
-    holding.before_->after_ = holding.after_;
-  } else {
-    shelf.first = holding.after_;
-  }
-  if (holding.after_ != nullptr) holding.after_->before_ = holding.before_;
+  unlink(shelf, holding);
   return std::unique_ptr<Holding>(&holding);
 }
 

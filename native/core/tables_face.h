@@ -120,6 +120,10 @@ class TablesFace final : public StoreUser, public std::enable_shared_from_this<T
   bool retiring() const { return state_.load(std::memory_order_seq_cst) == State::Retiring; }
   bool draining() const { return draining_.load(std::memory_order_seq_cst); }
   tenon_status find(std::string_view name, tenon_table_t** table);
+  // A record of the store goes into the ledger, and comes back. The latter is right without an entry, too.
+  class RecordHold;
+  RecordHold& lend(const tenon_record_t& record);
+  void give_back(RecordHold& hold);
   void keep(std::unique_ptr<Holding> holding);
   std::unique_ptr<Holding> take(Holding& holding);
 
@@ -127,10 +131,17 @@ class TablesFace final : public StoreUser, public std::enable_shared_from_this<T
   enum class State : uint8_t { Early, Open, Retiring, Dismissed, Closed };
   // By thread, so that those who read records do not wait for each other.
   static constexpr size_t kShelves = 16;
+  static constexpr size_t kSpares = 64;
   struct Shelf {
     std::mutex mutex;
     Holding* first = nullptr;
+    Holding* spare = nullptr;  // shells that hold nothing, by `after_`: reading a record need not make one
+    size_t spares = 0;
   };
+
+  static size_t own_shelf();
+  static void link(Shelf& shelf, Holding& holding);
+  static void unlink(Shelf& shelf, Holding& holding);
 
   bool enter(Entry::Purpose purpose);
   void leave();

@@ -649,11 +649,12 @@ napi_value StoreObject::GetNow(napi_env env, napi_callback_info info) {
   }
   napi_value none = nullptr;
   core::TableProblem problem;
-  std::string key;
+  std::string space;
+  std::string_view key;
   core::StoreFailure failure;
   tenon_record_t record = core::as_record({});
   if (size > TENON_TABLE_KEY_LIMIT ||
-      !core::append_key_text(*self.store().definition(*table), {text, size}, key, problem)) {
+      !core::view_key_text(*self.store().definition(*table), {text, size}, space, key, problem)) {
     napi_get_null(env, &none);
     return none;
   }
@@ -673,7 +674,7 @@ napi_value StoreObject::GetNow(napi_env env, napi_callback_info info) {
   } else {
     napi_create_buffer_copy(env, json.size, json.data, nullptr, &bytes);
   }
-  core::Store::release(record);
+  self.store().release(record);
   return bytes;
 }
 
@@ -699,7 +700,7 @@ bool GetAll(core::OpenStore& open, Getting& facts, core::StoreFailure& failure) 
     if (store.get(*facts.table, key, false, record, failure)) {
       bytes += record.bytes.size;
       if (bytes <= kGottenBytes) facts.records[index].assign(record.bytes.data, record.bytes.size);
-      core::Store::release(record);
+      store.release(record);
       if (bytes > kGottenBytes) {
         failure = {TENON_ERROR_TOO_LARGE, {"", "the records of these keys have more than 64 MiB together"}, false};
         return false;

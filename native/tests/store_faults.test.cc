@@ -331,7 +331,7 @@ TEST_CASE("a scan that has not ended keeps a store from being opened anew, and n
   REQUIRE(store->get(*table, "a", false, held, failure));
   CHECK(store->resume(failure));
   CHECK(std::string_view(held.bytes.data, held.bytes.size).find("\"rank\":1") != std::string_view::npos);
-  Store::release(held);
+  store->release(held);
   CHECK(write(*store, put(table, kSecond)));
 }
 

@@ -102,7 +102,7 @@ std::string read(Store& store, const Table& table, const std::string& key) {
     return failure.status == TENON_ERROR_NOT_FOUND ? "none" : failure.problem.message;
   }
   const std::string json(json_of({record.bytes.data, record.bytes.size}));
-  Store::release(record);
+  store.release(record);
   return json;
 }
 

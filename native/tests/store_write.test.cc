@@ -249,7 +249,7 @@ TEST_CASE("of two that replace the same revision one wins") {
         const std::string_view bytes(record.bytes.data, record.bytes.size);
         const int64_t rank = value_of(bytes, 3).integer;
         const uint64_t revision = revision_of(bytes);
-        Store::release(record);
+        store->release(record);
         const std::string json = R"({"id":"n","rank":)" + std::to_string(rank + 1) + "}";
         Write next = put(table, json);
         next.if_match = {revision};
