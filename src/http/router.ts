@@ -97,7 +97,7 @@ export class Router {
     // A bad percent-encoding gives a result without a store.
     const route = found?.store as ServedRoute | null | undefined;
     if (route === null || route === undefined) return undefined;
-    const [, first = ''] = path.split('/', 2);
-    return this.#reserved.has(first) ? undefined : route;
+    const end = path.indexOf('/', 1);
+    return this.#reserved.has(path.slice(1, end < 0 ? undefined : end)) ? undefined : route;
   }
 }

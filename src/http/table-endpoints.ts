@@ -197,6 +197,8 @@ function notExported(code: 'NotAcceptable' | 'UpgradeRequired', table: ServedTab
 
 /** Last segment of the path; its escapes are whole, because the router has read them. */
 function keyOf(request: IncomingMessage): string {
-  const path = pathOf(originForm(request.url ?? '/'));
-  return decodeURIComponent(path.slice(path.lastIndexOf('/') + 1));
+  const url = request.url ?? '/';
+  const path = pathOf(url.charCodeAt(0) === 47 ? url : originForm(url));
+  const key = path.slice(path.lastIndexOf('/') + 1);
+  return key.includes('%') ? decodeURIComponent(key) : key;
 }
