@@ -148,6 +148,8 @@ class DefinitionReader {
         good = json_.skip(type) || broken(place);
       } else if (name == "dropped") {
         good = flag(place, field.dropped);
+      } else if (name == "anew" && stored) {
+        good = flag(place, field.anew);
       } else if (name == "indexed" && stored) {
         good = flag(place, field.indexed);
       } else if (name == "role" && stored) {
@@ -333,13 +335,18 @@ class Evolution {
     const size_t before = stored.size();
     for (const Field& field : wanted) {
       const auto named = [&field](const Field& other) { return other.name == field.name; };
-      const auto found = std::find_if(stored.begin(), stored.end(), named);
+      auto found = std::find_if(stored.begin(), stored.end(), named);
+      if (found != stored.end() && found->dropped && field.anew) {
+        found->name = put_aside(field.name, static_cast<size_t>(found - stored.begin()));
+        found = stored.end();
+      }
       const std::string own = inside(place, field.name);
       if (found == stored.end()) {
         if (field.type.required && !field.dropped) {
           return refuse(problem_, own, "is new and required, and what is stored does not have it");
         }
         stored.push_back(field);
+        stored.back().anew = false;
         continue;
       }
       met[static_cast<size_t>(found - stored.begin())] = true;
@@ -361,6 +368,12 @@ class Evolution {
   }
 
  private:
+  // Names of a schema begin with a letter, and a table has one field of each number.
+  static std::string put_aside(const std::string& name, size_t number) {
+    const std::string head = "_" + std::to_string(number) + "_";
+    return head + name.substr(0, kNameBytes - head.size());
+  }
+
   static void drop(Field& field) {
     field.dropped = true;
     field.indexed = false;
@@ -395,6 +408,11 @@ class Evolution {
 };
 
 }  // namespace
+
+std::string sentence_of(const TableProblem& problem) {
+  const bool is_said = problem.message.compare(0, problem.field.size(), problem.field) == 0;
+  return is_said ? problem.message : problem.field + ": " + problem.message;
+}
 
 const std::string& FieldType::name_at(uint32_t place) const {
   return kind == Kind::Enum ? values[place] : members[place].name;

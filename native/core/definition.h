@@ -15,6 +15,9 @@ struct TableProblem {
   std::string message;  // one sentence
 };
 
+// The message with the field in front, unless it begins with it already.
+std::string sentence_of(const TableProblem& problem);
+
 struct Field;
 
 // What a field, an item of a list or a member of an object may be.
@@ -45,6 +48,8 @@ struct Field {
   FieldType type;
   bool indexed = false;
   bool dropped = false;  // no longer in the schema: what is stored stays readable, and may be written
+  bool anew =
+      false;  // wanted only: has nothing to do with the dropped field of its name, which is stored under another
   Role role = Role::None;
 };
 
@@ -77,7 +82,8 @@ std::string write_definition(const Definition& definition);
 // What becomes of `old` when the schema says `wanted`: fields keep their numbers, new ones come behind, those that are
 // gone are marked as dropped. Nothing and `problem` when records that are stored would not fit: another primary key,
 // another type, a field that is required now and was not, an enum value that is gone. An Int may become a Float, an ID
-// a String, a required field an optional one, an enum may grow, and an index may come and go.
+// a String, a required field an optional one, an enum may grow, and an index may come and go. A dropped field that is
+// wanted `anew` keeps its number and type under a name that no schema can have.
 std::optional<Definition> evolve(const Definition& old, const Definition& wanted, TableProblem& problem);
 
 }  // namespace tenon::core

@@ -508,8 +508,7 @@ bool StoreObject::Check(Napi::Env env) {
 Napi::Error StoreObject::ErrorOf(Napi::Env env, const core::StoreFailure& failure, const char* invalid,
                                  const char* large) {
   const core::TableProblem& problem = failure.problem;
-  Napi::Error error =
-      Napi::Error::New(env, problem.field.empty() ? problem.message : problem.field + ": " + problem.message);
+  Napi::Error error = Napi::Error::New(env, core::sentence_of(problem));
   error.Set("code", Napi::String::New(env, CodeOf(failure, invalid, large)));
   if (!problem.field.empty()) error.Set("field", problem.field);
   return error;
@@ -573,7 +572,7 @@ Napi::Value StoreObject::Incompatible(const Napi::CallbackInfo& info) {
     const core::Table* const table = store().find(wanted->database, wanted->name);
     if (table == nullptr || core::evolve(*store().definition(*table), *wanted, problem)) return env.Undefined();
   }
-  return Napi::String::New(env, problem.field.empty() ? problem.message : problem.field + ": " + problem.message);
+  return Napi::String::New(env, core::sentence_of(problem));
 }
 
 Napi::Value StoreObject::Definition(const Napi::CallbackInfo& info) {

@@ -220,3 +220,22 @@ TEST_CASE("dropped fields count") {
   CHECK_FALSE(evolve(full, read(table(R"(,{"name":"new","type":{"kind":"Int"}})")), problem));
   CHECK(problem.message == "With the fields that were dropped it has more than 1024");
 }
+
+TEST_CASE(
+    "a dropped field that is wanted anew keeps its number under another name, and nothing of it is kept otherwise") {
+  TableProblem problem;
+  const Definition old = read(table(R"(,{"name":"rank","type":{"kind":"Int"}})"));
+  const auto dropped = evolve(old, read(table("")), problem);
+  REQUIRE_MESSAGE(dropped, problem.message);
+  CHECK_FALSE(evolve(*dropped, read(table(R"(,{"name":"rank","type":{"kind":"String"}})")), problem));
+  const auto anew = evolve(*dropped, read(table(R"(,{"name":"rank","type":{"kind":"String"},"anew":true})")), problem);
+  REQUIRE_MESSAGE(anew, problem.message);
+  const std::string number = std::to_string(*old.number_of("rank"));
+  const auto before = anew->number_of("_" + number + "_rank");
+  REQUIRE(before);
+  CHECK(*before == *old.number_of("rank"));
+  CHECK(anew->fields[*before].dropped);
+  CHECK(*anew->number_of("rank") == old.fields.size());
+  CHECK(write_definition(*anew).find("anew") == std::string::npos);
+  CHECK(evolve(read(write_definition(*anew).c_str()), *anew, problem));
+}

@@ -12,7 +12,7 @@ export interface FieldType {
   /** Of a List. */
   item?: FieldType;
   /** Of an Object. */
-  members?: { name: string; type: FieldType }[];
+  members?: { name: string; type: FieldType; dropped?: boolean }[];
 }
 
 /** A stored field of a table. */
@@ -23,6 +23,8 @@ export interface FieldDefinition {
   role?: 'createdTime' | 'updatedTime' | 'expiresAt';
   /** Was in the schema once: what is stored stays readable. Set by the store. */
   dropped?: boolean;
+  /** To `define` only: one of this name that is dropped is another field, which is kept under a name of its own. */
+  anew?: boolean;
 }
 
 /** A table as the store keeps it. */

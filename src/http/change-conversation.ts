@@ -6,6 +6,7 @@ import type { TableWrite, TableWritten } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
 import { clientError } from './client-error.js';
 import { type ClientMessage, type MessageId, readMessage } from './change-message.js';
+import { refuseGone, withoutGone } from './gone-members.js';
 import { type ChangeSource, type ChangeWish, type Told, tellChanges } from './told-changes.js';
 
 export interface ConversationOptions extends ChangeSource {
@@ -185,6 +186,7 @@ export class ChangeConversation {
     const { store, served } = this.#options;
     try {
       const key = this.#keyOf(write.key);
+      if (write.json !== undefined) refuseGone(write.json, served.definition, served.gone);
       const whole = { ...write, table: served.number, ...(key === undefined ? {} : { key }) };
       const [written] = await store.write([whole]);
       this.#send(answerOf(id, written as TableWritten, served));
@@ -279,7 +281,7 @@ function withRecord(head: object, json: Buffer): string {
   return `${JSON.stringify(head).slice(0, -1)},"record":${json.toString()}}`;
 }
 
-function answerOf(id: MessageId, written: TableWritten, { definition }: ServedTable): string {
+function answerOf(id: MessageId, written: TableWritten, { definition, gone }: ServedTable): string {
   const { outcome, key, record } = written;
   const named = `${definition.name} ${JSON.stringify(key)}`;
   switch (outcome) {
@@ -287,7 +289,7 @@ function answerOf(id: MessageId, written: TableWritten, { definition }: ServedTa
     case 'updated':
       return record === undefined
         ? JSON.stringify({ type: 'written', id, outcome, key })
-        : withRecord({ type: 'written', id, outcome, key, revision: record.revision }, record.json);
+        : withRecord({ type: 'written', id, outcome, key, revision: record.revision }, withoutGone(record.json, gone));
     case 'removed':
       return JSON.stringify({ type: 'written', id, outcome, key });
     case 'missing':
@@ -300,7 +302,7 @@ function answerOf(id: MessageId, written: TableWritten, { definition }: ServedTa
       });
     case 'invalid': {
       const { field = '', message = 'the record is wrong' } = written;
-      throw new TenonError('RecordInvalid', field === '' ? message : `${field}: ${message}`, { details: { field } });
+      throw new TenonError('RecordInvalid', message, { details: { field } });
     }
     case 'undone':
       throw new TenonError('Internal', `${named} was not written`);

@@ -95,6 +95,30 @@ export function pickMembers(json: Buffer, names: readonly string[]): Buffer {
   return Buffer.concat([Buffer.from('{'), joined(picked, ','), Buffer.from('}')]);
 }
 
+/** Names of members to leave out, and the same of the members that are left. */
+export interface Cut {
+  readonly names: ReadonlySet<string>;
+  readonly within: ReadonlyMap<string, Cut>;
+}
+
+/** `json`, which is right and has no white space, without these members: of the object that it is, or of each in a list. */
+export function cutMembers(json: Buffer, cut: Cut): Buffer {
+  const isObject = json[0] === brace.open;
+  if (!isObject && json[0] !== bracket.open) return json;
+  const all = parts(json.subarray(1, -1), Number.POSITIVE_INFINITY);
+  const left = isObject ? all.flatMap((part) => leftOf(part, cut)) : all.map((part) => cutMembers(part, cut));
+  return Buffer.concat([json.subarray(0, 1), joined(left, ','), json.subarray(-1)]);
+}
+
+/** What is left of one member, its name with it. */
+function leftOf(part: Buffer, { names, within }: Cut): Buffer[] {
+  const end = part.indexOf(colon, behindText(part, 0)) + 1;
+  const name = JSON.parse(part.toString('utf8', 0, end - 1)) as string;
+  if (names.has(name)) return [];
+  const inner = within.get(name);
+  return [inner === undefined ? part : Buffer.concat([part.subarray(0, end), cutMembers(part.subarray(end), inner)])];
+}
+
 /** `pieces` with `separator` between them. */
 export function joined(pieces: readonly Uint8Array[], separator: string): Buffer {
   const between = Buffer.from(separator);

@@ -2,6 +2,7 @@
 import { TenonError } from '../base/errors.js';
 import type { TableWrite, TableWritten } from '../binding/store.js';
 import { readEntityTags, tagValues } from './entity-tags.js';
+import { refuseGone, withoutGone } from './gone-members.js';
 import { isList, joined, lines, listItems } from './json-slices.js';
 import { receive } from './rest-body.js';
 import {
@@ -107,6 +108,8 @@ function revisions(values: string[] | '*'): string[] | '*' {
 }
 
 async function writeOne(exchange: RestExchange, write: TableWrite): Promise<TableWritten> {
+  const { definition, gone } = exchange.table;
+  if (write.json !== undefined) refuseGone(write.json, definition, gone);
   const [written] = await exchange.store.write([write]);
   if (written === undefined) throw new TenonError('Internal', 'the store did not say what became of a write');
   const refusal = refusalOf(exchange, written, write.key ?? written.key);
@@ -116,6 +119,9 @@ async function writeOne(exchange: RestExchange, write: TableWrite): Promise<Tabl
 
 async function writeAll(exchange: RestExchange, writes: TableWrite[]): Promise<TableWritten[]> {
   if (writes.length === 0) return [];
+  const { definition, gone } = exchange.table;
+  for (const [index, { json: record }] of writes.entries())
+    if (record !== undefined) refuseGone(record, definition, gone, index);
   const all = await exchange.store.write(writes);
   for (const [index, written] of all.entries()) {
     const refusal = refusalOf(exchange, written, written.key, index);
@@ -183,18 +189,18 @@ function answerWritten(exchange: RestExchange, { outcome, key, record }: TableWr
     return;
   }
   response.setHeader('content-type', json);
-  response.end(record.json);
+  response.end(withoutGone(record.json, exchange.table.gone));
 }
 
 function answerMany(exchange: RestExchange, written: readonly TableWritten[], type: string): void {
-  const { response } = exchange;
+  const { response, table } = exchange;
   const minimal = isMinimal(exchange);
   response.statusCode = written.some(({ outcome }) => outcome === 'created') ? 201 : minimal ? 204 : 200;
   if (minimal) {
     response.end();
     return;
   }
-  const records = written.flatMap(({ record }) => record?.json ?? []);
+  const records = written.flatMap(({ record }) => (record === undefined ? [] : [withoutGone(record.json, table.gone)]));
   response.setHeader('content-type', type);
   response.end(type === ndjson ? joined([...records, Buffer.alloc(0)], '\n') : bracketed(joined(records, ',')));
 }

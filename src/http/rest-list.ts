@@ -2,9 +2,17 @@
 import type { ServerResponse } from 'node:http';
 import { TenonError } from '../base/errors.js';
 import type { TablePage, TableQuery } from '../binding/store.js';
+import type { GoneFields } from '../tables/gone-fields.js';
+import { shownFields, withoutGone } from './gone-members.js';
+import { joined, lines } from './json-slices.js';
 import { json, ndjson, negotiate, type RestExchange } from './rest-exchange.js';
 import { linkCursor, type ListQuery, pageLimits, queryOf, queryWithCursor, readListQuery } from './rest-query.js';
 import { pathOf } from './router.js';
+
+interface Listing extends ListQuery {
+  /** What of the fields is not shown. */
+  hidden: GoneFields | undefined;
+}
 
 /** Bytes that a page of lines should have about, and records it has at most. */
 const portion = { bytes: 1024 * 1024, records: 1000, first: 16 } as const;
@@ -13,7 +21,11 @@ const portion = { bytes: 1024 * 1024, records: 1000, first: 16 } as const;
 export async function answerList(exchange: RestExchange): Promise<void> {
   const { request, table } = exchange;
   const type = negotiate(exchange, [json, ndjson]);
-  const query = readListQuery(queryOf(request.url ?? '/'), table.definition);
+  const asked = readListQuery(queryOf(request.url ?? '/'), table.definition);
+  const query =
+    asked.fields === undefined
+      ? { ...asked, fields: shownFields(table.definition, table.gone), hidden: table.gone }
+      : { ...asked, hidden: undefined };
   if (query.count) await setTotal(exchange, query);
   if (type === ndjson) await answerLines(exchange, query);
   else await answerPage(exchange, query);
@@ -37,7 +49,7 @@ function tableQuery(query: ListQuery, limit: number): TableQuery {
   };
 }
 
-async function answerPage({ request, response, store, table }: RestExchange, query: ListQuery): Promise<void> {
+async function answerPage({ request, response, store, table }: RestExchange, query: Listing): Promise<void> {
   const { limit = pageLimits.usual } = query;
   if (limit > pageLimits.most)
     throw new TenonError('QueryInvalid', `limit is ${pageLimits.most} at most, not ${limit}`, {
@@ -47,9 +59,10 @@ async function answerPage({ request, response, store, table }: RestExchange, que
   const page = await store.query(table.number, tableQuery(query, limit));
   const links = linksOf(request.url ?? '/', query, page);
   if (links !== '') response.setHeader('link', links);
-  const length = String(page.json.length);
+  const body = hasInner(query.hidden) ? withoutGone(page.json, query.hidden) : page.json;
+  const length = String(body.length);
   response.writeHead(200, ['content-type', json, 'content-length', length, 'vary', 'accept']);
-  response.end(page.json);
+  response.end(body);
 }
 
 /** Where the pages around this one are, as the value of a Link header (RFC 8288). */
@@ -65,7 +78,7 @@ function linksOf(target: string, { backwards, after, offset }: ListQuery, page: 
   ].join(', ');
 }
 
-async function answerLines(exchange: RestExchange, query: ListQuery): Promise<void> {
+async function answerLines(exchange: RestExchange, query: Listing): Promise<void> {
   const { request, response, store, table } = exchange;
   if (query.backwards) throw new TenonError('CursorInvalid', 'lines are not read backwards');
   let left = query.limit ?? Number.POSITIVE_INFINITY;
@@ -73,6 +86,7 @@ async function answerLines(exchange: RestExchange, query: ListQuery): Promise<vo
   let size = Math.min(portion.first, left);
   for (;;) {
     const page = await store.query(table.number, { ...tableQuery(next, size), lines: true });
+    const text = hasInner(query.hidden) ? shownLines(page.json, query.hidden) : page.json;
     if (isGone(response)) return;
     begin(response);
     left -= page.count;
@@ -81,15 +95,25 @@ async function answerLines(exchange: RestExchange, query: ListQuery): Promise<vo
       return;
     }
     if (!page.more || page.last === undefined || left <= 0) {
-      response.end(page.json);
+      response.end(text);
       return;
     }
-    if (!response.write(page.json)) await drained(exchange);
+    if (!response.write(text)) await drained(exchange);
     if (isGone(response)) return;
     next = { ...next, offset: 0, after: page.last };
     const average = Math.max(1, page.json.length / page.count);
     size = Math.min(portion.records, left, Math.max(1, Math.floor(portion.bytes / average)));
   }
+}
+
+/** Whether something of a field that is shown is not. */
+function hasInner(hidden: GoneFields | undefined): boolean {
+  return hidden !== undefined && hidden.within.size > 0;
+}
+
+function shownLines(text: Buffer, hidden: GoneFields | undefined): Buffer {
+  const shown = lines(text, Number.POSITIVE_INFINITY).map((line) => withoutGone(line, hidden));
+  return joined([...shown, Buffer.alloc(0)], '\n');
 }
 
 function begin(response: ServerResponse): void {

@@ -3,6 +3,7 @@ import { TenonError } from '../base/errors.js';
 import type { TableDefinition } from '../binding/store.js';
 import { finish } from './answer.js';
 import { includesTag, readEntityTags, tagValues } from './entity-tags.js';
+import { withoutGone } from './gone-members.js';
 import { pickMembers } from './json-slices.js';
 import { etagOf, json, missing, negotiate, type RestExchange } from './rest-exchange.js';
 import { queryOf, readFields, readParameters } from './rest-query.js';
@@ -54,7 +55,7 @@ function readWish(exchange: RestExchange, definition: TableDefinition): Wish {
   };
 }
 
-function send({ response }: RestExchange, wish: Wish, record: string | Buffer, revision: string): void {
+function send({ response, table }: RestExchange, wish: Wish, record: string | Buffer, revision: string): void {
   if (wish !== none && !isWanted(wish, revision)) {
     response.statusCode = 304;
     response.setHeader('etag', etagOf(revision));
@@ -62,7 +63,12 @@ function send({ response }: RestExchange, wish: Wish, record: string | Buffer, r
     response.end();
     return;
   }
-  const body = wish.fields === undefined ? record : pickMembers(asBuffer(record), wish.fields);
+  const body =
+    wish.fields !== undefined
+      ? pickMembers(asBuffer(record), wish.fields)
+      : table.gone === undefined
+        ? record
+        : withoutGone(asBuffer(record), table.gone);
   const length = String(body.length);
   // All headers at once: node:http sends a body that is a string in one piece with them.
   response.writeHead(200, ['content-type', json, 'content-length', length, 'etag', etagOf(revision), 'vary', 'accept']);

@@ -2,7 +2,9 @@
 import { asTenonError } from '../base/errors.js';
 import type { Filter, Store, TableChange } from '../binding/store.js';
 import type { Changes, Subscription } from '../tables/changes.js';
+import type { GoneFields } from '../tables/gone-fields.js';
 import type { ServedTable } from '../tables/served.js';
+import { withoutGone } from './gone-members.js';
 import { changeToken, sequenceOf } from './change-token.js';
 
 /** What a client asks for. */
@@ -49,7 +51,7 @@ const portion = { bytes: 1024 * 1024, records: 500, first: 16 } as const;
 /** Tells until the listener's signal or the host ends it. Throws what `Changes.subscribe` and its subscriptions throw, `ChangesGone` left out. */
 export async function* tellChanges(
   { store, changes }: ChangeSource,
-  { number: table, definition }: ServedTable,
+  { number: table, definition, gone }: ServedTable,
   wish: ChangeWish,
   { signal, tooSlow, begun }: ChangeListener,
 ): AsyncGenerator<Told, undefined, undefined> {
@@ -68,12 +70,14 @@ export async function* tellChanges(
       const resumed = after !== undefined;
       if (!resumed && reason !== undefined) yield { kind: 'reset', reason };
       after ??= store.sequence();
-      if (!resumed && wish.snapshot) yield* snapshot(store, table, definition.primaryKey, wish, signal);
+      if (!resumed && wish.snapshot)
+        for await (const { key, json } of snapshot(store, table, definition.primaryKey, wish, signal))
+          yield { kind: 'record', key, json: withoutGone(json, gone) };
       const subscription = begin(after);
       begun(() => changeToken(store, subscription.position));
       yield { kind: 'ready', resume: changeToken(store, after), resumed };
       for await (const change of subscription)
-        yield { kind: 'change', resume: changeToken(store, change.sequence), change };
+        yield { kind: 'change', resume: changeToken(store, change.sequence), change: shown(change, gone) };
       return;
     } catch (error) {
       const { code, message } = asTenonError(error);
@@ -84,16 +88,27 @@ export async function* tellChanges(
   }
 }
 
+interface Snapped {
+  key: string;
+  json: Buffer;
+}
+
+function shown(change: TableChange, gone: GoneFields | undefined): TableChange {
+  const { record } = change;
+  if (gone === undefined || record === undefined) return change;
+  return { ...change, record: { ...record, json: withoutGone(record.json, gone) } };
+}
+
 async function* snapshot(
   store: Store,
   table: number,
   primaryKey: string,
   { key, filter }: ChangeWish,
   signal: AbortSignal,
-): AsyncGenerator<Told, undefined, undefined> {
+): AsyncGenerator<Snapped, undefined, undefined> {
   if (key !== undefined) {
     const record = await store.get(table, key);
-    if (record !== null) yield { kind: 'record', key, json: record.json };
+    if (record !== null) yield { key, json: record.json };
     return;
   }
   let after: string | undefined;
@@ -107,7 +122,7 @@ async function* snapshot(
     });
     for (const json of linesOf(page.json)) {
       const record = JSON.parse(json.toString()) as Record<string, string | number>;
-      yield { kind: 'record', key: String(record[primaryKey]), json };
+      yield { key: String(record[primaryKey]), json };
     }
     after = page.more ? page.last : undefined;
     const average = Math.max(1, page.json.length / Math.max(1, page.count));

@@ -1,5 +1,6 @@
 /** Tables that are open and served, as every surface over HTTP takes them. */
 import type { Store, TableDefinition } from '../binding/store.js';
+import type { GoneFields } from './gone-fields.js';
 import type { ApplicationSchema, TableSchema } from './schema.js';
 
 export interface ServedTable {
@@ -9,6 +10,8 @@ export interface ServedTable {
   readonly schema: TableSchema;
   /** As kept by the store: with numbers, dropped fields and revision. */
   readonly definition: TableDefinition;
+  /** What of it the schema has no more; absent when that is nothing. */
+  readonly gone?: GoneFields;
 }
 
 /** The tables of one application. */

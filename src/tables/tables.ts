@@ -2,6 +2,7 @@
 import { TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Store, TableDefinition } from '../binding/store.js';
+import { goneFields, redeclaredFields } from './gone-fields.js';
 import { type ApplicationSchema, type Exports, readSchema, type SchemaSource } from './schema.js';
 import { loadSeeds } from './seed.js';
 import type { ServedTable, ServedTables } from './served.js';
@@ -158,15 +159,44 @@ export class Tables {
 }
 
 async function define(store: Store, application: string, schema: ApplicationSchema): Promise<ServedTable[]> {
-  for (const { definition } of schema.tables) refuseIncompatible(store, application, definition);
+  const wanted: TableDefinition[] = [];
+  for (const { definition } of schema.tables) wanted.push(await withAnew(store, application, definition));
+  for (const definition of wanted) refuseIncompatible(store, application, definition);
   const tables: ServedTable[] = [];
-  for (const table of schema.tables) {
-    const number = await store.define(table.definition).catch((error: unknown) => {
+  for (const [at, table] of schema.tables.entries()) {
+    const number = await store.define(wanted[at] as TableDefinition).catch((error: unknown) => {
       throw storeError(error, { plugin: application, table: nameOf(table.definition) });
     });
-    tables.push({ application, number, schema: table, definition: store.definition(number) });
+    const definition = store.definition(number);
+    const gone = goneFields(definition);
+    tables.push({ application, number, schema: table, definition, ...(gone === undefined ? {} : { gone }) });
   }
   return tables;
+}
+
+/** Fields whose name one had that is gone, is of another type and stands in no record begin anew. */
+async function withAnew(store: Store, application: string, definition: TableDefinition): Promise<TableDefinition> {
+  const table = nameOf(definition);
+  const redeclared = await redeclaredFields(store, definition).catch((error: unknown) => {
+    throw storeError(error, { plugin: application, table });
+  });
+  if (redeclared.length === 0) return definition;
+  for (const { name, reason, isStored } of redeclared) {
+    if (!isStored) continue;
+    throw new TenonError(
+      'SchemaIncompatible',
+      `${application}: the table ${table} had a field ${name} before, and records still have it: ${reason}`,
+      {
+        next: 'declare it as it was, which brings its values back; or give the new one another name; or declare it as it was, set it to null in every record, and then change it',
+        details: { plugin: application, table, field: name, reason },
+      },
+    );
+  }
+  const names = new Set(redeclared.map(({ name }) => name));
+  return {
+    ...definition,
+    fields: definition.fields.map((each) => (names.has(each.name) ? { ...each, anew: true } : each)),
+  };
 }
 
 function isSame(left: TableDefinition, right: TableDefinition): boolean {
