@@ -379,7 +379,9 @@ describe('a wrong schema is SchemaInvalid', () => {
       { file: 'tables/a.graphql', text: `type A @table { ${key} a: Int @indxed }` },
     ]);
     expect(error.message).toBe(
-      'tables/b.graphql:2:5: B.a is of type Sting, which does not exist; did you mean String? (and 2 more)',
+      'tables/b.graphql:2:5: B.a is of type Sting, which does not exist; did you mean String?; ' +
+        'tables/b.graphql:3:5: B.b is of type Boolen, which does not exist; did you mean Boolean?; ' +
+        'tables/a.graphql:1:44: there is no directive @indxed; did you mean @indexed?',
     );
     expect(error.next).toBe('correct tables/b.graphql; a host that watches it then tries again');
     expect(error.details).toMatchObject({

@@ -11,6 +11,7 @@ import type { Diagnostic } from '../compiler/diagnostics.js';
 import { Hold, recoverBuilds, testsIn } from '../compiler/hold.js';
 import { Admission } from './admission.js';
 import { diagnosticLine, diagnosticsOf } from './complaints.js';
+import { type TableComplaints, tableComplaints } from './table-complaints.js';
 import { runTests, type TestReport } from './test-run.js';
 
 export interface BuildFlags {
@@ -36,7 +37,7 @@ export interface Outcome {
   changed?: boolean;
   /** True when the result was known and nothing was compiled. */
   cached?: boolean;
-  /** What the compiler said: files are relative to the folder, lines and columns count from 1, 0 is unknown. */
+  /** What the compiler said, and what is wrong in schema and seed data: files are relative to the folder, lines and columns count from 1, 0 is unknown. */
   diagnostics: Diagnostic[];
   error?: { code: string; message: string; next?: string };
   /** With `--test`; absent when the application has none. */
@@ -101,6 +102,7 @@ async function buildOne(folder: string, wanted: Wanted): Promise<Outcome> {
   const { profile, test, data, signal, owners, recovered, admission } = wanted;
   const began = performance.now();
   const outcome: Outcome = { id: path.basename(folder), folder, ok: false, ms: 0, diagnostics: [] };
+  let ofTables: TableComplaints = { diagnostics: [] };
   try {
     const env = processEnvironment();
     const { settings } = resolveSettings({ flags: { data }, directory: homeOf(folder, process.cwd()) });
@@ -120,12 +122,14 @@ async function buildOne(folder: string, wanted: Wanted): Promise<Outcome> {
         process.stderr.write(`what a killed build left in ${directory} could not be removed: ${String(error)}\n`);
     }
     const options = { dataDirectory: settings.data, env, timeoutMs: settings.buildMs, signal, profile };
+    ofTables = await tableComplaints(application, settings);
     const built = await compile(application, options);
     outcome.library = built.library;
     outcome.changed = built.changed;
     outcome.cached = built.cached;
     outcome.ms = Math.round(built.ms);
-    outcome.diagnostics = built.warnings;
+    outcome.diagnostics = [...ofTables.diagnostics, ...built.warnings];
+    if (ofTables.error !== undefined) throw ofTables.error;
     const sanitize = profile === 'sanitize' && application.prebuilt === undefined;
     await admission.check(application, built.library, settings, !sanitize);
     outcome.ok = true;
@@ -154,7 +158,7 @@ async function buildOne(folder: string, wanted: Wanted): Promise<Outcome> {
       message: known.message,
       ...(known.next === undefined ? {} : { next: known.next }),
     };
-    outcome.diagnostics = diagnosticsOf(known.details);
+    if (known !== ofTables.error) outcome.diagnostics = [...ofTables.diagnostics, ...diagnosticsOf(known.details)];
   }
   return outcome;
 }

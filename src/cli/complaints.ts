@@ -6,10 +6,16 @@ import type { Diagnostic } from '../compiler/diagnostics.js';
 /** The largest file that a line is looked for in, bytes. */
 const sourceLimit = 16 * 1024 ** 2;
 
-/** The diagnostics that an error carries in its `details`; none when it is not of a compiler. */
+/** What was wrong in files of the application, as an error carries it in its `details`: of a compiler, or of a schema. */
 export function diagnosticsOf(details: Record<string, unknown> | undefined): Diagnostic[] {
-  const given = details?.['diagnostics'];
-  return Array.isArray(given) ? (given as Diagnostic[]) : [];
+  const { diagnostics, problems } = details ?? {};
+  if (Array.isArray(diagnostics)) return diagnostics as Diagnostic[];
+  if (!Array.isArray(problems)) return [];
+  return (problems as (string | Omit<Diagnostic, 'severity'>)[]).map((problem) =>
+    typeof problem === 'string'
+      ? { file: '', line: 0, column: 0, severity: 'error', message: problem }
+      : { ...problem, severity: 'error' },
+  );
 }
 
 /** `file:line:column: severity: message`; the file as it is found from `directory`, `folder` is the application's. */

@@ -1,6 +1,8 @@
 /** `tenon show`: everything about one plugin of a running host. */
 import type { PluginView } from '../index.js';
+import { describe } from '../compiler/diagnostics.js';
 import { type AskFlags, Client } from './client.js';
+import { diagnosticsOf } from './complaints.js';
 import { barParts, phaseTimes, reloadLine } from './phases.js';
 import { printTable } from './table.js';
 
@@ -12,7 +14,7 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
     process.stdout.write(`${JSON.stringify(view)}\n`);
     return;
   }
-  const { state, version, folder, tables, waiting, generations, routes, findings, lastReload, error } = view;
+  const { state, version, folder, tables, waiting, generations, routes, findings, warnings, lastReload, error } = view;
   const rows = [
     ['plugin', view.id],
     ['state', state],
@@ -33,10 +35,19 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
   }
   for (const { method, path, execution } of routes) rows.push(['route', `${method} ${path} (${execution})`]);
   for (const { rule, detail } of findings) rows.push(['finding', `${rule}: ${detail}`]);
-  if (error !== undefined) rows.push(['error', `${error.code}: ${error.message}`]);
+  for (const warning of warnings) rows.push(['warning', warning]);
+  if (error !== undefined) rows.push(...errorRows(error));
   if (lastReload !== undefined) {
+    if (error === undefined && lastReload.error !== undefined) rows.push(...errorRows(lastReload.error));
     const bar = barParts(lastReload.phases, barWidth).map((part) => part.bar);
     rows.push(['last reload', reloadLine(lastReload)], ['', bar.join('')], ['', phaseTimes(lastReload.phases)]);
   }
   printTable(rows);
+}
+
+/** Everything that was wrong, one in a row. */
+function errorRows({ code, message, details }: NonNullable<PluginView['error']>): string[][] {
+  const said = diagnosticsOf(details);
+  if (said.length < 2) return [['error', `${code}: ${message}`]];
+  return [['error', code], ...said.map((each) => ['', describe(each)])];
 }

@@ -138,7 +138,8 @@ export class Applications {
 /** Largest file of a schema, bytes. */
 const schemaLimit = 1024 * 1024;
 
-async function readTables(
+/** What it says of its tables. Rejects with `SchemaInvalid` for a file of its schema that cannot be read. */
+export async function readTables(
   { folder, config, ...source }: Source,
   prefix: string,
 ): Promise<ApplicationTables | undefined> {

@@ -76,6 +76,8 @@ export interface PluginView extends PluginSummary {
   waiting: number;
   /** What a person should know of the running image. */
   findings: { rule: string; detail: string; pins: boolean }[];
+  /** What is not as the application says although it runs: seed data that was not loaded. */
+  warnings: string[];
   lastReload?: ReloadRecord;
   /** Why the last attempt to load it failed. */
   error?: { code: string; message: string; details: Record<string, unknown> };
@@ -164,6 +166,7 @@ export class Plugin {
       tables: this.tables?.names ?? [],
       waiting: this.live?.waiting ?? 0,
       findings: current?.findings ?? [],
+      warnings: this.tables?.served.seedErrors.map(({ message }) => message) ?? [],
       ...(this.lastReload === undefined ? {} : { lastReload: this.lastReload }),
       ...(this.error === undefined
         ? {}

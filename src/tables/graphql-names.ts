@@ -140,6 +140,9 @@ function claimTypes(schema: ApplicationSchema, types: Claims): void {
   }
 }
 
+/** Problems that the error's sentence has; its details have all. */
+const mostSaid = 20;
+
 /**
  * Check that the names which the exported tables bring do not meet. Throws `SchemaInvalid`, whose message and `details.problems`
  * name both owners of each name that is claimed twice.
@@ -167,8 +170,8 @@ export function checkGraphqlNames(schema: ApplicationSchema): void {
     }
   }
   if (problems.length === 0) return;
-  const more = problems.length === 1 ? '' : ` (and ${problems.length - 1} more)`;
-  throw new TenonError('SchemaInvalid', `${problems[0] ?? ''}${more}`, {
+  const more = problems.length > mostSaid ? [`and ${problems.length - mostSaid} more`] : [];
+  throw new TenonError('SchemaInvalid', [...problems.slice(0, mostSaid), ...more].join('; '), {
     next: 'rename one of them, or say @export(graphql: false)',
     details: { application: schema.application, problems },
   });

@@ -12,6 +12,8 @@ export interface SchemaProblem {
 }
 
 const mostTold = 100;
+/** In the sentence of the error; its details have all. */
+const mostSaid = 20;
 /** A longer word is no slip of the pen. */
 const longestGuessed = 100;
 
@@ -46,11 +48,12 @@ export class SchemaProblems {
     const ordered = this.#problems.toSorted(
       (a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,
     );
-    const [first, ...others] = ordered;
+    const [first] = ordered;
     if (first === undefined) return;
     const { file, line, column } = first;
-    const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
-    throw new TenonError('SchemaInvalid', `${file}:${line}:${column}: ${first.message}${more}`, {
+    const said = ordered.slice(0, mostSaid).map((each) => `${each.file}:${each.line}:${each.column}: ${each.message}`);
+    const more = ordered.length > mostSaid ? [`and ${ordered.length - mostSaid} more`] : [];
+    throw new TenonError('SchemaInvalid', [...said, ...more].join('; '), {
       next: `correct ${file}; a host that watches it then tries again`,
       details: { file, line, column, problems: ordered },
     });

@@ -58,6 +58,29 @@ export async function loadSeeds(options: SeedOptions): Promise<SeedResult[]> {
   return results;
 }
 
+/** Problems of seed data that are told at once, at most. */
+const mostTold = 100;
+
+/**
+ * What keeps the seed data of an application from being loaded, record by record; nothing is written. The store may be an empty one.
+ * Throws as {@link loadSeeds} does, and what the store may.
+ */
+export async function checkSeeds(options: SeedOptions): Promise<TenonError[]> {
+  const notes = new SeedNotes(options);
+  const problems: TenonError[] = [];
+  for (const file of await findFiles(options.folder, options.patterns)) {
+    const found: TenonError[] = [];
+    await new SeedLoader(options, notes, file).check(found, mostTold - problems.length);
+    problems.push(...found.sort((a, b) => lineOf(a) - lineOf(b)));
+    if (problems.length >= mostTold) break;
+  }
+  return problems;
+}
+
+function lineOf({ details }: TenonError): number {
+  return Number(details['line']);
+}
+
 /** Which contents were loaded into which table: SHA-256, one list for each table. */
 class SeedNotes {
   readonly #options: SeedOptions;
@@ -121,6 +144,10 @@ class SeedLoader {
   readonly #notes: SeedNotes;
   readonly #file: string;
   #bytes: Buffer = Buffer.alloc(0);
+  /** Told what is wrong with one record, which is left out then unless this throws. */
+  #refuse: (problem: TenonError) => void = (problem) => {
+    throw problem;
+  };
 
   constructor(options: SeedOptions, notes: SeedNotes, file: string) {
     this.#options = options;
@@ -129,14 +156,33 @@ class SeedLoader {
   }
 
   async load(): Promise<number> {
-    const bytes = await readFileOf(this.#options.folder, this.#file, seedLimit);
-    if (bytes === undefined) throw this.#invalid(0, `the file is larger than ${seedLimit} bytes`);
-    this.#bytes = bytes;
-    const parts = await this.#parts();
+    const parts = await this.#read();
     const fresh = parts.filter(({ table, hash }) => !this.#notes.isLoaded(table, hash));
     const count = await this.#write(fresh);
     for (const { table, hash } of parts) await this.#notes.loaded(table, hash);
     return count;
+  }
+
+  /** Add to `problems` what is wrong, until there are `most`. */
+  async check(problems: TenonError[], most: number): Promise<void> {
+    this.#refuse = (problem) => {
+      problems.push(problem);
+      if (problems.length >= most) throw problem;
+    };
+    try {
+      for (const batch of this.#batches(await this.#read()))
+        for (let left: readonly SeedWrite[] = batch; left.length > 0; ) left = await this.#tried(left);
+    } catch (error) {
+      if (!(error instanceof TenonError) || error.code !== 'SeedInvalid') throw error;
+      if (problems.at(-1) !== error) problems.push(error);
+    }
+  }
+
+  async #read(): Promise<SeedPart[]> {
+    const bytes = await readFileOf(this.#options.folder, this.#file, seedLimit);
+    if (bytes === undefined) throw this.#invalid(0, `the file is larger than ${seedLimit} bytes`);
+    this.#bytes = bytes;
+    return this.#parts();
   }
 
   async #parts(): Promise<SeedPart[]> {
@@ -206,7 +252,11 @@ class SeedLoader {
           batch = [];
           size = 0;
         }
-        this.#checkKey(json, part, index);
+        const problem = this.#keyProblem(json, part, index);
+        if (problem !== undefined) {
+          this.#refuse(problem);
+          continue;
+        }
         batch.push({ write: { table: part.table.number, kind: 'put', json }, part, index });
         size += json.length;
       }
@@ -215,39 +265,41 @@ class SeedLoader {
   }
 
   /** A record without its key would be there once more each time it is loaded. */
-  #checkKey(json: Buffer, part: SeedPart, index: number): void {
+  #keyProblem(json: Buffer, part: SeedPart, index: number): TenonError | undefined {
     const { primaryKey } = part.table.definition;
     let record: Record<string, unknown>;
     try {
       record = JSON.parse(json.toString('utf8')) as Record<string, unknown>;
     } catch (error) {
-      throw this.#wrongRecord(part, index, '', (error as Error).message);
+      return this.#wrongRecord(part, index, '', (error as Error).message);
     }
-    if (!Object.hasOwn(record, primaryKey) || record[primaryKey] === null)
-      throw this.#wrongRecord(part, index, primaryKey, `${primaryKey} is missing, the primary key by which it is put`);
+    if (Object.hasOwn(record, primaryKey) && record[primaryKey] !== null) return undefined;
+    return this.#wrongRecord(part, index, primaryKey, `${primaryKey} is missing, the primary key by which it is put`);
   }
 
   async #done(batch: readonly SeedWrite[]): Promise<void> {
     const results = await this.#options.store.write(batch.map(({ write }) => write));
-    this.#refuseFailed(batch, results);
+    this.#behindFailed(batch, results);
   }
 
-  /** Rejects when the batch could not be written; writes nothing. */
-  async #tried(batch: readonly SeedWrite[]): Promise<void> {
+  /** What stands behind the record that keeps the batch from being written; writes nothing. */
+  async #tried(batch: readonly SeedWrite[]): Promise<readonly SeedWrite[]> {
     const [first] = batch;
-    if (first === undefined) return;
+    if (first === undefined) return [];
     // Nothing meets both, and what a batch cannot do whole it does not do.
     const never: TableWrite = { ...first.write, ifMatch: '*', ifNoneMatch: '*' };
     const results = await this.#options.store.write([...batch.map(({ write }) => write), never]);
-    this.#refuseFailed(batch, results);
+    return this.#behindFailed(batch, results);
   }
 
-  #refuseFailed(batch: readonly SeedWrite[], results: readonly TableWritten[]): void {
+  #behindFailed(batch: readonly SeedWrite[], results: readonly TableWritten[]): readonly SeedWrite[] {
     for (const [place, { part, index }] of batch.entries()) {
       const result = results[place];
-      if (result?.outcome === 'invalid')
-        throw this.#wrongRecord(part, index, result.field ?? '', result.message ?? 'it breaks the schema');
+      if (result?.outcome !== 'invalid') continue;
+      this.#refuse(this.#wrongRecord(part, index, result.field ?? '', result.message ?? 'it breaks the schema'));
+      return batch.slice(place + 1);
     }
+    return [];
   }
 
   #wrongRecord(part: SeedPart, index: number, field: string, message: string): TenonError {
