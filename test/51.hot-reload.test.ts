@@ -285,6 +285,15 @@ describe('the manager', () => {
     expect(asked).toHaveLength(before + 1);
   });
 
+  test('does not pause for a schema that somebody edits as quickly as this', async () => {
+    await manage();
+    for (let turn = 1; turn <= 6; turn++) {
+      await world.write('one', 'schema.graphql', `# turn ${turn}`);
+      await until('it is taken up', () => asked.length === turn || manager.status().paused.length > 0);
+      expect(manager.status().paused).toEqual([]);
+    }
+  });
+
   test('begins to count its tries anew when something changes', async () => {
     await manage({ retryDelayMs: 60_000 });
     fail = 'ImageTruncated';

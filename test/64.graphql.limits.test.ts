@@ -195,3 +195,43 @@ describe('a request that takes too long', () => {
     }
   });
 });
+
+describe('an event of a subscription that takes too long', () => {
+  test('ends the subscription, with the reason', async () => {
+    let hold = false;
+    const slow = await serveGraphql(schema, {
+      limits: { timeoutMs: 2000 },
+      watch: (store) =>
+        new Proxy(store, {
+          get: (target, name) => {
+            if (name === 'getMany' && hold) return () => new Promise(() => {});
+            const value = Reflect.get(target, name) as unknown;
+            return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+          },
+        }),
+    });
+    try {
+      const query = 'subscription { userChanged { user { boss { id } } } }';
+      const answer = await fetch(slow.url, {
+        method: 'POST',
+        headers: { accept: 'text/event-stream', 'content-type': 'application/json' },
+        body: JSON.stringify({ query }),
+      });
+      const write = (id: string): Promise<unknown> =>
+        slow.store.write([
+          { table: slow.number('User'), kind: 'put', json: Buffer.from(`{"id":"${id}","bossId":"v"}`) },
+        ]);
+      await write('v');
+      let told = '';
+      for await (const piece of answer.body ?? []) {
+        told += Buffer.from(piece as Uint8Array).toString();
+        if (hold || !told.includes('"boss":{"id":"v"}')) continue;
+        hold = true;
+        await write('w');
+      }
+      expect(told).toMatch(/"boss":\{"id":"v"\}[^]*"code":"DeadlineExceeded"[^]*event: complete/);
+    } finally {
+      await slow.close();
+    }
+  });
+});

@@ -74,7 +74,7 @@ describe('a host', () => {
     await world.write('todo', 'schema.graphql', wrongSchema);
     await expect(world.host.reload('todo')).rejects.toMatchObject({ code: 'SchemaInvalid' });
     const both = /schema\.graphql:3:18: .*schema\.graphql:4:9: /;
-    expect(world.host.reloads({ plugin: 'todo' })[0]?.error?.message).toMatch(both);
+    expect(world.host.reloads()[0]?.error?.message).toMatch(both);
     expect(world.log.find(({ level, msg }) => level === 50 && both.test(msg))).toBeDefined();
     const { out } = await tenon(world.directory, 'show', 'todo', '--url', world.url, '--token', 'a-token-of-the-tests');
     expect(out).toMatch(/^error +SchemaInvalid\n +schema\.graphql:3:18: .*\n +schema\.graphql:4:9: /m);

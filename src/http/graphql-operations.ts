@@ -1,5 +1,6 @@
 /** The way of an operation from its text to its result, whatever it came by. */
 import {
+  createSourceEventStream,
   execute,
   type ExecutionArgs,
   type ExecutionResult,
@@ -8,10 +9,10 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
   type OperationTypeNode,
-  subscribe,
 } from 'graphql';
 import { TenonError } from '../base/errors.js';
 import type { Store } from '../binding/store.js';
+import { EventResults } from './graphql-events.js';
 import { Documents, type KnownDocument } from './graphql-documents.js';
 import { RequestRefused } from './graphql-errors.js';
 import { type GraphqlLimits, type Measure, measure, tooComplex } from './graphql-limits.js';
@@ -81,9 +82,18 @@ export class Operations {
     return result instanceof Promise ? this.#inTime(result, reading) : result;
   }
 
-  /** Begin a subscription: its events, or the result that says why there are none. */
-  subscribe({ args }: Prepared): Promise<AsyncGenerator<ExecutionResult, void, void> | ExecutionResult> {
-    return subscribe(args);
+  /**
+   * Begin a subscription: its events, or the result that says why there are none. Each event has the time of a query; one that is not
+   * there by then is the last.
+   */
+  async subscribe({ args, reading }: Prepared): Promise<AsyncGenerator<ExecutionResult, void, void> | ExecutionResult> {
+    const events = await createSourceEventStream(args);
+    if (!(Symbol.asyncIterator in events)) return events;
+    const resultOf = (rootValue: unknown): ExecutionResult | Promise<ExecutionResult> => {
+      const result = execute({ ...args, rootValue });
+      return result instanceof Promise ? this.#inTime(result, reading) : result;
+    };
+    return new EventResults(events[Symbol.asyncIterator](), resultOf, isLate);
   }
 
   #measure(

@@ -47,6 +47,16 @@ export interface HotReloadOptions {
   pace?: PaceLimits;
 }
 
+/**
+ * Schemas alone may change so many times as often as anything else: they are written by hand, and no build takes time between two
+ * of their reloads.
+ */
+const schemaTimes = 4;
+
+function isSchema(file: string): boolean {
+  return file.endsWith('.graphql');
+}
+
 interface Retry {
   readonly timer: NodeJS.Timeout;
   readonly attempts: number;
@@ -205,7 +215,8 @@ export class HotReloadManager {
       log.info({ folder }, 'a new folder: it is loaded by POST /api/v1/plugins/discover');
       return;
     }
-    if (this.#pauses.has(folder) || !this.#pace.admits(folder, performance.now())) this.#pause(folder, files);
+    const times = files.every(isSchema) ? schemaTimes : 1;
+    if (this.#pauses.has(folder) || !this.#pace.admits(folder, performance.now(), times)) this.#pause(folder, files);
     else void this.#reload(folder, 1);
   }
 

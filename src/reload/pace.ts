@@ -7,6 +7,9 @@ export interface PaceLimits {
   windowMs: number;
 }
 
+/** How many times the limit is kept in mind. */
+const mostTimes = 4;
+
 /** Counts what begins, for each application by itself. */
 export class Pace {
   readonly #limits: PaceLimits;
@@ -16,14 +19,17 @@ export class Pace {
     this.#limits = limits;
   }
 
-  /** Whether one more may begin at `now`. */
-  admits(folder: string, now: number): boolean {
-    return this.#recent(folder, now).length < this.#limits.most;
+  /**
+   * Whether one more may begin at `now`.
+   * @param times as many as the limits say
+   */
+  admits(folder: string, now: number, times = 1): boolean {
+    return this.#recent(folder, now).length < this.#limits.most * Math.min(times, mostTimes);
   }
 
   /** One begins at `now`. */
   begin(folder: string, now: number): void {
-    this.#begun.set(folder, [...this.#recent(folder, now), now].slice(-this.#limits.most));
+    this.#begun.set(folder, [...this.#recent(folder, now), now].slice(-this.#limits.most * mostTimes));
   }
 
   #recent(folder: string, now: number): number[] {
