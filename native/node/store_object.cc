@@ -1,14 +1,13 @@
 #include "store_object.h"
 
-#include <charconv>
 #include <cstdio>
 #include <utility>
 
 #include "clock.h"
 #include "feed_object.h"
 #include "key.h"
-#include "read_query.h"
 #include "record.h"
+#include "store_request.h"
 
 namespace tenon::node {
 
@@ -17,46 +16,10 @@ namespace {
 using Length = core::StoreJob::Length;
 
 constexpr napi_type_tag kTag = {0x74656e6f6e2d7374ULL, 0x6f72650000000000ULL};
-constexpr size_t kMostWrites = TENON_TABLE_BATCH_LIMIT;
-constexpr size_t kMostKeys = 10'000;
-constexpr size_t kFewKeys = 100;                    // that are read as a short job
-constexpr size_t kGottenBytes = 64u * 1024 * 1024;  // of records that are read by their keys at once
-constexpr size_t kMostRevisions = 1000;
 // Up to here a string of bytes costs less than a Buffer, which the garbage collector has to look after.
 constexpr size_t kShortText = 16 * 1024;
 // For generations that still are in the store when it is closed.
 constexpr uint64_t kPatienceMs = 5000;
-
-const char* CodeOf(const core::StoreFailure& failure, const char* invalid, const char* large) {
-  switch (failure.status) {
-    case TENON_ERROR_STATE:
-      return "StoreClosed";
-    case TENON_ERROR_INVALID:
-      return invalid;
-    case TENON_ERROR_ARGUMENT:
-      return "CursorInvalid";
-    case TENON_ERROR_TOO_LARGE:
-      return large;
-    case TENON_ERROR_VERSION:
-      return "ChangesGone";
-    default:
-      return failure.full ? "StoreFull" : "StoreFailed";
-  }
-}
-
-// Of a store that could not be opened.
-const char* CodeOfOpening(const core::StoreFailure& failure) {
-  switch (failure.status) {
-    case TENON_ERROR_UNSUPPORTED:
-      return "RocksdbMissing";
-    case TENON_ERROR_STATE:
-      return "StoreLocked";
-    case TENON_ERROR_INVALID:
-      return "StoreDamaged";
-    default:
-      return failure.full ? "StoreFull" : "StoreFailed";
-  }
-}
 
 const core::StoreFailure kClosed = {TENON_ERROR_STATE, {"", "the store is closed"}, false};
 const core::StoreFailure kNoThread = {TENON_ERROR_STORAGE, {"", "no thread could be started for the store"}, false};
@@ -67,138 +30,7 @@ std::string Digits(uint64_t number) {
   return digits;
 }
 
-// 16 hexadecimal digits; anything else is the revision of nothing.
-uint64_t RevisionOf(const std::string& digits) {
-  uint64_t revision = 0;
-  const char* const end = digits.data() + digits.size();
-  const auto [at, error] = std::from_chars(digits.data(), end, revision, 16);
-  return error == std::errc() && at == end && digits.size() == 16 ? revision : 0;
-}
-
-std::string TextOf(Napi::Value value) { return value.As<Napi::String>().Utf8Value(); }
-
-Napi::Value Misuse(Napi::Env env, const std::string& message) {
-  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
-// --- write
-
-struct Writing {
-  std::vector<core::Write> writes;
-  std::vector<std::string> texts;  // what `json` of the writes views
-  std::vector<core::Written> results;
-};
-
-const char* OutcomeName(core::Written::Outcome outcome) {
-  using Outcome = core::Written::Outcome;
-  switch (outcome) {
-    case Outcome::Created:
-      return "created";
-    case Outcome::Updated:
-      return "updated";
-    case Outcome::Removed:
-      return "removed";
-    case Outcome::Missing:
-      return "missing";
-    case Outcome::Exists:
-      return "exists";
-    case Outcome::Invalid:
-      return "invalid";
-    case Outcome::PreconditionFailed:
-      return "precondition";
-    case Outcome::Undone:
-      break;
-  }
-  return "undone";
-}
-
-// Of a write that was refused there may be the beginnings of one.
-bool HasRecord(const core::Written& written) {
-  using Outcome = core::Written::Outcome;
-  const bool done =
-      written.outcome == Outcome::Created || written.outcome == Outcome::Updated || written.outcome == Outcome::Removed;
-  return done && !written.record.empty();
-}
-
-bool KindOf(const std::string& name, core::Write::Kind& kind) {
-  using Kind = core::Write::Kind;
-  constexpr std::pair<const char*, Kind> kinds[] = {{"put", Kind::Put},
-                                                    {"create", Kind::Create},
-                                                    {"replace", Kind::Replace},
-                                                    {"patch", Kind::Patch},
-                                                    {"remove", Kind::Remove}};
-  for (const auto& [text, value] : kinds) {
-    if (name == text) return kind = value, true;
-  }
-  return false;
-}
-
-// "*" or a list of revisions; false when it is neither.
-bool ReadRevisions(Napi::Value value, bool& any, std::vector<uint64_t>& revisions) {
-  if (value.IsUndefined()) return true;
-  if (value.IsString()) return any = TextOf(value) == "*";
-  if (!value.IsArray()) return false;
-  const Napi::Array list = value.As<Napi::Array>();
-  if (list.Length() == 0 || list.Length() > kMostRevisions) return false;
-  for (uint32_t index = 0; index < list.Length(); index++) {
-    const Napi::Value item = list.Get(index);
-    if (!item.IsString()) return false;
-    revisions.push_back(RevisionOf(TextOf(item)));
-  }
-  return true;
-}
-
-// What is wrong with the write, or nothing. `table` is set.
-const char* ReadWrite(const Napi::Object& from, core::Write& write, std::string& key, std::string& text) {
-  const Napi::Value kind = from.Get("kind");
-  const Napi::Value given_key = from.Get("key");
-  const Napi::Value json = from.Get("json");
-  if (!kind.IsString() || !KindOf(TextOf(kind), write.kind)) {
-    return "kind: put, create, replace, patch or remove is needed";
-  }
-  const bool removes = write.kind == core::Write::Kind::Remove;
-  if (given_key.IsString()) {
-    key = TextOf(given_key);
-  } else if (!given_key.IsUndefined() || removes || write.kind == core::Write::Kind::Patch) {
-    return "key: a string is needed";
-  }
-  if (json.IsTypedArray() && json.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
-    const Napi::Uint8Array bytes = json.As<Napi::Uint8Array>();
-    text.assign(reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength());
-  } else if (!removes) {
-    return "json: a Uint8Array is needed";
-  }
-  if (!ReadRevisions(from.Get("ifMatch"), write.any_revision, write.if_match)) {
-    return "ifMatch: a list of revisions or * is needed";
-  }
-  if (!ReadRevisions(from.Get("ifNoneMatch"), write.no_revision, write.if_none_match)) {
-    return "ifNoneMatch: a list of revisions or * is needed";
-  }
-  return nullptr;
-}
-
 }  // namespace
-
-// How most requests are made: what was given, what is done with it, and what is told then.
-template <typename Given>
-class RequestOf final : public StoreRequest {
- public:
-  using Work = bool (*)(core::OpenStore&, Given&, core::StoreFailure&);
-  using Told = Napi::Value (*)(Napi::Env, StoreObject&, Given&);
-
-  RequestOf(Napi::Env env, Length length, core::OpenStore& store, Given given, Work work, Told tell)
-      : StoreRequest(env, length), store_(store), given_(std::move(given)), work_(work), tell_(tell) {}
-
-  void run() override { failed = !work_(store_, given_, failure); }
-  Napi::Value Tell(Napi::Env env, StoreObject& owner) override { return tell_(env, owner, given_); }
-
- private:
-  core::OpenStore& store_;
-  Given given_;
-  const Work work_;
-  const Told tell_;
-};
 
 class OpenRequest final : public StoreRequest {
  public:
@@ -436,9 +268,7 @@ void StoreObject::Settle(Napi::Env env, StoreRequest& request) {
     request.promise.Reject(ErrorOf(env, request.failure, request.invalid, request.large).Value());
     return;
   }
-  Napi::Error error = Napi::Error::New(env, request.failure.problem.message);
-  error.Set("code", Napi::String::New(env, CodeOfOpening(request.failure)));
-  request.promise.Reject(error.Value());
+  request.promise.Reject(OpeningErrorOf(env, request.failure).Value());
   End();
   for (const Napi::Promise::Deferred& closer : std::exchange(closers_, {})) closer.Resolve(env.Undefined());
 }
@@ -481,22 +311,10 @@ Napi::Value StoreObject::Submit(std::unique_ptr<StoreRequest> request) {
   return promise.Promise();
 }
 
-Napi::Value StoreObject::Refuse(Napi::Env env, const core::StoreFailure& failure) {
+Napi::Value StoreObject::Refuse(Napi::Env env) {
   const Napi::Promise::Deferred promise = Napi::Promise::Deferred::New(env);
-  promise.Reject(ErrorOf(env, failure, "StoreFailed").Value());
+  promise.Reject(ErrorOf(env, kClosed, "StoreFailed").Value());
   return promise.Promise();
-}
-
-template <typename Given>
-Napi::Value StoreObject::Start(Napi::Env env, Length length, Given given,
-                               bool (*work)(core::OpenStore&, Given&, core::StoreFailure&),
-                               Napi::Value (*tell)(Napi::Env, StoreObject&, Given&), const char* invalid,
-                               const char* large) {
-  if (state_ != State::Open) return Refuse(env, kClosed);
-  auto request = std::make_unique<RequestOf<Given>>(env, length, *store_, std::move(given), work, tell);
-  request->invalid = invalid;
-  request->large = large;
-  return Submit(std::move(request));
 }
 
 bool StoreObject::Check(Napi::Env env) {

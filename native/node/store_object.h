@@ -17,21 +17,7 @@
 namespace tenon::node {
 
 class FeedObject;
-class StoreObject;
-
-// Something asked of a store: how it is done on a thread of the store, and what is told then.
-class StoreRequest : public core::StoreJob {
- public:
-  StoreRequest(Napi::Env env, Length length) : StoreJob(length), promise(Napi::Promise::Deferred::New(env)) {}
-  // What the promise is resolved with, unless it failed.
-  virtual Napi::Value Tell(Napi::Env env, StoreObject& owner) = 0;
-
-  Napi::Promise::Deferred promise;
-  core::StoreFailure failure;
-  const char* invalid = "StoreFailed";  // code of a failure with TENON_ERROR_INVALID
-  const char* large = "SortTooLarge";   // with TENON_ERROR_TOO_LARGE
-  bool failed = false;
-};
+class StoreRequest;
 
 // `StoreHandle` of src/binding/store.ts. Keeps itself alive from `open` until it is closed.
 class StoreObject final : public Napi::ObjectWrap<StoreObject> {
@@ -57,6 +43,7 @@ class StoreObject final : public Napi::ObjectWrap<StoreObject> {
 
   static Napi::Error ErrorOf(Napi::Env env, const core::StoreFailure& failure, const char* invalid,
                              const char* large = "StoreFailed");
+  static Napi::Error OpeningErrorOf(Napi::Env env, const core::StoreFailure& failure);
   static Napi::Value RecordOf(Napi::Env env, std::string_view record);
 
  private:
@@ -97,7 +84,7 @@ class StoreObject final : public Napi::ObjectWrap<StoreObject> {
                     Napi::Value (*tell)(Napi::Env, StoreObject&, Given&), const char* invalid = "StoreFailed",
                     const char* large = "SortTooLarge");
   Napi::Value Submit(std::unique_ptr<StoreRequest> request);
-  Napi::Value Refuse(Napi::Env env, const core::StoreFailure& failure);
+  Napi::Value Refuse(Napi::Env env);
   void Settle(Napi::Env env, StoreRequest& request);
   void Tell(Napi::Env env, StoreRequest& request);
   void FinishClosing(Napi::Env env);
