@@ -30,18 +30,17 @@ void Store::Body::sweep_expired() {
 bool Store::Body::sweep(Table& table, int64_t now_ms, std::string& behind) {
   const Passage passage(gate);
   StoreFailure failure;
-  const Layout& seen = *table.layout.load();
-  if (seen.expiry == nullptr || table.dropped.load() || !writable(failure)) return false;
+  const LayoutHold seen(table);
+  if (seen->expiry == nullptr || table.dropped.load() || !writable(failure)) return false;
   const std::string end = expiry_entry(now_ms + 1, {});
   std::vector<std::string> entries;
   {
-    Walk walk(*library, database, read_options.get(), *seen.expiry);
+    Walk walk(*library, database, read_options.get(), *seen->expiry);
     for (walk.seek(behind); entries.size() < kSlice && walk.valid() && walk.key() < end; walk.next()) {
       if (walk.key() != behind) entries.emplace_back(walk.key());
     }
   }
   if (entries.empty()) return false;
-  behind = entries.back();
   Stripes::Hold hold(stripes);
   for (const std::string& entry : entries) hold.want(Stripes::hash(table, std::string_view(entry).substr(kTimeBytes)));
   hold.lock();
@@ -49,7 +48,10 @@ bool Store::Body::sweep(Table& table, int64_t now_ms, std::string& behind) {
   const Layout& layout = *table.layout.load();
   WriteBatch batch(*library);
   Pinned record(*library);
-  for (const std::string& entry : entries) {
+  Turn turn(*this);
+  size_t done = 0;
+  for (; done < entries.size() && turn.goes_on(); done++) {
+    const std::string& entry = entries[done];
     const std::string_view key = std::string_view(entry).substr(kTimeBytes);
     if (!read(*layout.records, key, read_options.get(), record, failure)) continue;
     const bool here = record && is_record(record.view());
@@ -60,7 +62,8 @@ bool Store::Body::sweep(Table& table, int64_t now_ms, std::string& behind) {
       batch.remove(*layout.expiry, entry);
     }
   }
-  return (batch.empty() || commit(batch, failure)) && entries.size() == kSlice;
+  behind = entries[done - 1];
+  return (batch.empty() || commit(batch, failure)) && (done < entries.size() || entries.size() == kSlice);
 }
 
 }  // namespace tenon::core

@@ -36,6 +36,9 @@ void Store::Body::build_index(Table& table, Index& index) {
     const Passage passage(gate);
     StoreFailure failure;
     if (!writable(failure)) return;
+    const LayoutHold layout(table);
+    // That may have come while the gate was shut, or between two passes.
+    if (index.retired.load() || table.dropped.load()) return;
     if (!begun) {
       Pinned note(*library);
       if (!read(*notes, building_note(*index.family), read_options.get(), note, failure)) return;
@@ -43,45 +46,55 @@ void Store::Body::build_index(Table& table, Index& index) {
       begun = true;
     }
     const View view(*this);
-    const Layout& layout = *table.layout.load();
-    TableWalk walk(view, layout, nullptr, {}, false);
+    TableWalk walk(view, *layout, nullptr, {}, false);
     if (!done.empty()) walk.start_behind(done);
     bool more = true;
-    for (int slice = 0; slice < kWalk && more && !stopping(); slice++) {
-      std::vector<std::string> keys;
-      while (keys.size() < kSlice && (more = walk.next(failure))) keys.emplace_back(walk.key());
-      if (failure.status != TENON_OK || !build_slice(table, index, keys, !more)) return;
-      if (!keys.empty()) done = keys.back();
+    std::vector<std::string> keys;
+    for (int slice = 0; slice < kWalk && (more || !keys.empty()) && !stopping(); slice++) {
+      Turn turn(*this);
+      while (more && keys.size() < kSlice && turn.goes_on() && (more = walk.next(failure))) {
+        keys.emplace_back(walk.key());
+      }
+      if (failure.status != TENON_OK) return;
+      const size_t indexed = build_slice(table, index, keys, !more);
+      if (indexed == 0) return;
+      done = keys[indexed - 1];
+      keys.erase(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(indexed));
     }
   }
 }
 
-bool Store::Body::build_slice(Table& table, Index& index, const std::vector<std::string>& keys, bool last) {
+// How many of the keys are done, from the first on; `last` when no others follow. None: it has to end.
+size_t Store::Body::build_slice(Table& table, Index& index, const std::vector<std::string>& keys, bool last) {
   Stripes::Hold hold(stripes);
   for (const std::string& key : keys) hold.want(Stripes::hash(table, key));
   // Nobody changes the definition while this holds.
   if (keys.empty()) hold.want(0);
   hold.lock();
-  if (index.retired.load() || table.dropped.load()) return false;
+  if (index.retired.load() || table.dropped.load()) return 0;
   const Layout& layout = *table.layout.load();
   const Field& field = layout.definition->fields[index.field];
   StoreFailure failure;
   WriteBatch batch(*library);
   Pinned record(*library);
   std::string entry;
-  for (const std::string& key : keys) {
-    if (!read(*layout.records, key, read_options.get(), record, failure)) return false;
+  Turn turn(*this);
+  size_t done = 0;
+  for (; done < keys.size() && turn.goes_on(); done++) {
+    const std::string& key = keys[done];
+    if (!read(*layout.records, key, read_options.get(), record, failure)) return 0;
     if (!record || !is_record(record.view())) continue;
     if (make_index_entry(field, index.field, record.view(), key, entry)) batch.put(*index.family, entry, {});
   }
-  if (last) {
+  const bool whole = last && done == keys.size();
+  if (whole) {
     batch.remove(*notes, building_note(*index.family));
   } else {
-    batch.put(*notes, building_note(*index.family), keys.back());
+    batch.put(*notes, building_note(*index.family), keys[done - 1]);
   }
-  if (!commit(batch, failure)) return false;
-  if (last) index.complete.store(true);
-  return true;
+  if (!commit(batch, failure)) return 0;
+  if (whole) index.complete.store(true);
+  return done;
 }
 
 }  // namespace tenon::core

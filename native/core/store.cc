@@ -60,7 +60,8 @@ bool Store::index_complete(const Table& table, uint32_t field) const {
 
 TableFacts Store::facts(const Table& table) const {
   const Passage passage(body_->gate);
-  const Layout& layout = *table.layout.load();
+  const LayoutHold hold(table);
+  const Layout& layout = *hold;
   TableFacts facts;
   if (body_->database == nullptr || table.dropped.load()) return facts;
   facts.estimate = body_->number(*layout.records, "rocksdb.estimate-num-keys");

@@ -102,7 +102,8 @@ struct TableFacts {
 
 // The tables of one data directory in one RocksDB. Every function but open and close is safe on any thread.
 //
-// Column families: "t:<database>/<table>" has primary key -> record; "i:<database>/<table>/<field>" has index entries;
+// Column families: "t:<database>/<table>" has primary key -> record; "i:<database>/<table>/<field>" has index entries
+// (of a Float with "/float" behind it);
 // "x:<database>/<table>" has when records expire; the default one has the catalogue ("d:<database>/<table>" ->
 // definition as JSON), the progress of indexes that are being built ("b:<index>") and notes ("s:<name>").
 //
@@ -135,7 +136,7 @@ class Store {
   const std::shared_ptr<const Definition>& definition(const Table& table) const;
   bool index_complete(const Table& table, uint32_t field) const;
   TableFacts facts(const Table& table) const;
-  // Take a table out of the store for good, with its records. Their space is free again once the store was closed.
+  // Take a table out of the store for good, with its records. Their space is free again soon after nobody reads them.
   bool drop(Table& table, StoreFailure& failure);
 
   // The record of an encoded key. `cached`: only what is in memory; else AGAIN. Expired records are not there.

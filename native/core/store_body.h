@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gate.h"
@@ -23,8 +25,8 @@ namespace tenon::core {
 class ChangeReader;
 
 // A column family. The handle is another one after the database was opened anew, which happens while the gate is shut.
-// That of a dropped one stays until then, or until the database is closed, for whoever reads at this moment; so long
-// its files take up space.
+// That of a dropped one is given back, and its files are removed, once nobody reads it any more: see
+// dropped_families.cc.
 struct Family {
   std::string name;
   rocksdb_column_family_handle_t* handle = nullptr;
@@ -47,8 +49,10 @@ struct Layout {
   Family* expiry = nullptr;  // when records may expire
   std::vector<Index*> indexes;
   bool keeps_created = false;  // a record takes over a value of the one it replaces
+  mutable std::atomic<uint32_t> holders{0};
 
   const Index* index_of(uint32_t field) const;
+  bool has(const Family& family) const;
 };
 
 struct Table {
@@ -59,6 +63,31 @@ struct Table {
   // Under the catalogue's mutex.
   std::vector<std::unique_ptr<const Layout>> layouts;
   std::vector<std::unique_ptr<Index>> indexes;
+};
+
+// The layout of a table as it is now. As long as this lives the families in it have their handles, also when they are
+// dropped meanwhile. Within the gate. Who holds a stripe, or asks for one record, needs none.
+class LayoutHold {
+ public:
+  explicit LayoutHold(const Table& table) {
+    // Whoever gives handles back looks for holders after another layout was published: one of the two sees the other.
+    do {
+      release();
+      layout_ = table.layout.load();
+      layout_->holders.fetch_add(1);
+    } while (table.layout.load() != layout_);
+  }
+  ~LayoutHold() { release(); }
+  LayoutHold(const LayoutHold&) = delete;
+  LayoutHold& operator=(const LayoutHold&) = delete;
+  const Layout& operator*() const { return *layout_; }
+  const Layout* operator->() const { return layout_; }
+
+ private:
+  void release() {
+    if (layout_ != nullptr) layout_->holders.fetch_sub(1);
+  }
+  const Layout* layout_ = nullptr;
 };
 
 // Locks on keys: whoever reads a record in order to write it holds the stripe of its key.
@@ -209,6 +238,11 @@ class Store::Body {
   // What is left of a change that was not brought to its end.
   bool drop_leftovers(StoreFailure& failure);
   bool write_notes(const WriteBatch& batch, StoreFailure& failure);
+
+  // dropped_families.cc
+  void release_dropped();
+  std::vector<rocksdb_column_family_handle_t*> take_dropped();
+  bool is_held(const Family& family) const;
   // The layout of a definition whose families are all there; `building` are indexes that are not complete.
   const Layout& publish(Table& table, std::shared_ptr<const Definition> definition,
                         const std::set<const Family*>& building);
@@ -236,7 +270,7 @@ class Store::Body {
   // index_build.cc
   void build_indexes();
   void build_index(Table& table, Index& index);
-  bool build_slice(Table& table, Index& index, const std::vector<std::string>& keys, bool last);
+  size_t build_slice(Table& table, Index& index, const std::vector<std::string>& keys, bool last);
   // expiry.cc
   void sweep_expired();
   bool sweep(Table& table, int64_t now_ms, std::string& behind);
@@ -249,7 +283,8 @@ class Store::Body {
   // store_threads.cc
   bool start_threads(StoreFailure& failure);
   void stop_threads();
-  bool stopping() const { return stopping_.load(); }
+  // Whether the worker is to end what it does.
+  bool stopping() const { return stopping_.load() || long_stopped.load(); }
   void wake_worker();
 
   const StoreOptions options;
@@ -272,6 +307,8 @@ class Store::Body {
   // Held by a change of a definition to its end.
   mutable std::mutex catalogue_mutex;
   std::vector<std::unique_ptr<Family>> families;
+  // Of the list of families and their handles, never for long: both change under both mutexes.
+  mutable std::mutex families_mutex;
   // Of the list of tables, never for long: it grows under both mutexes.
   mutable std::mutex tables_mutex;
   std::vector<std::unique_ptr<Table>> tables;  // those that were dropped too
@@ -297,7 +334,7 @@ class Store::Body {
   static void* keeper_main(void* argument);
   static void* worker_main(void* argument);
 
-  std::mutex resume_mutex_;  // one tries at a time
+  std::mutex resume_mutex_;  // whoever has it knows that the database is not opened anew meanwhile
   mutable std::mutex trouble_mutex_;
   std::optional<StoreFailure> trouble_;
   std::atomic<bool> troubled_{false};
@@ -311,6 +348,22 @@ class Store::Body {
   bool worker_started_ = false;
   pthread_t keeper_ = {};  // syncs the log, removes old ones
   pthread_t worker_ = {};  // builds indexes, removes what has expired
+};
+
+// How long the worker goes on with one piece of its work: for one step, and then until the store is being closed, or
+// writers may have waited for 10 ms.
+class Turn {
+ public:
+  explicit Turn(const Store::Body& body) : body_(body), end_(std::chrono::steady_clock::now() + kLength) {}
+  bool goes_on() {
+    return !std::exchange(begun_, true) || (!body_.stopping() && std::chrono::steady_clock::now() < end_);
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kLength{10};
+  const Store::Body& body_;
+  const std::chrono::steady_clock::time_point end_;
+  bool begun_ = false;
 };
 
 int64_t wall_clock_ms();

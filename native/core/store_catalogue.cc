@@ -10,11 +10,15 @@ namespace {
 constexpr std::string_view kDefinition = "d:";
 constexpr std::string_view kBuilding = "b:";
 constexpr std::string_view kDropped = "g:";
+constexpr const char* kFloats = "/float";
 
 std::string path_of(const Definition& definition) { return definition.database + "/" + definition.name; }
 std::string records_name(const std::string& path) { return "t:" + path; }
 std::string expiry_name(const std::string& path) { return "x:" + path; }
-std::string index_name(const std::string& path, const Field& field) { return "i:" + path + "/" + field.name; }
+// An index of another order has another name, so that both can be there while one takes the place of the other.
+std::string index_name(const std::string& path, const Field& field) {
+  return "i:" + path + "/" + field.name + (field.type.kind == FieldType::Kind::Float ? kFloats : "");
+}
 std::string building_note_of(const std::string& index) { return std::string(kBuilding) + index; }
 
 bool has_index(const Field& field) { return field.indexed && !field.dropped; }
@@ -36,12 +40,6 @@ bool can_expire(const Definition& definition) {
 bool keeps_created(const Definition& definition) {
   return std::any_of(definition.fields.begin(), definition.fields.end(),
                      [](const Field& field) { return field.role == Field::Role::CreatedTime; });
-}
-
-// Whether entries of the old index would be in another place now.
-bool is_other_index(const Field& old, const Field& wanted) {
-  const auto ordered_as_number = [](const Field& field) { return field.type.kind == FieldType::Kind::Float; };
-  return ordered_as_number(old) != ordered_as_number(wanted);
 }
 
 bool is_whole(const Layout& layout) {
@@ -80,11 +78,14 @@ Family* Store::Body::make_family(const std::string& name, StoreFailure& failure)
   family->name = name;
   family->handle = library->create_column_family(database, database_options.get(), name.c_str(), error.out());
   if (error) {
+    // RocksDB makes a handle before it tries.
+    if (family->handle != nullptr) library->column_family_handle_destroy(family->handle);
     failure = failed("to make a table", error.text());
     if (failure.full) set_trouble(failure);
     return nullptr;
   }
   family->id = library->column_family_handle_get_id(family->handle);
+  const std::lock_guard<std::mutex> lock(families_mutex);
   families.push_back(std::move(family));
   return families.back().get();
 }
@@ -104,8 +105,11 @@ bool Store::Body::make_families(const std::vector<std::string>& names, std::vect
 bool Store::Body::drop_family(Family& family, StoreFailure& failure) {
   RocksdbError error(*library);
   library->drop_column_family(database, family.handle, error.out());
-  family.dropped = !error;
-  if (!error) return true;
+  if (!error) {
+    const std::lock_guard<std::mutex> lock(families_mutex);
+    family.dropped = true;
+    return true;
+  }
   failure = failed("to drop a table or an index", error.text());
   if (failure.full) set_trouble(failure);
   return false;
@@ -305,66 +309,49 @@ Table* Store::Body::make_table(const Definition& wanted, StoreFailure& failure) 
   return tables.back().get();
 }
 
+// Whoever writes is kept out for a moment only: families and notes are made before, and dropped afterwards.
 bool Store::Body::change_table(Table& table, const Definition& evolved, StoreFailure& failure) {
   const Layout& old = *table.layout.load();
   const std::vector<std::string> wanted = index_names(table.path, evolved);
   std::vector<Index*> gone;
-  std::vector<Index*> replaced;  // by another one of the same name
-  std::set<std::string> taken;
+  std::set<std::string> kept;
   for (Index* const index : old.indexes) {
     if (index->retired.load()) continue;
-    const Field& before = old.definition->fields[index->field];
-    const Field& after = evolved.fields[index->field];
-    if (!has_index(after)) {
+    const std::string& name = index->family->name;
+    if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) {
       gone.push_back(index);
-    } else if (is_other_index(before, after)) {
-      replaced.push_back(index);
     } else {
-      taken.insert(index->family->name);
+      kept.insert(name);
     }
   }
   std::vector<std::string> building;
   for (const std::string& name : wanted) {
-    if (taken.count(name) == 0) building.push_back(name);
+    if (kept.count(name) == 0) building.push_back(name);
   }
   if (!note_building(building, failure)) return false;
-  std::vector<std::string> again;
-  for (const Index* const index : replaced) again.push_back(index->family->name);
-  std::vector<std::string> names;
-  for (const std::string& name : building) {
-    if (std::find(again.begin(), again.end(), name) == again.end()) names.push_back(name);
-  }
+  std::vector<std::string> names = building;
   if (can_expire(evolved) && old.expiry == nullptr) names.push_back(expiry_name(table.path));
-  std::vector<Family*> made;
-  if (!make_families(names, made, failure)) {
-    drop_families(made);
-    return false;
-  }
-  Stripes::Hold hold(stripes);
-  hold.want_all();
-  hold.lock();
-  // A name is free again once its family is dropped.
-  bool done = true;
-  for (Index* const index : replaced) {
-    done = done && drop_family(*index->family, failure);
-    if (done) index->retired.store(true);
-  }
   WriteBatch batch(*library);
   batch.put(*notes, std::string(kDefinition) + table.path, write_definition(evolved));
   for (const Index* const index : gone) batch.remove(*notes, building_note(*index->family));
-  if (!done || !make_families(again, made, failure) || !write_notes(batch, failure)) {
+  std::vector<Family*> made;
+  if (!make_families(names, made, failure) || !write_notes(batch, failure)) {
     drop_families(made);
     return false;
   }
-  publish(table, std::make_shared<const Definition>(evolved), std::set<const Family*>(made.begin(), made.end()));
   std::vector<Family*> left;
-  for (Index* const index : gone) {
-    index->retired.store(true);
-    left.push_back(index->family);
+  {
+    Stripes::Hold hold(stripes);
+    hold.want_all();
+    hold.lock();
+    publish(table, std::make_shared<const Definition>(evolved), std::set<const Family*>(made.begin(), made.end()));
+    for (Index* const index : gone) {
+      index->retired.store(true);
+      left.push_back(index->family);
+    }
   }
-  hold.release();
   drop_families(left);
-  if (!building.empty()) wake_worker();
+  wake_worker();
   return true;
 }
 
@@ -377,22 +364,25 @@ bool Store::Body::drop(Table& table, StoreFailure& failure) {
     return false;
   }
   const Layout& layout = *table.layout.load();
-  Stripes::Hold hold(stripes);
-  hold.want_all();
-  hold.lock();
   WriteBatch batch(*library);
   batch.remove(*notes, std::string(kDefinition) + table.path);
   batch.put(*notes, std::string(kDropped) + table.path, {});
   for (const Index* const index : layout.indexes) batch.remove(*notes, building_note(*index->family));
   if (!write_notes(batch, failure)) return false;
-  table.dropped.store(true);
   std::vector<Family*> gone = {layout.records};
   if (layout.expiry != nullptr) gone.push_back(layout.expiry);
-  for (Index* const index : layout.indexes) {
-    if (!index->retired.load()) gone.push_back(index->family);
-    index->retired.store(true);
+  {
+    Stripes::Hold hold(stripes);
+    hold.want_all();
+    hold.lock();
+    table.dropped.store(true);
+    for (Index* const index : layout.indexes) {
+      if (!index->retired.load()) gone.push_back(index->family);
+      index->retired.store(true);
+    }
   }
   drop_families(gone);
+  wake_worker();
   return true;
 }
 

@@ -45,7 +45,7 @@ std::string Store::metrics() const {
   if (body_->database == nullptr) return "{}";
   std::string json;
   {
-    const std::lock_guard<std::mutex> lock(body_->catalogue_mutex);
+    const std::lock_guard<std::mutex> lock(body_->families_mutex);
     uint64_t families = 0;
     for (const auto& family : body_->families) families += family->dropped ? 0 : 1;
     append(json, "families", families);

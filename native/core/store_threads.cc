@@ -72,6 +72,7 @@ void* Store::Body::worker_main(void* argument) {
     lock.unlock();
     body.build_indexes();
     body.sweep_expired();
+    body.release_dropped();
     lock.lock();
     body.threads_wake_.wait_for(lock, kSweepEvery, [&body] { return body.stopping_.load() || body.work_; });
   }

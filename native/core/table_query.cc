@@ -226,13 +226,13 @@ class PageMaker {
   Page page_;
 };
 
-// The layout to read by, if there is something to read.
-const Layout* layout_of(const Store::Body& body, const Table& table, StoreFailure& failure) {
+// Whether there is something to read; once its layout is held.
+bool is_there(const Store::Body& body, const Table& table, StoreFailure& failure) {
   failure = {};
-  if (!body.readable(failure)) return nullptr;
-  if (!table.dropped.load()) return table.layout.load();
+  if (!body.readable(failure)) return false;
+  if (!table.dropped.load()) return true;
   failure = store_failure(TENON_ERROR_STATE, "the table " + table.path + " was dropped");
-  return nullptr;
+  return false;
 }
 
 // Bounds of a scan that an index cannot keep wholly: it has the beginnings of long texts only.
@@ -280,16 +280,16 @@ class LongBounds {
 
 class TableCursor final : public Store::Cursor {
  public:
-  TableCursor(Store::Body& body, const Layout& layout, Filter filter, std::optional<LongBounds> bounds)
+  TableCursor(Store::Body& body, std::unique_ptr<LayoutHold> layout, Filter filter, std::optional<LongBounds> bounds)
       : gate_(body.gate),
+        layout_(std::move(layout)),
         view_(body),
-        layout_(layout),
         filter_(std::move(filter)),
         bounds_(std::move(bounds)),
         now_ms_(wall_clock_ms()) {}
 
   void begin(const Index* index, const Span& span, bool backwards) {
-    walk_.emplace(view_, layout_, index, span, backwards);
+    walk_.emplace(view_, **layout_, index, span, backwards);
   }
 
   bool next(std::string_view& key, std::string_view& record, StoreFailure& failure) override {
@@ -309,8 +309,8 @@ class TableCursor final : public Store::Cursor {
 
  private:
   const Passage gate_;
+  const std::unique_ptr<LayoutHold> layout_;
   const View view_;
-  const Layout& layout_;
   const Filter filter_;
   const std::optional<LongBounds> bounds_;
   const int64_t now_ms_;
@@ -325,8 +325,8 @@ std::unique_ptr<Store::Cursor> no_index(const std::string& name, StoreFailure& f
 }  // namespace
 
 std::optional<Page> query_table(Store::Body& body, const Table& table, const Query& query, StoreFailure& failure) {
-  const Layout* const layout = layout_of(body, table, failure);
-  if (layout == nullptr) return std::nullopt;
+  const LayoutHold layout(table);
+  if (!is_there(body, table, failure)) return std::nullopt;
   const std::optional<PageOrder> order = PageOrder::of(*layout->definition, query.order, failure);
   if (!order) return std::nullopt;
   return PageMaker(body, *layout, query, *order, failure).make();
@@ -334,8 +334,8 @@ std::optional<Page> query_table(Store::Body& body, const Table& table, const Que
 
 std::optional<uint64_t> count_table(Store::Body& body, const Table& table, const Filter& filter,
                                     StoreFailure& failure) {
-  const Layout* const layout = layout_of(body, table, failure);
-  if (layout == nullptr) return std::nullopt;
+  const LayoutHold layout(table);
+  if (!is_there(body, table, failure)) return std::nullopt;
   Access access;
   std::optional<View> view;
   do {
@@ -360,8 +360,9 @@ std::optional<uint64_t> count_table(Store::Body& body, const Table& table, const
 std::unique_ptr<Store::Cursor> scan_table(Store::Body& body, const Table& table, const tenon_scan_t& scan,
                                           StoreFailure& failure) {
   const Passage passage(body.gate);
-  const Layout* const layout = layout_of(body, table, failure);
-  if (layout == nullptr) return nullptr;
+  auto held = std::make_unique<LayoutHold>(table);
+  const LayoutHold& layout = *held;
+  if (!is_there(body, table, failure)) return nullptr;
   const Definition& definition = *layout->definition;
   const Index* index = nullptr;
   uint32_t field = definition.primary;
@@ -398,7 +399,7 @@ std::unique_ptr<Store::Cursor> scan_table(Store::Body& body, const Table& table,
     }
     filter = std::move(*read);
   }
-  auto cursor = std::make_unique<TableCursor>(body, *layout, std::move(filter), std::move(bounds));
+  auto cursor = std::make_unique<TableCursor>(body, std::move(held), std::move(filter), std::move(bounds));
   if (is_retired(index)) return no_index(definition.fields[field].name, failure);
   cursor->begin(index, *span, scan.reverse);
   return cursor;

@@ -3,6 +3,7 @@
 #if defined(__linux__)
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ std::atomic<int> syncs_fail{0};
 std::atomic<int> spared{0};
 std::atomic<int> stuck{0};
 std::atomic<int> little_room{0};
+std::atomic<int> slow_reads{0};
 std::atomic<int> struck{0};
 
 constexpr off_t kLittleRoom = 17 << 20;
@@ -56,9 +58,25 @@ void wait_if_stuck(int descriptor) {
   while (stuck.load() != 0) usleep(1000);
 }
 
+void wait_if_slow(int descriptor) {
+  if (slow_reads.load(std::memory_order_relaxed) == 0 || !is_of_database(descriptor)) return;
+  char name[16] = {};
+  pthread_getname_np(pthread_self(), name, sizeof name);
+  if (std::strcmp(name, "tenon:indexes") != 0) return;
+  struck++;
+  usleep(5000);
+}
+
 }  // namespace
 
 extern "C" {
+
+ssize_t pread(int descriptor, void* data, size_t size, off_t offset) {
+  wait_if_slow(descriptor);
+  return syscall(SYS_pread64, descriptor, data, size, offset);
+}
+
+ssize_t pread64(int descriptor, void* data, size_t size, off_t offset) { return pread(descriptor, data, size, offset); }
 
 ssize_t write(int descriptor, const void* data, size_t size) {
   if (strikes_now(writes_fail, descriptor, ENOSPC)) return -1;
@@ -112,6 +130,9 @@ DiskFault::DiskFault(Kind kind, int spares) {
     case Kind::LittleRoom:
       little_room = 1;
       break;
+    case Kind::SlowReads:
+      slow_reads = 1;
+      break;
   }
 }
 
@@ -120,6 +141,7 @@ DiskFault::~DiskFault() {
   syncs_fail = 0;
   stuck = 0;
   little_room = 0;
+  slow_reads = 0;
 }
 
 int DiskFault::strikes() { return struck.load(); }

@@ -335,4 +335,46 @@ TEST_CASE("a scan that has not ended keeps a store from being opened anew, and n
   CHECK(write(*store, put(table, kSecond)));
 }
 
+TEST_CASE("a store is closed soon while an index is built from a slow disk, and the build goes on where it was") {
+  const Folder folder;
+  StoreOptions options = options_in(folder.path());
+  options.cache_bytes = 64 << 10;
+  options.write_buffer_bytes = 256 << 10;
+  constexpr int kRecords = 2'000;
+  Definition indexed = definition_of(kTask);
+  {
+    auto store = open_store(options);
+    Definition plain = indexed;
+    for (Field& field : plain.fields) field.indexed = false;
+    StoreFailure failure;
+    Table* const table = store->define(plain, failure);
+    REQUIRE(table != nullptr);
+    for (int number = 0; number < kRecords; number++) {
+      std::string title;
+      for (uint64_t word = 1; title.size() < 5'000; word++) {
+        title += std::to_string((static_cast<uint64_t>(number) + word) * UINT64_C(0x9e3779b97f4a7c15));
+      }
+      const std::string id = std::to_string(number);
+      REQUIRE(write(*store, put(table, R"({"id":")" + id + R"(","rank":7,"title":")" + title + "\"}")));
+    }
+    const int before = DiskFault::strikes();
+    const DiskFault fault(DiskFault::Kind::SlowReads);
+    REQUIRE(store->define(indexed, failure) == table);
+    while (DiskFault::strikes() < before + 20) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const int seen = DiskFault::strikes();
+    store.reset();
+    // A slice has 256 records, each of which is read twice.
+    CHECK(DiskFault::strikes() - seen < 32);
+  }
+  auto store = open_store(options);
+  Table* const table = store->find("todo", "Task");
+  REQUIRE(table != nullptr);
+  const uint32_t rank = field_of(*store, *table, "rank");
+  CHECK_FALSE(store->index_complete(*table, rank));
+  while (!store->index_complete(*table, rank)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  StoreFailure failure;
+  CHECK(store->count(*table, filter_of(*store, *table, R"({"field":"rank","op":"eq","value":7})"), failure) ==
+        kRecords);
+}
+
 #endif
