@@ -7,6 +7,7 @@
 #include "front.h"
 #include "lease.h"
 #include "plugin.h"
+#include "thread_visits.h"
 
 namespace tenon::core {
 
@@ -236,8 +237,14 @@ tenon_status Generation::load(Task& task) {
 }
 
 uint32_t Generation::stop(uint64_t until) {
-  const uint32_t left = pool_.stop(until);
-  return left + (control_.stop(until) ? 0 : 1);
+  stopping_.store(true, std::memory_order_release);
+  const uint32_t left = pool_.stop(until) + (control_.stop(until) ? 0 : 1);
+  return left + dismiss_visitors(*this, until);
+}
+
+uint32_t Generation::threads_alive() const {
+  const uint32_t own = pool_.alive() + (control_.alive() ? 1 : 0);
+  return stopping_.load(std::memory_order_acquire) ? own + visitors_of(*this) : own;
 }
 
 void Generation::close() {

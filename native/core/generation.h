@@ -76,9 +76,10 @@ class Generation {
   bool perform_at_once(Task& task);
   // Whether the control thread is in the routes although nobody has asked for them yet. [any]
   bool is_reading_ahead() const { return reading_.load(std::memory_order_acquire) == Reading::Begun; }
-  // End all threads; how many have not ended by `until`. [closer]
+  // End all threads, those of others that have run its code too; how many have not ended by `until`. [closer]
   uint32_t stop(uint64_t until);
-  uint32_t threads_alive() const { return pool_.alive() + (control_.alive() ? 1 : 0); }
+  // Its own; once it stops, also those of others that have run its code. [front]
+  uint32_t threads_alive() const;
   uint32_t threads_lost() const { return pool_.lost() + (control_.lost() ? 1 : 0); }
 
   bool closed() const { return closed_; }
@@ -121,6 +122,7 @@ class Generation {
   Pool pool_;
   Control control_;
   CallCounters counters_;
+  std::atomic<bool> stopping_{false};
   bool closed_ = false;
 };
 

@@ -8,6 +8,7 @@
 #include "image_threads.h"
 #include "pipeline.h"
 #include "thread_guard.h"
+#include "thread_visits.h"
 
 namespace tenon::core {
 
@@ -117,12 +118,18 @@ void* Pool::main(void* argument) {
 
 void Pool::run(Worker& worker) {
   ThreadGuard guard;
+  const auto rouse = [](void* pool) {
+    Pool& self = *static_cast<Pool*>(pool);
+    const std::lock_guard<std::mutex> lock(self.mutex_);
+    self.work_.notify_all();
+  };
+  auto visits = std::make_unique<ThreadVisits>(rouse, this);
   pool_thread = true;
   bool kept = true;
   bool worked = false;
   while (kept) {
     uint64_t ticket = 0;
-    Call* const call = take(worker, ticket, worked);
+    Call* const call = take(worker, *visits, ticket, worked);
     if (call == nullptr) break;
     worked = true;
     const bool skipped = call->abandoned();
@@ -136,8 +143,11 @@ void Pool::run(Worker& worker) {
     if (call->let_go()) call->post(kFinished);
     if (lost) kept = regain();
   }
+  // Nobody asks this thread for anything once it has said that it ends.
+  visits.reset();
   const std::lock_guard<std::mutex> lock(mutex_);
   alive_.fetch_sub(1, std::memory_order_acq_rel);
+  if (!queue_.empty() && !stopping_) summon();
   worker.ended = true;
   ended_.notify_all();
 }
@@ -169,9 +179,10 @@ void Pool::summon() {
   }
 }
 
-Call* Pool::take(Worker& worker, uint64_t& ticket, bool spin) {
+Call* Pool::take(Worker& worker, const ThreadVisits& visits, uint64_t& ticket, bool spin) {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
+    if (visits.must_end() && !stopping_) return nullptr;
     if (!queue_.empty()) {
       Call* const call = queue_.front();
       queue_.pop_front();

@@ -15,6 +15,7 @@ namespace tenon::core {
 
 class Call;
 class Pool;
+class ThreadVisits;
 
 // One thread of a pool. `state_` is the number of its turn and what it does in it, in one word, so that it can be
 // written off for exactly the call it hangs in.
@@ -42,8 +43,9 @@ class Worker {
 
 /*
  * The threads of one generation. Started when they are first needed, up to a limit; they end before the library closes,
- * so that thread_local and pthread_key destructors run while their code exists. A thread that hangs past a deadline is
- * written off and replaced, up to kMostLost.
+ * so that thread_local and pthread_key destructors run while their code exists. A thread that has run the code of
+ * another generation ends before that one's library closes, and is replaced when it is needed. A thread that hangs past
+ * a deadline is written off and replaced, up to kMostLost.
  */
 class Pool {
  public:
@@ -74,7 +76,7 @@ class Pool {
  private:
   static void* main(void* worker);
   void run(Worker& worker);
-  Call* take(Worker& worker, uint64_t& ticket, bool spin);
+  Call* take(Worker& worker, const ThreadVisits& visits, uint64_t& ticket, bool spin);
   bool start();
   void summon();
   void reap();
