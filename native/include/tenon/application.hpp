@@ -13,14 +13,10 @@
 #define TENON_APPLICATION_HPP
 
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <vector>
 
-#if defined(__GLIBCXX__) && defined(__cpp_exceptions)
-#include <cxxabi.h>
-#endif
-
+#include "edge.hpp"
 #include "tenon.hpp"
 
 namespace tenon {
@@ -39,18 +35,29 @@ class Application final {
                              const ExtensionEntry* extension) {
     detail::Services& services = detail::services;
     services.host = host;
-    services.http = static_cast<const tenon_host_http_t*>(host->get_extension(host, TENON_HTTP_ID));
-    services.log = static_cast<const tenon_host_log_t*>(host->get_extension(host, TENON_LOG_ID));
-    services.state = static_cast<const tenon_host_state_t*>(host->get_extension(host, TENON_STATE_ID));
-    services.tables = static_cast<const tenon_host_tables_t*>(host->get_extension(host, TENON_TABLES_ID));
+    find(host, TENON_HTTP_ID, services.http);
+    find(host, TENON_LOG_ID, services.log);
+    find(host, TENON_STATE_ID, services.state);
+    find(host, TENON_TABLES_ID, services.tables);
+    find(host, TENON_AUTH_ID, services.auth);
+    find(host, TENON_MIDDLEWARE_ID, services.middleware);
+    find(host, TENON_TASKS_ID, services.tasks);
+    find(host, TENON_EVENTS_ID, services.events);
+    find(host, TENON_METRICS_ID, services.metrics);
+    find(host, TENON_CONFIG_ID, services.config);
+    find(host, TENON_HTTP_CLIENT_ID, services.http_client);
+    find(host, TENON_HOOKS_ID, services.hooks);
     services.extension = nullptr;
-    return guard(log_failure, [&]() -> tenon_status {
+    services.offered = nullptr;
+    return Edge::guard(Edge::log_failure, [&]() -> tenon_status {
       std::unique_ptr<Application> application(new (std::nothrow) Application(extension));
       if (!application) return TENON_ERROR_MEMORY;
       if (extension != nullptr) {
         application->extension_.reset(extension->make());
         if (!application->extension_) return TENON_ERROR_MEMORY;
         services.extension = application->extension_.get();
+        application->offered_.extension = services.extension;
+        services.offered = &application->offered_;
       }
       for (size_t table = 0; table < count; ++table) {
         for (size_t entry = 0; entry < tables[table].count; ++entry) {
@@ -59,7 +66,7 @@ class Application final {
         }
       }
       if (!application->routes_.empty() && services.http == nullptr) {
-        log_failure("this host does not offer " TENON_HTTP_ID);
+        Edge::log_failure("this host does not offer " TENON_HTTP_ID);
         return TENON_ERROR_UNSUPPORTED;
       }
       *out = &application.release()->plugin_;
@@ -91,7 +98,14 @@ class Application final {
     Handler handler;
   };
 
-  explicit Application(const ExtensionEntry* extension) noexcept {
+  using Edge = detail::Edge;
+
+  template <typename Table>
+  static void find(const tenon_host_t* host, const char* id, const Table*& table) noexcept {
+    table = static_cast<const Table*>(host->get_extension(host, id));
+  }
+
+  explicit Application(const ExtensionEntry* extension) noexcept : entry_(extension) {
     plugin_.size = sizeof plugin_;
     plugin_.data = this;
     plugin_.destroy = [](tenon_plugin_t* plugin) { delete of(plugin); };
@@ -103,18 +117,22 @@ class Application final {
     };
     http_.handle = handle;
     if (extension == nullptr) return;
-    plugin_.initialize = [](tenon_plugin_t* plugin) {
-      return step([&] { return of(plugin)->extension_->initialize(); });
-    };
+    plugin_.initialize = [](tenon_plugin_t* plugin) { return Edge::step([&] { return of(plugin)->initialize(); }); };
     plugin_.ready = [](tenon_plugin_t* plugin, const tenon_context_t* context) {
       const Context world{detail::view(context->app_id), detail::view(context->root_directory), context->generation};
-      return step([&] { return of(plugin)->extension_->ready(world); });
+      return Edge::step([&] { return of(plugin)->extension_->ready(world); });
     };
-    plugin_.health = [](tenon_plugin_t* plugin) { return step([&] { return of(plugin)->extension_->health(); }); };
-    plugin_.quiesce = [](tenon_plugin_t* plugin) { return step([&] { return of(plugin)->extension_->quiesce(); }); };
-    plugin_.resume = [](tenon_plugin_t* plugin) { return step([&] { return of(plugin)->extension_->resume(); }); };
+    plugin_.health = [](tenon_plugin_t* plugin) {
+      return Edge::step([&] { return of(plugin)->extension_->health(); });
+    };
+    plugin_.quiesce = [](tenon_plugin_t* plugin) {
+      return Edge::step([&] { return of(plugin)->extension_->quiesce(); });
+    };
+    plugin_.resume = [](tenon_plugin_t* plugin) {
+      return Edge::step([&] { return of(plugin)->extension_->resume(); });
+    };
     plugin_.shutdown = [](tenon_plugin_t* plugin) {
-      static_cast<void>(guard(log_failure, [&]() -> tenon_status {
+      static_cast<void>(Edge::guard(Edge::log_failure, [&]() -> tenon_status {
         of(plugin)->extension_->shutdown();
         return TENON_OK;
       }));
@@ -132,7 +150,12 @@ class Application final {
     const Application& self = *of(plugin);
     if (std::strcmp(id, TENON_HTTP_ID) == 0) return self.routes_.empty() ? nullptr : &self.http_;
     if (std::strcmp(id, TENON_STATE_ID) == 0) return self.state_.save == nullptr ? nullptr : &self.state_;
-    return nullptr;
+    return self.entry_ == nullptr || self.entry_->offer == nullptr ? nullptr : self.entry_->offer(self.offered_, id);
+  }
+
+  Result initialize() {
+    Result result = extension_->initialize();
+    return result.refused() || entry_->collect == nullptr ? std::move(result) : entry_->collect(offered_);
   }
 
   tenon_status add(const ResourceEntry& entry) {
@@ -145,8 +168,8 @@ class Application final {
       path = *paths_.back();
       for (const char c : path) {
         if (static_cast<unsigned char>(c) < 0x80) continue;
-        log_failure("the name of the type " + std::string(entry.name) +
-                    " cannot be an address: set its `path`, in ASCII");
+        Edge::log_failure("the name of the type " + std::string(entry.name) +
+                          " cannot be an address: set its `path`, in ASCII");
         return TENON_ERROR_ARGUMENT;
       }
     }
@@ -166,62 +189,24 @@ class Application final {
         if (declared_[other].method != static_cast<tenon_http_method>(each.method) ||
             detail::view(declared_[other].pattern) != path)
           continue;
-        log_failure("the types " + std::string(names_[other]) + " and " + entry.name + " both serve " + each.name +
-                    " " + std::string(path) + ": give one of them another `path`");
+        Edge::log_failure("the types " + std::string(names_[other]) + " and " + entry.name + " both serve " +
+                          each.name + " " + std::string(path) + ": give one of them another `path`");
         return TENON_ERROR_ARGUMENT;
       }
       names_.push_back(entry.name);
       routes_.push_back({resource.get(), each.handler});
-      declared_.push_back({static_cast<uint32_t>(sizeof(tenon_route_t)),
-                           static_cast<tenon_http_method>(each.method),
-                           detail::bytes(path),
-                           static_cast<uint32_t>(entry.execution),
-                           entry.deadline_ms,
-                           entry.body_limit,
-                           TENON_AUTH_NONE,
-                           {}});
+      declared_.push_back({static_cast<uint32_t>(sizeof(tenon_route_t)), static_cast<tenon_http_method>(each.method),
+                           detail::bytes(path), static_cast<uint32_t>(entry.execution), entry.deadline_ms,
+                           entry.body_limit, entry.roles.empty() ? static_cast<uint32_t>(entry.auth) : TENON_AUTH_ROLES,
+                           detail::bytes(entry.roles)});
     }
     resources_.push_back(std::move(resource));
     return TENON_OK;
   }
 
-  static void log_failure(std::string_view message) { log::error(message); }
-
-  /* The edge: no exception passes, but for the forced unwinding of pthread_exit, which cannot be stopped. */
-  template <typename Fail, typename Work>
-  static tenon_status guard(Fail&& fail, Work&& work) {
-#if defined(__cpp_exceptions)
-    try {
-      return work();
-#if defined(__GLIBCXX__)
-    } catch (abi::__forced_unwind&) {
-      throw;
-#endif
-    } catch (const std::exception& failure) {
-      fail(std::string_view(failure.what()));
-    } catch (...) {
-      fail(std::string_view("an exception that is not a std::exception"));
-    }
-    return TENON_ERROR;
-#else
-    static_cast<void>(fail);
-    return work();
-#endif
-  }
-
-  template <typename Work>
-  static tenon_status step(Work&& work) {
-    return guard(log_failure, [&]() -> tenon_status {
-      const Result result = work();
-      if (!result.refused()) return TENON_OK;
-      log_failure(result.reason());
-      return TENON_ERROR;
-    });
-  }
-
   static tenon_status save(tenon_plugin_t* plugin, const tenon_state_writer_t* writer) {
     const auto fail = [writer](std::string_view message) { writer->fail(writer, detail::bytes(message)); };
-    return guard(fail, [&]() -> tenon_status {
+    return Edge::guard(fail, [&]() -> tenon_status {
       const std::string state = of(plugin)->extension_->save();
       const tenon_status status = writer->write(writer, detail::bytes(state));
       if (status != TENON_OK) fail("the state is larger than the host takes");
@@ -231,7 +216,7 @@ class Application final {
 
   static tenon_status load(tenon_plugin_t* plugin, const tenon_state_reader_t* reader) {
     const auto fail = [reader](std::string_view message) { reader->fail(reader, detail::bytes(message)); };
-    return guard(fail, [&]() -> tenon_status {
+    return Edge::guard(fail, [&]() -> tenon_status {
       const Application& self = *of(plugin);
       if (reader->version > self.state_.version) {
         fail("the state was saved by a newer build");
@@ -253,59 +238,22 @@ class Application final {
     const Application& self = *of(plugin);
     if (index >= self.routes_.size()) return TENON_ERROR_ARGUMENT;
     const Route route = self.routes_[index];
-    return guard(fail, [&]() -> tenon_status {
-      const Request view(request);
+    return Edge::guard(fail, [&]() -> tenon_status {
+      const Request view = Edge::request(request);
       Response answer = (route.resource->*route.handler)(view);
-      const char* refusal = send(http, response, answer);
+      const char* refusal = Edge::send(response, answer);
       if (refusal == nullptr) return TENON_OK;
       fail(refusal);
       return TENON_ERROR;
     });
   }
 
-  /* Hands `answer` to the host. Returns why that was refused, or NULL. */
-  static const char* send(const tenon_host_http_t& http, tenon_response_t* response, Response& answer) {
-    if (answer.status_ != 200 && http.set_status(response, answer.status_) != TENON_OK)
-      return "the status of the response is not within 200 to 599";
-    if (!answer.type_.empty()) http.set_header(response, detail::bytes("content-type"), detail::bytes(answer.type_));
-    const std::string_view packed = answer.headers_;
-    for (size_t at = 0; at < packed.size();) {
-      size_t sizes[2];
-      std::memcpy(sizes, packed.data() + at + 1, sizeof sizes);
-      const size_t name = at + 1 + sizeof sizes;
-      const auto put = packed[at] == '=' ? http.set_header : http.add_header;
-      if (put(response, detail::bytes(packed.substr(name, sizes[0])),
-              detail::bytes(packed.substr(name + sizes[0], sizes[1]))) != TENON_OK)
-        return "a header of the response is not allowed, or there are too many";
-      at = name + sizes[0] + sizes[1];
-    }
-    if (answer.producer_ != nullptr) {
-      Writer writer(response);
-      answer.producer_->run(writer);
-      if (writer.status_ == TENON_ERROR_AGAIN)
-        return "an inline resource streamed more than the client takes at once: let it run in the pool";
-      return writer.status_ == TENON_OK || writer.status_ == TENON_ERROR_CANCELLED ? nullptr : "a chunk was refused";
-    }
-    return send_body(http, response, answer.body_) == TENON_OK ? nullptr : "the body of the response is too large";
-  }
-
-  static tenon_status send_body(const tenon_host_http_t& http, tenon_response_t* response, Body& body) {
-    if (!body.constant_.empty())
-      return http.give_body(response, body.constant_.data(), body.constant_.size(), nullptr, nullptr);
-    constexpr size_t worth_handing_over = 1024;
-    if (body.owned_.empty()) return TENON_OK;
-    if (body.owned_.size() < worth_handing_over) return http.set_body(response, detail::bytes(body.owned_));
-    auto owned = std::make_unique<std::string>(std::move(body.owned_));
-    std::string* const given = owned.release();
-    return http.give_body(
-        response, given->data(), given->size(),
-        [](void*, size_t, void* context) { delete static_cast<std::string*>(context); }, given);
-  }
-
   tenon_plugin_t plugin_{};
   tenon_plugin_http_t http_{};
   tenon_plugin_state_t state_{};
+  const ExtensionEntry* entry_;
   std::unique_ptr<Extension> extension_; /* outlives the resources, which may refer to it */
+  detail::Offered offered_;              /* goes before the extension it was collected from */
   std::vector<std::unique_ptr<Resource>> resources_;
   std::vector<std::unique_ptr<std::string>> paths_;
   std::vector<Route> routes_;

@@ -11,11 +11,12 @@
  * memory. Nothing here throws; what fails says so in what it returns. A Table may be kept and used by any number of
  * threads; a Record, Scan, Batch or Feed by one at a time, and none of them may outlive shutdown().
  */
+#include "tenon.hpp" /* first, and outside: it includes this one where it belongs */
+
 #ifndef TENON_TABLES_HPP
 #define TENON_TABLES_HPP
 
 #include "ext/tables.h"
-#include "tenon.hpp"
 
 namespace tenon {
 

@@ -28,16 +28,29 @@
 #include <utility>
 
 #include "entry.h"
+#include "ext/auth.h"
+#include "ext/config.h"
+#include "ext/events.h"
+#include "ext/hooks.h"
 #include "ext/http.h"
+#include "ext/http_client.h"
 #include "ext/log.h"
+#include "ext/metrics.h"
+#include "ext/middleware.h"
 #include "ext/state.h"
 #include "ext/tables.h"
+#include "ext/tasks.h"
 
 namespace tenon {
 
-class Application;
 class Extension;
 class Json;
+class JsonView;
+
+namespace detail {
+struct Edge;
+struct Offered;
+}  // namespace detail
 
 enum class Method : tenon_http_method {
   Get = TENON_HTTP_GET,
@@ -51,6 +64,9 @@ enum class Method : tenon_http_method {
 
 /* Where a resource's handlers run: on threads of their own, or (work of a few microseconds only) on the event loop. */
 enum class Execution : uint32_t { Pool = TENON_EXECUTION_POOL, Inline = TENON_EXECUTION_INLINE };
+
+/* Who may call a resource: everybody, or whoever is known. Unsaid, `auth` of config.yaml decides. */
+enum class Auth : uint32_t { Unsaid = TENON_AUTH_NONE, Open = TENON_AUTH_OPEN, Identity = TENON_AUTH_IDENTITY };
 
 namespace detail {
 
@@ -67,7 +83,16 @@ struct Services {
   const tenon_host_log_t* log;
   const tenon_host_state_t* state;
   const tenon_host_tables_t* tables;
+  const tenon_host_auth_t* auth;
+  const tenon_host_middleware_t* middleware;
+  const tenon_host_tasks_t* tasks;
+  const tenon_host_events_t* events;
+  const tenon_host_metrics_t* metrics;
+  const tenon_host_config_t* config;
+  const tenon_host_http_client_t* http_client;
+  const tenon_host_hooks_t* hooks;
   Extension* extension;
+  const Offered* offered;
 };
 __attribute__((visibility("hidden"))) inline Services services{};
 
@@ -94,6 +119,35 @@ class Digits {
 };
 
 }  // namespace detail
+
+/* Somebody. What is returned lives as long as what the identity was got from: a request, or the call of a hook. */
+class Identity {
+ public:
+  explicit Identity(const tenon_identity_t& identity) noexcept : identity_(identity) {}
+
+  /* Who it is, for programs; stays the same. */
+  std::string_view subject() const noexcept { return detail::view(identity_.subject); }
+  /* For people; may be empty. */
+  std::string_view name() const noexcept { return detail::view(identity_.name); }
+  /* Of the provider that knew the credential, such as "Basic", and the id of its extension. */
+  std::string_view scheme() const noexcept { return detail::view(identity_.scheme); }
+  std::string_view extension() const noexcept { return detail::view(identity_.extension); }
+  /* A JSON object, or empty. */
+  std::string_view claims() const noexcept { return detail::view(identity_.claims); }
+  bool has_role(std::string_view role) const noexcept {
+    for (uint32_t index = 0; index < identity_.role_count; ++index)
+      if (detail::view(identity_.roles[index]) == role) return true;
+    return false;
+  }
+  /* Calls `visit(role)` for every role. */
+  template <typename Visit>
+  void roles(Visit&& visit) const {
+    for (uint32_t index = 0; index < identity_.role_count; ++index) visit(detail::view(identity_.roles[index]));
+  }
+
+ private:
+  tenon_identity_t identity_;
+};
 
 /* A request while its handler runs. Nothing is copied: every view points into the request as it arrived. */
 class Request {
@@ -140,9 +194,21 @@ class Request {
   uint32_t time_left_ms() const noexcept { return http().time_left_ms(request_); }
   /* True when nobody waits for the answer any more. */
   bool cancelled() const noexcept { return http().cancelled(request_); }
+  /* Who the request is from; nothing for nobody, and while a provider is being asked. */
+  std::optional<Identity> identity() const noexcept {
+    const tenon_host_auth_t* const auth = detail::services.auth;
+    tenon_identity_t identity{};
+    identity.size = sizeof identity;
+    if (auth == nullptr || !auth->identity(request_, &identity)) return std::nullopt;
+    return Identity(identity);
+  }
+  /* Whether it carries the admin token of the host. */
+  bool is_operator() const noexcept {
+    return detail::services.auth != nullptr && detail::services.auth->is_operator(request_);
+  }
 
  private:
-  friend class Application;
+  friend struct detail::Edge;
   explicit Request(tenon_request_t* request) noexcept : request_(request) {}
   static const tenon_host_http_t& http() noexcept { return *detail::services.http; }
 
@@ -178,7 +244,7 @@ class Body {
   Body(const std::string& text) : owned_(text) {}
 
  private:
-  friend class Application;
+  friend struct detail::Edge;
   std::string_view constant_;
   std::string owned_;
 };
@@ -201,7 +267,7 @@ class Writer {
   }
 
  private:
-  friend class Application;
+  friend struct detail::Edge;
   explicit Writer(tenon_response_t* response) noexcept : response_(response) {}
 
   tenon_response_t* response_;
@@ -244,7 +310,7 @@ class Response {
   Response&& type(std::string_view value) && { return std::move(type(value)); }
 
  private:
-  friend class Application;
+  friend struct detail::Edge;
   template <typename Produce>
   friend Response stream(Produce&& produce);
 
@@ -425,6 +491,7 @@ class Json {
     }
   }
 
+  friend class JsonView;
   /* Length of the UTF-8 sequence that `text` begins with, 0 when it is none. */
   static size_t sequence(std::string_view text) noexcept {
     const auto at = [text](size_t index) { return index < text.size() ? static_cast<unsigned char>(text[index]) : 0u; };
@@ -553,6 +620,9 @@ inline bool remove(std::string_view key) noexcept {
  *     execution    tenon::Execution   Pool
  *     deadline_ms  uint32_t           the host's setting
  *     body_limit   uint64_t           bytes; the host's setting
+ *     auth         tenon::Auth        of config.yaml; Open: everybody, Identity: whoever is known
+ *     roles        std::string_view   "admin,editor": whoever has one of them
+ * Two resources may share a `path` when their methods differ, so that reading is open and writing is not.
  */
 class Resource {
  public:
@@ -584,61 +654,6 @@ class [[nodiscard]] Result {
 inline Result ok() noexcept { return {}; }
 inline Result refuse(std::string reason) noexcept { return Result(std::move(reason)); }
 
-/* The world of an application once it exists. Views live as long as the extension. */
-struct Context {
-  std::string_view app_id;
-  std::string_view root_directory;
-  uint64_t generation;
-};
-
-/*
- * What an application does beside answering requests; at most one per application, named {Name}Extension. Calls come
- * one at a time on a thread of the generation's own, each under a deadline; a refusal or an exception ends the load.
- *
- * State that a reload shall keep: a `static constexpr uint32_t state_version` together with save() and load().
- */
-class Extension {
- public:
-  Extension() = default;
-  Extension(const Extension&) = delete;
-  Extension& operator=(const Extension&) = delete;
-  virtual ~Extension() = default;
-
-  /* Light set-up; log and state may be used, nothing else exists yet. */
-  virtual Result initialize() { return ok(); }
-  /* Routes and services exist; the first request comes after this. */
-  virtual Result ready(const Context&) { return ok(); }
-  /* Whether the application can serve; must answer within a second. */
-  virtual Result health() { return ok(); }
-  /* Let go of what a successor needs for itself (ports, locks), and take it up again if the successor failed. */
-  virtual Result quiesce() { return ok(); }
-  virtual Result resume() { return ok(); }
-  /* End own threads and work. */
-  virtual void shutdown() {}
-
-  /* The whole state as bytes; this generation may yet go on serving. */
-  virtual std::string save() { return {}; }
-  /* Whether load() would take `state`; must change nothing. A version above state_version is refused without asking. */
-  virtual Result accepts(std::string_view state, uint32_t version) {
-    static_cast<void>(state);
-    static_cast<void>(version);
-    return ok();
-  }
-  /* Take over what save() of an older or the same build gave, saved as `version`. */
-  virtual Result load(std::string_view state, uint32_t version) {
-    static_cast<void>(state);
-    static_cast<void>(version);
-    return ok();
-  }
-};
-
-/* The application's extension, from any of its resources. */
-template <typename Type>
-Type& extension() noexcept {
-  static_assert(std::is_base_of_v<Extension, Type>, "extension<T>(): T must derive from tenon::Extension");
-  return *static_cast<Type*>(detail::services.extension);
-}
-
 /* What the compiler's generated glue knows of one resource. */
 struct ResourceEntry {
   const char* name;
@@ -646,15 +661,10 @@ struct ResourceEntry {
   Execution execution;
   uint32_t deadline_ms;
   uint64_t body_limit;
+  Auth auth;
+  std::string_view roles; /* not empty: one of them is needed */
   bool get, post, put, patch, del;
   Resource* (*make)(); /* NULL: nothing to serve */
-};
-
-/* The same of the extension. */
-struct ExtensionEntry {
-  Extension* (*make)();
-  bool has_state;
-  uint32_t state_version;
 };
 
 namespace detail {
@@ -707,18 +717,9 @@ TENON_OPTION(path, std::string_view, std::string_view())
 TENON_OPTION(execution, Execution, Execution::Pool)
 TENON_OPTION(deadline_ms, uint32_t, 0)
 TENON_OPTION(body_limit, uint64_t, 0)
+TENON_OPTION(auth, Auth, Auth::Unsaid)
+TENON_OPTION(roles, std::string_view, std::string_view())
 #undef TENON_OPTION
-
-template <typename Type, typename = void>
-struct StateVersion {
-  static constexpr bool given = false;
-  static constexpr uint32_t value = 0;
-};
-template <typename Type>
-struct StateVersion<Type, std::void_t<decltype(Type::state_version)>> {
-  static constexpr bool given = true;
-  static constexpr uint32_t value = Type::state_version;
-};
 
 template <typename Base, typename Type>
 Base* make() {
@@ -731,16 +732,18 @@ Base* make() {
 template <typename Type>
 constexpr ResourceEntry resource(const char* name) {
   if constexpr (!detail::IsComplete<Type>::value) {
-    return {name, {}, Execution::Pool, 0, 0, false, false, false, false, false, nullptr};
+    return {name, {}, Execution::Pool, 0, 0, Auth::Unsaid, {}, false, false, false, false, false, nullptr};
   } else {
     static_assert(std::is_base_of_v<Resource, Type>, "a resource must derive from tenon::Resource");
     static_assert(std::is_convertible_v<Type*, Resource*>, "a resource must derive publicly from tenon::Resource");
     if constexpr (std::is_abstract_v<Type>) {
-      return {name, {}, Execution::Pool, 0, 0, false, false, false, false, false, nullptr};
+      return {name, {}, Execution::Pool, 0, 0, Auth::Unsaid, {}, false, false, false, false, false, nullptr};
     } else {
       static_assert(std::is_default_constructible_v<Type>, "a resource needs a constructor without arguments");
       constexpr std::string_view path = detail::Option_path<Type>::value;
       static_assert(path.empty() || path.front() == '/', "the path of a resource begins with \"/\"");
+      static_assert(detail::Option_roles<Type>::value.empty() || detail::Option_auth<Type>::value != Auth::Open,
+                    "a resource is open, or for some roles only");
       static_assert(detail::Has_get<Type>::value || detail::Has_post<Type>::value || detail::Has_put<Type>::value ||
                         detail::Has_patch<Type>::value || detail::Has_del<Type>::value,
                     "a resource overrides get, post, put, patch or del; one that is only a base of others is abstract");
@@ -749,6 +752,8 @@ constexpr ResourceEntry resource(const char* name) {
               detail::Option_execution<Type>::value,
               detail::Option_deadline_ms<Type>::value,
               detail::Option_body_limit<Type>::value,
+              detail::Option_auth<Type>::value,
+              detail::Option_roles<Type>::value,
               detail::Has_get<Type>::value,
               detail::Has_post<Type>::value,
               detail::Has_put<Type>::value,
@@ -759,21 +764,12 @@ constexpr ResourceEntry resource(const char* name) {
   }
 }
 
-/* The entry of the application's extension. */
-template <typename Type>
-constexpr ExtensionEntry extension_entry() {
-  static_assert(std::is_base_of_v<Extension, Type>, "an extension must derive from tenon::Extension");
-  static_assert(std::is_convertible_v<Type*, Extension*>, "an extension must derive publicly from tenon::Extension");
-  static_assert(std::is_default_constructible_v<Type>, "an extension needs a constructor without arguments");
-  constexpr bool saves = !std::is_same_v<decltype(&Type::save), std::string (Extension::*)()>;
-  constexpr bool loads = !std::is_same_v<decltype(&Type::load), Result (Extension::*)(std::string_view, uint32_t)>;
-  static_assert(saves == loads && saves == detail::StateVersion<Type>::given,
-                "state needs all three: static constexpr uint32_t state_version, save() and load()");
-  return {&detail::make<Extension, Type>, detail::StateVersion<Type>::given, detail::StateVersion<Type>::value};
-}
-
 }  // namespace tenon
 
 #include "tables.hpp"
+
+#include "edge.hpp"
+
+#include "extension.hpp"
 
 #endif
