@@ -252,6 +252,7 @@ async function compose(
     applications,
     limits: {
       lifecycleMs: settings.lifecycleMs,
+      startupMs: settings.startupMs,
       drainMs: settings.drainMs,
       deadlineMs: settings.deadlineMs,
       bodyLimit: settings.bodyLimit,

@@ -150,6 +150,19 @@ describe('the life of a plugin', () => {
     ]);
   });
 
+  test('has all its steps up together behind one deadline, which names the step that had no time left', async () => {
+    await world.publish(
+      'service',
+      await buildPlugin('service', { defines: { INITIALIZE_MS: '120', HANG_READY: '1' } }),
+    );
+    await world.start({ startupMs: 400 });
+    const { error } = world.host.plugin('service');
+    expect(error).toMatchObject({ code: 'LifecycleTimeout', details: { plugin: 'service', step: 'ready' } });
+    expect(error?.message).toMatch(
+      /^generation 1: ready of service did not return within \d+ ms, which was left of the 400 ms/,
+    );
+  });
+
   test('that is late on its way up is taken down in order when it has come back', async () => {
     const { images } = gauge(world.data);
     await world.publish('service', await buildPlugin('service', { defines: { READY_MS: '600' } }));

@@ -9,7 +9,7 @@ import { type Application as Source, librarySuffix, readApplication } from '../c
 import { compile, describeWarning } from '../compiler/build.js';
 import type { Surfaces } from '../compiler/config.js';
 import { readRegular } from '../base/regular.js';
-import type { GenerationLimits } from '../plugin/generation.js';
+import type { GenerationLimits } from '../plugin/limits.js';
 import type { SchemaSource } from '../tables/schema.js';
 
 /** An application as the host sees it. */

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
-import type { GenerationLimits } from '../plugin/generation.js';
+import type { GenerationLimits } from '../plugin/limits.js';
 import type { Application, Applications } from './applications.js';
 import { Departures } from './departures.js';
 import { askHealth } from './health.js';

@@ -1,33 +1,12 @@
 /** One life of a plugin: its library, its instance in the core, and what it did on the way down. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
-import type {
-  CallCounters,
-  Core,
-  GenerationHandle,
-  GenerationOptions,
-  ImageThread,
-  RouteFacts,
-} from '../binding/core.js';
+import type { CallCounters, Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
 import { type Library, openLibrary } from '../binding/library.js';
 import type { Admitted } from './admit.js';
+import type { GenerationLimits } from './limits.js';
+import { ownThreads } from './own-threads.js';
 import { requireIntact, type State, sealState } from './state.js';
-
-/** Times and sizes one generation lives by. */
-export interface GenerationLimits {
-  /** For one step of its life, ms. */
-  lifecycleMs: number;
-  /** For its calls to end once it is replaced, ms. */
-  drainMs: number;
-  /** For a request whose route names none, ms. */
-  deadlineMs: number;
-  /** Request body of a route that names none, bytes. */
-  bodyLimit: number;
-  /** Pool threads, when the plugin names no number. */
-  concurrency: number;
-  /** Largest state it may save, bytes. */
-  stateLimit: number;
-}
 
 /** How a generation ended: `pinned` means that its image stays mapped, for the named reason. */
 export type Outcome = { unload: 'clean' } | { unload: 'pinned'; reason: string };
@@ -96,6 +75,8 @@ export class Generation {
   #late: string | undefined;
   /** When its calls have been waited for long enough, once it is taken down. */
   #drainEnd: number | undefined;
+  /** For the steps until it serves, ms. */
+  #startLeft: number;
   #retiring: Promise<Retirement> | undefined;
 
   private constructor(input: GenerationInput, library: Library, handle: GenerationHandle) {
@@ -106,6 +87,7 @@ export class Generation {
     this.version = library.descriptor.version;
     this.prefix = input.prefix;
     this.limits = input.limits;
+    this.#startLeft = input.limits.startupMs;
     this.handle = handle;
     this.library = library;
     this.#core = input.core;
@@ -206,19 +188,19 @@ export class Generation {
   /** Make the instance. Rejects with `LifecycleFailed` or `LifecycleTimeout`, as every step does. */
   async create(): Promise<void> {
     this.#created = true; // also when it fails or is late: `destroy` does nothing where there is no instance
-    await this.#step('create', (ms) => this.handle.create(ms));
+    await this.#stepUp('create', (ms) => this.handle.create(ms));
   }
 
   /** Initialize it and read its routes, which are checked. Rejects with `RouteInvalid` too. */
   async initialize(): Promise<readonly RouteFacts[]> {
-    await this.#step('initialize', (ms) => this.handle.initialize(ms));
+    await this.#stepUp('initialize', (ms) => this.handle.initialize(ms));
     this.#initialized = true;
-    this.#routes = await this.#step('routes', (ms) => this.handle.routes(ms));
+    this.#routes = await this.#stepUp('routes', (ms) => this.handle.routes(ms));
     return this.#routes;
   }
 
   async ready(): Promise<void> {
-    await this.#step('ready', (ms) => this.handle.ready(ms));
+    await this.#stepUp('ready', (ms) => this.handle.ready(ms));
     this.#state = 'ready';
   }
 
@@ -247,7 +229,7 @@ export class Generation {
   async loadState(state: State): Promise<void> {
     for (const dryRun of [true, false]) {
       await requireIntact(state);
-      await this.#step('load', (ms) => this.handle.load(state.version, state.bytes, dryRun, ms), 'StateRefused');
+      await this.#stepUp('load', (ms) => this.handle.load(state.version, state.bytes, dryRun, ms), 'StateRefused');
     }
   }
 
@@ -349,7 +331,7 @@ export class Generation {
       this.#stopping = true;
       const left = await this.handle.stop(lifecycleMs);
       if (left > 0) return `thread still running: ${left} of its threads did not end`;
-      const own = await this.#ownThreads();
+      const own = await ownThreads(this.#core, this.library.path, lateGraceMs);
       if (own !== undefined) return own;
       this.handle.close();
     } catch (error) {
@@ -359,24 +341,6 @@ export class Generation {
     this.#core.keepFloatingPoint(() => this.library.close());
     this.#unloaded = true;
     return undefined;
-  }
-
-  /**
-   * Threads that the plugin has started itself, as a reason: under them nothing may be unmapped. One that gave no answer,
-   * which may be anybody's, is asked again for a little while. Linux; nothing is known elsewhere.
-   */
-  async #ownThreads(): Promise<string | undefined> {
-    const end = performance.now() + lateGraceMs;
-    for (;;) {
-      const threads = this.#core.threadsIn([this.library.path])[0] ?? [];
-      if (threads.length === 0) return undefined;
-      const own = threads.filter(({ known }) => known);
-      const names = (some: ImageThread[]): string => some.map(({ name, id }) => `${name} (${id})`).join(', ');
-      if (own.length > 0)
-        return `thread still running: ${names(own)} ${own.length === 1 ? 'was' : 'were'} started by the plugin and did not end`;
-      if (performance.now() > end) return `thread still running: ${names(threads)} did not answer, and may be in it`;
-      await sleep(5);
-    }
   }
 
   /** Whether no thread is given up. One that is late by little is waited for. */
@@ -413,6 +377,27 @@ export class Generation {
     if (!this.#core.imageMapped(this.library.path)) return { unload: 'clean' };
     const pins = this.findings.filter((finding) => finding.pins).map((finding) => `${finding.rule}: ${finding.detail}`);
     return pinned(pins.length > 0 ? pins.join('; ') : 'the image is still mapped, and nothing in its file says why');
+  }
+
+  /** A step before it serves: together they have `startupMs`. */
+  async #stepUp<T>(step: string, run: (deadlineMs: number) => Promise<T>, code?: 'StateRefused'): Promise<T> {
+    const begin = performance.now();
+    const left = Math.max(1, Math.round(this.#startLeft));
+    try {
+      return await this.#step(step, (ms) => run(Math.min(ms, left)), code);
+    } catch (cause) {
+      const error = asTenonError(cause);
+      const { startupMs, lifecycleMs } = this.limits;
+      if (error.details['cause'] !== 'LifecycleTimeout' || left >= lifecycleMs) throw error;
+      const message = `${error.message}, which was left of the ${startupMs} ms that its start may take`;
+      throw new TenonError(error.code, message, {
+        next: 'let it do less before it serves, or raise `limits.startupMs`',
+        details: error.details,
+        cause,
+      });
+    } finally {
+      this.#startLeft -= performance.now() - begin;
+    }
   }
 
   async #step<T>(step: string, run: (deadlineMs: number) => Promise<T>, code?: 'StateRefused'): Promise<T> {

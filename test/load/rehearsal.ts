@@ -38,6 +38,7 @@ const plain: Omit<Script, 'id' | 'serial'> = {
 
 const limits = {
   lifecycleMs: 1000,
+  startupMs: 10_000,
   drainMs: 1000,
   deadlineMs: 1000,
   bodyLimit: 1000,

@@ -1,0 +1,17 @@
+/** Times and sizes one generation lives by. */
+export interface GenerationLimits {
+  /** For one step of its life, ms. */
+  lifecycleMs: number;
+  /** For all steps until it serves, ms. */
+  startupMs: number;
+  /** For its calls to end once it is replaced, ms. */
+  drainMs: number;
+  /** For a request whose route names none, ms. */
+  deadlineMs: number;
+  /** Request body of a route that names none, bytes. */
+  bodyLimit: number;
+  /** Pool threads, when the plugin names no number. */
+  concurrency: number;
+  /** Largest state it may save, bytes. */
+  stateLimit: number;
+}
