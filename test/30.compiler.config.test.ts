@@ -51,7 +51,7 @@ describe('an application folder', () => {
       [
         'name: Shop\napp_id: shop-2\nversion: 1.2.3-rc.1\ndescription: d\nenabled: false\nextension: true',
         'route_prefix: /\nrest: true\ngraphql: false\nws: true\nsse: true\nschemas: [schema.graphql]',
-        'resources: ["**/*.c"]\nextensions: [auth, {telemetry: {level: 3}}]\ndependencies: {pkg-config: zlib}',
+        'resources: ["**/*.c"]\nextensions: [login, {id: watch, required: false, settings: {level: 3}}]\nauth: open\ndependencies: {pkg-config: zlib}',
         'dataLoader: data/*.json\nstatic_files: {path: web}\nisolation: process\nreload: {debounceMs: 5}',
         'permissions: [net]\nconfigSchema: {type: object}\ncustom: {any: [1, 2]}',
         'concurrency: 2\ndeadlineMs: 1500\nbodyLimit: 4096',
@@ -61,10 +61,15 @@ describe('an application folder', () => {
     expect(config).toMatchObject({ version: '1.2.3-rc.1', enabled: false, resources: ['**/*.c'] });
     expect(config.dependencies).toEqual({ pkgConfig: ['zlib'], cmake: [], npm: [], vendored: [] });
     expect(config).toMatchObject({ concurrency: 2, deadlineMs: 1500, bodyLimit: 4096 });
-    expect(config.reserved).toMatchObject({ routePrefix: '/', isolation: 'process', custom: { any: [1, 2] } });
+    expect(config.reserved).toMatchObject({ routePrefix: '/', isolation: 'process' });
+    expect(config).toMatchObject({ extension: true, auth: 'open', custom: '{"any":[1,2]}' });
+    expect(config.extensions).toEqual([
+      { id: 'login', required: true, settings: '{}' },
+      { id: 'watch', required: false, settings: '{"level":3}' },
+    ]);
     expect(config).toMatchObject({ schemas: ['schema.graphql'], seeds: ['data/*.json'] });
     expect(config.surfaces).toEqual({ rest: true, graphql: false, ws: true, sse: true });
-    expect(Object.keys(config.reserved)).toHaveLength(9);
+    expect(Object.keys(config.reserved)).toHaveLength(6);
   });
 
   it.each(['/', '/shop', '/shop/', '/shop/v1.2', "/-._~!$&'()+,;=@"])(
@@ -187,6 +192,30 @@ describe('a wrong config is ConfigInvalid with its place', () => {
       expect(error.details['column']).toBe(column);
     });
   }
+
+  it.each([
+    ['extensions: login', '1:13: extensions must be a list of ids of extensions'],
+    ['extensions: [Log In]', '1:14: extensions must hold ids of applications, or {id, required, settings}'],
+    ['extensions: [{required: true}]', '1:14: extensions must hold ids of applications, or {id, required, settings}'],
+    ['extensions:\n  - login\n  - id: login', '3:5: extensions lists login twice'],
+    ['extensions:\n  - login\n  - shop', '3:5: extensions lists shop itself'],
+    [
+      'extensions: [{id: a, requird: true}]',
+      '1:22: extensions unknown key "requird" of an extension; did you mean "required"?',
+    ],
+    ['extensions: [{id: a, required: 1}]', '1:32: extensions required must be true or false'],
+    ['extensions: [{id: a, settings: [1]}]', '1:32: extensions settings must be a mapping of keys to values'],
+    [
+      'extensions: [{id: a, settings: {b: .nan}}]',
+      '1:32: extensions settings must hold nothing but what JSON can: NaN is no number there',
+    ],
+    ['extension: maybe', '1:12: extension must be true, false or telemetry'],
+    ['auth: closed', '1:7: auth must be open or identity'],
+    ['custom: 3', '1:9: custom must be a mapping of keys to values'],
+    ['custom: &a {b: *a}', '1:12: custom must hold nothing but what JSON can: an alias stands in what it stands for'],
+  ])('%j is refused where it stands', async (source, sentence) => {
+    expect((await refusal(`${source}\n`)).message).toBe(`config.yaml:${sentence}`);
+  });
 
   it('and every problem is listed', async () => {
     const error = await refusal('nmae: x\nenabled: 3\n');

@@ -7,9 +7,10 @@ import { TenonError } from '../base/errors.js';
 import { closest } from '../base/closest.js';
 import { wrongPattern } from '../base/pattern.js';
 import { checkDependencies, type Dependencies, readDependencies } from './dependencies.js';
+import { type ExtensionUse, idGrammar, jsonOf, readExtensionList } from './extension-list.js';
 
-/** Grammar of an application's id, which is the id of its plugin. */
-export const idGrammar = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+export type { ExtensionUse } from './extension-list.js';
+export { idGrammar } from './extension-list.js';
 
 /** What config.yaml says, defaults filled in. */
 export interface ApplicationConfig {
@@ -36,6 +37,14 @@ export interface ApplicationConfig {
   deadlineMs: number | undefined;
   /** For routes that name none, in bytes: 1 to 1 GiB; undefined takes the host's setting. */
   bodyLimit: number | undefined;
+  /** Whether others may list it under `extensions`; `telemetry`: and it is loaded before all who are not. */
+  extension: boolean | 'telemetry';
+  /** Those it uses, in the order in which they are asked. */
+  extensions: readonly ExtensionUse[];
+  /** Who may call its routes that say nothing of it; undefined goes by what its extensions offer. */
+  auth: 'open' | 'identity' | undefined;
+  /** What its plugin reads as its own config: a JSON object, as text. */
+  custom: string;
   /** What is needed to build it, beside its own sources. */
   dependencies: Dependencies;
   /** Keys that are checked and kept, and that the compiler does not act upon. */
@@ -52,15 +61,12 @@ export interface Surfaces {
 
 /** What config.yaml says to other rooms, and to releases to come. */
 export interface ReservedConfig {
-  extension?: boolean;
   routePrefix?: string;
-  extensions?: unknown[];
   staticFiles?: unknown;
   isolation?: 'inline' | 'process';
   reload?: ReloadConfig;
   permissions?: string[];
   configSchema?: Record<string, unknown>;
-  custom?: unknown;
 }
 
 /** What config.yaml sets apart from the host's settings of hot reload; what is absent is as there. */
@@ -84,7 +90,6 @@ type Check = (value: unknown) => string | undefined;
 const text: Check = (value) => (typeof value === 'string' ? undefined : 'must be text (quote it)');
 const truth: Check = (value) => (typeof value === 'boolean' ? undefined : 'must be true or false');
 const anything: Check = () => undefined;
-const list: Check = (value) => (Array.isArray(value) ? undefined : 'must be a list');
 const texts: Check = (value) =>
   Array.isArray(value) && value.every((item) => typeof item === 'string') ? undefined : 'must be a list of texts';
 const mapping: Check = (value) =>
@@ -118,6 +123,11 @@ const prefix: Check = (value) => {
   return given === '/' || (given.startsWith('/') && plain)
     ? undefined
     : `must be a path that begins with "/", of segments of A-Z, a-z, 0-9 and -._~!$&'()+,;=@, none of them "." or ".."`;
+};
+
+const object: Check = (value) => {
+  const read = jsonOf(value);
+  return 'wrong' in read ? read.wrong : undefined;
 };
 
 const patterns =
@@ -170,6 +180,11 @@ const acted: Record<string, Check> = {
   graphql: truth,
   sse: truth,
   ws: truth,
+  extension: (value) =>
+    truth(value) !== undefined && value !== 'telemetry' ? 'must be true, false or telemetry' : undefined,
+  extensions: anything,
+  auth: oneOf('open', 'identity'),
+  custom: object,
   dependencies: checkDependencies,
   concurrency: whole(1, 64),
   deadlineMs: whole(1, 3_600_000),
@@ -178,15 +193,12 @@ const acted: Record<string, Check> = {
 
 /** ... and what is accepted, under the given name, for other rooms and for releases to come. */
 const reserved: Record<string, [keyof ReservedConfig, Check]> = {
-  extension: ['extension', truth],
   route_prefix: ['routePrefix', prefix],
-  extensions: ['extensions', list],
   static_files: ['staticFiles', anything],
   isolation: ['isolation', oneOf('inline', 'process')],
   reload: ['reload', mapping],
   permissions: ['permissions', permissions],
   configSchema: ['configSchema', mapping],
-  custom: ['custom', anything],
 };
 
 const surfaceKeys = ['rest', 'graphql', 'sse', 'ws'] as const;
@@ -235,6 +247,7 @@ export function parseConfig(source: string, folder: string): ApplicationConfig {
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
   const given = new Map<string, unknown>();
+  let listed: { uses: ExtensionUse[]; offsets: number[] } = { uses: [], offsets: [] };
   const problems: ConfigProblem[] = [];
   try {
     const document = parseDocument(source, { lineCounter: lines, prettyErrors: false });
@@ -264,6 +277,12 @@ export function parseConfig(source: string, folder: string): ApplicationConfig {
           const offset = pair.value?.range?.[0] ?? pair.key?.range?.[0] ?? 0;
           if (wrong !== undefined) problems.push({ ...at(offset), message: `${above}${key} ${wrong}` });
           else if (above === '') given.set(key, value);
+          if (above === '' && key === 'extensions') {
+            const { flaws, ...rest } = readExtensionList(pair.value, document);
+            listed = rest;
+            for (const flaw of flaws)
+              problems.push({ ...at(flaw.offset || offset), message: `extensions ${flaw.message}` });
+          }
           if (above === '' && key === 'reload' && isMap(pair.value))
             read(pair.value, 'reload.', (inner) => ownOf(reloadKeys, inner), Object.keys(reloadKeys));
         }
@@ -280,15 +299,23 @@ export function parseConfig(source: string, folder: string): ApplicationConfig {
     const message = `app_id is needed, because the folder's name "${folderName}" cannot be an id (a-z, 0-9, "_", "-")`;
     throw invalid(folder, [{ line: 1, column: 1, message }]);
   }
-  return configOf(given, folderName);
+  const config = configOf(given, folderName, listed.uses);
+  const itself = listed.uses.findIndex(({ id }) => id === config.appId);
+  if (itself !== -1)
+    throw invalid(folder, [{ ...at(listed.offsets[itself] ?? 0), message: `extensions lists ${config.appId} itself` }]);
+  return config;
 }
 
 /** The config of an application that has no config.yaml. `folderName` must match {@link idGrammar}. */
 export function defaultConfig(folderName: string): ApplicationConfig {
-  return configOf(new Map(), folderName);
+  return configOf(new Map(), folderName, []);
 }
 
-function configOf(given: ReadonlyMap<string, unknown>, folderName: string): ApplicationConfig {
+function configOf(
+  given: ReadonlyMap<string, unknown>,
+  folderName: string,
+  extensions: readonly ExtensionUse[],
+): ApplicationConfig {
   const appId = (given.get('app_id') as string | undefined) ?? folderName;
   const kept: Record<string, unknown> = {};
   for (const [key, [name]] of Object.entries(reserved)) if (given.has(key)) kept[name] = given.get(key);
@@ -306,6 +333,10 @@ function configOf(given: ReadonlyMap<string, unknown>, folderName: string): Appl
     concurrency: given.get('concurrency') as number | undefined,
     deadlineMs: given.get('deadlineMs') as number | undefined,
     bodyLimit: given.get('bodyLimit') as number | undefined,
+    extension: (given.get('extension') as ApplicationConfig['extension'] | undefined) ?? false,
+    extensions,
+    auth: given.get('auth') as ApplicationConfig['auth'],
+    custom: JSON.stringify(given.get('custom') ?? {}),
     reserved: kept,
   };
 }
