@@ -40,7 +40,7 @@ bool GetAll(core::OpenStore& open, Getting& facts, core::StoreFailure& failure) 
     if (store.get(*facts.table, key, false, record, failure)) {
       bytes += record.bytes.size;
       if (bytes <= kGottenBytes) facts.records[index].assign(record.bytes.data, record.bytes.size);
-      core::Store::release(record);
+      store.release(record);
       if (bytes > kGottenBytes) {
         failure = {TENON_ERROR_TOO_LARGE, {"", "the records of these keys have more than 64 MiB together"}, false};
         return false;
