@@ -252,7 +252,7 @@ const broken: Broken[] = [
   {
     name: 'no resources at all',
     code: 'SourcesMissing',
-    message: /has no sources \(resources\//,
+    message: /has nothing to serve: no schema \(schema\.graphql\), no sources \(resources\//,
     files: {},
   },
   {

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { BuildReport } from '../src/cli/build.js';
 import { tenon } from './load/tenon.js';
@@ -91,5 +93,29 @@ describe('a host', () => {
     await world.write('todo', 'data/tasks.json', '{ "table": "Task", "records": [{ "id": "a", "title": "Paint" }] }');
     await world.host.reload('todo');
     expect(world.host.plugin('todo').warnings).toEqual([]);
+  });
+
+  test('says that a schema without a config is not served, and serves it once there is one', async () => {
+    await rm(path.join(world.folder('todo'), 'config.yaml'));
+    await world.start();
+    const said = 'todo has a schema.graphql and no config.yaml, and is not served; add ';
+    expect(world.log.find(({ level, msg }) => level === 40 && msg.startsWith(said))).toBeDefined();
+    const doctor = await tenon(world.directory, 'doctor', '--json');
+    expect(doctor.status).toBe(1);
+    expect(doctor.out).toContain(said);
+    await world.write('todo', 'config.yaml', 'name: Todo\n');
+    await world.host.discover();
+    expect(world.host.plugin('todo').state).toBe('running');
+    expect((await tenon(world.directory, 'doctor')).status).toBe(0);
+  });
+
+  test('says that the schema is not there any more, and goes on', async () => {
+    await world.start();
+    await rm(path.join(world.folder('todo'), 'schema.graphql'));
+    await expect(world.host.reload('todo')).rejects.toMatchObject({
+      code: 'SourcesMissing',
+      message: expect.stringContaining('has nothing to serve: no schema (schema.graphql), no sources') as string,
+    });
+    expect((await world.get('/todo/Task')).status).toBe(200);
   });
 });

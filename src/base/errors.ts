@@ -93,7 +93,7 @@ export const errorCodes = {
   ConfigNotFound: { status: 404, title: 'The application has no config.yaml' },
   ConfigInvalid: { status: 422, title: 'The application config is not valid' },
   ApplicationUnreadable: { status: 422, title: 'Something in the application cannot be read' },
-  SourcesMissing: { status: 422, title: 'The application has nothing to compile' },
+  SourcesMissing: { status: 422, title: 'The application has nothing to serve' },
   SourceOutside: { status: 422, title: 'A source is not a file of the application' },
   BuildFailed: { status: 422, title: 'The application did not compile' },
   BuildTimeout: { status: 504, title: 'The build took too long' },

@@ -3,11 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { processEnvironment, resolveSettings } from '../base/config.js';
-import { asTenonError } from '../base/errors.js';
+import { asTenonError, TenonError } from '../base/errors.js';
 import { findHost } from '../base/host-file.js';
 import { version } from '../base/version.js';
 import { loadCore, runnerPath } from '../binding/core.js';
 import { findToolchain } from '../compiler/toolchain.js';
+import { schemasAlone, whyNoApplication } from '../host/applications.js';
 import { openTableStore } from '../tables/open.js';
 import { exitStatus } from './failure.js';
 import { printTable } from './table.js';
@@ -57,6 +58,11 @@ export async function doctor(flags: DoctorFlags): Promise<number> {
       } finally {
         await rm(folder, { recursive: true, force: true });
       }
+    }),
+    await look('applications', async () => {
+      const alone = (await schemasAlone(settings.applications)).map(whyNoApplication);
+      if (alone.length > 0) throw new TenonError('ConfigNotFound', alone.join('; '));
+      return settings.applications;
     }),
     await look('host', () => findHost(settings.data) ?? `none runs with ${settings.data}`),
   ];

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Settings } from '../base/config.js';
-import { asTenonError, TenonError } from '../base/errors.js';
+import { asTenonError, type TenonError } from '../base/errors.js';
 import { loadCore } from '../binding/core.js';
 import type { Application } from '../compiler/application.js';
 import type { Diagnostic } from '../compiler/diagnostics.js';

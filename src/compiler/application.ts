@@ -88,10 +88,10 @@ async function readFolder(folder: string): Promise<Application> {
   if (sources.length === 0 && prebuilt === undefined && schemas.length === 0)
     throw new TenonError(
       'SourcesMissing',
-      `the application ${config.appId} has no sources (${config.resources.join(', ')})`,
+      `the application ${config.appId} has nothing to serve: no schema (${config.schemas.join(', ')}), no sources (${config.resources.join(', ')}) and no ${path.basename(library)}`,
       {
         next: `add resources/NAME.cpp, schema.graphql or ${path.basename(library)} to ${folder}`,
-        details: { folder, resources: config.resources },
+        details: { folder, schemas: config.schemas, resources: config.resources },
       },
     );
   return {

@@ -64,6 +64,25 @@ function prefixOf(text: string): string {
   return trimmed === '' ? '' : `/${trimmed}`;
 }
 
+/** Absolute paths of the folders of `directory` that have a schema and are no application: config.yaml makes one. */
+export async function schemasAlone(directory: string): Promise<string[]> {
+  if (!existsSync(directory)) return [];
+  const entries = await readdir(directory, { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map((entry) => path.join(directory, entry.name))
+    .filter((folder) => whyNoApplication(folder) !== undefined)
+    .sort();
+}
+
+/** A sentence, and what to do, for a folder with a schema that nobody serves; undefined for every other. */
+export function whyNoApplication(folder: string): string | undefined {
+  const name = path.basename(folder);
+  const has = (file: string): boolean => existsSync(path.join(folder, file));
+  if (!has('schema.graphql') || has('config.yaml') || has(`${name}${librarySuffix}`)) return undefined;
+  return `${name} has a schema.graphql and no config.yaml, and is not served; add ${path.join(folder, 'config.yaml')}, one line is enough: "name: ${name}"`;
+}
+
 /** Finds, reads and builds the applications of one directory. It keeps nothing: what it tells is what is there now. */
 export class Applications {
   readonly #options: ApplicationsOptions;
@@ -81,6 +100,12 @@ export class Applications {
     const folders = entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(directory, entry.name));
     const present = await Promise.all(folders.map((folder) => this.exists(folder)));
     return folders.filter((_, at) => present[at]).sort();
+  }
+
+  /** Absolute paths of the folders that have a schema and are no application, because they have no config. */
+  async schemasAlone(): Promise<string[]> {
+    const folders = await schemasAlone(this.#options.directory);
+    return folders.filter((folder) => folder !== this.#options.dataDirectory);
   }
 
   /** Whether the folder is there, itself and not as a symbolic link, and has a config or a library. */

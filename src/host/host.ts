@@ -7,6 +7,8 @@ import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { Application, Applications } from './applications.js';
+import type { GenerationLimits } from '../plugin/generation.js';
+import { type Application, type Applications, whyNoApplication } from './applications.js';
 import { Departures } from './departures.js';
 import { askHealth } from './health.js';
 import { countImages, type Images, overLimit, type PinnedLimit } from './images.js';
@@ -94,7 +96,8 @@ export class Host {
 
   /** Scan the applications directory: new ones are loaded, changed ones reloaded, gone ones unloaded. A bad one stops no other. */
   async discover(trigger: Trigger): Promise<void> {
-    const folders = await this.#options.applications.folders();
+    const { applications } = this.#options;
+    const folders = [...(await applications.folders()), ...(await applications.schemasAlone())];
     const known = [...this.#plugins.values()].map((plugin) => plugin.folder);
     await twoAtOnce([...new Set([...folders, ...known])], (folder) => this.refresh(folder, trigger));
     this.#discovered = true;
@@ -138,6 +141,8 @@ export class Host {
     this.#refused.delete(folder);
     const { applications } = this.#options;
     if (!(await applications.exists(folder))) {
+      const why = whyNoApplication(folder);
+      if (why !== undefined) this.#options.log.warn({ folder }, why);
       for (const plugin of this.#of(folder)) await this.#forget(plugin);
       return undefined;
     }

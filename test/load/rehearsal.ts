@@ -344,6 +344,7 @@ export class Rehearsal {
   #applications(): Record<keyof Applications, unknown> {
     const present = (): string[] => ids.filter((id) => this.#wishes.get(id)?.present === true);
     return {
+      schemasAlone: () => Promise.resolve([]),
       folders: async () => {
         await this.order.turn('list folders');
         return present().map((id) => `/applications/${id}`);
