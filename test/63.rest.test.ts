@@ -179,16 +179,32 @@ describe('tables over REST', () => {
       expect((await ask('GET', '/Task')).json).toEqual([]);
     });
 
+    test.each(['"a"', '{"title":"a","title":"b"}', `{"title":"a","tags":${'['.repeat(100)}${']'.repeat(100)}}`])(
+      'that is no object is refused: %.30s',
+      async (body) => {
+        const refused = await ask('PUT', '/Task/1', body);
+        expect([refused.status, refused.json]).toMatchObject([400, { error: 'RecordInvalid' }]);
+      },
+    );
+
     test.each([
-      '',
-      '{',
-      '{"title":"a"} x',
-      '"a"',
-      '{"title":"a","title":"b"}',
-      `{"title":"a","tags":${'['.repeat(100)}`,
-    ])('that is no object is refused: %.30s', async (body) => {
-      const refused = await ask('PUT', '/Task/1', body);
-      expect([refused.status, refused.json]).toMatchObject([400, { error: 'RecordInvalid' }]);
+      ['', 0],
+      ['{', 1],
+      ['{"title":"a"} x', 14],
+      ['{"title" "a"}', 9],
+    ])('that is no JSON is refused with the place: %j', async (body, byte) => {
+      for (const [method, target] of [
+        ['PUT', '/Task/1'],
+        ['POST', '/Task'],
+      ] as const)
+        expect((await ask(method, target, body)).json).toMatchObject({
+          status: 400,
+          error: 'BadRequest',
+          message: expect.stringMatching(new RegExp(`^The text is not JSON: .* at byte ${byte}; `)) as string,
+        });
+      const lines = await ask('POST', '/Task', `{"title":"a"}\n{"title":`, { 'content-type': 'application/x-ndjson' });
+      expect(lines.json).toMatchObject({ error: 'BadRequest', details: { index: 1 } });
+      expect((await ask('GET', '/Task')).json).toEqual([]);
     });
 
     test('pollutes nothing', async () => {

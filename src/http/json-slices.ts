@@ -56,6 +56,16 @@ function parts(inner: Buffer, most: number): Buffer[] {
   return found.length === 0 && last.length === 0 ? [] : [...found, last];
 }
 
+/** Whether the text is JSON, whatever it holds. */
+export function isJson(text: Uint8Array): boolean {
+  try {
+    JSON.parse(Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString());
+    return true;
+  } catch (error) {
+    return !(error instanceof SyntaxError);
+  }
+}
+
 /** Whether the JSON text is a list, by its first character. */
 export function isList(json: Buffer): boolean {
   return trimmed(json)[0] === bracket.open;

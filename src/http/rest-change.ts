@@ -3,7 +3,7 @@ import { TenonError } from '../base/errors.js';
 import type { TableWrite, TableWritten } from '../binding/store.js';
 import { readEntityTags, tagValues } from './entity-tags.js';
 import { refuseGone, withoutGone } from './gone-members.js';
-import { isList, joined, lines, listItems } from './json-slices.js';
+import { isJson, isList, joined, lines, listItems } from './json-slices.js';
 import { receive } from './rest-body.js';
 import {
   etagOf,
@@ -112,7 +112,7 @@ async function writeOne(exchange: RestExchange, write: TableWrite): Promise<Tabl
   if (write.json !== undefined) refuseGone(write.json, definition, gone);
   const [written] = await exchange.store.write([write]);
   if (written === undefined) throw new TenonError('Internal', 'the store did not say what became of a write');
-  const refusal = refusalOf(exchange, written, write.key ?? written.key);
+  const refusal = malformed(write, written) ?? refusalOf(exchange, written, write.key ?? written.key);
   if (refusal !== undefined) throw refusal;
   return written;
 }
@@ -124,12 +124,25 @@ async function writeAll(exchange: RestExchange, writes: TableWrite[]): Promise<T
     if (record !== undefined) refuseGone(record, definition, gone, index);
   const all = await exchange.store.write(writes);
   for (const [index, written] of all.entries()) {
-    const refusal = refusalOf(exchange, written, written.key, index);
+    const refusal = malformed(writes[index], written, index) ?? refusalOf(exchange, written, written.key, index);
     if (refusal !== undefined) throw refusal;
   }
   if (all.some(({ outcome }) => outcome === 'undone'))
     throw new TenonError('Internal', 'nothing was written, and the store did not say why');
   return all;
+}
+
+/** What is no JSON at all is no record that breaks its table: an error for the first only. */
+function malformed(
+  write: TableWrite | undefined,
+  { outcome, message = 'The text is not JSON' }: TableWritten,
+  index?: number,
+): TenonError | undefined {
+  if (outcome !== 'invalid' || write?.json === undefined || isJson(write.json)) return undefined;
+  return new TenonError('BadRequest', index === undefined ? message : `record ${index}: ${message}`, {
+    next: 'send JSON, as RFC 8259 has it',
+    details: index === undefined ? {} : { index },
+  });
 }
 
 /** Why nothing was written, as an error; undefined when this write is not to blame. */
