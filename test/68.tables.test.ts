@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -308,6 +310,33 @@ describe('an application with a schema', () => {
     expect(await tenon(world.directory, 'restore', place, '--data', world.data)).toMatchObject({ status: 0 });
     await world.start();
     expect(await all('/todo/Task')).toEqual([{ id: 'a', title: 'One' }]);
+  });
+
+  test('what a killed host has left of a copy goes with the next one, what others make now stays', async () => {
+    await world.start();
+    await send('PUT', '/todo/Task/a', { title: 'One' });
+    const gone = spawnSync('true').pid;
+    const folder = path.join(world.directory, 'copies');
+    const names = [`a.partial-${gone}-abc123`, `b.partial-${process.ppid}-abc123`, `c.partial-${process.pid}-abc123`];
+    for (const name of [...names, 'mine']) await mkdir(path.join(folder, name, 'tables'), { recursive: true });
+    const made = await world.admin('POST', `/api/v1/backup?to=${encodeURIComponent(path.join(folder, 'copy'))}`);
+    expect(made.status).toBe(200);
+    expect((await readdir(folder)).toSorted()).toEqual([...names.slice(1), 'copy', 'mine']);
+  });
+
+  test('forgets what its tables were made of when its schema went while no host ran', async () => {
+    await rm(world.folder('todo'), { recursive: true });
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"one"' } }));
+    await world.write('service', 'config.yaml', 'name: Service\n');
+    await world.write('service', 'schema.graphql', task);
+    const kept = path.join(world.data, 'versions', 'service', 'tables.json');
+    await world.start();
+    await until('it is kept', () => existsSync(kept));
+    await world.host.close();
+    await rm(path.join(world.folder('service'), 'schema.graphql'));
+    await world.start();
+    await until('it is forgotten', () => !existsSync(kept));
+    expect(world.host.plugin('service').tables).toEqual([]);
   });
 
   test('a backup that is none, or is cut short, changes nothing', async () => {

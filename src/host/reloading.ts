@@ -236,7 +236,8 @@ export class Reloading {
     plugin.probation?.end();
     plugin.running = generation;
     const letGo = this.#tables.take(plugin, result.tables);
-    if (result.tables !== undefined || work.present !== undefined) this.#tables.keep(plugin);
+    // Also without any: the host before this one may have had some.
+    this.#tables.keep(plugin);
     if (result.tables !== work.present)
       for (const error of result.tables?.served.seedErrors ?? []) recorder.warn(error.message);
     plugin.prefix = prefix;

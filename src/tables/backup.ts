@@ -20,6 +20,9 @@ export interface BackupFacts {
 
 const factsFile = 'backup.json';
 const tablesFolder = 'tables';
+/** In the name of a copy that is not whole yet, before the process that makes it. */
+const partialMark = '.partial-';
+const partialName = /\.partial-(\d{1,10})-[A-Za-z0-9]{6}$/;
 /** In the name of tables that were put aside, before the time. */
 const asideMark = '.before-';
 
@@ -36,7 +39,8 @@ export async function makeBackup(store: Store, directory: string): Promise<Backu
   try {
     await mkdir(path.dirname(directory), { recursive: true, mode: 0o700 });
     // Of its own: another one may be made for the same place at this moment.
-    partial = await mkdtemp(`${directory}.partial-`);
+    await sweep(path.dirname(directory));
+    partial = await mkdtemp(`${directory}${partialMark}${process.pid}-`);
     // Before the copy: what is written meanwhile may be in it, what was written before is.
     const sequence = store.sequence();
     await store.checkpoint(path.join(partial, tablesFolder)).catch((error: unknown) => {
@@ -65,6 +69,31 @@ export async function makeBackup(store: Store, directory: string): Promise<Backu
       'see that it can be written, and has room',
       cause,
     );
+  }
+}
+
+/** Remove what processes that were killed have left in `folder` of their copies. */
+async function sweep(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const [, pid] = partialName.exec(name) ?? [];
+    const place = path.join(folder, name);
+    if (pid !== undefined && !(await isUnderWay(place, Number(pid)))) await rm(place, { recursive: true, force: true });
+  }
+}
+
+/** In a container a process may have the number of the one before it. */
+async function isUnderWay(place: string, pid: number): Promise<boolean> {
+  if (pid !== process.pid) return isAlive(pid);
+  const info = await stat(place).catch(() => undefined);
+  return info === undefined || info.mtimeMs >= Date.now() - process.uptime() * 1000;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 
