@@ -1,6 +1,7 @@
 #include "store_object.h"
 
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "clock.h"
@@ -18,6 +19,8 @@ using Length = core::StoreJob::Length;
 constexpr napi_type_tag kTag = {0x74656e6f6e2d7374ULL, 0x6f72650000000000ULL};
 // Up to here a string of bytes costs less than a Buffer, which the garbage collector has to look after.
 constexpr size_t kShortText = 16 * 1024;
+// Up to here it costs less to copy bytes in JavaScript, into its pool of small Buffers, than to make a Buffer here.
+constexpr size_t kSmallText = 4 * 1024;
 // For generations that still are in the store when it is closed.
 constexpr uint64_t kPatienceMs = 5000;
 
@@ -147,7 +150,7 @@ StoreObject::StoreObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env
   options_.feed_bytes = static_cast<uint64_t>(given.Get("feedBytes").As<Napi::Number>().Int64Value());
   options_.cache_bytes = static_cast<uint64_t>(given.Get("cacheBytes").As<Napi::Number>().Int64Value());
 
-  const Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, 2 * sizeof(uint32_t));
+  const Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, 2 * sizeof(uint32_t) + kSmallText);
   words_ = static_cast<uint32_t*>(const_cast<Napi::ArrayBuffer&>(memory).Data());
   const Napi::Uint32Array words = Napi::Uint32Array::New(env, 2, memory, 0);
   words_reference_ = Napi::Persistent(words.As<Napi::Object>());
@@ -386,6 +389,9 @@ napi_value StoreObject::GetNow(napi_env env, napi_callback_info info) {
   napi_value bytes = nullptr;
   if (as_string && json.size < kShortText) {
     napi_create_string_latin1(env, json.data, json.size, &bytes);
+  } else if (!as_string && json.size <= kSmallText) {
+    std::memcpy(&self.words_[2], json.data, json.size);
+    napi_create_uint32(env, static_cast<uint32_t>(json.size), &bytes);
   } else {
     napi_create_buffer_copy(env, json.size, json.data, nullptr, &bytes);
   }

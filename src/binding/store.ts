@@ -231,7 +231,8 @@ export interface StoreHandle {
   tables(): { number: number; database: string; name: string }[];
   facts(table: number): TableFacts;
   drop(table: number): Promise<void>;
-  getNow(table: number, key: string): Buffer | null | undefined;
+  /** A number: that many bytes of the text are behind the words, in the same memory, until the next call. */
+  getNow(table: number, key: string): number | Buffer | null | undefined;
   getNow(table: number, key: string, asString: true): string | Buffer | null | undefined;
   get(table: number, key: string): Promise<StoredRecord | null>;
   getMany(table: number, keys: readonly string[]): Promise<(StoredRecord | null)[]>;
@@ -260,6 +261,7 @@ class OpenedStore implements Store {
   readonly engine: StoreEngine;
   readonly identity: string;
   readonly words: Uint32Array;
+  readonly #text: Buffer;
 
   constructor(door: StoreDoor, handle: StoreHandle) {
     this.#door = door;
@@ -267,6 +269,7 @@ class OpenedStore implements Store {
     this.engine = { version: handle.version, library: handle.library };
     this.identity = handle.identity;
     this.words = handle.words;
+    this.#text = Buffer.from(handle.words.buffer, handle.words.byteLength);
   }
 
   define(definition: TableDefinition): Promise<number> {
@@ -288,7 +291,11 @@ class OpenedStore implements Store {
     return this.handle.drop(table);
   }
   getNow(table: number, key: string): Buffer | null | undefined {
-    return this.handle.getNow(table, key);
+    const found = this.handle.getNow(table, key);
+    if (typeof found !== 'number') return found;
+    const bytes = Buffer.allocUnsafe(found);
+    this.#text.copy(bytes, 0, 0, found);
+    return bytes;
   }
   getNowAsSent(table: number, key: string): string | Buffer | null | undefined {
     return this.handle.getNow(table, key, true);
