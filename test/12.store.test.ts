@@ -258,6 +258,16 @@ describe('records', () => {
     expect(await store.count(table)).toBe(0);
   });
 
+  // Around the sizes from which on a text comes from the addon in another way.
+  test.for([4072, 4074, 4076, 16_360, 16_362, 16_364])('of %i bytes are read whole', async (size) => {
+    const title = 'é'.repeat(size / 2);
+    await store.write([put({ id: 'a', title })]);
+    const json = `{"id":"a","title":"${title}"}`;
+    expect(store.getNow(table, 'a')?.toString()).toBe(json);
+    const sent = store.getNowAsSent(table, 'a') ?? '';
+    expect((typeof sent === 'string' ? Buffer.from(sent, 'latin1') : sent).toString()).toBe(json);
+  });
+
   test('that are in memory are read at once, the others by asking', async () => {
     const [written] = await store.write([put({ id: 'a', title: 'Bread é' }), put({ id: 'b', title: 'Milk' })]);
     expect(store.getNow(table, 'a')?.toString()).toBe('{"id":"a","title":"Bread é"}');
@@ -266,6 +276,9 @@ describe('records', () => {
     );
     const words = [...store.words].map((word) => word.toString(16).padStart(8, '0')).join('');
     expect(words).toBe(written?.record?.revision);
+    const first = store.getNow(table, 'a');
+    expect(store.getNow(table, 'b')?.toString()).toBe('{"id":"b","title":"Milk"}');
+    expect(first?.toString()).toBe('{"id":"a","title":"Bread é"}');
     expect(store.getNow(table, 'nothing')).toBeNull();
     expect(store.getNow(table, 'k'.repeat(5000))).toBeNull();
     expect(await store.get(table, 'nothing')).toBeNull();
