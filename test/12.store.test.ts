@@ -118,8 +118,8 @@ describe('a store', () => {
     await store.close();
     store = await openStore(core, options());
     expect(store.identity).toBe(identity);
-    expect(store.note('seed')).toBe('sha');
-    expect(store.note('nothing')).toBeUndefined();
+    expect(await store.note('seed')).toBe('sha');
+    expect(await store.note('nothing')).toBeUndefined();
     expect((await store.get(await store.define(task), 'a'))?.json.toString()).toBe('{"id":"a","title":"Bread"}');
   });
 
@@ -163,9 +163,9 @@ describe('a store', () => {
     expect(settled.at(-1)).toMatchObject({ status: 'rejected', reason: { code: 'StoreClosed' } });
   });
 
-  test('tells of its sizes, and that nothing is wrong', () => {
-    expect(store.facts(table)).toMatchObject({ building: [] });
-    expect(Object.values(store.metrics()).every((value) => typeof value === 'number')).toBe(true);
+  test('tells of its sizes, and that nothing is wrong', async () => {
+    expect(await store.facts(table)).toMatchObject({ building: [] });
+    expect(Object.values(await store.metrics()).every((value) => typeof value === 'number')).toBe(true);
     expect(store.trouble()).toBeUndefined();
   });
 
@@ -424,9 +424,31 @@ describe('a feed', () => {
     const feed = store.feed([table]);
     const waiting = feed.next(1);
     expect(() => feed.next(1)).toThrow(TypeError);
+    expect(() => feed.begin()).toThrow(TypeError);
     expect(() => feed.next(0)).toThrow(TypeError);
     feed.close();
     expect(await waiting).toEqual([]);
+  });
+
+  test('says before its first change whether its begin is kept', async () => {
+    await store.write([put({ id: 'before', title: 'x' })]);
+    const kept = store.feed([table], '0');
+    await kept.begin();
+    expect(await kept.next(1)).toMatchObject([{ key: 'before' }]);
+    kept.close();
+    await kept.begin();
+    await store.close();
+    store = await openStore(core, options());
+    table = await store.define(task);
+    await rm(path.join(folder, 'tables', 'archive'), { recursive: true });
+    const gone = store.feed([table], '0');
+    await expect(gone.begin()).rejects.toMatchObject({ code: 'ChangesGone' });
+    expect(await gone.next(1)).toEqual([]);
+    const unasked = store.feed([table], '0');
+    await expect(unasked.next(1)).rejects.toMatchObject({ code: 'ChangesGone' });
+    const now = store.feed([table]);
+    await now.begin();
+    now.close();
   });
 
   test('serves many readers with one thread', async () => {

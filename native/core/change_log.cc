@@ -126,8 +126,9 @@ ChangeReader::ChangeReader(Store::Body& body, const std::vector<const Table*>& t
   body_.readers.insert(this);
 }
 
+// Not through the gate, where somebody may have to wait: a database is closed after its readers have let go, one by one
+// under this mutex.
 ChangeReader::~ChangeReader() {
-  const Passage passage(body_.gate);
   const std::lock_guard<std::mutex> lock(body_.readers_mutex);
   body_.readers.erase(this);
   log_.reset();
@@ -146,6 +147,10 @@ bool ChangeReader::begin(StoreFailure& failure) {
   Step step;
   do {
     const Passage passage(body_.gate);
+    if (cancelled_.load()) {
+      failure = store_failure(TENON_ERROR_CANCELLED, "the feed was closed");
+      return false;
+    }
     if (!body_.readable(failure)) return false;
     const uint64_t newest = library_.get_latest_sequence_number(body_.database);
     if (at_ > newest) {

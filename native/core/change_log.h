@@ -53,8 +53,7 @@ class ChangeReader final : public Feed {
   ChangeReader(const ChangeReader&) = delete;
   ChangeReader& operator=(const ChangeReader&) = delete;
 
-  // Whether what comes after `from` is kept; once, before the first `next`.
-  bool begin(StoreFailure& failure);
+  bool begin(StoreFailure& failure) override;
   bool next(uint32_t timeout_ms, Store::Change& change, StoreFailure& failure) override;
   uint64_t position() const override { return at_; }
   void cancel() override;

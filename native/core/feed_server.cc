@@ -70,20 +70,40 @@ void FeedServer::run() {
     }
     bool told = false;
     bool behind = false;
+    bool looked = false;
     for (std::shared_ptr<FeedReader>& reader : readers) {
-      if (!read(*reader, behind)) continue;
-      const std::lock_guard<std::mutex> lock(mutex_);
-      const auto place = std::find(waiting_.begin(), waiting_.end(), reader);
-      if (place == waiting_.end()) continue;  // dropped meanwhile
-      waiting_.erase(place);
-      done_.push_back(std::move(reader));
-      told = true;
+      if (!reader->begun) {
+        // One at a time: to look for the begin takes long, and the others have waited for this.
+        behind = behind || looked;
+        if (std::exchange(looked, true)) continue;
+        if (!begin(*reader)) {
+          told = tell(reader) || told;
+          continue;
+        }
+      }
+      if (reader->most == 0 || read(*reader, behind)) told = tell(reader) || told;
     }
     if (told) wake_(context_);
     const bool waits = !readers.empty();
     readers.clear();
     if (!behind) store_.bell().wait(seen, waits ? kLookMs : kRestMs);
   }
+}
+
+// False when it was dropped meanwhile.
+bool FeedServer::tell(std::shared_ptr<FeedReader>& reader) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto place = std::find(waiting_.begin(), waiting_.end(), reader);
+  if (place == waiting_.end()) return false;
+  waiting_.erase(place);
+  done_.push_back(std::move(reader));
+  return true;
+}
+
+bool FeedServer::begin(FeedReader& reader) {
+  reader.begun = reader.feed->begin(reader.failure);
+  reader.failed = !reader.begun;
+  return reader.begun;
 }
 
 // True when there is something to tell. It is `behind` when it has not come to the end of what is written.

@@ -28,6 +28,7 @@ struct FeedReader {
 
   std::unique_ptr<Feed> feed;
   void* const owner;
+  bool begun = false;  // the feed
   size_t most = 1;
   std::vector<FeedChange> changes;
   std::atomic<uint64_t> position{0};  // up to which all changes have been taken, as far as is known; on any thread
@@ -47,7 +48,8 @@ class FeedServer {
   FeedServer(const FeedServer&) = delete;
   FeedServer& operator=(const FeedServer&) = delete;
 
-  // Read the next changes, at most `reader->most` and about 64 MiB. False when there is no thread for it.
+  // Read the next changes, at most `reader->most` and about 64 MiB; with 0 see only that the feed can begin. False when
+  // there is no thread for it.
   bool ask(std::shared_ptr<FeedReader> reader);
   // Nobody reads it any more: it is cancelled, and not taken after this.
   void drop(const FeedReader& reader);
@@ -65,6 +67,8 @@ class FeedServer {
 
   static void* main(void* server);
   void run();
+  bool tell(std::shared_ptr<FeedReader>& reader);
+  bool begin(FeedReader& reader);
   bool read(FeedReader& reader, bool& behind);
 
   OpenStore& store_;

@@ -122,14 +122,18 @@ std::unique_ptr<Store::Cursor> Store::scan(const Table& table, const tenon_scan_
 }
 
 uint64_t Store::sequence() const {
-  const Passage passage(body_->gate);
-  return body_->database == nullptr ? 0 : body_->library->get_latest_sequence_number(body_->database);
+  const std::lock_guard<std::mutex> lock(body_->newest_mutex);
+  return body_->database == nullptr ? body_->newest : body_->library->get_latest_sequence_number(body_->database);
 }
 
 std::unique_ptr<Feed> Store::feed(std::vector<const Table*> tables, uint64_t from, StoreFailure& failure) {
-  auto reader = std::make_unique<ChangeReader>(*body_, tables, from);
+  std::unique_ptr<Feed> reader = feed_to_begin(tables, from);
   if (!reader->begin(failure)) return nullptr;
   return reader;
+}
+
+std::unique_ptr<Feed> Store::feed_to_begin(const std::vector<const Table*>& tables, uint64_t from) {
+  return std::make_unique<ChangeReader>(*body_, tables, from);
 }
 
 bool Store::get_note(std::string_view name, std::string& value) {

@@ -172,10 +172,12 @@ class Store {
     std::string_view key;     // encoded; views until the next call
     std::string_view record;  // empty with removed
   };
-  // The sequence of the newest write.
+  // The sequence of the newest write. Waits for nobody.
   uint64_t sequence() const;
   // Changes of `tables` after `from`. Null and VERSION when they are not kept any more (or `from` is of the future).
   std::unique_ptr<Feed> feed(std::vector<const Table*> tables, uint64_t from, StoreFailure& failure);
+  // The same, without a look at the disk: its `begin` has that before it.
+  std::unique_ptr<Feed> feed_to_begin(const std::vector<const Table*>& tables, uint64_t from);
 
   // Small values beside the tables: which seed files were loaded.
   bool get_note(std::string_view name, std::string& value);
@@ -201,6 +203,9 @@ class Store {
 class Feed {
  public:
   virtual ~Feed() = default;
+  // Whether what it begins with is kept: false with VERSION, CANCELLED or STORAGE. Once, before the first `next`; reads
+  // some of the log.
+  virtual bool begin(StoreFailure& failure) = 0;
   // The next change, waited for at most `timeout_ms`: false with AGAIN when none came (there may be one all the same
   // behind many changes of other tables: `position` is before the newest then), CANCELLED, VERSION when the reader was
   // so slow that what it has not read is not kept any more.

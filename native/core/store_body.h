@@ -294,7 +294,10 @@ class Store::Body {
 
   // Shut while the database is opened anew.
   Gate gate;
+  // Changes under `newest_mutex` too, which is never held for long.
   rocksdb_t* database = nullptr;
+  mutable std::mutex newest_mutex;
+  uint64_t newest = 0;  // sequence at which the database was closed
   RocksdbOwned<rocksdb_options_t> database_options{nullptr, nullptr};
   RocksdbOwned<rocksdb_cache_t> cache{nullptr, nullptr};
   RocksdbOwned<rocksdb_readoptions_t> read_options{nullptr, nullptr};

@@ -267,13 +267,16 @@ bool Store::Body::open_database(const std::vector<std::string>& names, StoreFail
   const std::vector<const rocksdb_options_t*> settings(names.size(), database_options.get());
   std::vector<rocksdb_column_family_handle_t*> handles(names.size(), nullptr);
   RocksdbError error(*library);
-  database =
+  rocksdb_t* const opened =
       library->open_column_families(database_options.get(), options.directory.c_str(), static_cast<int>(names.size()),
                                     texts.data(), settings.data(), handles.data(), error.out());
   if (error) {
-    database = nullptr;
     failure = opening_failure(options.directory, error.text());
     return false;
+  }
+  {
+    const std::lock_guard<std::mutex> lock(newest_mutex);
+    database = opened;
   }
   for (size_t at = 0; at < names.size(); at++) {
     Family* family = find_family(names[at]);
@@ -281,9 +284,9 @@ bool Store::Body::open_database(const std::vector<std::string>& names, StoreFail
       families.push_back(std::make_unique<Family>());
       family = families.back().get();
       family->name = names[at];
+      family->id = library->column_family_handle_get_id(handles[at]);
     }
     family->handle = handles[at];
-    family->id = library->column_family_handle_get_id(handles[at]);
     if (names[at] == "default") notes = family;
   }
   return true;
@@ -291,12 +294,17 @@ bool Store::Body::open_database(const std::vector<std::string>& names, StoreFail
 
 void Store::Body::close_database() {
   if (database == nullptr) return;
+  rocksdb_t* closed = nullptr;
+  {
+    const std::lock_guard<std::mutex> lock(newest_mutex);
+    newest = library->get_latest_sequence_number(database);
+    closed = std::exchange(database, nullptr);
+  }
   for (const auto& family : families) {
     if (family->handle != nullptr) library->column_family_handle_destroy(family->handle);
     family->handle = nullptr;
   }
-  library->close(database);
-  database = nullptr;
+  library->close(closed);
 }
 
 // RocksDB has no way back from a full disk in its C interface; what was acknowledged is in its log.

@@ -8,8 +8,8 @@ namespace tenon::node {
 
 Napi::Function FeedObject::Define(Napi::Env env) {
   return DefineClass(env, "FeedHandle",
-                     {InstanceMethod<&FeedObject::Next>("next"), InstanceMethod<&FeedObject::Close>("close"),
-                      InstanceMethod<&FeedObject::Position>("position")});
+                     {InstanceMethod<&FeedObject::Begin>("begin"), InstanceMethod<&FeedObject::Next>("next"),
+                      InstanceMethod<&FeedObject::Close>("close"), InstanceMethod<&FeedObject::Position>("position")});
 }
 
 FeedObject::FeedObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -28,7 +28,8 @@ FeedObject::FeedObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     if (table == nullptr) return;
     tables.push_back(table);
   }
-  uint64_t from = owner->store().sequence();
+  const uint64_t newest = owner->store().sequence();
+  uint64_t from = newest;
   if (info[2].IsString()) {
     const std::string digits = info[2].As<Napi::String>().Utf8Value();
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), from);
@@ -37,13 +38,15 @@ FeedObject::FeedObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
       return;
     }
   }
-  core::StoreFailure failure;
-  std::unique_ptr<core::Feed> feed = owner->store().feed(std::move(tables), from, failure);
-  if (!feed) {
+  if (from > newest) {
+    const core::StoreFailure failure = {
+        TENON_ERROR_VERSION,
+        {"", "there is no change " + std::to_string(from) + " yet: the newest is " + std::to_string(newest)},
+        false};
     StoreObject::ErrorOf(env, failure, "ChangesGone").ThrowAsJavaScriptException();
     return;
   }
-  reader_ = std::make_shared<core::FeedReader>(std::move(feed), this);
+  reader_ = std::make_shared<core::FeedReader>(owner->store().feed_to_begin(tables, from), this);
   owner_ = owner;
   owner_reference_ = Napi::Persistent(owner->Value());
   owner_->Join(*this);
@@ -58,8 +61,14 @@ Napi::Value FeedObject::Next(const Napi::CallbackInfo& info) {
     Napi::TypeError::New(env, "most: 1 to 100000 is needed").ThrowAsJavaScriptException();
     return env.Undefined();
   }
+  return Ask(env, static_cast<size_t>(most));
+}
+
+Napi::Value FeedObject::Begin(const Napi::CallbackInfo& info) { return Ask(info.Env(), 0); }
+
+Napi::Value FeedObject::Ask(Napi::Env env, size_t most) {
   if (waiter_) {
-    Napi::TypeError::New(env, "next: one call at a time").ThrowAsJavaScriptException();
+    Napi::TypeError::New(env, "begin, next: one call at a time").ThrowAsJavaScriptException();
     return env.Undefined();
   }
   Napi::Promise::Deferred promise = Napi::Promise::Deferred::New(env);
@@ -67,7 +76,7 @@ Napi::Value FeedObject::Next(const Napi::CallbackInfo& info) {
     promise.Resolve(Napi::Array::New(env));
     return promise.Promise();
   }
-  reader_->most = static_cast<size_t>(most);
+  reader_->most = most;
   if (!owner_->feeds().ask(reader_)) {
     promise.Reject(
         StoreObject::ErrorOf(env, {TENON_ERROR_STORAGE, {"", "no thread could be started"}, false}, "").Value());
@@ -98,6 +107,7 @@ void FeedObject::Settle(Napi::Env env) {
 }
 
 Napi::Value FeedObject::List(Napi::Env env) {
+  if (reader_->most == 0) return env.Undefined();
   const std::vector<core::FeedChange> changes = std::exchange(reader_->changes, {});
   const Napi::Array list = Napi::Array::New(env, changes.size());
   for (uint32_t index = 0; index < changes.size(); index++) {

@@ -26,9 +26,12 @@ class FeedObject final : public Napi::ObjectWrap<FeedObject> {
   void Forget();
 
  private:
+  Napi::Value Begin(const Napi::CallbackInfo& info);
   Napi::Value Next(const Napi::CallbackInfo& info);
+  Napi::Value Ask(Napi::Env env, size_t most);
   void Close(const Napi::CallbackInfo& info);
   Napi::Value Position(const Napi::CallbackInfo& info);
+  // What was asked for.
   Napi::Value List(Napi::Env env);
 
   StoreObject* owner_ = nullptr;

@@ -69,18 +69,29 @@ Napi::Value StoreObject::Tables(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value StoreObject::Facts(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (!Check(env)) return env.Undefined();
+  struct Asking {
+    const core::Table* table;
+    core::TableFacts facts;
+  };
+  if (state_ != State::Open) return Refuse(info.Env());
   const core::Table* const table = TableAt(info[0]);
-  if (table == nullptr) return env.Undefined();
-  const core::TableFacts facts = store().facts(*table);
-  const Napi::Object object = Napi::Object::New(env);
-  const Napi::Array building = Napi::Array::New(env, facts.building.size());
-  for (uint32_t index = 0; index < facts.building.size(); index++) building.Set(index, facts.building[index]);
-  object.Set("estimate", static_cast<double>(facts.estimate));
-  object.Set("bytes", static_cast<double>(facts.bytes));
-  object.Set("building", building);
-  return object;
+  if (table == nullptr) return info.Env().Undefined();
+  return Start<Asking>(
+      info.Env(), Length::Short, {table, {}},
+      [](core::OpenStore& open, Asking& asking, core::StoreFailure&) {
+        asking.facts = open.store().facts(*asking.table);
+        return true;
+      },
+      [](Napi::Env env, StoreObject&, Asking& asking) -> Napi::Value {
+        const core::TableFacts& facts = asking.facts;
+        const Napi::Object object = Napi::Object::New(env);
+        const Napi::Array building = Napi::Array::New(env, facts.building.size());
+        for (uint32_t index = 0; index < facts.building.size(); index++) building.Set(index, facts.building[index]);
+        object.Set("estimate", static_cast<double>(facts.estimate));
+        object.Set("bytes", static_cast<double>(facts.bytes));
+        object.Set("building", building);
+        return object;
+      });
 }
 
 Napi::Value StoreObject::Drop(const Napi::CallbackInfo& info) {

@@ -15,11 +15,22 @@ Napi::Value StoreObject::Sequence(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value StoreObject::Note(const Napi::CallbackInfo& info) {
-  if (!Check(info.Env())) return info.Env().Undefined();
+  struct Reading {
+    std::string name;
+    std::optional<std::string> value;
+  };
   if (!info[0].IsString()) return Misuse(info.Env(), "name: a string is needed");
-  std::string value;
-  if (!store().get_note(TextOf(info[0]), value)) return info.Env().Undefined();
-  return Napi::String::New(info.Env(), value);
+  return Start<Reading>(
+      info.Env(), Length::Short, {TextOf(info[0]), {}},
+      [](core::OpenStore& open, Reading& facts, core::StoreFailure&) {
+        std::string value;
+        if (open.store().get_note(facts.name, value)) facts.value = std::move(value);
+        return true;
+      },
+      [](Napi::Env env, StoreObject&, Reading& facts) -> Napi::Value {
+        if (!facts.value) return env.Undefined();
+        return Napi::String::New(env, *facts.value);
+      });
 }
 
 Napi::Value StoreObject::SetNote(const Napi::CallbackInfo& info) {
@@ -44,8 +55,13 @@ Napi::Value StoreObject::Checkpoint(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value StoreObject::Metrics(const Napi::CallbackInfo& info) {
-  if (!Check(info.Env())) return info.Env().Undefined();
-  return Napi::String::New(info.Env(), store().metrics());
+  return Start<std::string>(
+      info.Env(), Length::Short, {},
+      [](core::OpenStore& open, std::string& json, core::StoreFailure&) {
+        json = open.store().metrics();
+        return true;
+      },
+      [](Napi::Env env, StoreObject&, std::string& json) -> Napi::Value { return Napi::String::New(env, json); });
 }
 
 Napi::Value StoreObject::Trouble(const Napi::CallbackInfo& info) {

@@ -127,6 +127,11 @@ export interface TableChange {
 /** Changes of some tables in the order in which they became true. */
 export interface ChangeFeed {
   /**
+   * Settles once it is known that what it begins with is kept; rejects with `ChangesGone` when it is not. At most once, before the
+   * first `next`, which else has it before it.
+   */
+  begin(): Promise<void>;
+  /**
    * The next changes, at least one unless the feed is closed (then an empty list), at most `most`. Rejects with `ChangesGone` when the
    * reader was so slow that they are not kept any more. One call at a time.
    */
@@ -184,7 +189,7 @@ export interface Store {
   definition(table: number): TableDefinition;
   /** Tables there are, whether or not an application uses them now. */
   tables(): { number: number; database: string; name: string }[];
-  facts(table: number): TableFacts;
+  facts(table: number): Promise<TableFacts>;
   drop(table: number): Promise<void>;
   /** The JSON text if it is in memory: null when there is no such record, undefined when a disk has to be asked (use `get`). */
   getNow(table: number, key: string): Buffer | null | undefined;
@@ -199,14 +204,14 @@ export interface Store {
   write(writes: readonly TableWrite[]): Promise<TableWritten[]>;
   /** Sequence of the newest write, decimal digits. */
   sequence(): string;
-  /** Changes after `from` (a sequence; from now on when absent). Throws `ChangesGone`. */
+  /** Changes after `from` (a sequence; from now on when absent). Throws `ChangesGone` when `from` lies ahead of the newest. */
   feed(tables: readonly number[], from?: string): ChangeFeed;
   /** A small value beside the tables. */
-  note(name: string): string | undefined;
+  note(name: string): Promise<string | undefined>;
   setNote(name: string, value: string): Promise<void>;
   /** A copy of everything in `directory`, which must not exist yet, made while the store serves. */
   checkpoint(directory: string): Promise<void>;
-  metrics(): Record<string, number>;
+  metrics(): Promise<Record<string, number>>;
   /** Why writes are refused at this time, if they are. */
   trouble(): { code: 'StoreFull' | 'StoreFailed'; message: string } | undefined;
   /** Try again to write, after a full disk or an error of it. Rejects with what is still wrong. */
@@ -229,7 +234,7 @@ export interface StoreHandle {
   incompatible(definition: string): string | undefined;
   definition(table: number): string;
   tables(): { number: number; database: string; name: string }[];
-  facts(table: number): TableFacts;
+  facts(table: number): Promise<TableFacts>;
   drop(table: number): Promise<void>;
   /** A number: that many bytes of the text are behind the words, in the same memory, until the next call. */
   getNow(table: number, key: string): number | Buffer | null | undefined;
@@ -240,10 +245,10 @@ export interface StoreHandle {
   count(table: number, filter?: string): Promise<number>;
   write(writes: readonly TableWrite[]): Promise<TableWritten[]>;
   sequence(): string;
-  note(name: string): string | undefined;
+  note(name: string): Promise<string | undefined>;
   setNote(name: string, value: string): Promise<void>;
   checkpoint(directory: string): Promise<void>;
-  metrics(): string;
+  metrics(): Promise<string>;
   trouble(): { code: 'StoreFull' | 'StoreFailed'; message: string } | undefined;
   resume(): Promise<void>;
   close(): Promise<void>;
@@ -284,7 +289,7 @@ class OpenedStore implements Store {
   tables(): { number: number; database: string; name: string }[] {
     return this.handle.tables();
   }
-  facts(table: number): TableFacts {
+  facts(table: number): Promise<TableFacts> {
     return this.handle.facts(table);
   }
   drop(table: number): Promise<void> {
@@ -321,7 +326,7 @@ class OpenedStore implements Store {
   feed(tables: readonly number[], from?: string): ChangeFeed {
     return new this.#door.FeedHandle(this.handle, tables, from);
   }
-  note(name: string): string | undefined {
+  note(name: string): Promise<string | undefined> {
     return this.handle.note(name);
   }
   setNote(name: string, value: string): Promise<void> {
@@ -330,8 +335,8 @@ class OpenedStore implements Store {
   checkpoint(directory: string): Promise<void> {
     return this.handle.checkpoint(directory);
   }
-  metrics(): Record<string, number> {
-    return JSON.parse(this.handle.metrics()) as Record<string, number>;
+  async metrics(): Promise<Record<string, number>> {
+    return JSON.parse(await this.handle.metrics()) as Record<string, number>;
   }
   trouble(): { code: 'StoreFull' | 'StoreFailed'; message: string } | undefined {
     return this.handle.trouble();

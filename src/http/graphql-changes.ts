@@ -66,13 +66,14 @@ export function changesOf(types: TableTypes, changes: Changes): Field<unknown, C
       filter: { type: types.filter, description: 'Of records that meet it; of every record that goes.' },
       after: { type: GraphQLString, description: 'The cursor of an earlier change.' },
     },
-    subscribe: (_source, { id, filter, after }, { store }) => {
+    subscribe: async (_source, { id, filter, after }, { store }) => {
       const wanted = types.storeFilter(filter);
       const subscription = changes.subscribe([served.number], {
         ...(id === undefined || id === null ? {} : { key: id }),
         ...(wanted === undefined ? {} : { filter: wanted }),
         ...(after === undefined || after === null ? {} : { from: sequenceIn(store, after) }),
       });
+      await subscription.begun;
       return new ChangeEvents(subscription, (change) => ({
         [names.changed]: {
           kind: change.removed ? 'DELETE' : 'PUT',

@@ -23,20 +23,22 @@ export interface TablesStatus {
   metrics: Record<string, number>;
 }
 
-function statusOfTables(store: Store | undefined): TablesStatus {
+async function statusOfTables(store: Store | undefined): Promise<TablesStatus> {
   if (store === undefined) return { tables: [], metrics: {} };
   const trouble = store.trouble();
   return {
     engine: store.engine,
     ...(trouble === undefined ? {} : { trouble }),
-    tables: store.tables().map(({ number, database, name }) => ({ database, name, ...store.facts(number) })),
-    metrics: store.metrics(),
+    tables: await Promise.all(
+      store.tables().map(async ({ number, database, name }) => ({ database, name, ...(await store.facts(number)) })),
+    ),
+    metrics: await store.metrics(),
   };
 }
 
 export function tablesRoutes(app: Express, { store, backups }: TablesAdminOptions): void {
-  app.get('/api/v1/tables', (_request, response) => {
-    response.json(statusOfTables(store()));
+  app.get('/api/v1/tables', async (_request, response) => {
+    response.json(await statusOfTables(store()));
   });
   app.post('/api/v1/backup', async (request, response) => {
     const { to } = request.query;

@@ -74,6 +74,8 @@ export async function* tellChanges(
         for await (const { key, json } of snapshot(store, table, definition.primaryKey, wish, signal))
           yield { kind: 'record', key, json: withoutGone(json, gone) };
       const subscription = begin(after);
+      await subscription.begun;
+      if (signal.aborted) return;
       begun(() => changeToken(store, subscription.position));
       yield { kind: 'ready', resume: changeToken(store, after), resumed };
       for await (const change of subscription)

@@ -46,9 +46,12 @@ export async function makeBackup(store: Store, directory: string): Promise<Backu
     await store.checkpoint(path.join(partial, tablesFolder)).catch((error: unknown) => {
       throw storeError(error, { path: directory });
     });
-    const tables = store
-      .tables()
-      .map(({ number, database, name }) => ({ database, name, records: store.facts(number).estimate }));
+    const tables = await Promise.all(
+      store.tables().map(async ({ number, database, name }) => {
+        const { estimate } = await store.facts(number);
+        return { database, name, records: estimate };
+      }),
+    );
     const facts: BackupFacts = {
       format: 1,
       madeAt: new Date().toISOString(),

@@ -72,8 +72,8 @@ export class Changes {
   }
 
   /**
-   * Changes of `tables` (their numbers in the store) from now on, or after `from`. Throws `ChangesGone` when what follows `from` is
-   * not kept any more or `from` lies ahead, `BadRequest` when it is no sequence, `QueryInvalid` when the filter does not fit a
+   * Changes of `tables` (their numbers in the store) from now on, or after `from`. Throws `ChangesGone` when `from` lies ahead (that
+   * what follows it is not kept any more the subscription says), `BadRequest` when it is no sequence, `QueryInvalid` when the filter does not fit a
    * table, `HostClosing` after `close`.
    */
   subscribe(tables: readonly number[], options: SubscribeOptions = {}): Subscription {
@@ -99,7 +99,8 @@ export class Changes {
     live.hold(follower);
     this.#queues.add(queue);
     try {
-      if (!live.join(follower)) this.#catchUp(follower, live, this.#store.feed(tables, String(after)));
+      if (live.join(follower)) queue.begin();
+      else this.#catchUp(follower, live, this.#store.feed(tables, String(after)));
     } catch (error) {
       leave();
       throw error;
@@ -161,7 +162,12 @@ export class Changes {
       await queue.room();
       return !queue.ended && !live.join(follower);
     };
-    this.#read(readFeed(feed, { take, goOn }), (failure) => {
+    const read = async (): Promise<void> => {
+      await feed.begin();
+      queue.begin();
+      await readFeed(feed, { take, goOn });
+    };
+    this.#read(read(), (failure) => {
       if (failure !== undefined) queue.finish(failure);
       this.#stopCatchingUp(follower);
     });

@@ -90,15 +90,15 @@ class SeedNotes {
     this.#options = options;
   }
 
-  isLoaded(table: ServedTable, hash: string): boolean {
-    return this.#kept(table).includes(hash);
+  async isLoaded(table: ServedTable, hash: string): Promise<boolean> {
+    return (await this.#kept(table)).includes(hash);
   }
 
   /** Content that the files have now, loaded at this time or earlier. */
   async loaded(table: ServedTable, hash: string): Promise<void> {
     const seen = this.#seen.get(table) ?? new Set();
     this.#seen.set(table, seen.add(hash));
-    const kept = this.#kept(table);
+    const kept = await this.#kept(table);
     if (!kept.includes(hash)) await this.#write(table, [...kept, hash]);
   }
 
@@ -106,7 +106,7 @@ class SeedNotes {
   async keep(): Promise<void> {
     for (const table of this.#options.tables) {
       const seen = this.#seen.get(table) ?? new Set();
-      const kept = this.#kept(table);
+      const kept = await this.#kept(table);
       const left = kept.filter((hash) => seen.has(hash));
       if (left.length < kept.length) await this.#write(table, left);
     }
@@ -116,8 +116,9 @@ class SeedNotes {
     return `seed:${this.#options.application}:${definition.database}/${definition.name}`;
   }
 
-  #kept(table: ServedTable): string[] {
-    return (this.#options.store.note(this.#name(table)) ?? '').split(' ').filter((hash) => hash !== '');
+  async #kept(table: ServedTable): Promise<string[]> {
+    const note = await this.#options.store.note(this.#name(table));
+    return (note ?? '').split(' ').filter((hash) => hash !== '');
   }
 
   #write(table: ServedTable, hashes: readonly string[]): Promise<void> {
@@ -158,6 +159,12 @@ class SeedLoader {
   async load(): Promise<number> {
     const parts = await this.#read();
     const fresh = parts.filter(({ table, hash }) => !this.#notes.isLoaded(table, hash));
+    const bytes = await readFileOf(this.#options.folder, this.#file, seedLimit);
+    if (bytes === undefined) throw this.#invalid(0, `the file is larger than ${seedLimit} bytes`);
+    this.#bytes = bytes;
+    const parts = await this.#parts();
+    const fresh: SeedPart[] = [];
+    for (const part of parts) if (!(await this.#notes.isLoaded(part.table, part.hash))) fresh.push(part);
     const count = await this.#write(fresh);
     for (const { table, hash } of parts) await this.#notes.loaded(table, hash);
     return count;

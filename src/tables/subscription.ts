@@ -13,6 +13,8 @@ export interface Subscription extends AsyncIterableIterator<TableChange, undefin
    * what others write.
    */
   readonly position: string;
+  /** Settles once nothing can be missing in what `next` gives; rejects with `ChangesGone` when that is not kept any more. */
+  readonly begun: Promise<void>;
   next(): Promise<IteratorResult<TableChange, undefined>>;
   return(): Promise<IteratorResult<TableChange, undefined>>;
 }
@@ -55,8 +57,17 @@ export class ChangeQueue implements Subscription {
   #roomWanted: (() => void) | undefined;
   #ended = false;
   #failure: Error | undefined;
+  readonly begun: Promise<void>;
+  #tellBegun: () => void = () => undefined;
+  #tellNotBegun: (failure: Error) => void = () => undefined;
 
   constructor({ limit, from, readUpTo, atEnd }: ChangeQueueOptions) {
+    this.begun = new Promise((resolve, reject) => {
+      this.#tellBegun = resolve;
+      this.#tellNotBegun = reject;
+    });
+    // Who does not ask for it hears of it by `next`.
+    this.begun.catch(() => undefined);
     this.#limit = limit;
     this.#given = from;
     this.#readUpTo = readUpTo;
@@ -75,6 +86,11 @@ export class ChangeQueue implements Subscription {
   /** Whether less than half of the limit waits. */
   get roomy(): boolean {
     return this.#bytes * 2 < this.#limit;
+  }
+
+  /** What it begins with is kept. Twice is fine. */
+  begin(): void {
+    this.#tellBegun();
   }
 
   /** Take a change; one that does not fit ends the subscription, and what waited is let go. */
@@ -170,6 +186,8 @@ export class ChangeQueue implements Subscription {
   #end(failure: Error | undefined, tooSlow: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
+    if (failure === undefined) this.#tellBegun();
+    else this.#tellNotBegun(failure);
     if (failure !== undefined) this.#forget();
     const [first, ...others] = this.#waiting.splice(0);
     if (first !== undefined && failure !== undefined) first.reject(failure);
