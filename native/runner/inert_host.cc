@@ -7,10 +7,18 @@
 #include <memory>
 #include <mutex>
 
+#include "tenon/ext/auth.h"
+#include "tenon/ext/config.h"
+#include "tenon/ext/events.h"
+#include "tenon/ext/hooks.h"
 #include "tenon/ext/http.h"
+#include "tenon/ext/http_client.h"
 #include "tenon/ext/log.h"
+#include "tenon/ext/metrics.h"
+#include "tenon/ext/middleware.h"
 #include "tenon/ext/state.h"
 #include "tenon/ext/tables.h"
+#include "tenon/ext/tasks.h"
 #include "tenon/plugin.h"
 
 namespace tenon::runner {
@@ -169,12 +177,112 @@ const tenon_host_tables_t kTables = {
     /* feed_end */ [](tenon_feed_t*) {},
 };
 
+// Nor does anybody have to be known, and nothing may begin: a plugin that tries is told that it is too early.
+const tenon_host_auth_t kAuth = {
+    sizeof(tenon_host_auth_t),
+    /* identity */ [](const tenon_request_t*, tenon_identity_t*) { return false; },
+    /* is_operator */ [](const tenon_request_t*) { return false; },
+    /* forget_decisions */ [](const tenon_host_t*) {},
+    /* hash_password */
+    [](const tenon_host_t*, tenon_bytes_t, void*, size_t, size_t*) -> tenon_status { return TENON_ERROR_STATE; },
+    /* verify_password */
+    [](const tenon_host_t*, tenon_bytes_t, tenon_bytes_t) -> tenon_status { return TENON_ERROR_STATE; },
+    /* sign_token */
+    [](const tenon_host_t*, tenon_bytes_t, uint32_t, void*, size_t, size_t*) -> tenon_status {
+      return TENON_ERROR_STATE;
+    },
+    /* verify_token */
+    [](const tenon_host_t*, tenon_bytes_t, void*, size_t, size_t*) -> tenon_status { return TENON_ERROR_STATE; },
+    /* random */ [](const tenon_host_t*, void*, size_t) -> tenon_status { return TENON_ERROR_STATE; },
+};
+const tenon_host_middleware_t kMiddleware = {
+    sizeof(tenon_host_middleware_t),
+    /* application */ [](const tenon_request_t*) { return kNothing; },
+    /* route */ [](const tenon_request_t*) { return kNothing; },
+    /* status */ [](const tenon_response_t*) { return int32_t{0}; },
+    /* elapsed_us */ [](const tenon_request_t*) { return uint64_t{0}; },
+    /* keep */ [](tenon_request_t*, uint64_t) {},
+    /* kept */ [](const tenon_request_t*) { return uint64_t{0}; },
+};
+const tenon_host_tasks_t kTasks = {
+    sizeof(tenon_host_tasks_t),
+    /* submit */
+    [](const tenon_host_t*, tenon_task_fn, tenon_task_end_fn, void*, uint64_t*) -> tenon_status {
+      return TENON_ERROR_STATE;
+    },
+    /* once */
+    [](const tenon_host_t*, uint64_t, tenon_task_fn, tenon_task_end_fn, void*, uint64_t*) -> tenon_status {
+      return TENON_ERROR_STATE;
+    },
+    /* every */
+    [](const tenon_host_t*, uint64_t, tenon_task_fn, tenon_task_end_fn, void*, uint64_t*) -> tenon_status {
+      return TENON_ERROR_STATE;
+    },
+    /* cancel */ [](const tenon_host_t*, uint64_t) -> tenon_status { return TENON_ERROR_NOT_FOUND; },
+    /* cancelled */ [](const tenon_host_t*, uint64_t) { return true; },
+};
+const tenon_host_events_t kEvents = {
+    sizeof(tenon_host_events_t),
+    /* publish */ [](const tenon_host_t*, tenon_bytes_t, tenon_bytes_t) -> tenon_status { return TENON_ERROR_STATE; },
+    /* span */ [](const tenon_host_t*, const tenon_span_t*) -> tenon_status { return TENON_ERROR_STATE; },
+    /* subscribe */ [](const tenon_host_t*, tenon_bytes_t) -> tenon_status { return TENON_ERROR_STATE; },
+    /* unsubscribe */ [](const tenon_host_t*, tenon_bytes_t) -> tenon_status { return TENON_ERROR_STATE; },
+    /* wanted */ [](const tenon_host_t*, tenon_bytes_t) { return false; },
+};
+// Series may be made from create on: all are one that nobody reads.
+const tenon_host_metrics_t kMetrics = {
+    sizeof(tenon_host_metrics_t),
+    /* series */
+    [](const tenon_host_t*, const tenon_metric_t*, uint64_t* series) -> tenon_status {
+      if (series == nullptr) return TENON_ERROR_ARGUMENT;
+      *series = 1;
+      return TENON_OK;
+    },
+    /* add */ [](const tenon_host_t*, uint64_t, double) {},
+    /* set */ [](const tenon_host_t*, uint64_t, double) {},
+    /* collect */
+    [](const tenon_host_t*, void (*)(void*, const tenon_metric_value_t*), void*) -> tenon_status {
+      return TENON_ERROR_STATE;
+    },
+};
+// What an operator sets is not known to a trial: nothing is set.
+const tenon_host_config_t kConfig = {
+    sizeof(tenon_host_config_t),
+    /* own */
+    [](const tenon_host_t*, void (*visit)(void*, tenon_bytes_t), void* context) {
+      visit(context, {"{}", 2});
+    },
+    /* consumers */ [](const tenon_host_t*, void (*)(void*, tenon_bytes_t, tenon_bytes_t), void*) {},
+};
+const tenon_host_http_client_t kHttpClient = {
+    sizeof(tenon_host_http_client_t),
+    /* send */
+    [](const tenon_host_t*, const tenon_http_client_request_t*, tenon_http_client_done_fn, void*,
+       uint64_t*) -> tenon_status { return TENON_ERROR_STATE; },
+    /* cancel */ [](const tenon_host_t*, uint64_t) -> tenon_status { return TENON_ERROR_NOT_FOUND; },
+};
+const tenon_host_hooks_t kHooks = {
+    sizeof(tenon_host_hooks_t),
+    /* run */
+    [](const tenon_host_t*, tenon_bytes_t, uint32_t, tenon_bytes_t, const tenon_hook_output_t*) -> tenon_status {
+      return TENON_ERROR_STATE;
+    },
+};
+
 const void* get_extension(const tenon_host_t*, const char* id) {
   if (id == nullptr) return nullptr;
   if (std::strcmp(id, TENON_LOG_ID) == 0) return &kLog;
   if (std::strcmp(id, TENON_STATE_ID) == 0) return &kState;
   if (std::strcmp(id, TENON_HTTP_ID) == 0) return &kHttp;
   if (std::strcmp(id, TENON_TABLES_ID) == 0) return &kTables;
+  if (std::strcmp(id, TENON_AUTH_ID) == 0) return &kAuth;
+  if (std::strcmp(id, TENON_MIDDLEWARE_ID) == 0) return &kMiddleware;
+  if (std::strcmp(id, TENON_TASKS_ID) == 0) return &kTasks;
+  if (std::strcmp(id, TENON_EVENTS_ID) == 0) return &kEvents;
+  if (std::strcmp(id, TENON_METRICS_ID) == 0) return &kMetrics;
+  if (std::strcmp(id, TENON_CONFIG_ID) == 0) return &kConfig;
+  if (std::strcmp(id, TENON_HTTP_CLIENT_ID) == 0) return &kHttpClient;
+  if (std::strcmp(id, TENON_HOOKS_ID) == 0) return &kHooks;
   return nullptr;
 }
 

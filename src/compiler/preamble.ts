@@ -10,8 +10,8 @@ export interface Included {
   scan: Pick<Directives, 'included' | 'leading'>;
 }
 
-/** Of an #include: tenon.hpp, and what ends with it. */
-const sdk = /^["<]tenon\/(?:tenon|application)\.hpp[">]$/;
+/** Of an #include: tenon.hpp, and what includes it. */
+const sdk = /^["<]tenon\/(?!testing\b)\w+\.hpp[">]$/;
 
 /** Says of a header, by the name it is included by, whether it is the same in every order with others. */
 export class SystemHeaders {

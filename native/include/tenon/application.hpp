@@ -56,8 +56,6 @@ class Application final {
         application->extension_.reset(extension->make());
         if (!application->extension_) return TENON_ERROR_MEMORY;
         services.extension = application->extension_.get();
-        application->offered_.extension = services.extension;
-        services.offered = &application->offered_;
       }
       for (size_t table = 0; table < count; ++table) {
         for (size_t entry = 0; entry < tables[table].count; ++entry) {
@@ -150,12 +148,15 @@ class Application final {
     const Application& self = *of(plugin);
     if (std::strcmp(id, TENON_HTTP_ID) == 0) return self.routes_.empty() ? nullptr : &self.http_;
     if (std::strcmp(id, TENON_STATE_ID) == 0) return self.state_.save == nullptr ? nullptr : &self.state_;
-    return self.entry_ == nullptr || self.entry_->offer == nullptr ? nullptr : self.entry_->offer(self.offered_, id);
+    return self.entry_ == nullptr || self.entry_->offer == nullptr ? nullptr : self.entry_->offer(id);
   }
 
   Result initialize() {
     Result result = extension_->initialize();
-    return result.refused() || entry_->collect == nullptr ? std::move(result) : entry_->collect(offered_);
+    if (result.refused() || entry_->collect == nullptr) return result;
+    offered_ = entry_->collect(*extension_, result);
+    detail::services.offered = offered_.get();
+    return result;
   }
 
   tenon_status add(const ResourceEntry& entry) {
@@ -252,8 +253,8 @@ class Application final {
   tenon_plugin_http_t http_{};
   tenon_plugin_state_t state_{};
   const ExtensionEntry* entry_;
-  std::unique_ptr<Extension> extension_; /* outlives the resources, which may refer to it */
-  detail::Offered offered_;              /* goes before the extension it was collected from */
+  std::unique_ptr<Extension> extension_;     /* outlives the resources, which may refer to it */
+  std::unique_ptr<detail::Offered> offered_; /* goes before the extension it was collected from */
   std::vector<std::unique_ptr<Resource>> resources_;
   std::vector<std::unique_ptr<std::string>> paths_;
   std::vector<Route> routes_;

@@ -15,38 +15,10 @@
 #include <cxxabi.h>
 #endif
 
-namespace tenon {
-
-class ConfigResult;
-class Decision;
-class Exchange;
-class Hook;
-class Permission;
-class Refusal;
-class Roles;
-template <typename Base>
-class Owned;
-
-namespace detail {
+namespace tenon::detail {
 
 struct Edge {
   static Request request(tenon_request_t* request) noexcept { return Request(request); }
-  static Exchange exchange(tenon_request_t* request, tenon_response_t* response) noexcept;
-  static Roles roles(const tenon_auth_answer_t* answer) noexcept;
-  static tenon_hook_t declared(const Hook& hook) noexcept;
-  template <typename Base>
-  static Base& object(const Owned<Base>& owned) noexcept;
-  template <typename Base>
-  static bool has_first(const Owned<Base>& owned) noexcept;
-  template <typename Base>
-  static bool has_second(const Owned<Base>& owned) noexcept;
-
-  /* What an author's answer is in the contract; it is given to the host on the way. */
-  static tenon_status answer(const tenon_auth_answer_t& to, const Decision& decision);
-  static tenon_status answer(const tenon_auth_answer_t& to, const Permission& permission);
-  static tenon_status answer(const tenon_auth_answer_t& to, const Refusal& refusal);
-  static tenon_status answer(const ConfigResult& change);
-  static tenon_status call(const Hook& hook, std::string_view input, const tenon_hook_output_t& output);
 
   static void log_failure(std::string_view message) { log::error(message); }
 
@@ -124,7 +96,6 @@ struct Edge {
   }
 };
 
-}  // namespace detail
-}  // namespace tenon
+}  // namespace tenon::detail
 
 #endif

@@ -22,6 +22,19 @@
 #include "edge.hpp"
 
 namespace tenon {
+namespace detail {
+
+/* What an extension gave when it was asked. */
+struct Offered {
+  Offered() = default;
+  Offered(const Offered&) = delete;
+  Offered& operator=(const Offered&) = delete;
+  virtual ~Offered() = default;
+};
+template <typename Type>
+class Offering;
+
+}  // namespace detail
 
 /* Why somebody is not let in. Made by deny(), slow_down() and unavailable(). */
 class Refusal {
@@ -30,7 +43,8 @@ class Refusal {
       : status_(status), retry_after_s_(retry_after_s), why_(std::move(why)) {}
 
  private:
-  friend struct detail::Edge;
+  template <typename Type>
+  friend class detail::Offering;
   tenon_status status_;
   uint32_t retry_after_s_;
   std::string why_;
@@ -67,7 +81,8 @@ class Decision {
   Decision&& keep_ms(uint32_t ms) && noexcept { return std::move(keep_ms(ms)); }
 
  private:
-  friend struct detail::Edge;
+  template <typename Type>
+  friend class detail::Offering;
   friend Decision known(std::string_view subject);
   Refusal refusal_;
   std::string subject_;
@@ -113,7 +128,8 @@ class Roles {
   bool add(std::string_view role) noexcept { return answer_->add_role(answer_, detail::bytes(role)) == TENON_OK; }
 
  private:
-  friend struct detail::Edge;
+  template <typename Type>
+  friend class detail::Offering;
   explicit Roles(const tenon_auth_answer_t* answer) noexcept : answer_(answer) {}
   const tenon_auth_answer_t* answer_;
 };
@@ -124,7 +140,8 @@ class [[nodiscard]] Permission {
   Permission(Refusal refusal) noexcept : refusal_(std::move(refusal)) {}
 
  private:
-  friend struct detail::Edge;
+  template <typename Type>
+  friend class detail::Offering;
   Refusal refusal_;
 };
 inline Permission allow() noexcept { return Refusal(TENON_OK, {}); }
@@ -177,7 +194,8 @@ class Exchange {
   }
 
  private:
-  friend struct detail::Edge;
+  template <typename Type>
+  friend class detail::Offering;
   Exchange(tenon_request_t* request, tenon_response_t* response) noexcept : request_(request), response_(response) {}
   static const tenon_host_middleware_t& services() noexcept { return *detail::services.middleware; }
   tenon_request_t* request_;
@@ -216,7 +234,8 @@ class Hooked {
   }
 
  private:
-  friend struct detail::Edge;
+  template <typename Type>
+  friend class detail::Offering;
   tenon_status status_;
   std::string bytes_;
 };
@@ -232,7 +251,8 @@ class Hook {
   Hook&& order(int32_t order) && noexcept { return order_ = order, std::move(*this); }
 
  private:
-  friend struct detail::Edge;
+  template <typename Type>
+  friend class detail::Offering;
   template <typename Work>
   friend Hook hook(std::string_view name, uint32_t version, Work&& work);
 
@@ -344,7 +364,8 @@ class [[nodiscard]] ConfigResult {
   ConfigResult(Result result) noexcept : result_(std::move(result)) {}
 
  private:
-  friend struct detail::Edge;
+  template <typename Type>
+  friend class detail::Offering;
   friend ConfigResult reload() noexcept;
   Result result_;
   bool reload_ = false;
@@ -402,7 +423,8 @@ class Owned {
   explicit operator bool() const noexcept { return object_ != nullptr; }
 
  private:
-  friend struct detail::Edge;
+  template <typename Type>
+  friend class detail::Offering;
   template <typename Other>
   friend class Owned;
   template <typename Type, typename... Arguments>
@@ -525,8 +547,10 @@ struct ExtensionEntry {
   Extension* (*make)();
   bool has_state;
   uint32_t state_version;
-  Result (*collect)(detail::Offered& offered);                          /* NULL: nothing is asked */
-  const void* (*offer)(const detail::Offered& offered, const char* id); /* the capability, or NULL */
+  /* Asks the extension what it offers, after initialize(); NULL: nothing is to be asked. */
+  std::unique_ptr<detail::Offered> (*collect)(Extension& extension, Result& result);
+  /* The capability `id`, or NULL; the function itself is NULL when there is none. */
+  const void* (*offer)(const char* id);
 };
 
 inline std::optional<Context::Route> Context::find_route(Method method, std::string_view path) const noexcept {
