@@ -42,8 +42,7 @@ const core::StoreFailure kNoThread = {TENON_ERROR_STORAGE, {"", "no thread could
 Napi::Error StoreObject::ErrorOf(Napi::Env env, const core::StoreFailure& failure, const char* invalid,
                                  const char* large) {
   const core::TableProblem& problem = failure.problem;
-  Napi::Error error =
-      Napi::Error::New(env, problem.field.empty() ? problem.message : problem.field + ": " + problem.message);
+  Napi::Error error = Napi::Error::New(env, core::sentence_of(problem));
   error.Set("code", Napi::String::New(env, CodeOf(failure, invalid, large)));
   if (!problem.field.empty()) error.Set("field", problem.field);
   return error;

@@ -42,7 +42,7 @@ Napi::Value StoreObject::Incompatible(const Napi::CallbackInfo& info) {
     const core::Table* const table = store().find(wanted->database, wanted->name);
     if (table == nullptr || core::evolve(*store().definition(*table), *wanted, problem)) return env.Undefined();
   }
-  return Napi::String::New(env, problem.field.empty() ? problem.message : problem.field + ": " + problem.message);
+  return Napi::String::New(env, core::sentence_of(problem));
 }
 
 Napi::Value StoreObject::Definition(const Napi::CallbackInfo& info) {

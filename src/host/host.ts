@@ -6,8 +6,6 @@ import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
 import type { GenerationLimits } from '../plugin/limits.js';
-import type { Application, Applications } from './applications.js';
-import type { GenerationLimits } from '../plugin/generation.js';
 import { type Application, type Applications, whyNoApplication } from './applications.js';
 import { Departures } from './departures.js';
 import { askHealth } from './health.js';

@@ -158,11 +158,6 @@ class SeedLoader {
 
   async load(): Promise<number> {
     const parts = await this.#read();
-    const fresh = parts.filter(({ table, hash }) => !this.#notes.isLoaded(table, hash));
-    const bytes = await readFileOf(this.#options.folder, this.#file, seedLimit);
-    if (bytes === undefined) throw this.#invalid(0, `the file is larger than ${seedLimit} bytes`);
-    this.#bytes = bytes;
-    const parts = await this.#parts();
     const fresh: SeedPart[] = [];
     for (const part of parts) if (!(await this.#notes.isLoaded(part.table, part.hash))) fresh.push(part);
     const count = await this.#write(fresh);
