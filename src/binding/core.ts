@@ -66,6 +66,14 @@ export const Refusal = {
   ResponseInvalid: 6,
   /** So many threads of this generation are lost that it gets no more. */
   PluginUnresponsive: 7,
+  /** It is not known who asks; the header block has `www-authenticate`. */
+  Unauthenticated: 8,
+  /** Who asks may not. */
+  Forbidden: 9,
+  /** An extension that is required does not run, or could not decide. */
+  ExtensionUnavailable: 10,
+  /** Too many wrong credentials; the header block may have `retry-after`. */
+  TooManyAttempts: 11,
 } as const;
 
 /** A plugin's note, as its file carries it. */
@@ -115,6 +123,38 @@ export interface RouteFacts {
   execution: 'inline' | 'pool';
   deadlineMs: number;
   bodyLimit: number;
+  /** Who may call it; `none`: it does not say. */
+  auth?: 'none' | 'open' | 'identity' | 'roles';
+  /** With `roles`: whoever has one of them. */
+  roles?: readonly string[];
+}
+
+/** What a generation offers to applications that list it; known after its routes were read. */
+export interface Offers {
+  /** Whether it takes events, and changes of its config. */
+  events: boolean;
+  config: boolean;
+  auth:
+    | {
+        providers: readonly { scheme: string; header: string; challenge: string }[];
+        authorizes: boolean;
+        resolvesRoles: boolean;
+      }
+    | undefined;
+  middleware: { order: number } | undefined;
+  hooks: readonly { name: string; version: number; order: number }[];
+}
+
+/** What a generation has begun that ends with it. */
+export interface CoreLedger {
+  timers: number;
+  tasks: number;
+  /** Outgoing, under way. */
+  requests: number;
+  /** Patterns of topics. */
+  subscriptions: readonly string[];
+  /** Of metrics. */
+  series: number;
 }
 
 /** One record of tenon.log. */
@@ -192,6 +232,14 @@ export interface PluginPointer {
   release(): void;
   /** One pointer: from here new calls land in `generation`, or are refused when null. */
   swap(generation: GenerationHandle | null): void;
+  /**
+   * From the next request on these extensions stand before its handlers, in this order. Each leads to whatever generation
+   * of its plugin is live when it is needed. `auth` is for routes that do not say.
+   */
+  setChain?(
+    list: readonly { plugin: PluginPointer; required: boolean }[],
+    options: { auth: 'open' | 'identity' },
+  ): void;
   /** Calls waiting at the gate. */
   readonly waiting: number;
   /** Every key and value that the plugin's generations keep in tenon.state/1, as one block for `importValues`. */
@@ -223,6 +271,9 @@ export interface GenerationOptions {
   database?: string;
   /** With `store`: tables of other databases, `read:db.Table` or `write:db.Table` (which includes reading); `*` for any table. */
   grants?: readonly string[];
+  /** Its own config, and what each application that lists it sets there: JSON objects. */
+  config?: string;
+  consumers?: readonly { application: string; settings: string }[];
 }
 
 /** How the calls of one generation ended. A call ends when it is answered, or, when nobody waits, when its handler is through. */
@@ -264,6 +315,14 @@ export interface GenerationHandle {
   destroy(deadlineMs: number): Promise<void>;
   /** Calls of `slot`, which stands for its method and path, go to route `index` of this generation; before it is swapped in. */
   bind(slot: number, index: number): void;
+  /**
+   * Its own config (`application` empty) or what an application sets there is `json` from now on; empty: that application is
+   * gone. After ready. `reload`: only a new generation can take that. Rejects as a step does, and what was holds then.
+   */
+  configure?(application: string, json: string, deadlineMs: number): Promise<'taken' | 'reload'>;
+  /** After `routes`. */
+  readonly offers?: Offers;
+  readonly ledger?: CoreLedger;
   /** After create: whether the plugin offers tenon.state, and quiesce. */
   readonly hasState: boolean;
   readonly canQuiesce: boolean;

@@ -7,7 +7,7 @@ import type { Environment } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
 import { type Application as Source, librarySuffix, readApplication } from '../compiler/application.js';
 import { compile, describeWarning } from '../compiler/build.js';
-import type { Surfaces } from '../compiler/config.js';
+import type { ExtensionUse, Surfaces } from '../compiler/config.js';
 import { readRegular } from '../base/regular.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { SchemaSource } from '../tables/schema.js';
@@ -22,6 +22,14 @@ export interface Application {
   readonly prefix: string;
   /** What its config sets apart from the host's settings. */
   readonly limits: Partial<GenerationLimits>;
+  /** Whether others may list it; `telemetry`: and it is loaded before all who are not. */
+  readonly extension: boolean | 'telemetry';
+  /** Extensions it uses, in the order in which they are asked. */
+  readonly extensions: readonly ExtensionUse[];
+  /** For its routes that do not say. */
+  readonly auth: 'open' | 'identity' | undefined;
+  /** What its plugin reads as its config: a JSON object, as text. */
+  readonly custom: string;
   readonly source: Source;
   /** Absent for one without a schema that may not use tables of others either. */
   readonly tables: ApplicationTables | undefined;
@@ -137,7 +145,8 @@ export class Applications {
       ...(config.bodyLimit === undefined ? {} : { bodyLimit: config.bodyLimit }),
     };
     const tables = await readTables(source, prefix);
-    return { id, folder, enabled: config.enabled, prefix, limits, source, tables };
+    const { enabled, extension, extensions, auth, custom } = config;
+    return { id, folder, enabled, prefix, limits, extension, extensions, auth, custom, source, tables };
   }
 
   /** Compile it, or name the library it comes with. Rejects with `BuildFailed`, `BuildTimeout` or `ToolchainMissing`. */

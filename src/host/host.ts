@@ -1,17 +1,22 @@
 /** The living set: which plugins there are, and the one place that changes it. */
 import path from 'node:path';
 import { closest } from '../base/closest.js';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import { type Application, type Applications, whyNoApplication } from './applications.js';
+import type { Application, Applications } from './applications.js';
+import { AppliedConfigs } from './applied-configs.js';
+import { Chains } from './chains.js';
 import { Departures } from './departures.js';
+import { ExtensionSettings } from './extension-settings.js';
+import { Extensions } from './extensions.js';
 import { askHealth } from './health.js';
 import { countImages, type Images, overLimit, type PinnedLimit } from './images.js';
 import { Journal, type JournalOptions } from './journal.js';
-import type { ServedRoute } from './live.js';
+import { Live, type ServedRoute } from './live.js';
+import { absenceAt } from './absence.js';
 import { Plugin, type PluginSummary, type PluginView } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
 import { type Begun, type LateFailure, Reloading, type ReloadRequest } from './reloading.js';
@@ -21,6 +26,7 @@ import type { ProbationLimits } from './probation.js';
 import { RouteBook } from './routes.js';
 import type { SavedStates } from './saved-states.js';
 import type { TableDoor } from './table-world.js';
+import { TakingBack } from './taking-back.js';
 import { type Version, Versions } from './versions.js';
 import { type Wish, wishOf } from './wishes.js';
 
@@ -64,6 +70,9 @@ export class Host {
   readonly #journal: Journal;
   readonly #departures: Departures;
   readonly #reloading: Reloading;
+  readonly #takingBack: TakingBack;
+  readonly #extensions: Extensions;
+  readonly #configs: AppliedConfigs;
   readonly #versions: Versions;
   /** Folders that were refused because another one has their id, with that id. */
   readonly #refused = new Map<string, string>();
@@ -76,9 +85,33 @@ export class Host {
     this.#routes = new RouteBook(options.reserved, options.onRoutes);
     this.#departures = new Departures(options.log, this.#journal, () => this.#countPinned());
     this.#versions = new Versions({ ...options.versions, log: options.log });
+    this.#extensions = new Extensions(this.#plugins, options.applications);
+    const { core, front, queueLimit } = options;
+    const chains = new Chains((id) => new Live(core, front, { id, queueLimit }));
+    this.#configs = new AppliedConfigs({
+      chains,
+      routes: this.#routes,
+      versions: this.#versions,
+      settings: new ExtensionSettings({
+        log: options.log,
+        plugins: this.#plugins,
+        anew: (plugin) => plugin.turns.take('anew', () => this.#begin(plugin, 'config', { byHand: false, anew: true })),
+      }),
+    });
+    this.#takingBack = new TakingBack({
+      journal: this.#journal,
+      departures: this.#departures,
+      versions: this.#versions,
+      begin: (plugin, request) => this.#begin(plugin, 'rollback', request),
+      refresh: (folder) => this.#refreshLater(folder),
+      isClosing: () => this.#closing !== undefined,
+    });
     this.#reloading = new Reloading({
       ...options,
       versions: this.#versions,
+      extensions: this.#extensions,
+      chains,
+      configs: this.#configs,
       remembering: new Remembering({ ...options, departures: this.#departures }),
       routes: this.#routes,
       journal: this.#journal,
@@ -97,7 +130,7 @@ export class Host {
     const { applications } = this.#options;
     const folders = [...(await applications.folders()), ...(await applications.schemasAlone())];
     const known = [...this.#plugins.values()].map((plugin) => plugin.folder);
-    await twoAtOnce([...new Set([...folders, ...known])], (folder) => this.refresh(folder, trigger));
+    await this.#extensions.inOrder([...new Set([...folders, ...known])], (folder) => this.refresh(folder, trigger));
     this.#discovered = true;
     this.#departures.untilClosed(this.#versions.forgetGone((id) => this.#plugins.has(id)));
   }
@@ -112,11 +145,13 @@ export class Host {
    * loaded from the kept builds, without a compiler. What cannot be is left to `discover`.
    */
   async resume(wishes: readonly Wish[]): Promise<void> {
-    await twoAtOnce(wishes, (wish) =>
-      this.#resume(wish).catch((error: unknown) =>
-        this.#options.log.warn({ plugin: wish.id, err: error }, `${wish.id} goes on as its application says`),
-      ),
-    );
+    const folders = [...new Set(wishes.map(({ folder }) => folder))];
+    await this.#extensions.inOrder(folders, async (folder) => {
+      for (const wish of wishes.filter((one) => one.folder === folder))
+        await this.#resume(wish).catch((error: unknown) =>
+          this.#options.log.warn({ plugin: wish.id, err: error }, `${wish.id} goes on as its application says`),
+        );
+    });
   }
 
   async #resume({ id, folder, sha256, chosen = false }: Wish): Promise<void> {
@@ -141,6 +176,7 @@ export class Host {
     if (!(await applications.exists(folder))) {
       const why = whyNoApplication(folder);
       if (why !== undefined) this.#options.log.warn({ folder }, why);
+      this.#extensions.forget(folder);
       for (const plugin of this.#of(folder)) await this.#forget(plugin);
       return undefined;
     }
@@ -148,6 +184,7 @@ export class Host {
     let application: Application;
     try {
       application = await applications.read(folder);
+      if (this.#extensions.learn(application)) this.#tryAgain(application.id, folder);
     } catch {
       // The reload meets the same error, and reports it.
       const plugin = await this.#enter(plugins[0]?.id ?? path.basename(folder), folder);
@@ -238,21 +275,13 @@ export class Host {
 
   /** Throws `PluginNotFound`. */
   show(id: string): PluginView {
-    return this.#known(id).view(this.#routes.of(id));
+    const plugin = this.#known(id);
+    return plugin.view(this.#routes.of(id), this.#extensions.relationsOf(plugin));
   }
 
   /** Why nothing is served at `path` although a plugin has it: it does not run, and not by its own config. */
   absence(path: string): TenonError | undefined {
-    const plugin = [...this.#plugins.values()].find(
-      (one) => one.running === undefined && one.rest !== 'disabled' && one.owns(path),
-    );
-    if (plugin === undefined) return undefined;
-    const { id, rest } = plugin;
-    const why = plugin.error === undefined ? '' : ` (${plugin.error.code})`;
-    return new TenonError('PluginStopped', `${id} does not run: it is ${rest}${why}`, {
-      next: rest === 'stopped' ? `POST /api/v1/plugins/${id}/load` : `see GET /api/v1/plugins/${id}`,
-      details: { plugin: id, state: rest },
-    });
+    return absenceAt(path, this.#plugins.values());
   }
 
   /** The last 100 reload records, newest first. */
@@ -283,7 +312,7 @@ export class Host {
 
   async #closeAll(): Promise<void> {
     this.#options.applications.abort();
-    await Promise.all([...this.#plugins.values()].map((plugin) => this.#stop(plugin)));
+    await this.#extensions.inReverse((plugin) => this.#stop(plugin));
     await this.#departures.close();
     await this.#versions.close();
     for (const { id, number, outcome } of this.#departures.leaving.keys())
@@ -378,46 +407,27 @@ export class Host {
 
   async #begin(plugin: Plugin, trigger: Trigger, what: Omit<ReloadRequest, 'trigger' | 'failedLater'>): Promise<Begun> {
     const failedLater = (failure: LateFailure): void =>
-      void this.#takeBack(plugin, failure).catch((second: unknown) =>
-        this.#options.log.error(
-          { plugin: plugin.id, err: second },
-          `${failure.error.message}, and could not be taken back`,
-        ),
-      );
+      void this.#takingBack
+        .takeBack(plugin, failure)
+        .catch((second: unknown) =>
+          this.#options.log.error(
+            { plugin: plugin.id, err: second },
+            `${failure.error.message}, and could not be taken back`,
+          ),
+        );
     const begun = await this.#reloading.reload(plugin, { trigger, failedLater, ...what });
     plugin.chosen = what.byHand ? what.version?.sha256 : undefined;
+    if (plugin.running !== undefined) this.#tryAgain(plugin.id);
     return begun;
   }
 
-  /** A new build did not pass its probation: the one before it serves again. What keeps it from that may pass. */
-  async #takeBack(plugin: Plugin, failure: LateFailure): Promise<void> {
-    const { generation, record, error } = failure;
-    for (let waitMs = 1000; ; waitMs *= 2)
-      try {
-        // The one before may be gone, or have failed itself: then it is the one before that.
-        const from = record.trigger === 'rollback' || waitMs > 1000 ? undefined : record.from?.sha256;
-        await plugin.turns.take('take back', () => this.#takeBackTo(plugin, failure, from));
-        return;
-      } catch (cause) {
-        if (waitMs > 4000 || plugin.running !== generation || this.#closing !== undefined) {
-          this.#journal.notTakenBack(record, error);
-          throw cause;
-        }
-        await sleep(waitMs, undefined, { ref: false });
-      }
+  /** What `id` is by now may be what others waited for. */
+  #tryAgain(id: string, except?: string): void {
+    for (const { folder } of this.#extensions.waitingFor(id)) if (folder !== except) this.#refreshLater(folder);
   }
 
-  async #takeBackTo(plugin: Plugin, failure: LateFailure, to: string | undefined): Promise<void> {
-    const { generation, record, error, given, finished } = failure;
-    if (plugin.running !== generation || !plugin.wanted) return;
-    this.#versions.condemn(plugin.id, generation.sha256, error.message);
-    const outlasted = plugin.outlasted === generation;
-    const version = await this.#versions.find(plugin.id, to, generation.sha256);
-    const back = await this.#begin(plugin, 'rollback', { byHand: false, version, passOver: { given } });
-    this.#departures.untilClosed(back.finished);
-    this.#departures.untilClosed(finished.then(() => this.#journal.takenBack(plugin, record, error)));
-    // A build that could not take over from the one that failed may well take over from the one before it.
-    if (outlasted) void this.refresh(plugin.folder, 'watch').catch(() => {}); // logged and recorded where it happened
+  #refreshLater(folder: string): void {
+    void this.refresh(folder, 'watch').catch(() => {}); // logged and recorded where it happened
   }
 
   #stop(plugin: Plugin): Promise<void> {
@@ -428,8 +438,8 @@ export class Host {
   #forget(plugin: Plugin): Promise<void> {
     plugin.leave ??= plugin.turns.take('forget', async () => {
       await this.#reloading.takeDown(plugin, 'stopped').finally(() => this.#plugins.delete(plugin.id));
-      for (const [folder, id] of this.#refused)
-        if (id === plugin.id) void this.refresh(folder, 'watch').catch(() => {}); // logged and recorded where it happened
+      await this.#configs.forget(plugin);
+      for (const [folder, id] of this.#refused) if (id === plugin.id) this.#refreshLater(folder);
     });
     return plugin.leave;
   }
@@ -437,13 +447,4 @@ export class Host {
 
 function isTaken(code: ErrorCode): boolean {
   return code === 'RouteConflict' || code === 'TableTaken';
-}
-
-/** All of `items`; what rejects was logged and recorded where it happened, and stops no other. */
-async function twoAtOnce<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
-  const queue = items.values();
-  const worker = async (): Promise<void> => {
-    for (const item of queue) await work(item).catch(() => {});
-  };
-  await Promise.all([worker(), worker()]);
 }

@@ -14,6 +14,9 @@ export interface ServedRoute {
   readonly bodyLimit: number;
   readonly execution: RouteFacts['execution'] | 'table';
   readonly deadlineMs: number;
+  /** Who may call it; absent for a route of a table. */
+  readonly auth?: RouteFacts['auth'];
+  readonly roles?: readonly string[];
   /** Answers in place of the plugin: a route of a table, which has no slot. */
   readonly endpoint?: Endpoint;
 }
@@ -64,9 +67,17 @@ export class Live {
       const path = route.pattern === '/' ? prefix || '/' : `${prefix}${route.pattern}`;
       const slot = this.#pointer.slot(route.method, path);
       generation.handle.bind(slot, route.index);
-      const { method, bodyLimit, execution, deadlineMs } = route;
-      return { plugin: this.id, method, path, slot, bodyLimit, execution, deadlineMs };
+      const { method, bodyLimit, execution, deadlineMs, auth = 'none', roles = [] } = route;
+      return { plugin: this.id, method, path, slot, bodyLimit, execution, deadlineMs, auth, roles };
     });
+  }
+
+  /** From the next call on these extensions come before its handlers; `auth` is for routes that do not say. */
+  setChain(links: readonly { live: Live; required: boolean }[], auth: 'open' | 'identity'): void {
+    this.#pointer.setChain?.(
+      links.map(({ live, required }) => ({ plugin: live.#pointer, required })),
+      { auth },
+    );
   }
 
   /** Close the gate: calls wait. */

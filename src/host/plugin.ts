@@ -1,6 +1,7 @@
 /** One plugin as the host keeps it, and as it is shown. */
 import type { TenonError } from '../base/errors.js';
 import type { CallCounters } from '../binding/core.js';
+import type { ExtensionUse } from '../compiler/config.js';
 import type { Generation } from '../plugin/generation.js';
 import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
@@ -41,6 +42,36 @@ export interface Ledger {
   streams: number;
   /** Whether it hands its state over. */
   state: boolean;
+  /** What it does for applications that list it. */
+  providers: string[];
+  hooks: string[];
+  middleware: boolean;
+  /** What it has begun. */
+  timers: number;
+  tasks: number;
+  /** Outgoing requests under way. */
+  requests: number;
+  /** Topics it is given events of. */
+  subscriptions: string[];
+  /** Of metrics. */
+  series: number;
+}
+
+/** Who uses whom. */
+export interface Relations {
+  /** Whether applications may list it. */
+  extension: boolean | 'telemetry';
+  /** What it lists; `missing`: there is no such application. */
+  extensions: { id: string; required: boolean; state: PluginState | 'missing' }[];
+  /** Applications that list it. */
+  consumers: string[];
+}
+
+/** What of a config is in force without a new generation. */
+export interface Applied {
+  readonly uses: readonly ExtensionUse[];
+  readonly auth: 'open' | 'identity' | undefined;
+  readonly custom: string;
 }
 
 /** One route that is served. */
@@ -53,6 +84,9 @@ export interface RouteView {
   deadlineMs: number;
   /** Bytes. */
   bodyLimit: number;
+  /** Who may call it, when it says so: everybody, whoever is known, or whoever has one of `roles`. */
+  auth?: 'open' | 'identity' | 'roles';
+  roles?: readonly string[];
 }
 
 /** What everybody may see. */
@@ -66,7 +100,7 @@ export interface PluginSummary {
 }
 
 /** What its operator may see. */
-export interface PluginView extends PluginSummary {
+export interface PluginView extends PluginSummary, Relations {
   /** Folder of the application. */
   folder: string;
   generations: GenerationView[];
@@ -98,6 +132,10 @@ export class Plugin {
   running: Generation | undefined;
   /** Its tables, while it runs. */
   tables: TableWorld | undefined;
+  /** What of its config is in force; while it runs. */
+  applied: Applied | undefined;
+  /** What the running generation was told that each application sets, by id: JSON. */
+  told: ReadonlyMap<string, string> = new Map();
   /** State while nothing runs. */
   rest: Exclude<PluginState, 'running'> = 'loading';
   /** Whether what the running generation knows goes to the next one, and to the next host. */
@@ -146,21 +184,16 @@ export class Plugin {
             generation: generation.number,
             loadedAt: generation.loadedAt.toISOString(),
           }),
-      routes: routes.map(({ method, path, execution, deadlineMs, bodyLimit }) => ({
-        method,
-        path,
-        execution,
-        deadlineMs,
-        bodyLimit,
-      })),
+      routes: routes.map(viewRoute),
     };
   }
 
-  view(routes: readonly ServedRoute[]): PluginView {
+  view(routes: readonly ServedRoute[], relations: Relations): PluginView {
     const current = this.running;
     const generations = current === undefined ? [...this.leaving] : [current, ...this.leaving];
     return {
       ...this.summary(routes),
+      ...relations,
       folder: this.folder,
       generations: generations.map(viewGeneration),
       tables: this.tables?.names ?? [],
@@ -175,6 +208,36 @@ export class Plugin {
   }
 }
 
+function viewRoute({ method, path, execution, deadlineMs, bodyLimit, auth, roles }: ServedRoute): RouteView {
+  return {
+    method,
+    path,
+    execution,
+    deadlineMs,
+    bodyLimit,
+    ...(auth === undefined || auth === 'none' ? {} : { auth }),
+    ...(auth === 'roles' ? { roles: roles ?? [] } : {}),
+  };
+}
+
+function viewLedger({ state, routes, handle }: Generation): Ledger {
+  const { offers, ledger, streams, hasState } = handle;
+  const ready = state === 'ready';
+  return {
+    routes: ready ? routes.map(({ method, pattern }) => `${method} ${pattern}`) : [],
+    streams,
+    state: hasState,
+    providers: ready ? (offers?.auth?.providers ?? []).map(({ scheme }) => scheme) : [],
+    hooks: ready ? (offers?.hooks ?? []).map(({ name, version }) => `${name}/${version}`) : [],
+    middleware: ready && offers?.middleware !== undefined,
+    timers: ledger?.timers ?? 0,
+    tasks: ledger?.tasks ?? 0,
+    requests: ledger?.requests ?? 0,
+    subscriptions: [...(ledger?.subscriptions ?? [])],
+    series: ledger?.series ?? 0,
+  };
+}
+
 function viewGeneration(generation: Generation): GenerationView {
   const { number, state, version, sha256, size, outcome } = generation;
   return {
@@ -187,11 +250,7 @@ function viewGeneration(generation: Generation): GenerationView {
     threads: generation.handle.threads,
     loadedAt: generation.loadedAt.toISOString(),
     counters: generation.counters,
-    ledger: {
-      routes: state === 'ready' ? generation.routes.map(({ method, pattern }) => `${method} ${pattern}`) : [],
-      streams: generation.handle.streams,
-      state: generation.handle.hasState,
-    },
+    ledger: viewLedger(generation),
     ...(outcome?.unload === 'pinned' ? { pinnedReason: outcome.reason } : {}),
   };
 }

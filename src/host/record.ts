@@ -44,6 +44,8 @@ export interface ReloadRecord {
   outcome: 'succeeded' | 'failed' | 'rolledBack';
   /** True when the library is the one that runs: nothing was done. */
   unchanged?: true;
+  /** Keys of its config that were taken up all the same. */
+  applied?: string[];
   error?: { code: ErrorCode; message: string; details: Record<string, unknown> };
   /** What a person should know although it went well. */
   warnings: string[];

@@ -1,34 +1,33 @@
 /** What is done to one plugin when its turn has come: put a new build in place of what runs, or take it down. */
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import type { Core, Front } from '../binding/core.js';
 import { atItsSource } from '../compiler/source.js';
 import type { Generation } from '../plugin/generation.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { State } from '../plugin/state.js';
-import type { Application, Applications } from './applications.js';
+import type { Applications } from './applications.js';
+import type { AppliedConfigs } from './applied-configs.js';
+import type { Chains } from './chains.js';
 import type { Departures } from './departures.js';
+import type { Extensions } from './extensions.js';
 import type { Journal } from './journal.js';
-import { Live } from './live.js';
+import type { Live } from './live.js';
 import type { Plugin } from './plugin.js';
 import { buildFacts, type Recorder, type ReloadRecord, type Trigger } from './record.js';
 import type { Remembering } from './remembering.js';
-import { PluginTables, type WantedTables } from './plugin-tables.js';
+import { PluginTables } from './plugin-tables.js';
 import { type Admission, type Replaced, type Replacement, replace } from './replace.js';
 import { Probation, type ProbationLimits } from './probation.js';
 import type { RouteBook } from './routes.js';
 import type { TableDoor } from './table-world.js';
+import { Targets } from './target.js';
 import type { Version, Versions } from './versions.js';
 
 export interface ReloadingOptions {
-  core: Core;
-  front: Front;
   log: Log;
   admission: Admission;
   applications: Applications;
   limits: GenerationLimits;
-  /** Calls of one plugin that may wait. */
-  queueLimit: number;
   routes: RouteBook;
   journal: Journal;
   departures: Departures;
@@ -36,6 +35,9 @@ export interface ReloadingOptions {
   probation: ProbationLimits;
   remembering: Remembering;
   tables: TableDoor;
+  extensions: Extensions;
+  chains: Chains;
+  configs: AppliedConfigs;
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;
   /** Throws `HostClosing` once the host is. */
@@ -51,6 +53,8 @@ export interface ReloadRequest {
   version?: Version;
   /** Why the version is loaded in place of what the application is now. */
   insteadOf?: TenonError;
+  /** Whether a new generation is wanted also when the library is the one that runs. */
+  anew?: boolean;
   /** The running generation has failed; this is what it was given when it began. */
   passOver?: { given: State | undefined };
   /** Told when the new generation does not pass its probation. */
@@ -74,19 +78,6 @@ export interface Begun {
   finished: Promise<ReloadRecord>;
 }
 
-interface Target {
-  /** Absolute path. */
-  library: string;
-  prefix: string;
-  limits: GenerationLimits;
-  preserveState: boolean;
-  tables: WantedTables;
-  /** SHA-256 that the library must have. */
-  expected?: string;
-  /** What it was built from; absent for a kept build. */
-  application?: Application;
-}
-
 type Warn = (sentence: string) => void;
 
 /** Generations of one plugin that may be on their way down at once; a further reload waits. */
@@ -97,10 +88,12 @@ export class Reloading {
   readonly #options: ReloadingOptions;
   readonly #numbers = new Map<string, number>();
   readonly #tables: PluginTables;
+  readonly #targets: Targets;
 
   constructor(options: ReloadingOptions) {
     this.#options = options;
     this.#tables = new PluginTables(options.tables, options.versions, options.log);
+    this.#targets = new Targets({ ...options, tables: this.#tables });
   }
 
   /**
@@ -130,7 +123,7 @@ export class Reloading {
       plugin.outlasted = plugin.running;
       if (plugin.running === undefined) {
         plugin.rest = error.code === 'PluginDisabled' ? 'disabled' : 'failed';
-        closeLive(plugin);
+        this.#closeLive(plugin);
       }
       journal.write(plugin, recorder);
       if (plugin.tables !== undefined) await restored;
@@ -164,7 +157,7 @@ export class Reloading {
       const { outcome } = await generation.retire();
       await older;
       if (!hasState) await this.#keepLast(plugin, warn, (live) => remembering.lastValues(plugin, live, generation));
-      closeLive(plugin);
+      this.#closeLive(plugin);
       log.info({ plugin: plugin.id, generation: generation.number, ...outcome }, 'plugin stopped');
       departures.keep(plugin, generation);
     }
@@ -173,17 +166,20 @@ export class Reloading {
   }
 
   async #replace(plugin: Plugin, recorder: Recorder, request: ReloadRequest): Promise<Begun> {
-    const { admission, departures, journal, remembering, routes, versions } = this.#options;
+    const { admission, chains, configs, departures, extensions, journal, remembering, routes, versions } =
+      this.#options;
     const { record } = recorder;
     const old = plugin.running;
     if (old !== undefined) record.from = buildFacts(old);
-    const target = await this.#target(plugin, recorder, request);
+    const target = await this.#targets.of(plugin, recorder, request.version);
     // The turn ends with the generation: its pointer is closed after it, and must not be the next one's.
     if (target === undefined) return { finished: Promise.resolve(await this.#disable(plugin, recorder)) };
-    const { library, prefix, limits, expected, preserveState } = target;
+    const { library, prefix, limits, expected, preserveState, applied } = target;
+    await configs.tell(plugin, applied);
     const live = this.#liveOf(plugin);
     if (!this.#numbers.has(plugin.id)) this.#numbers.set(plugin.id, await versions.lastGeneration(plugin.id));
     if (old === undefined) plugin.prefix = prefix;
+    let told: ReturnType<Extensions['consumersOf']> = [];
     const work: Replacement = {
       admission,
       id: plugin.id,
@@ -200,14 +196,15 @@ export class Reloading {
       keptState: undefined,
       passedOver: false,
       number: () => this.#nextNumber(plugin.id),
-      mayStay:
-        old?.handle.threads.lost === 0 &&
-        old.prefix === prefix &&
-        plugin.tables?.key === target.tables.key &&
-        JSON.stringify(limits) === JSON.stringify(old.limits),
+      mayStay: async () => request.anew !== true && configs.mayStay(plugin, target),
+      config: applied.custom,
+      consumers: () => (told = extensions.consumersOf(plugin.id)),
       refused: async (sha256) => (request.byHand ? undefined : versions.condemned(plugin.id, sha256)),
-      check: (served) => routes.check(plugin.id, served),
-      publish: (served) => routes.publish(plugin.id, served),
+      check: (served) => {
+        routes.check(plugin.id, served);
+        chains.check(plugin.id, applied, served);
+      },
+      publish: (served, next) => configs.publish(plugin, live, applied, served, next),
       pinned: (generation) => departures.keep(plugin, generation),
       recorder,
     };
@@ -230,6 +227,7 @@ export class Reloading {
     plugin.error = request.insteadOf;
     if (result.did === 'nothing') {
       record.unchanged = true;
+      configs.apply(plugin, live, applied, recorder);
       return { finished: Promise.resolve(journal.write(plugin, recorder)) };
     }
     const { generation, bytes, handedOver } = result;
@@ -241,6 +239,8 @@ export class Reloading {
     if (result.tables !== work.present)
       for (const error of result.tables?.served.seedErrors ?? []) recorder.warn(error.message);
     plugin.prefix = prefix;
+    plugin.told = new Map(told.map(({ application, settings }) => [application, settings]));
+    configs.nowApplies(plugin, applied);
     plugin.preservesState = preserveState;
     remembering.began(plugin);
     if (old !== undefined && handedOver !== undefined)
@@ -269,44 +269,6 @@ export class Reloading {
     const draining = [...plugin.leaving].filter(isDraining).length;
     if (draining >= leavingLimit) await finished;
     return { finished };
-  }
-
-  /** What is to be loaded: the application as it is now, or a kept build of it. Undefined for one that is disabled. */
-  async #target(plugin: Plugin, recorder: Recorder, { version }: ReloadRequest): Promise<Target | undefined> {
-    const { applications, versions } = this.#options;
-    const preserves = (application: Application | undefined): boolean =>
-      application?.source.config.reserved.reload?.preserveState ?? this.#options.preserveState();
-    const reading = recorder.time('detect', () => applications.read(plugin.folder));
-    if (version !== undefined) {
-      const expected = version.sha256;
-      const library = versions.fileOf(plugin.id, version);
-      // A config that cannot be read now is no reason to stay with a bad build.
-      const read = await reading.catch((error: unknown) => asTenonError(error));
-      const application = read instanceof TenonError ? undefined : read;
-      if (application?.enabled === false)
-        throw new TenonError('PluginDisabled', `${plugin.id} is disabled by its config.yaml`, {
-          next: 'set `enabled: true` there, then go back',
-          details: { plugin: plugin.id },
-        });
-      const tables = await this.#tables.wantedByKept(plugin, read, recorder);
-      const prefix = plugin.running?.prefix ?? application?.prefix ?? plugin.prefix ?? tables.prefix ?? `/${plugin.id}`;
-      const limits = { ...this.#options.limits, ...application?.limits };
-      const preserveState = preserves(application);
-      return { library, prefix, limits: plugin.running?.limits ?? limits, preserveState, expected, tables };
-    }
-    const application = await reading;
-    if (application.id !== plugin.id)
-      throw new TenonError('PluginIdMismatch', `${plugin.folder} is now ${application.id}, not ${plugin.id}`, {
-        next: `load ${application.id}`,
-        details: { plugin: plugin.id, found: application.id },
-      });
-    if (!application.enabled) return undefined;
-    const built = await recorder.time('build', () => applications.build(application));
-    for (const warning of built.warnings) recorder.warn(warning);
-    const limits = { ...this.#options.limits, ...application.limits };
-    const preserveState = preserves(application);
-    const tables = this.#tables.wanted(plugin, application);
-    return { library: built.library, prefix: application.prefix, limits, preserveState, application, tables };
   }
 
   /**
@@ -366,6 +328,7 @@ export class Reloading {
   async #disable(plugin: Plugin, recorder: Recorder): Promise<ReloadRecord> {
     plugin.error = undefined;
     await this.takeDown(plugin, 'disabled', (sentence) => recorder.warn(sentence));
+    await this.#options.configs.forget(plugin);
     return this.#options.journal.write(plugin, recorder);
   }
 
@@ -420,9 +383,14 @@ export class Reloading {
   }
 
   #liveOf(plugin: Plugin): Live {
-    const { core, front, queueLimit } = this.#options;
-    plugin.live ??= new Live(core, front, { id: plugin.id, queueLimit });
+    plugin.live ??= this.#options.chains.take(plugin.id);
     return plugin.live;
+  }
+
+  #closeLive(plugin: Plugin): void {
+    const { live } = plugin;
+    plugin.live = undefined;
+    if (live !== undefined) this.#options.chains.release(plugin.id, live);
   }
 
   #nextNumber(id: string): number {
@@ -434,9 +402,4 @@ export class Reloading {
 
 function isDraining({ state }: Generation): boolean {
   return state === 'draining';
-}
-
-function closeLive(plugin: Plugin): void {
-  plugin.live?.close();
-  plugin.live = undefined;
 }

@@ -8,6 +8,7 @@ import type { GenerationLimits } from '../plugin/limits.js';
 import type { Staging } from '../plugin/stage.js';
 import type { State } from '../plugin/state.js';
 import type { Trial } from '../plugin/trial.js';
+import type { Consumer } from './extensions.js';
 import type { Live, ServedRoute } from './live.js';
 import { buildFacts, type Recorder } from './record.js';
 import { type TableWorld, withTables } from './table-world.js';
@@ -45,8 +46,12 @@ export interface Replacement {
   number: () => number;
   /** SHA-256 that the library must have; any, when absent. */
   expected?: string | undefined;
-  /** Whether the old generation may stay when the library is the very same. */
-  mayStay: boolean;
+  /** Whether the old generation may stay; asked when the library is the very same. */
+  mayStay: () => Promise<boolean>;
+  /** Its own config: a JSON object, as text. */
+  config: string;
+  /** What applications that list it set there; asked when it is opened. */
+  consumers: () => readonly Consumer[];
   /** Why the build with this hash is not to be loaded, if so. */
   refused: (sha256: string) => Promise<string | undefined>;
   /** What the application's tables are from now on; absent for one without. */
@@ -55,8 +60,8 @@ export interface Replacement {
   present: TableWorld | undefined;
   /** Throws `RouteConflict` when another plugin has one of the routes. */
   check: (routes: readonly ServedRoute[]) => void;
-  /** Serve the routes from now on; throws like `check`. The result takes it back. */
-  publish: (routes: readonly ServedRoute[]) => () => void;
+  /** Serve these routes of the generation from now on; throws like `check`. The result takes it back. */
+  publish: (routes: readonly ServedRoute[], next: Generation) => () => void;
   /** Told of a new generation that failed and whose image cannot be unmapped. */
   pinned: (generation: Generation) => void;
   recorder: Recorder;
@@ -83,7 +88,7 @@ export type Replaced =
 export async function replace(work: Replacement): Promise<Replaced> {
   const { recorder, old } = work;
   const image = await readTimed(work);
-  if (work.mayStay && old?.sha256 === image.sha256) return { did: 'nothing' };
+  if (old?.sha256 === image.sha256 && (await work.mayStay())) return { did: 'nothing' };
   const reason = await work.refused(image.sha256);
   if (reason !== undefined) return { did: 'refused', reason };
   const admitted = await admitTimed(work, image);
@@ -107,7 +112,7 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
   const { recorder, live } = work;
   const next = await recorder.time('open', () => {
     const { core, keepStaged } = work.admission;
-    const { id, root, prefix, limits } = work;
+    const { id, root, prefix, limits, config } = work;
     const tables = world && { store: world.store, database: world.database, grants: world.grants };
     const makeHandle = live.makeHandle.bind(live);
     return Generation.open({
@@ -119,6 +124,8 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
       root,
       prefix,
       limits,
+      config,
+      consumers: work.consumers(),
       tables,
       keepStaged,
     });
@@ -221,7 +228,7 @@ async function handOver(work: Replacement, next: Generation): Promise<State | un
 /** From here new calls land in `next`. One turn of the event loop: no request sees half of it. */
 function swap({ recorder, live, publish }: Replacement, next: Generation, routes: readonly ServedRoute[]): void {
   const begin = performance.now();
-  const takeBack = publish(routes);
+  const takeBack = publish(routes, next);
   try {
     live.swap(next);
   } catch (error) {

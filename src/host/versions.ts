@@ -32,6 +32,7 @@ export interface VersionsOptions {
 
 const index = 'versions.json';
 const tablesFile = 'tables.json';
+const configFile = 'config.json';
 const good = '';
 const goneKept = 16;
 /** A generation's number is one word to the core. */
@@ -130,8 +131,17 @@ export class Versions {
 
   /** What the plugin's tables are made of from now on, as text; undefined for one without. Kept in the background. */
   keepTables(id: string, text: string | undefined): void {
-    const file = path.join(this.#folder(id), tablesFile);
-    this.#next(id, `what the tables of ${id} are made of could not be kept`, async () => {
+    this.#keepBeside(id, tablesFile, `what the tables of ${id} are made of could not be kept`, text);
+  }
+
+  /** What of the plugin's config is in force from now on, as text. Kept in the background. */
+  keepConfig(id: string, text: string | undefined): void {
+    this.#keepBeside(id, configFile, `what of the config of ${id} is in force could not be kept`, text);
+  }
+
+  #keepBeside(id: string, name: string, trouble: string, text: string | undefined): void {
+    const file = path.join(this.#folder(id), name);
+    this.#next(id, trouble, async () => {
       const before = await readFile(file, 'utf8').catch(ifAbsent(undefined));
       if (before === text) return;
       if (text === undefined) return rm(file, { force: true });
@@ -141,9 +151,18 @@ export class Versions {
   }
 
   /** What was kept of its tables when it served last; undefined when it had none. */
-  async tablesOf(id: string): Promise<string | undefined> {
+  tablesOf(id: string): Promise<string | undefined> {
+    return this.#readBeside(id, tablesFile);
+  }
+
+  /** What was kept of its config when it served last; undefined when nothing was. */
+  configOf(id: string): Promise<string | undefined> {
+    return this.#readBeside(id, configFile);
+  }
+
+  async #readBeside(id: string, name: string): Promise<string | undefined> {
     await this.#work.get(id);
-    return readFile(path.join(this.#folder(id), tablesFile), 'utf8').catch(ifAbsent(undefined));
+    return readFile(path.join(this.#folder(id), name), 'utf8').catch(ifAbsent(undefined));
   }
 
   /** The build did not do well: from now on it is loaded by hand only. */

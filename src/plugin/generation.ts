@@ -40,6 +40,9 @@ export interface GenerationInput {
   /** Path before every route; empty at the root. */
   prefix: string;
   limits: GenerationLimits;
+  /** Its own config, and what applications that list it set there: JSON objects. */
+  config: string;
+  consumers: readonly { application: string; settings: string }[];
   /** What it may reach of tables; absent for none. */
   tables: Pick<GenerationOptions, 'store' | 'database' | 'grants'> | undefined;
   /** Leave the staged file where it is, for debuggers. */
@@ -129,6 +132,8 @@ export class Generation {
         deadlineMs,
         bodyLimit,
         concurrency,
+        config: input.config,
+        consumers: input.consumers,
         ...input.tables,
       });
       return new Generation(input, library, handle);
@@ -202,6 +207,15 @@ export class Generation {
   async ready(): Promise<void> {
     await this.#stepUp('ready', (ms) => this.handle.ready(ms));
     this.#state = 'ready';
+  }
+
+  /**
+   * Tell it that its own config (`application` empty), or what an application sets there, is `json` from now on; empty: that
+   * application is gone. `reload`: only a new generation can take that. Rejects when it refuses: what was holds.
+   */
+  configure(application: string, json: string): Promise<'taken' | 'reload'> {
+    const { handle } = this;
+    return this.#step('configure', (ms) => handle.configure?.(application, json, ms) ?? Promise.resolve('taken'));
   }
 
   quiesce(): Promise<void> {

@@ -361,7 +361,17 @@ export class Rehearsal {
         await this.order.turn(`read ${folder}`);
         const [id, { enabled, present: there }] = this.#wishOf(folder);
         if (!there) throw new TenonError('ConfigNotFound', `${folder} is gone`);
-        return { id, folder, enabled, prefix: '', limits: {}, source: { config: { reserved: {} } } };
+        return {
+          id,
+          folder,
+          enabled,
+          prefix: '',
+          limits: {},
+          extension: false,
+          extensions: [],
+          custom: '{}',
+          source: { config: { reserved: {} } },
+        };
       },
       build: ({ folder }: { folder: string }) => this.#build(folder),
       abort: () => {

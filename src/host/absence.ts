@@ -1,0 +1,15 @@
+/** Why nothing is served although there is a plugin that would. */
+import { TenonError } from '../base/errors.js';
+import type { Plugin } from './plugin.js';
+
+/** Of `plugins` one has `path` and does not run, and not by its own config. */
+export function absenceAt(path: string, plugins: Iterable<Plugin>): TenonError | undefined {
+  const plugin = [...plugins].find((one) => one.running === undefined && one.rest !== 'disabled' && one.owns(path));
+  if (plugin === undefined) return undefined;
+  const { id, rest } = plugin;
+  const why = plugin.error === undefined ? '' : ` (${plugin.error.code})`;
+  return new TenonError('PluginStopped', `${id} does not run: it is ${rest}${why}`, {
+    next: rest === 'stopped' ? `POST /api/v1/plugins/${id}/load` : `see GET /api/v1/plugins/${id}`,
+    details: { plugin: id, state: rest },
+  });
+}

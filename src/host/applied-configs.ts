@@ -1,0 +1,91 @@
+/** What of its config a plugin takes up without a new generation: what it lists, who may call it, its own config. */
+import type { Chains } from './chains.js';
+import type { ExtensionSettings } from './extension-settings.js';
+import type { Generation } from '../plugin/generation.js';
+import { writeKeptConfig } from './kept-config.js';
+import type { Live, ServedRoute } from './live.js';
+import type { Applied, Plugin } from './plugin.js';
+import type { Recorder } from './record.js';
+import type { RouteBook } from './routes.js';
+import type { Target } from './target.js';
+import type { Versions } from './versions.js';
+
+export interface AppliedConfigsOptions {
+  chains: Chains;
+  routes: RouteBook;
+  settings: ExtensionSettings;
+  versions: Versions;
+}
+
+const keys = { extensions: 'uses', auth: 'auth', custom: 'custom' } as const;
+
+export class AppliedConfigs {
+  readonly #options: AppliedConfigsOptions;
+
+  constructor(options: AppliedConfigsOptions) {
+    this.#options = options;
+  }
+
+  /** The extensions know what the application sets there, when this resolves. Rejects with `ConfigInvalid`. */
+  tell({ id }: Plugin, { uses }: Applied): Promise<void> {
+    return this.#options.settings.tell(id, uses);
+  }
+
+  /**
+   * Whether the generation that runs can go on with what its application says now; its own config is taken up here. Rejects
+   * with `RouteInvalid`, and when the plugin refuses its config.
+   */
+  async mayStay(plugin: Plugin, { prefix, tables, limits, applied }: Target): Promise<boolean> {
+    const { id, running } = plugin;
+    if (running === undefined || running.handle.threads.lost > 0 || running.prefix !== prefix) return false;
+    if (plugin.tables?.key !== tables.key || !same(limits, running.limits)) return false;
+    const { chains, routes } = this.#options;
+    chains.check(id, applied, routes.of(id));
+    if (plugin.applied?.custom === applied.custom) return true;
+    return (await running.configure('', applied.custom)) === 'taken';
+  }
+
+  /** All of it that needs no new generation is in force from here on. */
+  apply(plugin: Plugin, live: Live, applied: Applied, { record }: Recorder): void {
+    const { applied: before } = plugin;
+    if (same(before, applied)) return;
+    this.#options.chains.set(plugin.id, live, applied);
+    record.applied = Object.entries(keys)
+      .filter(([, key]) => !same(before?.[key], applied[key]))
+      .map(([name]) => name);
+    this.nowApplies(plugin, applied);
+  }
+
+  /** It is in force since the last generation serves. */
+  nowApplies(plugin: Plugin, applied: Applied): void {
+    plugin.applied = applied;
+    this.#options.versions.keepConfig(plugin.id, writeKeptConfig(applied));
+    void this.#options.settings.keepOnly(plugin.id, applied.uses);
+  }
+
+  /** Serve `served` behind what `applied` lists. The result takes it back. */
+  publish({ id }: Plugin, live: Live, applied: Applied, served: readonly ServedRoute[], next: Generation): () => void {
+    const { chains, routes } = this.#options;
+    const takeChainBack = chains.set(id, live, applied);
+    try {
+      const takeRoutesBack = routes.publish(id, served);
+      chains.serves(id, (next.handle.offers?.auth?.providers.length ?? 0) > 0);
+      return () => {
+        takeRoutesBack();
+        takeChainBack();
+      };
+    } catch (error) {
+      takeChainBack();
+      throw error;
+    }
+  }
+
+  /** It is gone, or is not to run: no extension has it among its applications any more. */
+  forget({ id }: Plugin): Promise<void> {
+    return this.#options.settings.keepOnly(id, []);
+  }
+}
+
+function same(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}

@@ -1,0 +1,130 @@
+/** What a request of an application goes through before its handler: the extensions that it lists, in its order. */
+import { TenonError } from '../base/errors.js';
+import type { ExtensionUse } from '../compiler/config.js';
+import type { Live, ServedRoute } from './live.js';
+
+/** What an application says of those who come between its clients and its handlers. */
+export interface Gatekeeping {
+  readonly uses: readonly ExtensionUse[];
+  /** For routes that do not say; undefined: `identity` where an extension knows anybody, else `open`. */
+  readonly auth: 'open' | 'identity' | undefined;
+}
+
+interface Chain extends Gatekeeping {
+  readonly live: Live;
+  inForce: 'open' | 'identity';
+}
+
+/**
+ * The pointers and chains of all plugins of one host. A chain leads to pointers, not to generations: a reload of an
+ * extension changes none. The pointer of one that is listed stays when nothing runs behind it, so that who lists it is
+ * told that, and finds it again.
+ */
+export class Chains {
+  readonly #make: (id: string) => Live;
+  readonly #chains = new Map<string, Chain>();
+  /** Pointers that plugins have. */
+  readonly #taken = new Map<string, Live>();
+  /** Of extensions that are listed and do not run. */
+  readonly #idle = new Map<string, Live>();
+  /** Whether an extension has providers, as it was when it served last. */
+  readonly #hasProviders = new Map<string, boolean>();
+
+  /** @param make makes a pointer for a plugin that has none */
+  constructor(make: (id: string) => Live) {
+    this.#make = make;
+  }
+
+  /** The pointer of a plugin that is to run. */
+  take(id: string): Live {
+    const live = this.#liveOf(id);
+    this.#idle.delete(id);
+    this.#taken.set(id, live);
+    return live;
+  }
+
+  /** The plugin does not run any more: nothing may be live. */
+  release(id: string, live: Live): void {
+    this.#chains.delete(id);
+    this.#taken.delete(id);
+    live.setChain([], 'open');
+    this.#idle.set(id, live);
+    this.#dismiss();
+  }
+
+  /** Throws `RouteInvalid` when `id` wants to know who asks, and nobody whom it lists can know anybody. */
+  check(id: string, { uses, auth }: Gatekeeping, routes: readonly ServedRoute[]): void {
+    // Of one that never served nothing is known.
+    if (uses.some((use) => this.#hasProviders.get(use.id) ?? true)) return;
+    const route = routes.find((one) => one.auth === 'identity' || one.auth === 'roles');
+    if (route === undefined && auth !== 'identity') return;
+    const who = route === undefined ? 'its config.yaml' : `${route.method} ${route.path}`;
+    const listed = uses.length === 0 ? 'lists no extension' : `lists ${uses.map((use) => use.id).join(', ')} only`;
+    throw new TenonError(
+      'RouteInvalid',
+      `${id}: ${who} asks for somebody who is known, and the application ${listed}: nobody can be known there`,
+      {
+        next: 'list an extension with providers under `extensions`, such as tenon-auth',
+        details: { plugin: id, ...(route === undefined ? {} : { method: route.method, path: route.path }) },
+      },
+    );
+  }
+
+  /** From the next request on `id` has this chain. The result takes it back. */
+  set(id: string, live: Live, { uses, auth }: Gatekeeping): () => void {
+    const before = this.#chains.get(id);
+    const chain: Chain = { uses, auth, live, inForce: this.#authOf(uses, auth) };
+    if (before === undefined && uses.length === 0 && chain.inForce === 'open') return () => {};
+    this.#chains.set(id, chain);
+    this.#apply(chain);
+    return () => {
+      this.#chains.delete(id);
+      if (before?.live === live) {
+        this.#chains.set(id, before);
+        this.#apply(before);
+      } else live.setChain([], 'open');
+      this.#dismiss();
+    };
+  }
+
+  /** A generation of the extension `id` is about to serve. Who was open for want of providers is not any more. */
+  serves(id: string, hasProviders: boolean): void {
+    this.#hasProviders.set(id, hasProviders);
+    for (const chain of this.#chains.values()) {
+      // Never the other way round: a build that has lost its providers by mistake opens nothing.
+      if (chain.inForce === 'identity' || this.#authOf(chain.uses, chain.auth) === 'open') continue;
+      chain.inForce = 'identity';
+      this.#apply(chain);
+    }
+  }
+
+  #authOf(uses: readonly ExtensionUse[], auth: 'open' | 'identity' | undefined): 'open' | 'identity' {
+    if (auth !== undefined) return auth;
+    return uses.some((use) => this.#hasProviders.get(use.id) === true) ? 'identity' : 'open';
+  }
+
+  #apply({ live, uses, inForce }: Chain): void {
+    live.setChain(
+      uses.map(({ id, required }) => ({ live: this.#liveOf(id), required })),
+      inForce,
+    );
+  }
+
+  #liveOf(id: string): Live {
+    const known = this.#taken.get(id) ?? this.#idle.get(id);
+    if (known !== undefined) return known;
+    const live = this.#make(id);
+    this.#idle.set(id, live);
+    return live;
+  }
+
+  /** Close the pointers that no chain leads to any more. */
+  #dismiss(): void {
+    const listed = new Set([...this.#chains.values()].flatMap(({ uses }) => uses.map((use) => use.id)));
+    for (const [id, live] of this.#idle) {
+      if (listed.has(id)) continue;
+      this.#idle.delete(id);
+      live.close();
+    }
+  }
+}

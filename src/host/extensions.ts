@@ -1,0 +1,148 @@
+/** Which application uses which extension, as their configs say, and whether that can be. */
+import path from 'node:path';
+import { TenonError } from '../base/errors.js';
+import type { Application, Applications } from './applications.js';
+import { checkUses, type Declared, type DeclaredById, predecessors } from './extension-order.js';
+import { inOrder } from './in-order.js';
+import type { Plugin, Relations } from './plugin.js';
+
+/** An application that uses an extension, and what it sets there. */
+export interface Consumer {
+  readonly application: string;
+  /** A JSON object, as text. */
+  readonly settings: string;
+}
+
+export class Extensions {
+  readonly #declared = new Map<string, Declared>();
+  readonly #plugins: ReadonlyMap<string, Plugin>;
+  readonly #applications: Applications;
+
+  constructor(plugins: ReadonlyMap<string, Plugin>, applications: Applications) {
+    this.#plugins = plugins;
+    this.#applications = applications;
+  }
+
+  /** Work on two folders at a time: on those of extensions before those of who lists them. What rejects stops no other. */
+  async inOrder(folders: readonly string[], work: (folder: string) => Promise<unknown>): Promise<void> {
+    const ids = new Map<string, string>();
+    await Promise.all(folders.map(async (folder) => ids.set(folder, await this.#read(folder))));
+    const before = predecessors(this.#all());
+    const foldersOf = (id: string): string[] => folders.filter((folder) => ids.get(folder) === id);
+    await inOrder(folders, (folder) => before(ids.get(folder) ?? '').flatMap(foldersOf), work, 2);
+  }
+
+  /** This is what the config of an application says now; whether it says something else of extensions than before. */
+  learn({ folder, id, enabled, extension, extensions: uses }: Application): boolean {
+    const before = this.#declared.get(folder);
+    this.#declared.set(folder, { id, enabled, extension, uses });
+    return JSON.stringify(before) !== JSON.stringify(this.#declared.get(folder));
+  }
+
+  forget(folder: string): void {
+    this.#declared.delete(folder);
+  }
+
+  /**
+   * Work on every plugin: on those who list an extension before it, telemetry last; as they run, not as their configs say by
+   * now. Rejects when all are through, with the first that went wrong.
+   */
+  async inReverse(work: (plugin: Plugin) => Promise<unknown>): Promise<void> {
+    const all = this.#all();
+    for (const { id, applied } of this.#plugins.values()) {
+      const known = all.get(id);
+      if (applied !== undefined && known !== undefined) all.set(id, { ...known, uses: applied.uses });
+    }
+    const loadedBefore = predecessors(all);
+    const ids = [...this.#plugins.keys()];
+    const users = new Map(ids.map((id) => [id, ids.filter((other) => loadedBefore(other).includes(id))]));
+    const failures: unknown[] = [];
+    const one = async (id: string): Promise<void> => {
+      const plugin = this.#plugins.get(id);
+      if (plugin !== undefined) await work(plugin).catch((error: unknown) => failures.push(error));
+    };
+    await inOrder(ids, (id) => users.get(id) ?? [], one, Number.POSITIVE_INFINITY);
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Throws `ExtensionMissing`, `ExtensionCycle`, and `ExtensionUnavailable` when one that is required does not run. */
+  requireRunning(id: string): void {
+    const all = this.#all();
+    checkUses(id, all);
+    for (const use of all.get(id)?.uses ?? []) {
+      const plugin = this.#plugins.get(use.id);
+      if (!use.required || plugin?.running !== undefined) continue;
+      const state = plugin?.state ?? 'loading';
+      const why = plugin?.error === undefined ? '' : ` (${plugin.error.code})`;
+      throw new TenonError('ExtensionUnavailable', `${id} needs ${use.id}, which does not run: it is ${state}${why}`, {
+        next: `see GET /api/v1/plugins/${use.id}; ${id} is loaded by itself when that serves`,
+        details: { plugin: id, extension: use.id, state },
+      });
+    }
+  }
+
+  /** Optional ones that `id` lists and that are not there. */
+  absent(id: string): string[] {
+    const all = this.#all();
+    return (all.get(id)?.uses ?? []).filter((use) => !all.has(use.id)).map((use) => use.id);
+  }
+
+  /** Who lists the extension `id`, in order of ids. */
+  consumersOf(id: string): Consumer[] {
+    return [...this.#all().values()]
+      .filter(({ enabled }) => enabled)
+      .flatMap(({ id: application, uses }) =>
+        uses.filter((use) => use.id === id).map(({ settings }) => ({ application, settings })),
+      )
+      .toSorted((one, other) => (one.application < other.application ? -1 : 1));
+  }
+
+  /** Who waits for `id` to serve, or for its config to change. */
+  waitingFor(id: string): Plugin[] {
+    return [...this.#plugins.values()].filter(({ error, wanted }) => {
+      if (!wanted || error === undefined) return false;
+      const { extension, path } = error.details;
+      if (error.code === 'ExtensionCycle') return Array.isArray(path) && path.includes(id);
+      return (error.code === 'ExtensionMissing' || error.code === 'ExtensionUnavailable') && extension === id;
+    });
+  }
+
+  /** What is shown of it beside `plugin`. */
+  relationsOf({ id, applied }: Plugin): Relations {
+    const declared = this.#all().get(id);
+    const extension = declared?.extension === 'unknown' ? false : (declared?.extension ?? false);
+    return {
+      extension,
+      extensions: (applied?.uses ?? declared?.uses ?? []).map((use) => ({
+        id: use.id,
+        required: use.required,
+        state: this.#plugins.get(use.id)?.state ?? 'missing',
+      })),
+      consumers: this.consumersOf(id).map(({ application }) => application),
+    };
+  }
+
+  /** Learn what the application of a folder says; its id. */
+  async #read(folder: string): Promise<string> {
+    try {
+      const application = await this.#applications.read(folder);
+      this.learn(application);
+      return application.id;
+    } catch {
+      // The reload meets the same error, and reports it. What the config said before counts; else no more is known.
+      const known = this.#declared.get(folder);
+      const id = known?.id ?? path.basename(folder);
+      if (known === undefined && (await this.#applications.exists(folder)))
+        this.#declared.set(folder, { id, enabled: true, extension: 'unknown', uses: [] });
+      return id;
+    }
+  }
+
+  #all(): Map<string, Declared> & DeclaredById {
+    const all = new Map<string, Declared>();
+    // Of two folders with one id the plugin's counts.
+    for (const [folder, declared] of this.#declared)
+      if (!all.has(declared.id) || this.#plugins.get(declared.id)?.folder === folder) all.set(declared.id, declared);
+    return all;
+  }
+}

@@ -1,0 +1,118 @@
+/** What a reload is to load: the application as it is now, or a kept build of it. */
+import { asTenonError, TenonError } from '../base/errors.js';
+import type { GenerationLimits } from '../plugin/limits.js';
+import type { Application, Applications } from './applications.js';
+import type { Extensions } from './extensions.js';
+import { readKeptConfig } from './kept-config.js';
+import type { Applied, Plugin } from './plugin.js';
+import type { PluginTables, WantedTables } from './plugin-tables.js';
+import type { Recorder } from './record.js';
+import type { Version, Versions } from './versions.js';
+
+export interface Target {
+  /** Absolute path. */
+  library: string;
+  prefix: string;
+  limits: GenerationLimits;
+  preserveState: boolean;
+  tables: WantedTables;
+  applied: Applied;
+  /** SHA-256 that the library must have. */
+  expected?: string;
+  /** What it was built from; absent for a kept build. */
+  application?: Application;
+}
+
+export interface TargetsOptions {
+  applications: Applications;
+  versions: Versions;
+  extensions: Extensions;
+  limits: GenerationLimits;
+  tables: PluginTables;
+  /** Whether a plugin's state goes from generation to generation, where its config does not say. */
+  preserveState: () => boolean;
+}
+
+export class Targets {
+  readonly #options: TargetsOptions;
+
+  constructor(options: TargetsOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined for one that is disabled. `version`: the kept build to load. */
+  async of(plugin: Plugin, recorder: Recorder, version: Version | undefined): Promise<Target | undefined> {
+    const { applications, extensions } = this.#options;
+    const reading = recorder.time('detect', async () => {
+      const application = await applications.read(plugin.folder);
+      extensions.learn(application);
+      return application;
+    });
+    return version === undefined
+      ? this.#ofApplication(plugin, recorder, await reading)
+      : // A config that cannot be read now is no reason to stay with a bad build.
+        this.#ofKept(plugin, recorder, version, await reading.catch((error: unknown) => asTenonError(error)));
+  }
+
+  async #ofApplication(plugin: Plugin, recorder: Recorder, application: Application): Promise<Target | undefined> {
+    const { applications, extensions, tables } = this.#options;
+    if (application.id !== plugin.id)
+      throw new TenonError('PluginIdMismatch', `${plugin.folder} is now ${application.id}, not ${plugin.id}`, {
+        next: `load ${application.id}`,
+        details: { plugin: plugin.id, found: application.id },
+      });
+    if (!application.enabled) return undefined;
+    extensions.requireRunning(plugin.id);
+    for (const absent of extensions.absent(plugin.id))
+      recorder.warn(`the extension ${absent}, which is not required, is not there: ${plugin.id} goes on without`);
+    const built = await recorder.time('build', () => applications.build(application));
+    for (const warning of built.warnings) recorder.warn(warning);
+    return {
+      library: built.library,
+      prefix: application.prefix,
+      limits: { ...this.#options.limits, ...application.limits },
+      preserveState: this.#preserves(application),
+      tables: tables.wanted(plugin, application),
+      applied: appliedBy(application),
+      application,
+    };
+  }
+
+  async #ofKept(plugin: Plugin, recorder: Recorder, version: Version, read: Application | TenonError): Promise<Target> {
+    const { extensions, versions } = this.#options;
+    const application = read instanceof TenonError ? undefined : read;
+    if (application?.enabled === false)
+      throw new TenonError('PluginDisabled', `${plugin.id} is disabled by its config.yaml`, {
+        next: 'set `enabled: true` there, then go back',
+        details: { plugin: plugin.id },
+      });
+    const { running } = plugin;
+    if (running === undefined && application !== undefined) extensions.requireRunning(plugin.id);
+    const tables = await this.#options.tables.wantedByKept(plugin, read, recorder);
+    return {
+      library: versions.fileOf(plugin.id, version),
+      prefix: running?.prefix ?? application?.prefix ?? plugin.prefix ?? tables.prefix ?? `/${plugin.id}`,
+      limits: running?.limits ?? { ...this.#options.limits, ...application?.limits },
+      preserveState: this.#preserves(application),
+      tables,
+      applied: await this.#appliedByKept(plugin, application),
+      expected: version.sha256,
+    };
+  }
+
+  /** Who runs goes on as it does; nobody is left open because its config cannot be read. */
+  async #appliedByKept(plugin: Plugin, application: Application | undefined): Promise<Applied> {
+    if (plugin.applied !== undefined && (plugin.running !== undefined || application === undefined))
+      return plugin.applied;
+    if (application !== undefined) return appliedBy(application);
+    return readKeptConfig(await this.#options.versions.configOf(plugin.id));
+  }
+
+  #preserves(application: Application | undefined): boolean {
+    return application?.source.config.reserved.reload?.preserveState ?? this.#options.preserveState();
+  }
+}
+
+function appliedBy({ extensions, auth, custom }: Application): Applied {
+  return { uses: extensions, auth, custom };
+}

@@ -1,0 +1,229 @@
+import { rm } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { inOrder } from '../src/host/in-order.js';
+import { journal, stage } from './load/actors.js';
+import { until, World } from './load/world.js';
+
+let world: World;
+beforeEach(async () => {
+  world = await World.make();
+  journal.begin();
+});
+afterEach(async () => {
+  await world.close();
+  journal.end();
+});
+
+/** Of each plugin, in the order in which it came. */
+function ids(step: string): string[] {
+  return journal
+    .read()
+    .filter((line) => line.endsWith(` ${step}`))
+    .map((line) => line.slice(0, line.indexOf(' ')));
+}
+
+function states(): string[] {
+  return world.host.plugins().map(({ id, state, error }) => [id, state, error?.code].filter(Boolean).join(' '));
+}
+
+const extension = 'extension: true';
+
+describe('at a start', () => {
+  test('telemetry comes first, then whoever others list, and at the end it is the other way round', async () => {
+    await stage(world, 'app', { config: 'extensions: [login, audit]' });
+    await stage(world, 'audit', { config: `${extension}\nextensions: [login]` });
+    await stage(world, 'base', { config: extension });
+    await stage(world, 'login', { config: `${extension}\nextensions: [{id: store, required: false}]` });
+    await stage(world, 'store', { config: extension });
+    await stage(world, 'watch', { config: 'extension: telemetry\nextensions: [base]' });
+    await world.start();
+    const order = ids('ready');
+    const place = (id: string): number => order.indexOf(id);
+    expect(order.toSorted()).toEqual(['app', 'audit', 'base', 'login', 'store', 'watch']);
+    expect(order.slice(0, 2)).toEqual(['base', 'watch']);
+    expect([place('store') < place('login'), place('login') < place('audit'), place('audit') < place('app')]).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    await world.host.close();
+    expect(ids('destroy')).toEqual(['app', 'audit', 'login', 'store', 'watch', 'base']);
+  });
+
+  test('who needs itself is refused with the way, and stops nobody else', async () => {
+    await stage(world, 'a', { config: `${extension}\nextensions: [b]` });
+    await stage(world, 'b', { config: `${extension}\nextensions: [c]` });
+    await stage(world, 'c', { config: `${extension}\nextensions: [a]` });
+    await stage(world, 'd', { config: 'extensions: [c]' });
+    await stage(world, 'e');
+    await world.start();
+    expect(states()).toEqual([
+      'a failed ExtensionCycle',
+      'b failed ExtensionCycle',
+      'c failed ExtensionCycle',
+      'd failed ExtensionUnavailable',
+      'e running',
+    ]);
+    expect(world.host.plugin('b').error).toMatchObject({
+      message: 'b needs itself: b -> c -> a -> b',
+      details: { path: ['b', 'c', 'a', 'b'] },
+    });
+    await stage(world, 'a', { config: extension });
+    await world.host.reload('a');
+    await until('all of them run', () => world.host.plugins().every(({ state }) => state === 'running'));
+  });
+
+  test('what is not there is named with what was probably meant, and what is no extension as such', async () => {
+    await stage(world, 'login', { config: extension });
+    await stage(world, 'plain');
+    await stage(world, 'one', { config: 'extensions: [logn]' });
+    await stage(world, 'two', { config: 'extensions: [{id: plain, required: false}]' });
+    await stage(world, 'three', { config: 'extensions: [{id: nowhere, required: false}]' });
+    await world.start();
+    expect(states()).toEqual([
+      'login running',
+      'one failed ExtensionMissing',
+      'plain running',
+      'three running',
+      'two failed ExtensionMissing',
+    ]);
+    expect(world.host.plugin('one').error?.message).toBe(
+      'one lists the extension logn, which is not there; did you mean login?',
+    );
+    expect(world.host.plugin('two').error?.message).toBe('two lists plain, which is an application and no extension');
+    expect(world.host.plugin('three').lastReload?.warnings).toEqual([
+      'the extension nowhere, which is not required, is not there: three goes on without',
+    ]);
+  });
+
+  test('an extension that fails keeps those who need it from being loaded, until it serves', async () => {
+    await stage(world, 'login', { config: extension, defines: { FAIL_AT: '"ready"' } });
+    await stage(world, 'audit', { config: `${extension}\nextensions: [login]` });
+    await stage(world, 'app', { config: 'extensions: [audit]' });
+    await stage(world, 'other', { config: 'extensions: [{id: login, required: false}]' });
+    await world.start();
+    expect(states()).toEqual([
+      'app failed ExtensionUnavailable',
+      'audit failed ExtensionUnavailable',
+      'login failed LifecycleFailed',
+      'other running',
+    ]);
+    expect(world.host.plugin('audit').error).toMatchObject({
+      message: 'audit needs login, which does not run: it is failed (LifecycleFailed)',
+      details: { plugin: 'audit', extension: 'login', state: 'failed' },
+    });
+    expect(ids('create')).not.toContain('audit');
+    await stage(world, 'login', { config: extension });
+    await world.host.reload('login');
+    await until('all of them run', () => world.host.plugins().every(({ state }) => state === 'running'));
+    const order = ids('ready');
+    expect(order.slice(-2)).toEqual(['audit', 'app']);
+    expect((await world.get('/app/who')).status).toBe(200);
+  });
+
+  test('one whose config cannot be read is there, and does not run', async () => {
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await world.write('login', 'config.yaml', 'extension: [\n');
+    await world.start();
+    expect(states()).toEqual(['app failed ExtensionUnavailable', 'login failed ConfigInvalid']);
+  });
+
+  test('one that comes later is found by who waits for it', async () => {
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await world.start();
+    expect(states()).toEqual(['app failed ExtensionMissing']);
+    await stage(world, 'login', { config: extension });
+    await world.host.discover();
+    await until('it runs', () => world.host.plugin('app').state === 'running');
+  });
+
+  test('who was stopped by hand stays stopped when its extension serves', async () => {
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await world.start();
+    await world.host.unload('app');
+    await stage(world, 'login', { config: extension });
+    await world.host.discover();
+    expect(states()).toEqual(['app stopped ExtensionMissing', 'login running']);
+  });
+});
+
+describe('while it runs', () => {
+  test('a changed list is taken up without another generation', async () => {
+    await stage(world, 'login', { config: extension });
+    await stage(world, 'audit', { config: extension });
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await world.start();
+    await stage(world, 'app', { config: 'extensions: [audit, {id: login, required: false}]' });
+    const record = await world.host.reload('app');
+    expect(record).toMatchObject({ outcome: 'succeeded', unchanged: true, applied: ['extensions'] });
+    expect(world.host.plugin('app')).toMatchObject({
+      generation: 1,
+      extensions: [
+        { id: 'audit', required: true, state: 'running' },
+        { id: 'login', required: false, state: 'running' },
+      ],
+    });
+    expect(world.host.plugin('audit')).toMatchObject({ extension: true, consumers: ['app'] });
+    await stage(world, 'app', { config: 'extensions: [nobody]' });
+    await expect(world.host.reload('app')).rejects.toMatchObject({ code: 'ExtensionMissing' });
+    expect(world.host.plugin('app')).toMatchObject({
+      state: 'running',
+      extensions: [{ id: 'audit' }, { id: 'login' }],
+    });
+  });
+
+  test('a reload of an extension reloads nobody else', async () => {
+    await stage(world, 'login', { config: extension });
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await world.start();
+    journal.take();
+    await stage(world, 'login', { config: extension, defines: { BUILD: '"2"' } });
+    expect(await world.host.reload('login')).toMatchObject({ outcome: 'succeeded', to: { generation: 2 } });
+    expect(journal.take().map((line) => line.split(' ')[0])).not.toContain('app');
+    expect(world.host.plugin('app')).toMatchObject({ generation: 1, extensions: [{ id: 'login', state: 'running' }] });
+  });
+
+  test('who needs one that does not run is not loaded anew, and goes on', async () => {
+    await stage(world, 'login', { config: extension });
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await world.start();
+    await world.host.unload('login');
+    await stage(world, 'app', { config: 'extensions: [login]', defines: { BUILD: '"2"' } });
+    await expect(world.host.reload('app')).rejects.toMatchObject({ code: 'ExtensionUnavailable' });
+    expect(world.host.plugin('app')).toMatchObject({ state: 'running', generation: 1 });
+    await world.host.load('login');
+    await until('it is tried again', () => world.host.plugin('app').generation === 2);
+  });
+
+  test('an extension that is gone for good is missing to who lists it', async () => {
+    await stage(world, 'login', { config: extension });
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await world.start();
+    await rm(world.folder('login'), { recursive: true });
+    await world.host.discover();
+    expect(world.host.plugin('app')).toMatchObject({
+      state: 'running',
+      error: { code: 'ExtensionMissing' },
+      extensions: [{ id: 'login', state: 'missing' }],
+    });
+  });
+});
+
+describe('work in order', () => {
+  test('waits for others, two at a time, and gets through where all wait for each other', async () => {
+    const before: Record<string, string[]> = { b: ['a'], c: ['a', 'gone'], x: ['y'], y: ['x'] };
+    const log: string[] = [];
+    let running = 0;
+    const work = async (key: string): Promise<void> => {
+      running += 1;
+      log.push(`${key}${running > 2 ? ' too many' : ''}`);
+      await Promise.resolve();
+      running -= 1;
+      if (key === 'a') throw new Error('its own affair');
+    };
+    await inOrder(['b', 'c', 'x', 'y', 'a'], (key) => before[key] ?? [], work, 2);
+    expect(log[0]).toBe('a');
+    expect(log.toSorted()).toEqual(['a', 'b', 'c', 'x', 'y']);
+    await inOrder([], () => [], work, 2);
+  });
+});
