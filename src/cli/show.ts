@@ -1,5 +1,5 @@
 /** `tenon show`: everything about one plugin of a running host. */
-import type { PluginView } from '../index.js';
+import type { GenerationView, PluginView } from '../index.js';
 import { describe } from '../compiler/diagnostics.js';
 import { type AskFlags, Client } from './client.js';
 import { diagnosticsOf } from './complaints.js';
@@ -15,6 +15,7 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
     return;
   }
   const { state, version, folder, tables, waiting, generations, routes, findings, warnings, lastReload, error } = view;
+  const { extension, extensions, consumers } = view;
   const rows = [
     ['plugin', view.id],
     ['state', state],
@@ -22,18 +23,25 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
     ['folder', folder],
     ['calls waiting', String(waiting)],
     ...(tables.length === 0 ? [] : [['tables', tables.join(', ')]]),
+    ...(extension === false ? [] : [['used by', consumers.join(', ') || 'nobody']]),
+    ...extensions.map(({ id, required, state: of }) => [
+      'extension',
+      `${id}: ${of}${required ? '' : ', not required'}`,
+    ]),
   ];
   for (const { number, state: of, sha256, size, leases, threads, counters, ledger, pinnedReason } of generations) {
-    const registered = `${ledger.routes.length} routes, ${ledger.streams} streams${ledger.state ? ', state' : ''}`;
     rows.push(
       [`generation ${number}`, `${of}${pinnedReason === undefined ? '' : `: ${pinnedReason}`}`],
       ['  library', `${sha256.slice(0, 12)}, ${size} bytes`],
       ['  calls', `${leases} in it, ${counters.calls} ended, ${counters.faults} failed`],
       ['  threads', `${threads.alive} alive, ${threads.lost} lost`],
-      ['  registered', registered],
+      ['  registered', registeredBy(ledger)],
     );
   }
-  for (const { method, path, execution } of routes) rows.push(['route', `${method} ${path} (${execution})`]);
+  for (const { method, path, execution, auth, roles } of routes) {
+    const who = auth === undefined ? '' : `, ${auth === 'roles' ? (roles ?? []).join(' or ') : auth}`;
+    rows.push(['route', `${method} ${path} (${execution}${who})`]);
+  }
   for (const { rule, detail } of findings) rows.push(['finding', `${rule}: ${detail}`]);
   for (const warning of warnings) rows.push(['warning', warning]);
   if (error !== undefined) rows.push(...errorRows(error));
@@ -50,4 +58,20 @@ function errorRows({ code, message, details }: NonNullable<PluginView['error']>)
   const said = diagnosticsOf(details);
   if (said.length < 2) return [['error', `${code}: ${message}`]];
   return [['error', code], ...said.map((each) => ['', describe(each)])];
+}
+
+/** What there is of it, in words. */
+function registeredBy(ledger: GenerationView['ledger']): string {
+  const { routes, streams, state, middleware, providers, hooks, subscriptions } = ledger;
+  const counts = ['timers', 'tasks', 'requests', 'series'] as const;
+  return [
+    `${routes.length} routes`,
+    `${streams} streams`,
+    ...(state ? ['state'] : []),
+    ...(middleware ? ['middleware'] : []),
+    ...(providers.length === 0 ? [] : [`providers ${providers.join(' ')}`]),
+    ...(hooks.length === 0 ? [] : [`hooks ${hooks.join(' ')}`]),
+    ...(subscriptions.length === 0 ? [] : [`events ${subscriptions.join(' ')}`]),
+    ...counts.filter((name) => ledger[name] > 0).map((name) => `${ledger[name]} ${name}`),
+  ].join(', ');
 }

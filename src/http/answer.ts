@@ -1,15 +1,16 @@
 /** From the words and bytes of the core to what node:http sends. */
 import type { ServerResponse } from 'node:http';
 
-interface Header {
+/** One header of a response. */
+export interface Header {
   readonly name: string;
   readonly value: string | string[];
 }
 
 const keptBlocks = 1024;
 
-/** One header for each name, in order of first appearance. */
-function parse(block: string): Header[] {
+/** One header for each name of a block `name\nvalue\n…`, in order of first appearance. */
+export function parseBlock(block: string): Header[] {
   const parts = block.split('\n');
   const headers = new Map<string, Header>();
   for (let i = 0; i + 1 < parts.length; i += 2) {
@@ -47,7 +48,7 @@ export class HeaderBlocks {
   #find(id: number): void {
     let headers = this.#parsed.get(id);
     if (headers === undefined) {
-      headers = parse(this.#read());
+      headers = parseBlock(this.#read());
       if (this.#parsed.size >= keptBlocks) this.#parsed.clear();
       this.#parsed.set(id, headers);
     }

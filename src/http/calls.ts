@@ -8,7 +8,7 @@ import { type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { type Front, Outcome, Refusal, Word } from '../binding/core.js';
 import type { ServedRoute } from '../host/live.js';
-import { type Bytes, finish, HeaderBlocks } from './answer.js';
+import { type Bytes, finish, HeaderBlocks, parseBlock } from './answer.js';
 import { announcedLength, readBody } from './body.js';
 import { sendError, sendProblem } from './problem.js';
 import { isDecodable, originForm, pathOf, Router } from './router.js';
@@ -21,7 +21,14 @@ const refusalCodes: Readonly<Record<number, ErrorCode>> = {
   [Refusal.HandlerFailed]: 'HandlerFailed',
   [Refusal.ResponseInvalid]: 'ResponseInvalid',
   [Refusal.PluginUnresponsive]: 'PluginUnresponsive',
+  [Refusal.Unauthenticated]: 'Unauthenticated',
+  [Refusal.Forbidden]: 'Forbidden',
+  [Refusal.ExtensionUnavailable]: 'ExtensionUnavailable',
+  [Refusal.TooManyAttempts]: 'TooManyAttempts',
 };
+
+/** Refusals of extensions, which say in headers what the client is to do. */
+const explained: ReadonlySet<ErrorCode> = new Set(['Unauthenticated', 'TooManyAttempts']);
 
 /** The contract's number for HEAD, which the route of GET serves. */
 const headMethod = 2;
@@ -255,6 +262,8 @@ export class Calls {
     };
     if (status >= 500 && code !== 'PluginBusy') this.#log.warn(facts, message);
     const details = { plugin: route.plugin, route: `${route.method} ${route.path}` };
+    if (explained.has(code))
+      for (const { name, value } of parseBlock(this.#front.headers())) response.setHeader(name, value);
     sendProblem(request, response, { code, message, details, requestId, ...(status === 0 ? {} : { status }) });
   }
 
