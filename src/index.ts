@@ -14,6 +14,7 @@ import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-di
 import { TenonError } from './base/errors.js';
 import { removeHostFile, writeHostFile } from './base/host-file.js';
 import { type Log, silentLog, tapLog } from './base/log.js';
+import { tokenKey } from './base/token-key.js';
 import { version } from './base/version.js';
 import { type Front, loadCore, type PluginLogRecord } from './binding/core.js';
 import { recoverBuilds } from './compiler/hold.js';
@@ -24,6 +25,7 @@ import type { HostEvent } from './host/journal.js';
 import { type ReloadCallbacks, tellAll, toCallbacks } from './host/listeners.js';
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
+import { Outgoing } from './host/outgoing.js';
 import { SavedStates } from './host/saved-states.js';
 import { TableWorlds } from './host/table-world.js';
 import type { Version } from './host/versions.js';
@@ -222,8 +224,12 @@ async function compose(
   const front: Front = new core.Front({
     onReady: () => door.pump(),
     onLog: (records, dropped) => writePluginLog(log, records, dropped),
+    onFetch: (requests) => outgoing.take(requests),
+    tokenKey: tokenKey(data, log),
   });
   closer.add('front', () => front.close());
+  const outgoing = new Outgoing((number, answer) => front.fetched(number, answer));
+  closer.add('outgoing requests', () => outgoing.close());
 
   const tables = new Tables({
     open: () => openTableStore(core, { ...settings, directory: path.join(data, 'tables') }),

@@ -34,6 +34,8 @@ const char* step_name(Step step) {
       return "shutdown";
     case Step::Destroy:
       return "destroy";
+    case Step::Configure:
+      return "configure";
     case Step::Drain:
       return "drain";
     case Step::Stop:

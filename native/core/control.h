@@ -28,6 +28,7 @@ enum class Step {
   Load,
   Shutdown,
   Destroy,
+  Configure,
   Drain,
   Stop
 };
@@ -57,14 +58,16 @@ struct Task {
     return before != State::Settled;
   }
 
-  // For Load.
+  // For Load: the state. For Configure: what is set now, for `application`, or for the plugin when that is empty.
   std::string bytes;
+  std::string application;
   uint32_t version = 0;
   bool dry_run = false;
 
   // Outcome. After `timed_out` nothing else is read: the thread may still be writing it.
   bool timed_out = false;
   bool failed = false;
+  bool must_reload = false;  // of Configure
   std::string message;
   uint32_t count = 0;
 };

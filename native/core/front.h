@@ -17,6 +17,7 @@
 #include "control.h"
 #include "host_face.h"
 #include "log_ring.h"
+#include "outgoing.h"
 #include "plugin.h"
 
 namespace tenon::core {
@@ -70,7 +71,11 @@ class Front : public std::enable_shared_from_this<Front> {
 
   const std::string& name() const { return name_; }
   int32_t log_level() const { return log_level_; }
-  LogRing& log() { return log_; }                                                         // [any]
+  // What the keys that plugins sign with are made of; empty: they sign nothing. Before `open`.
+  void set_token_key(std::string key) { token_key_ = std::move(key); }
+  const std::string& token_key() const { return token_key_; }  // [any]
+  LogRing& log() { return log_; }                              // [any]
+  Outgoing& outgoing() { return outgoing_; }
   bool is_current_thread() const { return pthread_equal(pthread_self(), thread_) != 0; }  // [any]
 
   // Plugins and their slots. A closed plugin's memory is kept for its name.
@@ -138,8 +143,10 @@ class Front : public std::enable_shared_from_this<Front> {
 
   const std::string name_;
   const int32_t log_level_;
+  std::string token_key_;
   const pthread_t thread_;
   LogRing log_;
+  Outgoing outgoing_;
 
   std::mutex wake_mutex_;
   Wake wake_ = nullptr;

@@ -48,7 +48,8 @@ Generation::Generation(std::shared_ptr<Front> front, Plugin& plugin, const tenon
       settings_(std::move(settings)),
       prefix_segments_(static_cast<size_t>(std::count(settings_.prefix.begin(), settings_.prefix.end(), '/'))),
       context_{sizeof(tenon_context_t), bytes(plugin.id()), bytes(settings_.root), settings_.number},
-      face_(std::make_unique<HostFace>(plugin, settings_.number, std::move(settings_.tables))),
+      face_(std::make_unique<HostFace>(plugin, settings_.number, std::move(settings_.tables),
+                                       std::move(settings_.config))),
       lease_(plugin.take_lease(*this)),
       pool_(settings_.defaults.concurrency, plugin.queue_limit()) {}
 
@@ -67,9 +68,25 @@ void Generation::change_tables(Change change) {
   if (face_ && face_->tables() != nullptr) (face_->tables()->*change)();
 }
 
-void Generation::drain() { change_tables(&TablesFace::drain); }
-void Generation::serve() { change_tables(&TablesFace::serve); }
-void Generation::retire() { change_tables(&TablesFace::retire); }
+void Generation::open() {
+  change_tables(&TablesFace::open);
+  face_->http_client().open(*lease_, task_thread_);
+}
+
+void Generation::drain() {
+  change_tables(&TablesFace::drain);
+  if (face_) face_->http_client().drain();
+}
+
+void Generation::serve() {
+  change_tables(&TablesFace::serve);
+  if (face_) face_->http_client().serve();
+}
+
+void Generation::retire() {
+  change_tables(&TablesFace::retire);
+  if (face_) face_->http_client().retire();
+}
 
 void Generation::perform(Task& task) {
   tenon_status status = TENON_OK;
@@ -91,7 +108,7 @@ void Generation::perform(Task& task) {
       status = give_routes(task.message);
       break;
     case Step::Ready:
-      change_tables(&TablesFace::open);
+      open();
       if (TENON_HAS(instance_, ready)) {
         status = instance_->ready(instance_, &context_);
       }
@@ -111,8 +128,12 @@ void Generation::perform(Task& task) {
     case Step::Load:
       status = load(task);
       break;
+    case Step::Configure:
+      status = configure(task);
+      break;
     case Step::Shutdown:
       change_tables(&TablesFace::retire);
+      face_->http_client().finish();
       if (TENON_HAS(instance_, shutdown)) instance_->shutdown(instance_);
       change_tables(&TablesFace::close);
       break;
@@ -180,7 +201,7 @@ bool Generation::perform_at_once(Task& task) {
   if (task.step == Step::Initialize) return !can_initialize_.load(std::memory_order_acquire);
   if (task.step == Step::Ready) {
     if (can_ready_.load(std::memory_order_acquire)) return false;
-    change_tables(&TablesFace::open);
+    open();
     return true;
   }
   if (task.step != Step::Routes || reading_.load(std::memory_order_acquire) != Reading::Done) return false;
@@ -236,14 +257,24 @@ tenon_status Generation::load(Task& task) {
   return status;
 }
 
+tenon_status Generation::configure(Task& task) {
+  const auto* const config =
+      static_cast<const tenon_plugin_config_t*>(instance_->get_extension(instance_, TENON_CONFIG_ID));
+  tenon_status status = TENON_ERROR_UNSUPPORTED;
+  if (TENON_HAS(config, changed)) status = config->changed(instance_, bytes(task.application), bytes(task.bytes));
+  if (status == TENON_OK) face_->config().take(task.application, std::move(task.bytes));
+  task.must_reload = status == TENON_ERROR_UNSUPPORTED;
+  return task.must_reload ? TENON_OK : status;
+}
+
 uint32_t Generation::stop(uint64_t until) {
   stopping_.store(true, std::memory_order_release);
-  const uint32_t left = pool_.stop(until) + (control_.stop(until) ? 0 : 1);
+  const uint32_t left = pool_.stop(until) + (task_thread_.stop(until) ? 0 : 1) + (control_.stop(until) ? 0 : 1);
   return left + dismiss_visitors(*this, until);
 }
 
 uint32_t Generation::threads_alive() const {
-  const uint32_t own = pool_.alive() + (control_.alive() ? 1 : 0);
+  const uint32_t own = pool_.alive() + (control_.alive() ? 1 : 0) + (task_thread_.alive() ? 1 : 0);
   return stopping_.load(std::memory_order_acquire) ? own + visitors_of(*this) : own;
 }
 

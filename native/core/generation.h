@@ -12,6 +12,7 @@
 #include "host_face.h"
 #include "pool.h"
 #include "route.h"
+#include "task_thread.h"
 #include "tenon/entry.h"
 #include "tenon/ext/http.h"
 #include "tenon/ext/state.h"
@@ -28,6 +29,7 @@ struct GenerationSettings {
   std::string prefix;  // path before every pattern, empty at the root
   RouteDefaults defaults;
   TablesAccess tables = {};
+  ConfigValues config = {};
 };
 
 // One life of a plugin: instance, routes, threads, leases. Made and closed on the front's thread; its life-cycle steps
@@ -76,6 +78,8 @@ class Generation {
   bool perform_at_once(Task& task);
   // Whether the control thread is in the routes although nobody has asked for them yet. [any]
   bool is_reading_ahead() const { return reading_.load(std::memory_order_acquire) == Reading::Begun; }
+  // Requests to other servers that are under way. [any]
+  size_t outgoing_requests() const { return face_ ? face_->http_client().count() : 0; }
   // End all threads, those of others that have run its code too; how many have not ended by `until`. [closer]
   uint32_t stop(uint64_t until);
   // Its own; once it stops, also those of others that have run its code. [front]
@@ -98,6 +102,8 @@ class Generation {
   tenon_status give_routes(std::string& message);
   tenon_status save(Task& task);
   tenon_status load(Task& task);
+  tenon_status configure(Task& task);
+  void open();
 
   const std::shared_ptr<Front> front_;
   Plugin& plugin_;
@@ -121,6 +127,7 @@ class Generation {
   Lease* lease_;
   Pool pool_;
   Control control_;
+  TaskThread task_thread_;
   CallCounters counters_;
   std::atomic<bool> stopping_{false};
   bool closed_ = false;

@@ -5,9 +5,12 @@
 
 #include "byte_buffer.h"
 #include "call.h"
+#include "credentials.h"
 #include "front.h"
 #include "generation.h"
+#include "tenon/ext/config.h"
 #include "tenon/ext/http.h"
+#include "tenon/ext/http_client.h"
 #include "tenon/ext/log.h"
 #include "tenon/ext/state.h"
 #include "tenon/types.h"
@@ -191,20 +194,42 @@ constexpr tenon_host_http_t kHttp = {sizeof(tenon_host_http_t),
                                      http_complete,
                                      http_find_route};
 
+// --- tenon.auth/1
+
+constexpr tenon_host_auth_t kAuth = {sizeof(tenon_host_auth_t),
+                                     nullptr,
+                                     nullptr,
+                                     nullptr,
+                                     Credentials::hash_password,
+                                     Credentials::verify_password,
+                                     Credentials::sign_token,
+                                     Credentials::verify_token,
+                                     Credentials::random};
+
 const void* get_extension(const tenon_host_t* host, const char* id) {
   if (id == nullptr) return nullptr;
   const std::string_view name(id);
   if (name == TENON_HTTP_ID) return &kHttp;
+  if (name == TENON_AUTH_ID) return &kAuth;
   if (name == TENON_LOG_ID) return &kLog;
   if (name == TENON_STATE_ID) return &kState;
+  if (name == TENON_CONFIG_ID) return &ConfigFace::functions();
+  if (name == TENON_HTTP_CLIENT_ID && HostFace::of(host).plugin().front().outgoing().offered()) {
+    return &HttpClientFace::functions();
+  }
   if (name == TENON_TABLES_ID && HostFace::of(host).tables() != nullptr) return &TablesFace::functions();
   return nullptr;
 }
 
 }  // namespace
 
-HostFace::HostFace(Plugin& plugin, uint64_t number, TablesAccess access)
-    : plugin_(plugin), number_(number), tables_(TablesFace::make(plugin.front(), std::move(access))), host_() {
+HostFace::HostFace(Plugin& plugin, uint64_t number, TablesAccess access, ConfigValues config)
+    : plugin_(plugin),
+      number_(number),
+      tables_(TablesFace::make(plugin.front(), std::move(access))),
+      config_(std::move(config)),
+      http_client_(std::make_shared<HttpClientFace>(plugin, number)),
+      host_() {
   host_.size = sizeof(tenon_host_t);
   host_.abi_major = TENON_ABI_MAJOR;
   host_.abi_minor = TENON_ABI_MINOR;

@@ -7,6 +7,8 @@
 #include <mutex>
 #include <string>
 
+#include "config_face.h"
+#include "http_client_face.h"
 #include "plugin.h"
 #include "tables_face.h"
 #include "tenon/host.h"
@@ -17,7 +19,7 @@ namespace tenon::core {
 // that comes too late meets a host that answers nothing, not freed memory.
 class HostFace {
  public:
-  HostFace(Plugin& plugin, uint64_t number, TablesAccess access);
+  HostFace(Plugin& plugin, uint64_t number, TablesAccess access, ConfigValues config = {});
   ~HostFace();
   HostFace(const HostFace&) = delete;
   HostFace& operator=(const HostFace&) = delete;
@@ -30,6 +32,8 @@ class HostFace {
 
   // Null without a store.
   TablesFace* tables() const { return tables_.get(); }
+  ConfigFace& config() { return config_; }
+  HttpClientFace& http_client() const { return *http_client_; }
 
   // The last warning or error the plugin logged: what a life-cycle step that fails is reported with. [any]
   void remember(std::string message);
@@ -41,6 +45,8 @@ class HostFace {
   Plugin& plugin_;
   const uint64_t number_;
   const std::shared_ptr<TablesFace> tables_;
+  ConfigFace config_;
+  const std::shared_ptr<HttpClientFace> http_client_;
   tenon_host_t host_;
   std::atomic<bool> open_{true};
   std::mutex mutex_;

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "generation.h"
+#include "outgoing_values.h"
 
 namespace tenon::node {
 
@@ -13,6 +14,8 @@ namespace {
 
 // A string of one character per byte costs less than a buffer up to about this size.
 constexpr size_t kStringBytes = 16 * 1024;
+
+constexpr size_t kKeyBytes = 32;
 
 // Tells objects of this class from others: an unwrap of a foreign object would be a wild cast.
 constexpr napi_type_tag kTag = {0x74656e6f6e2d6672ULL, 0x6f6e740000000000ULL};
@@ -109,10 +112,10 @@ std::string FrontName() {
 }  // namespace
 
 Napi::Function FrontObject::Define(Napi::Env env) {
-  return DefineClass(
-      env, "Front",
-      {InstanceMethod<&FrontObject::Headers>("headers"), InstanceMethod<&FrontObject::Cancel>("cancel"),
-       InstanceMethod<&FrontObject::Acknowledge>("acknowledge"), InstanceMethod<&FrontObject::Close>("close")});
+  return DefineClass(env, "Front",
+                     {InstanceMethod<&FrontObject::Headers>("headers"), InstanceMethod<&FrontObject::Cancel>("cancel"),
+                      InstanceMethod<&FrontObject::Acknowledge>("acknowledge"),
+                      InstanceMethod<&FrontObject::Fetched>("fetched"), InstanceMethod<&FrontObject::Close>("close")});
 }
 
 FrontObject* FrontObject::From(Napi::Value value) {
@@ -138,10 +141,26 @@ FrontObject::FrontObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env
   }
   const Napi::Object options = info[0].As<Napi::Object>();
   const Napi::Value level = options.Get("logLevel");
+  const Napi::Value fetch = options.Get("onFetch");
+  const Napi::Value key = options.Get("tokenKey");
+  if (!fetch.IsUndefined() && !fetch.IsFunction()) {
+    Napi::TypeError::New(env, "options.onFetch: a function is needed").ThrowAsJavaScriptException();
+    return;
+  }
+  if (!key.IsUndefined() && (!key.IsBuffer() || key.As<Napi::Buffer<char>>().Length() != kKeyBytes)) {
+    Napi::TypeError::New(env, "options.tokenKey: a Buffer of 32 bytes is needed").ThrowAsJavaScriptException();
+    return;
+  }
   on_ready_ = Napi::Persistent(options.Get("onReady").As<Napi::Function>());
   on_log_ = Napi::Persistent(options.Get("onLog").As<Napi::Function>());
   front_ = std::make_shared<core::Front>(FrontName(),
                                          level.IsNumber() ? level.As<Napi::Number>().Int32Value() : TENON_LOG_INFO);
+
+  if (key.IsBuffer()) front_->set_token_key({key.As<Napi::Buffer<char>>().Data(), kKeyBytes});
+  if (fetch.IsFunction()) {
+    on_fetch_ = Napi::Persistent(fetch.As<Napi::Function>());
+    front_->outgoing().offer();
+  }
 
   const Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, kWords * sizeof(int32_t));
   words_ = static_cast<int32_t*>(const_cast<Napi::ArrayBuffer&>(memory).Data());
@@ -219,6 +238,7 @@ void FrontObject::Turn(napi_env raw_env, napi_value, void* context, void*) {
   // Answers first: an exception of the log's must not leave them behind.
   if (self.front_->has_ready()) self.on_ready_.Call({});
   if (!env.IsExceptionPending() && !self.front_->log().empty()) self.Log(env);
+  if (!env.IsExceptionPending() && !self.front_->outgoing().empty()) self.Fetch(env);
   self.KeepLoopAlive();
 }
 
@@ -256,6 +276,22 @@ void FrontObject::Log(Napi::Env env) {
     list.Set(index, object);
   }
   on_log_.Call({list, Napi::Number::New(env, static_cast<double>(front_->log().take_dropped()))});
+}
+
+void FrontObject::Fetch(Napi::Env env) {
+  const std::vector<std::unique_ptr<core::OutgoingRequest>> requests = front_->outgoing().take();
+  if (!requests.empty()) on_fetch_.Call({RequestList(env, requests)});
+}
+
+void FrontObject::Fetched(const Napi::CallbackInfo& info) {
+  core::OutgoingAnswer answer;
+  if (!info[0].IsNumber() || !info[1].IsObject() || !ReadAnswer(info[1].As<Napi::Object>(), answer)) {
+    Napi::TypeError::New(info.Env(), "number, answer: a number, and status, headers and body, or a message, are needed")
+        .ThrowAsJavaScriptException();
+    return;
+  }
+  if (!closed_)
+    front_->outgoing().answer(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()), std::move(answer));
 }
 
 napi_value FrontObject::Call(napi_env env, napi_callback_info info) {
@@ -474,6 +510,9 @@ void FrontObject::Settle(Napi::Env env, core::Task& task) {
       waiter->promise.Resolve(list);
       break;
     }
+    case core::Step::Configure:
+      waiter->promise.Resolve(Napi::String::New(env, task.must_reload ? "reload" : "taken"));
+      break;
     case core::Step::Stop:
       waiter->promise.Resolve(Napi::Number::New(env, task.count));
       break;

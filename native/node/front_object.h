@@ -37,12 +37,14 @@ class FrontObject final : public Napi::ObjectWrap<FrontObject> {
   Napi::Value Headers(const Napi::CallbackInfo& info);
   void Cancel(const Napi::CallbackInfo& info);
   void Acknowledge(const Napi::CallbackInfo& info);
+  void Fetched(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   napi_value Tell(napi_env env, core::Delivery& delivery);
   napi_value Body(napi_env env, core::Call& call);
   void Settle(Napi::Env env, core::Task& task);
   void Log(Napi::Env env);
+  void Fetch(Napi::Env env);
   void KeepLoopAlive();
   std::vector<std::shared_ptr<core::Task>> End();
 
@@ -54,6 +56,7 @@ class FrontObject final : public Napi::ObjectWrap<FrontObject> {
   Napi::ObjectReference result_;
   Napi::FunctionReference on_ready_;
   Napi::FunctionReference on_log_;
+  Napi::FunctionReference on_fetch_;
   napi_threadsafe_function wake_ = nullptr;
   uint32_t tasks_ = 0;
   bool holds_loop_ = false;

@@ -39,6 +39,32 @@ bool ReadAccess(const Napi::Object& options, core::TablesAccess& access) {
   access.store = object->shared();
   return true;
 }
+
+// `config` and `consumers` of the options; false with a TypeError pending.
+bool ReadConfig(const Napi::Object& options, core::ConfigValues& config) {
+  const Napi::Value own = options.Get("config");
+  const Napi::Value consumers = options.Get("consumers");
+  bool right = (own.IsUndefined() || own.IsString()) && (consumers.IsUndefined() || consumers.IsArray());
+  if (right && own.IsString()) config.own = own.As<Napi::String>().Utf8Value();
+  if (right && consumers.IsArray()) {
+    const Napi::Array list = consumers.As<Napi::Array>();
+    for (uint32_t index = 0; right && index < list.Length(); index++) {
+      const Napi::Value item = list.Get(index);
+      right = item.IsObject() && item.As<Napi::Object>().Get("application").IsString() &&
+              item.As<Napi::Object>().Get("settings").IsString();
+      if (!right) break;
+      const Napi::Object consumer = item.As<Napi::Object>();
+      config.consumers[consumer.Get("application").As<Napi::String>().Utf8Value()] =
+          consumer.Get("settings").As<Napi::String>().Utf8Value();
+    }
+  }
+  if (!right) {
+    Napi::TypeError::New(options.Env(),
+                         "options: config must be a string, consumers a list of application and settings")
+        .ThrowAsJavaScriptException();
+  }
+  return right;
+}
 }  // namespace
 
 Napi::Function GenerationObject::Define(Napi::Env env) {
@@ -57,6 +83,7 @@ Napi::Function GenerationObject::Define(Napi::Env env) {
                       InstanceMethod<&GenerationObject::Perform<Step::Drain>>("drain"),
                       InstanceMethod<&GenerationObject::Perform<Step::Stop>>("stop"),
                       InstanceMethod<&GenerationObject::Load>("load"),
+                      InstanceMethod<&GenerationObject::Configure>("configure"),
                       InstanceMethod<&GenerationObject::Bind>("bind"),
                       InstanceMethod<&GenerationObject::Close>("close"),
                       InstanceAccessor<&GenerationObject::HasState>("hasState"),
@@ -114,6 +141,8 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
   }
   core::TablesAccess access;
   if (!ReadAccess(options, access)) return;
+  core::ConfigValues config;
+  if (!ReadConfig(options, config)) return;
   owner_ = &pointer->owner();
   owner_reference_ = Napi::Persistent(owner_->Value());
   generation_ = std::make_shared<core::Generation>(
@@ -124,7 +153,8 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
           options.Get("prefix").As<Napi::String>().Utf8Value(),
           {number("deadlineMs").Uint32Value(), static_cast<uint64_t>(number("bodyLimit").Int64Value()),
            number("concurrency").Uint32Value()},
-          std::move(access)});
+          std::move(access),
+          std::move(config)});
 }
 
 GenerationObject::~GenerationObject() {
@@ -160,6 +190,17 @@ Napi::Value GenerationObject::Load(const Napi::CallbackInfo& info) {
   task->bytes.assign(reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength());
   task->dry_run = info[2].As<Napi::Boolean>().Value();
   return Start(info, core::Step::Load, info[3], std::move(task));
+}
+
+Napi::Value GenerationObject::Configure(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString() || !info[1].IsString()) {
+    Napi::TypeError::New(info.Env(), "application, json: strings are needed").ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  auto task = std::make_shared<core::Task>();
+  task->application = info[0].As<Napi::String>().Utf8Value();
+  task->bytes = info[1].As<Napi::String>().Utf8Value();
+  return Start(info, core::Step::Configure, info[2], std::move(task));
 }
 
 void GenerationObject::Bind(const Napi::CallbackInfo& info) {

@@ -26,6 +26,7 @@ class GenerationObject final : public Napi::ObjectWrap<GenerationObject> {
   Napi::Value Perform(const Napi::CallbackInfo& info) {
     return Start(info, step, info[0], nullptr);
   }
+  Napi::Value Configure(const Napi::CallbackInfo& info);
   Napi::Value Load(const Napi::CallbackInfo& info);
   void Bind(const Napi::CallbackInfo& info);
   Napi::Value HasState(const Napi::CallbackInfo& info);

@@ -22,12 +22,17 @@ PluginUnderTest::PluginUnderTest() {
     PluginUnderTest& self = of(plugin);
     return self.on_health ? self.on_health() : TENON_OK;
   };
+  plugin_.shutdown = [](tenon_plugin_t* plugin) {
+    PluginUnderTest& self = of(plugin);
+    if (self.on_shutdown) self.on_shutdown();
+  };
   plugin_.destroy = [](tenon_plugin_t* plugin) { of(plugin).destroyed++; };
   plugin_.get_extension = [](tenon_plugin_t* plugin, const char* id) -> const void* {
     PluginUnderTest& self = of(plugin);
     if (std::strcmp(id, TENON_HTTP_ID) == 0) return &self.http_side_;
     if (std::strcmp(id, TENON_STATE_ID) == 0) return &self.state_side_;
-    return nullptr;
+    const auto found = self.sides.find(id);
+    return found == self.sides.end() ? nullptr : found->second;
   };
   http_side_.size = sizeof(http_side_);
   http_side_.route_count = [](tenon_plugin_t* plugin) {

@@ -41,6 +41,8 @@ class PluginUnderTest {
   std::function<tenon_status()> on_initialize;
   std::function<tenon_status()> on_health;
   std::function<void()> on_routes;
+  std::function<void()> on_shutdown;
+  std::map<std::string, const void*> sides;  // of other capabilities, by id
   const tenon_context_t* context = nullptr;
   const tenon_host_t* host = nullptr;
   const tenon_host_http_t* http = nullptr;

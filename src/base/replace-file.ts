@@ -46,7 +46,7 @@ export async function replaceFile(
 }
 
 /** The same at once, for its owner alone and for one writer; it need not be on disk yet. */
-export function replaceFileSync(file: string, content: string): void {
+export function replaceFileSync(file: string, content: Content): void {
   const fresh = `${file}.new`;
   rmSync(fresh, { force: true });
   writeFileSync(fresh, content, { mode: ownersAlone, flag: 'wx' });

@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import { packageRoot } from '../base/package-root.js';
+import type { OutgoingAnswer, OutgoingRequest } from './outgoing.js';
 import type { Store, StoreDoor } from './store.js';
 
 /** What a call or a completion is; the first word of {@link Front.result}. */
@@ -174,6 +175,13 @@ export interface FrontOptions {
   onReady: () => void;
   /** Called on the event loop with records in order of writing, and the number dropped since the last call. */
   onLog: (records: PluginLogRecord[], dropped: number) => void;
+  /**
+   * Called on the event loop with requests that plugins make of other servers, in order; each that is not given up is
+   * answered with `fetched`. Without it plugins have no tenon.http_client/1.
+   */
+  onFetch?: (requests: OutgoingRequest[]) => void;
+  /** 32 bytes of which the keys are made that plugins sign tokens with. Without them none signs. */
+  tokenKey?: Buffer;
   /** Lowest level of tenon.log that is kept, pino's number; 30 (info) by default. */
   logLevel?: number;
 }
@@ -208,6 +216,8 @@ export interface Front {
   cancel(call: number): void;
   /** `bytes` of the stream of `call` have left for the client. */
   acknowledge(call: number, bytes: number): void;
+  /** What came of an outgoing request; of one that was given up nobody is told. */
+  fetched(number: number, answer: OutgoingAnswer): void;
   /** Forget everything; every Plugin must have been closed. Closing twice is fine. */
   close(): void;
 }
@@ -269,6 +279,10 @@ export interface GenerationOptions {
   store?: Store;
   /** With `store`: the database of its own tables, in which everything is allowed. */
   database?: string;
+  /** Its own config, a JSON object as text; `{}` by default. */
+  config?: string;
+  /** Who lists it as an extension, with the settings each gives it: a JSON object as text. */
+  consumers?: readonly { application: string; settings: string }[];
   /** With `store`: tables of other databases, `read:db.Table` or `write:db.Table` (which includes reading); `*` for any table. */
   grants?: readonly string[];
   /** Its own config, and what each application that lists it sets there: JSON objects. */
@@ -311,6 +325,12 @@ export interface GenerationHandle {
   resume(deadlineMs: number): Promise<void>;
   save(deadlineMs: number): Promise<{ version: number; bytes: Buffer }>;
   load(version: number, bytes: Uint8Array, dryRun: boolean, deadlineMs: number): Promise<void>;
+  /**
+   * Its own config has changed (`application` empty), or the settings of a consumer, who is gone when `json` is empty.
+   * `taken`: it holds from now on. `reload`: it takes effect with another generation only. Rejects with `LifecycleFailed`
+   * when the plugin refuses it; what was holds then.
+   */
+  configure(application: string, json: string, deadlineMs: number): Promise<'taken' | 'reload'>;
   shutdown(deadlineMs: number): Promise<void>;
   destroy(deadlineMs: number): Promise<void>;
   /** Calls of `slot`, which stands for its method and path, go to route `index` of this generation; before it is swapped in. */

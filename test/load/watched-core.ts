@@ -104,6 +104,10 @@ export class WatchedHandle implements GenerationHandle {
 
   retire(): void {}
 
+  configure(): Promise<'taken' | 'reload'> {
+    return Promise.resolve('reload');
+  }
+
   get hasState(): boolean {
     return this.script.state;
   }

@@ -118,21 +118,25 @@ typedef struct tenon_host_auth {
   void (*forget_decisions)(const struct tenon_host* host);
 
   /* Hash of a password (1 to 1,024 bytes) with a salt of its own, as text: scrypt, N 32,768, r 8, p 1 (RFC 7914; 32 MiB
-   * and about 60 ms of a processor), at most 160 bytes. TENON_ERROR_UNSUPPORTED where the process has no OpenSSL.
-   * [pool] [control] [task] */
+   * and about 60 ms of a processor), at most 160 bytes. A process hashes two at once, others wait for their turn:
+   * TENON_ERROR_AGAIN when 64 wait already, or it has not come in 10 s. TENON_ERROR_STATE on [main],
+   * TENON_ERROR_UNSUPPORTED where the process has no OpenSSL. [pool] [control] [task] */
   tenon_status (*hash_password)(const struct tenon_host* host, tenon_bytes_t password, void* buffer, size_t capacity,
                                 size_t* size);
-  /* TENON_OK when `hash` is of this password, TENON_ERROR_DENIED when not, TENON_ERROR_ARGUMENT for a hash that is
-   * none. As long as hash_password takes, whatever the answer. [pool] [control] [task] */
+  /* TENON_OK when `hash` is of this password, TENON_ERROR_DENIED when not, TENON_ERROR_ARGUMENT for a text that is no
+   * scrypt hash of the form `$scrypt$ln=15,r=8,p=1$SALT$KEY`, or one that would take more than 64 MiB or four times the
+   * work. Takes as long for a wrong password as for the right one, and waits as hash_password does. [pool] [control]
+   * [task] */
   tenon_status (*verify_password)(const struct tenon_host* host, tenon_bytes_t password, tenon_bytes_t hash);
 
-  /* A JSON Web Token (RFC 7519, HS256) of `claims`, a JSON object of at most 16 KiB in which the host sets iss (id of
-   * this plugin), iat and exp (now + `lifetime_s`, 1 to 31,536,000). Signed with a key of this plugin's that the host
-   * keeps in its data directory, across restarts. [any] */
+  /* A JSON Web Token (RFC 7519, HS256) of `claims`, a JSON object of at most 16 KiB, no name in it twice, in which the
+   * host sets iss (id of this plugin), iat and exp (now + `lifetime_s`, 1 to 31,536,000). Signed with a key of this
+   * plugin's, made of one that the host keeps in its data directory, across restarts. TENON_ERROR_ARGUMENT for other
+   * claims, TENON_ERROR_UNSUPPORTED where there is no OpenSSL or no such key. [any] */
   tenon_status (*sign_token)(const struct tenon_host* host, tenon_bytes_t claims, uint32_t lifetime_s, void* buffer,
                              size_t capacity, size_t* size);
   /* The claims of a token that this plugin has signed and that has not expired (30 s of a wrong clock are borne):
-   * TENON_ERROR_DENIED for any other. [any] */
+   * TENON_ERROR_DENIED for any other. Whether it was revoked, and claims like nbf, are the plugin's to check. [any] */
   tenon_status (*verify_token)(const struct tenon_host* host, tenon_bytes_t token, void* buffer, size_t capacity,
                                size_t* size);
 

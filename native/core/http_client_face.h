@@ -1,0 +1,89 @@
+#ifndef TENON_CORE_HTTP_CLIENT_FACE_H
+#define TENON_CORE_HTTP_CLIENT_FACE_H
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "outgoing.h"
+#include "tenon/ext/http_client.h"
+#include "tenon/host.h"
+
+namespace tenon::core {
+
+struct Lease;
+class Plugin;
+class TaskThread;
+
+/*
+ * tenon.http_client/1 for one generation: which requests it has under way, and their `done` functions, which run one
+ * after the other on its task thread, under its lease. None runs while its calls are waited for; when it is being taken
+ * down what is open is cancelled, and what has not run runs then.
+ */
+class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace> {
+ public:
+  HttpClientFace(Plugin& plugin, uint64_t generation) : plugin_(plugin), generation_(generation) {}
+  HttpClientFace(const HttpClientFace&) = delete;
+  HttpClientFace& operator=(const HttpClientFace&) = delete;
+  static const tenon_host_http_client_t& functions();
+
+  // `ready` begins: from here on it may be used. [front] [control]
+  void open(Lease& lease, TaskThread& thread);
+  // Its calls are waited for, or are not any more. [front]
+  void drain();
+  void serve();
+  // It is being taken down: nothing is sent any more, what is open is cancelled. [any]
+  void retire();
+  // The same; every `done` has run when this returns. [control]
+  void finish();
+
+  tenon_status send(const tenon_http_client_request_t& request, tenon_http_client_done_fn done, void* context,
+                    uint64_t* number);                  // [any]
+  tenon_status cancel(uint64_t number);                 // [any]
+  size_t count() const;                                 // those whose `done` has not returned [any]
+  void answer(uint64_t number, OutgoingAnswer answer);  // [front]
+  // It was given up, and the front has nothing of it any more. [front]
+  void let_go(uint64_t number);
+
+ private:
+  enum class State : uint8_t { Early, Open, Retiring };
+  struct Request {
+    tenon_http_client_done_fn done = nullptr;
+    void* context = nullptr;
+    size_t bytes = 0;        // of bodies
+    bool with_front = true;  // it will still answer it, or let it go
+    enum class Done : uint8_t { Waiting, Due, Running, Over } state = Done::Waiting;
+    OutgoingAnswer answer;
+  };
+  using Requests = std::map<uint64_t, Request>;
+
+  // All under the mutex.
+  bool may_run() const { return state_ == State::Retiring || (state_ == State::Open && !draining_); }
+  void make_due(uint64_t number, Request& request, OutgoingAnswer answer);
+  void give_up(uint64_t number, Request& request, const char* why);
+  void erase_if_over(Requests::iterator request);
+  void summon();
+  // [task]
+  void run_due();
+
+  Plugin& plugin_;
+  const uint64_t generation_;
+  mutable std::mutex mutex_;
+  std::condition_variable idle_;
+  State state_ = State::Early;
+  bool draining_ = false;
+  bool running_ = false;  // with a lease
+  Lease* lease_ = nullptr;
+  TaskThread* thread_ = nullptr;
+  Requests requests_;
+  std::deque<uint64_t> due_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace tenon::core
+
+#endif
