@@ -285,9 +285,6 @@ export interface GenerationOptions {
   consumers?: readonly { application: string; settings: string }[];
   /** With `store`: tables of other databases, `read:db.Table` or `write:db.Table` (which includes reading); `*` for any table. */
   grants?: readonly string[];
-  /** Its own config, and what each application that lists it sets there: JSON objects. */
-  config?: string;
-  consumers?: readonly { application: string; settings: string }[];
 }
 
 /** How the calls of one generation ended. A call ends when it is answered, or, when nobody waits, when its handler is through. */
@@ -335,11 +332,6 @@ export interface GenerationHandle {
   destroy(deadlineMs: number): Promise<void>;
   /** Calls of `slot`, which stands for its method and path, go to route `index` of this generation; before it is swapped in. */
   bind(slot: number, index: number): void;
-  /**
-   * Its own config (`application` empty) or what an application sets there is `json` from now on; empty: that application is
-   * gone. After ready. `reload`: only a new generation can take that. Rejects as a step does, and what was holds then.
-   */
-  configure?(application: string, json: string, deadlineMs: number): Promise<'taken' | 'reload'>;
   /** After `routes`. */
   readonly offers?: Offers;
   readonly ledger?: CoreLedger;

@@ -6,7 +6,6 @@ import type { Log } from '../base/log.js';
 import type { Core, Front } from '../binding/core.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import { type Application, type Applications, whyNoApplication } from './applications.js';
-import type { Application, Applications } from './applications.js';
 import { AppliedConfigs } from './applied-configs.js';
 import { Chains } from './chains.js';
 import { Departures } from './departures.js';

@@ -215,7 +215,7 @@ export class Generation {
    */
   configure(application: string, json: string): Promise<'taken' | 'reload'> {
     const { handle } = this;
-    return this.#step('configure', (ms) => handle.configure?.(application, json, ms) ?? Promise.resolve('taken'));
+    return this.#step('configure', (ms) => handle.configure(application, json, ms));
   }
 
   quiesce(): Promise<void> {
