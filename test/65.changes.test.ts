@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Filter, TableChange } from '../src/binding/store.js';
 import { recordMatcher } from '../src/tables/matches.js';
 import type { Subscription } from '../src/tables/changes.js';
@@ -337,6 +337,32 @@ describe('server-sent events', () => {
       expect(reader.told).toEqual(['reset', 'ready', 'put 1']);
       expect(reader.lastId).toMatch(new RegExp(`^${world.store.identity.slice(0, 8)}-`));
     }
+  });
+
+  test('begin with reset when what comes after the id is not kept any more', async () => {
+    await make();
+    const first = await stream('/Task');
+    first.leave();
+    await until('it has gone', () => world.streams.size === 0);
+    await world.put({ id: '1' });
+    const feed = world.store.feed.bind(world.store);
+    const gone = Object.assign(new Error('changes are not kept any more'), { code: 'ChangesGone' });
+    const spy = vi.spyOn(world.store, 'feed').mockImplementation((tables, from) => {
+      const begun = feed(tables, from);
+      if (!first.lastId.endsWith(`-${from}`)) return begun;
+      return {
+        begin: () => Promise.reject(gone),
+        next: (most) => begun.next(most),
+        position: () => begun.position(),
+        close: () => begun.close(),
+      };
+    });
+    const second = await stream('/Task', { 'last-event-id': first.lastId });
+    await until('it is ready', () => second.events.length === 2);
+    spy.mockRestore();
+    await world.put({ id: '2' });
+    await until('all is told', () => second.events.length === 3);
+    expect(second.told).toEqual(['reset', 'ready', 'put 2']);
   });
 
   test('of one record', async () => {

@@ -307,6 +307,45 @@ TEST_CASE("tables are listed and found while another one is being made on a slow
   CHECK(store->tables().size() == 2);
 }
 
+TEST_CASE("the newest sequence is told, and a feed is let go of, while the store is opened anew on a slow disk") {
+  const Folder folder;
+  auto store = open_store(options_in(folder.path()));
+  Table* const table = define(*store, kTask);
+  REQUIRE(write(*store, put(table, kFirst)));
+  const uint64_t newest = store->sequence();
+  StoreFailure failure;
+  auto feed = store->feed({table}, newest - 1, failure);
+  REQUIRE(feed != nullptr);
+  {
+    const DiskFault fault(DiskFault::Kind::FullDisk);
+    refused(*store, table, kSecond);
+  }
+  std::thread mender;
+  std::future<uint64_t> told;
+  {
+    const int before = DiskFault::strikes();
+    const DiskFault fault(DiskFault::Kind::StuckDisk);
+    mender = std::thread([&] {
+      StoreFailure why;
+      CHECK(store->resume(why));
+    });
+    while (DiskFault::strikes() == before) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    told = std::async(std::launch::async, [&] {
+      feed.reset();
+      feed = store->feed_to_begin({table}, store->sequence());
+      return store->sequence();
+    });
+    CHECK(told.wait_for(std::chrono::seconds(20)) == std::future_status::ready);
+  }
+  mender.join();
+  CHECK(told.get() == newest);
+  REQUIRE(write(*store, put(table, kSecond)));
+  Store::Change change;
+  REQUIRE(feed->begin(failure));
+  CHECK(feed->next(1000, change, failure));
+  CHECK(change.key == "b");
+}
+
 TEST_CASE("a scan that has not ended keeps a store from being opened anew, and nothing else does") {
   const Folder folder;
   auto store = open_store(options_in(folder.path()));
