@@ -25,13 +25,21 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function build(compiler: string, ...more: string[]): Promise<string> {
-  const library = path.join(folder, `${[compiler, ...more].join('').replaceAll('+', 'x')}.so`);
+const builds = ['g++', 'clang++'].filter(present).flatMap((compiler) => [
+  [compiler, '-std=c++17'],
+  [compiler, '-std=c++20'],
+  [compiler, '-std=c++17', '-fno-exceptions', '-fno-rtti'],
+]);
+
+const everything = path.join(here, 'sdk', 'everything.cpp');
+
+async function build(source: string, compiler: string, ...more: string[]): Promise<string> {
+  const name = [path.basename(source, '.cpp'), compiler, ...more].join('').replaceAll('+', 'x');
+  const library = path.join(folder, `${name}.so`);
   const exports =
     process.platform === 'darwin'
       ? '-Wl,-exported_symbol,_tenon_plugin_entry'
       : `-Wl,--version-script=${path.join(root, 'cmake', 'plugin.map')}`;
-  const source = path.join(here, 'sdk', 'everything.cpp');
   const gnu = compiler === 'g++' && process.platform !== 'darwin' ? ['-fno-gnu-unique'] : [];
   const include = ['-I', path.join(root, 'native', 'include')];
   await run(compiler, [...more, ...strict, ...flags, ...gnu, ...include, source, exports, '-o', library]);
@@ -56,14 +64,9 @@ function present(compiler: string): boolean {
 }
 
 describe('a plugin that uses everything of tenon.hpp', () => {
-  const builds = ['g++', 'clang++'].filter(present).flatMap((compiler) => [
-    [compiler, '-std=c++17'],
-    [compiler, '-std=c++20'],
-    [compiler, '-std=c++17', '-fno-exceptions', '-fno-rtti'],
-  ]);
   for (const [compiler = '', ...more] of builds) {
     it(`compiles without a warning with ${compiler} ${more.join(' ')}, exports one symbol and no unique one`, async () => {
-      const library = await build(compiler, ...more);
+      const library = await build(everything, compiler, ...more);
       const { stdout } = await run(
         'nm',
         process.platform === 'darwin' ? ['-gU', library] : ['-D', '--defined-only', library],
@@ -86,7 +89,7 @@ describe('a plugin that uses everything of tenon.hpp', () => {
 describe('through the C contract', () => {
   let library: string;
   beforeAll(async () => {
-    library = await build('c++', '-std=c++17');
+    library = await build(everything, 'c++', '-std=c++17');
   });
 
   it('create, initialize and ready reach the extension, the log and the key-value state', async () => {
@@ -217,6 +220,118 @@ describe('through the C contract', () => {
       'log 50 not healthy',
       'health 1',
     ]);
+  });
+});
+
+describe('an extension', () => {
+  const glue = (file: string, type: string, resources: string[]): string => `#include "${file}"
+#include <tenon/application.hpp>
+static constexpr tenon::ResourceEntry resources[] = {${resources.map((name) => `tenon::resource<${name}>("${name}")`).join(', ')}};
+static constexpr tenon::ExtensionEntry extension = tenon::extension_entry<${type}>();
+static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {
+  const tenon::ResourceTable tables[] = {{resources, sizeof resources / sizeof resources[0]}};
+  return tenon::Application::create(host, out, tables, 1, &extension);
+}
+TENON_PLUGIN("extension", "Extension", "1.0.0", nullptr, nullptr, TENON_TRIAL_FULL, create)
+`;
+  const program = async (name: string, source: string): Promise<string> => {
+    const file = path.join(folder, `${name}.cpp`);
+    const out = path.join(folder, name);
+    await writeFile(
+      file,
+      `${source}\nint main(int count, char** words) { return tenon::testing::run(count, words); }\n`,
+    );
+    const include = ['-I', path.join(root, 'native', 'include')];
+    await run('c++', ['-std=c++17', ...strict, ...include, file, '-o', out, '-ldl', '-pthread']);
+    return out;
+  };
+  /** The names of the tests, those that failed with their complaints. */
+  const outcome = async (tests: string, library: string): Promise<{ passed: number; failed: string[] }> => {
+    const { stdout } = await run(tests, [library]).catch((error: unknown) => error as { stdout: string });
+    const lines = stdout.split('\n').filter((line) => !line.startsWith('# running'));
+    return {
+      passed: lines.filter((line) => line.startsWith('ok ')).length,
+      failed: lines.filter((line) => line.startsWith('not ok ')).map((line) => line.replace(/^not ok \d+ - /, '')),
+    };
+  };
+  const sdk = path.join(here, 'sdk', 'extension');
+  let tests: string;
+  let source: string;
+  beforeAll(async () => {
+    source = path.join(folder, 'extension.cpp');
+    const file = path.join(sdk, 'resources', 'extension.cpp');
+    await writeFile(source, glue(file, 'EverythingExtension', ['Who', 'Editors', 'Uses']));
+    tests = await program('tests', `#include "${path.join(sdk, 'test', 'extension.cpp')}"`);
+  });
+
+  for (const [compiler = '', ...more] of builds) {
+    it(`that overrides and uses everything compiles with ${compiler} ${more.join(' ')}, and does what its tests say`, async () => {
+      const library = await build(source, compiler, ...more);
+      const table = await run('readelf', ['--wide', '--dyn-syms', library]).catch(() => ({ stdout: '' }));
+      expect(table.stdout).not.toMatch(/UNIQUE|TLS/);
+      const failed = more.includes('-fno-exceptions') ? ['what is thrown goes no further'] : [];
+      expect(await outcome(tests, library)).toEqual({ passed: 16 - failed.length, failed });
+    });
+  }
+
+  it('offers no more of a capability than it overrides', async () => {
+    const half = path.join(folder, 'half.inc');
+    await writeFile(
+      half,
+      `#include <tenon/tenon.hpp>
+struct Resolver : tenon::AuthHook {
+  tenon::Result resolve_roles(const tenon::Request&, const tenon::Identity&, tenon::Roles&) override { return tenon::ok(); }
+};
+struct After : tenon::Middleware {
+  void after(const tenon::Request&, tenon::Exchange&) override {}
+};
+struct Empty : tenon::Resource {
+  tenon::Response get(const tenon::Request&) override { return {}; }
+};
+struct HalfExtension : tenon::Extension {
+  tenon::AuthProviders auth_providers() override { return {}; }
+  tenon::AuthHooks auth_hooks() override {
+    tenon::AuthHooks list;
+    list.push_back(tenon::own<Resolver>());
+    return list;
+  }
+  tenon::Owned<tenon::Middleware> middleware() override { return tenon::own<After>(); }
+  tenon::Hooks hooks() override { return {}; }
+};
+`,
+    );
+    const file = path.join(folder, 'half.cpp');
+    await writeFile(file, glue(half, 'HalfExtension', ['Empty']));
+    const asks = await program(
+      'asks',
+      `#include <tenon/testing.hpp>
+TENON_TEST("half") {
+  tenon::testing::detail::World world;
+  const tenon::testing::detail::Generation half(tenon::testing::detail::library_under_test(), world, 1);
+  const auto* const auth = half.offered<tenon_plugin_auth_t>(TENON_AUTH_ID);
+  const auto* const middleware = half.offered<tenon_plugin_middleware_t>(TENON_MIDDLEWARE_ID);
+  TENON_CHECK(auth != nullptr && auth->resolve_roles != nullptr);
+  TENON_CHECK(auth != nullptr && auth->authorize == nullptr && auth->authenticate == nullptr);
+  TENON_CHECK(middleware != nullptr && middleware->after != nullptr && middleware->before == nullptr);
+  for (const char* id : {TENON_HOOKS_ID, TENON_EVENTS_ID, TENON_CONFIG_ID, TENON_STATE_ID})
+    TENON_CHECK(half.plugin->get_extension(half.plugin, id) == nullptr);
+}`,
+    );
+    expect(await outcome(asks, await build(file, 'c++', '-std=c++17'))).toEqual({ passed: 1, failed: [] });
+  });
+
+  it('that slips in what it overrides is a compile error', async () => {
+    const slips = {
+      'tenon::Response before(const tenon::Request&, tenon::Response&) override;': 'Middleware',
+      'bool authorize(const tenon::Request&, const tenon::Identity*) override;': 'AuthHook',
+      'void on_event(const tenon::Event&) override;': 'Extension',
+    };
+    for (const [member, base] of Object.entries(slips)) {
+      const file = path.join(folder, 'slip.cpp');
+      await writeFile(file, `#include <tenon/tenon.hpp>\nstruct Slip : tenon::${base} { ${member} };\n`);
+      const include = ['-I', path.join(root, 'native', 'include')];
+      await expect(run('c++', ['-std=c++17', '-fsyntax-only', ...include, file])).rejects.toThrow(/override/);
+    }
   });
 });
 

@@ -11,7 +11,7 @@ export interface Included {
 }
 
 /** Of an #include: tenon.hpp, and what includes it. */
-const sdk = /^["<]tenon\/(?!testing\b)\w+\.hpp[">]$/;
+const sdk = /^["<]tenon\/(?!testing)\w+\.hpp[">]$/;
 
 /** Says of a header, by the name it is included by, whether it is the same in every order with others. */
 export class SystemHeaders {

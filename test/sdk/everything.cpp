@@ -152,6 +152,7 @@ static constexpr tenon::ResourceEntry resources[] = {
     tenon::resource<Audit>("HTTPAudit_log2"),
 };
 static constexpr tenon::ExtensionEntry extension = tenon::extension_entry<AuditExtension>();
+static_assert(extension.collect == nullptr, "it offers nothing to others");
 
 static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {
   const tenon::ResourceTable tables[] = {{resources, sizeof resources / sizeof resources[0]}};

@@ -148,7 +148,7 @@ class Application final {
     const Application& self = *of(plugin);
     if (std::strcmp(id, TENON_HTTP_ID) == 0) return self.routes_.empty() ? nullptr : &self.http_;
     if (std::strcmp(id, TENON_STATE_ID) == 0) return self.state_.save == nullptr ? nullptr : &self.state_;
-    return self.entry_ == nullptr || self.entry_->offer == nullptr ? nullptr : self.entry_->offer(id);
+    return self.offered_ == nullptr ? nullptr : self.offered_->offer(id);
   }
 
   Result initialize() {

@@ -30,6 +30,8 @@ struct Offered {
   Offered(const Offered&) = delete;
   Offered& operator=(const Offered&) = delete;
   virtual ~Offered() = default;
+  /* The capability `id`, or NULL. */
+  virtual const void* offer(const char* id) const = 0;
 };
 template <typename Type>
 class Offering;
@@ -547,10 +549,8 @@ struct ExtensionEntry {
   Extension* (*make)();
   bool has_state;
   uint32_t state_version;
-  /* Asks the extension what it offers, after initialize(); NULL: nothing is to be asked. */
+  /* Asks the extension what it offers, after initialize(); NULL: it overrides nothing of the kind. */
   std::unique_ptr<detail::Offered> (*collect)(Extension& extension, Result& result);
-  /* The capability `id`, or NULL; the function itself is NULL when there is none. */
-  const void* (*offer)(const char* id);
 };
 
 inline std::optional<Context::Route> Context::find_route(Method method, std::string_view path) const noexcept {

@@ -134,7 +134,7 @@ class JsonView {
 
   /* One value at `at`, which is moved behind it. False: there is none. */
   static bool check(std::string_view text, size_t& at, int depth) noexcept {
-    if (at >= text.size() || depth > deepest) return false;
+    if (at >= text.size()) return false;
     switch (text[at]) {
       case '{':
       case '[':
@@ -153,6 +153,7 @@ class JsonView {
   }
 
   static bool check_container(std::string_view text, size_t& at, int depth) noexcept {
+    if (depth >= deepest) return false;
     const bool object = text[at] == '{';
     const char close = object ? '}' : ']';
     at = skip(text, at + 1);

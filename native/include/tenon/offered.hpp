@@ -26,8 +26,8 @@ template <typename Type>
 class Offering final : public Offered {
  public:
   static constexpr bool has_auth = Overrides_auth_providers<Type>::value || Overrides_auth_hooks<Type>::value;
-  static constexpr bool is_asked = has_auth || Overrides_middleware<Type>::value || Overrides_hooks<Type>::value;
-  static constexpr bool is_any = is_asked || Overrides_on_event<Type>::value || Overrides_config_changed<Type>::value;
+  static constexpr bool has_any = has_auth || Overrides_middleware<Type>::value || Overrides_hooks<Type>::value ||
+                                  Overrides_on_event<Type>::value || Overrides_config_changed<Type>::value;
 
   static std::unique_ptr<Offered> collect(Extension& extension, Result& result) {
     std::unique_ptr<Offering> made(new Offering);
@@ -38,29 +38,29 @@ class Offering final : public Offered {
       if (!result.refused()) result = made->collect_middleware(extension);
     if constexpr (Overrides_hooks<Type>::value)
       if (!result.refused()) result = made->collect_hooks(extension);
+    if constexpr (Overrides_on_event<Type>::value) made->events_.on_event = on_event;
+    if constexpr (Overrides_config_changed<Type>::value) made->config_.changed = config_changed;
+    static_cast<void>(extension);
+    static_cast<void>(result);
     return made;
   }
 
-  static const void* offer(const char* id) {
-    const bool asked = services.offered != nullptr;
-    static_cast<void>(asked);
+  const void* offer(const char* id) const override {
     if constexpr (has_auth) {
-      if (std::strcmp(id, TENON_AUTH_ID) == 0) return asked && own().offers_auth() ? &own().auth_ : nullptr;
+      const bool any = auth_.authenticate != nullptr || auth_.resolve_roles != nullptr || auth_.authorize != nullptr;
+      if (std::strcmp(id, TENON_AUTH_ID) == 0) return any ? &auth_ : nullptr;
     }
     if constexpr (Overrides_middleware<Type>::value) {
-      if (std::strcmp(id, TENON_MIDDLEWARE_ID) == 0)
-        return asked && own().middleware_ ? &own().declared_middleware_ : nullptr;
+      if (std::strcmp(id, TENON_MIDDLEWARE_ID) == 0) return middleware_ ? &declared_middleware_ : nullptr;
     }
     if constexpr (Overrides_hooks<Type>::value) {
-      if (std::strcmp(id, TENON_HOOKS_ID) == 0) return asked && !own().hooks_.empty() ? &own().chain_ : nullptr;
+      if (std::strcmp(id, TENON_HOOKS_ID) == 0) return hooks_.empty() ? nullptr : &chain_;
     }
     if constexpr (Overrides_on_event<Type>::value) {
-      static constexpr tenon_plugin_events_t events = {sizeof(tenon_plugin_events_t), on_event};
-      if (std::strcmp(id, TENON_EVENTS_ID) == 0) return &events;
+      if (std::strcmp(id, TENON_EVENTS_ID) == 0) return &events_;
     }
     if constexpr (Overrides_config_changed<Type>::value) {
-      static constexpr tenon_plugin_config_t config = {sizeof(tenon_plugin_config_t), config_changed};
-      if (std::strcmp(id, TENON_CONFIG_ID) == 0) return &config;
+      if (std::strcmp(id, TENON_CONFIG_ID) == 0) return &config_;
     }
     return nullptr;
   }
@@ -75,10 +75,6 @@ class Offering final : public Offered {
 
   /* Of the generation that the contract's function was called for. */
   static const Offering& own() noexcept { return *static_cast<const Offering*>(services.offered); }
-
-  bool offers_auth() const noexcept {
-    return auth_.authenticate != nullptr || auth_.resolve_roles != nullptr || auth_.authorize != nullptr;
-  }
 
   Result collect_providers(Extension& extension) {
     for (std::unique_ptr<AuthProvider>& each : extension.auth_providers()) {
@@ -261,6 +257,9 @@ class Offering final : public Offered {
   Hooks hooks_;
   std::vector<tenon_hook_t> declared_hooks_;
   tenon_plugin_hooks_t chain_{};
+  /* Members, not constants: those of two images with this type could become one. */
+  tenon_plugin_events_t events_ = {sizeof(tenon_plugin_events_t), nullptr};
+  tenon_plugin_config_t config_ = {sizeof(tenon_plugin_config_t), nullptr};
 };
 
 template <typename Type, typename = void>
@@ -288,9 +287,8 @@ constexpr ExtensionEntry extension_entry() {
                 "state needs all three: static constexpr uint32_t state_version, save() and load()");
   using Offering = detail::Offering<Type>;
   ExtensionEntry entry = {&detail::make<Extension, Type>, detail::StateVersion<Type>::given,
-                          detail::StateVersion<Type>::value, nullptr, nullptr};
-  if constexpr (Offering::is_asked) entry.collect = &Offering::collect;
-  if constexpr (Offering::is_any) entry.offer = &Offering::offer;
+                          detail::StateVersion<Type>::value, nullptr};
+  if constexpr (Offering::has_any) entry.collect = &Offering::collect;
   return entry;
 }
 

@@ -174,8 +174,8 @@ class Span {
   /* A field of its event; key (1 to 63 bytes) and value are copied. */
   template <typename Value>
   Span& field(std::string_view key, const Value& value) {
-    const tenon_log_field_t field = log::Field(key, value).bytes();
-    fields_.push_back({std::string(key), std::string(detail::view(field.value))});
+    const log::Field field(key, value);
+    fields_.push_back({std::string(key), std::string(detail::view(field.bytes().value))});
     return *this;
   }
   /* Ends it before its scope does. */

@@ -19,7 +19,8 @@
  * What this host checks as the real one does: routes and their parameters, body limits, deadlines of deferred answers,
  * status codes, header names and values, the order of a life, the hand-over of state. What it does not have: threads of
  * its own (every call runs on the caller's thread, in time or not), back-pressure, admission, isolation, tables: none
- * of them can be opened (TENON_ERROR_UNSUPPORTED, with a warning in the log).
+ * of them can be opened (TENON_ERROR_UNSUPPORTED, with a warning in the log). Nor other applications: a test sets who
+ * asks, plays those that list an extension, and says when tasks run (see the members of Plugin).
  */
 #ifndef TENON_TESTING_HPP
 #define TENON_TESTING_HPP
@@ -39,6 +40,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -51,6 +54,7 @@
 #include "ext/log.h"
 #include "ext/state.h"
 #include "ext/tables.h"
+#include "testing_services.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define TENON_TESTING_SANITIZED
@@ -62,11 +66,6 @@
 
 namespace tenon::testing {
 
-struct Header {
-  std::string name;
-  std::string value;
-};
-
 /* What is sent. `target` is below the application's prefix: "/greeting/Ada?word=Hi". */
 struct Request {
   std::string method = "GET";
@@ -75,6 +74,10 @@ struct Request {
   std::vector<Header> headers;
   /* The client goes away after so many chunks of a streamed answer; 0: it is gone before the handler begins. */
   size_t chunks_wanted = static_cast<size_t>(-1);
+  /* Who it is from; nothing: nobody. */
+  std::optional<Identity> identity = std::nullopt;
+  /* It carries the admin token of the host. */
+  bool is_operator = false;
 };
 
 /* What came back. */
@@ -84,18 +87,28 @@ struct Answer {
   std::string body;
   /* Chunks of a streamed answer, in order; `body` has them all. */
   std::vector<std::string> chunks;
-  /* Why it is no answer of the plugin's: of a 500, what the plugin said; of 404, 405, 413, 504, what this host says. */
+  /* Why it is no answer of the plugin's: of a 500, what the plugin said; of 401, 403, 404, 405, 413, 504, what this
+   * host says. */
   std::string failure;
 
   /* Value of the first header `name`, whatever its case; empty when there is none. */
   std::string header(std::string_view name) const;
 };
 
-/* One record that the plugin logged. */
-struct Record {
-  int level; /* TENON_LOG_… */
+/* What providers and hooks decided. */
+struct Decided {
+  tenon_status status = TENON_OK; /* TENON_ERROR_NOT_FOUND: nobody; TENON_ERROR_DENIED, TENON_ERROR_AGAIN, other: 503 */
+  Identity identity;
   std::string message;
-  std::map<std::string, std::string> fields;
+  uint32_t retry_after_s = 0;
+  uint32_t cache_ms = 0;
+};
+
+/* What became of the input of a hook. */
+struct Hooked {
+  tenon_status status = TENON_OK; /* TENON_ERROR_NOT_FOUND: it stays as it is, or there is no such hook */
+  std::string bytes;
+  std::string message;
 };
 
 /* The plugin refused a step of its life, or its library could not be used. */
@@ -105,11 +118,6 @@ class Refused : public std::runtime_error {
 };
 
 namespace detail {
-
-inline std::string text(tenon_bytes_t bytes) {
-  return bytes.size == 0 ? std::string() : std::string(bytes.data, bytes.size);
-}
-inline tenon_bytes_t bytes(const std::string& text) { return {text.data(), text.size()}; }
 
 inline char lower(char letter) {
   return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
@@ -148,13 +156,6 @@ inline std::vector<std::string_view> split(std::string_view whole, char at) {
   }
 }
 
-/* What outlives a generation: the log, and the key-value state. */
-struct World {
-  std::mutex mutex;
-  std::vector<Record> log;
-  std::map<std::string, std::string> kept;
-};
-
 constexpr uint32_t default_deadline_ms = 30'000;
 constexpr uint64_t default_body_limit = 1024 * 1024;
 
@@ -174,6 +175,12 @@ struct tenon_request {
   std::chrono::steady_clock::time_point deadline;
   size_t chunks_wanted;
   size_t chunks_taken;
+  std::optional<tenon::testing::Identity> identity;
+  std::vector<tenon_bytes_t> roles; /* of identity */
+  bool is_operator;
+  std::string application;
+  std::string route;
+  uint64_t kept;
 
   bool gone() const { return chunks_taken >= chunks_wanted; }
 };
@@ -240,6 +247,10 @@ inline tenon_status add_header(tenon_response_t* response, tenon_bytes_t name, t
   headers.push_back(std::move(header));
   return TENON_OK;
 }
+
+/* Of the plugin's own routes, by their patterns alone. */
+inline bool find_route(const tenon_host* host, tenon_http_method method, tenon_bytes_t path, tenon_bytes_t* plugin,
+                       tenon_bytes_t* pattern);
 
 constexpr size_t body_limit_of_answers = 64 * 1024 * 1024;
 
@@ -322,12 +333,11 @@ inline const tenon_host_http_t& host_http() {
       response->outcome = status;
       response->completion.notify_all();
     };
+    http.find_route = find_route;
     return http;
   }();
   return table;
 }
-
-inline World& world_of(const tenon_host* host) { return *static_cast<World*>(host->data); }
 
 inline const tenon_host_log_t& host_log() {
   static const tenon_host_log_t table = [] {
@@ -437,18 +447,90 @@ inline const tenon_host_tables_t& host_tables() {
   return table;
 }
 
+inline void view_of(const tenon_request_t* request, tenon_identity_t* identity) {
+  const Identity& who = *request->identity;
+  *identity = {static_cast<uint32_t>(sizeof *identity),
+               static_cast<uint32_t>(request->roles.size()),
+               bytes(who.subject),
+               bytes(who.name),
+               bytes(who.scheme),
+               bytes(who.extension),
+               request->roles.data(),
+               bytes(who.claims)};
+}
+
+inline const tenon_host_auth_t& host_auth() {
+  static const tenon_host_auth_t table = [] {
+    static const std::string mark = "testing$";
+    tenon_host_auth_t auth{};
+    auth.size = sizeof auth;
+    auth.identity = [](const tenon_request_t* request, tenon_identity_t* identity) {
+      if (request->identity) view_of(request, identity);
+      return request->identity.has_value();
+    };
+    auth.is_operator = [](const tenon_request_t* request) { return request->is_operator; };
+    auth.forget_decisions = [](const tenon_host* host) {
+      const std::lock_guard<std::mutex> lock(world_of(host).mutex);
+      world_of(host).forgotten += 1;
+    };
+    auth.hash_password = [](const tenon_host*, tenon_bytes_t password, void* buffer, size_t capacity,
+                            size_t* size) -> tenon_status {
+      if (password.size == 0 || password.size > 1024) return TENON_ERROR_ARGUMENT;
+      return give(mark + std::to_string(std::hash<std::string>()(text(password))), buffer, capacity, size);
+    };
+    auth.verify_password = [](const tenon_host*, tenon_bytes_t password, tenon_bytes_t hash) -> tenon_status {
+      if (text(hash).rfind(mark, 0) != 0) return TENON_ERROR_ARGUMENT;
+      const bool right = text(hash) == mark + std::to_string(std::hash<std::string>()(text(password)));
+      return right ? TENON_OK : TENON_ERROR_DENIED;
+    };
+    auth.sign_token = sign;
+    auth.verify_token = verify;
+    auth.random = [](const tenon_host*, void* buffer, size_t size) -> tenon_status {
+      std::random_device source;
+      for (size_t at = 0; at < size; ++at)
+        static_cast<unsigned char*>(buffer)[at] = static_cast<unsigned char>(source());
+      return TENON_OK;
+    };
+    return auth;
+  }();
+  return table;
+}
+
+inline const tenon_host_middleware_t& host_middleware() {
+  static const tenon_host_middleware_t table = [] {
+    tenon_host_middleware_t middleware{};
+    middleware.size = sizeof middleware;
+    middleware.application = [](const tenon_request_t* request) { return bytes(request->application); };
+    middleware.route = [](const tenon_request_t* request) { return bytes(request->route); };
+    middleware.status = [](const tenon_response_t* response) -> int32_t { return response->answer.status; };
+    middleware.elapsed_us = [](const tenon_request_t*) -> uint64_t { return 1; };
+    middleware.keep = [](tenon_request_t* request, uint64_t number) { request->kept = number; };
+    middleware.kept = [](const tenon_request_t* request) { return request->kept; };
+    return middleware;
+  }();
+  return table;
+}
+
 inline const void* host_extension(const tenon_host*, const char* id) {
   if (std::strcmp(id, TENON_HTTP_ID) == 0) return &host_http();
   if (std::strcmp(id, TENON_LOG_ID) == 0) return &host_log();
   if (std::strcmp(id, TENON_STATE_ID) == 0) return &host_state();
   if (std::strcmp(id, TENON_TABLES_ID) == 0) return &host_tables();
+  if (std::strcmp(id, TENON_AUTH_ID) == 0) return &host_auth();
+  if (std::strcmp(id, TENON_MIDDLEWARE_ID) == 0) return &host_middleware();
+  if (std::strcmp(id, TENON_TASKS_ID) == 0) return &host_tasks();
+  if (std::strcmp(id, TENON_EVENTS_ID) == 0) return &host_events();
+  if (std::strcmp(id, TENON_METRICS_ID) == 0) return &host_metrics();
+  if (std::strcmp(id, TENON_CONFIG_ID) == 0) return &host_config();
+  if (std::strcmp(id, TENON_HTTP_CLIENT_ID) == 0) return &host_http_client();
+  if (std::strcmp(id, TENON_HOOKS_ID) == 0) return &host_hooks();
   return nullptr;
 }
 
 /* One life of the plugin, in an image of its own. */
 class Generation {
  public:
-  Generation(const std::string& library, World& world, uint64_t number) : world_(world), number_(number) {
+  Generation(const std::string& library, World& world, uint64_t number) : life(world), world_(world), number_(number) {
     /* The same path would give the same image again. The first one is opened where it is: debuggers know it there. */
     std::string file = library;
     if (images()++ > 0) file = copy_ = copy_of(library);
@@ -468,6 +550,7 @@ class Generation {
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
   ~Generation() {
+    life.end_tasks();
     if (ready_ && plugin->shutdown != nullptr) plugin->shutdown(plugin);
     plugin->destroy(plugin);
     forget();
@@ -477,8 +560,9 @@ class Generation {
     context_.size = sizeof context_;
     context_.app_id = {descriptor->id, std::strlen(descriptor->id)};
     context_.generation = number_;
+    ready_ = true; /* shutdown follows whatever comes of it */
+    life.serving = true;
     if (plugin->ready != nullptr) need("ready", plugin->ready(plugin, &context_));
-    ready_ = true;
   }
 
   void need(const char* step, tenon_status status) const {
@@ -488,6 +572,13 @@ class Generation {
     throw Refused(std::string(descriptor->id) + " refused " + step + " (" + std::to_string(status) + ")" + said);
   }
 
+  /* The plugin's side of a capability, or NULL. */
+  template <typename Table>
+  const Table* offered(const char* id) const {
+    return static_cast<const Table*>(plugin->get_extension(plugin, id));
+  }
+
+  Life life;
   const tenon_plugin_descriptor_t* descriptor = nullptr;
   tenon_plugin_t* plugin = nullptr;
   const tenon_plugin_http_t* http = nullptr;
@@ -507,9 +598,11 @@ class Generation {
     host_.abi_major = TENON_ABI_MAJOR;
     host_.abi_minor = TENON_ABI_MINOR;
     host_.version = TENON_SDK_VERSION;
-    host_.data = &world_;
+    host_.data = &life;
+    life.descriptor = descriptor;
     host_.get_extension = host_extension;
     need("create", descriptor->create(&host_, &plugin));
+    life.plugin = plugin;
     try {
       if (plugin->initialize != nullptr) need("initialize", plugin->initialize(plugin));
       http = static_cast<const tenon_plugin_http_t*>(plugin->get_extension(plugin, TENON_HTTP_ID));
@@ -596,6 +689,26 @@ inline bool matches(std::string_view pattern, std::string_view path, std::vector
   return wanted.size() == given.size();
 }
 
+inline bool find_route(const tenon_host* host, tenon_http_method method, tenon_bytes_t path, tenon_bytes_t* plugin,
+                       tenon_bytes_t* pattern) {
+  Life& life = life_of(host);
+  const auto* const http =
+      static_cast<const tenon_plugin_http_t*>(life.plugin->get_extension(life.plugin, TENON_HTTP_ID));
+  const std::string prefix = "/" + std::string(life.descriptor->id);
+  const std::string wanted = text(path);
+  for (uint32_t at = 0; http != nullptr && at < http->route_count(life.plugin); ++at) {
+    const tenon_route_t* const route = http->route(life.plugin, at);
+    std::vector<Header> params;
+    std::string rank;
+    if (route->method != method || !matches(prefix + text(route->pattern), wanted, &params, &rank)) continue;
+    life.found = prefix + text(route->pattern);
+    *plugin = {life.descriptor->id, std::strlen(life.descriptor->id)};
+    *pattern = bytes(life.found);
+    return true;
+  }
+  return false;
+}
+
 }  // namespace detail
 
 /*
@@ -604,7 +717,9 @@ inline bool matches(std::string_view pattern, std::string_view path, std::vector
  */
 class Plugin {
  public:
-  explicit Plugin(std::string library = detail::library_under_test()) : library_(std::move(library)) {
+  explicit Plugin(std::string library = detail::library_under_test()) : Plugin(Setup(), std::move(library)) {}
+  explicit Plugin(Setup setup, std::string library = detail::library_under_test()) : library_(std::move(library)) {
+    world_.setup = std::move(setup);
     generation_ = std::make_unique<detail::Generation>(library_, world_, ++generations_);
     generation_->ready();
   }
@@ -650,18 +765,12 @@ class Plugin {
     const uint64_t limit = route->body_limit == 0 ? detail::default_body_limit : route->body_limit;
     if (wanted.body.size() > limit) return refusal(413, "the body is over " + std::to_string(limit) + " bytes");
 
-    request.method = method;
-    request.path = "/" + std::string(generation_->descriptor->id) + below;
-    request.body = wanted.body;
-    request.id = "test";
-    request.headers = wanted.headers;
-    request.chunks_wanted = wanted.chunks_wanted;
-    if (mark != std::string::npos) request.query = wanted.target.substr(mark + 1);
-    for (const std::string_view pair : detail::split(request.query, '&')) {
-      const size_t equals = pair.find('=');
-      const std::string_view value = equals == std::string_view::npos ? "" : pair.substr(equals + 1);
-      request.values.push_back({detail::decode(pair.substr(0, equals), true), detail::decode(value, true)});
+    if (route->auth == TENON_AUTH_IDENTITY || route->auth == TENON_AUTH_ROLES) {
+      if (!wanted.identity) return refusal(401, below + " is for those who are known");
+      if (route->auth == TENON_AUTH_ROLES && !has_one_of(*wanted.identity, detail::text(route->roles)))
+        return refusal(403, below + " is for the roles " + detail::text(route->roles));
     }
+    fill(request, wanted, generation_->descriptor->id);
     const std::chrono::milliseconds time(route->deadline_ms == 0 ? detail::default_deadline_ms : route->deadline_ms);
     request.deadline = std::chrono::steady_clock::now() + time;
     tenon_response response;
@@ -685,6 +794,174 @@ class Plugin {
     if (method == TENON_HTTP_HEAD || answer.status == 204 || answer.status == 205 || answer.status == 304)
       answer.body.clear();
     return std::move(answer);
+  }
+
+  /* Services: what the plugin has begun, and what it would do for applications that list it. */
+
+  /* Run the tasks that are due, on this thread; how many runs there were. */
+  size_t run_tasks() const { return generation_->life.run_tasks(world_.now_ms); }
+  /* The same while the plugin's clock goes on by `ms`: timers, and the expiry of tokens. */
+  size_t advance(uint64_t ms) const { return generation_->life.run_tasks(world_.now_ms + ms); }
+
+  /* What it has published, and its spans, so far. */
+  std::vector<Event> events() const {
+    const std::lock_guard<std::mutex> lock(world_.mutex);
+    return world_.events;
+  }
+  /* Give it an event. False: it has not subscribed to it. */
+  bool give(const Event& event) const {
+    const auto* const offered = generation_->offered<tenon_plugin_events_t>(TENON_EVENTS_ID);
+    if (offered == nullptr || !generation_->life.wants(event.topic)) return false;
+    std::vector<tenon_log_field_t> fields;
+    for (const auto& [key, value] : event.fields) fields.push_back({detail::bytes(key), detail::bytes(value)});
+    tenon_event_t view{};
+    view.size = sizeof view;
+    view.level = event.level;
+    view.time_us = static_cast<int64_t>(world_.now_ms) * 1000;
+    view.duration_us = event.duration_us;
+    view.status = event.status;
+    view.field_count = static_cast<uint32_t>(fields.size());
+    view.topic = detail::bytes(event.topic);
+    view.source = detail::bytes(event.source);
+    view.message = detail::bytes(event.message);
+    view.fields = fields.data();
+    offered->on_event(generation_->plugin, &view, 1, 0);
+    return true;
+  }
+
+  /* A series of the plugin's; one of kind 0 when there is none. */
+  Metric metric(const std::string& name, const std::map<std::string, std::string>& labels = {}) const {
+    const std::lock_guard<std::mutex> lock(world_.mutex);
+    const auto found = world_.metrics.find(detail::series_key(name, labels));
+    return found == world_.metrics.end() ? Metric() : found->second;
+  }
+
+  /* Answers the requests that it sends to other servers, within the call that sends them. */
+  void on_fetch(std::function<Incoming(const Outgoing&)> answers) { world_.answers = std::move(answers); }
+  /* What comes of the chains that it runs, in place of other extensions; what is thrown is their failure. */
+  void on_hook(const std::string& name, uint32_t version, std::function<std::string(const std::string&)> work) {
+    world_.chains[{name, version}] = std::move(work);
+  }
+
+  /* Change its config (`application` empty) or the settings of an application that lists it; `json` empty: that is
+   * gone. TENON_OK: taken; TENON_ERROR_UNSUPPORTED: the host would reload it now, so call reload(); other: refused. */
+  tenon_status configure(const std::string& application, const std::string& json) {
+    const auto* const offered = generation_->offered<tenon_plugin_config_t>(TENON_CONFIG_ID);
+    const tenon_status status =
+        offered == nullptr ? TENON_ERROR_UNSUPPORTED
+                           : offered->changed(generation_->plugin, detail::bytes(application), detail::bytes(json));
+    if (status != TENON_OK && status != TENON_ERROR_UNSUPPORTED) return status;
+    if (application.empty()) {
+      world_.setup.config = json;
+    } else if (json.empty()) {
+      world_.setup.consumers.erase(application);
+    } else {
+      world_.setup.consumers[application] = json;
+    }
+    return status;
+  }
+
+  /* Ask its providers who a request is from, and its hooks for their roles, as for an application that lists it. */
+  Decided authenticate(const Request& wanted) const {
+    Decided decided;
+    decided.status = TENON_ERROR_NOT_FOUND;
+    const auto* const offered = generation_->offered<tenon_plugin_auth_t>(TENON_AUTH_ID);
+    tenon_plugin_t* const plugin = generation_->plugin;
+    tenon_request request{};
+    fill(request, wanted, "application");
+    request.identity.reset(); /* is what is being asked for */
+    const uint32_t count =
+        offered == nullptr || offered->provider_count == nullptr ? 0 : offered->provider_count(plugin);
+    const tenon_auth_answer_t answer = answer_to(decided);
+    for (uint32_t at = 0; at < count && decided.status == TENON_ERROR_NOT_FOUND; ++at) {
+      const tenon_auth_provider_t* const provider = offered->provider(plugin, at);
+      const std::string scheme = detail::text(provider->scheme);
+      tenon_bytes_t value{};
+      if (!detail::find(request.headers, provider->header, &value, false)) continue;
+      std::string credential = detail::text(value);
+      if (detail::text(provider->header) == "authorization") {
+        if (!detail::same_name(credential.substr(0, scheme.size() + 1), scheme + " ")) continue;
+        credential.erase(0, scheme.size() + 1);
+      }
+      decided.status = offered->authenticate(plugin, at, &request, detail::bytes(credential), &answer);
+      decided.identity.scheme = scheme;
+      decided.identity.extension = generation_->descriptor->id;
+    }
+    if (decided.status != TENON_OK || offered->resolve_roles == nullptr) return decided;
+    tenon_request known{};
+    Request with = wanted;
+    with.identity = decided.identity;
+    fill(known, with, "application");
+    tenon_identity_t identity{};
+    detail::view_of(&known, &identity);
+    decided.status = offered->resolve_roles(plugin, &known, &identity, &answer);
+    return decided;
+  }
+
+  /* Ask its hooks whether a request of `wanted.identity` may go on. */
+  Decided authorize(const Request& wanted) const {
+    Decided decided;
+    const auto* const offered = generation_->offered<tenon_plugin_auth_t>(TENON_AUTH_ID);
+    if (offered == nullptr || offered->authorize == nullptr) return decided;
+    tenon_request request{};
+    fill(request, wanted, "application");
+    tenon_identity_t identity{};
+    if (wanted.identity) detail::view_of(&request, &identity);
+    const tenon_auth_answer_t answer = answer_to(decided);
+    decided.status = offered->authorize(generation_->plugin, &request, wanted.identity ? &identity : nullptr, &answer);
+    return decided;
+  }
+
+  /* Its middleware around a handler of another application, "application", which answers with `handled`. */
+  Answer around(const Request& wanted, const Answer& handled = {}) const {
+    const auto* const offered = generation_->offered<tenon_plugin_middleware_t>(TENON_MIDDLEWARE_ID);
+    tenon_request request{};
+    fill(request, wanted, "application");
+    tenon_response response;
+    response.request = &request;
+    bool answered = false;
+    tenon_status status = TENON_OK;
+    if (offered != nullptr && offered->before != nullptr)
+      status = offered->before(generation_->plugin, &request, &response, &answered);
+    if (status != TENON_OK) return refusal(500, response.answer.failure);
+    if (answered) return response.answer;
+    response.answer.status = handled.status;
+    response.answer.body = handled.body;
+    for (const Header& each : handled.headers)
+      detail::add_header(&response, detail::bytes(each.name), detail::bytes(each.value), true);
+    if (offered != nullptr && offered->after != nullptr) offered->after(generation_->plugin, &request, &response);
+    return response.answer;
+  }
+
+  /* Call its hook of that name and version. */
+  Hooked call_hook(const std::string& name, uint32_t version, const std::string& input) const {
+    Hooked hooked;
+    hooked.status = TENON_ERROR_NOT_FOUND;
+    const auto* const offered = generation_->offered<tenon_plugin_hooks_t>(TENON_HOOKS_ID);
+    const uint32_t count = offered == nullptr ? 0 : offered->hook_count(generation_->plugin);
+    for (uint32_t at = 0; at < count; ++at) {
+      const tenon_hook_t* const hook = offered->hook(generation_->plugin, at);
+      if (detail::text(hook->name) != name || hook->version != version) continue;
+      const tenon_hook_output_t output = {static_cast<uint32_t>(sizeof output), &hooked,
+                                          [](const tenon_hook_output_t* to, tenon_bytes_t bytes) -> tenon_status {
+                                            static_cast<Hooked*>(to->data)->bytes += detail::text(bytes);
+                                            return TENON_OK;
+                                          },
+                                          [](const tenon_hook_output_t* to, tenon_bytes_t message) {
+                                            static_cast<Hooked*>(to->data)->message = detail::text(message);
+                                          }};
+      hooked.status = offered->call(generation_->plugin, at, detail::bytes(input), &output);
+      return hooked;
+    }
+    return hooked;
+  }
+
+  /* Capabilities it offers, of those that an extension may, by their ids. */
+  std::vector<std::string> offers() const {
+    std::vector<std::string> list;
+    for (const char* id : {TENON_AUTH_ID, TENON_MIDDLEWARE_ID, TENON_EVENTS_ID, TENON_CONFIG_ID, TENON_HOOKS_ID})
+      if (generation_->plugin->get_extension(generation_->plugin, id) != nullptr) list.push_back(id);
+    return list;
   }
 
   /* What the plugin says of its health; true when it says nothing. */
@@ -755,6 +1032,65 @@ class Plugin {
     for (size_t at = 0; at < count; ++at)
       if (known[at].name == name) return known[at].value;
     return 0;
+  }
+
+  static void fill(tenon_request& request, const Request& wanted, const std::string& application) {
+    const size_t mark = wanted.target.find('?');
+    request.application = application;
+    request.method = method_of(wanted.method);
+    request.route = request.path = "/" + application + wanted.target.substr(0, mark);
+    request.body = wanted.body;
+    request.id = "test";
+    request.headers = wanted.headers;
+    request.chunks_wanted = wanted.chunks_wanted;
+    request.is_operator = wanted.is_operator;
+    request.identity = wanted.identity;
+    if (request.identity)
+      for (const std::string& role : request.identity->roles) request.roles.push_back(detail::bytes(role));
+    request.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(detail::default_deadline_ms);
+    if (mark != std::string::npos) request.query = wanted.target.substr(mark + 1);
+    for (const std::string_view pair : detail::split(request.query, '&')) {
+      const size_t equals = pair.find('=');
+      const std::string_view value = equals == std::string_view::npos ? "" : pair.substr(equals + 1);
+      request.values.push_back({detail::decode(pair.substr(0, equals), true), detail::decode(value, true)});
+    }
+  }
+
+  static bool has_one_of(const Identity& identity, const std::string& roles) {
+    for (const std::string_view wanted : detail::split(roles, ','))
+      for (const std::string& role : identity.roles)
+        if (role == wanted) return true;
+    return false;
+  }
+
+  static tenon_auth_answer_t answer_to(Decided& decided) {
+    const auto accept = [](const tenon_auth_answer_t* answer, const tenon_identity_t* identity,
+                           uint32_t cache_ms) -> tenon_status {
+      Decided& to = *static_cast<Decided*>(answer->data);
+      if (identity->subject.size == 0 || identity->subject.size > 255 || identity->name.size > 255 ||
+          identity->role_count > TENON_AUTH_ROLES || identity->claims.size > TENON_AUTH_CLAIMS_LIMIT ||
+          cache_ms > TENON_AUTH_CACHE_MS)
+        return TENON_ERROR_ARGUMENT;
+      to.identity.subject = detail::text(identity->subject);
+      to.identity.name = detail::text(identity->name);
+      to.identity.claims = detail::text(identity->claims);
+      for (uint32_t at = 0; at < identity->role_count; ++at)
+        to.identity.roles.push_back(detail::text(identity->roles[at]));
+      to.cache_ms = cache_ms;
+      return TENON_OK;
+    };
+    const auto add_role = [](const tenon_auth_answer_t* answer, tenon_bytes_t role) -> tenon_status {
+      std::vector<std::string>& roles = static_cast<Decided*>(answer->data)->identity.roles;
+      if (role.size == 0 || role.size > 63) return TENON_ERROR_ARGUMENT;
+      if (roles.size() >= TENON_AUTH_ROLES) return TENON_ERROR_TOO_LARGE;
+      roles.push_back(detail::text(role));
+      return TENON_OK;
+    };
+    const auto refuse = [](const tenon_auth_answer_t* answer, tenon_bytes_t message, uint32_t retry_after_s) {
+      static_cast<Decided*>(answer->data)->message = detail::text(message);
+      static_cast<Decided*>(answer->data)->retry_after_s = retry_after_s;
+    };
+    return {static_cast<uint32_t>(sizeof(tenon_auth_answer_t)), &decided, accept, add_role, refuse};
   }
 
   static Answer refusal(int status, std::string why) {
@@ -841,6 +1177,8 @@ template <typename Value>
 std::string shown(const Value& value) {
   if constexpr (std::is_same_v<Value, bool>)
     return value ? "true" : "false";
+  else if constexpr (std::is_enum_v<Value>)
+    return std::to_string(static_cast<std::underlying_type_t<Value>>(value));
   else if constexpr (std::is_arithmetic_v<Value>)
     return std::to_string(value);
   else
@@ -849,7 +1187,11 @@ std::string shown(const Value& value) {
 
 template <typename One, typename Other>
 bool equal(const One& one, const Other& other) {
-  if constexpr (std::is_integral_v<One> && std::is_integral_v<Other>) {
+  if constexpr (std::is_enum_v<One>) {
+    return equal(static_cast<std::underlying_type_t<One>>(one), other);
+  } else if constexpr (std::is_enum_v<Other>) {
+    return equal(one, static_cast<std::underlying_type_t<Other>>(other));
+  } else if constexpr (std::is_integral_v<One> && std::is_integral_v<Other>) {
     if constexpr (std::is_signed_v<One> == std::is_signed_v<Other>)
       return one == other;
     else if constexpr (std::is_signed_v<One>)

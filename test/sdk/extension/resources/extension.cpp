@@ -1,5 +1,6 @@
-// An extension that overrides everything and uses every service; test/33.sdk.test.ts compiles it, and its test asks it.
+// An extension that overrides everything and uses every service; ../test asks it.
 #include <atomic>
+#include <stdexcept>
 #include <tenon/services.hpp>
 
 namespace {
@@ -11,6 +12,9 @@ struct ApiKeys : tenon::AuthProvider {
   std::string challenge() const override { return "ApiKey realm=\"" + realm_ + "\""; }
   tenon::Decision authenticate(const tenon::Request& request, std::string_view credential) override {
     if (request.identity()) return tenon::unavailable("there is an identity before there is one");
+#if defined(__cpp_exceptions)
+    if (credential == "throws") throw std::runtime_error("the provider threw");
+#endif
     if (credential == "other") return tenon::pass();
     if (credential == "wrong") return tenon::deny("this key is wrong");
     if (credential == "often") return tenon::slow_down("too many attempts", 30);
@@ -49,12 +53,23 @@ struct Around : tenon::Middleware {
   std::optional<tenon::Response> before(const tenon::Request& request, tenon::Exchange& exchange) override {
     exchange.keep(exchange.kept() + 7);
     exchange.header("x-application", exchange.application());
+#if defined(__cpp_exceptions)
+    if (request.query("throw")) throw std::runtime_error("the middleware threw");
+#endif
     if (request.query("stop")) return tenon::text("stopped").status(418);
     return std::nullopt;
   }
   void after(const tenon::Request&, tenon::Exchange& exchange) override {
     exchange.add_header("x-kept", std::to_string(exchange.kept()) + " " + std::to_string(exchange.status()));
   }
+};
+
+struct Note {
+  explicit Note(std::string_view from) : text(from) {}
+  Note(const Note&) = delete;
+  Note& operator=(const Note&) = delete;
+  ~Note() { tenon::log::info("freed " + text); }
+  std::string text;
 };
 
 }  // namespace
@@ -71,6 +86,7 @@ struct EverythingExtension : tenon::Extension {
     const auto config = tenon::JsonView::parse(own);
     if (!config) return tenon::refuse("the config is no JSON");
     realm = (*config)["realm"].text().value_or("tenon");
+    tenon::log::info("realm " + realm);
     return tenon::ok();
   }
   tenon::AuthProviders auth_providers() override {
@@ -109,8 +125,12 @@ struct EverythingExtension : tenon::Extension {
     return tenon::ok();
   }
   void on_event(const tenon::Events& batch) override {
-    for (const tenon::Event& event : batch)
+    for (const tenon::Event& event : batch) {
+#if defined(__cpp_exceptions)
+      if (event.topic() == "todo.throw") throw std::runtime_error("the subscriber threw");
+#endif
       tenon::log::info(event.message(), {{"topic", event.topic()}, {"of", batch.size()}, {"dropped", batch.dropped()}});
+    }
   }
   tenon::ConfigResult config_changed(std::string_view application, std::string_view json) override {
     if (json == "{\"bad\":true}") return tenon::refuse("bad is not good");
@@ -143,19 +163,21 @@ struct Uses : tenon::Resource {
     const std::string_view what = request.param("what");
     auto& own = tenon::extension<EverythingExtension>();
     if (what == "task") {
-      auto text = std::make_unique<std::string>(request.body());  // a callback may own what cannot be copied
-      const tenon::tasks::Task task = tenon::tasks::once(50, [text = std::move(text)] { tenon::log::info(*text); });
+      auto note = std::make_unique<Note>(request.body());  // a callback may own what cannot be copied
+      const tenon::tasks::Task task =
+          tenon::tasks::once(50, [note = std::move(note)] { tenon::log::info("ran " + note->text); });
       if (request.query("cancel")) task.cancel();
       return tenon::status(task ? 202 : 503);
     }
     if (what == "failing") {
 #if defined(__cpp_exceptions)
-      tenon::tasks::submit([] { throw 7; });
+      tenon::tasks::submit([] { throw std::runtime_error("the task threw"); });
 #endif
       return tenon::status(202);
     }
     if (what == "event") {
-      const tenon::Span span("publish");
+      tenon::Span span("publish");
+      span.field("size", request.body().size());
       return tenon::status(tenon::events::publish("todo.done", request.body()) ? 204 : 422);
     }
     if (what == "metrics") {
