@@ -128,6 +128,7 @@ void Call::clear() {
   armed = claimed = parked = false;
   deferral.store(Deferral::None, std::memory_order_relaxed);
   began.store(0, std::memory_order_relaxed);
+  arrived = 0;
   refusal = Refusal::None;
   if (!message.empty()) message.clear();
   result_.store(TENON_OK, std::memory_order_relaxed);

@@ -94,6 +94,9 @@ class Call final : public tenon_request, public tenon_response {
   // When its handler began, ns of the monotonic clock; 0 when it has not, or is not timed.
   std::atomic<uint64_t> began{0};
 
+  // When it was sent, ns of the monotonic clock, when somebody wants to know of it; 0 once he has been told. [front]
+  uint64_t arrived = 0;
+
   // How it ends; written by the finisher.
   uint64_t ended = 0;  // of a call that is timed
   Refusal refusal = Refusal::None;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "byte_buffer.h"
 #include "clock.h"
 #include "generation.h"
 #include "image_threads.h"
@@ -57,6 +58,12 @@ Plugin& Front::plugin(const std::string& id) {
   return *plugin;
 }
 
+void Front::forget(Plugin& plugin) {
+  events_.forget(plugin);
+  metrics_.forget(plugin.id());
+  plugin.calls = plugin.faults = 0;
+}
+
 uint32_t Front::slot(Plugin& plugin, tenon_http_method method, const std::string& path) {
   const auto [found, added] = plugin.slots.emplace(std::make_pair(method, path), 0);
   if (added) {
@@ -91,6 +98,7 @@ Call* Front::take(const Slot& slot) {
 }
 
 bool Front::send(Call& call) {
+  if (events_.wants_requests()) call.arrived = now();
   if (core::send(call)) return true;
   call.pending = true;
   pending_++;
@@ -204,6 +212,7 @@ void Front::done(const Delivery& delivery) {
 // Once for each call that a generation has answered, failed or missed, under its lease. What the host refused in its
 // place, or the client no longer waited for, is no fault of it. The life of a stream is no latency.
 void Front::count(Call& call) {
+  if (call.arrived != 0) tell(call);
   const Lease* const lease = call.lease.load(std::memory_order_relaxed);
   if (call.counted || lease == nullptr) return;
   // The plugin still has a call that missed its deadline and has not finished: only `began` may be read then.
@@ -213,9 +222,35 @@ void Front::count(Call& call) {
   call.counted = true;
   const bool failed = missed || call.refusal != Refusal::None || call.response.status() >= 500;
   CallCounters& counters = lease->generation->counters();
-  counters.count(failed && !call.cancelled.load(std::memory_order_relaxed));
+  const bool fault = failed && !call.cancelled.load(std::memory_order_relaxed);
+  counters.count(fault);
+  call.plugin->calls++;
+  if (fault) call.plugin->faults++;
   const uint64_t began = call.began.load(std::memory_order_relaxed);
   if (began != 0 && (call.seen & kStreamed) == 0) counters.add_sample((running ? now() : call.ended) - began);
+}
+
+// Once for each request that somebody wants to know of. The plugin may still have one that missed its deadline.
+void Front::tell(Call& call) {
+  const Lease* const lease = call.lease.load(std::memory_order_relaxed);
+  const bool missed = (call.seen & kTimedOut) != 0;
+  const uint64_t duration = now() - std::exchange(call.arrived, 0);
+  const std::string message = std::string(method_name(call.request.method)).append(" ").append(call.request.path());
+  const std::string id = name_ + "-" + std::to_string(call.request.number);
+  std::string route;
+  if (lease != nullptr && call.route != nullptr) route = lease->generation->path_of(*call.route);
+  const tenon_log_field_t fields[] = {{bytes("request_id"), bytes(id)}, {bytes("route"), bytes(route)}};
+  EventParts parts;
+  parts.topic = "tenon.request";
+  parts.source = call.plugin->id();
+  parts.generation = lease == nullptr ? 0 : lease->generation->number();
+  parts.time_us = wall_time_us() - static_cast<int64_t>(duration / 1000);
+  parts.duration_us = duration / 1000;
+  parts.status = missed ? 504 : call.refusal == Refusal::None ? call.response.status() : call.refused_status;
+  parts.message = message;
+  parts.fields = fields;
+  parts.field_count = route.empty() ? 1 : 2;
+  if (events_.wanted(parts.topic, call.plugin)) events_.publish(Event::make(parts, TENON_EVENT_LIMIT), call.plugin);
 }
 
 void Front::recycle(Call& call) {
@@ -368,6 +403,20 @@ void Front::watch() { Watchdog::instance().attend(); }
 void Front::retire(std::unique_ptr<HostFace> face) {
   faces_.push_back(std::move(face));
   if (faces_.size() > kKeptFaces) faces_.pop_front();
+}
+
+std::string Front::metrics_text() const {
+  std::string calls;
+  std::string faults;
+  append_family("tenon_plugin_calls_total", "counter", "Requests of a plugin that have ended.", calls);
+  append_family("tenon_plugin_faults_total", "counter", "Those that the plugin failed, missed or answered with 5xx.",
+                faults);
+  for (const auto& [id, plugin] : plugins_) {
+    if (!plugin->is_open) continue;
+    append_sample("tenon_plugin_calls_total", id, {}, {}, static_cast<double>(plugin->calls), calls);
+    append_sample("tenon_plugin_faults_total", id, {}, {}, static_cast<double>(plugin->faults), faults);
+  }
+  return calls + faults + events_.metrics_text() + metrics_.text();
 }
 
 bool Front::check_deadlines(uint64_t time) {

@@ -15,8 +15,10 @@
 
 #include "call.h"
 #include "control.h"
+#include "event_bus.h"
 #include "host_face.h"
 #include "log_ring.h"
+#include "metrics.h"
 #include "outgoing.h"
 #include "plugin.h"
 
@@ -75,11 +77,15 @@ class Front : public std::enable_shared_from_this<Front> {
   void set_token_key(std::string key) { token_key_ = std::move(key); }
   const std::string& token_key() const { return token_key_; }  // [any]
   LogRing& log() { return log_; }                              // [any]
+  EventBus& events() { return events_; }                       // [any]
+  Metrics& metrics() { return metrics_; }                      // [any]
   Outgoing& outgoing() { return outgoing_; }
   bool is_current_thread() const { return pthread_equal(pthread_self(), thread_) != 0; }  // [any]
 
   // Plugins and their slots. A closed plugin's memory is kept for its name.
   Plugin& plugin(const std::string& id);
+  // Its pointer is closed: what it counted and what waited for it is gone.
+  void forget(Plugin& plugin);
   struct Slot {
     Plugin* plugin;
     uint32_t local;
@@ -130,6 +136,9 @@ class Front : public std::enable_shared_from_this<Front> {
   void watch();           // [any] a deadline has been armed
   void retire(std::unique_ptr<HostFace> face);
 
+  // Calls and events of plugins, and what they count themselves, in the text format of Prometheus.
+  std::string metrics_text() const;
+
   // Whether any deadline is armed; claims those that have passed. [watchdog]
   bool check_deadlines(uint64_t time);
 
@@ -137,6 +146,7 @@ class Front : public std::enable_shared_from_this<Front> {
   static constexpr size_t kKeptFaces = 256;
   bool advance(Call& call, Delivery& delivery, bool& through);
   void count(Call& call);
+  void tell(Call& call);
   template <typename Visit>
   void visit_streams(const Generation& generation, Visit visit) const;
   void collect();
@@ -146,6 +156,8 @@ class Front : public std::enable_shared_from_this<Front> {
   std::string token_key_;
   const pthread_t thread_;
   LogRing log_;
+  EventBus events_;
+  Metrics metrics_;
   Outgoing outgoing_;
 
   std::mutex wake_mutex_;

@@ -68,24 +68,31 @@ void Generation::change_tables(Change change) {
   if (face_ && face_->tables() != nullptr) (face_->tables()->*change)();
 }
 
-void Generation::open() {
-  change_tables(&TablesFace::open);
-  face_->http_client().open(*lease_, task_thread_);
-}
-
 void Generation::drain() {
   change_tables(&TablesFace::drain);
-  if (face_) face_->http_client().drain();
+  if (!face_) return;
+  face_->services().drain();
+  face_->http_client().drain();
 }
 
 void Generation::serve() {
   change_tables(&TablesFace::serve);
-  if (face_) face_->http_client().serve();
+  if (!face_) return;
+  face_->services().serve();
+  face_->http_client().serve();
 }
 
 void Generation::retire() {
   change_tables(&TablesFace::retire);
-  if (face_) face_->http_client().retire();
+  if (!face_) return;
+  face_->services().retire();
+  face_->http_client().retire();
+}
+
+void Generation::open_services() {
+  change_tables(&TablesFace::open);
+  face_->services().open(*lease_);
+  face_->http_client().open(*lease_, face_->services().tasks);
 }
 
 void Generation::perform(Task& task) {
@@ -108,7 +115,7 @@ void Generation::perform(Task& task) {
       status = give_routes(task.message);
       break;
     case Step::Ready:
-      open();
+      open_services();
       if (TENON_HAS(instance_, ready)) {
         status = instance_->ready(instance_, &context_);
       }
@@ -134,10 +141,13 @@ void Generation::perform(Task& task) {
     case Step::Shutdown:
       change_tables(&TablesFace::retire);
       face_->http_client().finish();
+      face_->services().shut();
       if (TENON_HAS(instance_, shutdown)) instance_->shutdown(instance_);
       change_tables(&TablesFace::close);
+      face_->services().close();
       break;
     case Step::Destroy:
+      face_->services().close();
       instance_->destroy(instance_);
       instance_ = nullptr;
       can_initialize_.store(true, std::memory_order_release);
@@ -182,6 +192,7 @@ tenon_status Generation::create(std::string& message) {
   }
   instance_ = plugin;
   http_ = http;
+  face_->services().attach(plugin);
   state_ = state;
   has_state_.store(state != nullptr, std::memory_order_release);
   can_quiesce_.store(TENON_HAS(plugin, quiesce), std::memory_order_release);
@@ -201,7 +212,7 @@ bool Generation::perform_at_once(Task& task) {
   if (task.step == Step::Initialize) return !can_initialize_.load(std::memory_order_acquire);
   if (task.step == Step::Ready) {
     if (can_ready_.load(std::memory_order_acquire)) return false;
-    open();
+    open_services();
     return true;
   }
   if (task.step != Step::Routes || reading_.load(std::memory_order_acquire) != Reading::Done) return false;
@@ -269,12 +280,24 @@ tenon_status Generation::configure(Task& task) {
 
 uint32_t Generation::stop(uint64_t until) {
   stopping_.store(true, std::memory_order_release);
-  const uint32_t left = pool_.stop(until) + (task_thread_.stop(until) ? 0 : 1) + (control_.stop(until) ? 0 : 1);
+  const uint32_t left =
+      pool_.stop(until) + (face_ ? face_->services().stop(until) : 0) + (control_.stop(until) ? 0 : 1);
   return left + dismiss_visitors(*this, until);
 }
 
+Ledger Generation::ledger() const {
+  if (!face_) return {};
+  Ledger ledger = face_->services().ledger();
+  const HttpClientFace& client = face_->http_client();
+  ledger.requests = client.count();
+  if (const uint64_t number = client.running(); number != 0) {
+    ledger.running.push_back("done of request " + std::to_string(number));
+  }
+  return ledger;
+}
+
 uint32_t Generation::threads_alive() const {
-  const uint32_t own = pool_.alive() + (control_.alive() ? 1 : 0) + (task_thread_.alive() ? 1 : 0);
+  const uint32_t own = pool_.alive() + (face_ ? face_->services().alive() : 0) + (control_.alive() ? 1 : 0);
   return stopping_.load(std::memory_order_acquire) ? own + visitors_of(*this) : own;
 }
 

@@ -12,7 +12,6 @@
 #include "host_face.h"
 #include "pool.h"
 #include "route.h"
-#include "task_thread.h"
 #include "tenon/entry.h"
 #include "tenon/ext/http.h"
 #include "tenon/ext/state.h"
@@ -69,6 +68,11 @@ class Generation {
   void serve();
   // It is being taken down, and will not be in use again. [front]
   void retire();
+  // The host's own: `work` on a thread for tasks, at any time until `stop`. Whoever asks for it holds a lease until it
+  // has run. From `ready` on; false when no thread could be started. [any]
+  bool owe(void (*work)(void* context), void* context) { return face_->services().tasks.owe(work, context); }
+  // What it has open with the services of the host. [front]
+  Ledger ledger() const;
 
   // Carry `task` out. [control]
   void perform(Task& task);
@@ -78,8 +82,6 @@ class Generation {
   bool perform_at_once(Task& task);
   // Whether the control thread is in the routes although nobody has asked for them yet. [any]
   bool is_reading_ahead() const { return reading_.load(std::memory_order_acquire) == Reading::Begun; }
-  // Requests to other servers that are under way. [any]
-  size_t outgoing_requests() const { return face_ ? face_->http_client().count() : 0; }
   // End all threads, those of others that have run its code too; how many have not ended by `until`. [closer]
   uint32_t stop(uint64_t until);
   // Its own; once it stops, also those of others that have run its code. [front]
@@ -97,13 +99,13 @@ class Generation {
   // The tables, if it has some.
   template <typename Change>
   void change_tables(Change change);
+  void open_services();
   void read_routes();
   tenon_status read_routes(std::string& message);
   tenon_status give_routes(std::string& message);
   tenon_status save(Task& task);
   tenon_status load(Task& task);
   tenon_status configure(Task& task);
-  void open();
 
   const std::shared_ptr<Front> front_;
   Plugin& plugin_;
@@ -127,7 +129,6 @@ class Generation {
   Lease* lease_;
   Pool pool_;
   Control control_;
-  TaskThread task_thread_;
   CallCounters counters_;
   std::atomic<bool> stopping_{false};
   bool closed_ = false;

@@ -6,8 +6,11 @@
 #include "byte_buffer.h"
 #include "call.h"
 #include "credentials.h"
+#include "events_face.h"
 #include "front.h"
 #include "generation.h"
+#include "metrics_face.h"
+#include "tasks_face.h"
 #include "tenon/ext/config.h"
 #include "tenon/ext/http.h"
 #include "tenon/ext/http_client.h"
@@ -28,6 +31,7 @@ void log_write(const tenon_host_t* host, int32_t level, tenon_bytes_t message, c
   Front& front = face.plugin().front();
   if (level >= TENON_LOG_WARN) face.remember(std::string(view(message).substr(0, Response::kMessageBytes)));
   if (level < front.log_level()) return;
+  publish_log(face, level, message, fields, field_count);
   if (front.log().write(face.plugin().id(), face.number(), level, message, fields, field_count)) front.wake();
 }
 
@@ -217,6 +221,9 @@ const void* get_extension(const tenon_host_t* host, const char* id) {
   if (name == TENON_HTTP_CLIENT_ID && HostFace::of(host).plugin().front().outgoing().offered()) {
     return &HttpClientFace::functions();
   }
+  if (name == TENON_TASKS_ID) return &tasks_functions();
+  if (name == TENON_EVENTS_ID) return &events_functions();
+  if (name == TENON_METRICS_ID) return &metrics_functions();
   if (name == TENON_TABLES_ID && HostFace::of(host).tables() != nullptr) return &TablesFace::functions();
   return nullptr;
 }
@@ -229,6 +236,7 @@ HostFace::HostFace(Plugin& plugin, uint64_t number, TablesAccess access, ConfigV
       tables_(TablesFace::make(plugin.front(), std::move(access))),
       config_(std::move(config)),
       http_client_(std::make_shared<HttpClientFace>(plugin, number)),
+      services_(plugin),
       host_() {
   host_.size = sizeof(tenon_host_t);
   host_.abi_major = TENON_ABI_MAJOR;

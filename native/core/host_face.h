@@ -10,6 +10,7 @@
 #include "config_face.h"
 #include "http_client_face.h"
 #include "plugin.h"
+#include "services.h"
 #include "tables_face.h"
 #include "tenon/host.h"
 
@@ -35,6 +36,9 @@ class HostFace {
   ConfigFace& config() { return config_; }
   HttpClientFace& http_client() const { return *http_client_; }
 
+  Services& services() { return services_; }
+  const Services& services() const { return services_; }
+
   // The last warning or error the plugin logged: what a life-cycle step that fails is reported with. [any]
   void remember(std::string message);
   std::string take_remembered();
@@ -47,6 +51,7 @@ class HostFace {
   const std::shared_ptr<TablesFace> tables_;
   ConfigFace config_;
   const std::shared_ptr<HttpClientFace> http_client_;
+  Services services_;
   tenon_host_t host_;
   std::atomic<bool> open_{true};
   std::mutex mutex_;

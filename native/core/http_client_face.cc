@@ -11,7 +11,7 @@
 #include "host_face.h"
 #include "lease.h"
 #include "plugin.h"
-#include "task_thread.h"
+#include "tasks.h"
 
 namespace tenon::core {
 
@@ -136,11 +136,11 @@ OutgoingAnswer without_answer(tenon_status outcome, const char* message) { retur
 
 const tenon_host_http_client_t& HttpClientFace::functions() { return kHttpClient; }
 
-void HttpClientFace::open(Lease& lease, TaskThread& thread) {
+void HttpClientFace::open(Lease& lease, Tasks& tasks) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (state_ != State::Early) return;
   lease_ = &lease;
-  thread_ = &thread;
+  tasks_ = &tasks;
   state_ = State::Open;
 }
 
@@ -169,6 +169,10 @@ void HttpClientFace::finish() {
   retire();
   std::unique_lock<std::mutex> lock(mutex_);
   idle_.wait(lock, [this] { return !running_; });
+  if (due_.empty()) return;
+  take_turn();
+  lock.unlock();
+  run_due();
 }
 
 tenon_status HttpClientFace::send(const tenon_http_client_request_t& given, tenon_http_client_done_fn done,
@@ -184,7 +188,6 @@ tenon_status HttpClientFace::send(const tenon_http_client_request_t& given, teno
     if (requests_.size() >= TENON_HTTP_CLIENT_REQUESTS || bytes_ + size > TENON_HTTP_CLIENT_BYTES) {
       return TENON_ERROR_TOO_LARGE;
     }
-    if (!thread_->start()) return TENON_ERROR_MEMORY;
     request->number = front.outgoing().take_number();
     request->plugin = plugin_.id();
     request->generation = generation_;
@@ -227,6 +230,11 @@ size_t HttpClientFace::count() const {
   return static_cast<size_t>(std::count_if(requests_.begin(), requests_.end(), [](const auto& request) {
     return request.second.state != Request::Done::Over;
   }));
+}
+
+uint64_t HttpClientFace::running() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return current_;
 }
 
 void HttpClientFace::answer(uint64_t number, OutgoingAnswer answer) {
@@ -282,9 +290,25 @@ void HttpClientFace::erase_if_over(Requests::iterator request) {
 // and while the generation serves nobody waits.
 void HttpClientFace::summon() {
   if (running_ || due_.empty() || !may_run()) return;
+  take_turn();
+  auto self = std::make_unique<std::shared_ptr<HttpClientFace>>(shared_from_this());
+  if (tasks_->owe(run, self.get())) {
+    self.release();
+    return;
+  }
+  // No thread can be had: tried again with the next that is due, at last by `finish`.
+  running_ = false;
+  plugin_.leave(*lease_);
+}
+
+void HttpClientFace::take_turn() {
   running_ = true;
   lease_->count.fetch_add(1, std::memory_order_seq_cst);
-  thread_->run([self = shared_from_this()] { self->run_due(); });
+}
+
+void HttpClientFace::run(void* context) {
+  const std::unique_ptr<std::shared_ptr<HttpClientFace>> self(static_cast<std::shared_ptr<HttpClientFace>*>(context));
+  (*self)->run_due();
 }
 
 void HttpClientFace::run_due() {
@@ -294,9 +318,11 @@ void HttpClientFace::run_due() {
     due_.pop_front();
     Request& request = found->second;
     request.state = Request::Done::Running;
+    current_ = found->first;
     lock.unlock();
     call(request.done, request.context, request.answer);
     lock.lock();
+    current_ = 0;
     request.state = Request::Done::Over;
     request.answer = {};
     erase_if_over(found);

@@ -17,12 +17,12 @@ namespace tenon::core {
 
 struct Lease;
 class Plugin;
-class TaskThread;
+class Tasks;
 
 /*
  * tenon.http_client/1 for one generation: which requests it has under way, and their `done` functions, which run one
- * after the other on its task thread, under its lease. None runs while its calls are waited for; when it is being taken
- * down what is open is cancelled, and what has not run runs then.
+ * after the other on a thread of its tasks, under its lease. None runs while its calls are waited for; when it is being
+ * taken down what is open is cancelled, and what has not run runs then.
  */
 class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace> {
  public:
@@ -32,7 +32,7 @@ class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace>
   static const tenon_host_http_client_t& functions();
 
   // `ready` begins: from here on it may be used. [front] [control]
-  void open(Lease& lease, TaskThread& thread);
+  void open(Lease& lease, Tasks& tasks);
   // Its calls are waited for, or are not any more. [front]
   void drain();
   void serve();
@@ -45,6 +45,7 @@ class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace>
                     uint64_t* number);                  // [any]
   tenon_status cancel(uint64_t number);                 // [any]
   size_t count() const;                                 // those whose `done` has not returned [any]
+  uint64_t running() const;                             // number of the one whose `done` runs now; 0: none [any]
   void answer(uint64_t number, OutgoingAnswer answer);  // [front]
   // It was given up, and the front has nothing of it any more. [front]
   void let_go(uint64_t number);
@@ -67,7 +68,9 @@ class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace>
   void give_up(uint64_t number, Request& request, const char* why);
   void erase_if_over(Requests::iterator request);
   void summon();
-  // [task]
+  void take_turn();
+  // [task], or [control] when no thread can be had
+  static void run(void* self);
   void run_due();
 
   Plugin& plugin_;
@@ -77,8 +80,9 @@ class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace>
   State state_ = State::Early;
   bool draining_ = false;
   bool running_ = false;  // with a lease
+  uint64_t current_ = 0;
   Lease* lease_ = nullptr;
-  TaskThread* thread_ = nullptr;
+  Tasks* tasks_ = nullptr;
   Requests requests_;
   std::deque<uint64_t> due_;
   size_t bytes_ = 0;

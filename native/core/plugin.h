@@ -65,6 +65,9 @@ class Plugin {
   std::map<std::pair<int, std::string>, uint32_t> slots;
   uint32_t slot_count = 0;
   bool is_open = false;
+  // Calls of all its generations that have ended, and those that were its fault. [front]
+  uint64_t calls = 0;
+  uint64_t faults = 0;
 
  private:
   Front& front_;

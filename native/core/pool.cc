@@ -30,6 +30,7 @@ thread_local bool pool_thread = false;
 }  // namespace
 
 bool Pool::is_pool_thread() { return pool_thread; }
+void Pool::enter_thread() { pool_thread = true; }
 
 uint64_t Worker::begin() {
   const uint64_t ticket = (state_.load(std::memory_order_relaxed) >> 2) + 1;
@@ -124,7 +125,7 @@ void Pool::run(Worker& worker) {
     self.work_.notify_all();
   };
   auto visits = std::make_unique<ThreadVisits>(rouse, this);
-  pool_thread = true;
+  enter_thread();
   bool kept = true;
   bool worked = false;
   while (kept) {

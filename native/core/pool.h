@@ -69,6 +69,8 @@ class Pool {
 
   // Whether this thread is one of a pool: it runs a handler. [any]
   static bool is_pool_thread();
+  // This thread holds leases while it works, as those of a pool do. Before anything else. [crew]
+  static void enter_thread();
 
   uint32_t alive() const { return alive_.load(std::memory_order_acquire); }
   uint32_t lost() const { return lost_.load(std::memory_order_acquire); }

@@ -112,10 +112,12 @@ std::string FrontName() {
 }  // namespace
 
 Napi::Function FrontObject::Define(Napi::Env env) {
-  return DefineClass(env, "Front",
-                     {InstanceMethod<&FrontObject::Headers>("headers"), InstanceMethod<&FrontObject::Cancel>("cancel"),
-                      InstanceMethod<&FrontObject::Acknowledge>("acknowledge"),
-                      InstanceMethod<&FrontObject::Fetched>("fetched"), InstanceMethod<&FrontObject::Close>("close")});
+  return DefineClass(
+      env, "Front",
+      {InstanceMethod<&FrontObject::Headers>("headers"), InstanceMethod<&FrontObject::Cancel>("cancel"),
+       InstanceMethod<&FrontObject::Acknowledge>("acknowledge"), InstanceMethod<&FrontObject::Fetched>("fetched"),
+       InstanceMethod<&FrontObject::Close>("close"), InstanceMethod<&FrontObject::Emit>("emit"),
+       InstanceMethod<&FrontObject::EndStart>("endStart"), InstanceMethod<&FrontObject::MetricsText>("metricsText")});
 }
 
 FrontObject* FrontObject::From(Napi::Value value) {
@@ -438,6 +440,44 @@ void FrontObject::Cancel(const Napi::CallbackInfo& info) {
 void FrontObject::Acknowledge(const Napi::CallbackInfo& info) {
   if (closed_ || !info[0].IsNumber() || !info[1].IsNumber()) return;
   front_->acknowledge(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Number>().Uint32Value());
+}
+
+void FrontObject::Emit(const Napi::CallbackInfo& info) {
+  if (closed_) return;
+  if (!info[0].IsString() || !info[1].IsString() || (!info[2].IsUndefined() && !info[2].IsObject())) {
+    Napi::TypeError::New(info.Env(), "topic, message, fields: two strings and an object are needed")
+        .ThrowAsJavaScriptException();
+    return;
+  }
+  const std::string topic = info[0].As<Napi::String>().Utf8Value();
+  const std::string message = info[1].As<Napi::String>().Utf8Value();
+  core::EventBus& events = front_->events();
+  if (!events.wanted(topic, nullptr)) return;
+  std::vector<std::pair<std::string, std::string>> texts;
+  if (info[2].IsObject()) {
+    const Napi::Object given = info[2].As<Napi::Object>();
+    const Napi::Array names = given.GetPropertyNames();
+    for (uint32_t index = 0; index < names.Length(); index++) {
+      const Napi::Value name = names.Get(index);
+      texts.emplace_back(name.ToString().Utf8Value(), given.Get(name).ToString().Utf8Value());
+    }
+  }
+  std::vector<tenon_log_field_t> fields;
+  for (const auto& [key, value] : texts) fields.push_back({core::bytes(key), core::bytes(value)});
+  core::EventParts parts;
+  parts.topic = topic;
+  parts.message = message;
+  parts.fields = fields.data();
+  parts.field_count = fields.size();
+  events.publish(core::Event::make(parts, TENON_EVENT_LIMIT), nullptr);
+}
+
+void FrontObject::EndStart(const Napi::CallbackInfo&) {
+  if (!closed_) front_->events().end_start();
+}
+
+Napi::Value FrontObject::MetricsText(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), closed_ ? std::string() : front_->metrics_text());
 }
 
 Napi::Value FrontObject::Perform(Napi::Env env, std::shared_ptr<core::Task> task, uint32_t deadline_ms) {

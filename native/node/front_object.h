@@ -38,6 +38,9 @@ class FrontObject final : public Napi::ObjectWrap<FrontObject> {
   void Cancel(const Napi::CallbackInfo& info);
   void Acknowledge(const Napi::CallbackInfo& info);
   void Fetched(const Napi::CallbackInfo& info);
+  void Emit(const Napi::CallbackInfo& info);
+  void EndStart(const Napi::CallbackInfo& info);
+  Napi::Value MetricsText(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   napi_value Tell(napi_env env, core::Delivery& delivery);

@@ -91,6 +91,7 @@ Napi::Function GenerationObject::Define(Napi::Env env) {
                       InstanceAccessor<&GenerationObject::Leases>("leases"),
                       InstanceAccessor<&GenerationObject::Threads>("threads"),
                       InstanceAccessor<&GenerationObject::Counters>("counters"),
+                      InstanceAccessor<&GenerationObject::Ledger>("ledger"),
                       InstanceAccessor<&GenerationObject::Streams>("streams"),
                       InstanceMethod<&GenerationObject::Retire>("retire"),
                       InstanceMethod<&GenerationObject::EndStreams>("endStreams")});
@@ -256,6 +257,24 @@ Napi::Value GenerationObject::Counters(const Napi::CallbackInfo& info) {
   if (counters.samples() == 0) return object;
   object.Set("p50Us", counters.quantile(0.5) / 1000);
   object.Set("p95Us", counters.quantile(0.95) / 1000);
+  return object;
+}
+
+Napi::Value GenerationObject::Ledger(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const core::Ledger ledger = generation_ ? generation_->ledger() : core::Ledger();
+  const auto list = [env](const std::vector<std::string>& texts) {
+    const Napi::Array array = Napi::Array::New(env, texts.size());
+    for (uint32_t index = 0; index < texts.size(); index++) array.Set(index, texts[index]);
+    return array;
+  };
+  const Napi::Object object = Napi::Object::New(env);
+  object.Set("timers", static_cast<double>(ledger.timers));
+  object.Set("tasks", static_cast<double>(ledger.tasks));
+  object.Set("requests", static_cast<double>(ledger.requests));
+  object.Set("subscriptions", list(ledger.subscriptions));
+  object.Set("series", static_cast<double>(ledger.series));
+  object.Set("running", list(ledger.running));
   return object;
 }
 

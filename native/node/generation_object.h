@@ -36,6 +36,7 @@ class GenerationObject final : public Napi::ObjectWrap<GenerationObject> {
   Napi::Value EndStreams(const Napi::CallbackInfo& info);
   void Retire(const Napi::CallbackInfo& info);
   Napi::Value Counters(const Napi::CallbackInfo& info);
+  Napi::Value Ledger(const Napi::CallbackInfo& info);
   Napi::Value Threads(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 

@@ -122,6 +122,7 @@ void PluginPointerObject::Close(const Napi::CallbackInfo& info) {
   }
   for (core::Call* const call : plugin_->release()) core::resend(*call);
   plugin_->is_open = false;
+  front_->forget(*plugin_);
   plugin_ = nullptr;
   owner_reference_.Reset();
 }

@@ -15,7 +15,9 @@ PluginUnderTest::PluginUnderTest() {
     return self.on_initialize ? self.on_initialize() : TENON_OK;
   };
   plugin_.ready = [](tenon_plugin_t* plugin, const tenon_context_t* world) -> tenon_status {
-    of(plugin).context = world;
+    PluginUnderTest& self = of(plugin);
+    self.context = world;
+    if (self.on_ready) self.on_ready();
     return TENON_OK;
   };
   plugin_.health = [](tenon_plugin_t* plugin) {
@@ -31,6 +33,7 @@ PluginUnderTest::PluginUnderTest() {
     PluginUnderTest& self = of(plugin);
     if (std::strcmp(id, TENON_HTTP_ID) == 0) return &self.http_side_;
     if (std::strcmp(id, TENON_STATE_ID) == 0) return &self.state_side_;
+    if (std::strcmp(id, TENON_EVENTS_ID) == 0 && self.on_event) return &self.events_side_;
     const auto found = self.sides.find(id);
     return found == self.sides.end() ? nullptr : found->second;
   };
@@ -49,6 +52,8 @@ PluginUnderTest::PluginUnderTest() {
     PluginUnderTest& self = of(plugin);
     return self.routes_[index]->handler(*self.http, request, response);
   };
+  events_side_ = {sizeof(events_side_), [](tenon_plugin_t* plugin, const tenon_event_t* events, size_t count,
+                                           uint64_t dropped) { of(plugin).on_event(events, count, dropped); }};
   state_side_.size = sizeof(state_side_);
   state_side_.version = 3;
   state_side_.save = [](tenon_plugin_t* plugin, const tenon_state_writer_t* writer) {

@@ -17,6 +17,7 @@
 #include "front.h"
 #include "generation.h"
 #include "pipeline.h"
+#include "tenon/ext/events.h"
 #include "tenon/ext/log.h"
 
 namespace tenon::tests {
@@ -43,6 +44,9 @@ class PluginUnderTest {
   std::function<void()> on_routes;
   std::function<void()> on_shutdown;
   std::map<std::string, const void*> sides;  // of other capabilities, by id
+  std::function<void()> on_ready;
+  // It offers tenon.events/1 when this is set.
+  std::function<void(const tenon_event_t* events, size_t count, uint64_t dropped)> on_event;
   const tenon_context_t* context = nullptr;
   const tenon_host_t* host = nullptr;
   const tenon_host_http_t* http = nullptr;
@@ -64,6 +68,7 @@ class PluginUnderTest {
   tenon_plugin_t plugin_ = {};
   tenon_plugin_http_t http_side_ = {};
   tenon_plugin_state_t state_side_ = {};
+  tenon_plugin_events_t events_side_ = {};
 };
 
 struct Answer {

@@ -132,7 +132,7 @@ TEST_CASE("a request goes out as it was asked for, and its answer comes back on 
   uint64_t number = 0;
   CHECK(bench.send(request, &number) == TENON_OK);
   CHECK(number != 0);
-  CHECK(generation->outgoing_requests() == 1);
+  CHECK(generation->ledger().requests == 1);
   const auto taken = bench.front->outgoing().take();
   REQUIRE(taken.size() == 1);
   CHECK(taken[0]->number == number);
@@ -151,7 +151,7 @@ TEST_CASE("a request goes out as it was asked for, and its answer comes back on 
   CHECK(told.headers == "x-one: 1\n");
   CHECK(told.body == "here");
   CHECK((bench.thread != std::this_thread::get_id()));
-  CHECK(bench.front.until([&] { return generation->outgoing_requests() == 0; }));
+  CHECK(bench.front.until([&] { return generation->ledger().requests == 0; }));
   CHECK(bench.client->cancel(bench.code.host, number) == TENON_ERROR_NOT_FOUND);
   bench.front->outgoing().answer(number, found("again"));
   CHECK(bench.front.take_down(generation));
@@ -339,7 +339,7 @@ TEST_CASE("no `done` runs while calls are waited for, and one that runs is waite
   bench.hold = false;
   CHECK(bench.front.perform(generation, core::Step::Drain));
   CHECK(bench.count() == 1);
-  CHECK(generation->outgoing_requests() == 1);
+  CHECK(generation->ledger().requests == 1);
   // It serves again: its successor was refused.
   bench.plugin.swap(generation->lease());
   bench.plugin.release();

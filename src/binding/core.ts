@@ -146,16 +146,19 @@ export interface Offers {
   hooks: readonly { name: string; version: number; order: number }[];
 }
 
-/** What a generation has begun that ends with it. */
+/** What a generation has open with the services of the host; it ends with it. */
 export interface CoreLedger {
+  /** Timers, and other tasks that wait or run. */
   timers: number;
   tasks: number;
-  /** Outgoing, under way. */
+  /** To other servers, under way. */
   requests: number;
-  /** Patterns of topics. */
+  /** Topics and patterns it has subscribed to. */
   subscriptions: readonly string[];
-  /** Of metrics. */
+  /** Series of metrics of its plugin, once it has used one. */
   series: number;
+  /** What runs now on the threads of its services, each under a lease: `task 12`, `on_event`, `done of request 7`. */
+  running: readonly string[];
 }
 
 /** One record of tenon.log. */
@@ -218,6 +221,18 @@ export interface Front {
   acknowledge(call: number, bytes: number): void;
   /** What came of an outgoing request; of one that was given up nobody is told. */
   fetched(number: number, answer: OutgoingAnswer): void;
+  /**
+   * An event of the host for plugins that subscribe to `topic` (tenon.events/1), e.g. `tenon.plugin`. Never waits; cut
+   * after 64 KiB.
+   */
+  emit(topic: string, message: string, fields?: Readonly<Record<string, string>>): void;
+  /** The host has started: events that were kept for the first who subscribes are dropped if nobody has. */
+  endStart(): void;
+  /**
+   * What plugins count (tenon.metrics/1), their calls, faults and events, by plugin, in the text format of Prometheus
+   * (0.0.4); empty once closed. Numbers of a plugin last until its pointer is closed.
+   */
+  metricsText(): string;
   /** Forget everything; every Plugin must have been closed. Closing twice is fine. */
   close(): void;
 }
@@ -334,16 +349,17 @@ export interface GenerationHandle {
   bind(slot: number, index: number): void;
   /** After `routes`. */
   readonly offers?: Offers;
-  readonly ledger?: CoreLedger;
   /** After create: whether the plugin offers tenon.state, and quiesce. */
   readonly hasState: boolean;
   readonly canQuiesce: boolean;
   /** Leases held now. */
   readonly leases: number;
-  /** Threads alive (control thread included) and those written off. */
+  /** Threads alive (control thread and those of tasks and events included) and those written off. */
   readonly threads: { alive: number; lost: number };
   /** Calls that have ended, counted on this thread: up to date in every turn of the event loop. */
   readonly counters: CallCounters;
+  /** What it has open now. */
+  readonly ledger: CoreLedger;
   /** Streamed responses that have begun and are not complete. */
   readonly streams: number;
   /**
@@ -352,11 +368,11 @@ export interface GenerationHandle {
    * comes back when it lets go. Any other stream goes on: a client could not tell its early end from its whole.
    */
   endStreams(): number;
-  /** It is being taken down and will not be live again: what waits for changes of a table in it is cancelled. */
+  /** It is being taken down and will not be live again: what waits for changes of a table in it is cancelled, and no task begins. */
   retire(): void;
   /**
    * True when the last lease ended within the time. The generation must not be live. What waits for changes of a table in
-   * a handler is cancelled.
+   * a handler is cancelled; tasks and events pause until it is live again.
    */
   drain(deadlineMs: number): Promise<boolean>;
   /** End every thread and wait for them; the number that did not end in time. No call may follow but `close`. */

@@ -2,6 +2,7 @@
 import { TenonError } from '../../src/base/errors.js';
 import type {
   CallCounters,
+  CoreLedger,
   GenerationHandle,
   GenerationOptions,
   ImageFacts,
@@ -119,6 +120,10 @@ export class WatchedHandle implements GenerationHandle {
   get threads(): { alive: number; lost: number } {
     const lost = this.hung + (this.#controlLost ? 1 : 0);
     return { alive: lost + (this.#controlRuns && !this.#controlLost && !this.stopped ? 1 : 0), lost };
+  }
+
+  get ledger(): CoreLedger {
+    return { timers: 0, tasks: 0, requests: 0, subscriptions: [], series: 0, running: [] };
   }
 
   get counters(): CallCounters {

@@ -1,0 +1,79 @@
+#include "crew.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "clock.h"
+#include "image_threads.h"
+#include "pool.h"
+
+namespace tenon::core {
+
+bool Crew::add() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (stopping_ || alive_.load(std::memory_order_relaxed) >= limit_) return false;
+  reap();
+  auto member = std::make_unique<Member>();
+  member->crew = this;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  const bool started = start_core_thread(member->thread, &attributes, &Crew::main, member.get());
+  pthread_attr_destroy(&attributes);
+  if (!started) return false;
+  alive_.fetch_add(1, std::memory_order_acq_rel);
+  members_.push_back(std::move(member));
+  return true;
+}
+
+void* Crew::main(void* argument) {
+  Member& member = *static_cast<Member*>(argument);
+  Crew& crew = *member.crew;
+  ThreadGuard guard;
+  Pool::enter_thread();
+  {
+    const ThreadVisits visits(crew.wake_, crew.context_);
+    crew.loop_(crew.context_, guard, visits);
+  }
+  {
+    const std::lock_guard<std::mutex> lock(crew.mutex_);
+    crew.alive_.fetch_sub(1, std::memory_order_acq_rel);
+    member.ended = true;
+    crew.ended_.notify_all();
+  }
+  // Whoever stops the crew joins this thread: both are still there.
+  crew.wake_(crew.context_);
+  return nullptr;
+}
+
+// Under the mutex: join threads that have ended, without waiting for one that is still running its destructors. Where
+// there is no join that does not wait, they stay until `stop`.
+void Crew::reap() {
+#if defined(__linux__)
+  const auto gone = [](const std::unique_ptr<Member>& member) {
+    return member->ended && pthread_tryjoin_np(member->thread, nullptr) == 0;
+  };
+  members_.erase(std::remove_if(members_.begin(), members_.end(), gone), members_.end());
+#endif
+}
+
+uint32_t Crew::stop(uint64_t until) {
+  std::vector<std::unique_ptr<Member>> ended;
+  uint32_t left = 0;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    stopping_ = true;
+    const uint64_t time = now();
+    ended_.wait_for(lock, std::chrono::nanoseconds(until > time ? until - time : 0),
+                    [this] { return alive_.load(std::memory_order_acquire) == 0; });
+    for (std::unique_ptr<Member>& member : members_) {
+      if (member->ended) ended.push_back(std::move(member));
+    }
+    members_.erase(std::remove(members_.begin(), members_.end(), nullptr), members_.end());
+    left = static_cast<uint32_t>(members_.size());
+  }
+  for (const std::unique_ptr<Member>& member : ended) pthread_join(member->thread, nullptr);
+  return left;
+}
+
+}  // namespace tenon::core
