@@ -294,6 +294,7 @@ async function compose(
   const discover = async (): Promise<void> => {
     if (closing) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'make another host' });
     await host.discover(host.ready ? 'api' : 'start');
+    front.endStart();
   };
   const guard = new Guard({
     token: admin.token,
@@ -306,6 +307,7 @@ async function compose(
     events,
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
+    metrics: () => front.metricsText(),
   });
   const door = new Calls({ front, log, reserved: reservedSegments, otherwise });
   const upgrades = new Upgrades({

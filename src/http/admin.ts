@@ -33,7 +33,7 @@ function healthOf(host: Host): () => Promise<Map<string, string>> {
   };
 }
 
-function publicRoutes(app: Express, { host, guard, tables }: AdminOptions): void {
+function publicRoutes(app: Express, { host, guard, tables, metrics }: AdminOptions): void {
   const health = healthOf(host);
   app.get('/livez', (_request, response) => {
     response.type('text/plain').send('ok\n');
@@ -58,6 +58,9 @@ function publicRoutes(app: Express, { host, guard, tables }: AdminOptions): void
     }));
     const ill = trouble === undefined ? {} : { tables: trusted ? trouble : { code: trouble.code } };
     response.json({ ready, started: host.ready, plugins, ...ill });
+  });
+  app.get('/metrics', (_request, response) => {
+    response.type('text/plain; version=0.0.4').send(metrics());
   });
   app.get(errorsPage, (_request, response) => {
     response.sendFile('errors.md', { root: documents });
@@ -132,6 +135,8 @@ export interface AdminOptions {
   hotReload: HotReload;
   events: EventFeed;
   tables: TablesAdminOptions;
+  /** What plugins and the host count, in the text format of Prometheus. */
+  metrics: () => string;
   /** Scan the applications directory. */
   discover: () => Promise<void>;
 }

@@ -319,9 +319,12 @@ export class Generation {
     } catch (error) {
       return `its calls could not be waited for: ${error instanceof Error ? error.message : String(error)}`;
     }
-    const { leases } = this.handle;
+    const { leases, ledger } = this.handle;
     const { lost } = this.handle.threads;
-    const calls = `${leases} ${leases === 1 ? 'call holds' : 'calls hold'} it`;
+    const { running } = ledger;
+    if (running.length > 0 && running.length >= leases) return `${running.join(', ')} did not return`;
+    const others = running.map((name) => `, ${name} did not return`).join('');
+    const calls = `${leases} ${leases === 1 ? 'call holds' : 'calls hold'} it${others}`;
     return lost > 0 ? `${calls}, ${lost} of its threads did not come back` : calls;
   }
 
