@@ -56,8 +56,7 @@ static tenon_status note(const char* step) {
 
 static uint32_t route_count(tenon_plugin_t* plugin) {
   (void)plugin;
-  note("routes");
-  return strcmp(FAIL_AT, "routes") == 0 ? 5000 : 1;
+  return note("routes") == TENON_OK ? 1 : 5000;
 }
 
 static const tenon_route_t* route(tenon_plugin_t* plugin, uint32_t index) {
