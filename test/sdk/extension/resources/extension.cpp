@@ -64,6 +64,8 @@ struct Around : tenon::Middleware {
   }
 };
 
+}  // namespace
+
 struct Note {
   explicit Note(std::string_view from) : text(from) {}
   Note(const Note&) = delete;
@@ -71,8 +73,6 @@ struct Note {
   ~Note() { tenon::log::info("freed " + text); }
   std::string text;
 };
-
-}  // namespace
 
 struct EverythingExtension : tenon::Extension {
   tenon::metrics::Counter calls{"calls_total", "Calls.", {{"of", "everything"}}};
