@@ -41,7 +41,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -486,10 +485,9 @@ inline const tenon_host_auth_t& host_auth() {
     auth.sign_token = sign;
     auth.verify_token = verify;
     auth.random = [](const tenon_host*, void* buffer, size_t size) -> tenon_status {
-      std::random_device source;
-      for (size_t at = 0; at < size; ++at)
-        static_cast<unsigned char*>(buffer)[at] = static_cast<unsigned char>(source());
-      return TENON_OK;
+      std::ifstream source("/dev/urandom", std::ios::binary);
+      const bool all = static_cast<bool>(source.read(static_cast<char*>(buffer), static_cast<std::streamsize>(size)));
+      return all ? TENON_OK : TENON_ERROR_UNSUPPORTED;
     };
     return auth;
   }();
