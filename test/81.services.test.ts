@@ -44,8 +44,8 @@ describe('a task', () => {
     await world.get('/one/do?later');
     await world.publish('one', await build('one', { BUILD: '"two"' }));
     await world.host.reload('one');
-    await until('the old one is gone', () => world.host.plugin('one').generations.length === 1);
-    expect(world.host.reloads()[0]).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+    await until('the old one is gone', () => world.host.reloads().some(({ unload }) => unload !== undefined));
+    expect(world.host.reloads()).toContainEqual(expect.objectContaining({ outcome: 'succeeded', unload: 'clean' }));
   });
 
   test('that does not return is named, and its image is unmapped once it has', async () => {

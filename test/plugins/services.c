@@ -110,9 +110,9 @@ static void on_event(tenon_plugin_t* plugin, const tenon_event_t* given, size_t 
   for (size_t i = 0; i < count; i++) {
     char text[256];
     const tenon_event_t* event = &given[i];
-    note(text, (size_t)snprintf(text, sizeof text, "%.*s %.*s %.*s", (int)event->topic.size, event->topic.data,
-                                (int)event->source.size, event->source.data, (int)event->message.size,
-                                event->message.data));
+    note(text,
+         (size_t)snprintf(text, sizeof text, "%.*s %.*s %.*s", (int)event->topic.size, event->topic.data,
+                          (int)event->source.size, event->source.data, (int)event->message.size, event->message.data));
   }
 }
 
@@ -171,9 +171,8 @@ static const void* get_extension(tenon_plugin_t* plugin, const char* id) {
 static tenon_status ready(tenon_plugin_t* plugin, const tenon_context_t* context) {
   (void)plugin;
   (void)context;
-  tenon_metric_t metric = {sizeof metric,         TENON_METRIC_COUNTER, TEXT("things_total"),
-                           TEXT("Things done."), NULL,                 0,
-                           NULL,                  0};
+  tenon_metric_t metric = {
+      sizeof metric, TENON_METRIC_COUNTER, TEXT("things_total"), TEXT("Things done."), NULL, 0, NULL, 0};
   if (metrics->series(host, &metric, &counter) != TENON_OK) return TENON_ERROR;
 #ifdef SUBSCRIBE
   if (events->subscribe(host, TEXT(SUBSCRIBE)) != TENON_OK) return TENON_ERROR;
@@ -205,13 +204,10 @@ static tenon_status create(const tenon_host_t* given, tenon_plugin_t** out) {
   tasks = host->get_extension(host, TENON_TASKS_ID);
   events = host->get_extension(host, TENON_EVENTS_ID);
   metrics = host->get_extension(host, TENON_METRICS_ID);
-  plugin = (tenon_plugin_t){.size = sizeof plugin,
-                            .ready = ready,
-                            .shutdown = shut_down,
-                            .destroy = destroy,
-                            .get_extension = get_extension};
+  plugin = (tenon_plugin_t){
+      .size = sizeof plugin, .ready = ready, .shutdown = shut_down, .destroy = destroy, .get_extension = get_extension};
   *out = &plugin;
   return TENON_OK;
 }
 
-TENON_PLUGIN(PLUGIN_ID, "Services", "1.0.0", "Uses the services of the host.", NULL, TENON_TRIAL_OPEN, create)
+TENON_PLUGIN(PLUGIN_ID, "Services", "1.0.0", "Uses the services of the host. " BUILD, NULL, TENON_TRIAL_OPEN, create)

@@ -6,14 +6,19 @@
  * TENON_EVENTS_QUEUE events and TENON_EVENTS_QUEUE_BYTES: what does not fit is dropped and counted, and publishing
  * never waits. Events of one thread come in the order in which it published them. At a reload the queue goes over to
  * the new generation: none is lost, none comes twice. What a plugin causes itself it is not given. What happens while
- * the host starts, before anybody subscribes, is kept (4,096 events, then the oldest go) for the first who does.
+ * the host starts, before anybody subscribes, is kept (4,096 events, or as many bytes as in a queue, then the oldest
+ * go) for the first who does; requests are not. What is subscribed to in ready is told of once the plugin serves.
  *
  * Topics are names of [a-z0-9_.-], at most 127 bytes; those that begin with "tenon." are the host's:
- *   tenon.log       a record of tenon.log: `level`, `message`, `fields`
- *   tenon.request   a request that has been answered: `message` "GET /path", `status`, `duration_us`, fields "route"
- * and "request_id" and, where somebody is known, "subject" tenon.span      a part of some work: `message` its name,
- * `duration_us`, `fields` tenon.plugin    a plugin that serves, stopped or failed to: `message` says which, fields as
- * in the host's events
+ *
+ *   tenon.log       a record of tenon.log that the host keeps: `level`, `message`, `fields`
+ *
+ *   tenon.request   a request to a plugin's route that has been answered: `message` "GET /path", `status`,
+ *                   `duration_us`, fields "request_id", "route" where one was found, "subject" where somebody is known
+ *
+ *   tenon.span      a part of some work: `message` its name, `duration_us`, `fields`
+ *
+ *   tenon.plugin    a plugin that serves, stopped or failed to: `message` says which, fields as in the host's events
  */
 #ifndef TENON_EXT_EVENTS_H
 #define TENON_EXT_EVENTS_H
@@ -40,7 +45,7 @@ struct tenon_plugin;
 typedef struct tenon_event {
   uint32_t size;
   int32_t level;        /* of tenon.log; else 0 */
-  int64_t time_us;      /* when it happened, microseconds since the epoch */
+  int64_t time_us;      /* when it happened, or began; microseconds since the epoch */
   uint64_t duration_us; /* of tenon.request and tenon.span; else 0 */
   int32_t status;       /* of tenon.request: that of the answer; else 0 */
   uint32_t field_count;
@@ -87,7 +92,8 @@ typedef struct tenon_host_events {
   /* Undo it; TENON_ERROR_NOT_FOUND for a pattern that was not subscribed to. [any] */
   tenon_status (*unsubscribe)(const struct tenon_host* host, tenon_bytes_t pattern);
 
-  /* Whether anybody is subscribed to `topic`: ask before making an expensive payload. [any] */
+  /* Whether another plugin is subscribed to `topic`, or may be before the host has started: ask before making an
+   * expensive payload. [any] */
   bool (*wanted)(const struct tenon_host* host, tenon_bytes_t topic);
 } tenon_host_events_t;
 

@@ -50,7 +50,9 @@ typedef struct tenon_host_tasks {
   /* No run of the task begins from now on; one that runs sees `cancelled`. TENON_ERROR_NOT_FOUND for one that is over.
    * [any], also within the task */
   tenon_status (*cancel)(const struct tenon_host* host, uint64_t task);
-  /* Whether the task should return soon: it was cancelled, or its generation is to end or to hand over. [any] */
+  /* Whether the task should return soon: it was cancelled or is over, or its generation is to end or to hand over.
+   * [any]
+   */
   bool (*cancelled)(const struct tenon_host* host, uint64_t task);
 } tenon_host_tasks_t;
 
