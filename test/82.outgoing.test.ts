@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import http, { type RequestListener } from 'node:http';
 import https from 'node:https';
@@ -9,7 +10,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { OutgoingRequest } from '../src/binding/outgoing.js';
 import { Outgoing } from '../src/host/outgoing.js';
 import { CoreBench, type Life } from './load/core-bench.js';
-import { until } from './load/world.js';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
 
 const cancelled = '9';
 
@@ -305,7 +307,7 @@ describe('a request', () => {
     const { own } = await start({ url });
     await until('the server has it', () => open === 1);
     const first = life as Life;
-    const second = await bench.start({ defines: { BUILD: '2' } });
+    const second = await bench.start({ defines: { PLUGIN_VERSION: '"2.0.0"' } });
     life = second;
     expect(await first.end()).toBe(true);
     const trace = bench.log.filter(({ generation }) => generation === 1).map(({ message }) => message);
@@ -326,5 +328,49 @@ describe('a request', () => {
     expect(toldOf(own)).toMatchObject({ outcome: cancelled, message: 'the host is shutting down' });
     expect(await fetch({ url })).toMatchObject({ outcome: cancelled, message: 'the host is shutting down' });
     expect(open).toBe(1);
+  });
+});
+
+describe('a host', () => {
+  test('makes requests for its plugins, from one generation to the next, until it closes', async () => {
+    const world = await World.make();
+    ends.push(() => world.close());
+    const held = new Set<net.Socket>();
+    const url = await serve((request, response) => {
+      if (request.url === '/answer') response.end('here');
+      else held.add(request.socket);
+    });
+    const begin = async (own: number, target: string): Promise<void> => {
+      const query = new URLSearchParams({ own: String(own), url: `${url}${target}` });
+      const { body } = await world.request('POST', `/outgoing/start?${query.toString()}`);
+      expect(body).toMatch(/^\d+$/);
+    };
+    const outcomeOf = (own: number): string | undefined =>
+      world.log.find(({ msg, fields }) => msg === 'done' && fields?.['number'] === String(own))?.fields?.['outcome'];
+    const said = (which: number): string[] =>
+      world.log.filter(({ plugin, generation }) => plugin === 'outgoing' && generation === which).map(({ msg }) => msg);
+
+    await world.publish('outgoing', await buildPlugin('outgoing'));
+    await world.start();
+    expect(readFileSync(path.join(world.data, 'token-key')).byteLength).toBe(32);
+    await begin(1, '/hold');
+    await until('the server has it', () => held.size === 1);
+    await world.publish('outgoing', await buildPlugin('outgoing', { defines: { PLUGIN_VERSION: '"2.0.0"' } }));
+    await world.host.reload('outgoing');
+    await until('its end', () => outcomeOf(1) !== undefined && said(1).includes('late'));
+    expect(outcomeOf(1)).toBe(cancelled);
+    const first = said(1);
+    expect(first.indexOf('done')).toBeGreaterThanOrEqual(0);
+    expect(first.indexOf('done')).toBeLessThan(first.indexOf('shutdown'));
+    expect(world.host.plugin('outgoing').generations.map(({ number: which }) => which)).toEqual([2]);
+
+    await begin(2, '/answer');
+    await until('its end', () => outcomeOf(2) !== undefined);
+    expect(outcomeOf(2)).toBe('0');
+    await begin(3, '/hold');
+    await until('the server has it', () => held.size === 2);
+    await world.close();
+    expect(outcomeOf(3)).toBe(cancelled);
+    expect(said(2).indexOf('shutdown')).toBeGreaterThan(said(2).lastIndexOf('done'));
   });
 });

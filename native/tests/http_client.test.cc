@@ -333,6 +333,7 @@ TEST_CASE("no `done` runs while calls are waited for, and one that runs is waite
   bench.hold = true;
   bench.front->outgoing().answer(first, found("one"));
   CHECK(bench.front.until([&] { return bench.inside.load(); }));
+  CHECK((generation->ledger().running == std::vector<std::string>{"done of request " + std::to_string(first)}));
   bench.plugin.hold();
   CHECK_FALSE(bench.front.perform(generation, core::Step::Drain, 30));
   bench.front->outgoing().answer(second, found("two"));

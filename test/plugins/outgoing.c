@@ -12,6 +12,9 @@
 #include <tenon/ext/http_client.h>
 #include <tenon/ext/log.h>
 
+#ifndef PLUGIN_VERSION
+#define PLUGIN_VERSION "1.0.0"
+#endif
 #define TEXT(literal) ((tenon_bytes_t){(literal), sizeof(literal) - 1})
 
 static const tenon_host_t* host;
@@ -146,4 +149,4 @@ static tenon_status create(const tenon_host_t* its_host, tenon_plugin_t** out) {
   return TENON_OK;
 }
 
-TENON_PLUGIN("outgoing", "Outgoing", "1.0.0", "Asks other servers.", NULL, TENON_TRIAL_OPEN, create)
+TENON_PLUGIN("outgoing", "Outgoing", PLUGIN_VERSION, "Asks other servers.", NULL, TENON_TRIAL_OPEN, create)
