@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { ImageFacts } from '../src/binding/core.js';
+import type { ImageFacts } from '../src/binding/image.js';
 import { loadCore } from '../src/binding/core.js';
 import { buildPlugin } from './plugins/build.js';
 

@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import { packageRoot } from '../base/package-root.js';
+import type { ImageFacts, ImageThread } from './image.js';
 import type { OutgoingAnswer, OutgoingRequest } from './outgoing.js';
 import type { Store, StoreDoor } from './store.js';
 
@@ -76,43 +77,6 @@ export const Refusal = {
   /** Too many wrong credentials; the header block may have `retry-after`. */
   TooManyAttempts: 11,
 } as const;
-
-/** A plugin's note, as its file carries it. */
-export interface ImageNote {
-  abiMajor: number;
-  abiMinor: number;
-  id: string;
-  version: string;
-  sdkVersion: string;
-  compiler: string;
-  /** 0: full trial, 1: open only. */
-  trial: number;
-}
-
-/** Something in an image that a person should know. */
-export interface ImageFinding {
-  /** Stable name: `unique-symbol`, `nodelete`, `thread-local-destructor`, `static-tls`, `executable-stack`, `writable-code`, `text-relocations`, `rpath`. */
-  rule: string;
-  /** One sentence with the name of the symbol, segment or path. */
-  detail: string;
-  /** True when the image would stay mapped after dlclose. */
-  pins: boolean;
-}
-
-/** What an image file says of itself, read without mapping it. */
-export interface ImageFacts {
-  format: 'elf';
-  /** Node's name of the architecture, e.g. `x64`. */
-  arch: string;
-  note: ImageNote;
-  /** Hexadecimal GNU build id, or empty. */
-  buildId: string;
-  /** Libraries it needs (DT_NEEDED). */
-  needed: string[];
-  /** Functions and objects it exports. */
-  exports: string[];
-  findings: ImageFinding[];
-}
 
 /** One route as a generation declares it. */
 export interface RouteFacts {
@@ -379,14 +343,6 @@ export interface GenerationHandle {
   stop(deadlineMs: number): Promise<number>;
   /** Forget it. Throws while it is live, leased or has threads. Closing twice is fine. */
   close(): void;
-}
-
-/** A thread that an image may not be unmapped under. */
-export interface ImageThread {
-  id: number;
-  name: string;
-  /** False: nothing says where it is, and it may be in any image. */
-  known: boolean;
 }
 
 /** Exclusive hold of a directory by this process. */

@@ -1,7 +1,8 @@
 /** Looks at a library that was just linked for what will trouble whoever loads it. */
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type ImageFinding, loadCore } from '../binding/core.js';
+import { loadCore } from '../binding/core.js';
+import type { ImageFinding } from '../binding/image.js';
 import type { Diagnostic } from './diagnostics.js';
 
 /** A finding of the core, and the source that it comes from, where that can be told. */

@@ -6,7 +6,8 @@ import { createHash, hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
-import type { Core, ImageFacts } from '../binding/core.js';
+import type { Core } from '../binding/core.js';
+import type { ImageFacts } from '../binding/image.js';
 import type { Staged, Staging } from './stage.js';
 import type { Trial, TrialLimits } from './trial.js';
 

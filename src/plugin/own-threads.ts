@@ -1,6 +1,7 @@
 /** Threads that a plugin has started itself: under them nothing may be unmapped. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Core, ImageThread } from '../binding/core.js';
+import type { Core } from '../binding/core.js';
+import type { ImageThread } from '../binding/image.js';
 
 /**
  * Those of the image opened from `path`, as a reason to keep it. One that gave no answer, which may be anybody's, is asked

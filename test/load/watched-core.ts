@@ -5,12 +5,11 @@ import type {
   CoreLedger,
   GenerationHandle,
   GenerationOptions,
-  ImageFacts,
-  ImageThread,
   PluginOptions,
   PluginPointer,
   RouteFacts,
 } from '../../src/binding/core.js';
+import type { ImageFacts, ImageThread } from '../../src/binding/image.js';
 import type { Library } from '../../src/binding/library.js';
 import { order } from './order.js';
 import { type Script, scriptOf, type Step } from './script.js';
