@@ -227,3 +227,82 @@ describe('work in order', () => {
     await inOrder([], () => [], work, 2);
   });
 });
+
+describe('config', () => {
+  const told = (id: string): string[] =>
+    journal
+      .take()
+      .filter((line) => line.startsWith(`${id} `))
+      .map((line) => line.slice(id.length + 1))
+      .filter((line) => /^(?:own|consumer|changed) /.test(line));
+  const login = (answer: string, config = ''): Promise<void> =>
+    stage(world, 'login', { config: `${extension}\n${config}`, defines: { WITH_CONFIG: answer } });
+  const app = (settings: string): Promise<void> =>
+    stage(world, 'app', { config: `extensions: [{id: login, settings: ${settings}}]` });
+
+  test('of its own, and what each application sets, is there from initialize on, and changes while it runs', async () => {
+    await login('TENON_OK', 'custom: {minutes: 30}');
+    await app('{level: 1}');
+    await stage(world, 'other', { config: 'extensions: [login]' });
+    await world.start();
+    expect(told('login')).toEqual(['own {"minutes":30}', 'consumer app {"level":1}', 'consumer other {}']);
+    await login('TENON_OK', 'custom: {minutes: 5}');
+    expect(await world.host.reload('login')).toMatchObject({ unchanged: true, applied: ['custom'] });
+    expect(told('login')).toEqual(['changed  {"minutes":5}']);
+    await app('{level: 2}');
+    expect(await world.host.reload('app')).toMatchObject({ unchanged: true, applied: ['extensions'] });
+    expect(told('login')).toEqual(['changed app {"level":2}']);
+    await stage(world, 'app');
+    await world.host.reload('app');
+    await rm(world.folder('other'), { recursive: true });
+    await world.host.discover();
+    await until('it is told that both are gone', () => ids('changed other ').length > 0);
+    expect(told('login')).toEqual(['changed app ', 'changed other ']);
+    expect(world.host.plugin('login')).toMatchObject({ generation: 1, consumers: [] });
+  });
+
+  test('that only a new generation can take is given to one', async () => {
+    await login('TENON_ERROR_UNSUPPORTED', 'custom: {minutes: 30}');
+    await world.start();
+    await login('TENON_ERROR_UNSUPPORTED', 'custom: {minutes: 5}');
+    const record = await world.host.reload('login');
+    expect(record).toMatchObject({ outcome: 'succeeded', from: { generation: 1 }, to: { generation: 2 } });
+    await app('{level: 1}');
+    await world.host.discover();
+    expect(world.host.plugin('app').state).toBe('running');
+    expect(world.host.plugin('login').generation).toBe(3);
+    expect(told('login').filter((line) => !line.startsWith('changed'))).toEqual([
+      'own {"minutes":30}',
+      'own {"minutes":5}',
+      'own {"minutes":5}',
+      'consumer app {"level":1}',
+    ]);
+  });
+
+  test('that is refused fails the reload that brought it, and what was holds', async () => {
+    await login('TENON_ERROR', 'custom: {minutes: 30}');
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await world.start();
+    await login('TENON_ERROR', 'custom: {minutes: -1}');
+    await expect(world.host.reload('login')).rejects.toMatchObject({ details: { plugin: 'login', step: 'configure' } });
+    await app('{level: -1}');
+    await expect(world.host.reload('app')).rejects.toMatchObject({
+      code: 'ConfigInvalid',
+      message: expect.stringMatching(/^login does not take what app sets there: /),
+    });
+    expect(world.host.plugins().map(({ state, generation }) => `${state} ${generation}`)).toEqual([
+      'running 1',
+      'running 1',
+    ]);
+  });
+
+  test('of one that does not look at it changes without its notice', async () => {
+    await stage(world, 'login', { config: extension });
+    await world.start();
+    await app('{level: 1}');
+    await world.host.discover();
+    await stage(world, 'login', { config: `${extension}\ncustom: {minutes: 5}` });
+    expect(await world.host.reload('login')).toMatchObject({ unchanged: true, applied: ['custom'] });
+    expect(world.host.plugin('login').generation).toBe(1);
+  });
+});

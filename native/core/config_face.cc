@@ -11,7 +11,7 @@ namespace {
 
 std::shared_ptr<const ConfigValues> values_of(const tenon_host_t* host) {
   HostFace& face = HostFace::of(host);
-  return face.open() ? face.config().values() : nullptr;
+  return face.open() ? face.config().read() : nullptr;
 }
 
 void visit_own(const tenon_host_t* host, void (*visit)(void* context, tenon_bytes_t json), void* context) {
@@ -35,6 +35,11 @@ const tenon_host_config_t& ConfigFace::functions() { return kConfig; }
 std::shared_ptr<const ConfigValues> ConfigFace::values() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return values_;
+}
+
+std::shared_ptr<const ConfigValues> ConfigFace::read() {
+  was_read_.store(true, std::memory_order_release);
+  return values();
 }
 
 void ConfigFace::take(const std::string& application, std::string json) {

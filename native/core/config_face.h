@@ -1,6 +1,7 @@
 #ifndef TENON_CORE_CONFIG_FACE_H
 #define TENON_CORE_CONFIG_FACE_H
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -25,11 +26,16 @@ class ConfigFace {
 
   // What holds now; stays for whoever has it.
   std::shared_ptr<const ConfigValues> values() const;
+  // The plugin looks at it. [any]
+  std::shared_ptr<const ConfigValues> read();
+  // Whether it ever has: who has not is not concerned by a change.
+  bool was_read() const { return was_read_.load(std::memory_order_acquire); }
   // The plugin has taken a change: see tenon_plugin_config_t.changed.
   void take(const std::string& application, std::string json);
 
  private:
   mutable std::mutex mutex_;
+  std::atomic<bool> was_read_{false};
   std::shared_ptr<const ConfigValues> values_;
 };
 

@@ -271,7 +271,7 @@ tenon_status Generation::load(Task& task) {
 tenon_status Generation::configure(Task& task) {
   const auto* const config =
       static_cast<const tenon_plugin_config_t*>(instance_->get_extension(instance_, TENON_CONFIG_ID));
-  tenon_status status = TENON_ERROR_UNSUPPORTED;
+  tenon_status status = face_->config().was_read() ? TENON_ERROR_UNSUPPORTED : TENON_OK;
   if (TENON_HAS(config, changed)) status = config->changed(instance_, bytes(task.application), bytes(task.bytes));
   if (status == TENON_OK) face_->config().take(task.application, std::move(task.bytes));
   task.must_reload = status == TENON_ERROR_UNSUPPORTED;

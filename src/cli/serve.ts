@@ -16,11 +16,13 @@ const graceMs = 10_000;
  * The longest that closing may rightly take, ms. The server drains; then a plugin that is in the middle of a reload
  * finishes it (a trial, four steps up, five to hand its state over behind a drain), and the old generation and the new
  * one go down, each with a drain, the end of a health check, shutdown, destroy and the end of its threads; the new one
- * lets go and saves before that.
+ * lets go and saves before that. Extensions go down after those who list them: three more of them one after the other
+ * are allowed for.
  */
 function longestClose({ drainMs, lifecycleMs, trialMs }: Settings): number {
-  const drains = 1 + 1 + 2;
-  const steps = 4 + 5 + 2 * 4 + 2;
+  const levels = 1 + 3;
+  const drains = 1 + 1 + 2 * levels;
+  const steps = 4 + 5 + (2 * 4 + 2) * levels;
   return drains * drainMs + steps * lifecycleMs + trialMs + graceMs;
 }
 

@@ -76,7 +76,8 @@ static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request
   (void)index;
   const tenon_host_auth_t* auth = host->get_extension(host, TENON_AUTH_ID);
   tenon_identity_t identity = {.size = sizeof identity};
-  if (auth != NULL && auth->identity(request, &identity)) return http->set_body(response, identity.subject);
+  if (auth != NULL && auth->identity != NULL && auth->identity(request, &identity))
+    return http->set_body(response, identity.subject);
   return http->set_body(response, TEXT("nobody"));
 }
 

@@ -23,7 +23,8 @@ typedef struct tenon_plugin_config {
   /*
    * Something was changed while the generation serves: its own config (`application` empty), or the settings of one of
    * its consumers; `json` empty: that consumer is gone. TENON_OK: taken. TENON_ERROR_UNSUPPORTED: "reload me", and the
-   * host does. Anything else refuses the change: what was holds, and the operator is told the message last logged.
+   * host does, also for a plugin without this function that has ever looked at its config. Anything else refuses the
+   * change: what was holds, and the operator is told the message last logged.
    * [control] after ready
    */
   tenon_status (*changed)(struct tenon_plugin* plugin, tenon_bytes_t application, tenon_bytes_t json);
