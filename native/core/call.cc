@@ -61,6 +61,7 @@ void Call::post(uint32_t event) {
 }
 
 tenon_status Call::write(std::string_view chunk) {
+  if (inside() != nullptr) return TENON_ERROR_STATE;
   if (chunk.size() > Stream::kChunkBytes) return TENON_ERROR_TOO_LARGE;
   if (chunk.data() == nullptr && !chunk.empty()) return TENON_ERROR_ARGUMENT;
   if (abandoned()) return TENON_ERROR_CANCELLED;
@@ -120,7 +121,9 @@ void Call::clear() {
   if (stream) stream.reset();
   plugin = nullptr;
   lease.store(nullptr, std::memory_order_relaxed);
-  route = nullptr;
+  route = gate_route = nullptr;
+  if (pass) pass.reset();
+  parked_at.store(nullptr, std::memory_order_relaxed);
   holds.store(0, std::memory_order_relaxed);
   worker.store(nullptr, std::memory_order_relaxed);
   deadline.store(0, std::memory_order_relaxed);

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 
+#include "chain.h"
 #include "request.h"
 #include "response.h"
 
@@ -33,6 +34,10 @@ enum class Refusal : uint32_t {
   HandlerFailed = 5,
   ResponseInvalid = 6,
   PluginUnresponsive = 7,
+  Unauthenticated = 8,
+  Forbidden = 9,
+  ExtensionUnavailable = 10,
+  TooManyAttempts = 11,
 };
 
 // What has happened to a call that its front does not know yet.
@@ -77,6 +82,9 @@ class Call final : public tenon_request, public tenon_response {
   uint32_t patience_ms = 0;  // how long it may wait at the gate
   std::atomic<Lease*> lease{nullptr};
   const Route* route = nullptr;
+  const Route* gate_route = nullptr;  // it only passes the chain of its plugin, on the way to a table
+  std::string_view path_pattern;      // prefix and pattern
+  std::unique_ptr<ChainPass> pass;    // null where it meets no extension and its route asks for nothing
 
   // Who has it. The ticket names one turn of a worker, so that the watchdog cannot write off a thread that has moved
   // on.
@@ -90,6 +98,7 @@ class Call final : public tenon_request, public tenon_response {
   enum class Deferral { None, Deferred, Completed };
   std::atomic<Deferral> deferral{Deferral::None};
   bool parked = false;
+  std::atomic<Plugin*> parked_at{nullptr};  // behind whose gate
 
   // When its handler began, ns of the monotonic clock; 0 when it has not, or is not timed.
   std::atomic<uint64_t> began{0};
@@ -125,6 +134,8 @@ class Call final : public tenon_request, public tenon_response {
 
   // Let go of one hold. True when it was the last and the call is finished, with its outcome decided.
   bool let_go();
+  // The extension whose code has it, or null. [any] once it is sent
+  const ChainLink* inside() const { return pass ? pass->inside.load(std::memory_order_acquire) : nullptr; }
   // `status` is what the handler, or `complete`, returned.
   void conclude(tenon_status status);
   // Tell the front. [any]
@@ -138,10 +149,18 @@ class Call final : public tenon_request, public tenon_response {
   // Back to how it was made. Under the lease. [front]
   void clear();
 
- private:
+  // How it ends, if that is decided by what was returned and by the response.
   void decide();
+
+ private:
   std::atomic<tenon_status> result_{TENON_OK};
 };
+
+// The call behind a handle.
+inline const Call& call_of(const tenon_request_t* request) { return *static_cast<const Call*>(request); }
+inline Call& call_of(tenon_request_t* request) { return *static_cast<Call*>(request); }
+inline const Call& call_of(const tenon_response_t* response) { return *static_cast<const Call*>(response); }
+inline Call& call_of(tenon_response_t* response) { return *static_cast<Call*>(response); }
 
 }  // namespace tenon::core
 

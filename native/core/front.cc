@@ -68,7 +68,7 @@ uint32_t Front::slot(Plugin& plugin, tenon_http_method method, const std::string
   const auto [found, added] = plugin.slots.emplace(std::make_pair(method, path), 0);
   if (added) {
     found->second = static_cast<uint32_t>(slots_.size());
-    slots_.push_back({&plugin, plugin.slot_count++, method, found->first.second, kPatienceMs});
+    slots_.push_back({&plugin, plugin.slot_count++, method, found->first.second, kPatienceMs, nullptr});
   }
   return found->second;
 }
@@ -76,6 +76,32 @@ uint32_t Front::slot(Plugin& plugin, tenon_http_method method, const std::string
 void Front::bind(Generation& generation, uint32_t slot, uint32_t index) {
   generation.bind(slots_[slot].local, index);
   slots_[slot].patience_ms = generation.routes()[index].deadline_ms;
+}
+
+std::optional<uint32_t> Front::gate(Plugin& plugin, tenon_http_method method, const std::string& path,
+                                    uint32_t deadline_ms) {
+  const auto [found, added] = plugin.gates.emplace(std::make_pair(method, path), 0);
+  if (!added) return found->second;
+  std::optional<Route> route = gate_route(method, path, deadline_ms);
+  if (!route) {
+    plugin.gates.erase(found);
+    return std::nullopt;
+  }
+  gates_.push_back(std::move(*route));
+  found->second = static_cast<uint32_t>(slots_.size());
+  slots_.push_back({&plugin, 0, method, found->first.second, deadline_ms, &gates_.back()});
+  return found->second;
+}
+
+void Front::index_routes(Plugin& plugin) {
+  std::vector<RouteIndex::Entry> entries;
+  if (const Lease* const live = plugin.live(); live != nullptr) {
+    for (const auto& [key, slot] : plugin.slots) {
+      if (live->generation->route_of(slots_[slot].local) == nullptr) continue;
+      entries.push_back({slots_[slot].method, slots_[slot].path});
+    }
+  }
+  routes_.replace(plugin.id(), entries);
 }
 
 Call* Front::take(const Slot& slot) {
@@ -91,6 +117,8 @@ Call* Front::take(const Slot& slot) {
   free_.pop_back();
   call->plugin = slot.plugin;
   call->local_slot = slot.local;
+  call->gate_route = slot.gate;
+  call->path_pattern = slot.path;
   call->patience_ms = slot.patience_ms;
   call->request.method = slot.method;
   call->request.number = ++numbers_;
@@ -138,6 +166,7 @@ bool Front::advance(Call& call, Delivery& delivery, bool& through) {
   delivery.call = &call;
   delivery.chunk.clear();
   delivery.text.clear();
+  delivery.headers.clear();
   delivery.refusal = Refusal::None;
   if ((call.seen & kStreamed) != 0 && !call.answered) {
     const std::lock_guard<std::mutex> lock(call.stream->mutex);
@@ -166,6 +195,9 @@ bool Front::advance(Call& call, Delivery& delivery, bool& through) {
     const uint32_t limit = call.route == nullptr ? call.patience_ms : call.route->deadline_ms;
     delivery.text = call.plugin->id() + " did not answer " + method_name(call.request.method) + " " +
                     std::string(call.request.path()) + " within " + std::to_string(limit) + " ms";
+    if (const ChainLink* const link = call.inside(); link != nullptr) {
+      delivery.text += ": it is in the extension " + link->plugin->id();
+    }
     return true;
   }
   const bool over = (call.seen & kFinished) != 0 && (!call.claimed || (call.seen & kTimedOut) != 0);
@@ -186,6 +218,7 @@ void Front::describe(const Call& call, Delivery& delivery) const {
     delivery.status = call.refused_status;
     delivery.refusal = call.refusal;
     delivery.text = call.message;
+    if (call.pass) delivery.headers = call.pass->headers;
   } else {
     delivery.outcome = (call.seen & kStreamed) != 0 ? Outcome::End : Outcome::Response;
     delivery.status = call.response.status();
@@ -196,10 +229,14 @@ uint32_t Front::identify_headers(const Call& call) {
   const Route& route = *call.route;
   if (route.header_id == 0 || route.header_block != call.response.header_block()) {
     route.header_block = call.response.header_block();
-    if (++header_blocks_ == 0) ++header_blocks_;
-    route.header_id = header_blocks_;
+    route.header_id = identify_headers();
   }
   return route.header_id;
+}
+
+uint32_t Front::identify_headers() {
+  if (++header_blocks_ == 0) ++header_blocks_;
+  return header_blocks_;
 }
 
 void Front::done(const Delivery& delivery) {
@@ -208,6 +245,26 @@ void Front::done(const Delivery& delivery) {
   // A call that timed out and is over at once is still in `ready_`, and is recycled from there.
   if (call.answered && over && (ready_.empty() || ready_.front() != &call)) recycle(call);
 }
+
+namespace {
+
+// The host refused in place of the plugin, or an extension is what failed or did not answer.
+bool is_no_fault_of_plugin(const Call& call, bool missed) {
+  if (missed) return call.inside() != nullptr || call.parked_at.load(std::memory_order_relaxed) != nullptr;
+  switch (call.refusal) {
+    case Refusal::RouteGone:
+    case Refusal::PluginBusy:
+    case Refusal::Unauthenticated:
+    case Refusal::Forbidden:
+    case Refusal::ExtensionUnavailable:
+    case Refusal::TooManyAttempts:
+      return true;
+    default:
+      return call.pass && call.pass->foreign_fault;
+  }
+}
+
+}  // namespace
 
 // Once for each call that a generation has answered, failed or missed, under its lease. What the host refused in its
 // place, or the client no longer waited for, is no fault of it. The life of a stream is no latency.
@@ -218,8 +275,8 @@ void Front::count(Call& call) {
   // The plugin still has a call that missed its deadline and has not finished: only `began` may be read then.
   const bool missed = (call.seen & kTimedOut) != 0;
   const bool running = missed && (call.seen & kFinished) == 0;
-  if (!missed && (call.refusal == Refusal::RouteGone || call.refusal == Refusal::PluginBusy)) return;
   call.counted = true;
+  if (call.gate_route != nullptr || is_no_fault_of_plugin(call, missed)) return;
   const bool failed = missed || call.refusal != Refusal::None || call.response.status() >= 500;
   CallCounters& counters = lease->generation->counters();
   const bool fault = failed && !call.cancelled.load(std::memory_order_relaxed);
@@ -269,7 +326,8 @@ void Front::cancel(uint32_t id) {
   if (!call.pending || call.answered) return;
   call.answered = true;
   call.cancelled.store(true, std::memory_order_release);
-  if (call.parked && call.plugin->unpark(call) && call.let_go()) call.post(kFinished);
+  Plugin* const gate = call.parked_at.load(std::memory_order_acquire);
+  if (gate != nullptr && gate->unpark(call) && call.let_go()) call.post(kFinished);
 }
 
 void Front::acknowledge(uint32_t id, size_t count) {

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "metrics.h"
 #include "outgoing.h"
 #include "plugin.h"
+#include "route_index.h"
 
 namespace tenon::core {
 
@@ -46,6 +48,7 @@ struct Delivery {
   Refusal refusal = Refusal::None;  // with Refused
   std::string chunk;                // with Head and Chunk
   std::string text;                 // with Abort and Refused: the message
+  std::string headers;              // with Refused: `name\nvalue\n…`
 };
 
 /*
@@ -69,6 +72,11 @@ class Front : public std::enable_shared_from_this<Front> {
   // No wake follows, waiting plugins are told that nobody listens, and the tasks that were not settled are handed back
   // to tell whoever waits for them. Plugins and generations stay for whoever still has them.
   std::vector<std::shared_ptr<Task>> close();
+  // The admin token of its host; before the first request. Empty: nobody is an operator.
+  void set_operator_token(std::string token) { operator_token_ = std::move(token); }
+  const std::string& operator_token() const { return operator_token_; }
+  // A number that no other chain has.
+  uint64_t number_chain() { return ++chains_; }
   bool closed() const { return closed_.load(std::memory_order_relaxed); }  // [any]
 
   const std::string& name() const { return name_; }
@@ -92,11 +100,22 @@ class Front : public std::enable_shared_from_this<Front> {
     tenon_http_method method;
     std::string_view path;
     uint32_t patience_ms;  // deadline of the route in the last generation that was bound
+    const Route* gate = nullptr;
   };
   uint32_t slot(Plugin& plugin, tenon_http_method method, const std::string& path);
   // Calls of `slot`, which stands for this route's method and path, go to route `index` of `generation`, once it is
   // live.
   void bind(Generation& generation, uint32_t slot, uint32_t index);
+  // A slot for requests of a table of `plugin`, which pass its chain and are given back; nothing where `path` is no
+  // pattern.
+  std::optional<uint32_t> gate(Plugin& plugin, tenon_http_method method, const std::string& path, uint32_t deadline_ms);
+  // The live generation of `plugin` is another.
+  void index_routes(Plugin& plugin);
+  // The plugin that serves `method` on `path`, and its pattern; views that live as long as this. [any]
+  bool find_route(tenon_http_method method, std::string_view path, std::string_view& plugin,
+                  std::string_view& pattern) const {
+    return routes_.find(method, path, plugin, pattern);
+  }
   const Slot* slot_at(uint32_t index) const { return index < slots_.size() ? &slots_[index] : nullptr; }
 
   // A fresh call for `slot`, or null when kMostCalls are on their way.
@@ -111,6 +130,8 @@ class Front : public std::enable_shared_from_this<Front> {
   void describe(const Call& call, Delivery& delivery) const;
   // Identity of the header block of `call`: the same number for the same block. Never 0.
   uint32_t identify_headers(const Call& call);
+  // A number for headers that come once.
+  uint32_t identify_headers();
   // The delivery has been read: forget what it held, and the call if it was its last.
   void done(const Delivery& delivery);
   void recycle(Call& call);
@@ -168,6 +189,10 @@ class Front : public std::enable_shared_from_this<Front> {
 
   std::map<std::string, std::unique_ptr<Plugin>> plugins_;
   std::vector<Slot> slots_;
+  std::deque<Route> gates_;
+  RouteIndex routes_;
+  std::string operator_token_;
+  uint64_t chains_ = 0;
 
   std::unique_ptr<std::atomic<Call*>[]> calls_;
   std::atomic<uint32_t> call_count_{0};

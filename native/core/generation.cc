@@ -234,6 +234,9 @@ tenon_status Generation::give_routes(std::string& message) {
 }
 
 tenon_status Generation::read_routes(std::string& message) {
+  std::optional<Offers> offers = check_offers(instance_, message);
+  if (!offers) return TENON_ERROR;
+  offers_ = std::move(*offers);
   if (http_ == nullptr) return TENON_OK;
   std::optional<RouteTable> table = check_routes(instance_, *http_, settings_.defaults, message);
   if (!table) return TENON_ERROR;

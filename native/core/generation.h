@@ -10,6 +10,7 @@
 #include "call_counters.h"
 #include "control.h"
 #include "host_face.h"
+#include "offers.h"
 #include "pool.h"
 #include "route.h"
 #include "tenon/entry.h"
@@ -50,6 +51,10 @@ class Generation {
   // Segments of a path that stand before a route's own.
   size_t prefix_segments() const { return prefix_segments_; }
   const std::vector<Route>& routes() const { return routes_; }
+  // What it offers to others; known with the routes.
+  const Offers& offers() const { return offers_; }
+  // Of its providers; until it is closed. [any]
+  Decisions& decisions() { return face_->decisions(); }
   // Prefix and pattern: the path that a slot stands for.
   std::string path_of(const Route& route) const;
   Pool& pool() { return pool_; }
@@ -125,6 +130,7 @@ class Generation {
   tenon_status routes_status_ = TENON_OK;
   std::string routes_message_;
   std::vector<Route> routes_;
+  Offers offers_;
   std::vector<const Route*> by_slot_;
   Lease* lease_;
   Pool pool_;

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "auth_face.h"
 #include "byte_buffer.h"
 #include "call.h"
 #include "credentials.h"
@@ -12,6 +13,8 @@
 #include "metrics_face.h"
 #include "tasks_face.h"
 #include "tenon/ext/config.h"
+#include "hooks_face.h"
+#include "middleware_face.h"
 #include "tenon/ext/http.h"
 #include "tenon/ext/http_client.h"
 #include "tenon/ext/log.h"
@@ -63,10 +66,6 @@ constexpr tenon_host_state_t kState = {sizeof(tenon_host_state_t), state_put, st
 
 // --- tenon.http/1
 
-const Call& call_of(const tenon_request_t* request) { return *static_cast<const Call*>(request); }
-Call& call_of(tenon_request_t* request) { return *static_cast<Call*>(request); }
-Call& call_of(tenon_response_t* response) { return *static_cast<Call*>(response); }
-
 bool give(bool found, std::string_view text, tenon_bytes_t* value) {
   if (found && value != nullptr) *value = bytes(text);
   return found;
@@ -84,7 +83,8 @@ bool http_query_value(tenon_request_t* request, tenon_bytes_t name, tenon_bytes_
 
 bool http_param(tenon_request_t* request, tenon_bytes_t name, tenon_bytes_t* value) {
   Call& call = call_of(request);
-  const size_t prefix = call.lease.load(std::memory_order_relaxed)->generation->prefix_segments();
+  const size_t prefix =
+      call.gate_route != nullptr ? 0 : call.lease.load(std::memory_order_relaxed)->generation->prefix_segments();
   std::string_view text;
   const bool found = call.request.param(*call.route, prefix, view(name), text);
   return give(found, text, value);
@@ -153,7 +153,9 @@ tenon_status http_write(tenon_response_t* response, tenon_bytes_t chunk) {
 
 tenon_status http_defer(tenon_response_t* response) {
   Call& call = call_of(response);
-  if (call.deferral.load(std::memory_order_relaxed) != Call::Deferral::None) return TENON_ERROR_STATE;
+  if (call.deferral.load(std::memory_order_relaxed) != Call::Deferral::None || call.inside() != nullptr) {
+    return TENON_ERROR_STATE;
+  }
   call.request.own();
   if (!call.armed) call.arm(call.route->deadline_ms);
   call.holds.fetch_add(1, std::memory_order_acq_rel);
@@ -170,8 +172,14 @@ void http_complete(tenon_response_t* response, tenon_status status) {
   if (call.let_go()) call.post(kFinished);
 }
 
-bool http_find_route(const tenon_host_t*, tenon_http_method, tenon_bytes_t, tenon_bytes_t*, tenon_bytes_t*) {
-  return false;
+bool http_find_route(const tenon_host_t* host, tenon_http_method method, tenon_bytes_t path, tenon_bytes_t* plugin,
+                     tenon_bytes_t* pattern) {
+  const HostFace& face = HostFace::of(host);
+  std::string_view id;
+  std::string_view whole;
+  if (!face.open() || !face.plugin().front().find_route(method, view(path), id, whole)) return false;
+  give(true, id, plugin);
+  return give(true, whole, pattern);
 }
 
 constexpr tenon_host_http_t kHttp = {sizeof(tenon_host_http_t),
@@ -224,6 +232,9 @@ const void* get_extension(const tenon_host_t* host, const char* id) {
   if (name == TENON_TASKS_ID) return &tasks_functions();
   if (name == TENON_EVENTS_ID) return &events_functions();
   if (name == TENON_METRICS_ID) return &metrics_functions();
+  if (name == TENON_AUTH_ID) return &auth_functions();
+  if (name == TENON_MIDDLEWARE_ID) return &middleware_functions();
+  if (name == TENON_HOOKS_ID) return &hooks_functions();
   if (name == TENON_TABLES_ID && HostFace::of(host).tables() != nullptr) return &TablesFace::functions();
   return nullptr;
 }
@@ -248,6 +259,11 @@ HostFace::HostFace(Plugin& plugin, uint64_t number, TablesAccess access, ConfigV
 
 HostFace::~HostFace() {
   if (tables_) tables_->dismiss();
+}
+
+void HostFace::close() {
+  open_.store(false, std::memory_order_release);
+  decisions_.forget();
 }
 
 void HostFace::remember(std::string message) {

@@ -9,6 +9,7 @@
 
 #include "config_face.h"
 #include "http_client_face.h"
+#include "decisions.h"
 #include "plugin.h"
 #include "services.h"
 #include "tables_face.h"
@@ -29,7 +30,9 @@ class HostFace {
   Plugin& plugin() const { return plugin_; }
   uint64_t number() const { return number_; }
   bool open() const { return open_.load(std::memory_order_acquire); }
-  void close() { open_.store(false, std::memory_order_release); }
+  void close();
+
+  Decisions& decisions() { return decisions_; }  // [any]
 
   // Null without a store.
   TablesFace* tables() const { return tables_.get(); }
@@ -54,6 +57,7 @@ class HostFace {
   Services services_;
   tenon_host_t host_;
   std::atomic<bool> open_{true};
+  Decisions decisions_;
   std::mutex mutex_;
   std::string remembered_;
 };

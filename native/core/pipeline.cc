@@ -1,9 +1,11 @@
 #include "pipeline.h"
 
+#include "authentication.h"
 #include "call.h"
 #include "clock.h"
 #include "front.h"
 #include "generation.h"
+#include "middleware.h"
 #include "plugin.h"
 #include "thread_guard.h"
 
@@ -24,15 +26,72 @@ bool refuse(Call& call, Refusal why, int32_t status, std::string text) {
   return finish(call);
 }
 
-bool proceed(Call& call) {
-  Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
-  call.route = generation.route_of(call.local_slot);
-  if (call.route == nullptr) {
-    return refuse(call, Refusal::RouteGone, 404, "the running build of " + call.plugin->id() + " has no such route");
+// Behind the closed gate of `plugin`. False when there is no room; `opened`: it is not closed any more.
+bool wait_at(Call& call, Plugin& plugin, uint64_t patience_ms, bool& opened) {
+  call.request.own();
+  if (!call.armed) call.arm(patience_ms);
+  call.parked = true;
+  call.parked_at.store(&plugin, std::memory_order_release);
+  if (plugin.park(call, opened)) return true;
+  call.parked_at.store(nullptr, std::memory_order_release);
+  return false;
+}
+
+std::string too_many_wait_for(const Plugin& plugin) {
+  return "too many calls wait for " + plugin.id() + " to be replaced";
+}
+
+// Whether requests have anything to do with these extensions as they are now.
+bool concerns_requests(const Chain& chain) {
+  if (chain.identity) return true;
+  for (const ChainLink& link : chain.links) {
+    const Lease* const live = link.plugin->live();
+    if (live == nullptr || link.plugin->is_held()) return true;
+    const Offers& offers = live->generation->offers();
+    if (offers.auth != nullptr || offers.middleware != nullptr) return true;
   }
+  return false;
+}
+
+enum class Arrival { There, Waiting, Refused };
+
+// Leases on all extensions, for a call that cannot wait later.
+Arrival bring_leases(Call& call) {
+  if (!call.pass->chain) return Arrival::There;
+  const std::vector<ChainLink>& links = call.pass->chain->links;
+  std::vector<Lease*>& leases = call.pass->leases;
+  while (leases.size() < links.size()) {
+    const ChainLink& link = links[leases.size()];
+    Lease* lease = nullptr;
+    bool opened = false;
+    switch (link.plugin->enter(lease)) {
+      case Plugin::Entry::Entered:
+        leases.push_back(lease);
+        break;
+      case Plugin::Entry::Stopped:
+        leases.push_back(nullptr);
+        break;
+      case Plugin::Entry::Held:
+        if (wait_at(call, *link.plugin, call.route->deadline_ms, opened)) return Arrival::Waiting;
+        if (opened) break;
+        call.refuse(Refusal::PluginBusy, 503, too_many_wait_for(*link.plugin));
+        return Arrival::Refused;
+    }
+  }
+  return Arrival::There;
+}
+
+bool run(Call& call) {
+  Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
   if (call.route->inline_) {
+    if (call.pass) {
+      const Arrival arrival = bring_leases(call);
+      if (arrival == Arrival::Waiting) return false;
+      if (arrival == Arrival::Refused) return finish(call);
+    }
     if (generation.counters().is_sample_due()) call.began.store(now(), std::memory_order_relaxed);
     call.conclude(handle(call));
+    if (call.pass) call.pass->leave();
     call.request.forget_headers();
     return finish(call);
   }
@@ -53,6 +112,50 @@ bool proceed(Call& call) {
                                 " are stuck in its handlers; it gets no more until it is reloaded");
 }
 
+// The handler between the steps of the extensions.
+tenon_status handle_in_chain(Call& call) {
+  call.pass->began = now();
+  if (!authenticate(call)) return call.refusal == Refusal::None ? TENON_ERROR_CANCELLED : TENON_OK;
+  const Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
+  const auto run_handler = [&] {
+    return generation.http()->handle(generation.instance(), call.route->index, &call, &call);
+  };
+  if (!call.pass->chain) return run_handler();
+  Middleware middleware(call);
+  const bool wanted = middleware.before();
+  if (call.gate_route != nullptr) {
+    const Identity* const identity = call.pass->identity.get();
+    if (wanted) call.response.pass(identity == nullptr ? std::string() : identity->json());
+    return TENON_OK;
+  }
+  const tenon_status status = wanted ? run_handler() : TENON_OK;
+  if (call.deferral.load(std::memory_order_relaxed) != Call::Deferral::None) return status;
+  // What is decided here no middleware changes.
+  call.conclude(status);
+  call.decide();
+  middleware.after();
+  return TENON_OK;
+}
+
+bool proceed(Call& call) {
+  Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
+  call.route = call.gate_route != nullptr ? call.gate_route : generation.route_of(call.local_slot);
+  if (call.route == nullptr) {
+    return refuse(call, Refusal::RouteGone, 404, "the running build of " + call.plugin->id() + " has no such route");
+  }
+  std::shared_ptr<const Chain> chain;
+  if (call.plugin->has_chain()) chain = call.plugin->chain();
+  if (chain && !concerns_requests(*chain)) chain = nullptr;
+  if (chain || call.route->auth > TENON_AUTH_OPEN) {
+    call.pass = std::make_unique<ChainPass>(std::move(chain));
+  } else if (call.gate_route != nullptr) {
+    call.response.pass({});
+    call.request.forget_headers();
+    return finish(call);
+  }
+  return run(call);
+}
+
 }  // namespace
 
 bool send(Call& call) {
@@ -69,20 +172,23 @@ bool send(Call& call) {
       case Plugin::Entry::Held:
         break;
     }
-    call.request.own();
-    if (!call.armed) call.arm(call.patience_ms);
-    call.parked = true;
     bool opened = false;
-    if (plugin.park(call, opened)) return false;
-    call.parked = false;
-    if (!opened)
-      return refuse(call, Refusal::PluginBusy, 503, "too many calls wait for " + plugin.id() + " to be replaced");
+    if (wait_at(call, plugin, call.patience_ms, opened)) return false;
+    if (!opened) {
+      call.parked = false;
+      return refuse(call, Refusal::PluginBusy, 503, too_many_wait_for(plugin));
+    }
   }
 }
 
 void resend(Call& call) {
+  call.parked_at.store(nullptr, std::memory_order_release);
   if (call.abandoned()) {
     finish(call);
+    return;
+  }
+  if (call.lease.load(std::memory_order_relaxed) != nullptr) {
+    run(call);
     return;
   }
   Plugin& plugin = *call.plugin;
@@ -98,12 +204,14 @@ void resend(Call& call) {
 tenon_status handle(Call& call) {
   const Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
   const FloatingPointGuard floating_point;
+  if (call.pass) return handle_in_chain(call);
   return generation.http()->handle(generation.instance(), call.route->index, &call, &call);
 }
 
 void expire(Call& call) {
   Lease* const lease = call.lease.load(std::memory_order_acquire);
-  const bool alone = lease == nullptr ? call.plugin->unpark(call) : lease->generation->pool().expire(call);
+  Plugin* const gate = call.parked_at.load(std::memory_order_acquire);
+  const bool alone = gate != nullptr ? gate->unpark(call) : lease != nullptr && lease->generation->pool().expire(call);
   uint32_t events = kTimedOut;
   if (alone) {
     call.let_go();

@@ -14,7 +14,9 @@ class Call;
  *   handle    authentication, middleware before, handler, middleware after: all plugin code, under the guards
  *   conclude  response check; the front delivers bytes and gives the lease back
  *
- * This version has no authentication and no middleware; they are steps of `handle`, before and after the handler.
+ * Authentication and middleware are code of extensions: each step has a lease of its own on the generation of the
+ * extension that is live then. An inline call may not wait in between, so it takes all those leases before it begins,
+ * and is parked behind the gate of an extension that is being replaced.
  */
 
 // Bring a call into the live generation of its plugin. True when it is finished and can be answered at once; false when

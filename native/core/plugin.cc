@@ -1,6 +1,7 @@
 #include "plugin.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "front.h"
 #include "generation.h"
@@ -53,6 +54,7 @@ bool Plugin::unpark(Call& call) {
 void Plugin::swap(Lease* lease) {
   if (lease != nullptr) lease->generation->serve();
   live_.store(lease, std::memory_order_seq_cst);
+  front_.index_routes(*this);
 }
 
 void Plugin::hold() { held_.store(true, std::memory_order_seq_cst); }
@@ -60,7 +62,24 @@ void Plugin::hold() { held_.store(true, std::memory_order_seq_cst); }
 std::deque<Call*> Plugin::release() {
   const std::lock_guard<std::mutex> lock(gate_);
   held_.store(false, std::memory_order_seq_cst);
+  released_.notify_all();
   return std::exchange(waiting_, {});
+}
+
+void Plugin::wait_for_release() {
+  std::unique_lock<std::mutex> lock(gate_);
+  released_.wait_for(lock, std::chrono::milliseconds(20), [this] { return !held_.load(std::memory_order_seq_cst); });
+}
+
+void Plugin::set_chain(std::shared_ptr<const Chain> chain) {
+  has_chain_.store(chain != nullptr, std::memory_order_release);
+  const std::lock_guard<std::mutex> lock(chain_mutex_);
+  chain_.swap(chain);
+}
+
+std::shared_ptr<const Chain> Plugin::chain() const {
+  const std::lock_guard<std::mutex> lock(chain_mutex_);
+  return chain_;
 }
 
 uint32_t Plugin::waiting() const {

@@ -2,6 +2,7 @@
 #define TENON_CORE_PLUGIN_H
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "chain.h"
 #include "lease.h"
 #include "state_store.h"
 
@@ -41,6 +43,15 @@ class Plugin {
 
   // Take a lease on the live generation. [any]
   Entry enter(Lease*& lease);
+  // The same, but while the gate is closed wait until `give_up` says so. [any] but the front
+  template <typename GiveUp>
+  Entry enter(Lease*& lease, GiveUp give_up) {
+    for (;;) {
+      const Entry entry = enter(lease);
+      if (entry != Entry::Held || give_up()) return entry;
+      wait_for_release();
+    }
+  }
   // Give it back. [any]
   void leave(Lease& lease);
 
@@ -51,6 +62,7 @@ class Plugin {
   bool unpark(Call& call);
 
   void hold();
+  bool is_held() const { return held_.load(std::memory_order_relaxed); }  // [front]
   // Opens the gate and hands out who waited, in order. [front]
   std::deque<Call*> release();
   uint32_t waiting() const;
@@ -58,11 +70,18 @@ class Plugin {
   void swap(Lease* lease);
   Lease* live() const { return live_.load(std::memory_order_acquire); }
 
+  // The extensions that its requests pass, from the next one on; null for none. [front]
+  void set_chain(std::shared_ptr<const Chain> chain);
+  bool has_chain() const { return has_chain_.load(std::memory_order_acquire); }  // [any]
+  std::shared_ptr<const Chain> chain() const;                                    // [any]
+
   Lease* take_lease(Generation& generation);
   void return_lease(Lease* lease);
 
   // Number of (method, path) in the tables of this plugin's generations, and in the front's.
   std::map<std::pair<int, std::string>, uint32_t> slots;
+  // The same of requests that only pass its chain.
+  std::map<std::pair<int, std::string>, uint32_t> gates;
   uint32_t slot_count = 0;
   bool is_open = false;
   // Calls of all its generations that have ended, and those that were its fault. [front]
@@ -70,14 +89,21 @@ class Plugin {
   uint64_t faults = 0;
 
  private:
+  // A little, because the one who waits has a deadline that does not know of this gate.
+  void wait_for_release();
+
   Front& front_;
   const std::string id_;
   uint32_t queue_limit_ = 0;
   StateStore state_;
   std::atomic<Lease*> live_{nullptr};
   std::atomic<bool> held_{false};
+  std::atomic<bool> has_chain_{false};
   mutable std::mutex gate_;
+  std::condition_variable released_;
   std::deque<Call*> waiting_;
+  mutable std::mutex chain_mutex_;
+  std::shared_ptr<const Chain> chain_;
   std::vector<std::unique_ptr<Lease>> leases_;
   std::vector<Lease*> free_leases_;
 };

@@ -24,22 +24,6 @@ constexpr std::array<bool, 256> make_token_bytes() {
 }
 constexpr std::array<bool, 256> kTokenBytes = make_token_bytes();
 
-// Both look at every byte, so that the compiler may look at many at once.
-bool is_token(std::string_view text) {
-  bool good = !text.empty();
-  for (const char c : text) good &= kTokenBytes[static_cast<unsigned char>(c)];
-  return good;
-}
-
-bool is_field_value(std::string_view text) {
-  bool good = true;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    good &= (byte == '\t') | ((byte >= 0x20) & (byte != 0x7f));
-  }
-  return good;
-}
-
 bool same_name(std::string_view left, std::string_view right) {
   return left.size() == right.size() && std::equal(left.begin(), left.end(), right.begin(), [](char a, char b) {
            const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
@@ -67,6 +51,22 @@ std::string printable(std::string_view text) {
 }
 
 }  // namespace
+
+// Both look at every byte, so that the compiler may look at many at once.
+bool is_token(std::string_view text) {
+  bool good = !text.empty();
+  for (const char c : text) good &= kTokenBytes[static_cast<unsigned char>(c)];
+  return good;
+}
+
+bool is_field_value(std::string_view text) {
+  bool good = true;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    good &= (byte == '\t') | ((byte >= 0x20) & (byte != 0x7f));
+  }
+  return good;
+}
 
 tenon_status Response::set_status(int32_t status) {
   if (status < 200 || status > 599) {
@@ -149,6 +149,7 @@ tenon_status Response::give_body(const void* data, size_t size, tenon_free_fn fr
     if (free_body != nullptr) free_body(nullptr, 0, context);
     return TENON_OK;
   }
+  gifts_++;
   given_data_ = static_cast<const char*>(data);
   given_size_ = size;
   free_ = free_body;
@@ -164,6 +165,12 @@ std::string_view Response::flaw() const {
 
 ByteBuffer Response::take_body() { return std::exchange(body_, ByteBuffer()); }
 
+void Response::copy_gift() {
+  if (given_data_ == nullptr) return;
+  body_.assign({given_data_, given_size_});
+  free_given();
+}
+
 void Response::free_given() {
   if (given_data_ == nullptr) return;
   if (free_ != nullptr) free_(const_cast<char*>(given_data_), given_size_, free_context_);
@@ -177,6 +184,7 @@ void Response::clear() {
   status_ = 200;
   headers_.clear();
   header_count_ = 0;
+  gifts_ = 0;
   body_.clear(kKeptBytes);
   if (!message_.empty()) message_.clear();
   if (!flaw_.empty()) flaw_.clear();

@@ -10,6 +10,10 @@
 
 namespace tenon::core {
 
+// RFC 9110: a token (5.6.2), and a value without control bytes but tab (5.5).
+bool is_token(std::string_view text);
+bool is_field_value(std::string_view text);
+
 // A response while a handler builds it. Everything is checked as it comes in, so that a finished one needs no second
 // look; what was refused makes the whole response invalid, because half of what a plugin meant must not go out.
 class Response {
@@ -18,6 +22,7 @@ class Response {
   static constexpr size_t kHeaderBytes = 32 * 1024;
   static constexpr size_t kBodyBytes = 64u * 1024u * 1024u;
   static constexpr size_t kMessageBytes = 1024;
+  static constexpr int32_t kPass = 100;
 
   ~Response() { free_given(); }
 
@@ -28,6 +33,14 @@ class Response {
   void fail(std::string_view message) { message_.assign(message.substr(0, kMessageBytes)); }
   // Runs the plugin's own free function: only under a lease.
   void clear();
+  // How many bodies have been handed over; what a step of an extension hands over becomes a copy, under its lease.
+  uint32_t gifts() const { return gifts_; }
+  void copy_gift();
+  // Instead of a response: the call may go on to a table. `identity` is the body.
+  void pass(std::string_view identity) {
+    status_ = kPass;
+    body_.assign(identity);
+  }
 
   int32_t status() const { return status_; }
   const std::string& header_block() const { return headers_; }
@@ -55,6 +68,7 @@ class Response {
   ByteBuffer body_;
   const char* given_data_ = nullptr;
   size_t given_size_ = 0;
+  uint32_t gifts_ = 0;
   tenon_free_fn free_ = nullptr;
   void* free_context_ = nullptr;
   std::string message_;

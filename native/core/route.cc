@@ -96,6 +96,27 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
+// Names between commas, if the route is for roles.
+bool read_roles(tenon_bytes_t declared, Route& route, std::string& problem) {
+  if (declared.size == 0) return true;
+  if (route.auth != TENON_AUTH_ROLES) return problem = "names roles and is not for roles", false;
+  if (declared.data == nullptr || declared.size > Route::kRoles * (Route::kRoleBytes + 1)) {
+    return problem = "has roles that are NULL or longer than 64 names can be", false;
+  }
+  const std::string_view list = view(declared);
+  for (size_t begin = 0; begin <= list.size();) {
+    const size_t end = std::min(list.find(',', begin), list.size());
+    const std::string_view name = list.substr(begin, end - begin);
+    begin = end + 1;
+    if (!is_role(name)) {
+      return problem = "has a role \"" + printable(name) + "\", which is not 1 to 63 bytes of [A-Za-z0-9_.:-]", false;
+    }
+    if (route.roles.size() == Route::kRoles) return problem = "is for more than 64 roles", false;
+    route.roles.emplace_back(name);
+  }
+  return true;
+}
+
 int hexadecimal(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -153,10 +174,34 @@ std::optional<Route> check_route(uint32_t index, const tenon_route_t* declared, 
     return problem = which + " (" + route.pattern + ") has a body limit over 1 GiB", std::nullopt;
   }
   route.body_limit = declared->body_limit == 0 ? defaults.body_limit : declared->body_limit;
-  if (declared->auth != TENON_AUTH_NONE) {
-    return problem = which + " (" + route.pattern + ") asks for an authentication this host does not offer",
+  if (declared->auth > TENON_AUTH_ROLES) {
+    return problem = which + " (" + route.pattern + ") has an unknown auth " + std::to_string(declared->auth),
            std::nullopt;
   }
+  route.auth = declared->auth;
+  if (declared->size >= sizeof(tenon_route_t) && !read_roles(declared->roles, route, flaw)) {
+    return problem = which + " (" + route.pattern + ") " + flaw, std::nullopt;
+  }
+  if (route.auth == TENON_AUTH_ROLES && route.roles.empty()) {
+    return problem = which + " (" + route.pattern + ") is for roles and names none", std::nullopt;
+  }
+  return route;
+}
+
+bool is_role(std::string_view name) {
+  return !name.empty() && name.size() <= Route::kRoleBytes && std::all_of(name.begin(), name.end(), [](char c) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    return plain || c == '_' || c == '.' || c == ':' || c == '-';
+  });
+}
+
+std::optional<Route> gate_route(tenon_http_method method, std::string_view path, uint32_t deadline_ms) {
+  Route route = {};
+  route.method = method;
+  route.pattern = std::string(path);
+  route.deadline_ms = deadline_ms;
+  std::string problem;
+  if (!parse_pattern(path, route.segments, problem)) return std::nullopt;
   return route;
 }
 

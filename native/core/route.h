@@ -33,6 +33,8 @@ struct Route {
   static constexpr size_t kParameters = 16;
   static constexpr uint32_t kDeadlineMs = 3'600'000;
   static constexpr uint64_t kBodyBytes = 1024u * 1024u * 1024u;
+  static constexpr size_t kRoles = 64;
+  static constexpr size_t kRoleBytes = 63;
 
   uint32_t index;
   tenon_http_method method;
@@ -41,6 +43,8 @@ struct Route {
   bool inline_;
   uint32_t deadline_ms;
   uint64_t body_limit;
+  uint32_t auth;  // TENON_AUTH_…
+  std::vector<std::string> roles;
 
   // The front's: the last block of response headers here, and its identity.
   mutable std::string header_block;
@@ -49,6 +53,12 @@ struct Route {
 
 const char* method_name(tenon_http_method method);
 std::optional<tenon_http_method> method_of(std::string_view name);
+
+// The name of a role: 1 to 63 bytes of [A-Za-z0-9_.:-].
+bool is_role(std::string_view name);
+
+// A route without a handler, for requests that somebody else answers; `path` is whole. Nothing where it is no pattern.
+std::optional<Route> gate_route(tenon_http_method method, std::string_view path, uint32_t deadline_ms);
 
 // The checked copy of `declared`, or nothing and why not in `problem`.
 std::optional<Route> check_route(uint32_t index, const tenon_route_t* declared, const RouteDefaults& defaults,

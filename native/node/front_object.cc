@@ -101,6 +101,19 @@ napi_value Text(napi_env env, std::string_view text) {
   return value;
 }
 
+const char* AuthName(uint32_t auth) {
+  switch (auth) {
+    case TENON_AUTH_OPEN:
+      return "open";
+    case TENON_AUTH_IDENTITY:
+      return "identity";
+    case TENON_AUTH_ROLES:
+      return "roles";
+    default:
+      return "none";
+  }
+}
+
 std::string FrontName() {
   constexpr char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
   uint64_t seed = core::now() ^ (static_cast<uint64_t>(getpid()) << 40);
@@ -163,6 +176,11 @@ FrontObject::FrontObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env
     on_fetch_ = Napi::Persistent(fetch.As<Napi::Function>());
     front_->outgoing().offer();
   }
+  const Napi::Value token = options.Get("operatorToken");
+  if (!token.IsUndefined() && !token.IsString()) {
+    Napi::TypeError::New(env, "options.operatorToken: a string is needed").ThrowAsJavaScriptException();
+    return;
+  if (token.IsString()) front_->set_operator_token(token.As<Napi::String>().Utf8Value());
 
   const Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, kWords * sizeof(int32_t));
   words_ = static_cast<int32_t*>(const_cast<Napi::ArrayBuffer&>(memory).Data());
@@ -320,6 +338,8 @@ napi_value FrontObject::Call(napi_env env, napi_callback_info info) {
     words[kStatus] = 503;
     words[kRefusal] = static_cast<int32_t>(core::Refusal::PluginBusy);
     words[kGeneration] = 0;
+    words[kHeaders] = 0;
+    self.headers_.clear();
     return Text(env, "the host has too many calls under way");
   }
   RawHeaders raw = {env, arguments[2]};
@@ -348,6 +368,7 @@ napi_value FrontObject::Call(napi_env env, napi_callback_info info) {
   } else {
     core::Delivery& delivery = self.delivery_;
     delivery.call = call;
+    delivery.headers.clear();
     front.describe(*call, delivery);
     const napi_value message = self.Tell(env, delivery);
     front.recycle(*call);
@@ -388,8 +409,11 @@ napi_value FrontObject::Tell(napi_env env, core::Delivery& delivery) {
       headers_ = call.response.header_block();
       words_[kHeaders] = headers_.empty() ? 0 : static_cast<int32_t>(front_->identify_headers(call));
       break;
-    case core::Outcome::Abort:
     case core::Outcome::Refused:
+      headers_ = delivery.headers;
+      words_[kHeaders] = headers_.empty() ? 0 : static_cast<int32_t>(front_->identify_headers());
+      return Text(env, delivery.text);
+    case core::Outcome::Abort:
       return Text(env, delivery.text);
     case core::Outcome::End:
     case core::Outcome::None:
@@ -545,6 +569,10 @@ void FrontObject::Settle(Napi::Env env, core::Task& task) {
         object.Set("execution", route.inline_ ? "inline" : "pool");
         object.Set("deadlineMs", route.deadline_ms);
         object.Set("bodyLimit", static_cast<double>(route.body_limit));
+        object.Set("auth", AuthName(route.auth));
+        const Napi::Array roles = Napi::Array::New(env, route.roles.size());
+        for (uint32_t index = 0; index < route.roles.size(); index++) roles.Set(index, route.roles[index]);
+        object.Set("roles", roles);
         list.Set(route.index, object);
       }
       waiter->promise.Resolve(list);

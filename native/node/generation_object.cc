@@ -88,6 +88,7 @@ Napi::Function GenerationObject::Define(Napi::Env env) {
                       InstanceMethod<&GenerationObject::Close>("close"),
                       InstanceAccessor<&GenerationObject::HasState>("hasState"),
                       InstanceAccessor<&GenerationObject::CanQuiesce>("canQuiesce"),
+                      InstanceAccessor<&GenerationObject::Offers>("offers"),
                       InstanceAccessor<&GenerationObject::Leases>("leases"),
                       InstanceAccessor<&GenerationObject::Threads>("threads"),
                       InstanceAccessor<&GenerationObject::Counters>("counters"),
@@ -212,7 +213,8 @@ void GenerationObject::Bind(const Napi::CallbackInfo& info) {
   if (!info[0].IsNumber() || !info[1].IsNumber()) return misuse("slot, index: numbers are needed");
   const core::Front::Slot* const slot = owner_->front()->slot_at(info[0].As<Napi::Number>().Uint32Value());
   const uint32_t index = info[1].As<Napi::Number>().Uint32Value();
-  if (slot == nullptr || slot->plugin != &generation_->plugin()) return misuse("slot: not a slot of this plugin");
+  if (slot == nullptr || slot->gate != nullptr || slot->plugin != &generation_->plugin())
+    return misuse("slot: not a slot of this plugin");
   if (index >= generation_->routes().size()) return misuse("index: no route has this number");
   if (generation_->plugin().live() == generation_->lease()) return misuse("the generation is live");
   const core::Route& route = generation_->routes()[index];
@@ -228,6 +230,45 @@ Napi::Value GenerationObject::HasState(const Napi::CallbackInfo& info) {
 
 Napi::Value GenerationObject::CanQuiesce(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), generation_ && generation_->can_quiesce());
+}
+
+Napi::Value GenerationObject::Offers(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const core::Offers none;
+  const core::Offers& offers = generation_ ? generation_->offers() : none;
+  const Napi::Object object = Napi::Object::New(env);
+  object.Set("events", offers.events != nullptr);
+  object.Set("config", offers.config != nullptr);
+  if (offers.auth != nullptr) {
+    const Napi::Object auth = Napi::Object::New(env);
+    const Napi::Array providers = Napi::Array::New(env, offers.providers.size());
+    for (uint32_t index = 0; index < offers.providers.size(); index++) {
+      const Napi::Object provider = Napi::Object::New(env);
+      provider.Set("scheme", offers.providers[index].scheme);
+      provider.Set("header", offers.providers[index].header);
+      provider.Set("challenge", offers.providers[index].challenge);
+      providers.Set(index, provider);
+    }
+    auth.Set("providers", providers);
+    auth.Set("authorizes", offers.authorizes);
+    auth.Set("resolvesRoles", offers.resolves_roles);
+    object.Set("auth", auth);
+  }
+  if (offers.middleware != nullptr) {
+    const Napi::Object middleware = Napi::Object::New(env);
+    middleware.Set("order", offers.order);
+    object.Set("middleware", middleware);
+  }
+  const Napi::Array hooks = Napi::Array::New(env, offers.hook_list.size());
+  for (uint32_t index = 0; index < offers.hook_list.size(); index++) {
+    const Napi::Object hook = Napi::Object::New(env);
+    hook.Set("name", offers.hook_list[index].name);
+    hook.Set("version", offers.hook_list[index].version);
+    hook.Set("order", offers.hook_list[index].order);
+    hooks.Set(index, hook);
+  }
+  object.Set("hooks", hooks);
+  return object;
 }
 
 Napi::Value GenerationObject::Leases(const Napi::CallbackInfo& info) {

@@ -1,5 +1,8 @@
 #include "plugin_pointer_object.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "generation_object.h"
 #include "pipeline.h"
 
@@ -12,7 +15,8 @@ constexpr napi_type_tag kTag = {0x74656e6f6e2d706cULL, 0x7567696e2d707472ULL};
 Napi::Function PluginPointerObject::Define(Napi::Env env) {
   return DefineClass(
       env, "PluginPointer",
-      {InstanceMethod<&PluginPointerObject::Slot>("slot"), InstanceMethod<&PluginPointerObject::Hold>("hold"),
+      {InstanceMethod<&PluginPointerObject::Slot>("slot"), InstanceMethod<&PluginPointerObject::Gate>("gate"),
+       InstanceMethod<&PluginPointerObject::SetChain>("setChain"), InstanceMethod<&PluginPointerObject::Hold>("hold"),
        InstanceMethod<&PluginPointerObject::Release>("release"), InstanceMethod<&PluginPointerObject::Swap>("swap"),
        InstanceMethod<&PluginPointerObject::ExportValues>("exportValues"),
        InstanceMethod<&PluginPointerObject::ImportValues>("importValues"),
@@ -71,6 +75,58 @@ Napi::Value PluginPointerObject::Slot(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, front_->slot(*plugin_, *method, info[1].As<Napi::String>().Utf8Value()));
 }
 
+Napi::Value PluginPointerObject::Gate(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto misuse = [env](const char* message) {
+    Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
+    return env.Undefined();
+  };
+  if (!Check(info)) return env.Undefined();
+  const auto method = info[0].IsString() ? core::method_of(info[0].As<Napi::String>().Utf8Value()) : std::nullopt;
+  if (!method || !info[1].IsString()) return misuse("method, path: a request method and a string are needed");
+  double deadline_ms = core::Front::kPatienceMs;
+  if (!info[2].IsUndefined()) {
+    deadline_ms = info[2].IsNumber() ? info[2].As<Napi::Number>().DoubleValue() : 0;
+    if (!(deadline_ms >= 1 && deadline_ms <= core::Route::kDeadlineMs)) {
+      return misuse("deadlineMs: 1 to 3,600,000 is needed");
+    }
+  }
+  const auto slot =
+      front_->gate(*plugin_, *method, info[1].As<Napi::String>().Utf8Value(), static_cast<uint32_t>(deadline_ms));
+  if (!slot) return misuse("path: the pattern of a route is needed");
+  return Napi::Number::New(env, *slot);
+}
+
+void PluginPointerObject::SetChain(const Napi::CallbackInfo& info) {
+  const auto misuse = [&info](const char* message) {
+    Napi::TypeError::New(info.Env(), message).ThrowAsJavaScriptException();
+  };
+  if (!Check(info)) return;
+  if (!info[0].IsArray() || !info[1].IsObject()) return misuse("list, options: an array and an object are needed");
+  const Napi::Value auth = info[1].As<Napi::Object>().Get("auth");
+  const std::string need = auth.IsString() ? auth.As<Napi::String>().Utf8Value() : "";
+  if (need != "open" && need != "identity") return misuse("options.auth: open or identity is needed");
+  auto chain = std::make_shared<core::Chain>();
+  chain->number = front_->number_chain();
+  chain->identity = need == "identity";
+  const Napi::Array list = info[0].As<Napi::Array>();
+  for (uint32_t index = 0; index < list.Length(); index++) {
+    const Napi::Value item = list.Get(index);
+    if (!item.IsObject() || !item.As<Napi::Object>().Get("required").IsBoolean()) {
+      return misuse("list: each needs a plugin, and required as a boolean");
+    }
+    const PluginPointerObject* const extension = From(item.As<Napi::Object>().Get("plugin"));
+    if (extension == nullptr) return;
+    if (extension->plugin_ == plugin_) return misuse("list: the plugin itself is in it");
+    if (extension->front_ != front_) return misuse("list: a plugin of another front is in it");
+    const auto same = [extension](const core::ChainLink& link) { return link.plugin == extension->plugin_; };
+    if (std::any_of(chain->links.begin(), chain->links.end(), same)) return misuse("list: a plugin is in it twice");
+    chain->links.push_back({extension->plugin_, item.As<Napi::Object>().Get("required").As<Napi::Boolean>().Value()});
+  }
+  if (chain->links.empty() && !chain->identity) chain = nullptr;
+  plugin_->set_chain(std::move(chain));
+}
+
 void PluginPointerObject::Hold(const Napi::CallbackInfo& info) {
   if (Check(info)) plugin_->hold();
 }
@@ -121,6 +177,7 @@ void PluginPointerObject::Close(const Napi::CallbackInfo& info) {
     return;
   }
   for (core::Call* const call : plugin_->release()) core::resend(*call);
+  plugin_->set_chain(nullptr);
   plugin_->is_open = false;
   front_->forget(*plugin_);
   plugin_ = nullptr;

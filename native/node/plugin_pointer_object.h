@@ -25,6 +25,8 @@ class PluginPointerObject final : public Napi::ObjectWrap<PluginPointerObject> {
 
  private:
   Napi::Value Slot(const Napi::CallbackInfo& info);
+  Napi::Value Gate(const Napi::CallbackInfo& info);
+  void SetChain(const Napi::CallbackInfo& info);
   void Hold(const Napi::CallbackInfo& info);
   void Release(const Napi::CallbackInfo& info);
   void Swap(const Napi::CallbackInfo& info);

@@ -1,6 +1,7 @@
 #include "harness.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 namespace tenon::tests {
@@ -31,6 +32,7 @@ PluginUnderTest::PluginUnderTest() {
   plugin_.destroy = [](tenon_plugin_t* plugin) { of(plugin).destroyed++; };
   plugin_.get_extension = [](tenon_plugin_t* plugin, const char* id) -> const void* {
     PluginUnderTest& self = of(plugin);
+    if (const auto found = self.offers.find(id); found != self.offers.end()) return found->second;
     if (std::strcmp(id, TENON_HTTP_ID) == 0) return &self.http_side_;
     if (std::strcmp(id, TENON_STATE_ID) == 0) return &self.state_side_;
     if (std::strcmp(id, TENON_EVENTS_ID) == 0 && self.on_event) return &self.events_side_;
@@ -46,6 +48,7 @@ PluginUnderTest::PluginUnderTest() {
   http_side_.route = [](tenon_plugin_t* plugin, uint32_t index) -> const tenon_route_t* {
     Declared& declared = *of(plugin).routes_[index];
     declared.route.pattern = bytes(declared.pattern);
+    declared.route.roles = bytes(declared.roles);
     return &declared.route;
   };
   http_side_.handle = [](tenon_plugin_t* plugin, uint32_t index, tenon_request_t* request, tenon_response_t* response) {
@@ -67,10 +70,11 @@ PluginUnderTest::PluginUnderTest() {
 }
 
 void PluginUnderTest::route(tenon_http_method method, std::string pattern, uint32_t execution, Handler handler,
-                            uint32_t deadline_ms) {
+                            uint32_t deadline_ms, uint32_t auth, std::string roles) {
   auto declared = std::make_unique<Declared>();
   declared->pattern = std::move(pattern);
-  declared->route = {sizeof(tenon_route_t), method, {nullptr, 0}, execution, deadline_ms, 0, TENON_AUTH_NONE, {}};
+  declared->route = {sizeof(tenon_route_t), method, {nullptr, 0}, execution, deadline_ms, 0, auth, {}};
+  declared->roles = std::move(roles);
   declared->handler = std::move(handler);
   routes_.push_back(std::move(declared));
 }
@@ -139,6 +143,7 @@ void FrontUnderTest::turn() {
           }
           break;
         default:
+          answer.headers = delivery.headers;
           answer.body.append(delivery.text);
       }
       if (delivery.outcome != core::Outcome::Head && delivery.outcome != core::Outcome::Chunk) waiting_.erase(found);
@@ -175,7 +180,7 @@ Answer& FrontUnderTest::send(uint32_t slot, std::string url, std::string headers
     answer.status = delivery.status;
     answer.refusal = delivery.refusal;
     answer.body = delivery.outcome == core::Outcome::Response ? std::string(call.response.body()) : delivery.text;
-    answer.headers = call.response.header_block();
+    answer.headers = delivery.outcome == core::Outcome::Response ? call.response.header_block() : delivery.headers;
     if (call.lease.load() != nullptr) answer.generation = call.lease.load()->generation->number();
     front->recycle(call);
   } else {
@@ -219,7 +224,10 @@ std::shared_ptr<core::Generation> FrontUnderTest::bring_up(core::Plugin& plugin,
   auto generation = std::make_shared<core::Generation>(
       front, plugin, code.descriptor(), core::GenerationSettings{number, "", std::move(prefix), {5000, 1 << 20, 4}});
   for (const core::Step step : {core::Step::Create, core::Step::Initialize, core::Step::Routes}) {
-    if (!perform(generation, step)) return nullptr;
+    std::string message;
+    if (perform(generation, step, 5000, nullptr, &message)) continue;
+    std::fprintf(stderr, "%s of %s: %s\n", core::step_name(step), plugin.id().c_str(), message.c_str());
+    return nullptr;
   }
   for (const core::Route& route : generation->routes()) {
     const uint32_t index = front->slot(plugin, route.method, generation->path_of(route));

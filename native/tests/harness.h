@@ -32,11 +32,15 @@ class PluginUnderTest {
   PluginUnderTest& operator=(const PluginUnderTest&) = delete;
 
   void route(tenon_http_method method, std::string pattern, uint32_t execution, Handler handler,
-             uint32_t deadline_ms = 0);
+             uint32_t deadline_ms = 0, uint32_t auth = TENON_AUTH_NONE, std::string roles = {});
   // It has no functions for the steps that need none.
   void leave_steps_out();
   // One plugin is `current` while `create` runs: a descriptor has no place for more.
   const tenon_plugin_descriptor_t& descriptor();
+
+  // Its side of other capabilities, by id.
+  std::map<std::string, const void*> offers;
+  static PluginUnderTest& of(tenon_plugin_t* plugin) { return *static_cast<PluginUnderTest*>(plugin->data); }
 
   uint32_t max_concurrency = 0;
   std::function<tenon_status()> on_initialize;
@@ -51,15 +55,16 @@ class PluginUnderTest {
   const tenon_host_t* host = nullptr;
   const tenon_host_http_t* http = nullptr;
   std::string state;
+  void* owner = nullptr;  // for whoever wraps it
   std::atomic<int> destroyed{0};
 
  private:
   struct Declared {
     std::string pattern;
+    std::string roles;
     tenon_route_t route;
     Handler handler;
   };
-  static PluginUnderTest& of(tenon_plugin_t* plugin) { return *static_cast<PluginUnderTest*>(plugin->data); }
   static PluginUnderTest* current_;
   static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out);
 

@@ -75,6 +75,10 @@ export const Refusal = {
   /** An extension that is required does not run, or could not decide. */
   ExtensionUnavailable: 10,
   /** Too many wrong credentials; the header block may have `retry-after`. */
+  /** 401: nobody is known, or the credential is wrong; `headers()` has every provider's www-authenticate. */
+  /** 403: who asks may not. */
+  /** 503: an extension that the application lists does not run, or could not answer. */
+  /** 429: a provider takes no more attempts for now; `headers()` may have retry-after. */
   TooManyAttempts: 11,
 } as const;
 
@@ -123,6 +127,21 @@ export interface CoreLedger {
   series: number;
   /** What runs now on the threads of its services, each under a lease: `task 12`, `on_event`, `done of request 7`. */
   running: readonly string[];
+  /** Who may call it; `none`: the application's own setting decides. */
+  auth: 'none' | 'open' | 'identity' | 'roles';
+  /** With `roles`: one of these is needed. */
+  roles: string[];
+/** What a generation offers to plugins that list it as an extension. */
+  auth?: {
+    providers: { scheme: string; header: string; challenge: string }[];
+  };
+  middleware?: { order: number };
+  hooks: { name: string; version: number; order: number }[];
+/** One extension of an application. */
+export interface ChainEntry {
+  plugin: PluginPointer;
+  /** Whether requests are refused with `ExtensionUnavailable` while it does not run; else they go on without it. */
+  required: boolean;
 }
 
 /** One record of tenon.log. */
@@ -151,6 +170,8 @@ export interface FrontOptions {
   tokenKey?: Buffer;
   /** Lowest level of tenon.log that is kept, pino's number; 30 (info) by default. */
   logLevel?: number;
+  /** Admin token of the host: who carries it is an operator to plugins that ask. Nobody is without one. */
+  operatorToken?: string;
 }
 
 /** One user of the core: the queue of its completions, its plugins, its log. A host has one. */
@@ -177,7 +198,7 @@ export interface Front {
   ): string | Uint8Array | undefined;
   /** Take the next completion of earlier calls; `Outcome.None` when there is none. */
   next(): string | Uint8Array | undefined;
-  /** Header block `name\nvalue\n…` of the result just taken. */
+  /** Header block `name\nvalue\n…` of the result just taken, with `Outcome.Refused` that of the refusal. */
   headers(): string;
   /** Nobody waits for `call` any more. Its slot stays taken until the plugin lets go; no completion follows. */
   cancel(call: number): void;
@@ -215,6 +236,20 @@ export interface PluginPointer {
    * A call of it that enters a generation which does not is refused with `RouteGone`.
    */
   slot(method: string, path: string): number;
+  /**
+   * Number that stands for requests of a table of this plugin: a call of it passes the plugin's chain, and is given back
+   * with `Outcome.Response`, status 100, the headers that middlewares have set, and as body a JSON object of who asks
+   * (`subject`, `name`, `scheme`, `extension`, `roles`, `claims`), empty for nobody. Anything else is the answer. Whether
+   * somebody is needed is not asked. Refused with `PluginStopped` where no generation is live.
+   * @param path prefix and pattern, as of a route
+   * @param deadlineMs for the chain; 30,000 by default
+   */
+  gate(method: string, path: string, deadlineMs?: number): number;
+  /**
+   * The extensions that requests pass from the next one on, in their order, none of them the plugin itself, none twice;
+   * `auth` is for routes that say nothing. An entry is a live pointer: whatever generation it has then is asked.
+   */
+  setChain(list: readonly ChainEntry[], options: { auth: 'open' | 'identity' }): void;
   /** Close the gate: calls wait (up to the queue limit, until their deadline) instead of entering a generation. */
   hold(): void;
   /** Open it: waiting calls enter the live generation in order. */
@@ -268,7 +303,10 @@ export interface GenerationOptions {
 
 /** How the calls of one generation ended. A call ends when it is answered, or, when nobody waits, when its handler is through. */
 export interface CallCounters {
-  /** Calls that ended. Not those that the host refused before a handler's turn (`RouteGone`, `PluginBusy`). */
+  /**
+   * Calls that ended. Not those that the host refused before a handler's turn (`RouteGone`, `PluginBusy`), nor those that
+   * an extension refused, failed or did not answer, nor those of tables.
+   */
   calls: number;
   /**
    * Of these: answered with 5xx by the handler, or ended by `HandlerFailed`, `ResponseInvalid`, `DeadlineExceeded` or
@@ -316,9 +354,15 @@ export interface GenerationHandle {
   /** After create: whether the plugin offers tenon.state, and quiesce. */
   readonly hasState: boolean;
   readonly canQuiesce: boolean;
+  /** What it offers to others; known after `routes`. */
+  readonly offers: Offers;
   /** Leases held now. */
   readonly leases: number;
   /** Threads alive (control thread and those of tasks and events included) and those written off. */
+  /**
+   * Threads alive (control thread included) and those written off; once it is stopped, also threads of other generations
+   * that have run its code.
+   */
   readonly threads: { alive: number; lost: number };
   /** Calls that have ended, counted on this thread: up to date in every turn of the event loop. */
   readonly counters: CallCounters;
@@ -339,7 +383,10 @@ export interface GenerationHandle {
    * a handler is cancelled; tasks and events pause until it is live again.
    */
   drain(deadlineMs: number): Promise<boolean>;
-  /** End every thread and wait for them; the number that did not end in time. No call may follow but `close`. */
+  /**
+   * End every thread and wait for them, those of others that have run its code too; the number that did not end in time.
+   * No call may follow but `close`.
+   */
   stop(deadlineMs: number): Promise<number>;
   /** Forget it. Throws while it is live, leased or has threads. Closing twice is fine. */
   close(): void;

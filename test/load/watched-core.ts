@@ -53,6 +53,7 @@ export class WatchedHandle implements GenerationHandle {
   /** Slot to index. */
   readonly bound = new Map<number, number>();
   readonly asked = new Set<Step>();
+  readonly offers = { events: false, config: false, hooks: [] };
   leases = 0;
   count = 0;
   /** Calls that were written off: those that hold it, and all of them. */
@@ -146,9 +147,9 @@ export class WatchedHandle implements GenerationHandle {
 
   async routes(): Promise<RouteFacts[]> {
     await this.#step('routes', () => {});
-    const facts = { execution: 'pool', deadlineMs: 1000, bodyLimit: 1000 } as const;
+    const facts = { execution: 'pool', deadlineMs: 1000, bodyLimit: 1000, auth: 'none' } as const;
     const patterns = [`/${this.pointer.id}`, ...(this.script.common ? ['/common'] : [])];
-    return patterns.map((pattern, index) => ({ index, method: 'GET', pattern, ...facts }));
+    return patterns.map((pattern, index) => ({ index, method: 'GET', pattern, ...facts, roles: [] }));
   }
 
   async ready(): Promise<void> {
@@ -365,6 +366,12 @@ export class WatchedPointer implements PluginPointer {
     this.#slots.set(key, slot);
     return slot;
   }
+
+  gate(): number {
+    throw new Error('nobody here has tables');
+  }
+
+  setChain(): void {}
 
   hold(): void {
     if (this.held) order().wrong(`the gate of ${this.id} is closed twice`);

@@ -30,7 +30,7 @@ struct tenon_plugin;
 #define TENON_AUTH_ID "tenon.auth/1"
 
 /* Bounds: roles of an identity, providers of an extension, the claims (bytes), and for how long a decision is kept. */
-#define TENON_AUTH_ROLES 64u
+#define TENON_AUTH_ROLE_LIMIT 64u
 #define TENON_AUTH_PROVIDERS 16u
 #define TENON_AUTH_CLAIMS_LIMIT (16u * 1024u)
 #define TENON_AUTH_CACHE_MS 300000u
@@ -38,7 +38,7 @@ struct tenon_plugin;
 /* Somebody. Views; copied by whoever is given one. */
 typedef struct tenon_identity {
   uint32_t size;              /* of this struct */
-  uint32_t role_count;        /* at most TENON_AUTH_ROLES */
+  uint32_t role_count;        /* at most TENON_AUTH_ROLE_LIMIT */
   tenon_bytes_t subject;      /* 1 to 255 bytes: who it is, for programs; stays the same */
   tenon_bytes_t name;         /* for people, at most 255 bytes; may be empty */
   tenon_bytes_t scheme;       /* the provider's; set by the host */
@@ -68,7 +68,7 @@ typedef struct tenon_auth_answer {
    * bytes of credential, as long as this generation lives. TENON_ERROR_ARGUMENT for an identity outside its bounds:
    * then return TENON_ERROR. */
   tenon_status (*accept)(const struct tenon_auth_answer* answer, const tenon_identity_t* identity, uint32_t cache_ms);
-  /* In resolve_roles: one more role. TENON_ERROR_TOO_LARGE past TENON_AUTH_ROLES; one that is there is fine. */
+  /* In resolve_roles: one more role. TENON_ERROR_TOO_LARGE past TENON_AUTH_ROLE_LIMIT; one that is there is fine. */
   tenon_status (*add_role)(const struct tenon_auth_answer* answer, tenon_bytes_t role);
   /* Why, in one sentence for the client, at most 1 KiB; seconds after which to try again (0: not said). */
   void (*refuse)(const struct tenon_auth_answer* answer, tenon_bytes_t message, uint32_t retry_after_s);

@@ -1,0 +1,51 @@
+#ifndef TENON_CORE_CHAIN_H
+#define TENON_CORE_CHAIN_H
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "identity.h"
+
+namespace tenon::core {
+
+class Plugin;
+struct Lease;
+
+struct ChainLink {
+  Plugin* plugin;
+  bool required;  // or what it would do is left out while it does not run
+};
+
+// The extensions of one application, as it lists them. Immutable; a change is another chain.
+struct Chain {
+  uint64_t number;  // no other chain has it
+  bool identity;    // who asks must be known, where a route says nothing
+  std::vector<ChainLink> links;
+};
+
+// What a call has on its way through a chain.
+struct ChainPass {
+  explicit ChainPass(std::shared_ptr<const Chain> way);
+  ~ChainPass() { leave(); }
+  ChainPass(const ChainPass&) = delete;
+  ChainPass& operator=(const ChainPass&) = delete;
+
+  // Give the leases of an inline call back. [front]
+  void leave();
+
+  const std::shared_ptr<const Chain> chain;  // null: only the route asks for something
+  std::vector<Lease*> leases;                // of an inline call: for the whole of its way; null where none runs
+  std::vector<uint64_t> kept;                // by link: the number that a middleware keeps
+  std::shared_ptr<const Identity> identity;
+  std::atomic<const ChainLink*> inside{nullptr};  // whose code runs now
+  uint64_t began = 0;                             // ns, monotonic
+  bool foreign_fault = false;                     // what failed is an extension
+  std::string headers;                            // of the refusal: `name\nvalue\n…`
+};
+
+}  // namespace tenon::core
+
+#endif

@@ -1,0 +1,40 @@
+#include "chain_step.h"
+
+#include "plugin.h"
+
+namespace tenon::core {
+
+ChainStep::ChainStep(Call& call, size_t link, Absence absence) : call_(call), link_(call.pass->chain->links[link]) {
+  ChainPass& pass = *call.pass;
+  if (!pass.leases.empty()) {
+    lease_ = pass.leases[link];
+  } else {
+    pass.inside.store(&link_, std::memory_order_release);
+    const Plugin::Entry entry = link_.plugin->enter(lease_, [&call] { return call.abandoned(); });
+    pass.inside.store(nullptr, std::memory_order_release);
+    own_lease_ = entry == Plugin::Entry::Entered;
+  }
+  if (lease_ != nullptr || !link_.required || absence == Absence::IsFine) return;
+  fail(Refusal::ExtensionUnavailable, 503, "it is not running");
+}
+
+ChainStep::~ChainStep() {
+  if (own_lease_) link_.plugin->leave(*lease_);
+}
+
+const std::string& ChainStep::id() const { return link_.plugin->id(); }
+
+void ChainStep::fail(Refusal why, int32_t status, const std::string& text) {
+  refused_ = true;
+  call_.pass->foreign_fault = true;
+  call_.refuse(why, status, "extension " + id() + ": " + text);
+}
+
+void ChainStep::check_response() {
+  if (call_.refusal != Refusal::None) return;
+  if (const std::string_view flaw = call_.response.flaw(); !flaw.empty()) {
+    fail(Refusal::ResponseInvalid, 502, std::string(flaw));
+  }
+}
+
+}  // namespace tenon::core

@@ -1,0 +1,67 @@
+#ifndef TENON_CORE_CHAIN_STEP_H
+#define TENON_CORE_CHAIN_STEP_H
+
+#include <cstddef>
+
+#include "call.h"
+#include "generation.h"
+#include "thread_guard.h"
+#include "thread_visits.h"
+
+namespace tenon::core {
+
+// A call of `generation`, which is not that of this thread.
+template <typename Work>
+tenon_status run_foreign(const Generation& generation, Work work) {
+  if (ThreadVisits* const visits = ThreadVisits::current(); visits != nullptr) visits->visit(generation);
+  const FloatingPointGuard floating_point;
+  return work();
+}
+
+/*
+ * One step of a call within an extension of its chain, under a lease on the generation that is live then. A pool thread
+ * waits while the extension is being replaced; an inline call has brought its leases.
+ */
+class ChainStep {
+ public:
+  enum class Absence { Refuses, IsFine };
+
+  // With Absence::Refuses the call is refused when the extension is required and does not run.
+  ChainStep(Call& call, size_t link, Absence absence = Absence::Refuses);
+  ~ChainStep();
+  ChainStep(const ChainStep&) = delete;
+  ChainStep& operator=(const ChainStep&) = delete;
+
+  bool refused() const { return refused_; }
+  // Null when it does not run: the step is left out.
+  Generation* generation() const { return lease_ == nullptr ? nullptr : lease_->generation; }
+  const std::string& id() const;
+
+  // Run the extension's code. What it did wrong to the response refuses the call, in the extension's name.
+  template <typename Work>
+  tenon_status run(Work work) {
+    const uint32_t gifts = call_.response.gifts();
+    const bool flawed = !call_.response.flaw().empty();
+    call_.pass->inside.store(&link_, std::memory_order_release);
+    const tenon_status status = run_foreign(*generation(), work);
+    call_.pass->inside.store(nullptr, std::memory_order_release);
+    if (call_.response.gifts() != gifts) call_.response.copy_gift();
+    if (!flawed) check_response();
+    return status;
+  }
+  // Refuse the call because the extension failed.
+  void fail(Refusal why, int32_t status, const std::string& text);
+
+ private:
+  void check_response();
+
+  Call& call_;
+  const ChainLink& link_;
+  Lease* lease_ = nullptr;
+  bool own_lease_ = false;
+  bool refused_ = false;
+};
+
+}  // namespace tenon::core
+
+#endif

@@ -1,0 +1,172 @@
+#include "hooks_face.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "byte_buffer.h"
+#include "chain_step.h"
+#include "clock.h"
+#include "front.h"
+#include "host_face.h"
+#include "plugin.h"
+
+namespace tenon::core {
+
+namespace {
+
+constexpr uint32_t kDepth = 8;
+constexpr uint64_t kPatienceMs = 30'000;
+
+thread_local uint32_t depth = 0;
+
+struct Deeper {
+  Deeper() { depth++; }
+  ~Deeper() { depth--; }
+  Deeper(const Deeper&) = delete;
+  Deeper& operator=(const Deeper&) = delete;
+};
+
+// A lease on the live generation of an extension. A thread waits while it is being replaced, the front's does not.
+class Entered {
+ public:
+  Entered(const ChainLink& link, Front& front) : plugin_(*link.plugin) {
+    const uint64_t end = front.is_current_thread() ? 0 : now() + milliseconds(kPatienceMs);
+    const Plugin::Entry entry = plugin_.enter(lease_, [&] { return now() >= end || front.closed(); });
+    if (entry != Plugin::Entry::Entered) lease_ = nullptr;
+    missing_ = lease_ == nullptr && (link.required || entry == Plugin::Entry::Held);
+  }
+  ~Entered() {
+    if (lease_ != nullptr) plugin_.leave(*lease_);
+  }
+  Entered(const Entered&) = delete;
+  Entered& operator=(const Entered&) = delete;
+
+  const Generation* generation() const { return lease_ == nullptr ? nullptr : lease_->generation; }
+  // It is not there and cannot be left out.
+  bool missing() const { return missing_; }
+
+ private:
+  Plugin& plugin_;
+  Lease* lease_ = nullptr;
+  bool missing_ = false;
+};
+
+// What one hook gives.
+struct Giving {
+  std::string bytes;
+  std::string message;
+  bool too_large = false;
+};
+
+tenon_status write(const tenon_hook_output_t* output, tenon_bytes_t given) {
+  Giving& giving = *static_cast<Giving*>(output->data);
+  if (given.data == nullptr && given.size != 0) return TENON_ERROR_ARGUMENT;
+  if (given.size > TENON_HOOK_BYTES - giving.bytes.size()) {
+    giving.too_large = true;
+    return TENON_ERROR_TOO_LARGE;
+  }
+  giving.bytes.append(view(given));
+  return TENON_OK;
+}
+
+void fail(const tenon_hook_output_t* output, tenon_bytes_t message) {
+  static_cast<Giving*>(output->data)->message.assign(view(message).substr(0, Response::kMessageBytes));
+}
+
+struct Place {
+  int32_t order;
+  size_t link;
+  uint32_t nth;  // of those of this name and version that its extension has
+};
+
+struct Wanted {
+  std::string_view name;
+  uint32_t version;
+};
+
+// Index of hook number `nth` of that name and version, or the number of hooks.
+uint32_t find_hook(const Generation& generation, const Wanted& wanted, uint32_t nth) {
+  const std::vector<Hook>& hooks = generation.offers().hook_list;
+  uint32_t index = 0;
+  for (; index < hooks.size(); index++) {
+    if (hooks[index].name != wanted.name || hooks[index].version != wanted.version) continue;
+    if (nth-- == 0) break;
+  }
+  return index;
+}
+
+// False when an extension is missing.
+bool find_places(const Chain& chain, Front& front, const Wanted& wanted, std::vector<Place>& places) {
+  for (size_t link = 0; link < chain.links.size(); link++) {
+    const Entered entered(chain.links[link], front);
+    if (entered.missing()) return false;
+    if (entered.generation() == nullptr) continue;
+    const std::vector<Hook>& hooks = entered.generation()->offers().hook_list;
+    for (uint32_t nth = 0;; nth++) {
+      const uint32_t index = find_hook(*entered.generation(), wanted, nth);
+      if (index == hooks.size()) break;
+      places.push_back({hooks[index].order, link, nth});
+    }
+  }
+  std::stable_sort(places.begin(), places.end(),
+                   [](const Place& left, const Place& right) { return left.order < right.order; });
+  return true;
+}
+
+void tell(const tenon_hook_output_t* output, const std::string& message) {
+  if (TENON_HAS(output, fail)) output->fail(output, bytes(message));
+}
+
+tenon_status run_hook(const ChainLink& link, Front& front, const Wanted& wanted, uint32_t nth, std::string& content,
+                      const tenon_hook_output_t* output) {
+  const Entered entered(link, front);
+  if (entered.missing()) return TENON_ERROR_AGAIN;
+  if (entered.generation() == nullptr) return TENON_OK;
+  const Generation& generation = *entered.generation();
+  // A newer build may have fewer.
+  const uint32_t index = find_hook(generation, wanted, nth);
+  if (index == generation.offers().hook_list.size()) return TENON_OK;
+  Giving giving;
+  const tenon_hook_output_t face = {sizeof(tenon_hook_output_t), &giving, write, fail};
+  const tenon_status status = run_foreign(
+      generation, [&] { return generation.offers().hooks->call(generation.instance(), index, bytes(content), &face); });
+  if (status == TENON_ERROR_NOT_FOUND) return TENON_OK;
+  if (status == TENON_OK && !giving.too_large) return content = std::move(giving.bytes), TENON_OK;
+  std::string why = giving.message;
+  if (why.empty()) why = giving.too_large ? "it gave more than 16 MiB" : "it returned status " + std::to_string(status);
+  tell(output, "hook " + std::string(wanted.name) + " of extension " + link.plugin->id() + ": " + why);
+  return TENON_ERROR;
+}
+
+tenon_status run(const tenon_host_t* host, tenon_bytes_t name, uint32_t version, tenon_bytes_t input,
+                 const tenon_hook_output_t* output) {
+  const HostFace& face = HostFace::of(host);
+  if (!face.open()) return TENON_ERROR_STATE;
+  if (!TENON_HAS(output, write) || (input.data == nullptr && input.size != 0)) return TENON_ERROR_ARGUMENT;
+  if (input.size > TENON_HOOK_BYTES || depth == kDepth) return TENON_ERROR_TOO_LARGE;
+  const std::shared_ptr<const Chain> chain = face.plugin().chain();
+  if (!chain) return output->write(output, input);
+  const Deeper deeper;
+  Front& front = face.plugin().front();
+  const Wanted wanted = {view(name), version};
+  std::vector<Place> places;
+  if (!find_places(*chain, front, wanted, places)) return TENON_ERROR_AGAIN;
+  if (places.empty()) return output->write(output, input);
+  std::string content(view(input));
+  for (const Place& place : places) {
+    const tenon_status status = run_hook(chain->links[place.link], front, wanted, place.nth, content, output);
+    if (status != TENON_OK) return status;
+  }
+  return output->write(output, bytes(content));
+}
+
+constexpr tenon_host_hooks_t kHooks = {sizeof(tenon_host_hooks_t), run};
+
+}  // namespace
+
+const tenon_host_hooks_t& hooks_functions() { return kHooks; }
+
+}  // namespace tenon::core
