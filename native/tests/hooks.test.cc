@@ -37,8 +37,7 @@ struct Hooked {
   ExtensionUnderTest& extend(const std::string& id, int32_t order, std::string suffix, bool required = true) {
     ExtensionUnderTest& extension = world.extend(id, required);
     extension.hook("text", 1, order);
-    extension.call_hook = [suffix](auto, std::string_view input, const tenon_hook_output_t* output) {
-      const std::string given(input);
+    extension.call_hook = [suffix](auto, std::string_view given, const tenon_hook_output_t* output) {
       CHECK(output->write(output, bytes(given)) == TENON_OK);
       return output->write(output, bytes(suffix));
     };
