@@ -50,13 +50,14 @@ typedef struct tenon_identity {
 /* One kind of credential. Owned by the plugin, unchanged until destroy. */
 typedef struct tenon_auth_provider {
   uint32_t size;
-  /* An RFC 9110 token, such as "Basic", "Bearer" or "ApiKey". */
+  /* An RFC 9110 token of at most 64 bytes, such as "Basic", "Bearer" or "ApiKey". */
   tenon_bytes_t scheme;
-  /* The header that carries it, in lower case. "authorization" is taken only when its value begins with the scheme and
-   * a space; the credential is what follows. Of any other header the whole value is the credential. */
-  tenon_bytes_t header;
-  /* A value for WWW-Authenticate when somebody is needed and nobody known, such as `Basic realm="tenon"`; may be empty.
+  /* The header that carries it, in lower case, at most 128 bytes. "authorization" is taken only when its value begins
+   * with the scheme and a space; the credential is what follows. Of any other header the whole value is the credential.
    */
+  tenon_bytes_t header;
+  /* A value for WWW-Authenticate when somebody is needed and nobody known, such as `Basic realm="tenon"`; at most
+   * 1,024 bytes; may be empty. */
   tenon_bytes_t challenge;
 } tenon_auth_provider_t;
 
@@ -65,8 +66,8 @@ typedef struct tenon_auth_answer {
   uint32_t size;
   void* data; /* the host's own */
   /* Who it is. The same decision may be used again for `cache_ms` (0: never; at most TENON_AUTH_CACHE_MS) for the same
-   * bytes of credential, as long as this generation lives. TENON_ERROR_ARGUMENT for an identity outside its bounds:
-   * then return TENON_ERROR. */
+   * bytes of credential in requests of the same application, as long as this generation lives. TENON_ERROR_ARGUMENT for
+   * an identity outside its bounds: then return TENON_ERROR. */
   tenon_status (*accept)(const struct tenon_auth_answer* answer, const tenon_identity_t* identity, uint32_t cache_ms);
   /* In resolve_roles: one more role. TENON_ERROR_TOO_LARGE past TENON_AUTH_ROLE_LIMIT; one that is there is fine. */
   tenon_status (*add_role)(const struct tenon_auth_answer* answer, tenon_bytes_t role);

@@ -57,7 +57,7 @@ typedef struct tenon_route {
   uint32_t deadline_ms; /* from arrival to the end of the answer, 1 to 3,600,000; 0 takes the host's setting (30,000) */
   uint64_t body_limit;  /* bytes of request body; 0 takes the host's setting (1 MiB); at most 1 GiB */
   uint32_t auth;        /* TENON_AUTH_…; what needs somebody is refused at load where nobody can be known */
-  tenon_bytes_t roles;  /* with TENON_AUTH_ROLES: 1 to 64 names, separated by commas */
+  tenon_bytes_t roles;  /* with TENON_AUTH_ROLES: 1 to 64 names as in auth.h, separated by commas */
 } tenon_route_t;
 
 /* A request and its response while a handler has them. Opaque; owned by the host; valid on the handler's thread until

@@ -37,8 +37,9 @@ typedef struct tenon_plugin_middleware {
 
   /*
    * After the handler, also when it failed, for each request whose `before` was through, unless the handler deferred
-   * its answer. May set headers and status as long as nothing has been streamed. It may meet a newer generation than
-   * `before` did. [handler]
+   * its answer. May set headers and status as long as nothing has been streamed; a failure it cannot change. It may
+   * meet a newer generation than `before` did, and is left out while the extension does not run, or is still being
+   * replaced when nobody waits for the answer any more. [handler]
    */
   void (*after)(struct tenon_plugin* plugin, tenon_request_t* request, tenon_response_t* response);
 } tenon_plugin_middleware_t;
