@@ -2,6 +2,7 @@
 
 #include "byte_buffer.h"
 #include "call.h"
+#include "credentials.h"
 #include "front.h"
 #include "generation.h"
 #include "host_face.h"
@@ -43,21 +44,15 @@ void forget_decisions(const tenon_host_t* host) {
   if (face.open()) face.decisions().forget();
 }
 
-tenon_status hash_password(const tenon_host_t*, tenon_bytes_t, void*, size_t, size_t*) {
-  return TENON_ERROR_UNSUPPORTED;
-}
-tenon_status verify_password(const tenon_host_t*, tenon_bytes_t, tenon_bytes_t) { return TENON_ERROR_UNSUPPORTED; }
-tenon_status sign_token(const tenon_host_t*, tenon_bytes_t, uint32_t, void*, size_t, size_t*) {
-  return TENON_ERROR_UNSUPPORTED;
-}
-tenon_status verify_token(const tenon_host_t*, tenon_bytes_t, void*, size_t, size_t*) {
-  return TENON_ERROR_UNSUPPORTED;
-}
-tenon_status random_bytes(const tenon_host_t*, void*, size_t) { return TENON_ERROR_UNSUPPORTED; }
-
-constexpr tenon_host_auth_t kAuth = {
-    sizeof(tenon_host_auth_t), identity,   is_operator,  forget_decisions, hash_password,
-    verify_password,           sign_token, verify_token, random_bytes};
+constexpr tenon_host_auth_t kAuth = {sizeof(tenon_host_auth_t),
+                                     identity,
+                                     is_operator,
+                                     forget_decisions,
+                                     Credentials::hash_password,
+                                     Credentials::verify_password,
+                                     Credentials::sign_token,
+                                     Credentials::verify_token,
+                                     Credentials::random};
 
 }  // namespace
 

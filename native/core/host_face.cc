@@ -6,15 +6,14 @@
 #include "auth_face.h"
 #include "byte_buffer.h"
 #include "call.h"
-#include "credentials.h"
 #include "events_face.h"
 #include "front.h"
 #include "generation.h"
+#include "hooks_face.h"
 #include "metrics_face.h"
+#include "middleware_face.h"
 #include "tasks_face.h"
 #include "tenon/ext/config.h"
-#include "hooks_face.h"
-#include "middleware_face.h"
 #include "tenon/ext/http.h"
 #include "tenon/ext/http_client.h"
 #include "tenon/ext/log.h"
@@ -206,23 +205,10 @@ constexpr tenon_host_http_t kHttp = {sizeof(tenon_host_http_t),
                                      http_complete,
                                      http_find_route};
 
-// --- tenon.auth/1
-
-constexpr tenon_host_auth_t kAuth = {sizeof(tenon_host_auth_t),
-                                     nullptr,
-                                     nullptr,
-                                     nullptr,
-                                     Credentials::hash_password,
-                                     Credentials::verify_password,
-                                     Credentials::sign_token,
-                                     Credentials::verify_token,
-                                     Credentials::random};
-
 const void* get_extension(const tenon_host_t* host, const char* id) {
   if (id == nullptr) return nullptr;
   const std::string_view name(id);
   if (name == TENON_HTTP_ID) return &kHttp;
-  if (name == TENON_AUTH_ID) return &kAuth;
   if (name == TENON_LOG_ID) return &kLog;
   if (name == TENON_STATE_ID) return &kState;
   if (name == TENON_CONFIG_ID) return &ConfigFace::functions();

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "config_face.h"
-#include "http_client_face.h"
 #include "decisions.h"
+#include "http_client_face.h"
 #include "plugin.h"
 #include "services.h"
 #include "tables_face.h"

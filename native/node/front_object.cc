@@ -166,6 +166,11 @@ FrontObject::FrontObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env
     Napi::TypeError::New(env, "options.tokenKey: a Buffer of 32 bytes is needed").ThrowAsJavaScriptException();
     return;
   }
+  const Napi::Value token = options.Get("operatorToken");
+  if (!token.IsUndefined() && !token.IsString()) {
+    Napi::TypeError::New(env, "options.operatorToken: a string is needed").ThrowAsJavaScriptException();
+    return;
+  }
   on_ready_ = Napi::Persistent(options.Get("onReady").As<Napi::Function>());
   on_log_ = Napi::Persistent(options.Get("onLog").As<Napi::Function>());
   front_ = std::make_shared<core::Front>(FrontName(),
@@ -176,10 +181,6 @@ FrontObject::FrontObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env
     on_fetch_ = Napi::Persistent(fetch.As<Napi::Function>());
     front_->outgoing().offer();
   }
-  const Napi::Value token = options.Get("operatorToken");
-  if (!token.IsUndefined() && !token.IsString()) {
-    Napi::TypeError::New(env, "options.operatorToken: a string is needed").ThrowAsJavaScriptException();
-    return;
   if (token.IsString()) front_->set_operator_token(token.As<Napi::String>().Utf8Value());
 
   const Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, kWords * sizeof(int32_t));

@@ -75,10 +75,6 @@ export const Refusal = {
   /** An extension that is required does not run, or could not decide. */
   ExtensionUnavailable: 10,
   /** Too many wrong credentials; the header block may have `retry-after`. */
-  /** 401: nobody is known, or the credential is wrong; `headers()` has every provider's www-authenticate. */
-  /** 403: who asks may not. */
-  /** 503: an extension that the application lists does not run, or could not answer. */
-  /** 429: a provider takes no more attempts for now; `headers()` may have retry-after. */
   TooManyAttempts: 11,
 } as const;
 
@@ -93,9 +89,9 @@ export interface RouteFacts {
   deadlineMs: number;
   bodyLimit: number;
   /** Who may call it; `none`: it does not say. */
-  auth?: 'none' | 'open' | 'identity' | 'roles';
+  auth: 'none' | 'open' | 'identity' | 'roles';
   /** With `roles`: whoever has one of them. */
-  roles?: readonly string[];
+  roles: readonly string[];
 }
 
 /** What a generation offers to applications that list it; known after its routes were read. */
@@ -103,14 +99,12 @@ export interface Offers {
   /** Whether it takes events, and changes of its config. */
   events: boolean;
   config: boolean;
-  auth:
-    | {
-        providers: readonly { scheme: string; header: string; challenge: string }[];
-        authorizes: boolean;
-        resolvesRoles: boolean;
-      }
-    | undefined;
-  middleware: { order: number } | undefined;
+  auth?: {
+    providers: readonly { scheme: string; header: string; challenge: string }[];
+    authorizes: boolean;
+    resolvesRoles: boolean;
+  };
+  middleware?: { order: number };
   hooks: readonly { name: string; version: number; order: number }[];
 }
 
@@ -127,16 +121,8 @@ export interface CoreLedger {
   series: number;
   /** What runs now on the threads of its services, each under a lease: `task 12`, `on_event`, `done of request 7`. */
   running: readonly string[];
-  /** Who may call it; `none`: the application's own setting decides. */
-  auth: 'none' | 'open' | 'identity' | 'roles';
-  /** With `roles`: one of these is needed. */
-  roles: string[];
-/** What a generation offers to plugins that list it as an extension. */
-  auth?: {
-    providers: { scheme: string; header: string; challenge: string }[];
-  };
-  middleware?: { order: number };
-  hooks: { name: string; version: number; order: number }[];
+}
+
 /** One extension of an application. */
 export interface ChainEntry {
   plugin: PluginPointer;
@@ -256,14 +242,6 @@ export interface PluginPointer {
   release(): void;
   /** One pointer: from here new calls land in `generation`, or are refused when null. */
   swap(generation: GenerationHandle | null): void;
-  /**
-   * From the next request on these extensions stand before its handlers, in this order. Each leads to whatever generation
-   * of its plugin is live when it is needed. `auth` is for routes that do not say.
-   */
-  setChain?(
-    list: readonly { plugin: PluginPointer; required: boolean }[],
-    options: { auth: 'open' | 'identity' },
-  ): void;
   /** Calls waiting at the gate. */
   readonly waiting: number;
   /** Every key and value that the plugin's generations keep in tenon.state/1, as one block for `importValues`. */
@@ -349,8 +327,6 @@ export interface GenerationHandle {
   destroy(deadlineMs: number): Promise<void>;
   /** Calls of `slot`, which stands for its method and path, go to route `index` of this generation; before it is swapped in. */
   bind(slot: number, index: number): void;
-  /** After `routes`. */
-  readonly offers?: Offers;
   /** After create: whether the plugin offers tenon.state, and quiesce. */
   readonly hasState: boolean;
   readonly canQuiesce: boolean;
@@ -358,9 +334,8 @@ export interface GenerationHandle {
   readonly offers: Offers;
   /** Leases held now. */
   readonly leases: number;
-  /** Threads alive (control thread and those of tasks and events included) and those written off. */
   /**
-   * Threads alive (control thread included) and those written off; once it is stopped, also threads of other generations
+   * Threads alive (control thread and those of tasks and events included) and those written off; once it is stopped, also threads of other generations
    * that have run its code.
    */
   readonly threads: { alive: number; lost: number };

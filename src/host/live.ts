@@ -67,14 +67,14 @@ export class Live {
       const path = route.pattern === '/' ? prefix || '/' : `${prefix}${route.pattern}`;
       const slot = this.#pointer.slot(route.method, path);
       generation.handle.bind(slot, route.index);
-      const { method, bodyLimit, execution, deadlineMs, auth = 'none', roles = [] } = route;
+      const { method, bodyLimit, execution, deadlineMs, auth, roles } = route;
       return { plugin: this.id, method, path, slot, bodyLimit, execution, deadlineMs, auth, roles };
     });
   }
 
   /** From the next call on these extensions come before its handlers; `auth` is for routes that do not say. */
   setChain(links: readonly { live: Live; required: boolean }[], auth: 'open' | 'identity'): void {
-    this.#pointer.setChain?.(
+    this.#pointer.setChain(
       links.map(({ live, required }) => ({ plugin: live.#pointer, required })),
       { auth },
     );
