@@ -11,7 +11,7 @@ ChainStep::ChainStep(Call& call, size_t link, Absence absence) : call_(call), li
   } else {
     pass.inside.store(&link_, std::memory_order_release);
     const Plugin::Entry entry = link_.plugin->enter(lease_, [&call] { return call.abandoned(); });
-    pass.inside.store(nullptr, std::memory_order_release);
+    come_out();
     own_lease_ = entry == Plugin::Entry::Entered;
   }
   if (lease_ != nullptr || !link_.required || absence == Absence::IsFine) return;
@@ -20,6 +20,11 @@ ChainStep::ChainStep(Call& call, size_t link, Absence absence) : call_(call), li
 
 ChainStep::~ChainStep() {
   if (own_lease_) link_.plugin->leave(*lease_);
+}
+
+// Whose deadline has passed in here is answered for as one that is in here, however soon it came back.
+void ChainStep::come_out() {
+  if (!call_.expired()) call_.pass->inside.store(nullptr, std::memory_order_release);
 }
 
 const std::string& ChainStep::id() const { return link_.plugin->id(); }

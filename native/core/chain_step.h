@@ -44,7 +44,7 @@ class ChainStep {
     const bool flawed = !call_.response.flaw().empty();
     call_.pass->inside.store(&link_, std::memory_order_release);
     const tenon_status status = run_foreign(*generation(), work);
-    call_.pass->inside.store(nullptr, std::memory_order_release);
+    come_out();
     if (call_.response.gifts() != gifts) call_.response.copy_gift();
     if (!flawed) check_response();
     return status;
@@ -53,6 +53,7 @@ class ChainStep {
   void fail(Refusal why, int32_t status, const std::string& text);
 
  private:
+  void come_out();
   void check_response();
 
   Call& call_;
