@@ -128,17 +128,12 @@ afterEach(() => world.close());
 async function guarded(
   auth: 'open' | 'identity' = 'open',
   build: PluginBuild = {},
-): Promise<{ guard: PluginPointer; service: PluginPointer; slot: number; pool: number }> {
+): Promise<{ guard: PluginPointer; service: PluginPointer; slot: number }> {
   world = new World();
   const service = await world.plugin('service');
   const guard = await world.plugin('guard', build);
   service.setChain([{ plugin: guard, required: true }], { auth });
-  return {
-    guard,
-    service,
-    slot: service.slot('GET', '/service/build'),
-    pool: service.slot('GET', '/service/files/*'),
-  };
+  return { guard, service, slot: service.slot('GET', '/service/build') };
 }
 
 describe('a request of an application with an extension', () => {
