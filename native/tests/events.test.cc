@@ -182,15 +182,22 @@ TEST_CASE("events: records of the log, spans and requests are events; a request 
       20);
   const auto first = serve(front, source, "source", 1);
   core::Plugin& plugin = first->plugin();
+  const tenon_host_t* const host = source.code.host;
+  const auto* const log = static_cast<const tenon_host_log_t*>(host->get_extension(host, TENON_LOG_ID));
+  const tenon_log_field_t field = {bytes("shelf"), bytes("3")};
+  log->write(host, TENON_LOG_INFO, bytes("it is empty"), &field, 1);
+  const tenon_span_t span = {sizeof(tenon_span_t), bytes("work"), 1, 2, &field, 1};
+  CHECK(source.events->span(host, &span) == TENON_OK);
   CHECK(front.ask(front.slot(plugin, "GET", "/source/inline/:id"), "/source/inline/7?q=1").status == 201);
   CHECK(front.ask(front.slot(plugin, "GET", "/source/pool/:id"), "/source/pool/8").status == 201);
   CHECK(front.ask(front.slot(plugin, "GET", "/source/late"), "/source/late").status == 504);
   leave = true;
   CHECK(front.until([&] { return first->lease()->count == 0; }));
   CHECK(front.ask(front.slot(plugin, "GET", "/gone"), "/gone").status == 404);
-  CHECK(front.until([&] { return listener.count() == 4; }));
+  CHECK(front.until([&] { return listener.count() == 6; }));
   CHECK(listener.all() ==
-        std::vector<std::string>{"tenon.request|source|GET /source/inline/7|request_id=test-1|route=/source/inline/:id",
+        std::vector<std::string>{"tenon.log|source|it is empty|shelf=3", "tenon.span|source|work|shelf=3",
+                                 "tenon.request|source|GET /source/inline/7|request_id=test-1|route=/source/inline/:id",
                                  "tenon.request|source|GET /source/pool/8|request_id=test-2|route=/source/pool/:id",
                                  "tenon.request|source|GET /source/late|request_id=test-3|route=/source/late",
                                  "tenon.request|source|GET /gone|request_id=test-4"});
