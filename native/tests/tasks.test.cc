@@ -8,6 +8,7 @@
 
 #include "harness.h"
 #include "tenon/ext/tasks.h"
+#include "thread_visits.h"
 
 using namespace tenon;
 using namespace tenon::tests;
@@ -289,6 +290,26 @@ TEST_CASE("tasks: at any moment of many reloads none runs in a generation that h
     CHECK_FALSE(life->late);
     CHECK(life->ends == 60);
   }
+}
+
+TEST_CASE("tasks: a thread that has run the code of another generation ends before that one, and is replaced") {
+  TasksUnderTest test;
+  core::Plugin& other = test.front->plugin("other");
+  other.open(1);
+  PluginUnderTest code;
+  const auto foreign = test.front.bring_up(other, code, 1, "/other");
+  Counted visiting;
+  visiting.within = [&](uint64_t) { core::ThreadVisits::current()->visit(*foreign); };
+  test.serve();
+  test.submit(visiting);
+  CHECK(test.front.until([&] { return visiting.ends == 1; }));
+  CHECK(core::visitors_of(*foreign) == 1);
+  CHECK(test.front.take_down(foreign));
+  CHECK(core::visitors_of(*foreign) == 0);
+  Counted later;
+  test.submit(later);
+  CHECK(test.front.until([&] { return later.ends == 1; }));
+  test.stop();
 }
 
 TEST_CASE("tasks: what the host owes a plugin runs also while its tasks pause") {
