@@ -168,19 +168,24 @@ describe('a plugin that asks another server', () => {
     expect([outcome, message]).toEqual(['1', `${url.slice(7)} answered with more than ${limit} bytes`]);
   });
 
-  test('uses a connection again, and a fresh one when it was closed meanwhile', async () => {
-    let connections = 0;
+  test('uses a connection again, and asks once more on a fresh one when it was closed before, if nothing changes by that', async () => {
+    const answered = new Map<net.Socket, number>();
     const server = http.createServer((request, response) => {
-      if (request.url === '/close') response.on('finish', () => request.socket.resetAndDestroy());
-      response.end('here');
+      const count = answered.get(request.socket) ?? 0;
+      answered.set(request.socket, count + 1);
+      if (count === 2) request.socket.resetAndDestroy();
+      else response.end(`${answered.size} ${count}`);
     });
-    server.on('connection', () => connections++);
     const url = `http://127.0.0.1:${await listen(server)}`;
-    for (let count = 0; count < 3; count++) expect((await fetch({ url })).body).toBe('here');
-    expect(connections).toBe(1);
-    await fetch({ url: `${url}/close` });
-    expect((await fetch({ url })).body).toBe('here');
-    expect(connections).toBe(2);
+    expect((await fetch({ url })).body).toBe('1 0');
+    expect((await fetch({ url })).body).toBe('1 1');
+    expect((await fetch({ url })).body).toBe('2 0');
+    expect((await fetch({ url })).body).toBe('2 1');
+    expect(await fetch({ url, method: 'POST' }, 'x')).toMatchObject({
+      outcome: '1',
+      message: `${url.slice(7)} broke the connection before its answer was complete`,
+    });
+    expect(answered.size).toBe(2);
   });
 
   test('reads nothing of a server whose certificate nobody trusts, whatever the environment allows', async () => {
