@@ -23,6 +23,7 @@ import { Host } from './host/host.js';
 import type { Images } from './host/images.js';
 import type { HostEvent } from './host/journal.js';
 import { type ReloadCallbacks, tellAll, toCallbacks } from './host/listeners.js';
+import { newsOf } from './host/plugin-news.js';
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
 import { Outgoing } from './host/outgoing.js';
@@ -279,7 +280,15 @@ async function compose(
     versions: { directory: path.join(data, 'versions'), limit: settings.keptVersions },
     reserved: reservedSegments,
     onRoutes: (routes) => door.serve(routes),
-    onEvent: tellAll(log, [(event) => manager.observe(event), (event) => events.tellEvent(event), ...listeners]),
+    onEvent: tellAll(log, [
+      (event) => manager.observe(event),
+      (event) => events.tellEvent(event),
+      (event) => {
+        const news = newsOf(event);
+        if (news !== undefined) front.emit('tenon.plugin', news.message, news.fields);
+      },
+      ...listeners,
+    ]),
     attempt: (folder) => manager.attempt(folder),
   });
   const manager = new HotReloadManager({ host, log, settings });
@@ -293,7 +302,9 @@ async function compose(
   let closing = false;
   const discover = async (): Promise<void> => {
     if (closing) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'make another host' });
-    await host.discover(host.ready ? 'api' : 'start');
+    const trigger = host.ready ? 'api' : 'start';
+    await host.discover(trigger);
+    if (trigger === 'start') front.endStart();
     front.endStart();
   };
   const guard = new Guard({

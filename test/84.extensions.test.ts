@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { inOrder } from '../src/host/in-order.js';
 import { journal, stage } from './load/actors.js';
 import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
 
 let world: World;
 beforeEach(async () => {
@@ -305,4 +306,24 @@ describe('config', () => {
     expect(await world.host.reload('login')).toMatchObject({ unchanged: true, applied: ['custom'] });
     expect(world.host.plugin('login').generation).toBe(1);
   });
+});
+
+test('telemetry is told of those who were there before it, and of those who fail', async () => {
+  await stage(world, 'base', { config: extension });
+  await world.write('watch', 'config.yaml', 'app_id: watch\nextension: telemetry\nextensions: [base]\n');
+  await world.publish(
+    'watch',
+    await buildPlugin('services', { defines: { PLUGIN_ID: '"watch"', SUBSCRIBE: '"tenon.plugin"' } }),
+  );
+  await stage(world, 'app', { defines: { FAIL_AT: '"ready"' } });
+  await world.start();
+  await world.host.unload('base');
+  const seen = async (): Promise<string[]> => (await world.get('/watch/seen')).body.split('\n').slice(0, -1);
+  await until('all of it has arrived', async () => (await seen()).length >= 4);
+  expect(await seen()).toEqual([
+    'tenon.plugin  base serves',
+    'tenon.plugin  watch serves',
+    'tenon.plugin  app failed',
+    'tenon.plugin  base stopped',
+  ]);
 });
