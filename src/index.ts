@@ -227,6 +227,7 @@ async function compose(
     onLog: (records, dropped) => writePluginLog(log, records, dropped),
     onFetch: (requests) => outgoing.take(requests),
     tokenKey: tokenKey(data, log),
+    operatorToken: admin.token,
   });
   closer.add('front', () => front.close());
   const outgoing = new Outgoing((number, answer) => front.fetched(number, answer));

@@ -16,6 +16,11 @@ const cast = {
   stall: 'extensions: [mail]',
 } as const;
 type Id = keyof typeof cast;
+/** What they offer, and the steps in which it is read, in the order of life. */
+const offers: { [Name in Id]?: { defines: Record<string, string>; steps: string } } = {
+  store: { defines: { WITH_HOOK: '1' }, steps: 'hooks ' },
+  login: { defines: { WITH_PROVIDER: '1', WITH_HOOK: '1' }, steps: 'providers hooks ' },
+};
 const extensions = ['watch', 'store', 'login', 'audit', 'mail'] as const;
 const applications = ['shop', 'stall'] as const;
 
@@ -30,14 +35,18 @@ afterEach(async () => {
 });
 
 function put(id: Id, defines: Record<string, string> = {}): Promise<void> {
-  return stage(world, id, { config: cast[id], defines: { WITH_STATE: '1', ...defines } });
+  return stage(world, id, { config: cast[id], defines: { WITH_STATE: '1', ...offers[id]?.defines, ...defines } });
 }
 
 async function putAll(): Promise<void> {
   await Promise.all([...extensions, ...applications].map((id) => put(id)));
 }
 
-const of = (id: Id, steps: string): string[] => steps.split(' ').map((step) => `${id} ${step}`);
+const of = (id: Id, steps: string): string[] =>
+  steps
+    .replace('routes', `${offers[id]?.steps ?? ''}routes`)
+    .split(' ')
+    .map((step) => `${id} ${step}`);
 const up = (id: Id): string[] => of(id, 'create initialize routes ready');
 const down = (id: Id): string[] => of(id, 'save shutdown destroy');
 

@@ -69,7 +69,7 @@ export class AppliedConfigs {
     const takeChainBack = chains.set(id, live, applied);
     try {
       const takeRoutesBack = routes.publish(id, served);
-      chains.serves(id, (next.handle.offers?.auth?.providers.length ?? 0) > 0);
+      chains.serves(id, (next.handle.offers.auth?.providers.length ?? 0) > 0);
       return () => {
         takeRoutesBack();
         takeChainBack();

@@ -221,20 +221,20 @@ function viewRoute({ method, path, execution, deadlineMs, bodyLimit, auth, roles
 }
 
 function viewLedger({ state, routes, handle }: Generation): Ledger {
-  const { offers, ledger, streams, hasState } = handle;
-  const ready = state === 'ready';
+  const { ledger, streams, hasState } = handle;
+  const offers = state === 'ready' ? handle.offers : undefined;
   return {
-    routes: ready ? routes.map(({ method, pattern }) => `${method} ${pattern}`) : [],
+    routes: state === 'ready' ? routes.map(({ method, pattern }) => `${method} ${pattern}`) : [],
     streams,
     state: hasState,
-    providers: ready ? (offers?.auth?.providers ?? []).map(({ scheme }) => scheme) : [],
-    hooks: ready ? (offers?.hooks ?? []).map(({ name, version }) => `${name}/${version}`) : [],
-    middleware: ready && offers?.middleware !== undefined,
-    timers: ledger?.timers ?? 0,
-    tasks: ledger?.tasks ?? 0,
-    requests: ledger?.requests ?? 0,
-    subscriptions: [...(ledger?.subscriptions ?? [])],
-    series: ledger?.series ?? 0,
+    providers: (offers?.auth?.providers ?? []).map(({ scheme }) => scheme),
+    hooks: (offers?.hooks ?? []).map(({ name, version }) => `${name}/${version}`),
+    middleware: offers?.middleware !== undefined,
+    timers: ledger.timers,
+    tasks: ledger.tasks,
+    requests: ledger.requests,
+    subscriptions: [...ledger.subscriptions],
+    series: ledger.series,
   };
 }
 

@@ -1,0 +1,132 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { journal, stage } from './load/actors.js';
+import { until, World } from './load/world.js';
+
+let world: World;
+beforeEach(async () => {
+  world = await World.make();
+  journal.begin();
+});
+afterEach(async () => {
+  await world.close();
+  journal.end();
+});
+
+const ada = { headers: { authorization: 'Key ada' } };
+const who = (id: string, init?: RequestInit): Promise<string> =>
+  world
+    .request('GET', `/${id}/who`, init)
+    .then(({ status, body }) => (status === 200 ? body : `${status} ${(JSON.parse(body) as { error: string }).error}`));
+const login = { config: 'extension: true', defines: { WITH_PROVIDER: '1' } };
+
+describe('a request of an application', () => {
+  test('is from somebody whom a listed extension knows, and of nobody else', async () => {
+    await stage(world, 'login', login);
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await stage(world, 'open', { config: 'extensions: [login]\nauth: open' });
+    await stage(world, 'apart');
+    await world.start();
+    expect(await who('app', ada)).toBe('ada');
+    const { status, headers, body } = await world.get('/app/who');
+    expect([status, headers.get('www-authenticate'), headers.get('content-type')]).toEqual([
+      401,
+      'Key realm="test"',
+      'application/problem+json',
+    ]);
+    expect(JSON.parse(body)).toMatchObject({ error: 'Unauthenticated', details: { plugin: 'app' } });
+    expect([await who('open'), await who('open', ada)]).toEqual(['nobody', 'ada']);
+    expect([await who('apart'), await who('apart', ada)]).toEqual(['nobody', 'nobody']);
+  });
+
+  test('goes on with each new build of an extension, and waits for none that is stopped', async () => {
+    await stage(world, 'login', login);
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await stage(world, 'lax', { config: 'extensions: [{id: login, required: false}]\nauth: open' });
+    await world.start();
+    await stage(world, 'login', { ...login, defines: { ...login.defines, BUILD: '"2"' } });
+    await world.host.reload('login');
+    expect(await who('app', ada)).toBe('ada');
+    await world.host.unload('login');
+    const { status, headers, body } = await world.request('GET', '/app/who', ada);
+    expect([status, headers.get('retry-after')]).toEqual([503, '1']);
+    expect(JSON.parse(body)).toMatchObject({
+      error: 'ExtensionUnavailable',
+      message: expect.stringContaining('login'),
+    });
+    expect(await who('lax', ada)).toBe('nobody');
+    await world.host.load('login');
+    expect([await who('app', ada), await who('lax', ada)]).toEqual(['ada', 'ada']);
+    expect(world.host.plugin('app').generation).toBe(1);
+  });
+
+  test('passes the middleware of what the application lists now', async () => {
+    await stage(world, 'one', { config: 'extension: true', defines: { WITH_MIDDLEWARE: '1' } });
+    await stage(world, 'two', { config: 'extension: true', defines: { WITH_MIDDLEWARE: '1' } });
+    await stage(world, 'early', { config: 'extension: true', defines: { WITH_MIDDLEWARE: '-1' } });
+    const through = async (): Promise<string | null> => (await world.get('/app/who')).headers.get('x-through');
+    await stage(world, 'app', { config: 'extensions: [two, one, early]' });
+    await world.start();
+    expect(await through()).toBe('early, two, one');
+    await stage(world, 'app', { config: 'extensions: [one, two]' });
+    await world.host.reload('app');
+    expect(await through()).toBe('one, two');
+    await stage(world, 'app');
+    await world.host.reload('app');
+    expect(await through()).toBeNull();
+    expect(world.host.plugin('app').generation).toBe(1);
+  });
+});
+
+describe('who has to be known', () => {
+  test('is refused at the load where nobody can be', async () => {
+    await stage(world, 'plain', { config: 'extension: true' });
+    await stage(world, 'route', { defines: { ROUTE_AUTH: 'TENON_AUTH_IDENTITY' } });
+    await stage(world, 'setting', { config: 'auth: identity\nextensions: [plain]' });
+    await world.start();
+    expect(world.host.plugin('route').error).toMatchObject({
+      code: 'RouteInvalid',
+      message:
+        'route: GET /route/who asks for somebody who is known, and the application lists no extension: nobody can be known there',
+    });
+    expect(world.host.plugin('setting').error).toMatchObject({
+      code: 'RouteInvalid',
+      message:
+        'setting: its config.yaml asks for somebody who is known, and the application lists plain only: nobody can be known there',
+    });
+  });
+
+  test('is kept out from the moment an extension can tell, and stays out when it cannot any more', async () => {
+    await stage(world, 'login', { config: 'extension: true' });
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await world.start();
+    expect(await who('app')).toBe('nobody');
+    await stage(world, 'login', login);
+    await world.host.reload('login');
+    expect([await who('app'), await who('app', ada)]).toEqual(['401 Unauthenticated', 'ada']);
+    await stage(world, 'login', { config: 'extension: true' });
+    await world.host.reload('login');
+    expect(await who('app')).toBe('401 Unauthenticated');
+  });
+
+  test('stays needed while the list cannot be taken from a route that asks for it', async () => {
+    await stage(world, 'login', login);
+    await stage(world, 'app', { config: 'extensions: [login]', defines: { ROUTE_AUTH: 'TENON_AUTH_IDENTITY' } });
+    await world.start();
+    await stage(world, 'app', { defines: { ROUTE_AUTH: 'TENON_AUTH_IDENTITY' } });
+    await expect(world.host.reload('app')).rejects.toMatchObject({ code: 'RouteInvalid' });
+    expect([await who('app'), await who('app', ada)]).toEqual(['401 Unauthenticated', 'ada']);
+    expect(world.host.plugin('app').routes).toMatchObject([{ path: '/app/who', auth: 'identity' }]);
+  });
+});
+
+test('what an extension offers is in the ledger of its generation', async () => {
+  await stage(world, 'login', {
+    config: 'extension: true',
+    defines: { WITH_PROVIDER: '1', WITH_MIDDLEWARE: '7', WITH_HOOK: '1' },
+  });
+  await world.start();
+  await until('it runs', () => world.host.plugin('login').state === 'running');
+  expect(world.host.plugin('login').generations).toMatchObject([
+    { ledger: { providers: ['Key'], hooks: ['actor.greet/1'], middleware: true } },
+  ]);
+});
