@@ -75,10 +75,6 @@ export const Refusal = {
   /** An extension that is required does not run, or could not decide. */
   ExtensionUnavailable: 10,
   /** Too many wrong credentials; the header block may have `retry-after`. */
-  /** 401: nobody is known, or the credential is wrong; `headers()` has every provider's www-authenticate. */
-  /** 403: who asks may not. */
-  /** 503: an extension that the application lists does not run, or could not answer. */
-  /** 429: a provider takes no more attempts for now; `headers()` may have retry-after. */
   TooManyAttempts: 11,
 } as const;
 
@@ -95,12 +91,10 @@ export interface RouteFacts {
   /** Who may call it; `none`: it does not say. */
   auth: 'none' | 'open' | 'identity' | 'roles';
   /** With `roles`: whoever has one of them. */
-  /** Who may call it; `none`: the application's own setting decides. */
-  /** With `roles`: one of these is needed. */
   roles: readonly string[];
 }
 
-/** What a generation offers to plugins that list it as an extension. */
+/** What a generation offers to applications that list it; known after its routes were read. */
 export interface Offers {
   /** Whether it takes events, and changes of its config. */
   events: boolean;
@@ -112,13 +106,6 @@ export interface Offers {
   };
   middleware?: { order: number };
   hooks: readonly { name: string; version: number; order: number }[];
-}
-
-/** One extension of an application. */
-export interface ChainEntry {
-  plugin: PluginPointer;
-  /** Whether requests are refused with `ExtensionUnavailable` while it does not run; else they go on without it. */
-  required: boolean;
 }
 
 /** What a generation has open with the services of the host; it ends with it. */
@@ -348,8 +335,6 @@ export interface GenerationHandle {
   /** Leases held now. */
   readonly leases: number;
   /**
-   * Threads alive (control thread and those of tasks and events included) and those written off; once it is stopped, also threads of other generations
-   * that have run its code.
    * Threads alive (control thread and those of tasks and events included) and those written off; once it is stopped, also
    * threads of other generations that have run its code.
    */
