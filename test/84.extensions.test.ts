@@ -310,7 +310,11 @@ describe('config', () => {
 
 test('telemetry is told of those who were there before it, and of those who fail', async () => {
   await stage(world, 'base', { config: extension });
-  await world.write('watch', 'config.yaml', 'app_id: watch\nextension: telemetry\nextensions: [base]\n');
+  await world.write(
+    'watch',
+    'config.yaml',
+    'app_id: watch\nextension: telemetry\nextensions: [{id: base, required: false}]\n',
+  );
   await world.publish(
     'watch',
     await buildPlugin('services', { defines: { PLUGIN_ID: '"watch"', SUBSCRIBE: '"tenon.plugin"' } }),
