@@ -198,7 +198,8 @@ class Application final {
       routes_.push_back({resource.get(), each.handler});
       declared_.push_back({static_cast<uint32_t>(sizeof(tenon_route_t)), static_cast<tenon_http_method>(each.method),
                            detail::bytes(path), static_cast<uint32_t>(entry.execution), entry.deadline_ms,
-                           entry.body_limit, entry.roles.empty() ? static_cast<uint32_t>(entry.auth) : TENON_AUTH_ROLES,
+                           entry.body_limit,
+                           entry.roles.empty() ? static_cast<uint32_t>(entry.auth) : uint32_t{TENON_AUTH_ROLES},
                            detail::bytes(entry.roles)});
     }
     resources_.push_back(std::move(resource));
