@@ -196,7 +196,9 @@ TEST_CASE("a request outside its bounds is refused, and nothing goes out") {
                                                                  {"upgrade", "websocket"},
                                                                  {"expect", "100-continue"},
                                                                  {"te", "trailers"}};
-  for (const auto& [name, value] : wrong) {
+  for (const auto& each : wrong) {
+    const auto& name = each.first;
+    const auto& value = each.second;
     CAPTURE(name);
     const tenon_log_field_t header = {bytes(name), bytes(value)};
     refused([&](auto& request) {
