@@ -95,6 +95,16 @@ describe('who has to be known', () => {
     });
   });
 
+  test('is known to an extension with providers on its own routes', async () => {
+    const { defines } = login;
+    await stage(world, 'login', { ...login, defines: { ...defines, ROUTE_AUTH: 'TENON_AUTH_IDENTITY' } });
+    await world.start();
+    expect([await who('login'), await who('login', ada)]).toEqual(['401 Unauthenticated', 'ada']);
+    await stage(world, 'login', login);
+    await world.host.reload('login');
+    expect([await who('login'), await who('login', ada)]).toEqual(['nobody', 'ada']);
+  });
+
   test('is kept out from the moment an extension can tell, and stays out when it cannot any more', async () => {
     await stage(world, 'login', { config: 'extension: true' });
     await stage(world, 'app', { config: 'extensions: [login]' });

@@ -17,6 +17,8 @@ struct Lease;
 struct ChainLink {
   Plugin* plugin;
   bool required;  // or what it would do is left out while it does not run
+  bool own =
+      false;  // the plugin itself: its providers and its authorize stand before its own routes, nothing else does
 };
 
 // The extensions of one application, as it lists them. Immutable; a change is another chain.

@@ -6,7 +6,9 @@ namespace tenon::core {
 
 ChainStep::ChainStep(Call& call, size_t link, Absence absence) : call_(call), link_(call.pass->chain->links[link]) {
   ChainPass& pass = *call.pass;
-  if (!pass.leases.empty()) {
+  if (link_.own) {
+    lease_ = call.lease.load(std::memory_order_relaxed);
+  } else if (!pass.leases.empty()) {
     lease_ = pass.leases[link];
   } else {
     pass.inside.store(&link_, std::memory_order_release);

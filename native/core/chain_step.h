@@ -43,7 +43,7 @@ class ChainStep {
     const uint32_t gifts = call_.response.gifts();
     const bool flawed = !call_.response.flaw().empty();
     call_.pass->inside.store(&link_, std::memory_order_release);
-    const tenon_status status = run_foreign(*generation(), work);
+    const tenon_status status = link_.own ? work() : run_foreign(*generation(), work);
     come_out();
     if (call_.response.gifts() != gifts) call_.response.copy_gift();
     if (!flawed) check_response();

@@ -101,6 +101,7 @@ uint32_t find_hook(const Generation& generation, const Wanted& wanted, uint32_t 
 // False when an extension is missing.
 bool find_places(const Chain& chain, Front& front, const Wanted& wanted, std::vector<Place>& places) {
   for (size_t link = 0; link < chain.links.size(); link++) {
+    if (chain.links[link].own) continue;
     const Entered entered(chain.links[link], front);
     if (entered.missing()) return false;
     if (entered.generation() == nullptr) continue;

@@ -10,6 +10,7 @@ namespace tenon::core {
 // False when the call has been refused.
 bool Middleware::find() {
   for (size_t link = 0; link < call_.pass->chain->links.size(); link++) {
+    if (call_.pass->chain->links[link].own) continue;
     const ChainStep step(call_, link);
     if (step.refused()) return false;
     if (step.generation() == nullptr || step.generation()->offers().middleware == nullptr) continue;

@@ -63,6 +63,10 @@ Arrival bring_leases(Call& call) {
   while (leases.size() < links.size()) {
     const ChainLink& link = links[leases.size()];
     Lease* lease = nullptr;
+    if (link.own) {
+      leases.push_back(nullptr);
+      continue;
+    }
     bool opened = false;
     switch (link.plugin->enter(lease)) {
       case Plugin::Entry::Entered:

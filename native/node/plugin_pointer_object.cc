@@ -117,11 +117,11 @@ void PluginPointerObject::SetChain(const Napi::CallbackInfo& info) {
     }
     const PluginPointerObject* const extension = From(item.As<Napi::Object>().Get("plugin"));
     if (extension == nullptr) return;
-    if (extension->plugin_ == plugin_) return misuse("list: the plugin itself is in it");
     if (extension->front_ != front_) return misuse("list: a plugin of another front is in it");
     const auto same = [extension](const core::ChainLink& link) { return link.plugin == extension->plugin_; };
     if (std::any_of(chain->links.begin(), chain->links.end(), same)) return misuse("list: a plugin is in it twice");
-    chain->links.push_back({extension->plugin_, item.As<Napi::Object>().Get("required").As<Napi::Boolean>().Value()});
+    chain->links.push_back({extension->plugin_, item.As<Napi::Object>().Get("required").As<Napi::Boolean>().Value(),
+                            extension->plugin_ == plugin_});
   }
   if (chain->links.empty() && !chain->identity) chain = nullptr;
   plugin_->set_chain(std::move(chain));

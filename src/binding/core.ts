@@ -232,8 +232,8 @@ export interface PluginPointer {
    */
   gate(method: string, path: string, deadlineMs?: number): number;
   /**
-   * The extensions that requests pass from the next one on, in their order, none of them the plugin itself, none twice;
-   * `auth` is for routes that say nothing. An entry is a live pointer: whatever generation it has then is asked.
+   * The extensions that requests pass from the next one on, in their order, none twice; of the plugin itself only its
+   * providers, roles and authorize take part. `auth` is for routes that say nothing. An entry is a live pointer: whatever generation it has then is asked.
    */
   setChain(list: readonly ChainEntry[], options: { auth: 'open' | 'identity' }): void;
   /** Close the gate: calls wait (up to the queue limit, until their deadline) instead of entering a generation. */

@@ -1,5 +1,5 @@
 /** What of its config a plugin takes up without a new generation: what it lists, who may call it, its own config. */
-import type { Chains } from './chains.js';
+import type { Chains, Gatekeeping } from './chains.js';
 import type { ExtensionSettings } from './extension-settings.js';
 import type { Generation } from '../plugin/generation.js';
 import { writeKeptConfig } from './kept-config.js';
@@ -40,7 +40,7 @@ export class AppliedConfigs {
     if (running === undefined || running.handle.threads.lost > 0 || running.prefix !== prefix) return false;
     if (plugin.tables?.key !== tables.key || !same(limits, running.limits)) return false;
     const { chains, routes } = this.#options;
-    chains.check(id, applied, routes.of(id));
+    chains.check(id, gatekeeping(applied, running), routes.of(id));
     if (plugin.applied?.custom === applied.custom) return true;
     return (await running.configure('', applied.custom)) === 'taken';
   }
@@ -49,7 +49,7 @@ export class AppliedConfigs {
   apply(plugin: Plugin, live: Live, applied: Applied, { record }: Recorder): void {
     const { applied: before } = plugin;
     if (same(before, applied)) return;
-    this.#options.chains.set(plugin.id, live, applied);
+    this.#options.chains.set(plugin.id, live, gatekeeping(applied, plugin.running));
     record.applied = Object.entries(keys)
       .filter(([, key]) => !same(before?.[key], applied[key]))
       .map(([name]) => name);
@@ -66,10 +66,10 @@ export class AppliedConfigs {
   /** Serve `served` behind what `applied` lists. The result takes it back. */
   publish({ id }: Plugin, live: Live, applied: Applied, served: readonly ServedRoute[], next: Generation): () => void {
     const { chains, routes } = this.#options;
-    const takeChainBack = chains.set(id, live, applied);
+    const takeChainBack = chains.set(id, live, gatekeeping(applied, next));
     try {
       const takeRoutesBack = routes.publish(id, served);
-      chains.serves(id, (next.handle.offers.auth?.providers.length ?? 0) > 0);
+      chains.serves(id, hasProviders(next));
       return () => {
         takeRoutesBack();
         takeChainBack();
@@ -84,6 +84,15 @@ export class AppliedConfigs {
   forget({ id }: Plugin): Promise<void> {
     return this.#options.settings.keepOnly(id, []);
   }
+}
+
+/** What stands before the handlers of `generation`. */
+export function gatekeeping({ uses, auth }: Applied, generation: Generation | undefined): Gatekeeping {
+  return { uses, auth, self: generation !== undefined && hasProviders(generation) };
+}
+
+function hasProviders({ handle }: Generation): boolean {
+  return (handle.offers.auth?.providers.length ?? 0) > 0;
 }
 
 function same(one: unknown, other: unknown): boolean {

@@ -8,6 +8,8 @@ export interface Gatekeeping {
   readonly uses: readonly ExtensionUse[];
   /** For routes that do not say; undefined: `identity` where an extension knows anybody, else `open`. */
   readonly auth: 'open' | 'identity' | undefined;
+  /** Whether it knows people itself: then its own routes are behind its own providers and hooks, too. */
+  readonly self: boolean;
 }
 
 interface Chain extends Gatekeeping {
@@ -53,9 +55,9 @@ export class Chains {
   }
 
   /** Throws `RouteInvalid` when `id` wants to know who asks, and nobody whom it lists can know anybody. */
-  check(id: string, { uses, auth }: Gatekeeping, routes: readonly ServedRoute[]): void {
+  check(id: string, { uses, auth, self }: Gatekeeping, routes: readonly ServedRoute[]): void {
     // Of one that never served nothing is known.
-    if (uses.some((use) => this.#hasProviders.get(use.id) ?? true)) return;
+    if (self || uses.some((use) => this.#hasProviders.get(use.id) ?? true)) return;
     const route = routes.find((one) => one.auth === 'identity' || one.auth === 'roles');
     if (route === undefined && auth !== 'identity') return;
     const who = route === undefined ? 'its config.yaml' : `${route.method} ${route.path}`;
@@ -71,10 +73,10 @@ export class Chains {
   }
 
   /** From the next request on `id` has this chain. The result takes it back. */
-  set(id: string, live: Live, { uses, auth }: Gatekeeping): () => void {
+  set(id: string, live: Live, { uses, auth, self }: Gatekeeping): () => void {
     const before = this.#chains.get(id);
-    const chain: Chain = { uses, auth, live, inForce: this.#authOf(uses, auth) };
-    if (before === undefined && uses.length === 0 && chain.inForce === 'open') return () => {};
+    const chain: Chain = { uses, auth, self, live, inForce: this.#authOf(uses, auth) };
+    if (before === undefined && uses.length === 0 && !self && chain.inForce === 'open') return () => {};
     this.#chains.set(id, chain);
     this.#apply(chain);
     return () => {
@@ -103,11 +105,9 @@ export class Chains {
     return uses.some((use) => this.#hasProviders.get(use.id) === true) ? 'identity' : 'open';
   }
 
-  #apply({ live, uses, inForce }: Chain): void {
-    live.setChain(
-      uses.map(({ id, required }) => ({ live: this.#liveOf(id), required })),
-      inForce,
-    );
+  #apply({ live, uses, inForce, self }: Chain): void {
+    const listed = uses.map(({ id, required }) => ({ live: this.#liveOf(id), required }));
+    live.setChain(self ? [{ live, required: true }, ...listed] : listed, inForce);
   }
 
   #liveOf(id: string): Live {

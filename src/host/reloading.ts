@@ -6,7 +6,7 @@ import type { Generation } from '../plugin/generation.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { State } from '../plugin/state.js';
 import type { Applications } from './applications.js';
-import type { AppliedConfigs } from './applied-configs.js';
+import { type AppliedConfigs, gatekeeping } from './applied-configs.js';
 import type { Chains } from './chains.js';
 import type { Departures } from './departures.js';
 import type { Extensions } from './extensions.js';
@@ -200,9 +200,9 @@ export class Reloading {
       config: applied.custom,
       consumers: () => (told = extensions.consumersOf(plugin.id)),
       refused: async (sha256) => (request.byHand ? undefined : versions.condemned(plugin.id, sha256)),
-      check: (served) => {
+      check: (served, next) => {
         routes.check(plugin.id, served);
-        chains.check(plugin.id, applied, served);
+        chains.check(plugin.id, gatekeeping(applied, next), served);
       },
       publish: (served, next) => configs.publish(plugin, live, applied, served, next),
       pinned: (generation) => departures.keep(plugin, generation),

@@ -59,7 +59,7 @@ export interface Replacement {
   /** What they are now: left as it is by a failure. */
   present: TableWorld | undefined;
   /** Throws `RouteConflict` when another plugin has one of the routes. */
-  check: (routes: readonly ServedRoute[]) => void;
+  check: (routes: readonly ServedRoute[], next: Generation) => void;
   /** Serve these routes of the generation from now on; throws like `check`. The result takes it back. */
   publish: (routes: readonly ServedRoute[], next: Generation) => () => void;
   /** Told of a new generation that failed and whose image cannot be unmapped. */
@@ -138,7 +138,7 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
     const initialize = async (): Promise<void> => {
       await next.initialize();
       routes = withTables(live.bind(next), world);
-      work.check(routes);
+      work.check(routes, next);
     };
     await recorder.time('open', () => next.create());
     // Whoever takes ports in initialize can only do so once the old generation has let go of them.

@@ -2,8 +2,9 @@
  * Capability tenon.auth/1: who a request is from, and what it may do.
  *
  * An extension offers providers (each knows one kind of credential) and hooks (which decide, once it is known who
- * asks). They reach exactly the applications that list the extension under `extensions:`, in the order listed. For a
- * request of such an application the host asks, before any handler or table:
+ * asks). They reach exactly the applications that list the extension under `extensions:`, in the order listed; and
+ * those of an extension with providers its own routes, before what it lists itself. For a request of these the host
+ * asks, before any handler or table:
  *   1. providers   the first whose credential the request carries and that does not pass it on; a wrong credential ends
  *                  the request with 401, also where none would have been needed
  *   2. roles       resolve_roles of each extension may add roles to the identity
