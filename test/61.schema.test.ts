@@ -240,12 +240,30 @@ const wrong: readonly (readonly [schema: string, sentence: string])[] = [
   ['type ^N', 'N has no fields'],
   // directives
   [`type A ^@tabel { ${key} }`, 'there is no directive @tabel; did you mean @table?'],
-  [`type A @table ^@cached { ${key} }`, 'there is no directive @cached; here may stand @table, @export'],
+  [
+    `type A @table ^@cached { ${key} }`,
+    'there is no directive @cached; here may stand @table, @export, @allow, @shared',
+  ],
   [`type A @table { ${key} a: Int ^@index }`, 'there is no directive @index; did you mean @indexed?'],
   [`type A @table ^@indexed { ${key} }`, '@indexed stands behind a field of a table, not at the type A'],
   [`type A @table { ${key} a: Int ^@export }`, '@export stands behind the name of a type, not at A.a'],
   [`type A @table ^@table { ${key} }`, 'the type A has @table twice'],
   [`type A @table { ${key} a: Int @indexed ^@indexed }`, 'A.a has @indexed twice'],
+  [
+    `type A @table ^@allow(to: [read]) { ${key} }`,
+    '@allow of A needs a role: its name, "anyone", or "identity" for whoever is known',
+  ],
+  [
+    `type A @table @allow(role: "a") @allow(role: "b", to: ^[red]) { ${key} }`,
+    'to of @allow must be a list of read, create, update, delete, one at least',
+  ],
+  [
+    `type A @table @allow(role: "a", to: ^[]) { ${key} }`,
+    'to of @allow must be a list of read, create, update, delete, one at least',
+  ],
+  [`type A @table ^@allow(role: "a b") { ${key} }`, 'role of @allow must be 1 to 63 letters, digits, _, ., : and -'],
+  [`type A @table @allow(role: ^admin) { ${key} }`, 'role of @allow must be text in quotes'],
+  [`type A @table @shared ^@shared { ${key} }`, 'the type A has @shared twice'],
   ['type N ^@export { a: Int }', '@export of N needs @table before it'],
   ['type N { a: Int ^@indexed }', 'N.a, a field of a nested type, takes no @indexed'],
   ['input N { a: Int ^@deprecated }', 'there is no directive @deprecated'],

@@ -1,5 +1,6 @@
 /** What schema.graphql of an application says: its tables and the types they are made of. */
 import type { FieldType, TableDefinition } from '../binding/store.js';
+import type { Allowance } from './permissions.js';
 
 /** Ways to reach a table over HTTP. */
 export interface Exports {
@@ -25,6 +26,10 @@ export interface TableSchema {
   /** The stored fields, those of the definition in its order. */
   fields: SchemaField[];
   relationships: Relationship[];
+  /** Who may do what over the network, at least one; absent: as the application's `auth` has it. */
+  allow?: Allowance[];
+  /** Plugin code of applications that list this one as an extension may read it. */
+  shared?: true;
 }
 
 /** `from`: this record's `field` holds the other's primary key (one). `to`: the other's `field` holds ours (many). */

@@ -1,18 +1,23 @@
 /** The directives of a schema: which there are, where each may stand, what it takes. */
 import type { ConstDirectiveNode, NameNode, ObjectTypeDefinitionNode, ValueNode } from 'graphql';
 import { closest } from '../base/closest.js';
+import { type Action, actions } from './permissions.js';
 import { didYouMean, type SchemaProblems } from './schema-problems.js';
 
-type Argument = 'String' | 'Int' | 'Boolean';
+type Argument = 'String' | 'Int' | 'Boolean' | 'Actions';
 
 interface Directive {
   readonly on: 'table' | 'field';
   readonly takes: Readonly<Record<string, Argument>>;
+  /** Whether it may stand there more than once. */
+  readonly repeats?: true;
 }
 
 const directives: ReadonlyMap<string, Directive> = new Map<string, Directive>([
   ['table', { on: 'table', takes: { database: 'String', expiration: 'Int' } }],
   ['export', { on: 'table', takes: { rest: 'Boolean', graphql: 'Boolean', sse: 'Boolean', ws: 'Boolean' } }],
+  ['allow', { on: 'table', takes: { role: 'String', to: 'Actions' }, repeats: true }],
+  ['shared', { on: 'table', takes: {} }],
   ['primaryKey', { on: 'field', takes: {} }],
   ['indexed', { on: 'field', takes: {} }],
   ['relationship', { on: 'field', takes: { from: 'String', to: 'String' } }],
@@ -24,6 +29,8 @@ const directives: ReadonlyMap<string, Directive> = new Map<string, Directive>([
 export type DirectiveName =
   | 'table'
   | 'export'
+  | 'allow'
+  | 'shared'
   | 'primaryKey'
   | 'indexed'
   | 'relationship'
@@ -35,12 +42,17 @@ const argumentWords: Record<Argument, string> = {
   String: 'text in quotes',
   Int: 'a whole number',
   Boolean: 'true or false',
+  Actions: `a list of ${actions.join(', ')}, one at least`,
 };
+
+export type DirectiveValue = string | number | boolean | readonly Action[];
 
 /** One directive as it was given, its arguments checked. */
 export interface GivenDirective {
   readonly node: ConstDirectiveNode;
-  readonly values: ReadonlyMap<string, string | number | boolean>;
+  readonly values: ReadonlyMap<string, DirectiveValue>;
+  /** What follows of the same name, where that may. */
+  readonly more: GivenDirective[];
 }
 
 export type GivenDirectives = ReadonlyMap<DirectiveName, GivenDirective>;
@@ -63,15 +75,22 @@ function allowed(place: Directive['on']): string {
   return names.join(', ');
 }
 
-function valueOf(node: ValueNode, kind: Argument): string | number | boolean | undefined {
+function valueOf(node: ValueNode, kind: Argument): DirectiveValue | undefined {
   if (kind === 'String' && node.kind === 'StringValue') return node.value;
   if (kind === 'Boolean' && node.kind === 'BooleanValue') return node.value;
   if (kind === 'Int' && node.kind === 'IntValue') return Number(node.value);
+  if (kind === 'Actions') return actionsIn(node.kind === 'ListValue' ? node.values : [node]);
   return undefined;
 }
 
+function actionsIn(nodes: readonly ValueNode[]): Action[] | undefined {
+  const given = nodes.map((node) => actions.find((action) => node.kind === 'EnumValue' && node.value === action));
+  const known = given.filter((action) => action !== undefined);
+  return known.length === nodes.length && known.length > 0 ? known : undefined;
+}
+
 function readArguments(node: ConstDirectiveNode, { takes }: Directive, problems: SchemaProblems): GivenDirective {
-  const values = new Map<string, string | number | boolean>();
+  const values = new Map<string, DirectiveValue>();
   const known = Object.keys(takes);
   const directive = `@${node.name.value}`;
   for (const { name, value: given } of node.arguments ?? []) {
@@ -87,7 +106,7 @@ function readArguments(node: ConstDirectiveNode, { takes }: Directive, problems:
     else if (values.has(name.value)) problems.at(name, `${directive} has the argument ${name.value} twice`);
     else values.set(name.value, value);
   }
-  return { node, values };
+  return { node, values, more: [] };
 }
 
 /**
@@ -113,6 +132,8 @@ export function readDirectives(
     if (directive.on !== place) {
       const where = directive.on === 'table' ? 'behind the name of a type' : 'behind a field of a table';
       if (name === written) problems.at(node, `@${name} stands ${where}, not at ${owner}`);
+    } else if (directive.repeats === true && given.has(name as DirectiveName)) {
+      given.get(name as DirectiveName)?.more.push(readArguments(node, directive, problems));
     } else if (given.has(name as DirectiveName)) {
       problems.at(node, `${owner} has @${name} twice`);
     } else {

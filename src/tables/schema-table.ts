@@ -1,6 +1,7 @@
 /** From a type with `@table` to the definition of its table. */
 import { type FieldDefinitionNode, type ObjectTypeDefinitionNode, print } from 'graphql';
 import type { FieldDefinition, FieldType } from '../binding/store.js';
+import { type Action, actions, type Allowance } from './permissions.js';
 import type { Exports, SchemaField, TableSchema } from './application-schema.js';
 import { type DirectiveName, type GivenDirective, type GivenDirectives, readDirectives } from './schema-directives.js';
 import { deepest, describe, type SchemaTypes } from './schema-types.js';
@@ -64,6 +65,25 @@ function databaseOf(given: GivenDirective | undefined, { application, problems }
   return database ?? application;
 }
 
+const roleGrammar = /^[A-Za-z0-9_.:-]{1,63}$/;
+
+function allowancesOf(given: GivenDirective | undefined, { problems }: TableContext, table: string): Allowance[] {
+  if (given === undefined) return [];
+  return [given, ...given.more].map(({ node, values }) => {
+    const role = values.get('role') as string | undefined;
+    if (role === undefined && node.arguments?.every(({ name }) => name.value !== 'role') !== false)
+      problems.at(node, `@allow of ${table} needs a role: its name, "anyone", or "identity" for whoever is known`);
+    if (role !== undefined && !roleGrammar.test(role))
+      problems.at(node, 'role of @allow must be 1 to 63 letters, digits, _, ., : and -');
+    const { source, startToken } = node.loc ?? {};
+    return {
+      role: role ?? '',
+      to: (values.get('to') as readonly Action[] | undefined) ?? actions,
+      place: { file: source?.name ?? '', line: startToken?.line ?? 1, column: startToken?.column ?? 1 },
+    };
+  });
+}
+
 function expirationOf(given: GivenDirective | undefined, { problems }: TableContext): number | undefined {
   const seconds = given?.values.get('expiration') as number | undefined;
   if (given === undefined || seconds === undefined) return undefined;
@@ -94,6 +114,7 @@ class TableReader {
     const database = databaseOf(table, this.#context);
     const expirationMs = expirationOf(table, this.#context);
     const exports = exportsOf(given.get('export'), this.#context, this.#name);
+    const allow = allowancesOf(given.get('allow'), this.#context, this.#name);
     for (const field of types.uniqueFields(node.fields ?? [], this.#name)) this.#field(field);
     this.#complete(node);
     const primaryKey = this.#sole.get('primaryKey')?.name.value ?? '';
@@ -112,6 +133,8 @@ class TableReader {
         exports,
         fields: this.#fields,
         relationships: [],
+        ...(allow.length > 0 && { allow }),
+        ...(given.has('shared') && { shared: true }),
       },
       links: this.#links,
     };
