@@ -4,7 +4,9 @@ import { TenonError } from '../base/errors.js';
 import type { Application, Applications } from './applications.js';
 import { checkUses, type Declared, type DeclaredById, predecessors } from './extension-order.js';
 import { inOrder } from './in-order.js';
+import type { ExtensionUse } from '../compiler/config.js';
 import type { Plugin, Relations } from './plugin.js';
+import { lentBy, type LentTables } from './table-world.js';
 
 /** An application that uses an extension, and what it sets there. */
 export interface Consumer {
@@ -95,6 +97,11 @@ export class Extensions {
         uses.filter((use) => use.id === id).map(({ settings }) => ({ application, settings })),
       )
       .toSorted((one, other) => (one.application < other.application ? -1 : 1));
+  }
+
+  /** What plugin code of an application with these `uses` may read of their tables, as they are now. */
+  lentTo(uses: readonly ExtensionUse[]): LentTables | undefined {
+    return lentBy(uses.map(({ id }) => this.#plugins.get(id)?.tables));
   }
 
   /** Who waits for `id` to serve, or for its config to change. */

@@ -198,6 +198,7 @@ export class Reloading {
       number: () => this.#nextNumber(plugin.id),
       mayStay: async () => request.anew !== true && configs.mayStay(plugin, target),
       config: applied.custom,
+      lent: () => extensions.lentTo(applied.uses),
       consumers: () => (told = extensions.consumersOf(plugin.id)),
       refused: async (sha256) => (request.byHand ? undefined : versions.condemned(plugin.id, sha256)),
       check: (served, next) => {

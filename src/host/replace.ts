@@ -11,7 +11,7 @@ import type { Trial } from '../plugin/trial.js';
 import type { Consumer } from './extensions.js';
 import type { Live, ServedRoute } from './live.js';
 import { buildFacts, type Recorder } from './record.js';
-import { type TableWorld, withTables } from './table-world.js';
+import { type LentTables, tablesFor, type TableWorld, withTables } from './table-world.js';
 
 /** What admission needs, the same for every plugin. */
 export interface Admission {
@@ -56,6 +56,8 @@ export interface Replacement {
   refused: (sha256: string) => Promise<string | undefined>;
   /** What the application's tables are from now on; absent for one without. */
   tables: (() => Promise<TableWorld | undefined>) | undefined;
+  /** Tables of extensions that its code may read; asked when it is opened. */
+  lent: () => LentTables | undefined;
   /** What they are now: left as it is by a failure. */
   present: TableWorld | undefined;
   /** Throws `RouteConflict` when another plugin has one of the routes. */
@@ -113,7 +115,7 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
   const next = await recorder.time('open', () => {
     const { core, keepStaged } = work.admission;
     const { id, root, prefix, limits, config } = work;
-    const tables = world && { store: world.store, database: world.database, grants: world.grants };
+    const tables = tablesFor(work.id, world, work.lent());
     const makeHandle = live.makeHandle.bind(live);
     return Generation.open({
       core,

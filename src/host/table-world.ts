@@ -1,4 +1,5 @@
 /** The tables of one application as its plugin has them: what its routes answer, and what its code may reach. */
+import type { GenerationOptions } from '../binding/core.js';
 import type { Store } from '../binding/store.js';
 import type { ServedTables } from '../tables/served.js';
 import type { PreparedTables, Tables } from '../tables/tables.js';
@@ -37,6 +38,31 @@ export interface TableDoor {
   settle(id: string, world: TableWorld | undefined): void;
   /** `world` goes on after others were prepared in its place. Rejects with what the store may. */
   restore(world: TableWorld): Promise<void>;
+}
+
+/** Tables that others let a plugin read. */
+export interface LentTables {
+  readonly store: Store;
+  readonly grants: readonly string[];
+}
+
+/** What of these worlds whoever lists their applications as extensions may read; undefined for nothing. */
+export function lentBy(worlds: readonly (TableWorld | undefined)[]): LentTables | undefined {
+  const shared = worlds.flatMap((world) => world?.served.tables.filter(({ schema }) => schema.shared === true) ?? []);
+  const store = worlds.find((world) => world !== undefined)?.store;
+  if (store === undefined || shared.length === 0) return undefined;
+  return { store, grants: shared.map(({ definition }) => `read:${definition.database}.${definition.name}`) };
+}
+
+/** What the code of the plugin `id` may reach of the tables of a host. */
+export function tablesFor(
+  id: string,
+  world: TableWorld | undefined,
+  lent: LentTables | undefined,
+): Pick<GenerationOptions, 'store' | 'database' | 'grants'> | undefined {
+  const store = world?.store ?? lent?.store;
+  if (store === undefined) return undefined;
+  return { store, database: world?.database ?? id, grants: [...(world?.grants ?? []), ...(lent?.grants ?? [])] };
 }
 
 /** The plugin's own routes, and of those of its tables all that it does not answer itself. */
