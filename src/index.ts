@@ -19,6 +19,7 @@ import { version } from './base/version.js';
 import { type Front, loadCore, type PluginLogRecord } from './binding/core.js';
 import { recoverBuilds } from './compiler/hold.js';
 import { Applications } from './host/applications.js';
+import { Chains } from './host/chains.js';
 import { Host } from './host/host.js';
 import type { Images } from './host/images.js';
 import type { HostEvent } from './host/journal.js';
@@ -26,6 +27,7 @@ import { type ReloadCallbacks, tellAll, toCallbacks } from './host/listeners.js'
 import { newsOf } from './host/plugin-news.js';
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
+import { Live } from './host/live.js';
 import { Outgoing } from './host/outgoing.js';
 import { SavedStates } from './host/saved-states.js';
 import { TableWorlds } from './host/table-world.js';
@@ -37,6 +39,7 @@ import { EventFeed } from './http/events.js';
 import { Guard } from './http/guard.js';
 import { HttpServer } from './http/server.js';
 import { TableEndpoints } from './http/table-endpoints.js';
+import { TableGates } from './http/table-gate.js';
 import { adminToken, type AdminToken } from './http/token.js';
 import { Upgrades } from './http/upgrade.js';
 import { Staging } from './plugin/stage.js';
@@ -242,12 +245,17 @@ async function compose(
     log,
     bodyLimit: settings.bodyLimit,
     introspection: settings.graphqlIntrospection,
+    gates: new TableGates({
+      gateOf: (application) => chains.gateOf(application),
+      pass: (request, response, passage) => door.pass(request, response, passage),
+    }),
   });
   closer.add('changes of tables', () => endpoints.close());
+  const chains = new Chains((id) => new Live(core, front, { id, queueLimit: settings.queueLimit }));
   const applications = new Applications({ directory, dataDirectory: data, environment, buildMs: settings.buildMs });
   const host = new Host({
     core,
-    front,
+    chains,
     log,
     admission: {
       core,
@@ -271,7 +279,6 @@ async function compose(
     states: new SavedStates({ directory: path.join(data, 'state'), stateLimit: settings.stateLimit }),
     preserveState: () => settings.preserveState,
     refusedState: settings.refusedState === 'fail' ? 'fail' : 'empty',
-    queueLimit: settings.queueLimit,
     probation: {
       ms: settings.probationMs,
       faultRate: settings.probationFaultPercent / 100,

@@ -9,6 +9,7 @@ import type { Application } from '../compiler/application.js';
 import type { Diagnostic } from '../compiler/diagnostics.js';
 import { readTables } from '../host/applications.js';
 import { checkGraphqlNames } from '../tables/graphql-names.js';
+import { needOfSomebody, nobodyToAllow } from '../tables/permissions.js';
 import { openTableStore } from '../tables/open.js';
 import { type ApplicationSchema, readSchema } from '../tables/schema.js';
 import { checkSeeds } from '../tables/seed.js';
@@ -34,6 +35,9 @@ export async function tableComplaints(
     const tables = await readTables(application, '');
     schema = readSchema(tables?.schemas ?? [], application.id, application.config.surfaces);
     if (schema.tables.some(({ exports }) => exports.graphql)) checkGraphqlNames(schema);
+    const need = needOfSomebody(schema.tables);
+    if (need !== undefined && application.config.extensions.length === 0)
+      throw nobodyToAllow(application.id, need, 'lists no extension');
   } catch (cause) {
     return complaintsOf([asTenonError(cause)]);
   }

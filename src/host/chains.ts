@@ -1,6 +1,7 @@
 /** What a request of an application goes through before its handler: the extensions that it lists, in its order. */
 import { TenonError } from '../base/errors.js';
 import type { ExtensionUse } from '../compiler/config.js';
+import { nobodyToAllow } from '../tables/permissions.js';
 import type { Live, ServedRoute } from './live.js';
 
 /** What an application says of those who come between its clients and its handlers. */
@@ -10,6 +11,16 @@ export interface Gatekeeping {
   readonly auth: 'open' | 'identity' | undefined;
   /** Whether it knows people itself: then its own routes are behind its own providers and hooks, too. */
   readonly self: boolean;
+}
+
+/** What stands before the tables of an application. */
+export interface TableGate {
+  /** For tables that do not say. */
+  readonly auth: 'open' | 'identity';
+  /** Of the core, for a call that asks the extensions. */
+  slot(method: string, path: string): number;
+  /** How clients could make known who they are, as `WWW-Authenticate` has it; undefined where nobody can be known. */
+  challenges(): string[] | undefined;
 }
 
 interface Chain extends Gatekeeping {
@@ -58,10 +69,15 @@ export class Chains {
   check(id: string, { uses, auth, self }: Gatekeeping, routes: readonly ServedRoute[]): void {
     // Of one that never served nothing is known.
     if (self || uses.some((use) => this.#hasProviders.get(use.id) ?? true)) return;
+  /** Throws `RouteInvalid`, and `SchemaInvalid` for an `@allow`, when `id` wants to know who asks, and nobody whom it lists can know anybody. */
+  check(id: string, { uses, auth }: Gatekeeping, routes: readonly ServedRoute[]): void {
+    if (this.#knows(uses)) return;
+    const listed = uses.length === 0 ? 'lists no extension' : `lists ${uses.map((use) => use.id).join(', ')} only`;
+    const table = routes.find(({ need }) => need !== undefined);
+    if (table?.need !== undefined) throw nobodyToAllow(id, table.need, listed);
     const route = routes.find((one) => one.auth === 'identity' || one.auth === 'roles');
     if (route === undefined && auth !== 'identity') return;
     const who = route === undefined ? 'its config.yaml' : `${route.method} ${route.path}`;
-    const listed = uses.length === 0 ? 'lists no extension' : `lists ${uses.map((use) => use.id).join(', ')} only`;
     throw new TenonError(
       'RouteInvalid',
       `${id}: ${who} asks for somebody who is known, and the application ${listed}: nobody can be known there`,
@@ -98,6 +114,29 @@ export class Chains {
       chain.inForce = 'identity';
       this.#apply(chain);
     }
+  }
+
+  /** What stands before the tables of `id` now; undefined: nothing. */
+  gateOf(id: string): TableGate | undefined {
+    const chain = this.#chains.get(id);
+    if (chain === undefined || (chain.uses.length === 0 && chain.inForce === 'open')) return undefined;
+    const { live, uses, inForce } = chain;
+    return {
+      auth: inForce,
+      slot: (method, path) => live.gate(method, path),
+      challenges: () => this.#challengesOf(uses),
+    };
+  }
+
+  #challengesOf(uses: readonly ExtensionUse[]): string[] | undefined {
+    if (!this.#knows(uses)) return undefined;
+    const providers = uses.flatMap(({ id }) => this.#taken.get(id)?.current?.handle.offers?.auth?.providers ?? []);
+    return providers.map(({ challenge }) => challenge).filter((challenge) => challenge !== '');
+  }
+
+  /** Whether anybody can be known to one of them; of one that never served nothing is known. */
+  #knows(uses: readonly ExtensionUse[]): boolean {
+    return uses.some((use) => this.#hasProviders.get(use.id) ?? true);
   }
 
   #authOf(uses: readonly ExtensionUse[], auth: 'open' | 'identity' | undefined): 'open' | 'identity' {

@@ -3,18 +3,18 @@ import path from 'node:path';
 import { closest } from '../base/closest.js';
 import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import type { Core, Front } from '../binding/core.js';
+import type { Core } from '../binding/core.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import { type Application, type Applications, whyNoApplication } from './applications.js';
 import { AppliedConfigs } from './applied-configs.js';
-import { Chains } from './chains.js';
+import type { Chains } from './chains.js';
 import { Departures } from './departures.js';
 import { ExtensionSettings } from './extension-settings.js';
 import { Extensions } from './extensions.js';
 import { askHealth } from './health.js';
 import { countImages, type Images, overLimit, type PinnedLimit } from './images.js';
 import { Journal, type JournalOptions } from './journal.js';
-import { Live, type ServedRoute } from './live.js';
+import type { ServedRoute } from './live.js';
 import { absenceAt } from './absence.js';
 import { Plugin, type PluginSummary, type PluginView } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
@@ -34,7 +34,8 @@ export type { HostEvent } from './journal.js';
 /** What a host is made of. */
 export interface HostOptions {
   core: Core;
-  front: Front;
+  /** The pointers of its plugins, and what they list. */
+  chains: Chains;
   log: Log;
   admission: Admission;
   applications: Applications;
@@ -44,8 +45,6 @@ export interface HostOptions {
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;
   refusedState: RefusedState;
-  /** Calls of one plugin that may wait. */
-  queueLimit: number;
   /** First segments of paths that no plugin may serve. */
   reserved: readonly string[];
   /** Given all routes whenever they change, before a call can come through a new one; may throw to refuse them. */
@@ -85,8 +84,7 @@ export class Host {
     this.#departures = new Departures(options.log, this.#journal, () => this.#countPinned());
     this.#versions = new Versions({ ...options.versions, log: options.log });
     this.#extensions = new Extensions(this.#plugins, options.applications);
-    const { core, front, queueLimit } = options;
-    const chains = new Chains((id) => new Live(core, front, { id, queueLimit }));
+    const { chains } = options;
     this.#configs = new AppliedConfigs({
       chains,
       routes: this.#routes,

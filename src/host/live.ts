@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Core, Front, GenerationHandle, GenerationOptions, PluginPointer, RouteFacts } from '../binding/core.js';
 import type { Generation } from '../plugin/generation.js';
+import type { NeedOfSomebody } from '../tables/permissions.js';
 
 /** One route as the host serves it. */
 export interface ServedRoute {
@@ -17,6 +18,8 @@ export interface ServedRoute {
   /** Who may call it; absent for a route of a table. */
   readonly auth?: RouteFacts['auth'];
   readonly roles?: readonly string[];
+  /** Of a table's: what of the application's `@allow` only somebody who is known meets. */
+  readonly need?: NeedOfSomebody;
   /** Answers in place of the plugin: a route of a table, which has no slot. */
   readonly endpoint?: Endpoint;
 }
@@ -34,6 +37,7 @@ export class Live {
   readonly #pointer: PluginPointer;
   #current: Generation | undefined;
   #swaps = 0;
+  readonly #gates = new Map<string, number>();
 
   constructor(core: Core, front: Front, options: { id: string; queueLimit: number }) {
     this.id = options.id;
@@ -78,6 +82,16 @@ export class Live {
       links.map(({ live, required }) => ({ plugin: live.#pointer, required })),
       { auth },
     );
+  }
+
+  /** What a call that only asks the extensions goes by, for requests of this method and pattern. */
+  gate(method: string, path: string): number {
+    const name = `${method} ${path}`;
+    const known = this.#gates.get(name);
+    if (known !== undefined) return known;
+    const made = this.#pointer.gate(method, path);
+    this.#gates.set(name, made);
+    return made;
   }
 
   /** Close the gate: calls wait. */

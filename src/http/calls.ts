@@ -30,14 +30,33 @@ const refusalCodes: Readonly<Record<number, ErrorCode>> = {
 /** Refusals of extensions, which say in headers what the client is to do. */
 const explained: ReadonlySet<ErrorCode> = new Set(['Unauthenticated', 'TooManyAttempts']);
 
+/** Status of a call of a gate that goes on. */
+const passed = 100;
+/** No call that waits. */
+const nowhere = -1;
+
 /** The contract's number for HEAD, which the route of GET serves. */
 const headMethod = 2;
+
+/** A request on its way through the extensions of a plugin, which something else than the plugin answers. */
+export interface Passage {
+  readonly plugin: string;
+  readonly method: string;
+  readonly path: string;
+  /** A gate of the plugin. */
+  readonly slot: number;
+  /** They let it pass; `identity` is JSON, empty for nobody. What they have put into headers is on the response. */
+  go(identity: string): void;
+  /** They do not: the response is about to be written. */
+  answering(): void;
+}
 
 /** A request that waits for its answer, or for the rest of it. */
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly route: ServedRoute;
+  readonly route: Pick<ServedRoute, 'plugin' | 'method' | 'path'>;
+  readonly passage?: Passage;
 }
 
 /** What the calls go through, and what is not theirs. */
@@ -125,6 +144,20 @@ export class Calls {
     this.handle(request, response);
   };
 
+  /**
+   * Bring a request through the extensions of a plugin, without its body; the answer is theirs, or `passage` goes on. A response that
+   * is on no connection yet is only written.
+   */
+  pass(request: IncomingMessage, response: ServerResponse, passage: Passage): void {
+    const url = originForm(request.url ?? '/');
+    const headers = request.rawHeaders.join('\n');
+    const method = request.method === 'HEAD' ? headMethod : undefined;
+    const bytes = this.#front.call(passage.slot, url, headers, undefined, method);
+    const exchange = { request, response, route: passage, passage };
+    if (this.#result[Word.Outcome] === Outcome.Response) this.#settle(exchange, nowhere, bytes);
+    else this.#await(exchange, bytes);
+  }
+
   /** Take what the core has finished. */
   readonly pump = (): void => {
     const front = this.#front;
@@ -190,9 +223,16 @@ export class Calls {
 
   /** Bring what the result words say to the client. */
   #settle(exchange: Exchange, call: number, bytes: Bytes): void {
-    const { response } = exchange;
+    const { response, passage } = exchange;
     const result = this.#result;
     const block = result[Word.Headers] as number;
+    if (passage !== undefined && result[Word.Outcome] === Outcome.Response && result[Word.Status] === passed) {
+      this.#pending.delete(call);
+      if (block !== 0) this.#blocks.apply(response, block);
+      passage.go(identityIn(bytes));
+      return;
+    }
+    if (!response.headersSent) passage?.answering();
     switch (result[Word.Outcome] as number) {
       case Outcome.Response:
         this.#pending.delete(call);
@@ -319,6 +359,12 @@ function undecodable(path: string): TenonError {
     next: 'escape the bytes of UTF-8, and a percent sign itself as %25',
     details: { path },
   });
+}
+
+/** JSON of who asks. */
+function identityIn(bytes: Bytes): string {
+  if (bytes === undefined || bytes.length === 0) return '';
+  return typeof bytes === 'string' ? Buffer.from(bytes, 'latin1').toString() : Buffer.from(bytes).toString();
 }
 
 /** The sentence that comes with an answer that is not the plugin's. */

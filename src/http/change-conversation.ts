@@ -4,9 +4,11 @@ import { asTenonError, describeError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { TableWrite, TableWritten } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
+import type { Access } from './access.js';
 import { clientError } from './client-error.js';
 import { type ClientMessage, type MessageId, readMessage } from './change-message.js';
 import { refuseGone, withoutGone } from './gone-members.js';
+import { forbiddenBy, permitted, requireKind } from './permitted-write.js';
 import { type ChangeSource, type ChangeWish, type Told, tellChanges } from './told-changes.js';
 
 export interface ConversationOptions extends ChangeSource {
@@ -14,6 +16,7 @@ export interface ConversationOptions extends ChangeSource {
   served: ServedTable;
   /** The one record it is about. */
   key: string | undefined;
+  access: Access;
   log: Log;
   messagesPerSecond: number;
 }
@@ -131,6 +134,7 @@ export class ChangeConversation {
 
   #subscribe({ id, from, key, filter, snapshot }: Subscribe): void {
     try {
+      this.#options.access.demand(this.#options.served, 'read');
       if (this.#subscriptions.has(id)) throw badRequest(`the subscription ${JSON.stringify(id)} is there already`);
       if (this.#subscriptions.size >= subscriptionLimit)
         throw badRequest(`there are ${subscriptionLimit} subscriptions on this socket already`);
@@ -183,13 +187,17 @@ export class ChangeConversation {
   }
 
   async #write(id: MessageId, write: Omit<TableWrite, 'table'>): Promise<void> {
-    const { store, served } = this.#options;
+    const { store, served, access } = this.#options;
     try {
+      requireKind(access, served, write.kind);
       const key = this.#keyOf(write.key);
       if (write.json !== undefined) refuseGone(write.json, served.definition, served.gone);
       const whole = { ...write, table: served.number, ...(key === undefined ? {} : { key }) };
-      const [written] = await store.write([whole]);
-      this.#send(answerOf(id, written as TableWritten, served));
+      const allowed = permitted(access, served, whole);
+      const [written] = (await store.write([allowed.write])) as [TableWritten];
+      const refusal = forbiddenBy(access, served, allowed, written);
+      if (refusal !== undefined) throw refusal;
+      this.#send(answerOf(id, access.may(served, 'read') ? written : withoutRecord(written), served));
     } catch (error) {
       this.#refuse(id, error);
     }
@@ -279,6 +287,16 @@ function worded(id: MessageId, told: Told): string {
 /** The record's own text stands in the message as it is. */
 function withRecord(head: object, json: Buffer): string {
   return `${JSON.stringify(head).slice(0, -1)},"record":${json.toString()}}`;
+}
+
+/** For a client that may not read what it has written. */
+function withoutRecord({ outcome, key, field, message }: TableWritten): TableWritten {
+  return {
+    outcome,
+    key,
+    ...(field === undefined ? {} : { field }),
+    ...(message === undefined ? {} : { message }),
+  };
 }
 
 function answerOf(id: MessageId, written: TableWritten, { definition, gone }: ServedTable): string {

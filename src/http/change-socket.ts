@@ -2,6 +2,7 @@
 import type { WebSocket } from 'ws';
 import type { Log } from '../base/log.js';
 import type { ServedTable } from '../tables/served.js';
+import type { Access } from './access.js';
 import { ChangeConversation } from './change-conversation.js';
 import { type ChangeSource, clientLimit } from './told-changes.js';
 
@@ -42,11 +43,21 @@ export class ChangeSockets {
    * Take over an open socket about the table, or about the record with this key (percent-decoded). It is closed with 1008 when the client
    * sends too many messages, 1003 for one that is not text, 1013 when it does not read or
    * is one too many, 1012 by `end` and `close`.
+   * @param access holds for the socket, whatever becomes of it
    */
-  serve(socket: WebSocket, served: ServedTable, key?: string): void {
+  serve(socket: WebSocket, served: ServedTable, key: string | undefined, access: Access): void {
     const { store, changes, log, messagesPerSecond = defaultMessagesPerSecond, clients = clientLimit } = this.#options;
     const isFull = this.#conversations.size >= clients;
-    const conversation = new ChangeConversation({ socket, served, key, store, changes, log, messagesPerSecond });
+    const conversation = new ChangeConversation({
+      socket,
+      served,
+      key,
+      access,
+      store,
+      changes,
+      log,
+      messagesPerSecond,
+    });
     this.#conversations.add(conversation);
     socket.once('close', () => this.#leave(conversation));
     if (this.#closed) {

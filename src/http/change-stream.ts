@@ -5,6 +5,7 @@ import { asTenonError, describeError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { TableChange } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
+import type { Access } from './access.js';
 import { readChangeWish } from './change-wish.js';
 import { clientError } from './client-error.js';
 import { sendError } from './problem.js';
@@ -56,7 +57,13 @@ export class ChangeStreams {
    * Answer a GET or HEAD with the changes of the table, or of the record with this key (percent-decoded). The stream ends when the
    * client goes or does not read, or by `end` and `close`.
    */
-  handle(request: IncomingMessage, response: ServerResponse, served: ServedTable, key?: string): void {
+  handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    served: ServedTable,
+    key: string | undefined,
+    access: Access,
+  ): void {
     if (this.#closed) {
       // A browser that is refused never asks again; one whose stream ends comes to the next host.
       begin(response);
@@ -66,12 +73,14 @@ export class ChangeStreams {
     const { clients = clientLimit } = this.#options;
     let wish: ChangeWish;
     try {
+      access.demand(served, 'read');
       if (this.#streams.size >= clients)
         throw new TenonError('TooManySubscribers', `${clients} clients follow changes already`, {
           next: 'try again later',
         });
       wish = readChangeWish(request, served, key);
     } catch (error) {
+      access.explain(response, error);
       sendError(request, response, error);
       return;
     }

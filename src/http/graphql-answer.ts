@@ -1,6 +1,7 @@
 /** Results of GraphQL as answers over HTTP: media types, status codes, and results as events. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionResult } from 'graphql';
+import { TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { preferred } from './accept.js';
 import { formatErrors, type RequestRefused } from './graphql-errors.js';
@@ -48,8 +49,18 @@ export function plainResult({ data, errors }: Result, log: Log): object {
   return data === undefined ? { errors: formatted } : { errors: formatted, data };
 }
 
+/** Why nothing of an operation was done, when that is for want of knowing who asks. */
+export function unauthenticatedIn({ data, errors = [] }: Result): TenonError | undefined {
+  if (errors.length === 0 || Object.values(data ?? {}).some((value) => value !== null)) return undefined;
+  const causes = errors.map(({ originalError }) => originalError);
+  const [first] = causes;
+  const isUnknown = causes.every((cause) => cause instanceof TenonError && cause.code === 'Unauthenticated');
+  return isUnknown && first instanceof TenonError ? first : undefined;
+}
+
 /** Status of a result that is sent as `type`: `application/json` has 200 for whatever was understood. */
 export function statusOf(result: ExecutionResult, type: string): number {
+  if (unauthenticatedIn(result) !== undefined) return 401;
   if (result.data !== undefined) return 200;
   if (isLate(result)) return 504;
   return type === plainJson ? 200 : 400;

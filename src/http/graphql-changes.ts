@@ -60,13 +60,15 @@ export function changesOf(types: TableTypes, changes: Changes): Field<unknown, C
   const { names, served } = types;
   return {
     type: new GraphQLNonNull(types.change),
+    extensions: { table: served },
     description: 'Changes from now on, or after one that was told before, in order.',
     args: {
       id: { type: GraphQLID, description: 'Of this record only.' },
       filter: { type: types.filter, description: 'Of records that meet it; of every record that goes.' },
       after: { type: GraphQLString, description: 'The cursor of an earlier change.' },
     },
-    subscribe: async (_source, { id, filter, after }, { store }) => {
+    subscribe: async (_source, { id, filter, after }, { store, access }) => {
+      access.demand(served, 'read');
       const wanted = types.storeFilter(filter);
       const subscription = changes.subscribe([served.number], {
         ...(id === undefined || id === null ? {} : { key: id }),

@@ -12,12 +12,15 @@ import {
 } from 'graphql';
 import { TenonError } from '../base/errors.js';
 import type { Store } from '../binding/store.js';
+import type { ServedTable } from '../tables/served.js';
+import type { Access } from './access.js';
 import { EventResults } from './graphql-events.js';
 import { Documents, type KnownDocument } from './graphql-documents.js';
 import { RequestRefused } from './graphql-errors.js';
 import { type GraphqlLimits, type Measure, measure, tooComplex } from './graphql-limits.js';
 import type { Parameters } from './graphql-parameters.js';
 import { Reading, type RecordObject } from './graphql-reading.js';
+import { rootNames } from './graphql-selection.js';
 
 /** An operation that may run, once. */
 export interface Prepared {
@@ -49,9 +52,10 @@ export class Operations {
 
   /**
    * Check an operation whole, before anything of it runs. Throws RequestRefused.
+   * @param access what whoever asks may do
    * @param spent cost of the operations before it in the same request
    */
-  prepare({ query, operationName, variables }: Parameters, spent = 0): Prepared {
+  prepare({ query, operationName, variables }: Parameters, access: Access, spent = 0): Prepared {
     const known = this.#documents.get(query);
     const operation = getOperationAST(known.document, operationName);
     if (operation === null || operation === undefined) throw new RequestRefused([noOperation(operationName)], false);
@@ -63,7 +67,7 @@ export class Operations {
         cost: cost + spent,
         limit: this.#limits.cost,
       });
-    const reading = new Reading(this.#store);
+    const reading = new Reading(this.#store, access);
     const args = {
       schema: this.#schema,
       document: known.document,
@@ -94,6 +98,17 @@ export class Operations {
       return result instanceof Promise ? this.#inTime(result, reading) : result;
     };
     return new EventResults(events[Symbol.asyncIterator](), resultOf, isLate);
+  }
+
+  /** Throws `Unauthenticated` for a subscription whose table whoever asks would have to be known for. */
+  requireCaller({ args, reading }: Prepared): void {
+    const fields = this.#schema.getSubscriptionType()?.getFields() ?? {};
+    for (const name of rootNames(args.document, args.operationName)) {
+      const { table } = (fields[name]?.extensions ?? {}) as { table?: ServedTable };
+      if (table === undefined || reading.access.may(table, 'read')) continue;
+      const refusal = reading.access.refusal(table, 'read');
+      if (refusal.code === 'Unauthenticated') throw refusal;
+    }
   }
 
   #measure(

@@ -1,6 +1,7 @@
 /** What one request reads: records by key are asked for together, however many fields want one. */
 import type { TenonError } from '../base/errors.js';
 import type { Store, StoredRecord } from '../binding/store.js';
+import type { Access } from './access.js';
 
 /** A record as resolvers see it. */
 export type RecordObject = { readonly [field: string]: unknown };
@@ -19,12 +20,15 @@ interface Wanted {
 /** The reads of one request, and whether anybody still waits for them. */
 export class Reading {
   readonly store: Store;
+  /** What whoever asks may do. */
+  readonly access: Access;
   /** By table, then by key; what was wanted since the last round. */
   readonly #wanted = new Map<number, Map<string, Wanted>>();
   #abandoned: TenonError | undefined;
 
-  constructor(store: Store) {
+  constructor(store: Store, access: Access) {
     this.store = store;
+    this.access = access;
   }
 
   /** Nothing more is read or written for this request: whatever begins from now on throws `reason`. */

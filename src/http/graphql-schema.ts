@@ -15,7 +15,10 @@ function queriesOf(types: TableTypes): Record<string, Field<unknown, never>> {
     description: 'The record with this primary key; null when there is none.',
     args: { id: { type: new GraphQLNonNull(GraphQLID) } },
     extensions: costing('record'),
-    resolve: (_source, { id }, reading) => reading.get(served.number, id),
+    resolve: (_source, { id }, reading) => {
+      reading.access.demand(served, 'read');
+      return reading.get(served.number, id);
+    },
   };
   return { [names.one]: one, [names.many]: types.list(() => undefined) };
 }

@@ -1,9 +1,9 @@
 /** GraphQL over WebSockets: the protocol graphql-transport-ws. */
-import type { IncomingMessage } from 'node:http';
 import { OperationTypeNode } from 'graphql';
 import { type Context, GRAPHQL_TRANSPORT_WS_PROTOCOL, makeServer, type Server } from 'graphql-ws';
 import type { WebSocket } from 'ws';
 import type { Log } from '../base/log.js';
+import type { Access } from './access.js';
 import { plainResult } from './graphql-answer.js';
 import { formatErrors, RequestRefused } from './graphql-errors.js';
 import { tooComplex } from './graphql-limits.js';
@@ -45,13 +45,15 @@ const answeringMs = 10_000;
 /** A socket that is served. */
 class Client {
   readonly socket: WebSocket;
+  readonly access: Access;
   readonly running = new RunningOperations();
   /** Once it was let in. */
   context: SocketContext | undefined;
   #leaving: Promise<void> | undefined;
 
-  constructor(socket: WebSocket) {
+  constructor(socket: WebSocket, access: Access) {
     this.socket = socket;
+    this.access = access;
   }
 
   get isLeaving(): boolean {
@@ -110,9 +112,9 @@ export class GraphqlSockets {
     return this.#open.size;
   }
 
-  /** Serve a socket that was just opened, until it closes. */
-  serve(socket: WebSocket, _request: IncomingMessage): void {
-    const client = new Client(socket);
+  /** Serve a socket that was just opened, until it closes; all of its operations may do what `access` says. */
+  serve(socket: WebSocket, access: Access): void {
+    const client = new Client(socket, access);
     this.#open.add(client);
     const stopPings = this.#ping(socket);
     const isWithinRate = rateOf(this.#limits.messages);
@@ -161,7 +163,7 @@ export class GraphqlSockets {
       onSubscribe: (context, id, payload) => {
         try {
           this.#checkCount(context);
-          const one = this.#operations.prepare(readParameters(payload));
+          const one = this.#operations.prepare(readParameters(payload), context.extra.access);
           prepared.set(one.args, one);
           if (one.kind !== OperationTypeNode.SUBSCRIPTION) context.extra.running.begin(payload, id, one);
           return one.args;

@@ -126,10 +126,11 @@ export class TableTypes {
   ): Field<Source, ListArguments> {
     const { number } = this.served;
     return {
-      type: required(this.connection),
+      type: this.#all.required(this.connection),
       args: this.#listArguments(),
       extensions: costing('records'),
       resolve: (source, args, reading) => {
+        reading.access.demand(this.served, 'read');
         const link = within(source);
         const own = link === undefined ? undefined : { ...link, op: 'eq' as const };
         return new Page(reading, number, both(own, this.storeFilter(args.filter)), args);
@@ -164,7 +165,8 @@ export class TableTypes {
         const target = this.#all.get(relationship.table);
         // A table that is not exported is not reachable by a detour either.
         if (target === undefined) return [];
-        const field = relationship.kind === 'one' ? one(relationship, target) : many(relationship, target, this);
+        const field =
+          relationship.kind === 'one' ? this.#all.one(relationship, target) : many(relationship, target, this);
         return [[relationship.name, field]];
       }),
     );
@@ -275,14 +277,14 @@ function describedBy<T>({ description }: { description?: string }, type: T): { t
   return description === undefined ? { type } : { type, description };
 }
 
-function one(relationship: Relationship, target: TableTypes): Field<RecordObject> {
-  const type = target.record;
+function one(relationship: Relationship, target: TableTypes, type: GraphQLOutputType): Field<RecordObject> {
   return {
-    ...describedBy(relationship, relationship.required ? required(type) : type),
+    ...describedBy(relationship, type),
     extensions: costing('record'),
     resolve: async (source, _args, reading) => {
       const key = source[relationship.field] as string | number | null | undefined;
       if (key === undefined || key === null) return null;
+      reading.access.demand(target.served, 'read');
       const record = await reading.load(target.served.number, String(key));
       if (record === null && relationship.required)
         throw new TenonError(
@@ -303,12 +305,24 @@ function many(relationship: Relationship, target: TableTypes, owner: TableTypes)
 /** The types of all tables of an application that are exported to GraphQL. */
 export class AllTables {
   readonly types: FieldTypes;
+  /** Whether one may be allowed where another is not: then what is not allowed is null, and nothing around it. */
+  readonly #isParted: boolean;
   readonly #tables: ReadonlyMap<string, TableTypes>;
 
   constructor(schema: ApplicationSchema, tables: readonly ServedTable[]) {
     this.types = new FieldTypes(schema);
     const exported = tables.filter((table) => table.schema.exports.graphql);
+    this.#isParted = exported.some((table) => table.schema.allow !== undefined);
     this.#tables = new Map(exported.map((table) => [table.schema.definition.name, new TableTypes(table, this)]));
+  }
+
+  /** A type of what another table has. */
+  required<T extends GraphQLOutputType>(type: T): T | GraphQLNonNull<T> {
+    return this.#isParted ? type : required(type);
+  }
+
+  one(relationship: Relationship, target: TableTypes): Field<RecordObject> {
+    return one(relationship, target, relationship.required ? this.required(target.record) : target.record);
   }
 
   get(name: string): TableTypes | undefined {

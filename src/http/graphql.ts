@@ -1,13 +1,23 @@
 /** GraphQL of an application: one address for queries, mutations, subscriptions and, in a browser, GraphiQL. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { OperationTypeNode } from 'graphql';
+import { type ExecutionResult, OperationTypeNode } from 'graphql';
 import type { WebSocket } from 'ws';
 import { TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Changes } from '../tables/changes.js';
-import type { ServedTables } from '../tables/served.js';
+import { actions } from '../tables/permissions.js';
+import type { ServedTable, ServedTables } from '../tables/served.js';
+import type { Access } from './access.js';
 import { announcedLength, readBody } from './body.js';
-import { type Accepted, accepted, plainResult, sendJson, sendRefusal, statusOf } from './graphql-answer.js';
+import {
+  type Accepted,
+  accepted,
+  plainResult,
+  sendJson,
+  sendRefusal,
+  statusOf,
+  unauthenticatedIn,
+} from './graphql-answer.js';
 import { malformed, RequestRefused } from './graphql-errors.js';
 import { defaultLimits, type GraphqlLimits } from './graphql-limits.js';
 import { Operations, type Prepared } from './graphql-operations.js';
@@ -40,6 +50,7 @@ interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly accept: Accepted;
+  readonly access: Access;
 }
 
 /**
@@ -53,11 +64,13 @@ export class GraphqlEndpoint {
   readonly #sockets: GraphqlSockets;
   readonly #page: GraphiqlPage;
   readonly #heartbeatMs: number | undefined;
+  readonly #tables: readonly ServedTable[];
   readonly #streams = new Set<ResultStream>();
   #closed = false;
 
   constructor(tables: ServedTables, options: GraphqlOptions) {
     this.#log = options.log;
+    this.#tables = tables.tables;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#operations = new Operations(makeGraphqlSchema(tables, options.changes), tables.store, this.#limits);
     this.#sockets = new GraphqlSockets(this.#operations, options.log);
@@ -71,24 +84,33 @@ export class GraphqlEndpoint {
   }
 
   /** Answer a request. Whatever is wrong with it is in the answer. */
-  handle(request: IncomingMessage, response: ServerResponse): void {
+  handle(request: IncomingMessage, response: ServerResponse, access: Access): void {
     const accept = accepted(request);
+    const exchange = { request, response, accept, access };
     try {
       if (!served.includes(request.method ?? '')) throw notServed(request);
       if (request.method !== 'POST' && accept.page) this.#page.serve(request, response);
       else if (accept.json === undefined && !accept.stream) throw notAcceptable();
-      else if (request.method === 'POST') this.#receive({ request, response, accept });
-      else this.#one({ request, response, accept }, parametersInUrl(request.url ?? ''));
+      else if (request.method === 'POST') this.#receive(exchange);
+      else this.#one(exchange, parametersInUrl(request.url ?? ''));
     } catch (error) {
-      this.#fail({ request, response, accept }, error);
+      this.#fail(exchange, error);
     }
   }
 
   /** Serve a WebSocket that was opened here with the subprotocol {@link graphqlProtocol}; another is closed with 4406. */
-  serveSocket(socket: WebSocket, request: IncomingMessage): void {
+  serveSocket(socket: WebSocket, access: Access): void {
     if (this.#closed) socket.close(1012, 'the application is served anew');
     else if (this.#isFull()) socket.close(1013, 'too many clients');
-    else this.#sockets.serve(socket, request);
+    else this.#sockets.serve(socket, access);
+  }
+
+  /** Throws when nothing at all may be done here. */
+  requireSomething(access: Access): void {
+    const exported = this.#tables.filter(({ schema }) => schema.exports.graphql);
+    const [first] = exported;
+    if (first === undefined || exported.some((table) => actions.some((action) => access.may(table, action)))) return;
+    throw access.refusal(first, 'read');
   }
 
   /** End streams and sockets, whose clients come again; what runs is answered. Twice is fine. */
@@ -120,8 +142,8 @@ export class GraphqlEndpoint {
   }
 
   #one(exchange: Exchange, parameters: Parameters): void {
-    const { request, accept } = exchange;
-    const prepared = this.#operations.prepare(parameters);
+    const { request, accept, access } = exchange;
+    const prepared = this.#operations.prepare(parameters, access);
     if (prepared.kind === OperationTypeNode.MUTATION && request.method !== 'POST') throw onlyByPost(request);
     if (prepared.kind === OperationTypeNode.SUBSCRIPTION) this.#subscribe(exchange, prepared);
     else if (accept.json === undefined) this.#stream(exchange, prepared);
@@ -130,8 +152,10 @@ export class GraphqlEndpoint {
 
   #answer(exchange: Exchange, prepared: Prepared, type: string): void {
     const { response } = exchange;
-    const send = (result: Awaited<ReturnType<Operations['run']>>): void =>
+    const send = (result: ExecutionResult): void => {
+      exchange.access.explain(response, unauthenticatedIn(result));
       sendJson(response, statusOf(result, type), type, plainResult(result, this.#log));
+    };
     const result = this.#operations.run(prepared);
     if (!(result instanceof Promise)) {
       send(result);
@@ -147,21 +171,27 @@ export class GraphqlEndpoint {
     if (type === undefined) throw malformed('a list of requests is not answered by an event stream');
     let spent = 0;
     const all = requests.map((parameters) => {
-      const prepared = this.#prepareOfMany(parameters, spent);
+      const prepared = this.#prepareOfMany(parameters, exchange.access, spent);
       if (!(prepared instanceof RequestRefused)) spent += prepared.cost;
       return prepared;
     });
     const prepared = all.filter((one): one is Prepared => !(one instanceof RequestRefused));
     abandonWithout(exchange.response, prepared, this.#runAll(all)).then(
-      (results) => sendJson(exchange.response, 200, type, results),
+      (results) => {
+        const [refused, ...others] = results.map(unauthenticatedIn);
+        const isRefused = refused !== undefined && others.every((one) => one !== undefined);
+        if (isRefused) exchange.access.explain(exchange.response, refused);
+        const told = results.map((result) => plainResult(result, this.#log));
+        sendJson(exchange.response, isRefused ? 401 : 200, type, told);
+      },
       (error: unknown) => this.#fail(exchange, error),
     );
   }
 
   /** What is wrong with one document is said in its place; a limit refuses the whole request. */
-  #prepareOfMany(parameters: Parameters, spent: number): Prepared | RequestRefused {
+  #prepareOfMany(parameters: Parameters, access: Access, spent: number): Prepared | RequestRefused {
     try {
-      const prepared = this.#operations.prepare(parameters, spent);
+      const prepared = this.#operations.prepare(parameters, access, spent);
       if (prepared.kind !== OperationTypeNode.SUBSCRIPTION) return prepared;
       throw malformed('a subscription cannot be one of a list of requests');
     } catch (error) {
@@ -171,12 +201,10 @@ export class GraphqlEndpoint {
   }
 
   /** One after the other, as mutations have to be. */
-  async #runAll(all: readonly (Prepared | RequestRefused)[]): Promise<object[]> {
-    const results: object[] = [];
-    for (const one of all) {
-      const result = one instanceof RequestRefused ? { errors: one.errors } : await this.#operations.run(one);
-      results.push(plainResult(result, this.#log));
-    }
+  async #runAll(all: readonly (Prepared | RequestRefused)[]): Promise<ExecutionResult[]> {
+    const results: ExecutionResult[] = [];
+    for (const one of all)
+      results.push(one instanceof RequestRefused ? { errors: one.errors } : await this.#operations.run(one));
     return results;
   }
 
@@ -191,6 +219,7 @@ export class GraphqlEndpoint {
 
   #subscribe(exchange: Exchange, prepared: Prepared): void {
     if (!exchange.accept.stream) throw onlyByStream();
+    this.#operations.requireCaller(prepared);
     const stream = this.#begin(exchange);
     this.#operations.subscribe(prepared).then(
       (events) => (Symbol.asyncIterator in events ? stream.follow(events) : stream.tell(events)),
@@ -216,8 +245,9 @@ export class GraphqlEndpoint {
   }
 
   #fail(exchange: Exchange, error: unknown): void {
-    const { request, response, accept } = exchange;
+    const { request, response, accept, access } = exchange;
     if (!(error instanceof RequestRefused)) {
+      access.explain(response, error);
       if (!(error instanceof TenonError)) this.#log.error({ err: error }, 'a request of GraphQL failed');
       sendError(request, response, error instanceof TenonError ? error : internal(), allowOf(error));
     } else if (accept.json === undefined && accept.stream && !response.headersSent && !this.#isFull())

@@ -15,6 +15,7 @@ import {
   recordPath,
   type RestExchange,
 } from './rest-exchange.js';
+import { forbiddenBy, permitted, type PermittedWrite, requireKind } from './permitted-write.js';
 import { queryOf, readParameters } from './rest-query.js';
 import { pathOf } from './router.js';
 
@@ -25,6 +26,7 @@ const bulkLimit = 10_000;
 export async function postRecords(exchange: RestExchange): Promise<void> {
   const { table } = exchange;
   const kind = readMode(exchange);
+  requireKind(exchange.access, table, kind);
   const type = negotiate(exchange, [json, ndjson]);
   const { type: sent, body } = await receive(exchange, [json, ndjson]);
   if (sent === json && !isList(body)) {
@@ -58,7 +60,8 @@ export async function patchRecord(exchange: RestExchange, key: string): Promise<
 
 /** Take the record away. */
 export async function deleteRecord(exchange: RestExchange, key: string): Promise<void> {
-  const { response, table } = exchange;
+  const { response, table, access } = exchange;
+  requireKind(access, table, 'remove');
   readParameters(queryOf(exchange.request.url ?? '/'), []);
   await writeOne(exchange, { table: table.number, kind: 'remove', key, ...preconditions(exchange) });
   response.statusCode = 204;
@@ -71,6 +74,7 @@ async function changeRecord(
   kind: 'put' | 'patch',
   accepted: readonly string[],
 ): Promise<void> {
+  requireKind(exchange.access, exchange.table, kind);
   readParameters(queryOf(exchange.request.url ?? '/'), []);
   negotiate(exchange, [json]);
   const conditions = preconditions(exchange);
@@ -110,9 +114,10 @@ function revisions(values: string[] | '*'): string[] | '*' {
 async function writeOne(exchange: RestExchange, write: TableWrite): Promise<TableWritten> {
   const { definition, gone } = exchange.table;
   if (write.json !== undefined) refuseGone(write.json, definition, gone);
-  const [written] = await exchange.store.write([write]);
+  const allowed = permitted(exchange.access, exchange.table, write);
+  const [written] = await exchange.store.write([allowed.write]);
   if (written === undefined) throw new TenonError('Internal', 'the store did not say what became of a write');
-  const refusal = malformed(write, written) ?? refusalOf(exchange, written, write.key ?? written.key);
+  const refusal = malformed(write, written) ?? refusalOf(exchange, allowed, written, write.key ?? written.key);
   if (refusal !== undefined) throw refusal;
   return written;
 }
@@ -122,9 +127,11 @@ async function writeAll(exchange: RestExchange, writes: TableWrite[]): Promise<T
   const { definition, gone } = exchange.table;
   for (const [index, { json: record }] of writes.entries())
     if (record !== undefined) refuseGone(record, definition, gone, index);
-  const all = await exchange.store.write(writes);
+  const allowed = writes.map((write) => permitted(exchange.access, exchange.table, write));
+  const all = await exchange.store.write(allowed.map(({ write }) => write));
   for (const [index, written] of all.entries()) {
-    const refusal = malformed(writes[index], written, index) ?? refusalOf(exchange, written, written.key, index);
+    const { [index]: one = { write: undefined } } = allowed;
+    const refusal = malformed(writes[index], written, index) ?? refusalOf(exchange, one, written, written.key, index);
     if (refusal !== undefined) throw refusal;
   }
   if (all.some(({ outcome }) => outcome === 'undone'))
@@ -147,11 +154,13 @@ function malformed(
 
 /** Why nothing was written, as an error; undefined when this write is not to blame. */
 function refusalOf(
-  { table }: RestExchange,
-  { outcome, field, message }: TableWritten,
+  { table, access }: RestExchange,
+  allowed: PermittedWrite<unknown>,
+  written: TableWritten,
   key: string,
   index?: number,
 ): TenonError | undefined {
+  const { outcome, field, message } = written;
   const { name } = table.definition;
   const place = index === undefined ? '' : `record ${index}: `;
   const details = { table: name, ...(key === '' ? {} : { key }), ...(index === undefined ? {} : { index }) };
@@ -161,10 +170,13 @@ function refusalOf(
     case 'exists':
       return new TenonError('RecordExists', `${place}${name} has a record ${JSON.stringify(key)} already`, { details });
     case 'precondition':
-      return new TenonError(
-        'PreconditionFailed',
-        `${place}the record ${JSON.stringify(key)} of ${name} is not in the state that was asked for`,
-        { next: 'read it again', details },
+      return (
+        forbiddenBy(access, table, allowed, written, place) ??
+        new TenonError(
+          'PreconditionFailed',
+          `${place}the record ${JSON.stringify(key)} of ${name} is not in the state that was asked for`,
+          { next: 'read it again', details },
+        )
       );
     case 'invalid':
       return new TenonError('RecordInvalid', place + (message ?? `it does not fit ${name}`), {
@@ -180,11 +192,11 @@ function refusalOf(
   }
 }
 
-/** Whether the client can do without the record in the answer. */
-function isMinimal({ request, response }: RestExchange): boolean {
+/** Whether the answer has no record: the client can do without it, or may not read it. */
+function isMinimal({ request, response, table, access }: RestExchange): boolean {
   const { prefer } = request.headers;
   if (prefer === undefined || !/(?:^|[,;])\s*return\s*=\s*"?minimal"?\s*(?:$|[,;])/i.test([prefer].flat().join(',')))
-    return false;
+    return !access.may(table, 'read');
   response.setHeader('preference-applied', 'return=minimal');
   return true;
 }

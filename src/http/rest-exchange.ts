@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TenonError } from '../base/errors.js';
 import type { Store } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
+import type { Access } from './access.js';
 import { preferred } from './accept.js';
 import { pathOf } from './router.js';
 
@@ -11,6 +12,7 @@ export interface RestExchange {
   readonly response: ServerResponse;
   readonly store: Store;
   readonly table: ServedTable;
+  readonly access: Access;
   /** Bytes of body that are read at most. */
   readonly bodyLimit: number;
 }

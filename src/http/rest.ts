@@ -7,6 +7,7 @@ import type { Log } from '../base/log.js';
 import type { Store } from '../binding/store.js';
 import type { ServedTable } from '../tables/served.js';
 import { storeError } from '../tables/store-error.js';
+import type { Access } from './access.js';
 import { clientError } from './client-error.js';
 import { sendError, sendProblem } from './problem.js';
 import { deleteRecord, patchRecord, postRecords, putRecord } from './rest-change.js';
@@ -38,8 +39,14 @@ export class RestTables {
    * Answer the request, now or later.
    * @param key last segment of the path, percent-decoded; undefined: the table itself
    */
-  handle(request: IncomingMessage, response: ServerResponse, table: ServedTable, key: string | undefined): void {
-    const exchange = { request, response, store: this.#store, table, bodyLimit: this.#bodyLimit };
+  handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    table: ServedTable,
+    key: string | undefined,
+    access: Access,
+  ): void {
+    const exchange = { request, response, store: this.#store, table, bodyLimit: this.#bodyLimit, access };
     try {
       const later = key === undefined ? answerTable(exchange) : answerOne(exchange, key);
       later?.catch((error: unknown) => this.#fail(exchange, error));
@@ -48,10 +55,11 @@ export class RestTables {
     }
   }
 
-  #fail({ request, response, table }: RestExchange, error: unknown): void {
+  #fail({ request, response, table, access }: RestExchange, error: unknown): void {
     const known = storeError(error, { table: table.definition.name });
     if (known.status >= 500)
       this.#log.warn({ application: table.application, table: table.definition.name, err: known }, known.message);
+    access.explain(response, known);
     sendError(request, response, clientError(known));
   }
 }
@@ -60,6 +68,7 @@ function answerTable(exchange: RestExchange): Promise<void> | undefined {
   switch (exchange.request.method ?? 'GET') {
     case 'GET':
     case 'HEAD':
+      exchange.access.demand(exchange.table, 'read');
       return answerList(exchange);
     case 'POST':
       return postRecords(exchange);
@@ -72,6 +81,7 @@ function answerOne(exchange: RestExchange, key: string): Promise<void> | undefin
   switch (exchange.request.method ?? 'GET') {
     case 'GET':
     case 'HEAD':
+      exchange.access.demand(exchange.table, 'read');
       return answerRecord(exchange, key);
     case 'PUT':
       return putRecord(exchange, key);

@@ -1,12 +1,15 @@
 /** What tables are served by: for each a route to REST and to its changes, for each application one to GraphQL. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { WebSocket } from 'ws';
 import { Closer } from '../base/closer.js';
 import { TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Store } from '../binding/store.js';
 import type { Endpoint, ServedRoute } from '../host/live.js';
 import { Changes } from '../tables/changes.js';
+import { actions, needOfSomebody } from '../tables/permissions.js';
 import type { ServedTable, ServedTables } from '../tables/served.js';
+import type { Access } from './access.js';
 import { preferred } from './accept.js';
 import { ChangeSockets } from './change-socket.js';
 import { ChangeStreams } from './change-stream.js';
@@ -15,6 +18,7 @@ import { sendError } from './problem.js';
 import { json, ndjson } from './rest-exchange.js';
 import { RestTables } from './rest.js';
 import { originForm, pathOf } from './router.js';
+import type { TableGates } from './table-gate.js';
 import type { SocketRoute } from './upgrade.js';
 
 export interface TableEndpointsOptions {
@@ -23,6 +27,8 @@ export interface TableEndpointsOptions {
   bodyLimit: number;
   /** Whether GraphQL tells its schema. */
   introspection: boolean;
+  /** What stands before the tables of an application. */
+  gates: TableGates;
 }
 
 /** What one application's tables are served by. */
@@ -59,12 +65,27 @@ export class TableEndpoints {
     const { streams, sockets } = shared;
     const closer = new Closer();
     const routes: ServedRoute[] = [];
-    const add = (methods: readonly string[], path: string, endpoint: Endpoint, socket?: SocketRoute): void => {
-      const facts = { plugin: application, path, slot: -1, bodyLimit, execution: 'table', deadlineMs: 0 } as const;
-      for (const method of methods) routes.push({ ...facts, method, endpoint });
-      if (socket === undefined) return;
-      this.#sockets.set(endpoint, socket);
-      closer.add(`sockets of ${path}`, () => this.#sockets.delete(endpoint));
+    const need = needOfSomebody(served.tables.map(({ schema }) => schema));
+    const add = (methods: readonly string[], path: string, answer: GuardedEndpoint, socket?: GuardedSocket): void => {
+      const facts = {
+        plugin: application,
+        path,
+        slot: -1,
+        bodyLimit,
+        execution: 'table',
+        deadlineMs: 0,
+        ...(need === undefined ? {} : { need }),
+      } as const;
+      let opens: Endpoint | undefined;
+      for (const method of methods) {
+        const endpoint = this.#guard({ plugin: application, method, path }, answer);
+        if (method === 'GET') opens = endpoint;
+        routes.push({ ...facts, method, endpoint });
+      }
+      if (socket === undefined || opens === undefined) return;
+      const way = opens;
+      this.#sockets.set(way, this.#guardSocket({ plugin: application, method: 'GET', path }, socket));
+      closer.add(`sockets of ${path}`, () => this.#sockets.delete(way));
     };
     if (served.tables.some(({ schema }) => schema.exports.graphql)) {
       const graphql = this.#graphql(served, shared.changes);
@@ -73,9 +94,16 @@ export class TableEndpoints {
         await graphql.close();
         this.#graphqls.delete(graphql);
       });
-      const endpoint: Endpoint = (request, response) => graphql.handle(request, response);
-      const serve: SocketRoute['serve'] = (socket, request) => graphql.serveSocket(socket, request);
-      add(['GET', 'POST'], `${prefix}/graphql`, endpoint, { protocol: graphqlProtocol, serve });
+      add(
+        ['GET', 'POST'],
+        `${prefix}/graphql`,
+        (request, response, access) => graphql.handle(request, response, access),
+        {
+          protocol: graphqlProtocol,
+          check: (access) => graphql.requireSomething(access),
+          serve: (socket, _request, access) => graphql.serveSocket(socket, access),
+        },
+      );
     }
     closer.add('change sockets', () => sockets.end(served.tables));
     closer.add('change streams', () => streams.end(served.tables));
@@ -84,14 +112,15 @@ export class TableEndpoints {
       if (!rest && !sse && !ws) continue;
       const path = `${prefix}/${table.definition.name}`;
       const door = new TableDoor(table, shared);
-      const about = (socketRoute: SocketRoute): SocketRoute | undefined => (ws ? socketRoute : undefined);
+      const check = (access: Access): void => access.demandAny(table, actions);
+      const about = (serve: GuardedSocket['serve']): GuardedSocket | undefined => (ws ? { check, serve } : undefined);
       add(
         rest ? ['GET', 'POST'] : ['GET'],
         path,
         door.list,
-        about({ serve: (socket) => sockets.serve(socket, table) }),
+        about((socket, _request, access) => sockets.serve(socket, table, undefined, access)),
       );
-      const one = about({ serve: (socket, request) => sockets.serve(socket, table, keyOf(request)) });
+      const one = about((socket, request, access) => sockets.serve(socket, table, keyOf(request), access));
       add(rest ? ['GET', 'PUT', 'PATCH', 'DELETE'] : ['GET'], `${path}/:key`, door.one, one);
     }
     const close = (): Promise<void> =>
@@ -114,6 +143,31 @@ export class TableEndpoints {
     await Promise.all([shared.sockets.close(), ...[...this.#graphqls].map((graphql) => graphql.close())]);
     // Last: who still listens by then is told that there are no more changes, and never comes again.
     await shared.changes.close();
+  }
+
+  #guard(route: TableRoute, answer: GuardedEndpoint): Endpoint {
+    const { gates } = this.#options;
+    return (request, response) => gates.enter(request, response, route, (access) => answer(request, response, access));
+  }
+
+  #guardSocket(route: TableRoute, { protocol, check, serve }: GuardedSocket): SocketRoute {
+    const { gates } = this.#options;
+    return {
+      ...(protocol === undefined ? {} : { protocol }),
+      admit: (request, response, decision) => {
+        const go = (access: Access): void => {
+          try {
+            check(access);
+            decision.open((socket) => serve(socket, request, access));
+          } catch (error) {
+            decision.refuse();
+            access.explain(response, error);
+            sendError(request, response, error);
+          }
+        };
+        gates.enter(request, response, route, go, () => decision.refuse());
+      },
+    };
   }
 
   #graphql(served: ServedTables, changes: Changes): GraphqlEndpoint {
@@ -141,6 +195,18 @@ export class TableEndpoints {
   }
 }
 
+type TableRoute = Pick<ServedRoute, 'plugin' | 'method' | 'path'>;
+
+/** Answers one request that may do so much. */
+type GuardedEndpoint = (request: IncomingMessage, response: ServerResponse, access: Access) => void;
+
+interface GuardedSocket {
+  readonly protocol?: string;
+  /** Throws when nothing may be done over it. */
+  readonly check: (access: Access) => void;
+  readonly serve: (socket: WebSocket, request: IncomingMessage, access: Access) => void;
+}
+
 /** One table's two routes. What the client accepts decides between records and their changes. */
 class TableDoor {
   readonly #table: ServedTable;
@@ -154,16 +220,16 @@ class TableDoor {
     this.#streams = exports.sse ? streams : undefined;
   }
 
-  readonly list: Endpoint = (request, response) => this.#serve(request, response, undefined);
-  readonly one: Endpoint = (request, response) => this.#serve(request, response, keyOf(request));
+  readonly list: GuardedEndpoint = (request, response, access) => this.#serve(request, response, access, undefined);
+  readonly one: GuardedEndpoint = (request, response, access) => this.#serve(request, response, access, keyOf(request));
 
-  #serve(request: IncomingMessage, response: ServerResponse, key: string | undefined): void {
+  #serve(request: IncomingMessage, response: ServerResponse, access: Access, key: string | undefined): void {
     const table = this.#table;
     const reads = request.method === 'GET' || request.method === 'HEAD';
     if (this.#streams !== undefined && reads && this.#listens(request)) {
       response.appendHeader('vary', 'accept');
-      this.#streams.handle(request, response, table, key);
-    } else if (this.#rest !== undefined) this.#rest.handle(request, response, table, key);
+      this.#streams.handle(request, response, table, key, access);
+    } else if (this.#rest !== undefined) this.#rest.handle(request, response, table, key, access);
     else if (this.#streams !== undefined) sendError(request, response, onlyStreams(table), { vary: 'accept' });
     else sendError(request, response, onlySockets(table), { upgrade: 'websocket', 'sec-websocket-version': '13' });
   }

@@ -10,8 +10,18 @@ import { originForm, pathOf } from './router.js';
 export interface SocketRoute {
   /** Subprotocol that is agreed on when a client offers it; none by default. */
   readonly protocol?: string;
-  /** Takes the socket over, all of its events too. */
-  serve(socket: WebSocket, request: IncomingMessage): void;
+  /**
+   * Decides whether a socket is opened: calls `open` or `refuse`, once, at once or later, or neither when the client goes.
+   * @param response on no connection yet; its headers are those of the socket's opening, or it is the refusal, written after `refuse`
+   */
+  admit(request: IncomingMessage, response: ServerResponse, decision: Decision): void;
+}
+
+/** What may come of a client that asks for a socket. */
+export interface Decision {
+  /** @param serve takes the socket over, all of its events too */
+  readonly open: (serve: (socket: WebSocket) => void) => void;
+  readonly refuse: () => void;
 }
 
 export interface UpgradeOptions {
@@ -28,6 +38,12 @@ export interface UpgradeOptions {
   hosts?: readonly string[];
 }
 
+interface Opening {
+  readonly socket: Duplex;
+  readonly head: Buffer;
+  readonly serve: (socket: WebSocket) => void;
+}
+
 /** Bounds of what a client may send in one message. Many small pieces cost more memory than their bytes. */
 const socketLimits = {
   maxPayload: 1024 * 1024,
@@ -41,6 +57,8 @@ export class Upgrades {
   readonly #options: UpgradeOptions;
   readonly #server: WebSocketServer;
   readonly #protocols = new WeakMap<IncomingMessage, string>();
+  /** Whose headers the opening of a socket has. */
+  readonly #responses = new WeakMap<IncomingMessage, ServerResponse>();
   #closed = false;
 
   constructor(options: UpgradeOptions) {
@@ -54,6 +72,10 @@ export class Upgrades {
         const protocol = this.#protocols.get(request);
         return protocol !== undefined && offered.has(protocol) ? protocol : false;
       },
+    });
+    this.#server.on('headers', (lines, request) => {
+      for (const [name, value] of Object.entries(this.#responses.get(request)?.getHeaders() ?? {}))
+        for (const one of [value].flat()) lines.push(`${name}: ${one}`);
     });
   }
 
@@ -72,13 +94,28 @@ export class Upgrades {
     try {
       const route = this.#routeOf(request);
       if (route.protocol !== undefined) this.#protocols.set(request, route.protocol);
-      this.#server.handleUpgrade(request, socket, head, (opened) => {
-        socket.off('error', ignore);
-        route.serve(opened, request);
+      const response = offline(request);
+      route.admit(request, response, {
+        open: (serve) => this.#open(request, response, { socket, head, serve }),
+        refuse: () => connect(response, socket),
       });
     } catch (error) {
       answer(request, socket, (response) => sendError(request, response, error, headersOf(error)));
     }
+  }
+
+  #open(request: IncomingMessage, response: ServerResponse, { socket, head, serve }: Opening): void {
+    if (socket.destroyed) return;
+    if (this.#closed) {
+      connect(response, socket);
+      sendError(request, response, closing());
+      return;
+    }
+    this.#responses.set(request, response);
+    this.#server.handleUpgrade(request, socket, head, (opened) => {
+      socket.off('error', ignore);
+      serve(opened);
+    });
   }
 
   /** No other socket is opened. Those that are belong to whoever serves them. Twice is fine. */
@@ -87,7 +124,7 @@ export class Upgrades {
   }
 
   #routeOf(request: IncomingMessage): SocketRoute {
-    if (this.#closed) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
+    if (this.#closed) throw closing();
     this.#checkNames(request);
     const path = pathOf(originForm(request.url ?? '/'));
     const route = this.#options.find(path);
@@ -146,13 +183,26 @@ function headersOf(error: unknown): Record<string, string> {
 
 /** An ordinary answer on a connection that node:http has let go of; the connection ends with it. */
 function answer(request: IncomingMessage, socket: Duplex, write: (response: ServerResponse) => void): void {
+  const response = offline(request);
+  connect(response, socket);
+  write(response);
+}
+
+function offline(request: IncomingMessage): ServerResponse {
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
-  response.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0]);
   response.on('error', ignore); // of a client that has gone
+  return response;
+}
+
+function connect(response: ServerResponse, socket: Duplex): void {
   response.once('finish', () => socket.end(() => socket.destroy()));
+  response.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0]);
   socket.once('close', () => response.destroy());
-  write(response);
+}
+
+function closing(): TenonError {
+  return new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
 }
 
 /** node:http's own mark. */

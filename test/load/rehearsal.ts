@@ -4,8 +4,9 @@ import { TenonError } from '../../src/base/errors.js';
 import { silentLog } from '../../src/base/log.js';
 import type { Core, Front } from '../../src/binding/core.js';
 import type { Applications } from '../../src/host/applications.js';
+import { Chains } from '../../src/host/chains.js';
 import { Host } from '../../src/host/host.js';
-import type { ServedRoute } from '../../src/host/live.js';
+import { Live, type ServedRoute } from '../../src/host/live.js';
 import { SavedStates } from '../../src/host/saved-states.js';
 import type { Staging } from '../../src/plugin/stage.js';
 import type { Trial } from '../../src/plugin/trial.js';
@@ -91,7 +92,7 @@ export class Rehearsal {
     }
     this.host = new Host({
       core: watchedCore as unknown as Core,
-      front: {} as Front,
+      chains: new Chains((id) => new Live(watchedCore as unknown as Core, {} as Front, { id, queueLimit: 100 })),
       log: silentLog(),
       admission: {
         core: watchedCore as unknown as Core,
@@ -111,7 +112,6 @@ export class Rehearsal {
       states: new SavedStates({ directory: '/states', stateLimit: 1000 }),
       preserveState: () => true,
       refusedState: 'empty',
-      queueLimit: 100,
       reserved: [],
       onRoutes: (routes) => {
         this.#routes = routes;

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import type { FieldDefinition, Store, TableWritten } from '../../src/binding/store.js';
+import { openAccess } from '../../src/http/access.js';
 import { ChangeSockets } from '../../src/http/change-socket.js';
 import { ChangeStreams } from '../../src/http/change-stream.js';
 import { pathOf } from '../../src/http/router.js';
@@ -175,7 +176,12 @@ export class ChangeWorld {
     return {
       find: (target) => {
         const found = this.#find(target);
-        return found && { serve: (socket) => this.sockets.serve(socket, found.served, found.key) };
+        return (
+          found && {
+            admit: (_request, _response, { open }) =>
+              open((socket) => this.sockets.serve(socket, found.served, found.key, openAccess)),
+          }
+        );
       },
       handle: (request, response) => response.end(`plain ${request.url}`),
       ...(origins === undefined ? {} : { origins }),
@@ -187,7 +193,7 @@ export class ChangeWorld {
     const server = createServer((request, response) => {
       const found = this.#find(request.url ?? '/');
       if (found === undefined) response.writeHead(404).end();
-      else this.streams.handle(request, response, found.served, found.key);
+      else this.streams.handle(request, response, found.served, found.key, openAccess);
     });
     server.on('upgrade', (request, socket, head) => this.upgrades.handle(request, socket, head));
     server.listen(0, '127.0.0.1');

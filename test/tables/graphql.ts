@@ -8,6 +8,7 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { loadCore } from '../../src/binding/core.js';
 import { openStore, type Store } from '../../src/binding/store.js';
+import { openAccess } from '../../src/http/access.js';
 import { GraphqlEndpoint, type GraphqlLimits, graphqlProtocol } from '../../src/http/graphql.js';
 import { Upgrades } from '../../src/http/upgrade.js';
 import { Changes } from '../../src/tables/changes.js';
@@ -115,12 +116,12 @@ export async function serveGraphql(schemaText: string, options: GraphqlOptions =
   );
   const server = createServer((request, response) => {
     responses.push(response);
-    endpoint.handle(request, response);
+    endpoint.handle(request, response, openAccess);
   });
   const upgrades = new Upgrades({
     find: () => ({
       protocol: graphqlProtocol,
-      serve: (socket, request) => endpoint.serveSocket(socket, request),
+      admit: (_request, _response, { open }) => open((socket) => endpoint.serveSocket(socket, openAccess)),
     }),
     handle: (_request, response) => void response.end(),
   });

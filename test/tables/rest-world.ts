@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { silentLog } from '../../src/base/log.js';
 import type { Store, TableDefinition } from '../../src/binding/store.js';
+import { openAccess } from '../../src/http/access.js';
 import { RestTables } from '../../src/http/rest.js';
 import { pathOf } from '../../src/http/router.js';
 import type { ServedTable } from '../../src/tables/served.js';
@@ -34,7 +35,7 @@ export class RestWorld {
       const [, prefix, name = '', key] = pathOf(request.url ?? '').split('/');
       const table = tables.get(name);
       if (prefix !== 'todo' || table === undefined) response.writeHead(404).end();
-      else rest.handle(request, response, table, key === undefined ? undefined : decodeURIComponent(key));
+      else rest.handle(request, response, table, key === undefined ? undefined : decodeURIComponent(key), openAccess);
     });
   }
 

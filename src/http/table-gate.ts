@@ -1,0 +1,53 @@
+/** The way of a request for a table through the extensions of its application, before anything of it is read. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TableGate } from '../host/chains.js';
+import type { ServedRoute } from '../host/live.js';
+import { Access, openAccess, readCaller } from './access.js';
+import type { Passage } from './calls.js';
+
+export interface TableGatesOptions {
+  /** What stands before the tables of an application; undefined: nothing. */
+  gateOf: (application: string) => TableGate | undefined;
+  /** Asks the extensions; as `Calls.pass`. */
+  pass: (request: IncomingMessage, response: ServerResponse, passage: Passage) => void;
+}
+
+export class TableGates {
+  readonly #options: TableGatesOptions;
+
+  constructor(options: TableGatesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Go on with what the request may do, at once where nothing stands before the tables; never, when it is answered instead or its client
+   * goes. What extensions have put into headers is on the response by then.
+   * @param answering called just before the request is answered instead
+   */
+  enter(
+    request: IncomingMessage,
+    response: ServerResponse,
+    route: Pick<ServedRoute, 'plugin' | 'method' | 'path'>,
+    go: (access: Access) => void,
+    answering: () => void = () => {},
+  ): void {
+    const gate = this.#options.gateOf(route.plugin);
+    if (gate === undefined) {
+      go(openAccess);
+      return;
+    }
+    const { plugin, method, path } = route;
+    this.#options.pass(request, response, {
+      plugin,
+      method,
+      path,
+      slot: gate.slot(method, path),
+      answering,
+      go: (identity) => {
+        // As it is by now: an extension may have begun to ask who comes.
+        const otherwise = this.#options.gateOf(plugin)?.auth ?? gate.auth;
+        go(new Access({ caller: readCaller(identity), otherwise, challenges: () => gate.challenges() }));
+      },
+    });
+  }
+}
