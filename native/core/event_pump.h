@@ -32,7 +32,7 @@ class EventPump {
   EventPump(const EventPump&) = delete;
   EventPump& operator=(const EventPump&) = delete;
 
-  // What `plugin` offers, null for none. After create. [control]
+  // What `plugin` offers, null for none. After initialize. [control]
   void attach(tenon_plugin* instance, const tenon_plugin_events_t* events);
   void open(Lease& lease);  // `ready` begins: it may subscribe
   void serve();             // the queue is its own

@@ -192,7 +192,6 @@ tenon_status Generation::create(std::string& message) {
   }
   instance_ = plugin;
   http_ = http;
-  face_->services().attach(plugin);
   state_ = state;
   has_state_.store(state != nullptr, std::memory_order_release);
   can_quiesce_.store(TENON_HAS(plugin, quiesce), std::memory_order_release);
@@ -237,6 +236,7 @@ tenon_status Generation::read_routes(std::string& message) {
   std::optional<Offers> offers = check_offers(instance_, message);
   if (!offers) return TENON_ERROR;
   offers_ = std::move(*offers);
+  face_->services().attach(instance_);
   if (http_ == nullptr) return TENON_OK;
   std::optional<RouteTable> table = check_routes(instance_, *http_, settings_.defaults, message);
   if (!table) return TENON_ERROR;

@@ -43,7 +43,7 @@ class Services {
   const PluginSeries* series() const { return series_.load(std::memory_order_acquire); }
   PluginSeries& own_series();
 
-  void attach(tenon_plugin* instance);  // it has been created [control]
+  void attach(tenon_plugin* instance);  // it has been initialized [control]
   void open(Lease& lease);              // `ready` begins
   void serve();
   void drain();
