@@ -72,7 +72,7 @@ class Decision {
   /* For people, at most 255 bytes. */
   Decision& name(std::string_view name) & { return name_.assign(name), *this; }
   Decision&& name(std::string_view name) && { return std::move(this->name(name)); }
-  /* 1 to 63 bytes of [A-Za-z0-9_.:-]; at most TENON_AUTH_ROLES of them. */
+  /* 1 to 63 bytes of [A-Za-z0-9_.:-]; at most TENON_AUTH_ROLE_LIMIT of them. */
   Decision& role(std::string_view role) & { return roles_.emplace_back(role), *this; }
   Decision&& role(std::string_view role) && { return std::move(this->role(role)); }
   /* A JSON object of at most TENON_AUTH_CLAIMS_LIMIT bytes. */
@@ -126,7 +126,7 @@ class Roles {
  public:
   Roles(const Roles&) = delete;
   Roles& operator=(const Roles&) = delete;
-  /* One more, as in Decision::role. False: it is no role, or there are TENON_AUTH_ROLES already. */
+  /* One more, as in Decision::role. False: it is no role, or there are TENON_AUTH_ROLE_LIMIT already. */
   bool add(std::string_view role) noexcept { return answer_->add_role(answer_, detail::bytes(role)) == TENON_OK; }
 
  private:

@@ -1066,7 +1066,7 @@ class Plugin {
                            uint32_t cache_ms) -> tenon_status {
       Decided& to = *static_cast<Decided*>(answer->data);
       if (identity->subject.size == 0 || identity->subject.size > 255 || identity->name.size > 255 ||
-          identity->role_count > TENON_AUTH_ROLES || identity->claims.size > TENON_AUTH_CLAIMS_LIMIT ||
+          identity->role_count > TENON_AUTH_ROLE_LIMIT || identity->claims.size > TENON_AUTH_CLAIMS_LIMIT ||
           cache_ms > TENON_AUTH_CACHE_MS)
         return TENON_ERROR_ARGUMENT;
       to.identity.subject = detail::text(identity->subject);
@@ -1080,7 +1080,7 @@ class Plugin {
     const auto add_role = [](const tenon_auth_answer_t* answer, tenon_bytes_t role) -> tenon_status {
       std::vector<std::string>& roles = static_cast<Decided*>(answer->data)->identity.roles;
       if (role.size == 0 || role.size > 63) return TENON_ERROR_ARGUMENT;
-      if (roles.size() >= TENON_AUTH_ROLES) return TENON_ERROR_TOO_LARGE;
+      if (roles.size() >= TENON_AUTH_ROLE_LIMIT) return TENON_ERROR_TOO_LARGE;
       roles.push_back(detail::text(role));
       return TENON_OK;
     };
