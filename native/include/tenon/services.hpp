@@ -560,11 +560,17 @@ inline std::optional<std::string> hash(std::string_view password) {
   });
 }
 
-/* Whether `hash` is of this password; false also when that cannot be said. As long as hash(), whatever the answer. */
-inline bool verify(std::string_view password, std::string_view hash) noexcept {
+/* Whether `hash` is of this password; false also when that cannot be said. As long as hash(), whatever the answer.
+ * `status` tells why not: TENON_ERROR_DENIED when it is of another one, else see ext/auth.h. */
+inline bool verify(std::string_view password, std::string_view hash, tenon_status& status) noexcept {
   const detail::Services& to = detail::services;
-  return to.auth != nullptr &&
-         to.auth->verify_password(to.host, detail::bytes(password), detail::bytes(hash)) == TENON_OK;
+  status = to.auth == nullptr ? TENON_ERROR_UNSUPPORTED
+                              : to.auth->verify_password(to.host, detail::bytes(password), detail::bytes(hash));
+  return status == TENON_OK;
+}
+inline bool verify(std::string_view password, std::string_view hash) noexcept {
+  tenon_status status;
+  return verify(password, hash, status);
 }
 
 }  // namespace passwords

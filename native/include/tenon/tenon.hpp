@@ -202,6 +202,11 @@ class Request {
     if (auth == nullptr || !auth->identity(request_, &identity)) return std::nullopt;
     return Identity(identity);
   }
+  /* Id of the application that it is for: in a provider, a hook or a middleware one that lists the extension. */
+  std::string_view application() const noexcept {
+    const tenon_host_middleware_t* const middleware = detail::services.middleware;
+    return middleware == nullptr ? std::string_view() : detail::view(middleware->application(request_));
+  }
   /* Whether it carries the admin token of the host. */
   bool is_operator() const noexcept {
     return detail::services.auth != nullptr && detail::services.auth->is_operator(request_);

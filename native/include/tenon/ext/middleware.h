@@ -44,7 +44,7 @@ typedef struct tenon_plugin_middleware {
   void (*after)(struct tenon_plugin* plugin, tenon_request_t* request, tenon_response_t* response);
 } tenon_plugin_middleware_t;
 
-/* The host's side. [handler] in before and after */
+/* The host's side. [handler] in before and after; application and route also in a handler, in providers and hooks */
 typedef struct tenon_host_middleware {
   uint32_t size;
 
