@@ -199,9 +199,6 @@ TEST_CASE("a request outside its bounds is refused, and nothing goes out") {
   for (const auto& each : wrong) {
     const auto& name = each.first;
     const auto& value = each.second;
-  for (const auto& header : wrong) {
-    const auto& name = header.first;
-    const auto& value = header.second;
     CAPTURE(name);
     const tenon_log_field_t header = {bytes(name), bytes(value)};
     refused([&](auto& request) {

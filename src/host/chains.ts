@@ -65,13 +65,9 @@ export class Chains {
     this.#dismiss();
   }
 
-  /** Throws `RouteInvalid` when `id` wants to know who asks, and nobody whom it lists can know anybody. */
-  check(id: string, { uses, auth, self }: Gatekeeping, routes: readonly ServedRoute[]): void {
-    // Of one that never served nothing is known.
-    if (self || uses.some((use) => this.#hasProviders.get(use.id) ?? true)) return;
   /** Throws `RouteInvalid`, and `SchemaInvalid` for an `@allow`, when `id` wants to know who asks, and nobody whom it lists can know anybody. */
-  check(id: string, { uses, auth }: Gatekeeping, routes: readonly ServedRoute[]): void {
-    if (this.#knows(uses)) return;
+  check(id: string, { uses, auth, self }: Gatekeeping, routes: readonly ServedRoute[]): void {
+    if (self || this.#knows(uses)) return;
     const listed = uses.length === 0 ? 'lists no extension' : `lists ${uses.map((use) => use.id).join(', ')} only`;
     const table = routes.find(({ need }) => need !== undefined);
     if (table?.need !== undefined) throw nobodyToAllow(id, table.need, listed);
@@ -119,18 +115,19 @@ export class Chains {
   /** What stands before the tables of `id` now; undefined: nothing. */
   gateOf(id: string): TableGate | undefined {
     const chain = this.#chains.get(id);
-    if (chain === undefined || (chain.uses.length === 0 && chain.inForce === 'open')) return undefined;
-    const { live, uses, inForce } = chain;
+    if (chain === undefined || (chain.uses.length === 0 && !chain.self && chain.inForce === 'open')) return undefined;
+    const { live, inForce } = chain;
     return {
       auth: inForce,
       slot: (method, path) => live.gate(method, path),
-      challenges: () => this.#challengesOf(uses),
+      challenges: () => this.#challengesOf(id, chain),
     };
   }
 
-  #challengesOf(uses: readonly ExtensionUse[]): string[] | undefined {
-    if (!this.#knows(uses)) return undefined;
-    const providers = uses.flatMap(({ id }) => this.#taken.get(id)?.current?.handle.offers?.auth?.providers ?? []);
+  #challengesOf(id: string, { uses, self }: Chain): string[] | undefined {
+    if (!self && !this.#knows(uses)) return undefined;
+    const asked = [...(self ? [id] : []), ...uses.map((use) => use.id)];
+    const providers = asked.flatMap((one) => this.#taken.get(one)?.current?.handle.offers.auth?.providers ?? []);
     return providers.map(({ challenge }) => challenge).filter((challenge) => challenge !== '');
   }
 
