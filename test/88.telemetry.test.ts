@@ -266,7 +266,17 @@ describe('settings', () => {
     await addTelemetry({ keepHours: 0 });
     await world.start();
     expect(world.host.plugin('tenon-telemetry').state).toBe('failed');
-    expect(world.log.map(({ msg }) => msg)).toContain('keepHours has to be a whole number from 1 to 8760');
+    for (const [custom, sentence] of [
+      [{ keepHours: 0 }, 'keepHours has to be a whole number from 1 to 8760'],
+      [{ metricsMs: -1 }, 'metricsMs has to be a whole number from 0 to 3600000'],
+      [{ readers: 'admin' }, 'readers has to be a list of roles'],
+      [{ requests: 2 }, 'requests has to be a share from 0 to 1'],
+      [{ retention: 3 }, 'there is no retention in the custom config of telemetry'],
+    ] as const) {
+      await addTelemetry(custom);
+      await expect(world.host.reload('tenon-telemetry')).rejects.toMatchObject({ code: 'LifecycleFailed' });
+      await until(sentence, () => world.log.some(({ msg }) => msg === sentence));
+    }
   });
 
   test('keep a share of the answers, each standing for those that are not kept', async () => {

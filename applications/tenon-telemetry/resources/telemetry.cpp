@@ -79,6 +79,7 @@ tenon::Result TelemetryExtension::read_own(const std::string& custom) {
       metrics_ms_ = value.integer().value_or(-1);
       if (metrics_ms_ < 0 || metrics_ms_ > 3600000) mistake = "metricsMs has to be a whole number from 0 to 3600000";
     } else if (key == "readers") {
+      if (!value.is_array()) mistake = "readers has to be a list of roles";
       value.each([this](tenon::JsonView role) { readers_.push_back(role.text().value_or("")); });
     } else if (!everybody_.set(key, value, mistake)) {
       mistake = "there is no " + std::string(key) + " in the custom config of telemetry";
@@ -204,10 +205,11 @@ std::optional<tenon::Response> TelemetryExtension::refusal(const tenon::Request&
   const auto identity = request.identity();
   for (const std::string& role : readers_)
     if (role == "anyone" || (identity && identity->has_role(role))) return std::nullopt;
+  const int status = identity ? 403 : 401;
   tenon::Json problem;
   problem.object().field("title", "Telemetry is for the operator, and for the roles among its readers");
-  return tenon::json(problem.field("status", identity ? 403 : 401))
-      .type("application/problem+json")
-      .header("www-authenticate", "Bearer realm=\"tenon\"")
-      .status(identity ? 403 : 401);
+  tenon::Response response = tenon::json(problem.field("status", status));
+  response.type("application/problem+json").status(status);
+  if (!identity) response.header("www-authenticate", "Bearer realm=\"tenon\"");
+  return response;
 }
