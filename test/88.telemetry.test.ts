@@ -60,12 +60,12 @@ interface Kept {
 }
 
 /** The application of this repository, with its library built once, and `custom` laid over its own. */
-async function addTelemetry(custom: Record<string, unknown> = {}): Promise<void> {
+async function addTelemetry(custom: Record<string, unknown> = {}, more = 'extensions: []'): Promise<void> {
   const config = { readers: ['anyone'], metricsMs: 0, ...custom };
   await world.write(
     'tenon-telemetry',
     'config.yaml',
-    `extension: telemetry\nconcurrency: 16\ncustom: ${JSON.stringify(config)}\n`,
+    `extension: telemetry\nauth: open\nconcurrency: 16\n${more}\ncustom: ${JSON.stringify(config)}\n`,
   );
   await world.write(
     'tenon-telemetry',
@@ -77,7 +77,8 @@ async function addTelemetry(custom: Record<string, unknown> = {}): Promise<void>
 
 async function addNoisy(settings?: Record<string, unknown>): Promise<void> {
   const use = { id: 'tenon-telemetry', settings };
-  await world.write('noisy', 'config.yaml', settings === undefined ? '' : `extensions: [${JSON.stringify(use)}]\n`);
+  const config = settings === undefined ? 'extension: true' : `extensions: [${JSON.stringify(use)}]`;
+  await world.write('noisy', 'config.yaml', `${config}\n`);
   await world.publish('noisy', noisy);
 }
 
@@ -454,5 +455,28 @@ describe('a client', () => {
     expect((await world.admin('GET', '/tenon-telemetry/logs')).status).toBe(200);
     const wrong = await world.request('GET', '/tenon-telemetry/logs', { headers: { authorization: 'Bearer another' } });
     expect(wrong.status).toBe(401);
+  });
+
+  test('has a role among the readers, where an extension that is listed knows roles', async () => {
+    await addTelemetry({ readers: ['editor'] }, 'extensions: [noisy]');
+    await addNoisy();
+    const file = 'schema.graphql';
+    const schema = await readFile(path.join(world.folder('tenon-telemetry'), file), 'utf8');
+    const allowed = schema.replace('type Log @table {', 'type Log @table @export @allow(role: "editor", to: [read]) {');
+    await world.write('tenon-telemetry', file, allowed);
+    await start();
+    const ask = (authorization: string, target: string, method = 'GET'): Promise<Answer> =>
+      world.request(method, `/tenon-telemetry/${target}`, { headers: { authorization } });
+    await until('what was said before telemetry was there is kept', async () => {
+      const { body } = await ask('Key editor', 'logs?plugin=noisy');
+      return body.includes('in initialize') && body.includes('in ready');
+    });
+    expect((await ask('Key author', 'logs')).status).toBe(403);
+    expect((await world.get('/tenon-telemetry/logs')).status).toBe(401);
+    expect((await world.admin('GET', '/tenon-telemetry/logs')).status).toBe(200);
+    expect((await ask('Key editor', 'Log')).status).toBe(200);
+    expect((await ask('Key author', 'Log')).status).toBe(403);
+    for (const method of ['POST', 'PUT', 'DELETE'])
+      expect((await ask('Key editor', method === 'POST' ? 'Log' : 'Log/1', method)).status).toBe(403);
   });
 });

@@ -6,6 +6,14 @@ static int number_of(const tenon::Request& request, std::string_view name) {
   return std::atoi(std::string(request.query(name).value_or("0")).c_str());
 }
 
+/* Whoever says "Key editor" has the role editor. */
+struct Keys : tenon::AuthProvider {
+  std::string scheme() const override { return "Key"; }
+  tenon::Decision authenticate(const tenon::Request&, std::string_view role) override {
+    return tenon::known("somebody").role(role);
+  }
+};
+
 struct NoisyExtension : tenon::Extension {
   tenon::metrics::Counter things{"things_total", "Things.", {{"colour", "red"}}};
   tenon::metrics::Histogram sizes{"sizes", "Sizes.", {1, 10}};
@@ -13,6 +21,11 @@ struct NoisyExtension : tenon::Extension {
   tenon::Result initialize() override {
     tenon::log::info("in initialize");
     return tenon::ok();
+  }
+  tenon::AuthProviders auth_providers() override {
+    tenon::AuthProviders providers;
+    providers.push_back(std::make_unique<Keys>());
+    return providers;
   }
   tenon::Result ready(const tenon::Context&) override {
     tenon::log::warn("in ready", {{"step", "ready"}});
