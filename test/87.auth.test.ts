@@ -18,12 +18,16 @@ struct Orders : tenon::Resource {
   static constexpr std::string_view roles = "clerk";
   tenon::Response get(const tenon::Request&) override { return tenon::text("orders"); }
 };
+struct Quick : tenon::Resource {
+  static constexpr auto execution = tenon::Execution::Inline;
+  tenon::Response get(const tenon::Request&) override { return tenon::text("quick"); }
+};
 struct Window : tenon::Resource {
   static constexpr auto auth = tenon::Auth::Open;
   tenon::Response get(const tenon::Request&) override { return tenon::text("window"); }
 };
 `;
-const brake = 'custom: { brakeAttempts: 3, brakeFirstMs: 700, brakeMostMs: 700 }\n';
+const brake = 'custom: { brakeAttempts: 3, brakeFirstMs: 600000, brakeMostMs: 600000 }\n';
 
 let world: World;
 let config = '';
@@ -70,7 +74,7 @@ async function me(token: string): Promise<number> {
 }
 
 const rootPassword = 'correct horse';
-let admin: Record<string, string> = {};
+const admin = basic('root', rootPassword);
 /** A user with a name of its own, made by the admin. */
 async function user(username: string, more: object = {}): Promise<void> {
   const made = await send('POST', '/tenon-auth/users', { username, password: `${username}-password`, ...more }, admin);
@@ -99,7 +103,6 @@ describe('the first admin', () => {
     expect((await send('POST', '/tenon-auth/setup', { ...first, password: 'short' }, operator)).status).toBe(422);
     const made = await Promise.all([1, 2, 3].map(() => send('POST', '/tenon-auth/setup', first, operator)));
     expect(sorted(made)).toEqual([201, 409, 409]);
-    admin = bearer((await login('root', rootPassword)).accessToken);
     expect(JSON.parse((await own('GET', '/tenon-auth/me', admin)).body)).toMatchObject({
       username: 'root',
       roles: ['admin'],
@@ -112,15 +115,18 @@ describe('the first admin', () => {
     expect((await send('PUT', '/tenon-auth/users/root', { enabled: false }, admin)).status).toBe(409);
     expect((await send('PUT', '/tenon-auth/users/root', { roles: ['clerk'] }, admin)).status).toBe(409);
     await user('second', { roles: ['admin'] });
-    const second = basic('second', 'second-password');
-    const both = await Promise.all([
-      send('PUT', '/tenon-auth/users/root', { roles: [] }, second),
-      send('PUT', '/tenon-auth/users/second', { roles: [] }, basic('root', rootPassword)),
-    ]);
-    expect(both.filter(({ status }) => status === 204).length).toBe(1);
-    const left = both[0]?.status === 204 ? second : basic('root', rootPassword);
-    expect((await send('PUT', '/tenon-auth/users/root', { roles: ['admin'] }, left)).status).toBe(204);
-    admin = bearer((await login('root', rootPassword)).accessToken);
+    const [one, other] = ['root', 'second'];
+    for (let round = 0; round < 8; round++) {
+      const tokens = [await login('root', rootPassword), await login('second', 'second-password')];
+      const [ours, theirs] = tokens.map(({ accessToken }) => bearer(accessToken));
+      const both = await Promise.all([
+        send('PUT', `/tenon-auth/users/${other}`, { roles: [] }, ours),
+        send('PUT', `/tenon-auth/users/${one}`, { roles: [] }, theirs),
+      ]);
+      expect(both.filter(({ status }) => status === 204).length).toBe(1);
+      const [name, left] = both[0].status === 204 ? [other, ours] : [one, theirs];
+      expect((await send('PUT', `/tenon-auth/users/${name}`, { roles: ['admin'] }, left)).status).toBe(204);
+    }
     await own('DELETE', '/tenon-auth/users/second', admin);
   });
 });
@@ -233,11 +239,13 @@ describe('tokens', () => {
 
   test('that are refreshed by many at once are given to one', async () => {
     await user('race');
-    const tokens = await login('race', 'race-password');
-    const answers = await Promise.all(Array.from({ length: 12 }, () => refresh(tokens)));
-    expect(sorted(answers)).toEqual([200, ...Array.from({ length: 11 }, () => 401)]);
-    const won = answers.find(({ status }) => status === 200)?.body ?? '{}';
-    expect(await me((JSON.parse(won) as Tokens).accessToken)).toBe(401);
+    for (let round = 0; round < 8; round++) {
+      const tokens = await login('race', 'race-password');
+      const answers = await Promise.all(Array.from({ length: 12 }, () => refresh(tokens)));
+      expect(sorted(answers)).toEqual([200, ...Array.from({ length: 11 }, () => 401)]);
+      const won = answers.find(({ status }) => status === 200)?.body ?? '{}';
+      expect(await me((JSON.parse(won) as Tokens).accessToken)).toBe(401);
+    }
   });
 });
 
@@ -249,10 +257,16 @@ describe('who guesses passwords', () => {
       expect([wrong.status, wrong.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="tenon"']);
     }
     const braked = await log(name, `${name}-password`);
-    expect([braked.status, braked.headers.get('retry-after')]).toEqual([429, '1']);
+    expect(braked.status).toBe(429);
+    expect(Number(braked.headers.get('retry-after'))).toSatisfy((seconds: number) => seconds > 0 && seconds <= 600);
     expect((await own('GET', '/shop/who', basic(name, 'x'))).status).toBe(429);
     expect((await own('GET', '/tenon-auth/me', admin)).status).toBe(200);
+    await world.write('tenon-auth', 'config.yaml', `${config}custom: { brakeMostMs: 1 }\n`);
+    await world.host.reload('tenon-auth');
     await until('it may be tried again', async () => (await log(name, `${name}-password`)).status !== 429);
+    expect((await log(name, `${name}-password`)).status).toBe(name === 'victim' ? 200 : 401);
+    await world.write('tenon-auth', 'config.yaml', config + brake);
+    await world.host.reload('tenon-auth');
   });
 
   test('side by side learns no more than one after the other', async () => {
@@ -279,6 +293,17 @@ describe('an application that lists it', () => {
     expect((await own('GET', '/shop/window', bearer('of-another-kind'))).status).toBe(200);
     await user('eve');
     expect((await own('GET', '/shop/orders', basic('eve', 'eve-password'))).status).toBe(403);
+  });
+
+  test('takes tokens on the event loop, and a password only when it is known already', async () => {
+    await user('fast');
+    const password = basic('fast', 'fast-password');
+    expect((await own('GET', '/shop/quick', bearer((await login('fast', 'fast-password')).accessToken))).status).toBe(
+      200,
+    );
+    expect((await own('GET', '/shop/quick', password)).status).toBe(503);
+    expect((await own('GET', '/shop/who', password)).status).toBe(200);
+    expect((await own('GET', '/shop/quick', password)).status).toBe(200);
   });
 
   test('with `rbac: true` lets roles do what they are permitted to, and nothing else', async () => {
@@ -348,8 +373,6 @@ test('what no client should send is refused, and never an error of ours', async 
   expect((await send('POST', '/tenon-auth/users', '{}', form)).status).toBe(415);
 });
 
-const longBrake = 'custom: { brakeAttempts: 3, brakeFirstMs: 600000, brakeMostMs: 600000 }\n';
-
 test('its own config is taken without a new generation, and refused when it is wrong', async () => {
   await world.write('tenon-auth', 'config.yaml', `${config}custom: { brakeAttempt: 3 }\n`);
   await expect(world.host.reload('tenon-auth')).rejects.toThrow('custom.brakeAttempt is not known');
@@ -363,7 +386,7 @@ test('its own config is taken without a new generation, and refused when it is w
 test('a newer build takes over under traffic, with those who have to wait; a restart keeps users and logins', async () => {
   await user('zoe');
   const tokens = await login('zoe', 'zoe-password');
-  await world.write('tenon-auth', 'config.yaml', config + longBrake);
+  await world.write('tenon-auth', 'config.yaml', config + brake);
   await world.host.reload('tenon-auth');
   for (const guess of ['one', 'two', 'three']) expect((await log('guessed', guess)).status).toBe(401);
   const source = path.join(world.folder('tenon-auth'), 'resources/logins.cpp');

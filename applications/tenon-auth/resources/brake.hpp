@@ -81,12 +81,14 @@ class Brake {
   static constexpr size_t most_names = 16'384;
   static constexpr int64_t forget_ms = 86'400'000;
 
-  uint32_t wait_of(const std::string& name, const Settings& settings) const {
+  uint32_t wait_of(const std::string& name, const Settings& settings) {
     const auto found = names_.find(name);
     if (found == names_.end()) return 0;
-    // A clock that was set back must not keep anybody out for longer than what is set.
-    const int64_t left = std::min(found->second.until - now_ms(), settings.most_ms);
-    return left <= 0 ? 0 : static_cast<uint32_t>((left + 999) / 1000);
+    int64_t& until = found->second.until;
+    const int64_t now = now_ms();
+    // Neither a clock that was set back nor an earlier setting keeps anybody out for longer than what is set.
+    until = std::min(until, now + settings.most_ms);
+    return until <= now ? 0 : static_cast<uint32_t>((until - now + 999) / 1000);
   }
 
   void count(const std::string& name, const Settings& settings) {
