@@ -2,11 +2,30 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "clock.h"
 #include "front.h"
 
 namespace tenon::core {
+
+namespace {
+
+thread_local Call* current_call = nullptr;
+
+}  // namespace
+
+CallOfThread::CallOfThread(Call& call) : before_(std::exchange(current_call, &call)) {}
+
+CallOfThread::~CallOfThread() { current_call = before_; }
+
+Call* Call::current() { return current_call; }
+
+const Plugin* Call::held_in() const {
+  if (const Plugin* const extension = hook_of.load(std::memory_order_acquire); extension != nullptr) return extension;
+  const ChainLink* const link = inside();
+  return link == nullptr ? nullptr : link->plugin;
+}
 
 void Call::arm(uint64_t ms) {
   armed = true;
@@ -124,6 +143,7 @@ void Call::clear() {
   route = gate_route = nullptr;
   if (pass) pass.reset();
   parked_at.store(nullptr, std::memory_order_relaxed);
+  hook_of.store(nullptr, std::memory_order_relaxed);
   holds.store(0, std::memory_order_relaxed);
   worker.store(nullptr, std::memory_order_relaxed);
   deadline.store(0, std::memory_order_relaxed);

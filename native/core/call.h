@@ -100,6 +100,8 @@ class Call final : public tenon_request, public tenon_response {
   bool parked = false;
   std::atomic<Plugin*> parked_at{nullptr};  // behind whose gate
 
+  std::atomic<const Plugin*> hook_of{nullptr};  // in whose hook its thread is
+
   // When its handler began, ns of the monotonic clock; 0 when it has not, or is not timed.
   std::atomic<uint64_t> began{0};
 
@@ -134,7 +136,12 @@ class Call final : public tenon_request, public tenon_response {
 
   // Let go of one hold. True when it was the last and the call is finished, with its outcome decided.
   bool let_go();
-  // The extension whose code has it, or null. [any] once it is sent
+  // The call whose handler or chain runs on this thread, or null.
+  static Call* current();
+  // The extension whose code has it, as a step of its chain or as a hook that its handler runs; or null. [any] once it
+  // is sent
+  const Plugin* held_in() const;
+  // The link whose step has it, or null. [any] once it is sent
   const ChainLink* inside() const { return pass ? pass->inside.load(std::memory_order_acquire) : nullptr; }
   // `status` is what the handler, or `complete`, returned.
   void conclude(tenon_status status);
@@ -154,6 +161,18 @@ class Call final : public tenon_request, public tenon_response {
 
  private:
   std::atomic<tenon_status> result_{TENON_OK};
+};
+
+// That `call` is the one of this thread.
+class CallOfThread {
+ public:
+  explicit CallOfThread(Call& call);
+  ~CallOfThread();
+  CallOfThread(const CallOfThread&) = delete;
+  CallOfThread& operator=(const CallOfThread&) = delete;
+
+ private:
+  Call* const before_;
 };
 
 // The call behind a handle.

@@ -195,8 +195,8 @@ bool Front::advance(Call& call, Delivery& delivery, bool& through) {
     const uint32_t limit = call.route == nullptr ? call.patience_ms : call.route->deadline_ms;
     delivery.text = call.plugin->id() + " did not answer " + method_name(call.request.method) + " " +
                     std::string(call.request.path()) + " within " + std::to_string(limit) + " ms";
-    if (const ChainLink* const link = call.inside(); link != nullptr) {
-      delivery.text += ": it is in the extension " + link->plugin->id();
+    if (const Plugin* const extension = call.held_in(); extension != nullptr) {
+      delivery.text += ": it is in the extension " + extension->id();
     }
     return true;
   }
@@ -250,7 +250,7 @@ namespace {
 
 // The host refused in place of the plugin, or an extension is what failed or did not answer.
 bool is_no_fault_of_plugin(const Call& call, bool missed) {
-  if (missed) return call.inside() != nullptr || call.parked_at.load(std::memory_order_relaxed) != nullptr;
+  if (missed) return call.held_in() != nullptr || call.parked_at.load(std::memory_order_relaxed) != nullptr;
   switch (call.refusal) {
     case Refusal::RouteGone:
     case Refusal::PluginBusy:

@@ -54,6 +54,24 @@ class Entered {
   bool missing_ = false;
 };
 
+// The call of this thread, if there is one, is in a hook of `extension`: whose deadline passes in here is answered for
+// as one that is in here, however soon it came back.
+class InHook {
+ public:
+  explicit InHook(const Plugin& extension) : call_(Call::current()) {
+    if (call_ != nullptr) before_ = call_->hook_of.exchange(&extension, std::memory_order_acq_rel);
+  }
+  ~InHook() {
+    if (call_ != nullptr && !call_->expired()) call_->hook_of.store(before_, std::memory_order_release);
+  }
+  InHook(const InHook&) = delete;
+  InHook& operator=(const InHook&) = delete;
+
+ private:
+  Call* const call_;
+  const Plugin* before_ = nullptr;
+};
+
 // What one hook gives.
 struct Giving {
   std::string bytes;
@@ -123,6 +141,7 @@ void tell(const tenon_hook_output_t* output, const std::string& message) {
 
 tenon_status run_hook(const ChainLink& link, Front& front, const Wanted& wanted, uint32_t nth, std::string& content,
                       const tenon_hook_output_t* output) {
+  const InHook in_hook(*link.plugin);
   const Entered entered(link, front);
   if (entered.missing()) return TENON_ERROR_AGAIN;
   if (entered.generation() == nullptr) return TENON_OK;

@@ -208,6 +208,7 @@ void resend(Call& call) {
 tenon_status handle(Call& call) {
   const Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
   const FloatingPointGuard floating_point;
+  const CallOfThread call_of_thread(call);
   if (call.pass) return handle_in_chain(call);
   return generation.http()->handle(generation.instance(), call.route->index, &call, &call);
 }
