@@ -89,7 +89,8 @@ beforeAll(async () => {
   await world.write('shop', 'config.yaml', 'extensions: [tenon-auth]\n');
   await world.write('shop', 'resources/shop.cpp', shop);
   await world.start();
-  await until('both run', () => world.host.plugins().every(({ state }) => state === 'running'));
+  const failed = world.host.plugins().filter(({ state }) => state !== 'running');
+  if (failed.length > 0) throw new Error(JSON.stringify(failed.map(({ id, error }) => [id, error?.message])));
 }, 300_000);
 afterAll(async () => {
   await world.close();
