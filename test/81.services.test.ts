@@ -56,7 +56,7 @@ describe('a task', () => {
     await world.start({ drainMs: 300 });
     await world.get('/one/do?quick');
     await world.get('/one/do?hang');
-    await until('it runs', async () => (await seen('one')).length === 2);
+    await until('it runs', async () => (await seen('one')).includes('hangs') && (await seen('one')).includes('end'));
     const { generations } = await world.host.unload('one');
     expect(generations).toMatchObject([{ state: 'pinned', pinnedReason: 'task 2 did not return' }]);
     await rm(file);

@@ -66,6 +66,7 @@ static void quick(void* context, uint64_t task) {
 static void hang(void* context, uint64_t task) {
   (void)context;
   (void)task;
+  note("hangs", 5);
   while (access(HANG_WHILE, F_OK) == 0) usleep(1000);
 }
 
