@@ -41,7 +41,13 @@ bool is_operator(const tenon_request_t* request) {
 
 void forget_decisions(const tenon_host_t* host) {
   HostFace& face = HostFace::of(host);
-  if (face.open()) face.decisions().forget();
+  if (!face.open()) return;
+  face.decisions().forget();
+  // A handler of a generation that is being taken down speaks for the one that has taken over, too.
+  Lease* lease = nullptr;
+  if (face.plugin().enter(lease) != Plugin::Entry::Entered) return;
+  lease->generation->decisions().forget();
+  face.plugin().leave(*lease);
 }
 
 constexpr tenon_host_auth_t kAuth = {sizeof(tenon_host_auth_t),

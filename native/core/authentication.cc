@@ -54,7 +54,7 @@ tenon_status add_role(const tenon_auth_answer_t* face, tenon_bytes_t role) {
 
 void refuse(const tenon_auth_answer_t* face, tenon_bytes_t message, uint32_t retry_after_s) {
   Answer& answer = answer_of(face);
-  answer.message.assign(view(message).substr(0, Response::kMessageBytes));
+  if (message.data != nullptr) answer.message.assign(view(message).substr(0, Response::kMessageBytes));
   answer.retry_after_s = retry_after_s;
 }
 
@@ -180,11 +180,14 @@ Verdict identify(Call& call, Found& found) {
   return Verdict::Nobody;
 }
 
-bool resolve_roles(Call& call, Identity& identity) {
+bool resolve_roles(Call& call, Found& found) {
+  Identity& identity = *found.identity;
   for (size_t link = 0; link < call.pass->chain->links.size(); link++) {
     if (call.abandoned()) return false;
     ChainStep step(call, link);
     if (step.refused()) return false;
+    // What it would have given is not known, and not to be missing for longer than it is away.
+    if (step.generation() == nullptr) found.end = 0;
     if (step.generation() == nullptr || !step.generation()->offers().resolves_roles) continue;
     const Generation& generation = *step.generation();
     Answer answer(step.id());
@@ -197,7 +200,7 @@ bool resolve_roles(Call& call, Identity& identity) {
     if (status != TENON_OK) return refuse_without_answer(step, answer, "it could not tell the roles", status), false;
     for (const std::string& role : answer.roles) identity.add_role(role);
   }
-  return true;
+  return !call.abandoned();
 }
 
 // In the generation that has made the decision, if that is still the live one.
@@ -253,7 +256,7 @@ bool authorize(Call& call) {
     }
     return false;
   }
-  return true;
+  return !call.abandoned();
 }
 
 }  // namespace
@@ -264,7 +267,7 @@ bool authenticate(Call& call) {
   Found found;
   if (identify(call, found) == Verdict::Refused) return false;
   if (found.is_new) {
-    if (!resolve_roles(call, *found.identity)) return false;
+    if (!resolve_roles(call, found)) return false;
     pass.identity = found.identity;
     keep(call, found);
   }

@@ -15,6 +15,11 @@ ChainStep::ChainStep(Call& call, size_t link, Absence absence) : call_(call), li
     const Plugin::Entry entry = link_.plugin->enter(lease_, [&call] { return call.abandoned(); });
     come_out();
     own_lease_ = entry == Plugin::Entry::Entered;
+    // Nobody waits for the call any more, and the step is not known to be left out.
+    if (entry == Plugin::Entry::Held) {
+      refused_ = true;
+      return;
+    }
   }
   if (lease_ != nullptr || !link_.required || absence == Absence::IsFine) return;
   fail(Refusal::ExtensionUnavailable, 503, "it is not running");

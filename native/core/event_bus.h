@@ -65,8 +65,8 @@ class Subscriber {
 };
 
 /*
- * Brings events of all sources to all who subscribe. Publishing reads a snapshot of the subscriptions: it never waits
- * for a change of them.
+ * Brings events of all sources to all who subscribe. Publishing reads a snapshot of the subscriptions; taking it may
+ * wait for a change of them, never for anybody's on_event.
  */
 class EventBus {
  public:

@@ -1,6 +1,7 @@
 #include "front.h"
 
 #include <algorithm>
+#include <array>
 
 #include "byte_buffer.h"
 #include "clock.h"
@@ -126,7 +127,7 @@ Call* Front::take(const Slot& slot) {
 }
 
 bool Front::send(Call& call) {
-  if (events_.wants_requests()) call.arrived = now();
+  if (call.gate_route == nullptr && events_.wants_requests()) call.arrived = now();
   if (core::send(call)) return true;
   call.pending = true;
   pending_++;
@@ -296,7 +297,13 @@ void Front::tell(Call& call) {
   const std::string id = name_ + "-" + std::to_string(call.request.number);
   std::string route;
   if (lease != nullptr && call.route != nullptr) route = lease->generation->path_of(*call.route);
-  const tenon_log_field_t fields[] = {{bytes("request_id"), bytes(id)}, {bytes("route"), bytes(route)}};
+  std::array<tenon_log_field_t, 3> fields = {{{bytes("request_id"), bytes(id)}}};
+  uint32_t field_count = 1;
+  if (!route.empty()) fields[field_count++] = {bytes("route"), bytes(route)};
+  // Of one that missed its deadline a thread may still be finding out who asks.
+  if (!missed && call.pass && call.pass->identity) {
+    fields[field_count++] = {bytes("subject"), call.pass->identity->face().subject};
+  }
   EventParts parts;
   parts.topic = "tenon.request";
   parts.source = call.plugin->id();
@@ -305,8 +312,8 @@ void Front::tell(Call& call) {
   parts.duration_us = duration / 1000;
   parts.status = missed ? 504 : call.refusal == Refusal::None ? call.response.status() : call.refused_status;
   parts.message = message;
-  parts.fields = fields;
-  parts.field_count = route.empty() ? 1 : 2;
+  parts.fields = fields.data();
+  parts.field_count = field_count;
   if (events_.wanted(parts.topic, call.plugin)) events_.publish(Event::make(parts, TENON_EVENT_LIMIT), call.plugin);
 }
 

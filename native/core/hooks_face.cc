@@ -32,9 +32,10 @@ struct Deeper {
 // A lease on the live generation of an extension. A thread waits while it is being replaced, the front's does not.
 class Entered {
  public:
-  Entered(const ChainLink& link, Front& front) : plugin_(*link.plugin) {
-    const uint64_t end = front.is_current_thread() ? 0 : now() + milliseconds(kPatienceMs);
-    const Plugin::Entry entry = plugin_.enter(lease_, [&] { return now() >= end || front.closed(); });
+  Entered(const ChainLink& link, Front& front, uint64_t end) : plugin_(*link.plugin) {
+    const Call* const call = Call::current();
+    const Plugin::Entry entry =
+        plugin_.enter(lease_, [&] { return now() >= end || front.closed() || (call != nullptr && call->abandoned()); });
     if (entry != Plugin::Entry::Entered) lease_ = nullptr;
     missing_ = lease_ == nullptr && (link.required || entry == Plugin::Entry::Held);
   }
@@ -91,6 +92,7 @@ tenon_status write(const tenon_hook_output_t* output, tenon_bytes_t given) {
 }
 
 void fail(const tenon_hook_output_t* output, tenon_bytes_t message) {
+  if (message.data == nullptr) return;
   static_cast<Giving*>(output->data)->message.assign(view(message).substr(0, Response::kMessageBytes));
 }
 
@@ -103,6 +105,7 @@ struct Place {
 struct Wanted {
   std::string_view name;
   uint32_t version;
+  uint64_t end;  // ns, monotonic: until then extensions that are being replaced are waited for
 };
 
 // Index of hook number `nth` of that name and version, or the number of hooks.
@@ -120,7 +123,7 @@ uint32_t find_hook(const Generation& generation, const Wanted& wanted, uint32_t 
 bool find_places(const Chain& chain, Front& front, const Wanted& wanted, std::vector<Place>& places) {
   for (size_t link = 0; link < chain.links.size(); link++) {
     if (chain.links[link].own) continue;
-    const Entered entered(chain.links[link], front);
+    const Entered entered(chain.links[link], front, wanted.end);
     if (entered.missing()) return false;
     if (entered.generation() == nullptr) continue;
     const std::vector<Hook>& hooks = entered.generation()->offers().hook_list;
@@ -142,7 +145,7 @@ void tell(const tenon_hook_output_t* output, const std::string& message) {
 tenon_status run_hook(const ChainLink& link, Front& front, const Wanted& wanted, uint32_t nth, std::string& content,
                       const tenon_hook_output_t* output) {
   const InHook in_hook(*link.plugin);
-  const Entered entered(link, front);
+  const Entered entered(link, front, wanted.end);
   if (entered.missing()) return TENON_ERROR_AGAIN;
   if (entered.generation() == nullptr) return TENON_OK;
   const Generation& generation = *entered.generation();
@@ -171,7 +174,10 @@ tenon_status run(const tenon_host_t* host, tenon_bytes_t name, uint32_t version,
   if (!chain) return output->write(output, input);
   const Deeper deeper;
   Front& front = face.plugin().front();
-  const Wanted wanted = {view(name), version};
+  // What a hook leaves in thread-local variables must go before its image does: of other threads nobody could ask that.
+  if (ThreadVisits::current() == nullptr && !front.is_current_thread()) return TENON_ERROR_STATE;
+  const uint64_t end = front.is_current_thread() ? 0 : now() + milliseconds(kPatienceMs);
+  const Wanted wanted = {view(name), version, end};
   std::vector<Place> places;
   if (!find_places(*chain, front, wanted, places)) return TENON_ERROR_AGAIN;
   if (places.empty()) return output->write(output, input);

@@ -126,13 +126,13 @@ tenon_status handle_in_chain(Call& call) {
   };
   if (!call.pass->chain) return run_handler();
   Middleware middleware(call);
-  const bool wanted = middleware.before();
+  const bool wanted = middleware.before() && !call.abandoned();
   if (call.gate_route != nullptr) {
     const Identity* const identity = call.pass->identity.get();
     if (wanted) call.response.pass(identity == nullptr ? std::string() : identity->json());
     return TENON_OK;
   }
-  const tenon_status status = wanted ? run_handler() : TENON_OK;
+  const tenon_status status = wanted ? run_handler() : call.abandoned() ? TENON_ERROR_CANCELLED : TENON_OK;
   if (call.deferral.load(std::memory_order_relaxed) != Call::Deferral::None) return status;
   // What is decided here no middleware changes.
   call.conclude(status);

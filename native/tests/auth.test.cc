@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <atomic>
 #include <thread>
 
 #include "decisions.h"
@@ -352,6 +353,29 @@ TEST_CASE("a call that waits for an extension past its deadline is answered, and
   }
   world.release(0);
   CHECK(world.generation->counters().faults() == 0);
+}
+
+TEST_CASE("a call that nobody waits for any more is not handled, although its extension may be left out") {
+  ChainUnderTest world;
+  world.extend("rules", false).authorize = [](auto*, auto*, auto*) -> tenon_status { return TENON_OK; };
+  std::atomic<int> handled{0};
+  const auto count = [&](auto&, auto*, auto*) -> tenon_status {
+    handled++;
+    return TENON_OK;
+  };
+  world.code.route(TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL, count, 30);
+  world.code.route(TENON_HTTP_GET, "/left", TENON_EXECUTION_POOL, count, 10'000);
+  world.start();
+  world.extensions[0].plugin->hold();
+  CHECK(world.ask("/app/late").refusal == core::Refusal::DeadlineExceeded);
+  world.send("/app/left");
+  world.front->cancel(0);
+  world.front->cancel(1);
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  CHECK(handled == 0);
+  world.release(0);
+  CHECK(world.ask("/app/left").outcome == core::Outcome::Response);
+  CHECK(handled == 1);
 }
 
 TEST_CASE("extensions are replaced under calls, and none is lost") {

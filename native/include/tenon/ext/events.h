@@ -4,10 +4,11 @@
  * Whoever offers tenon_plugin_events_t and subscribes is given events in batches on a thread of its generation that the
  * host has made for it, never on the thread of a handler. Each subscriber has a queue of its own, bounded by
  * TENON_EVENTS_QUEUE events and TENON_EVENTS_QUEUE_BYTES: what does not fit is dropped and counted, and publishing
- * never waits. Events of one thread come in the order in which it published them. At a reload the queue goes over to
- * the new generation: none is lost, none comes twice. What a plugin causes itself it is not given. What happens while
- * the host starts, before anybody subscribes, is kept (4,096 events, or as many bytes as in a queue, then the oldest
- * go) for the first who does; requests are not. What is subscribed to in ready is told of once the plugin serves.
+ * waits for nobody's on_event. Events of one thread come in the order in which it published them. At a reload the queue
+ * goes over to the new generation: none is lost, none comes twice. What a plugin causes itself it is not given. What
+ * happens while the host starts, before anybody subscribes, is kept (4,096 events, or as many bytes as in a queue, then
+ * the oldest go) for the first who does; requests are not. What is subscribed to in ready is told of once the plugin
+ * serves.
  *
  * Topics are names of [a-z0-9_.-], at most 127 bytes; those that begin with "tenon." are the host's:
  *
@@ -79,8 +80,8 @@ typedef struct tenon_span {
 typedef struct tenon_host_events {
   uint32_t size;
 
-  /* Tell all subscribers of `topic`, which must not begin with "tenon.". Copies; never waits. TENON_ERROR_TOO_LARGE
-   * past TENON_EVENT_LIMIT. That nobody subscribes is no error. [any] */
+  /* Tell all subscribers of `topic`, which must not begin with "tenon.". Copies; waits for nobody's on_event.
+   * TENON_ERROR_TOO_LARGE past TENON_EVENT_LIMIT. That nobody subscribes is no error. [any] */
   tenon_status (*publish)(const struct tenon_host* host, tenon_bytes_t topic, tenon_bytes_t payload);
 
   /* Tell of a span, under the topic tenon.span. [any] */
