@@ -312,7 +312,6 @@ async function compose(
     if (closing) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'make another host' });
     const trigger = host.ready ? 'api' : 'start';
     await host.discover(trigger);
-    if (trigger === 'start') front.endStart();
     front.endStart();
   };
   const guard = new Guard({

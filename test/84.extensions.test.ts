@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { inOrder } from '../src/host/in-order.js';
 import { journal, stage } from './load/actors.js';
@@ -295,6 +296,44 @@ describe('config', () => {
       'running 1',
       'running 1',
     ]);
+  });
+
+  test('that comes with a save which fails is not in force, for the extension that runs and the next one', async () => {
+    const schema = (text: string): Promise<void> => world.write('app', 'schema.graphql', text);
+    await login('TENON_OK');
+    await stage(world, 'audit', { config: extension, defines: { WITH_CONFIG: 'TENON_OK' } });
+    await app('{level: 1}');
+    await world.start();
+    journal.take();
+    await stage(world, 'app', { config: 'extensions: [{id: login, settings: {level: 2}}, audit]' });
+    await schema('type');
+    await expect(world.host.reload('app')).rejects.toMatchObject({ code: 'SchemaInvalid' });
+    const lines = journal.read().filter((line) => line.includes(' changed '));
+    expect(lines.toSorted()).toEqual([
+      'audit changed app ',
+      'audit changed app {}',
+      'login changed app {"level":1}',
+      'login changed app {"level":2}',
+    ]);
+    expect(lines.findLast((line) => line.startsWith('login'))).toContain('{"level":1}');
+    journal.take();
+    await login('TENON_OK', 'concurrency: 3');
+    expect(await world.host.reload('login')).toMatchObject({ to: { generation: 2 } });
+    expect(told('login')).toContain('consumer app {"level":1}');
+    expect(world.host.plugin('audit').consumers).toEqual([]);
+    await rm(path.join(world.folder('app'), 'schema.graphql'));
+    await world.host.reload('app');
+    expect(told('login')).toEqual(['changed app {"level":2}']);
+  });
+
+  test('that only a new generation can take is also given to one while the application runs', async () => {
+    await login('TENON_ERROR_UNSUPPORTED');
+    await app('{level: 1}');
+    await world.start();
+    await app('{level: 2}');
+    await world.host.reload('app');
+    expect(world.host.plugin('login').generation).toBe(2);
+    expect(told('login').at(-1)).toBe('consumer app {"level":2}');
   });
 
   test('of one that does not look at it changes without its notice', async () => {

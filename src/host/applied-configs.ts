@@ -31,6 +31,11 @@ export class AppliedConfigs {
     return this.#options.settings.tell(id, uses);
   }
 
+  /** What was told is not in force: the extensions know again what the application sets as it runs, when this resolves. */
+  takeBack({ id, running, applied }: Plugin): Promise<void> {
+    return this.#options.settings.takeBack(id, running === undefined ? undefined : applied?.uses);
+  }
+
   /**
    * Whether the generation that runs can go on with what its application says now; its own config is taken up here. Rejects
    * with `RouteInvalid`, and when the plugin refuses its config.

@@ -37,30 +37,63 @@ export class ExtensionSettings {
     }
   }
 
-  /** `application` uses these and no other. One that does not take it is logged. */
+  /** What `application` sets with these, and no other, is in force. An extension that does not take it is logged. */
   async keepOnly(application: string, uses: readonly ExtensionUse[]): Promise<void> {
     const { log, plugins } = this.#options;
-    const left = [...plugins.values()].filter(
-      ({ id, told }) => told.has(application) && !uses.some((use) => use.id === id),
-    );
-    for (const { id } of left)
-      await this.#tell(id, application, '').catch((error: unknown) =>
-        log.warn({ plugin: id, err: error }, `${id} does not take that ${application} does not list it any more`),
-      );
+    const left = [...plugins.values()].filter(({ id, told, asked }) => {
+      if (told.has(application) && !uses.some((use) => use.id === id)) return true;
+      asked.delete(application);
+      return false;
+    });
+    const leave = async (plugin: Plugin): Promise<void> => {
+      try {
+        await this.#tell(plugin.id, application, '');
+      } catch (error) {
+        log.warn(
+          { plugin: plugin.id, err: error },
+          `${plugin.id} does not take that ${application} does not list it any more`,
+        );
+      }
+      if (plugin.asked.get(application) === '') plugin.asked.delete(application);
+    };
+    // Asked of all of them at once: who is told next must not find that one of them still knows it.
+    await Promise.all(left.map(leave));
   }
 
+  /**
+   * What was to come into force does not: the extensions know again what `application` sets as it runs, when this resolves;
+   * `uses` is undefined when it does not run. One that does not take it is logged.
+   */
+  async takeBack(application: string, uses: readonly ExtensionUse[] | undefined): Promise<void> {
+    const { log, plugins } = this.#options;
+    if (uses === undefined) {
+      for (const { asked } of plugins.values()) if (asked.get(application) !== '') asked.delete(application);
+      return;
+    }
+    for (const { id, settings } of uses)
+      await this.#tell(id, application, settings).catch((error: unknown) =>
+        log.error({ plugin: id, err: error }, `${id} does not take back what ${application} was to set there`),
+      );
+    await this.keepOnly(application, uses);
+  }
+
+  /** Its turn tells what was asked last: another may have been asked while it waited. */
   async #tell(id: string, application: string, settings: string): Promise<void> {
     const { anew, plugins } = this.#options;
     const plugin = plugins.get(id);
     if (plugin === undefined) return;
-    const knows = (): boolean => plugin.running === undefined || (plugin.told.get(application) ?? '') === settings;
-    if (knows()) return;
-    const answer = await plugin.turns.take(`settings of ${application} ${settings}`, async () => {
-      if (plugin.running === undefined || knows()) return 'taken';
-      const outcome = await plugin.running.configure(application, settings);
+    const { asked } = plugin;
+    const isBeingTold = asked.has(application);
+    asked.set(application, settings);
+    if (plugin.running === undefined || (!isBeingTold && (plugin.told.get(application) ?? '') === settings)) return;
+    const answer = await plugin.turns.take(`settings of ${application}`, async () => {
+      const last = asked.get(application);
+      if (last === undefined || plugin.running === undefined || (plugin.told.get(application) ?? '') === last)
+        return 'taken';
+      const outcome = await plugin.running.configure(application, last);
       const told = new Map(plugin.told);
-      if (settings === '') told.delete(application);
-      else told.set(application, settings);
+      if (last === '') told.delete(application);
+      else told.set(application, last);
       if (outcome === 'taken') plugin.told = told;
       return outcome;
     });

@@ -89,13 +89,21 @@ export class Extensions {
     return (all.get(id)?.uses ?? []).filter((use) => !all.has(use.id)).map((use) => use.id);
   }
 
-  /** Who lists the extension `id`, in order of ids. */
+  /** Who lists the extension `id`, in order of ids: who runs as it runs or is about to, all others as their configs say. */
   consumersOf(id: string): Consumer[] {
-    return [...this.#all().values()]
-      .filter(({ enabled }) => enabled)
-      .flatMap(({ id: application, uses }) =>
-        uses.filter((use) => use.id === id).map(({ settings }) => ({ application, settings })),
-      )
+    const settingsOf = new Map<string, string>();
+    const take = (application: string, uses: readonly ExtensionUse[]): void => {
+      for (const use of uses) if (use.id === id) settingsOf.set(application, use.settings);
+    };
+    for (const { id: application, enabled, uses } of this.#all().values())
+      if (enabled && !this.#runs(application)) take(application, uses);
+    for (const { id: application, applied } of this.#plugins.values())
+      if (this.#runs(application)) take(application, applied?.uses ?? []);
+    for (const [application, settings] of this.#plugins.get(id)?.asked ?? [])
+      if (settings === '') settingsOf.delete(application);
+      else settingsOf.set(application, settings);
+    return [...settingsOf]
+      .map(([application, settings]) => ({ application, settings }))
       .toSorted((one, other) => (one.application < other.application ? -1 : 1));
   }
 
@@ -127,6 +135,11 @@ export class Extensions {
       })),
       consumers: this.consumersOf(id).map(({ application }) => application),
     };
+  }
+
+  #runs(id: string): boolean {
+    const plugin = this.#plugins.get(id);
+    return plugin?.running !== undefined && plugin.applied !== undefined;
   }
 
   /** Learn what the application of a folder says; its id. */

@@ -136,6 +136,8 @@ export class Plugin {
   applied: Applied | undefined;
   /** What the running generation was told that each application sets, by id: JSON. */
   told: ReadonlyMap<string, string> = new Map();
+  /** What applications are about to set there, by id: JSON; empty where one does not list it any more. */
+  readonly asked = new Map<string, string>();
   /** State while nothing runs. */
   rest: Exclude<PluginState, 'running'> = 'loading';
   /** Whether what the running generation knows goes to the next one, and to the next host. */

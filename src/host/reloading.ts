@@ -125,6 +125,7 @@ export class Reloading {
         plugin.rest = error.code === 'PluginDisabled' ? 'disabled' : 'failed';
         this.#closeLive(plugin);
       }
+      await this.#options.configs.takeBack(plugin);
       journal.write(plugin, recorder);
       if (plugin.tables !== undefined) await restored;
       throw error;
