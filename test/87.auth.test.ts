@@ -187,6 +187,33 @@ describe('users', () => {
     expect([again.status, again.body.includes('other')]).toEqual(what === 'roles' ? [200, true] : [401, false]);
   });
 
+  test('are changed by members that are known, and by one at least', async () => {
+    await user('named', { roles: ['clerk'] });
+    const put = (body: object): Promise<Answer> => send('PUT', '/tenon-auth/users/named', body, admin);
+    for (const [body, named] of [
+      [{}, 'password, roles and enabled'],
+      [{ role: ['other'], enabled: false }, 'role is none of'],
+      [{ '': 1 }, ' is none of'],
+      [{ ['x'.repeat(65)]: 1, enabled: false }, 'a member is none of'],
+    ] as const) {
+      const { status, body: told } = await put(body);
+      expect([status, told]).toEqual([422, expect.stringContaining(named)]);
+    }
+    const kept = await own('GET', '/tenon-auth/users/named', admin);
+    expect(JSON.parse(kept.body)).toMatchObject({ roles: ['clerk'], enabled: true });
+  });
+
+  test('who change their password twice at once change it once', async () => {
+    await user('twice');
+    const headers = bearer((await login('twice', 'twice-password')).accessToken);
+    const change = (newPassword: string): Promise<Answer> =>
+      send('PUT', '/tenon-auth/password', { password: 'twice-password', newPassword }, headers);
+    const [one, other] = await Promise.all([change('first-password'), change('other-password')]);
+    expect([one, other].filter(({ status }) => status === 204).length).toBe(1);
+    expect([one, other].map(({ status }) => status)).toContainEqual(expect.toBeOneOf([401, 409]));
+    await login('twice', one.status === 204 ? 'first-password' : 'other-password');
+  });
+
   test('change their own password, which they have to know', async () => {
     await user('alan');
     const tokens = await login('alan', 'alan-password');
@@ -224,6 +251,18 @@ describe('tokens', () => {
     expect(await me(`${head}.${Buffer.from(forged).toString('base64url')}.${sign}`)).toBe(401);
     expect((await own('POST', '/tenon-auth/logout', bearer(tokens.accessToken))).status).toBe(204);
     expect([await me(tokens.accessToken), (await refresh(tokens)).status]).toEqual([401, 401]);
+  });
+
+  test('that are no good any more keep nobody from login and refresh', async () => {
+    await user('stale');
+    const tokens = await login('stale', 'stale-password');
+    expect((await own('POST', '/tenon-auth/logout', bearer(tokens.accessToken))).status).toBe(204);
+    for (const headers of [bearer(tokens.accessToken), bearer('a.b.c'), basic('stale', 'x'), basic('stale', 'y')]) {
+      const again = await send('POST', '/tenon-auth/login', { username: 'stale', password: 'stale-password' }, headers);
+      expect(again.status).toBe(200);
+      const { refreshToken } = JSON.parse(again.body) as Tokens;
+      expect((await send('POST', '/tenon-auth/refresh', { refreshToken }, headers)).status).toBe(200);
+    }
   });
 
   test('are refreshed once each; the second use of one ends its login, and no other', async () => {

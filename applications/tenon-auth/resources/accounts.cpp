@@ -216,6 +216,7 @@ tenon_status Accounts::change(std::string_view name, const Change& change) {
   tenon_status status = TENON_OK;
   const auto before = find(name, status);
   if (!before) return status;
+  if (change.version && *change.version != before->version) return TENON_ERROR_VERSION;
   User after = *before;
   if (change.hash) after.hash = *change.hash;
   if (change.roles) after.roles = *change.roles;

@@ -52,6 +52,8 @@ struct Change {
   std::optional<std::string> hash;
   std::optional<std::vector<std::string>> roles;
   std::optional<bool> enabled;
+  // Of the user as the caller has seen it: with another one nothing is changed.
+  std::optional<int64_t> version;
 };
 
 // Methods may be called by any number of threads at once.
@@ -81,7 +83,7 @@ class Accounts {
   // TENON_ERROR_EXISTS: there is one; with `first`: there is any.
   tenon::Written create(std::string_view name, std::string_view hash, const std::vector<std::string>& roles,
                         bool enabled, bool first);
-  // TENON_ERROR_STATE: it would leave no admin.
+  // TENON_ERROR_STATE: it would leave no admin. TENON_ERROR_VERSION: it is of another version.
   tenon_status change(std::string_view name, const Change& change);
   tenon_status remove(std::string_view name);
 

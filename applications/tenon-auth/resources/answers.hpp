@@ -43,6 +43,8 @@ inline tenon::Response outcome(tenon_status status) {
       return problem(409, "there is one already");
     case TENON_ERROR_STATE:
       return problem(409, "this would leave nobody who is enabled and has the role admin");
+    case TENON_ERROR_VERSION:
+      return problem(409, "it has been changed meanwhile");
     case TENON_ERROR_INVALID:
       return problem(422, "the table does not take this");
     default:

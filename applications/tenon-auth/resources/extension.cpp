@@ -15,12 +15,16 @@ tenon::Decision decision_of(const auth::Known& known, uint32_t keep_ms) {
   return decision;
 }
 
+// Its own resources read the header themselves: one that is wrong or has expired keeps nobody from login and refresh.
+bool is_own(const tenon::Request& request) { return request.application() == "tenon-auth"; }
+
 class Basic : public tenon::AuthProvider {
  public:
   explicit Basic(auth::Accounts& accounts) : accounts_(accounts) {}
   std::string scheme() const override { return "Basic"; }
   std::string challenge() const override { return "Basic realm=\"tenon\", charset=\"UTF-8\""; }
-  tenon::Decision authenticate(const tenon::Request&, std::string_view credential) override {
+  tenon::Decision authenticate(const tenon::Request& request, std::string_view credential) override {
+    if (is_own(request)) return tenon::pass();
     constexpr uint32_t keep_ms = 30'000;  // a password takes 60 ms to check
     return decision_of(accounts_.by_basic(credential), keep_ms);
   }
@@ -34,7 +38,8 @@ class Bearer : public tenon::AuthProvider {
   explicit Bearer(auth::Accounts& accounts) : accounts_(accounts) {}
   std::string scheme() const override { return "Bearer"; }
   std::string challenge() const override { return "Bearer realm=\"tenon\""; }
-  tenon::Decision authenticate(const tenon::Request&, std::string_view token) override {
+  tenon::Decision authenticate(const tenon::Request& request, std::string_view token) override {
+    if (is_own(request)) return tenon::pass();
     // Another kind of token may be another extension's.
     if (std::count(token.begin(), token.end(), '.') != 2) return tenon::pass();
     return decision_of(accounts_.by_access_token(token), 0);

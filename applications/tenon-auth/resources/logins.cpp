@@ -95,6 +95,6 @@ struct Password : tenon::Resource {
     if (!known) return auth::refusal(known);
     auto hash = auth::new_hash((*json)["newPassword"]);
     if (!hash) return hash.refusal();
-    return auth::outcome(auth::accounts().change(known.user.name, {*hash, {}, {}}));
+    return auth::outcome(auth::accounts().change(known.user.name, {*hash, {}, {}, known.user.version}));
   }
 };

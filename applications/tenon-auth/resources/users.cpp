@@ -65,6 +65,12 @@ struct OneUser : tenon::Resource {
     if (!admin) return admin.refusal();
     auto json = auth::body(request);
     if (!json) return json.refusal();
+    if (json->size() == 0) return auth::problem(422, "give one of password, roles and enabled");
+    std::optional<std::string> unknown;
+    json->each_member([&unknown](std::string_view key, tenon::JsonView) {
+      if (key != "password" && key != "roles" && key != "enabled") unknown = key.size() > 64 ? "a member" : key;
+    });
+    if (unknown) return auth::problem(422, *unknown + " is none of password, roles and enabled");
     auth::Change change;
     if ((*json)["roles"]) {
       auto roles = auth::roles((*json)["roles"]);
