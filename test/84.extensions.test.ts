@@ -1,7 +1,11 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
+import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ExtensionSettings } from '../src/host/extension-settings.js';
 import { inOrder } from '../src/host/in-order.js';
+import type { Plugin } from '../src/host/plugin.js';
+import { Turns } from '../src/host/turns.js';
 import { journal, stage } from './load/actors.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
@@ -209,6 +213,33 @@ describe('while it runs', () => {
       extensions: [{ id: 'login', state: 'missing' }],
     });
   });
+});
+
+test('an extension that was to hear that it is not listed any more hears nothing when it is listed again', async () => {
+  const heard: string[] = [];
+  const configure = (application: string, settings: string): Promise<string> => {
+    heard.push(`${application} ${settings}`);
+    return Promise.resolve('taken');
+  };
+  const turns = new Turns();
+  const facts = { id: 'login', told: new Map([['app', '{}']]), asked: new Map(), turns, running: { configure } };
+  const login = facts as unknown as Plugin;
+  const settings = new ExtensionSettings({
+    log: pino({ level: 'silent' }),
+    plugins: new Map([['login', login]]),
+    anew: () => Promise.resolve(),
+  });
+  let finish = (): void => {};
+  const busy = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const before = turns.take('a reload', () => busy);
+  const gone = settings.keepOnly('app', []);
+  const use = { id: 'login', required: true, settings: '{}' };
+  const listed = settings.tell('app', [use]).then(() => settings.keepOnly('app', [use]));
+  finish();
+  await Promise.all([before, gone, listed]);
+  expect([heard, login.told.get('app'), login.asked.size]).toEqual([[], '{}', 0]);
 });
 
 describe('work in order', () => {

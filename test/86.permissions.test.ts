@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { stage } from './load/actors.js';
-import { type Answer, World } from './load/world.js';
+import { type Answer, until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 import { EventReader } from './tables/event-reader.js';
 import { SocketClient } from './tables/socket-client.js';
@@ -243,6 +243,37 @@ describe('over streams and sockets', () => {
     client.socket.terminate();
   });
 
+  test('who may only GET writes nothing over a socket, and is told why', async () => {
+    await start(tasks);
+    const ws = world.url.replace('http', 'ws');
+    expect(errorOf(await ask('admin,looker', 'PUT', '/app/Task/1', {}))).toBe('403 Forbidden');
+    expect(errorOf(await ask('admin', 'PUT', '/app/Task/1', {}))).toBe('201');
+    for (const target of ['/app/Task', '/app/Task/1']) {
+      const client = await SocketClient.open(`${ws}${target}`, { headers: key('admin,looker') });
+      for (const wish of [{ type: 'put', record: {} }, { type: 'patch', record: {} }, { type: 'delete' }])
+        expect(await client.ask({ ...wish, key: '1' })).toMatchObject({
+          error: 'Forbidden',
+          message: expect.stringContaining('refuses a POST') as string,
+        });
+      client.socket.terminate();
+    }
+    expect(await open('/app/Task', 'writer,looker')).toBe('403');
+    const socket = new WebSocket(`${ws}/app/graphql`, ['graphql-transport-ws'], { headers: key('admin,looker') });
+    const heard: string[] = [];
+    socket.on('message', (data: Buffer) => heard.push(data.toString()));
+    await once(socket, 'open');
+    const say = async (message: object, answer: string): Promise<void> => {
+      socket.send(JSON.stringify(message));
+      await until(`${answer} is heard in ${heard.join()}`, () => heard.some((one) => one.includes(answer)), 5000);
+    };
+    const run = (id: string, query: string, answer: string): Promise<void> =>
+      say({ type: 'subscribe', id, payload: { query } }, answer);
+    await say({ type: 'connection_init' }, 'connection_ack');
+    await run('1', 'mutation { deleteTask(id: "1") { id } }', 'refuses a POST');
+    await run('2', '{ tasks { totalCount } }', '"totalCount":1');
+    socket.terminate();
+  });
+
   test('a GraphQL socket has the identity of its opening', async () => {
     await start(tasks);
     const ws = ['graphql-transport-ws'];
@@ -285,6 +316,31 @@ describe('over streams and sockets', () => {
     expect(errorOf(await ask('release', 'GET', '/app/Notice'))).toBe('200');
     expect([await slow, await alsoSlow]).toEqual(['200', '200']);
   });
+});
+
+test('who waits for an extension while the tables are replaced is sent to those that serve then', async () => {
+  await start(tasks, 'extensions: [keys]\nconcurrency: 8');
+  const follow = (roles: string): Promise<EventReader> =>
+    EventReader.open(`${world.url}/app/Task`, { accept: 'text/event-stream', ...key(roles) });
+  const before = (await follow('reader')).read();
+  const waiting = [ask('slow', 'GET', '/app/Task'), ask('slow', 'POST', '/app/graphql', { query: '{ __typename }' })];
+  const stream = follow('slow');
+  const ws = world.url.replace('http', 'ws');
+  const sockets = ['/app/Task', '/app/graphql'].map((target) => {
+    const protocols = target === '/app/graphql' ? ['graphql-transport-ws'] : [];
+    return once(new WebSocket(`${ws}${target}`, protocols, { headers: key('slow') }), 'close');
+  });
+  await until('all of them wait', async () => (await ask('five', 'GET', '/app/Notice')).status === 200);
+  await world.write('app', 'schema.graphql', `${tasks}\ntype More @table @export { id: ID! @primaryKey }`);
+  const reload = world.host.reload('app');
+  await until('the tables are replaced', () => before.closed);
+  await ask('release', 'GET', '/app/Notice');
+  await reload;
+  expect((await Promise.all(waiting)).map(errorOf)).toEqual(['503 PluginStopped', '503 PluginStopped']);
+  const ended = (await stream).read();
+  await until('the stream has ended', () => ended.closed);
+  expect([ended.answer.statusCode, ended.text]).toEqual([200, 'retry: 2000\n\n']);
+  expect((await Promise.all(sockets)).map(([code]) => code as number)).toEqual([1012, 1012]);
 });
 
 describe('a schema', () => {

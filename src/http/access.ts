@@ -11,6 +11,8 @@ export interface AccessFacts {
   readonly otherwise: DefaultAccess;
   /** Values of `WWW-Authenticate`: how somebody could make known who they are; undefined where nobody can. */
   readonly challenges: () => readonly string[] | undefined;
+  /** Whether nothing but reading may be done, whatever tables say: an extension has refused a POST. */
+  readonly readsOnly?: boolean;
 }
 
 /** Decided anew at every question: a socket lives longer than the answer to one. */
@@ -21,7 +23,13 @@ export class Access {
     this.#facts = facts;
   }
 
+  /** The same for reading, and nothing else. */
+  onlyToRead(): Access {
+    return new Access({ ...this.#facts, readsOnly: true });
+  }
+
   may({ schema }: ServedTable, action: Action): boolean {
+    if (this.#facts.readsOnly === true && action !== 'read') return false;
     return permits(schema, action, this.#facts.caller, this.#facts.otherwise);
   }
 
@@ -37,10 +45,14 @@ export class Access {
 
   /** Why `action` may not be done; `where` is put in front. */
   refusal({ application, definition, schema }: ServedTable, action: Action, where = ''): TenonError {
-    const { caller, otherwise, challenges } = this.#facts;
+    const { caller, otherwise, challenges, readsOnly = false } = this.#facts;
     const roles = rolesFor(schema, action, otherwise);
     const details = { plugin: application, table: definition.name, action, roles };
     const act = `${where}${application}: to ${action} records of ${definition.name}`;
+    if (readsOnly && action !== 'read')
+      return new TenonError('Forbidden', `${act} is not possible over this socket: an extension refuses a POST here`, {
+        details,
+      });
     if (roles.length === 0) return new TenonError('Forbidden', `${act} is allowed to nobody`, { details });
     const needed = roles.includes('identity') ? 'somebody who is known' : `the role ${roles.join(' or ')}`;
     if (caller === undefined && challenges() !== undefined)

@@ -65,9 +65,7 @@ export class ChangeStreams {
     access: Access,
   ): void {
     if (this.#closed) {
-      // A browser that is refused never asks again; one whose stream ends comes to the next host.
-      begin(response);
-      response.end();
+      endStream(response);
       return;
     }
     const { clients = clientLimit } = this.#options;
@@ -178,6 +176,12 @@ export class ChangeStreams {
 /** An id without data tells nothing and is still what the client will come back with: it does not grow old. */
 function beat({ position }: Stream): string {
   return position === undefined ? ':\n\n' : `:\nid: ${position()}\n\n`;
+}
+
+/** Answer with a stream that is over: a browser that is refused never asks again; one whose stream ends comes to who serves then. */
+export function endStream(response: ServerResponse): void {
+  begin(response);
+  response.end();
 }
 
 function begin(response: ServerResponse): void {

@@ -12,7 +12,7 @@ import type { ServedTable, ServedTables } from '../tables/served.js';
 import type { Access } from './access.js';
 import { preferred } from './accept.js';
 import { ChangeSockets } from './change-socket.js';
-import { ChangeStreams } from './change-stream.js';
+import { ChangeStreams, endStream } from './change-stream.js';
 import { GraphiqlPage, GraphqlEndpoint, graphqlProtocol } from './graphql.js';
 import { sendError } from './problem.js';
 import { json, ndjson } from './rest-exchange.js';
@@ -64,6 +64,8 @@ export class TableEndpoints {
     const shared = this.#share(served.store);
     const { streams, sockets } = shared;
     const closer = new Closer();
+    let closed = false;
+    const isClosed = (): boolean => closed;
     const routes: ServedRoute[] = [];
     const need = needOfSomebody(served.tables.map(({ schema }) => schema));
     const add = (methods: readonly string[], path: string, answer: GuardedEndpoint, socket?: GuardedSocket): void => {
@@ -78,13 +80,13 @@ export class TableEndpoints {
       } as const;
       let opens: Endpoint | undefined;
       for (const method of methods) {
-        const endpoint = this.#guard({ plugin: application, method, path }, answer);
+        const endpoint = this.#guard({ plugin: application, method, path }, answer, isClosed);
         if (method === 'GET') opens = endpoint;
         routes.push({ ...facts, method, endpoint });
       }
       if (socket === undefined || opens === undefined) return;
       const way = opens;
-      this.#sockets.set(way, this.#guardSocket({ plugin: application, method: 'GET', path }, socket));
+      this.#sockets.set(way, this.#guardSocket({ plugin: application, path }, socket, isClosed));
       closer.add(`sockets of ${path}`, () => this.#sockets.delete(way));
     };
     if (served.tables.some(({ schema }) => schema.exports.graphql)) {
@@ -123,10 +125,12 @@ export class TableEndpoints {
       const one = about((socket, request, access) => sockets.serve(socket, table, keyOf(request), access));
       add(rest ? ['GET', 'PUT', 'PATCH', 'DELETE'] : ['GET'], `${path}/:key`, door.one, one);
     }
-    const close = (): Promise<void> =>
-      closer.close().catch((error: unknown) => {
+    const close = (): Promise<void> => {
+      closed = true;
+      return closer.close().catch((error: unknown) => {
         this.#options.log.error({ plugin: application, err: error }, 'not everything about its tables has ended');
       });
+    };
     return { routes, close };
   }
 
@@ -145,27 +149,40 @@ export class TableEndpoints {
     await shared.changes.close();
   }
 
-  #guard(route: TableRoute, answer: GuardedEndpoint): Endpoint {
+  /** @param isClosed asked when the gate has opened: meanwhile the tables may have been replaced */
+  #guard(route: TableRoute, answer: GuardedEndpoint, isClosed: () => boolean): Endpoint {
     const { gates } = this.#options;
-    return (request, response) => gates.enter(request, response, route, (access) => answer(request, response, access));
+    return (request, response) =>
+      gates.enter(request, response, route, (access) => {
+        if (!isClosed()) answer(request, response, access);
+        else if (route.method === 'GET' && prefersEvents(request)) endStream(response);
+        else sendError(request, response, replaced(route));
+      });
   }
 
-  #guardSocket(route: TableRoute, { protocol, check, serve }: GuardedSocket): SocketRoute {
+  #guardSocket(
+    route: Pick<TableRoute, 'plugin' | 'path'>,
+    { protocol, check, serve }: GuardedSocket,
+    isClosed: () => boolean,
+  ): SocketRoute {
     const { gates } = this.#options;
     return {
       ...(protocol === undefined ? {} : { protocol }),
       admit: (request, response, decision) => {
         const go = (access: Access): void => {
           try {
-            check(access);
-            decision.open((socket) => serve(socket, request, access));
+            if (!isClosed()) check(access);
+            decision.open((socket) => {
+              if (isClosed()) socket.close(1012, 'the application is replaced');
+              else serve(socket, request, access);
+            });
           } catch (error) {
             decision.refuse();
             access.explain(response, error);
             sendError(request, response, error);
           }
         };
-        gates.enter(request, response, route, go, () => decision.refuse());
+        gates.enterSocket(request, response, route, go, () => decision.refuse());
       },
     };
   }
@@ -236,12 +253,22 @@ class TableDoor {
 
   /** Whether the client wants changes more than records. */
   #listens(request: IncomingMessage): boolean {
-    const records = this.#rest === undefined ? [] : [json, ndjson];
-    return preferred(request.headers.accept, [...records, eventStream]) === eventStream;
+    return prefersEvents(request, this.#rest === undefined ? [] : [json, ndjson]);
   }
 }
 
 const eventStream = 'text/event-stream';
+
+function prefersEvents({ headers }: IncomingMessage, others: readonly string[] = [json, ndjson]): boolean {
+  return preferred(headers.accept, [...others, eventStream]) === eventStream;
+}
+
+function replaced({ plugin, path }: TableRoute): TenonError {
+  return new TenonError('PluginStopped', `${plugin}: the tables at ${path} were replaced while the request waited`, {
+    next: 'send the request again',
+    details: { plugin },
+  });
+}
 
 function onlyStreams(table: ServedTable): TenonError {
   return notExported(

@@ -1,5 +1,5 @@
 /** The way of a request for a table through the extensions of its application, before anything of it is read. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { TableGate } from '../host/chains.js';
 import type { ServedRoute } from '../host/live.js';
 import { Access, openAccess, readCaller } from './access.js';
@@ -36,6 +36,46 @@ export class TableGates {
       go(openAccess);
       return;
     }
+    this.#pass(request, response, route, gate, go, answering);
+  }
+
+  /**
+   * As `enter`, for a socket: its messages are not asked about one by one, so that extensions are asked about a POST, too, before it
+   * opens. Where they refuse that, the socket is only to read. What they put into headers then is lost.
+   */
+  enterSocket(
+    request: IncomingMessage,
+    response: ServerResponse,
+    route: Pick<ServedRoute, 'plugin' | 'path'>,
+    go: (access: Access) => void,
+    answering: () => void,
+  ): void {
+    const reading = (access: Access): void => {
+      const gate = this.#options.gateOf(route.plugin);
+      if (gate === undefined) {
+        go(access);
+        return;
+      }
+      const aside = new ServerResponse(request);
+      const refused = (): void =>
+        queueMicrotask(() => {
+          // Nobody reads the refusal: whoever still writes it is to stop.
+          aside.emit('close');
+          go(access.onlyToRead());
+        });
+      this.#pass(request, aside, { ...route, method: 'POST' }, gate, go, refused);
+    };
+    this.enter(request, response, { ...route, method: 'GET' }, reading, answering);
+  }
+
+  #pass(
+    request: IncomingMessage,
+    response: ServerResponse,
+    route: Pick<ServedRoute, 'plugin' | 'method' | 'path'>,
+    gate: TableGate,
+    go: (access: Access) => void,
+    answering: () => void,
+  ): void {
     const { plugin, method, path } = route;
     this.#options.pass(request, response, {
       plugin,

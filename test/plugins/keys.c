@@ -1,7 +1,7 @@
 /*
  * An extension whose provider takes any key that names roles: `Authorization: ApiKey reader,writer`. The key is the
- * subject too. "wrong" is refused; a request of "slow" is let through once one of "release" has been. Each answer is
- * marked with the header x-keys.
+ * subject too. "wrong" is refused; a request of "slow" is let through once one of "release" has been, one of "five"
+ * while five of those wait; whoever has the role "looker" may only GET. Each answer is marked with the header x-keys.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 
 static const tenon_host_http_t* http;
 static atomic_bool released;
-static atomic_bool waiting;
+static atomic_int waiting;
 
 static bool same(tenon_bytes_t bytes, const char* text) {
   return bytes.size == strlen(text) && memcmp(bytes.data, text, bytes.size) == 0;
@@ -58,12 +58,15 @@ static tenon_status authorize(tenon_plugin_t* plugin, tenon_request_t* request, 
   (void)plugin;
   (void)answer;
   if (identity == NULL) return TENON_OK;
+  for (uint32_t at = 0; at < identity->role_count; at++)
+    if (same(identity->roles[at], "looker") && http->method(request) != TENON_HTTP_GET) return TENON_ERROR_DENIED;
+  if (same(identity->subject, "five") && atomic_load(&waiting) < 5) return TENON_ERROR_DENIED;
   if (same(identity->subject, "release")) {
-    while (!atomic_load(&waiting)) usleep(1000);
+    while (atomic_load(&waiting) == 0) usleep(1000);
     atomic_store(&released, true);
   }
   if (same(identity->subject, "slow")) {
-    atomic_store(&waiting, true);
+    atomic_fetch_add(&waiting, 1);
     while (!atomic_load(&released) && !http->cancelled(request)) usleep(1000);
   }
   return TENON_OK;
