@@ -215,31 +215,50 @@ describe('while it runs', () => {
   });
 });
 
-test('an extension that was to hear that it is not listed any more hears nothing when it is listed again', async () => {
-  const heard: string[] = [];
-  const configure = (application: string, settings: string): Promise<string> => {
-    heard.push(`${application} ${settings}`);
-    return Promise.resolve('taken');
-  };
-  const turns = new Turns();
-  const facts = { id: 'login', told: new Map([['app', '{}']]), asked: new Map(), turns, running: { configure } };
-  const login = facts as unknown as Plugin;
-  const settings = new ExtensionSettings({
-    log: pino({ level: 'silent' }),
-    plugins: new Map([['login', login]]),
-    anew: () => Promise.resolve(),
+describe('an application that lists an extension no more, and then again,', () => {
+  /** An extension that was told `{}`; what it hears waits until `finish`. */
+  function listed() {
+    const heard: string[] = [];
+    let finish = (): void => {};
+    const busy = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const configure = async (application: string, settings: string): Promise<string> => {
+      heard.push(`${application} ${settings}`);
+      await busy;
+      return 'taken';
+    };
+    const turns = new Turns();
+    const facts = { id: 'login', told: new Map([['app', '{}']]), asked: new Map(), turns, running: { configure } };
+    const login = facts as unknown as Plugin;
+    const settings = new ExtensionSettings({
+      log: pino({ level: 'silent' }),
+      plugins: new Map([['login', login]]),
+      anew: () => Promise.resolve(),
+    });
+    const use = { id: 'login', required: true, settings: '{}' };
+    const again = (): Promise<void> => settings.tell('app', [use]).then(() => settings.keepOnly('app', [use]));
+    return { heard, busy, finish, turns, login, gone: () => settings.keepOnly('app', []), again };
+  }
+
+  test('is never away for one that has not heard it yet', async () => {
+    const { heard, busy, finish, turns, login, gone, again } = listed();
+    const before = turns.take('a reload', () => busy);
+    const told = [gone(), again()];
+    finish();
+    await Promise.all([before, ...told]);
+    expect([heard, login.told.get('app'), login.asked.size]).toEqual([[], '{}', 0]);
   });
-  let finish = (): void => {};
-  const busy = new Promise<void>((resolve) => {
-    finish = resolve;
+
+  test('is told again to one that is just hearing it', async () => {
+    const { heard, finish, login, gone, again } = listed();
+    const leaving = gone();
+    await until('it hears it', () => heard.length > 0);
+    const told = [leaving, again()];
+    finish();
+    await Promise.all(told);
+    expect([heard, login.told.get('app'), login.asked.size]).toEqual([['app ', 'app {}'], '{}', 0]);
   });
-  const before = turns.take('a reload', () => busy);
-  const gone = settings.keepOnly('app', []);
-  const use = { id: 'login', required: true, settings: '{}' };
-  const listed = settings.tell('app', [use]).then(() => settings.keepOnly('app', [use]));
-  finish();
-  await Promise.all([before, gone, listed]);
-  expect([heard, login.told.get('app'), login.asked.size]).toEqual([[], '{}', 0]);
 });
 
 describe('work in order', () => {
