@@ -8,7 +8,7 @@
  *   1. providers   the first whose credential the request carries and that does not pass it on; a wrong credential ends
  *                  the request with 401, also where none would have been needed
  *   2. roles       resolve_roles of each extension may add roles to the identity
- *   3. need        the route's `auth`, or the table's @allow: 401 with every provider's challenge, or 403
+ *   3. need        the route's `auth`: 401 with every provider's challenge, or 403; a table's @allow is looked at last
  *   4. authorize   of each extension; the first refusal ends the request with 403, or 401 without an identity
  * An extension that is listed and does not run fails the request with 503, unless it was listed with `required: false`.
  * The host offers the identity, and what providers are made of: passwords, tokens, randomness.
