@@ -132,7 +132,7 @@ Task every(uint64_t period_ms, Work&& work) {
 namespace events {
 
 /* Tell all subscribers of `topic` ([a-z0-9_.-], not beginning with "tenon."). False: it is outside its bounds. That
- * nobody subscribes is no error. Copies; never waits. */
+ * nobody subscribes is no error. Copies; waits for no on_event. */
 inline bool publish(std::string_view topic, std::string_view payload) noexcept {
   const detail::Services& to = detail::services;
   return to.events != nullptr && to.events->publish(to.host, detail::bytes(topic), detail::bytes(payload)) == TENON_OK;
