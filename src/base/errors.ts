@@ -88,6 +88,12 @@ export const errorCodes = {
   SeedInvalid: { status: 422, title: 'A file of seed data is not valid' },
   TableTaken: { status: 409, title: 'The table belongs to another application' },
   BackupFailed: { status: 500, title: 'The backup could not be made or taken back' },
+  // the registry
+  RegistryUnavailable: { status: 503, title: 'The registry cannot be reached' },
+  RegistryInvalid: { status: 422, title: 'What the registry says of a plugin cannot be done' },
+  VersionUnavailable: { status: 409, title: 'This host has no build of the wanted version' },
+  SecretMissing: { status: 422, title: 'A secret that a config refers to is not there' },
+  PluginStatic: { status: 409, title: 'The plugin is part of the program' },
   // the compiler
   ApplicationExists: { status: 409, title: 'An application of that name is there already' },
   ConfigNotFound: { status: 404, title: 'The application has no config.yaml' },

@@ -92,6 +92,16 @@ export interface Settings {
   tablesOrigins: string;
   /** Names WebSockets are served under, without port, separated by commas; empty: any. */
   tablesHosts: string;
+  /** Whether there is a registry of plugins; else the applications directory alone says what is loaded. */
+  registry: boolean;
+  /** PostgreSQL server of the registry, as a URL; empty: PGlite in the data directory. */
+  databaseUrl: string;
+  /** Time for the registry to be read before the host begins with what it knew last, ms. */
+  registryWaitMs: number;
+  /** Between two full reads of the registry, which find what was not told, ms. */
+  registryReconcileMs: number;
+  /** Directory of the files that configs refer to as secrets; empty: `secrets` in the data directory. */
+  secrets: string;
 }
 
 /** Option of `createHost`. */
@@ -258,4 +268,22 @@ export const definitions: Record<SettingName, Definition> = {
   graphqlIntrospection: { kind: 'boolean', key: 'tables.introspection', fallback: true },
   tablesOrigins: { kind: 'text', key: 'tables.origins', fallback: '', grammar: originList },
   tablesHosts: { kind: 'text', key: 'tables.hosts', fallback: '', grammar: hostNames },
+  registry: { kind: 'boolean', key: 'registry.enabled', environment: 'TENON_REGISTRY', fallback: true },
+  databaseUrl: {
+    kind: 'text',
+    key: 'registry.url',
+    environment: 'DATABASE_URL',
+    fallback: '',
+    secret: true,
+    grammar: [/^postgres(?:ql)?:\/\/\S+$/, 'a URL that begins with postgres:// or postgresql://'],
+  },
+  registryWaitMs: { kind: 'integer', key: 'registry.waitMs', fallback: 5000, least: 0, most: 10 * minute },
+  registryReconcileMs: {
+    kind: 'integer',
+    key: 'registry.reconcileMs',
+    fallback: minute,
+    least: 100,
+    most: 60 * minute,
+  },
+  secrets: { kind: 'text', key: 'secrets', environment: 'TENON_SECRETS', fallback: '' },
 };
