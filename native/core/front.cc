@@ -389,7 +389,7 @@ void Front::submit(const std::shared_ptr<Task>& task) {
     task->generation->drain();
     lease.watched.store(true, std::memory_order_seq_cst);
     drains_.push_back(task);
-    if (lease.count.load(std::memory_order_seq_cst) == 0 && task->claim()) settle(task);
+    if (task->generation->end_drain() && task->claim()) settle(task);
   } else if (task->step == Step::Stop) {
     // A thread of its own: it waits for others, and joins them.
     pthread_t closer;
@@ -427,8 +427,7 @@ void Front::settle(const std::shared_ptr<Task>& task) {
 
 std::vector<std::shared_ptr<Task>> Front::take_settled() {
   for (const std::shared_ptr<Task>& drain : drains_) {
-    Lease& lease = *drain->generation->lease();
-    if (lease.count.load(std::memory_order_seq_cst) == 0 && drain->claim()) settle(drain);
+    if (drain->generation->end_drain() && drain->claim()) settle(drain);
   }
   const auto is_settled = [](const std::shared_ptr<Task>& task) { return task->state.load() == Task::State::Settled; };
   const auto over = std::stable_partition(drains_.begin(), drains_.end(),

@@ -75,6 +75,11 @@ void Generation::drain() {
   face_->http_client().drain();
 }
 
+bool Generation::end_drain() {
+  if (lease_->count.load(std::memory_order_seq_cst) != 0) return false;
+  return !face_ || face_->http_client().end_drain(*lease_);
+}
+
 void Generation::serve() {
   change_tables(&TablesFace::serve);
   if (!face_) return;

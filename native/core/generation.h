@@ -71,6 +71,8 @@ class Generation {
   // Its calls are waited for; it is in use again. [front]
   void drain();
   void serve();
+  // Whether no call is in it any more; then nothing that calls into it by itself begins until it serves. [front]
+  bool end_drain();
   // It is being taken down, and will not be in use again. [front]
   void retire();
   // The host's own: `work` on a thread for tasks, at any time until `stop`. Whoever asks for it holds a lease until it

@@ -152,7 +152,15 @@ void HttpClientFace::drain() {
 void HttpClientFace::serve() {
   const std::lock_guard<std::mutex> lock(mutex_);
   draining_ = false;
+  drained_ = false;
   summon();
+}
+
+bool HttpClientFace::end_drain(const Lease& lease) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (lease.count.load(std::memory_order_seq_cst) != 0) return false;
+  drained_ = true;
+  return true;
 }
 
 void HttpClientFace::retire() {
@@ -286,10 +294,15 @@ void HttpClientFace::erase_if_over(Requests::iterator request) {
   requests_.erase(request);
 }
 
+bool HttpClientFace::may_run(int64_t own) const {
+  if (state_ != State::Open) return state_ == State::Retiring;
+  return !draining_ || (!drained_ && lease_->count.load(std::memory_order_seq_cst) > own);
+}
+
 // The lease is taken before anybody can look at it who waits for calls to end: `retire` and `serve` come before that,
-// and while the generation serves nobody waits.
+// while the generation serves nobody waits, and `end_drain` looks under the mutex.
 void HttpClientFace::summon() {
-  if (running_ || due_.empty() || !may_run()) return;
+  if (running_ || due_.empty() || !may_run(0)) return;
   take_turn();
   auto self = std::make_unique<std::shared_ptr<HttpClientFace>>(shared_from_this());
   if (tasks_->owe(run, self.get())) {
@@ -313,7 +326,7 @@ void HttpClientFace::run(void* context) {
 
 void HttpClientFace::run_due() {
   std::unique_lock<std::mutex> lock(mutex_);
-  while (!due_.empty() && may_run()) {
+  while (!due_.empty() && may_run(1)) {
     const auto found = requests_.find(due_.front());
     due_.pop_front();
     Request& request = found->second;
@@ -328,11 +341,9 @@ void HttpClientFace::run_due() {
     erase_if_over(found);
   }
   running_ = false;
-  Lease& lease = *lease_;
-  Plugin& plugin = plugin_;
+  // Under the mutex: `may_run` is to see leases of others only.
+  plugin_.leave(*lease_);
   idle_.notify_all();
-  lock.unlock();
-  plugin.leave(lease);
 }
 
 }  // namespace tenon::core

@@ -21,8 +21,9 @@ class Tasks;
 
 /*
  * tenon.http_client/1 for one generation: which requests it has under way, and their `done` functions, which run one
- * after the other on a thread of its tasks, under its lease. None runs while its calls are waited for; when it is being
- * taken down what is open is cancelled, and what has not run runs then.
+ * after the other on a thread of its tasks, under its lease. While its calls are waited for they begin only as long as
+ * there is one, which may wait for them. When it is being taken down what is open is cancelled, and what has not run
+ * runs then.
  */
 class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace> {
  public:
@@ -36,6 +37,8 @@ class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace>
   // Its calls are waited for, or are not any more. [front]
   void drain();
   void serve();
+  // Whether no call is in it any more; then no `done` begins until it serves again, or is taken down. [front]
+  bool end_drain(const Lease& lease);
   // It is being taken down: nothing is sent any more, what is open is cancelled. [any]
   void retire();
   // The same; every `done` has run when this returns. [control]
@@ -63,7 +66,8 @@ class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace>
   using Requests = std::map<uint64_t, Request>;
 
   // All under the mutex.
-  bool may_run() const { return state_ == State::Retiring || (state_ == State::Open && !draining_); }
+  // `own`: leases that this holds itself.
+  bool may_run(int64_t own) const;
   void make_due(uint64_t number, Request& request, OutgoingAnswer answer);
   void give_up(uint64_t number, Request& request, const char* why);
   void erase_if_over(Requests::iterator request);
@@ -79,6 +83,7 @@ class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace>
   std::condition_variable idle_;
   State state_ = State::Early;
   bool draining_ = false;
+  bool drained_ = false;
   bool running_ = false;  // with a lease
   uint64_t current_ = 0;
   Lease* lease_ = nullptr;

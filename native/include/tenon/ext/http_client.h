@@ -2,7 +2,8 @@
  * Capability tenon.http_client/1: requests to other servers, made by the host, with its connections and its TLS. The
  * host offers tenon_host_http_client_t; a plugin offers nothing. Requests belong to the generation that began them:
  * those that are open when it is being replaced are cancelled, and their `done` runs before shutdown is called. While
- * it hands its state over no `done` begins.
+ * its calls are waited for, so that it can hand its state over, `done` begins as long as there is one, for a handler
+ * may wait for an answer; between the last of them and the end of the hand-over none begins.
  *
  * Certificates are checked, whatever the environment says; there is no proxy, no cookie, no decoding of bodies.
  */
