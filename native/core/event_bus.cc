@@ -41,9 +41,13 @@ void Subscriber::push(std::shared_ptr<const Event> event) {
   changed.notify_all();
 }
 
+bool Subscriber::has_some() const {
+  return left_.load(std::memory_order_seq_cst) || head_.load(std::memory_order_seq_cst) != nullptr;
+}
+
 bool Subscriber::sleep() {
   sleeping_.store(true, std::memory_order_seq_cst);
-  if (head_.load(std::memory_order_seq_cst) == nullptr) return true;
+  if (!has_some()) return true;
   sleeping_.store(false, std::memory_order_seq_cst);
   return false;
 }
@@ -60,21 +64,43 @@ void Subscriber::collect() {
 
 void Subscriber::take(const std::vector<std::string>& patterns, size_t limit,
                       std::vector<std::shared_ptr<const Event>>& batch, uint64_t& dropped) {
-  if (pending_.size() < limit) collect();
-  uint64_t gone = 0;
-  size_t size = 0;
-  while (!pending_.empty() && batch.size() < limit) {
-    std::shared_ptr<const Event>& event = pending_.front();
-    gone++;
-    size += event->size();
-    if (is_subject_of(patterns, view(event->view().topic))) batch.push_back(std::move(event));
-    pending_.pop_front();
+  bool left = false;
+  {
+    const std::lock_guard<std::mutex> taking(taking_);
+    if (pending_.size() < limit) collect();
+    uint64_t gone = 0;
+    size_t size = 0;
+    while (!pending_.empty() && batch.size() < limit && gone < kLooks) {
+      std::shared_ptr<const Event>& event = pending_.front();
+      gone++;
+      size += event->size();
+      if (is_subject_of(patterns, view(event->view().topic))) batch.push_back(std::move(event));
+      pending_.pop_front();
+    }
+    count_.fetch_sub(gone, std::memory_order_relaxed);
+    bytes_.fetch_sub(size, std::memory_order_relaxed);
+    if (!batch.empty()) {
+      const uint64_t all = dropped_.load(std::memory_order_relaxed);
+      dropped = all - std::exchange(told_, all);
+    }
+    left = !pending_.empty();
+    left_.store(left, std::memory_order_seq_cst);
   }
-  count_.fetch_sub(gone, std::memory_order_relaxed);
+  if (!left) return;
+  // Another pump may have taken over meanwhile, and have found nothing.
+  const std::lock_guard<std::mutex> lock(mutex);
+  changed.notify_all();
+}
+
+void Subscriber::clear() {
+  const std::lock_guard<std::mutex> taking(taking_);
+  collect();
+  uint64_t size = 0;
+  for (const std::shared_ptr<const Event>& event : pending_) size += event->size();
+  count_.fetch_sub(pending_.size(), std::memory_order_relaxed);
   bytes_.fetch_sub(size, std::memory_order_relaxed);
-  if (batch.empty()) return;
-  const uint64_t all = dropped_.load(std::memory_order_relaxed);
-  dropped = all - std::exchange(told_, all);
+  pending_.clear();
+  left_.store(false, std::memory_order_seq_cst);
 }
 
 // --- all of them
@@ -82,7 +108,7 @@ void Subscriber::take(const std::vector<std::string>& patterns, size_t limit,
 EventBus::EventBus() : listing_(std::make_shared<const Listing>()) {}
 
 std::shared_ptr<const EventBus::Listing> EventBus::listing() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<std::mutex> lock(listing_mutex_);
   return listing_;
 }
 
@@ -108,7 +134,7 @@ void EventBus::publish(std::shared_ptr<const Event> event, const Plugin* source)
 
 // False when somebody has subscribed meanwhile.
 bool EventBus::keep(const std::shared_ptr<const Event>& event, const Plugin* source) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<std::mutex> lock(listing_mutex_);
   if (!listing_->early) return false;
   early_.push_back({event, source});
   early_bytes_ += event->size();
@@ -149,30 +175,62 @@ void EventBus::change(const Plugin& plugin, const EventPump& pump, const std::ve
 }
 
 void EventBus::subscribe(const Plugin& plugin, const std::vector<std::string>& patterns) {
-  Listing next = *listing_;
-  std::vector<Subscription>& all = next.subscriptions;
+  const std::shared_ptr<const Listing> now = listing();
+  Listing changed = *now;
+  std::vector<Subscription>& all = changed.subscriptions;
   const auto same = [&plugin](const Subscription& one) { return one.plugin == &plugin; };
   all.erase(std::remove_if(all.begin(), all.end(), same), all.end());
   if (!patterns.empty()) {
-    const std::shared_ptr<Subscriber>& subscriber = subscribers_[&plugin];
-    all.push_back({&plugin, subscriber, patterns});
-    next.early = false;
-    for (Early& one : std::exchange(early_, {})) {
-      const std::string_view topic = view(one.event->view().topic);
-      if (one.source != &plugin && is_subject_of(patterns, topic)) subscriber->push(std::move(one.event));
-    }
+    all.push_back({&plugin, subscribers_[&plugin], patterns});
+    changed.early = false;
   }
-  show(std::move(next));
+  const bool first = now->early && !changed.early;
+  std::shared_ptr<const Listing> next = prepare(std::move(changed));
+  if (first) {
+    // Publishers go on meanwhile: what they keep is in front of what they push once this is shown.
+    constexpr int kRounds = 16;
+    const Subscription one = next->subscriptions.back();
+    for (int round = 1; !hand_over(next, one, round == kRounds); round++) {
+    }
+    return;
+  }
+  const std::lock_guard<std::mutex> lock(listing_mutex_);
+  listing_.swap(next);
 }
 
-void EventBus::show(Listing next) {
+bool EventBus::hand_over(std::shared_ptr<const Listing>& next, const Subscription& first, bool last) {
+  constexpr size_t kFew = 16;
+  const auto push = [&first](std::deque<Early>& kept) {
+    for (Early& one : kept) {
+      const std::string_view topic = view(one.event->view().topic);
+      if (one.source != first.plugin && is_subject_of(first.patterns, topic)) {
+        first.subscriber->push(std::move(one.event));
+      }
+    }
+  };
+  std::deque<Early> kept;
+  {
+    const std::lock_guard<std::mutex> lock(listing_mutex_);
+    kept.swap(early_);
+    early_bytes_ = 0;
+    if (kept.size() <= kFew || last) {
+      push(kept);
+      listing_.swap(next);
+      return true;
+    }
+  }
+  push(kept);
+  return false;
+}
+
+std::shared_ptr<const EventBus::Listing> EventBus::prepare(Listing next) {
   const auto wants = [&next](std::string_view topic) {
     return std::any_of(next.subscriptions.begin(), next.subscriptions.end(),
                        [topic](const Subscription& one) { return is_subject_of(one.patterns, topic); });
   };
   wants_log_.store(next.early || wants("tenon.log"), std::memory_order_relaxed);
   wants_requests_.store(wants("tenon.request"), std::memory_order_relaxed);
-  listing_ = std::make_shared<const Listing>(std::move(next));
+  return std::make_shared<const Listing>(std::move(next));
 }
 
 void EventBus::forget(const Plugin& plugin) {
@@ -184,6 +242,8 @@ void EventBus::forget(const Plugin& plugin) {
     found->second->reader = nullptr;
   }
   subscribe(plugin, {});
+  // Here, and not on the thread of a publisher that has the subscriptions of before.
+  found->second->clear();
   subscribers_.erase(found);
 }
 
@@ -203,12 +263,15 @@ std::string EventBus::metrics_text() const {
 }
 
 void EventBus::end_start() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (!listing_->early) return;
-  early_.clear();
-  Listing next = *listing_;
-  next.early = false;
-  show(std::move(next));
+  const std::lock_guard<std::mutex> changing(mutex_);
+  Listing changed = *listing();
+  if (!changed.early) return;
+  changed.early = false;
+  std::shared_ptr<const Listing> next = prepare(std::move(changed));
+  std::deque<Early> kept;
+  const std::lock_guard<std::mutex> lock(listing_mutex_);
+  kept.swap(early_);
+  listing_.swap(next);
 }
 
 }  // namespace tenon::core

@@ -38,21 +38,30 @@ class Subscriber {
   uint64_t queued() const { return count_.load(std::memory_order_relaxed); }
   uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
 
-  // For pumps. `mutex` guards what follows; publishers take it only to wake one that sleeps.
+  // For pumps. `mutex` guards what follows, and nobody has it for more than a moment: publishers take it to wake a pump
+  // that sleeps.
   std::mutex mutex;
   std::condition_variable changed;
   const EventPump* reader = nullptr;
-  // At most `limit` events that `patterns` ask for, and how many were dropped since; under the mutex.
-  void take(const std::vector<std::string>& patterns, size_t limit, std::vector<std::shared_ptr<const Event>>& batch,
-            uint64_t& dropped);
+  // Whether `take` has something to look at. Under the mutex.
+  bool has_some() const;
   // Say that who waits for `changed` needs to be told of an event; false when there is one. Under the mutex.
   bool sleep();
+
+  // At most `limit` events that `patterns` ask for, and how many were dropped since; perhaps none although some are
+  // left. Takes as long as it takes, hence not under the mutex: only pumps wait for each other. [event]
+  void take(const std::vector<std::string>& patterns, size_t limit, std::vector<std::shared_ptr<const Event>>& batch,
+            uint64_t& dropped);
+  // Throw away what waits.
+  void clear();
 
  private:
   struct Node {
     std::shared_ptr<const Event> event;
     Node* next;
   };
+  // Events that one `take` looks at.
+  static constexpr size_t kLooks = 8192;
   void collect();
 
   std::atomic<Node*> head_{nullptr};
@@ -60,13 +69,15 @@ class Subscriber {
   std::atomic<uint64_t> bytes_{0};
   std::atomic<uint64_t> dropped_{0};
   std::atomic<bool> sleeping_{false};
+  std::atomic<bool> left_{false};  // there is something in `pending_`
+  std::mutex taking_;              // guards what follows
   std::deque<std::shared_ptr<const Event>> pending_;
   uint64_t told_ = 0;
 };
 
 /*
- * Brings events of all sources to all who subscribe. Publishing reads a snapshot of the subscriptions; taking it may
- * wait for a change of them, never for anybody's on_event.
+ * Brings events of all sources to all who subscribe. Publishing reads a snapshot of the subscriptions; it waits for no
+ * subscriber, and for a change of the subscriptions only while one pointer replaces another.
  */
 class EventBus {
  public:
@@ -117,11 +128,14 @@ class EventBus {
   std::shared_ptr<const Listing> listing() const;
   bool keep(const std::shared_ptr<const Event>& event, const Plugin* source);
   void subscribe(const Plugin& plugin, const std::vector<std::string>& patterns);
-  void show(Listing listing);
+  std::shared_ptr<const Listing> prepare(Listing listing);
+  // Whether few were kept, or this is the `last` time: then `next` is shown.
+  bool hand_over(std::shared_ptr<const Listing>& next, const Subscription& first, bool last);
 
-  mutable std::mutex mutex_;  // short: changes of the subscriptions, and of the pointer to them
-  std::shared_ptr<const Listing> listing_;
+  std::mutex mutex_;  // one change of the subscriptions at a time; before that of a queue
   std::map<const Plugin*, std::shared_ptr<Subscriber>> subscribers_;
+  mutable std::mutex listing_mutex_;  // for moments: publishers take it; guards what follows
+  std::shared_ptr<const Listing> listing_;
   std::deque<Early> early_;
   size_t early_bytes_ = 0;
   std::atomic<bool> wants_log_{true};

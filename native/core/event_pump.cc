@@ -37,9 +37,9 @@ void EventPump::serve() {
   const std::lock_guard<std::mutex> changing(changing_);
   if (state_.load(std::memory_order_acquire) != State::Open) return;
   // Also without a function of its own: what an earlier generation subscribed to ends.
-  plugin_.front().events().adopt(plugin_, *this, patterns_);
+  plugin_.front().events().adopt(plugin_, *this, *patterns_);
   set_serving(true);
-  if (!patterns_.empty()) crew_.add();
+  if (!patterns_->empty()) crew_.add();
 }
 
 void EventPump::drain() {
@@ -69,22 +69,23 @@ void EventPump::set_serving(bool serving) {
 }
 
 void EventPump::set_patterns(std::vector<std::string> patterns) {
+  auto next = std::make_shared<const std::vector<std::string>>(std::move(patterns));
   {
     const std::lock_guard<std::mutex> lock(subscriber_->mutex);
-    patterns_ = std::move(patterns);
+    patterns_.swap(next);
   }
   if (!serving_) return;
-  plugin_.front().events().change(plugin_, *this, patterns_);
-  if (!patterns_.empty()) crew_.add();
+  plugin_.front().events().change(plugin_, *this, *patterns_);
+  if (!patterns_->empty()) crew_.add();
 }
 
 tenon_status EventPump::subscribe(std::string_view pattern) {
   const std::lock_guard<std::mutex> changing(changing_);
   if (!is_open()) return TENON_ERROR_STATE;
   if (!subscriber_) return TENON_ERROR_UNSUPPORTED;
-  if (std::find(patterns_.begin(), patterns_.end(), pattern) != patterns_.end()) return TENON_OK;
-  if (patterns_.size() >= kPatterns) return TENON_ERROR_TOO_LARGE;
-  std::vector<std::string> patterns = patterns_;
+  std::vector<std::string> patterns = *patterns_;
+  if (std::find(patterns.begin(), patterns.end(), pattern) != patterns.end()) return TENON_OK;
+  if (patterns.size() >= kPatterns) return TENON_ERROR_TOO_LARGE;
   patterns.emplace_back(pattern);
   set_patterns(std::move(patterns));
   return TENON_OK;
@@ -93,7 +94,7 @@ tenon_status EventPump::subscribe(std::string_view pattern) {
 tenon_status EventPump::unsubscribe(std::string_view pattern) {
   const std::lock_guard<std::mutex> changing(changing_);
   if (!is_open()) return TENON_ERROR_STATE;
-  std::vector<std::string> patterns = patterns_;
+  std::vector<std::string> patterns = *patterns_;
   const auto found = std::find(patterns.begin(), patterns.end(), pattern);
   if (found == patterns.end()) return TENON_ERROR_NOT_FOUND;
   patterns.erase(found);
@@ -103,13 +104,7 @@ tenon_status EventPump::unsubscribe(std::string_view pattern) {
 
 std::vector<std::string> EventPump::patterns() const {
   const std::lock_guard<std::mutex> changing(changing_);
-  return patterns_;
-}
-
-bool EventPump::delivering() const {
-  if (state_.load(std::memory_order_acquire) == State::Early || !subscriber_) return false;
-  const std::lock_guard<std::mutex> lock(subscriber_->mutex);
-  return delivering_;
+  return *patterns_;
 }
 
 uint32_t EventPump::stop(uint64_t until) {
@@ -141,18 +136,19 @@ void EventPump::run(ThreadGuard& guard, const ThreadVisits& visits) {
       subscriber_->changed.wait(lock);
       continue;
     }
-    uint64_t dropped = 0;
-    subscriber_->take(patterns_, TENON_EVENTS_BATCH, batch, dropped);
-    if (!batch.empty()) {
+    if (subscriber_->has_some()) {
+      const std::shared_ptr<const std::vector<std::string>> patterns = patterns_;
       lease_->count.fetch_add(1, std::memory_order_seq_cst);
-      delivering_ = true;
       lock.unlock();
-      deliver(guard, batch, dropped);
-      batch.clear();
-      lock.lock();
-      delivering_ = false;
+      uint64_t dropped = 0;
+      subscriber_->take(*patterns, TENON_EVENTS_BATCH, batch, dropped);
+      if (!batch.empty()) {
+        deliver(guard, batch, dropped);
+        batch.clear();
+        worked = true;
+      }
       plugin_.leave(*lease_);
-      worked = true;
+      lock.lock();
     } else if (worked) {
       subscriber_->changed.wait_for(lock, kGathering);
       worked = false;
@@ -167,7 +163,9 @@ void EventPump::deliver(ThreadGuard& guard, const std::vector<std::shared_ptr<co
   for (const std::shared_ptr<const Event>& event : batch) views_.push_back(event->view());
   {
     const FloatingPointGuard floating_point;
+    delivering_.store(true, std::memory_order_release);
     events_->on_event(instance_, views_.data(), views_.size(), dropped);
+    delivering_.store(false, std::memory_order_release);
   }
   guard.restore_signals();
 }

@@ -1,6 +1,7 @@
 #ifndef TENON_CORE_EVENT_PUMP_H
 #define TENON_CORE_EVENT_PUMP_H
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,7 +24,7 @@ class Plugin;
 /*
  * Brings one generation the events of its plugin's queue, on a thread that is started when it has subscribed.
  *
- * A batch is taken under the queue's mutex, and only while the generation serves and the queue is its own; its lease
+ * A batch begins under the queue's mutex, and only while the generation serves and the queue is its own; its lease
  * lasts until on_event has returned. `drain` and `retire` take the mutex too, and the leases are counted after that.
  */
 class EventPump {
@@ -45,7 +46,8 @@ class EventPump {
   tenon_status subscribe(std::string_view pattern);    // [any]
   tenon_status unsubscribe(std::string_view pattern);  // [any]
   std::vector<std::string> patterns() const;           // [any]
-  bool delivering() const;                             // [any] whether on_event runs
+  // Whether on_event runs. [any]
+  bool delivering() const { return delivering_.load(std::memory_order_acquire); }
 
   uint32_t alive() const { return crew_.alive(); }
   uint32_t stop(uint64_t until);  // [closer]
@@ -68,10 +70,10 @@ class EventPump {
   std::atomic<State> state_{State::Early};
   mutable std::mutex changing_;  // one change of patterns or of `serving_` at a time; before the bus's and the queue's
   // Written under both mutexes, read under either of them and that of the queue.
-  std::vector<std::string> patterns_;
+  std::shared_ptr<const std::vector<std::string>> patterns_ = std::make_shared<const std::vector<std::string>>();
   bool serving_ = false;
   bool stopping_ = false;
-  bool delivering_ = false;  // under the queue's mutex
+  std::atomic<bool> delivering_{false};
   Lease* lease_ = nullptr;
   std::vector<tenon_event_t> views_;  // the thread's own
   Crew crew_;

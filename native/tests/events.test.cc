@@ -74,6 +74,10 @@ std::shared_ptr<core::Generation> serve(FrontUnderTest& front, Listener& listene
   return generation;
 }
 
+bool delivers(const std::shared_ptr<core::Generation>& generation) {
+  return generation->ledger().running == std::vector<std::string>{"on_event"};
+}
+
 void take_down(FrontUnderTest& front, const std::shared_ptr<core::Generation>& generation) {
   if (generation->plugin().live() == generation->lease()) generation->plugin().swap(nullptr);
   generation->retire();
@@ -214,7 +218,7 @@ TEST_CASE("events: past the bounds of a queue they are dropped and counted, and 
   listener.held = true;
   source.publish("n", "first");
   core::EventBus& bus = front->events();
-  CHECK(front.until([&] { return first->lease()->count == 1; }));
+  CHECK(front.until([&] { return delivers(first); }));
   const auto& queue = *bus.subscriber(first->plugin());
   const size_t sent = TENON_EVENTS_QUEUE + 5000;
   for (size_t number = 0; number < sent; number++) CHECK(source.publish("n", std::to_string(number)) == TENON_OK);
@@ -230,12 +234,65 @@ TEST_CASE("events: past the bounds of a queue they are dropped and counted, and 
   // Large ones are bound by their bytes.
   listener.held = true;
   source.publish("n", "again");
-  CHECK(front.until([&] { return first->lease()->count == 1; }));
+  CHECK(front.until([&] { return delivers(first); }));
   const std::string large(60'000, 'x');
   for (int number = 0; number < 1000; number++) source.publish("n", large);
   CHECK(queue.queued() < TENON_EVENTS_QUEUE_BYTES / large.size() + 1);
   CHECK(queue.queued() > 500);
   listener.held = false;
+  take_down(front, second);
+  take_down(front, first);
+}
+
+TEST_CASE("events: who publishes waits for no change of a subscription, nor for who takes events") {
+  FrontUnderTest front;
+  Listener listener({"n"});
+  const auto first = serve(front, listener, "listener", 1);
+  Listener source({});
+  const auto second = serve(front, source, "source", 1);
+  std::atomic<bool> changing{false};
+  std::atomic<int> published{0};
+  std::thread changer;
+  std::thread publisher;
+  {
+    // A change of its subscription waits for the queue.
+    const std::lock_guard<std::mutex> lock(front->events().subscriber(first->plugin())->mutex);
+    changer = std::thread([&] {
+      changing = true;
+      first->serve();
+    });
+    publisher = std::thread([&] {
+      while (!changing) std::this_thread::yield();
+      for (; published < 50; published++) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        CHECK(source.publish("other", "for nobody") == TENON_OK);
+      }
+    });
+    CHECK(front.until([&] { return published == 50; }));
+  }
+  changer.join();
+  publisher.join();
+  take_down(front, second);
+  take_down(front, first);
+}
+
+TEST_CASE("events: what nobody asks for any more is thrown away in parts, and what follows is told of") {
+  FrontUnderTest front;
+  Listener listener({"a", "b"});
+  const auto first = serve(front, listener, "listener", 1);
+  Listener source({});
+  const auto second = serve(front, source, "source", 1);
+  listener.held = true;
+  source.publish("b", "first");
+  CHECK(front.until([&] { return delivers(first); }));
+  for (int number = 0; number < 50'000; number++) source.publish("a", "unwanted");
+  source.publish("b", "last");
+  CHECK(listener.events->unsubscribe(listener.code.host, bytes("a")) == TENON_OK);
+  listener.held = false;
+  CHECK(front.until([&] { return listener.count() == 2; }));
+  CHECK(listener.all() == std::vector<std::string>{"b|source|first", "b|source|last"});
+  const auto& queue = *front->events().subscriber(first->plugin());
+  CHECK(front.until([&] { return queue.queued() == 0; }));
   take_down(front, second);
   take_down(front, first);
 }
@@ -344,7 +401,7 @@ TEST_CASE("events: who does not return from on_event is waited for, and named") 
   const auto second = serve(front, source, "source", 1);
   listener.held = true;
   source.publish("n", "1");
-  CHECK(front.until([&] { return first->lease()->count == 1; }));
+  CHECK(front.until([&] { return delivers(first); }));
   first->plugin().swap(nullptr);
   first->retire();
   CHECK_FALSE(front.perform(first, core::Step::Drain, 30));
