@@ -140,9 +140,30 @@ bool EventBus::keep(const std::shared_ptr<const Event>& event, const Plugin* sou
   early_bytes_ += event->size();
   while (early_.size() > kEarly || early_bytes_ > kEarlyBytes) {
     early_bytes_ -= early_.front().event->size();
+    early_dropped_.count(early_.front());
     early_.pop_front();
   }
   return true;
+}
+
+void EventBus::EarlyDropped::count(const Early& early) {
+  auto key = std::make_pair(early.source, std::string(view(early.event->view().topic)));
+  const auto found = known.find(key);
+  if (found != known.end()) {
+    found->second++;
+  } else if (known.size() < kEarlyTopics) {
+    known.emplace(std::move(key), 1);
+  } else {
+    others++;
+  }
+}
+
+uint64_t EventBus::EarlyDropped::of(const Subscription& subscription) const {
+  uint64_t count = others;
+  for (const auto& [key, dropped] : known) {
+    if (key.first != subscription.plugin && is_subject_of(subscription.patterns, key.second)) count += dropped;
+  }
+  return count;
 }
 
 std::shared_ptr<Subscriber> EventBus::subscriber(const Plugin& plugin) {
@@ -209,10 +230,13 @@ bool EventBus::hand_over(std::shared_ptr<const Listing>& next, const Subscriptio
     }
   };
   std::deque<Early> kept;
+  EarlyDropped dropped;
   {
     const std::lock_guard<std::mutex> lock(listing_mutex_);
     kept.swap(early_);
     early_bytes_ = 0;
+    dropped = std::exchange(early_dropped_, {});
+    first.subscriber->count_dropped(dropped.of(first));
     if (kept.size() <= kFew || last) {
       push(kept);
       listing_.swap(next);
@@ -251,7 +275,7 @@ std::string EventBus::metrics_text() const {
   std::string queued;
   std::string dropped;
   append_family("tenon_plugin_events_queued", "gauge", "Events that wait for a plugin.", queued);
-  append_family("tenon_plugin_events_dropped_total", "counter", "Events that its queue had no room for.", dropped);
+  append_family("tenon_plugin_events_dropped_total", "counter", "Events that there was no room for.", dropped);
   const std::shared_ptr<const Listing> now = listing();
   for (const Subscription& one : now->subscriptions) {
     const std::string& id = one.plugin->id();
@@ -269,8 +293,10 @@ void EventBus::end_start() {
   changed.early = false;
   std::shared_ptr<const Listing> next = prepare(std::move(changed));
   std::deque<Early> kept;
+  EarlyDropped dropped;
   const std::lock_guard<std::mutex> lock(listing_mutex_);
   kept.swap(early_);
+  dropped = std::exchange(early_dropped_, {});
   listing_.swap(next);
 }
 

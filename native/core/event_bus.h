@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "event.h"
@@ -37,6 +38,8 @@ class Subscriber {
   void push(std::shared_ptr<const Event> event);  // [any]
   uint64_t queued() const { return count_.load(std::memory_order_relaxed); }
   uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+  // So many were dropped for it before it was there. [any]
+  void count_dropped(uint64_t count) { dropped_.fetch_add(count, std::memory_order_relaxed); }
 
   // For pumps. `mutex` guards what follows, and nobody has it for more than a moment: publishers take it to wake a pump
   // that sleeps.
@@ -84,6 +87,8 @@ class EventBus {
   // What is kept before anybody subscribes.
   static constexpr size_t kEarly = 4096;
   static constexpr size_t kEarlyBytes = TENON_EVENTS_QUEUE_BYTES;
+  // Sources and topics that are told apart when early events are dropped.
+  static constexpr size_t kEarlyTopics = 256;
 
   EventBus();
   EventBus(const EventBus&) = delete;
@@ -124,6 +129,13 @@ class EventBus {
     std::shared_ptr<const Event> event;
     const Plugin* source;
   };
+  // How many early events were dropped, by source and topic.
+  struct EarlyDropped {
+    std::map<std::pair<const Plugin*, std::string>, uint64_t> known;
+    uint64_t others = 0;
+    void count(const Early& early);
+    uint64_t of(const Subscription& subscription) const;
+  };
 
   std::shared_ptr<const Listing> listing() const;
   bool keep(const std::shared_ptr<const Event>& event, const Plugin* source);
@@ -138,6 +150,7 @@ class EventBus {
   std::shared_ptr<const Listing> listing_;
   std::deque<Early> early_;
   size_t early_bytes_ = 0;
+  EarlyDropped early_dropped_;
   std::atomic<bool> wants_log_{true};
   std::atomic<bool> wants_requests_{false};
 };

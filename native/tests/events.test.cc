@@ -159,10 +159,43 @@ TEST_CASE("events: what happens before anybody subscribes is kept for the first 
   const auto second = serve(front, listener, "listener", 1);
   CHECK(front.until([&] { return listener.count() == core::EventBus::kEarly; }));
   CHECK(listener.all().back() == "n|source|4095");
-  // The oldest have gone: two for two.
+  // The oldest have gone, two for two, and are counted.
+  {
+    const std::lock_guard<std::mutex> lock(listener.mutex);
+    CHECK(listener.dropped == 2);
+  }
+  CHECK(front->events().metrics_text().find("tenon_plugin_events_dropped_total{plugin=\"listener\"} 2\n") !=
+        std::string::npos);
   CHECK(listener.all().front() == "n|source|0");
   CHECK(source.publish("n", "more") == TENON_OK);
   CHECK(front.until([&] { return listener.all().back() == "n|source|more"; }));
+  take_down(front, second);
+  take_down(front, first);
+}
+
+TEST_CASE("events: of those that went before anybody subscribed, those are counted that would have been wanted") {
+  FrontUnderTest front;
+  Listener source({});
+  const auto first = serve(front, source, "source", 1);
+  for (int number = 0; number < 3; number++) source.publish("n.1", "gone");
+  for (int number = 0; number < 4; number++) source.publish("other", "gone");
+  Listener listener({"n.*"});
+  listener.code.on_initialize = [&]() -> tenon_status {
+    const tenon_host_t* const host = listener.code.host;
+    const auto* const log = static_cast<const tenon_host_log_t*>(host->get_extension(host, TENON_LOG_ID));
+    for (size_t number = 0; number < core::EventBus::kEarly; number++) {
+      log->write(host, TENON_LOG_INFO, bytes("its own"), nullptr, 0);
+    }
+    return TENON_OK;
+  };
+  const auto second = serve(front, listener, "listener", 1);
+  CHECK(front->events().subscriber(second->plugin())->dropped() == 3);
+  source.publish("n.2", "here");
+  CHECK(front.until([&] { return listener.count() == 1; }));
+  {
+    const std::lock_guard<std::mutex> lock(listener.mutex);
+    CHECK(listener.dropped == 3);
+  }
   take_down(front, second);
   take_down(front, first);
 }

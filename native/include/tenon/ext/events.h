@@ -7,8 +7,8 @@
  * waits for nobody's on_event. Events of one thread come in the order in which it published them. At a reload the queue
  * goes over to the new generation: none is lost, none comes twice. What a plugin causes itself it is not given. What
  * happens while the host starts, before anybody subscribes, is kept (4,096 events, or as many bytes as in a queue, then
- * the oldest go) for the first who does; requests are not. What is subscribed to in ready is told of once the plugin
- * serves.
+ * the oldest go) for the first who does, to whom those of its topics that have gone are counted as dropped (past 256
+ * sources and topics, all of them); requests are not. What is subscribed to in ready is told of once the plugin serves.
  *
  * Topics are names of [a-z0-9_.-], at most 127 bytes; those that begin with "tenon." are the host's:
  *
@@ -60,7 +60,8 @@ typedef struct tenon_event {
 /* The plugin's side. */
 typedef struct tenon_plugin_events {
   uint32_t size;
-  /* Take `count` events (1 to TENON_EVENTS_BATCH). `dropped`: how many did not fit since the batch before. Calls of one
+  /* Take `count` events (1 to TENON_EVENTS_BATCH). `dropped`: how many did not fit since the batch before, or before
+   * the plugin subscribed; all of them are in tenon_plugin_events_dropped_total of GET /metrics. Calls of one
    * generation never overlap; one that takes long lets the queue grow. [event] a thread of this generation's, while it
    * serves, after ready */
   void (*on_event)(struct tenon_plugin* plugin, const tenon_event_t* events, size_t count, uint64_t dropped);
