@@ -2,17 +2,44 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
+#include <utility>
 
+#include "byte_buffer.h"
 #include "clock.h"
+#include "front.h"
 #include "image_threads.h"
+#include "plugin.h"
 #include "pool.h"
 
 namespace tenon::core {
+
+Crew::Crew(Plugin& plugin, uint64_t generation, const char* work, uint32_t limit, Loop loop, Wake wake, void* context)
+    : plugin_(plugin),
+      generation_(generation),
+      work_(work),
+      limit_(limit),
+      loop_(loop),
+      wake_(wake),
+      context_(context),
+      link_(std::make_shared<Link>()) {
+  link_->crew = this;
+}
 
 bool Crew::add() {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (stopping_ || alive_.load(std::memory_order_relaxed) >= limit_) return false;
   reap();
+  if (start()) {
+    missed_ = false;
+    return true;
+  }
+  miss();
+  return false;
+}
+
+// Under the mutex.
+bool Crew::start() {
   auto member = std::make_unique<Member>();
   member->crew = this;
   pthread_attr_t attributes;
@@ -46,6 +73,32 @@ void* Crew::main(void* argument) {
   return nullptr;
 }
 
+// Under the mutex: say so, once, and have the owner asked again.
+void Crew::miss() {
+  Front& front = plugin_.front();
+  if (!std::exchange(missed_, true) && front.log_level() <= TENON_LOG_ERROR) {
+    const std::string text = "no thread could be started for " + std::string(work_) + " of " + plugin_.id() +
+                             ", generation " + std::to_string(generation_) + ": it is tried again";
+    if (front.log().write(plugin_.id(), generation_, TENON_LOG_ERROR, bytes(text), nullptr, 0)) front.wake();
+  }
+  if (std::exchange(asking_, true)) return;
+  front.try_again([link = link_] {
+    const std::lock_guard<std::mutex> linked(link->mutex);
+    if (link->crew == nullptr) return;
+    Crew& crew = *link->crew;
+    {
+      const std::lock_guard<std::mutex> lock(crew.mutex_);
+      crew.asking_ = false;
+    }
+    crew.wake_(crew.context_);
+  });
+}
+
+void Crew::break_link() {
+  const std::lock_guard<std::mutex> linked(link_->mutex);
+  link_->crew = nullptr;
+}
+
 // Under the mutex: join threads that have ended, without waiting for one that is still running its destructors. Where
 // there is no join that does not wait, they stay until `stop`.
 void Crew::reap() {
@@ -58,6 +111,7 @@ void Crew::reap() {
 }
 
 uint32_t Crew::stop(uint64_t until) {
+  break_link();
   std::vector<std::unique_ptr<Member>> ended;
   uint32_t left = 0;
   {

@@ -16,10 +16,13 @@
 
 namespace tenon::core {
 
+class Plugin;
+
 /*
  * A few threads of one generation for work that the host begins by itself: tasks, events. Each runs its owner's loop.
  * They are started when they are first needed and end before the library is closed, so that destructors of thread-local
- * variables run while their code exists.
+ * variables run while their code exists. One that cannot be started is told of in the log, and its owner is asked again
+ * by `Wake` until it can or is no longer needed.
  */
 class Crew {
  public:
@@ -27,11 +30,13 @@ class Crew {
 
   // The loop of one thread; it returns when the thread is to end.
   using Loop = void (*)(void* context, ThreadGuard& guard, const ThreadVisits& visits);
-  // One that waits is to look again, and one that is missing to be added: a thread is to end, or has ended.
+  // One that waits is to look again, and one that is missing to be added: a thread is to end, has ended, or could not
+  // be started. Also on [watchdog].
   using Wake = void (*)(void* context);
 
-  Crew(uint32_t limit, Loop loop, Wake wake, void* context)
-      : limit_(limit), loop_(loop), wake_(wake), context_(context) {}
+  // `work`: what its threads do, for people.
+  Crew(Plugin& plugin, uint64_t generation, const char* work, uint32_t limit, Loop loop, Wake wake, void* context);
+  ~Crew() { break_link(); }
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
@@ -47,9 +52,20 @@ class Crew {
     pthread_t thread = {};
     bool ended = false;  // under the mutex
   };
+  // For who asks again: it may come when the crew is gone.
+  struct Link {
+    std::mutex mutex;
+    Crew* crew;
+  };
   static void* main(void* member);
+  bool start();
   void reap();
+  void miss();
+  void break_link();
 
+  Plugin& plugin_;
+  const uint64_t generation_;
+  const char* const work_;
   const uint32_t limit_;
   const Loop loop_;
   const Wake wake_;
@@ -58,6 +74,9 @@ class Crew {
   std::condition_variable ended_;
   std::vector<std::unique_ptr<Member>> members_;
   bool stopping_ = false;
+  bool missed_ = false;  // the last that was to be started could not be
+  bool asking_ = false;  // somebody will ask again
+  const std::shared_ptr<Link> link_;
   std::atomic<uint32_t> alive_{0};
 };
 

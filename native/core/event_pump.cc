@@ -14,7 +14,8 @@ namespace {
 constexpr std::chrono::milliseconds kGathering(1);
 }  // namespace
 
-EventPump::EventPump(Plugin& plugin) : plugin_(plugin), crew_(1, &EventPump::loop, &EventPump::wake, this) {}
+EventPump::EventPump(Plugin& plugin, uint64_t generation)
+    : plugin_(plugin), crew_(plugin, generation, "events", 1, &EventPump::loop, &EventPump::wake, this) {}
 
 void EventPump::attach(tenon_plugin* instance, const tenon_plugin_events_t* events) {
   instance_ = instance;

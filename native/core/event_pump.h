@@ -29,7 +29,7 @@ class Plugin;
  */
 class EventPump {
  public:
-  explicit EventPump(Plugin& plugin);
+  EventPump(Plugin& plugin, uint64_t generation);
   EventPump(const EventPump&) = delete;
   EventPump& operator=(const EventPump&) = delete;
 

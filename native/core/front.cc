@@ -464,6 +464,27 @@ void Front::notice_idle() { wake(); }
 
 void Front::watch() { Watchdog::instance().attend(); }
 
+void Front::try_again(std::function<void()> again) {
+  {
+    const std::lock_guard<std::mutex> lock(again_mutex_);
+    if (again_.empty()) again_at_ = now() + milliseconds(kAgainMs);
+    again_.push_back(std::move(again));
+  }
+  watch();
+}
+
+bool Front::check_again(uint64_t time) {
+  std::vector<std::function<void()>> due;
+  {
+    const std::lock_guard<std::mutex> lock(again_mutex_);
+    if (again_.empty()) return false;
+    if (time < again_at_) return true;
+    due.swap(again_);
+  }
+  for (const std::function<void()>& again : due) again();
+  return true;
+}
+
 void Front::retire(std::unique_ptr<HostFace> face) {
   faces_.push_back(std::move(face));
   if (faces_.size() > kKeptFaces) faces_.pop_front();
@@ -495,6 +516,7 @@ bool Front::check_deadlines(uint64_t time) {
       core::expire(call);
     }
   }
+  armed = check_again(time) || armed;
   std::vector<std::shared_ptr<Task>> late;
   {
     const std::lock_guard<std::mutex> lock(tasks_mutex_);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -60,6 +61,7 @@ class Front : public std::enable_shared_from_this<Front> {
   using Wake = void (*)(void* context);
   static constexpr uint32_t kMostCalls = 65536;
   static constexpr uint32_t kPatienceMs = 30'000;
+  static constexpr uint32_t kAgainMs = 250;
 
   // `name` begins the ids of its requests; `log_level` is the lowest that is kept.
   Front(std::string name, int32_t log_level);
@@ -155,6 +157,9 @@ class Front : public std::enable_shared_from_this<Front> {
   void push(Call& call);  // [any]
   void notice_idle();     // [any] a watched lease has come to zero
   void watch();           // [any] a deadline has been armed
+  // Something could not be begun for want of a thread: `again` is called once, in kAgainMs. It must return at once;
+  // after `close` it is not called. [any]; `again`: [watchdog]
+  void try_again(std::function<void()> again);
   void retire(std::unique_ptr<HostFace> face);
 
   // Calls and events of plugins, and what they count themselves, in the text format of Prometheus.
@@ -171,6 +176,8 @@ class Front : public std::enable_shared_from_this<Front> {
   template <typename Visit>
   void visit_streams(const Generation& generation, Visit visit) const;
   void collect();
+  // Whether something is to be tried again; what is due is.
+  bool check_again(uint64_t time);
 
   const std::string name_;
   const int32_t log_level_;
@@ -208,6 +215,10 @@ class Front : public std::enable_shared_from_this<Front> {
   std::vector<std::shared_ptr<Task>> settled_;
   std::vector<std::shared_ptr<Task>> drains_;
   std::deque<std::unique_ptr<HostFace>> faces_;
+
+  std::mutex again_mutex_;
+  std::vector<std::function<void()>> again_;
+  uint64_t again_at_ = 0;
 };
 
 }  // namespace tenon::core

@@ -233,7 +233,7 @@ HostFace::HostFace(Plugin& plugin, uint64_t number, TablesAccess access, ConfigV
       tables_(TablesFace::make(plugin.front(), std::move(access))),
       config_(std::move(config)),
       http_client_(std::make_shared<HttpClientFace>(plugin, number)),
-      services_(plugin),
+      services_(plugin, number),
       host_() {
   host_.size = sizeof(tenon_host_t);
   host_.abi_major = TENON_ABI_MAJOR;

@@ -309,9 +309,22 @@ void HttpClientFace::summon() {
     self.release();
     return;
   }
-  // No thread can be had: tried again with the next that is due, at last by `finish`.
   running_ = false;
   plugin_.leave(*lease_);
+  ask_again();
+}
+
+// No thread can be had. `finish` does without one, but it is not reached while somebody waits for what is due.
+void HttpClientFace::ask_again() {
+  if (state_ != State::Open && lease_->count.load(std::memory_order_seq_cst) == 0) return;
+  if (std::exchange(asking_, true)) return;
+  plugin_.front().try_again([face = weak_from_this()] {
+    const std::shared_ptr<HttpClientFace> self = face.lock();
+    if (!self) return;
+    const std::lock_guard<std::mutex> lock(self->mutex_);
+    self->asking_ = false;
+    self->summon();
+  });
 }
 
 void HttpClientFace::take_turn() {

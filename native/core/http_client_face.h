@@ -72,6 +72,7 @@ class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace>
   void give_up(uint64_t number, Request& request, const char* why);
   void erase_if_over(Requests::iterator request);
   void summon();
+  void ask_again();
   void take_turn();
   // [task], or [control] when no thread can be had
   static void run(void* self);
@@ -85,6 +86,7 @@ class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace>
   bool draining_ = false;
   bool drained_ = false;
   bool running_ = false;  // with a lease
+  bool asking_ = false;   // `summon` will be tried again
   uint64_t current_ = 0;
   Lease* lease_ = nullptr;
   Tasks* tasks_ = nullptr;

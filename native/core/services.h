@@ -33,7 +33,8 @@ struct Ledger {
 // The services of the host that work for one generation on threads of their own, or count for it.
 class Services {
  public:
-  explicit Services(Plugin& plugin) : tasks(plugin), events(plugin), plugin_(plugin) {}
+  Services(Plugin& plugin, uint64_t generation)
+      : tasks(plugin, generation), events(plugin, generation), plugin_(plugin) {}
   Services(const Services&) = delete;
   Services& operator=(const Services&) = delete;
 

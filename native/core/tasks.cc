@@ -7,7 +7,8 @@
 
 namespace tenon::core {
 
-Tasks::Tasks(Plugin& plugin) : plugin_(plugin), crew_(kThreads, &Tasks::loop, &Tasks::wake, this) {}
+Tasks::Tasks(Plugin& plugin, uint64_t generation)
+    : plugin_(plugin), crew_(plugin, generation, "tasks", kThreads, &Tasks::loop, &Tasks::wake, this) {}
 
 tenon_status Tasks::add(const Work& work, uint64_t delay_ms, uint64_t period_ms, uint64_t* number) {
   const std::lock_guard<std::mutex> lock(mutex_);

@@ -30,7 +30,7 @@ class Tasks {
  public:
   static constexpr uint32_t kThreads = 2;
 
-  explicit Tasks(Plugin& plugin);
+  Tasks(Plugin& plugin, uint64_t generation);
   Tasks(const Tasks&) = delete;
   Tasks& operator=(const Tasks&) = delete;
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness.h"
+#include "thread_faults.h"
 
 using namespace tenon;
 using namespace tenon::tests;
@@ -326,6 +327,30 @@ TEST_CASE("events: what nobody asks for any more is thrown away in parts, and wh
   CHECK(listener.all() == std::vector<std::string>{"b|source|first", "b|source|last"});
   const auto& queue = *front->events().subscriber(first->plugin());
   CHECK(front.until([&] { return queue.queued() == 0; }));
+  take_down(front, second);
+  take_down(front, first);
+}
+
+TEST_CASE("events: wait as long as no thread can be started for them, and the log says so") {
+  if (!NoThreads::kPossible) return;
+  FrontUnderTest front;
+  Listener source({});
+  const auto first = serve(front, source, "source", 1);
+  Listener listener({"n"});
+  core::Plugin& plugin = front->plugin("listener");
+  plugin.open(100);
+  const auto second = front.bring_up(plugin, listener.code, 1, "/listener");
+  REQUIRE(static_cast<bool>(second));
+  {
+    const NoThreads none;
+    plugin.swap(second->lease());
+    const auto records = front->log().take();
+    REQUIRE(records.size() == 1);
+    CHECK(records[0]->message == "no thread could be started for events of listener, generation 1: it is tried again");
+    source.publish("n", "1");
+    CHECK(front->events().subscriber(plugin)->queued() == 1);
+  }
+  CHECK(front.until([&] { return listener.count() == 1; }));
   take_down(front, second);
   take_down(front, first);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness.h"
+#include "thread_faults.h"
 
 using namespace tenon;
 using tests::bytes;
@@ -114,6 +115,18 @@ class Bench {
   std::vector<std::unique_ptr<Context>> contexts_;
   size_t done_ = 0;
 };
+
+// Its handler waits until a `done` has run.
+void route_that_fetches(Bench& bench, std::atomic<bool>& asked) {
+  bench.code.route(TENON_HTTP_GET, "/fetch", TENON_EXECUTION_POOL,
+                   [&](const tenon_host_http_t& http, tenon_request_t*, tenon_response_t* response) -> tenon_status {
+                     const size_t before = bench.count();
+                     CHECK(bench.send(Bench::order()) == TENON_OK);
+                     asked = true;
+                     while (bench.count() == before) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                     return http.set_body(response, bytes("fetched"));
+                   });
+}
 
 core::OutgoingAnswer found(std::string body) { return {TENON_OK, 200, {{"x-one", "1"}}, std::move(body), {}}; }
 
@@ -354,14 +367,7 @@ TEST_CASE("no `done` runs while calls are waited for, and one that runs is waite
 TEST_CASE("a handler that waits for an answer gets it while its generation is waited for, and nobody after that") {
   Bench bench;
   std::atomic<bool> asked{false};
-  bench.code.route(TENON_HTTP_GET, "/fetch", TENON_EXECUTION_POOL,
-                   [&](const tenon_host_http_t& http, tenon_request_t*, tenon_response_t* response) -> tenon_status {
-                     const size_t before = bench.count();
-                     CHECK(bench.send(Bench::order()) == TENON_OK);
-                     asked = true;
-                     while (bench.count() == before) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-                     return http.set_body(response, bytes("fetched"));
-                   });
+  route_that_fetches(bench, asked);
   const auto generation = bench.start();
   bench.plugin.swap(generation->lease());
   const auto& answer = bench.front.send(bench.front.slot(bench.plugin, "GET", "/test/fetch"), "/test/fetch");
@@ -386,6 +392,46 @@ TEST_CASE("a handler that waits for an answer gets it while its generation is wa
   bench.plugin.release();
   CHECK(bench.front.until([&] { return bench.count() == 2; }));
   bench.plugin.swap(nullptr);
+  CHECK(bench.front.take_down(generation));
+}
+
+TEST_CASE("an answer that comes while no thread can be started is delivered when one can") {
+  if (!tests::NoThreads::kPossible) return;
+  Bench bench;
+  const auto generation = bench.start();
+  uint64_t number = 0;
+  CHECK(bench.send(Bench::order(), &number) == TENON_OK);
+  bench.front->outgoing().take();
+  {
+    const tests::NoThreads none;
+    bench.front->outgoing().answer(number, found("here"));
+    CHECK(bench.front->log().take().size() == 1);
+    CHECK(bench.count() == 0);
+    CHECK(generation->lease()->count == 0);
+  }
+  CHECK(bench.front.until([&] { return bench.count() == 1; }));
+  CHECK(bench.told(0).body == "here");
+  CHECK(bench.front.take_down(generation));
+}
+
+TEST_CASE("a handler that waits is told that its request was cancelled, as soon as a thread can be started") {
+  if (!tests::NoThreads::kPossible) return;
+  Bench bench;
+  std::atomic<bool> asked{false};
+  route_that_fetches(bench, asked);
+  const auto generation = bench.start();
+  bench.plugin.swap(generation->lease());
+  const auto& answer = bench.front.send(bench.front.slot(bench.plugin, "GET", "/test/fetch"), "/test/fetch");
+  CHECK(bench.front.until([&] { return asked.load(); }));
+  bench.plugin.swap(nullptr);
+  {
+    const tests::NoThreads none;
+    generation->retire();
+    CHECK(bench.count() == 0);
+  }
+  CHECK(bench.front.perform(generation, core::Step::Drain));
+  CHECK(answer.body == "fetched");
+  CHECK(bench.told(0).outcome == TENON_ERROR_CANCELLED);
   CHECK(bench.front.take_down(generation));
 }
 

@@ -8,6 +8,7 @@
 
 #include "harness.h"
 #include "tenon/ext/tasks.h"
+#include "thread_faults.h"
 #include "thread_visits.h"
 
 using namespace tenon;
@@ -232,6 +233,31 @@ TEST_CASE("tasks: bounds are kept") {
   CHECK(counted.ends == 0);
   test.serve();
   CHECK(test.front.until([&] { return counted.ends == static_cast<int>(TENON_TASKS_LIMIT); }));
+  test.stop();
+}
+
+TEST_CASE("tasks: while no thread can be started they are refused or wait, and the log says so once") {
+  if (!NoThreads::kPossible) return;
+  TasksUnderTest test;
+  Counted early;
+  Counted refused;
+  {
+    const NoThreads none;
+    test.submit(early);
+    test.serve();
+    CHECK(test.tasks->submit(test.code.host, run, end, &refused, nullptr) == TENON_ERROR_MEMORY);
+    CHECK(test.tasks->once(test.code.host, 1, run, end, &refused, nullptr) == TENON_ERROR_MEMORY);
+    const auto records = test.front->log().take();
+    REQUIRE(records.size() == 1);
+    CHECK(records[0]->plugin == "test");
+    CHECK(records[0]->level == TENON_LOG_ERROR);
+    CHECK(records[0]->message == "no thread could be started for tasks of test, generation 1: it is tried again");
+    CHECK(early.runs == 0);
+  }
+  CHECK(test.front.until([&] { return early.ends == 1; }));
+  CHECK(refused.runs == 0);
+  CHECK(refused.ends == 0);
+  CHECK(test.front->log().take().empty());
   test.stop();
 }
 

@@ -35,7 +35,8 @@ class Task {
  public:
   Task() = default;
   Task(tenon_status status, uint64_t number) noexcept : status_(status), number_(number) {}
-  /* False: it was not begun, see status(): TENON_ERROR_STATE before ready, TENON_ERROR_TOO_LARGE for too many. */
+  /* False: it was not begun, see status(): TENON_ERROR_STATE before ready, TENON_ERROR_TOO_LARGE for too many,
+   * TENON_ERROR_MEMORY where no thread could be started. */
   explicit operator bool() const noexcept { return status_ == TENON_OK; }
   tenon_status status() const noexcept { return status_; }
   uint64_t number() const noexcept { return number_; }

@@ -37,7 +37,8 @@ typedef struct tenon_host_tasks {
   uint32_t size;
 
   /* Do `work` once, as soon as a thread is free. `end` may be NULL. `*task` gets its number, never 0; `task` may be
-   * NULL. TENON_ERROR_TOO_LARGE past TENON_TASKS_LIMIT. [any] */
+   * NULL. TENON_ERROR_TOO_LARGE past TENON_TASKS_LIMIT; TENON_ERROR_MEMORY while the plugin serves and no thread can be
+   * started. One that was taken before that waits for a thread, which is tried for again and again. [any] */
   tenon_status (*submit)(const struct tenon_host* host, tenon_task_fn work, tenon_task_end_fn end, void* context,
                          uint64_t* task);
   /* The same in `delay_ms` (monotonic clock; at most TENON_TASKS_DELAY_MS). [any] */
