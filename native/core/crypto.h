@@ -7,6 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "tenon/types.h"
+
 namespace tenon::core {
 
 /*
@@ -24,9 +26,11 @@ class Crypto {
 
   // HMAC with SHA-256.
   bool authenticate(std::string_view key, std::string_view text, Digest& digest) const;
-  // RFC 7914; `n` is a power of two. Needs 128 * n * r bytes.
-  bool scrypt(std::string_view password, std::string_view salt, uint64_t n, uint32_t r, uint32_t p, char* key,
-              size_t size) const;
+  // RFC 7914; `n` is a power of two. Needs 128 * n * r bytes: TENON_ERROR_MEMORY where they are not to be had.
+  // TENON_ERROR_UNSUPPORTED when this OpenSSL does not do it, as one that is held to FIPS. Not on [main], whose errors
+  // of OpenSSL are Node's.
+  tenon_status scrypt(std::string_view password, std::string_view salt, uint64_t n, uint32_t r, uint32_t p, char* key,
+                      size_t size) const;
   bool random(void* buffer, size_t size) const;
   // In a time that depends on the sizes alone.
   bool equal(std::string_view one, std::string_view other) const;
@@ -41,6 +45,8 @@ class Crypto {
                  uint64_t r, uint64_t p, uint64_t most_memory, unsigned char* key, size_t key_size) = nullptr;
   int (*random_)(unsigned char* buffer, int size) = nullptr;
   int (*compare_)(const void* one, const void* other, size_t size) = nullptr;
+  unsigned long (*next_error_)() = nullptr;
+  void (*clear_errors_)() = nullptr;
 };
 
 }  // namespace tenon::core

@@ -49,10 +49,10 @@ class Turns {
 
 tenon_status derive(const Crypto& crypto, std::string_view password, const PasswordHash& hash, std::string& key) {
   if (!Turns::instance().take()) return TENON_ERROR_AGAIN;
-  const bool done =
+  const tenon_status status =
       crypto.scrypt(password, hash.salt, uint64_t{1} << hash.log_n, hash.r, hash.p, key.data(), key.size());
   Turns::instance().give_back();
-  return done ? TENON_OK : TENON_ERROR_MEMORY;
+  return status;
 }
 
 bool take(std::string_view& text, std::string_view prefix) {

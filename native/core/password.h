@@ -35,8 +35,9 @@ struct PasswordHash {
   std::string text() const;
 };
 
-// Hash of a password of 1 to kPasswordBytes bytes. At most two passwords are hashed at once in a process; others wait
-// for their turn: TENON_ERROR_AGAIN when too many do, or it does not come within 10 s. Not on [main].
+// Hash of a password of 1 to kPasswordBytes bytes; TENON_ERROR_ARGUMENT for others. At most two passwords are hashed at
+// once in a process; others wait for their turn: TENON_ERROR_AGAIN when too many do, or it does not come within 10 s.
+// TENON_ERROR_MEMORY and TENON_ERROR_UNSUPPORTED as Crypto::scrypt, the latter also without randomness. Not on [main].
 tenon_status hash_password(const Crypto& crypto, std::string_view password, std::string& text);
 // TENON_OK, TENON_ERROR_DENIED, or TENON_ERROR_ARGUMENT for a text that is no hash; waits as hash_password does.
 tenon_status verify_password(const Crypto& crypto, std::string_view password, std::string_view text);

@@ -50,6 +50,14 @@ std::string base64(std::string_view bytes, Base64 alphabet = Base64::Url) {
   return text;
 }
 
+#if defined(__has_feature)
+constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 constexpr std::string_view kKey = "0123456789abcdef0123456789abcdef";
 constexpr int64_t kNow = 1'700'000'000;
 
@@ -94,7 +102,8 @@ TEST_CASE("scrypt is that of RFC 7914, HMAC that of RFC 4231") {
                              "d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887"}};
   for (const Vector& vector : vectors) {
     std::string key(64, '\0');
-    CHECK(crypto->scrypt(vector.password, vector.salt, vector.n, vector.r, vector.p, key.data(), key.size()));
+    CHECK(crypto->scrypt(vector.password, vector.salt, vector.n, vector.r, vector.p, key.data(), key.size()) ==
+          TENON_OK);
     CHECK(hexadecimal(key) == vector.key);
   }
   Crypto::Digest digest;
@@ -168,6 +177,21 @@ TEST_CASE("many who hash at once wait for each other") {
   }
   for (std::thread& thread : threads) thread.join();
   CHECK(denied == 16);
+}
+
+TEST_CASE("a password that is not hashed says why: there is no memory, or this OpenSSL does not do it") {
+  const Crypto* const crypto = library();
+  if (crypto == nullptr) return;
+  std::string text;
+  CHECK(core::hash_password(*crypto, "open sesame", text) == TENON_OK);
+  std::string key(32, '\0');
+  // N is no power of two: OpenSSL refuses, and it is not for want of memory.
+  CHECK(crypto->scrypt("x", "salt", 1000, 8, 1, key.data(), key.size()) == TENON_ERROR_UNSUPPORTED);
+  // More than any machine has; sanitizers would end the process.
+  if (!kSanitized) {
+    CHECK(crypto->scrypt("x", "salt", uint64_t{1} << 40, 8, 1, key.data(), key.size()) == TENON_ERROR_MEMORY);
+  }
+  CHECK(core::verify_password(*crypto, "open sesame", text) == TENON_OK);
 }
 
 TEST_CASE("the signature is that of RFC 7515, A.1") {

@@ -133,7 +133,7 @@ Task every(uint64_t period_ms, Work&& work) {
 namespace events {
 
 /* Tell all subscribers of `topic` ([a-z0-9_.-], not beginning with "tenon."). False: it is outside its bounds. That
- * nobody subscribes is no error. Copies; waits for no on_event. */
+ * nobody subscribes is no error. Copies; waits for no subscriber. */
 inline bool publish(std::string_view topic, std::string_view payload) noexcept {
   const detail::Services& to = detail::services;
   return to.events != nullptr && to.events->publish(to.host, detail::bytes(topic), detail::bytes(payload)) == TENON_OK;
@@ -552,13 +552,21 @@ std::optional<std::string> filled(size_t guess, Fill&& fill) {
 /* Hashes of passwords; each call takes some 60 ms of a processor, so not for inline handlers. */
 namespace passwords {
 
-/* A hash of `password` (1 to 1,024 bytes) with a salt of its own, at most 160 bytes of text. */
-inline std::optional<std::string> hash(std::string_view password) {
+/* A hash of `password` (1 to 1,024 bytes) with a salt of its own, at most 160 bytes of text. When there is none,
+ * `status` tells why: TENON_ERROR_ARGUMENT for a password outside its bounds, TENON_ERROR_AGAIN when too many wait,
+ * TENON_ERROR_MEMORY, TENON_ERROR_UNSUPPORTED without OpenSSL or its scrypt, TENON_ERROR_STATE on an inline route. */
+inline std::optional<std::string> hash(std::string_view password, tenon_status& status) {
   const detail::Services& to = detail::services;
+  status = TENON_ERROR_UNSUPPORTED;
   if (to.auth == nullptr) return std::nullopt;
   return detail::filled(160, [&](char* buffer, size_t capacity, size_t* size) {
-    return to.auth->hash_password(to.host, detail::bytes(password), buffer, capacity, size);
+    status = to.auth->hash_password(to.host, detail::bytes(password), buffer, capacity, size);
+    return status;
   });
+}
+inline std::optional<std::string> hash(std::string_view password) {
+  tenon_status status;
+  return hash(password, status);
 }
 
 /* Whether `hash` is of this password; false also when that cannot be said. As long as hash(), whatever the answer.

@@ -121,14 +121,15 @@ typedef struct tenon_host_auth {
 
   /* Hash of a password (1 to 1,024 bytes) with a salt of its own, as text: scrypt, N 32,768, r 8, p 1 (RFC 7914; 32 MiB
    * and about 60 ms of a processor), at most 160 bytes. A process hashes two at once, others wait for their turn:
-   * TENON_ERROR_AGAIN when 64 wait already, or it has not come in 10 s. TENON_ERROR_STATE on [main],
-   * TENON_ERROR_UNSUPPORTED where the process has no OpenSSL. [pool] [control] [task] */
+   * TENON_ERROR_AGAIN when 64 wait already, or it has not come in 10 s. TENON_ERROR_ARGUMENT for a password outside its
+   * bounds; TENON_ERROR_MEMORY when the process cannot have the 32 MiB; TENON_ERROR_UNSUPPORTED where it has no
+   * OpenSSL, or one without scrypt (FIPS) or randomness; TENON_ERROR_STATE on [main]. [pool] [control] [task] */
   tenon_status (*hash_password)(const struct tenon_host* host, tenon_bytes_t password, void* buffer, size_t capacity,
                                 size_t* size);
   /* TENON_OK when `hash` is of this password, TENON_ERROR_DENIED when not, TENON_ERROR_ARGUMENT for a text that is no
    * scrypt hash of the form `$scrypt$ln=15,r=8,p=1$SALT$KEY`, or one that would take more than 64 MiB or four times the
-   * work. Takes as long for a wrong password as for the right one, and waits as hash_password does. [pool] [control]
-   * [task] */
+   * work. Takes as long for a wrong password as for the right one; waits and fails otherwise as hash_password does.
+   * [pool] [control] [task] */
   tenon_status (*verify_password)(const struct tenon_host* host, tenon_bytes_t password, tenon_bytes_t hash);
 
   /* A JSON Web Token (RFC 7519, HS256) of `claims`, a JSON object of at most 16 KiB, no name in it twice, in which the

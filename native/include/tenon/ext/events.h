@@ -4,7 +4,7 @@
  * Whoever offers tenon_plugin_events_t and subscribes is given events in batches on a thread of its generation that the
  * host has made for it, never on the thread of a handler. Each subscriber has a queue of its own, bounded by
  * TENON_EVENTS_QUEUE events and TENON_EVENTS_QUEUE_BYTES: what does not fit is dropped and counted, and publishing
- * waits for nobody's on_event. Events of one thread come in the order in which it published them. At a reload the queue
+ * waits for no subscriber. Events of one thread come in the order in which it published them. At a reload the queue
  * goes over to the new generation: none is lost, none comes twice. What a plugin causes itself it is not given. What
  * happens while the host starts, before anybody subscribes, is kept (4,096 events, or as many bytes as in a queue, then
  * the oldest go) for the first who does, to whom those of its topics that have gone are counted as dropped (past 256
@@ -81,7 +81,7 @@ typedef struct tenon_span {
 typedef struct tenon_host_events {
   uint32_t size;
 
-  /* Tell all subscribers of `topic`, which must not begin with "tenon.". Copies; waits for nobody's on_event.
+  /* Tell all subscribers of `topic`, which must not begin with "tenon.". Copies; waits for no subscriber.
    * TENON_ERROR_TOO_LARGE past TENON_EVENT_LIMIT. That nobody subscribes is no error. [any] */
   tenon_status (*publish)(const struct tenon_host* host, tenon_bytes_t topic, tenon_bytes_t payload);
 

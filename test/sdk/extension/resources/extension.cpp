@@ -201,9 +201,11 @@ struct Uses : tenon::Resource {
       return tenon::text(out ? out.bytes : out.message).status(out ? 200 : 502);
     }
     if (what == "password") {
-      const std::optional<std::string> hash = tenon::passwords::hash(request.body());
-      const bool right =
-          hash && tenon::passwords::verify(request.body(), *hash) && !tenon::passwords::verify("x", *hash);
+      tenon_status status = TENON_ERROR;
+      const std::optional<std::string> hash = tenon::passwords::hash(request.body(), status);
+      const bool right = hash && status == TENON_OK && tenon::passwords::verify(request.body(), *hash) &&
+                         !tenon::passwords::verify("x", *hash) && !tenon::passwords::hash("", status) &&
+                         status == TENON_ERROR_ARGUMENT;
       return tenon::text(right ? "right" : "wrong");
     }
     if (what == "token") {
