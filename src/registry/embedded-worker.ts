@@ -1,0 +1,143 @@
+/** The thread that PGlite runs in: it takes questions one at a time and answers each. */
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import { PGlite, type PGliteOptions, types } from '@electric-sql/pglite';
+import { NodeFS } from '@electric-sql/pglite/nodefs';
+import { channel } from './migrations.js';
+
+export interface EmbeddedData {
+  readonly directory: string;
+  readonly template: string | null;
+}
+
+export type Question =
+  | { readonly kind: 'query'; readonly id: number; readonly text: string; readonly values: readonly unknown[] }
+  | { readonly kind: 'listen'; readonly id: number }
+  | { readonly kind: 'close' };
+
+export type Answer =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'rows'; readonly id: number; readonly rows: readonly object[]; readonly command?: string }
+  /** What the database says of a statement; `facts` has its SQLSTATE as `code`. */
+  | {
+      readonly kind: 'error';
+      readonly id: number;
+      readonly message: string;
+      readonly facts: Readonly<Record<string, string>>;
+    }
+  | { readonly kind: 'notified'; readonly payload: string }
+  /** PGlite is of no use any more. */
+  | { readonly kind: 'lost'; readonly message: string }
+  | { readonly kind: 'closed' };
+
+const tellable = ['code', 'severity', 'detail', 'hint', 'schema', 'table', 'column', 'constraint'] as const;
+/** What PGlite says on its standard error before it gives up: the reason is in its last lines. */
+const said: string[] = [];
+const saidLimit = 20;
+
+function tell(answer: Answer): void {
+  parentPort?.postMessage(answer);
+}
+
+/** What aborts is past saving, and PGlite swallows it: it is told from where it happens. */
+class WatchedFiles extends NodeFS {
+  override async init(...[pglite, options]: Parameters<NodeFS['init']>): ReturnType<NodeFS['init']> {
+    const { emscriptenOpts } = await super.init(pglite, options);
+    const onAbort = (what: unknown): void => tell({ kind: 'lost', message: `PGlite has aborted: ${reason(what)}` });
+    return { emscriptenOpts: { ...emscriptenOpts, onAbort } };
+  }
+}
+
+function reason(error: unknown): string {
+  const short = error instanceof Error ? error.message : String(error);
+  const lines = said.filter((line) => /FATAL|PANIC|ERROR|could not/.test(line)).slice(-3);
+  return [short, ...lines].join('; ');
+}
+
+function options(directory: string): PGliteOptions {
+  return {
+    fs: new WatchedFiles(directory),
+    parsers: { [types.INT8]: (text: string) => text },
+    startParams: [
+      ...PGlite.defaultStartParams.filter((param) => param !== '-F'),
+      '-c',
+      'fsync=on',
+      '-c',
+      'shared_buffers=8MB',
+    ],
+    onStderr: (line) => {
+      said.push(line);
+      if (said.length > saidLimit) said.shift();
+      return false;
+    },
+  };
+}
+
+/** Made beside it and renamed, so that a process that is killed meanwhile leaves nothing that looks whole. */
+async function make(directory: string, template: string | null): Promise<void> {
+  const fresh = `${directory}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  const archive = template !== null && existsSync(template) ? readFileSync(template) : undefined;
+  const first = await PGlite.create({
+    ...options(fresh),
+    ...(archive === undefined ? {} : { loadDataDir: new Blob([archive], { type: 'application/gzip' }) }),
+  });
+  await first.close();
+  renameSync(fresh, directory);
+}
+
+async function open({ directory, template }: EmbeddedData): Promise<PGlite> {
+  const entries = existsSync(directory) ? readdirSync(directory) : [];
+  if (entries.length === 0) await make(directory, template);
+  else if (!existsSync(path.join(directory, 'PG_VERSION')))
+    throw new Error(`${directory} is damaged or no database: it has no PG_VERSION`);
+  return PGlite.create(options(directory));
+}
+
+async function answer(pglite: PGlite, question: Exclude<Question, { kind: 'close' }>): Promise<void> {
+  const { id } = question;
+  try {
+    if (question.kind === 'listen') {
+      await pglite.listen(channel, (payload) => tell({ kind: 'notified', payload }));
+      tell({ kind: 'rows', id, rows: [] });
+      return;
+    }
+    const { text, values } = question;
+    const result = values.length === 0 ? (await pglite.exec(text)).at(-1) : await pglite.query(text, [...values]);
+    const { rows = [], command } = (result ?? {}) as { rows?: object[]; command?: string };
+    tell({ kind: 'rows', id, rows, ...(command === undefined ? {} : { command }) });
+  } catch (error) {
+    if (error instanceof Error && (error.name === 'RuntimeError' || error.name === 'ExitStatus'))
+      tell({ kind: 'lost', message: `PGlite has failed: ${reason(error)}` });
+    else
+      tell({ kind: 'error', id, message: error instanceof Error ? error.message : String(error), facts: facts(error) });
+  }
+}
+
+function facts(error: unknown): Record<string, string> {
+  if (typeof error !== 'object' || error === null) return {};
+  const known = error as Record<string, unknown>;
+  return Object.fromEntries(
+    tellable.flatMap((name) => (typeof known[name] === 'string' ? [[name, known[name]] as const] : [])),
+  );
+}
+
+let pglite: PGlite | undefined;
+try {
+  pglite = await open(workerData as EmbeddedData);
+} catch (error) {
+  tell({ kind: 'lost', message: `PGlite does not start: ${reason(error)}` });
+}
+if (pglite !== undefined) {
+  const database = pglite;
+  parentPort?.on('message', (question: Question) => {
+    if (question.kind !== 'close') void answer(database, question);
+    else
+      void database
+        .close()
+        .catch(() => {}) // what it has committed is on disk
+        .then(() => tell({ kind: 'closed' }));
+  });
+  tell({ kind: 'ready' });
+}
