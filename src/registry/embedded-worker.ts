@@ -1,10 +1,11 @@
 /** The thread that PGlite runs in: it takes questions one at a time and answers each. */
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite, type PGliteOptions, types } from '@electric-sql/pglite';
 import { NodeFS } from '@electric-sql/pglite/nodefs';
 import { channel } from './migrations.js';
+import { unpack } from './unpack.js';
 
 export interface EmbeddedData {
   readonly directory: string;
@@ -78,12 +79,11 @@ function options(directory: string): PGliteOptions {
 async function make(directory: string, template: string | null): Promise<void> {
   const fresh = `${directory}.new`;
   rmSync(fresh, { recursive: true, force: true });
-  const archive = template !== null && existsSync(template) ? readFileSync(template) : undefined;
-  const first = await PGlite.create({
-    ...options(fresh),
-    ...(archive === undefined ? {} : { loadDataDir: new Blob([archive], { type: 'application/gzip' }) }),
-  });
-  await first.close();
+  if (template !== null && existsSync(template)) unpack(template, fresh);
+  else {
+    const first = await PGlite.create({ ...options(fresh), initDbStartParams: ['--wal-segsize=1'] });
+    await first.close();
+  }
   renameSync(fresh, directory);
 }
 

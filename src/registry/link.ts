@@ -23,8 +23,8 @@ interface Answer {
 }
 
 /**
- * `work` between BEGIN and COMMIT of `session`. `ended` is told whether the connection can be used further. A transaction in which
- * a statement has failed is rolled back by the database, also when `work` has looked away: that rejects too.
+ * `work` between BEGIN and COMMIT of `session`, for `limitMs` at most; `command` runs those. A transaction in which a statement has
+ * failed is rolled back by the database, also when `work` has looked away: that rejects too.
  */
 export async function runTransaction<Result>(
   session: Session,
@@ -33,14 +33,14 @@ export async function runTransaction<Result>(
   limitMs: number,
 ): Promise<Result> {
   let open = true;
-  let failure: { error: unknown } | undefined;
+  let failure: Error | undefined;
   const inside: Session = {
     async query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]> {
       if (!open) throw new TypeError('query: the transaction has ended');
       try {
         return await session.query<Row>(text, values);
       } catch (error) {
-        failure ??= { error };
+        failure ??= error instanceof Error ? error : new Error(String(error));
         throw error;
       }
     },
@@ -51,18 +51,17 @@ export async function runTransaction<Result>(
     open = false;
     const { command: done } = await command('COMMIT');
     if (done !== undefined && done !== 'COMMIT')
-      throw failure?.error ?? new Error('the transaction was rolled back by the database');
+      throw failure ?? new Error('the transaction was rolled back by the database');
     return result;
   } catch (error) {
     if (open) {
       open = false;
-      await command('ROLLBACK');
+      await command('ROLLBACK').catch(() => {}); // the error that counts is the first one
     }
     throw error;
   }
 }
 
-/** Rejects with `TransactionTooLong` when `work` is not done after `limitMs`. */
 async function withinTime<Result>(work: Promise<Result>, limitMs: number): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -241,9 +241,11 @@ class ServerLink implements Link {
     values: readonly unknown[] = [],
   ): Promise<Row[]> {
     try {
-      const result: QueryResult<Row> | QueryResult<Row>[] =
-        values.length === 0 ? await client.query<Row>(text) : await client.query<Row>(text, [...values]);
-      return Array.isArray(result) ? (result.at(-1)?.rows ?? []) : result.rows;
+      const asked = values.length === 0 ? client.query<Row>(text) : client.query<Row>(text, [...values]);
+      // Of several statements in one text there are as many results.
+      const result = (await asked) as QueryResult<Row> | QueryResult<Row>[];
+      const last = [result].flat().at(-1);
+      return last?.rows ?? [];
     } catch (error) {
       throw this.#told(error);
     }

@@ -121,10 +121,9 @@ export class PostgresServer {
     this.#said = '';
     const child = spawn(
       path.join(this.#bin, 'postgres'),
-      [
-        ...['-D', path.join(this.#home, 'data'), '-p', String(this.port), '-h', '127.0.0.1', '-k', this.#home],
-        ...settings.flatMap((setting) => ['-c', setting]),
-      ],
+      ['-D', path.join(this.#home, 'data'), '-p', String(this.port), '-h', '127.0.0.1', '-k', this.#home].concat(
+        settings.flatMap((setting) => ['-c', setting]),
+      ),
       { ...this.#owner, cwd: this.#home, stdio: ['ignore', 'ignore', 'pipe'] },
     );
     this.#process = child;
