@@ -9,6 +9,8 @@ import { LastingDatabase } from './lasting-database.js';
 import { type Link, runTransaction } from './link.js';
 import { unavailable } from './unavailable.js';
 
+/** Opening a database takes a core for a second, and one that is damaged does not mend itself. */
+const backoffOfOpening: BackoffLimits = { leastMs: 100, mostMs: 60_000 };
 /** Beside the sources as well, so that they can be run without being built. */
 const thread = path.join(packageRoot, 'dist', 'registry', 'embedded-worker.js');
 /** What a first start begins with; `npm run build` makes it. */
@@ -46,7 +48,7 @@ export interface EmbeddedDatabaseOptions {
 
 /** One thread with one PGlite; statements run one after the other. When PGlite is lost, a new thread opens the directory again. */
 export class EmbeddedDatabase extends LastingDatabase {
-  constructor({ directory, template = registryTemplate, times, backoff }: EmbeddedDatabaseOptions) {
+  constructor({ directory, template = registryTemplate, times, backoff = backoffOfOpening }: EmbeddedDatabaseOptions) {
     if (!path.isAbsolute(directory)) throw new TypeError(`directory: ${directory} is not an absolute path`);
     const all = { ...usualEmbeddedTimes, ...times };
     super({
@@ -136,14 +138,14 @@ class EmbeddedLink implements Link {
     this.#break(failure);
     if (this.#gone) return;
     this.#gone = true;
-    for (const { reject } of this.#waiting.values()) reject(failure);
-    this.#waiting.clear();
+    this.#giveUp(failure);
     void this.#worker.terminate();
   }
 
   async end(): Promise<void> {
     if (!this.#gone) {
       this.#gone = true;
+      this.#giveUp(unavailable(this.#place, 'it is closed'));
       const closed = new Promise<void>((resolve) => {
         this.#closed = resolve;
       });
@@ -153,6 +155,11 @@ class EmbeddedLink implements Link {
       clearTimeout(timer);
     }
     await this.#worker.terminate();
+  }
+
+  #giveUp(error: Error): void {
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
   }
 
   #hear(answer: Answer): void {

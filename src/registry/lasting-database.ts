@@ -4,6 +4,7 @@ import { TenonError } from '../base/errors.js';
 import { Backoff, type BackoffLimits, usualBackoff } from './backoff.js';
 import type { Database, DatabaseListener, Session } from './database.js';
 import type { Connect, Link } from './link.js';
+import { unavailable } from './unavailable.js';
 
 export interface LastingDatabaseOptions {
   readonly kind: Database['kind'];
@@ -11,8 +12,6 @@ export interface LastingDatabaseOptions {
   readonly place: string;
   readonly connect: Connect;
   readonly backoff?: BackoffLimits | undefined;
-  /** Whether an error of a statement means that the connection is of no use for what it is needed for. */
-  readonly isFatal?: ((error: Error) => boolean) | undefined;
 }
 
 /** Opens, keeps and opens again; see `Database`. */
@@ -25,7 +24,7 @@ export class LastingDatabase implements Database {
   /** What waits for an answer, by how it is told that none comes. */
   readonly #pending = new Set<(error: Error) => void>();
   #link: Link | undefined;
-  #why = 'it was not opened';
+  #why: TenonError;
   #running: Promise<void> | undefined;
 
   constructor({ kind, place, connect, backoff }: LastingDatabaseOptions) {
@@ -33,12 +32,13 @@ export class LastingDatabase implements Database {
     this.place = place;
     this.#connect = connect;
     this.#backoff = new Backoff(backoff ?? usualBackoff);
+    this.#why = unavailable(place, 'it was not opened');
   }
 
   open(listener: DatabaseListener): void {
     if (this.#running !== undefined) throw new TypeError(`open: ${this.place} is open already`);
     if (this.#closing.signal.aborted) throw new TypeError(`open: ${this.place} is closed`);
-    this.#why = 'it is being connected to';
+    this.#why = unavailable(this.place, 'it is being connected to');
     this.#running = this.#run(listener);
   }
 
@@ -52,46 +52,41 @@ export class LastingDatabase implements Database {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    this.#lose('it is closed');
+    this.#lose(unavailable(this.place, 'it is closed'));
     await this.#running;
   }
 
   async #run(listener: DatabaseListener): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
-      const error = await this.#connectedOnce(listener);
-      if (signal.aborted) return;
+      const { error, link } = await this.#life(listener);
+      if (!signal.aborted) this.#lose(error);
       const retryMs = this.#backoff.next();
-      this.#lose(error.message);
       this.#tell(() => listener.lost(error, retryMs));
+      // Before the next try: two in one directory would destroy it.
+      await link?.end();
       await wait(retryMs, undefined, { signal }).catch(() => {}); // closing
     }
   }
 
-  /** Connects and stays so as long as it goes; why it ended. */
-  async #connectedOnce(listener: DatabaseListener): Promise<Error> {
+  /** Connects and stays so as long as it goes; why it ended, and what is to be ended. */
+  async #life(listener: DatabaseListener): Promise<{ error: TenonError; link: Link | undefined }> {
     const { signal } = this.#closing;
     let link: Link | undefined;
     let stop = (): void => {};
-    const closed = new Promise<Error>((resolve) => {
-      stop = () => resolve(new Error('closed'));
+    const closed = new Promise<undefined>((resolve) => {
+      stop = () => resolve(undefined);
       signal.addEventListener('abort', stop, { once: true });
     });
     try {
       link = await this.#connect(signal);
-      const { broken } = link;
-      const made = this.#prepared(link, listener).then(() => undefined, asError);
-      const failed = await Promise.race([made, broken, closed]);
-      if (failed !== undefined) return failed;
-      return await Promise.race([broken, closed]);
+      const made = this.#prepared(link, listener).then(() => link?.broken);
+      return { error: this.#told(await Promise.race([made, link.broken, closed])), link };
     } catch (error) {
-      return asError(error);
+      return { error: this.#told(error), link };
     } finally {
       signal.removeEventListener('abort', stop);
       this.#link = undefined;
-      // Not waited for while a next try is due: what is gone may take its time to say so.
-      const ended = link?.end();
-      if (signal.aborted) await ended;
     }
   }
 
@@ -114,17 +109,29 @@ export class LastingDatabase implements Database {
     });
   }
 
-  #lose(why: string): void {
+  #lose(why: TenonError): void {
     this.#link = undefined;
     this.#why = why;
-    const error = this.#unavailable();
-    for (const fail of this.#pending) fail(error);
+    for (const fail of this.#pending) fail(this.#away());
     this.#pending.clear();
+  }
+
+  #away(): TenonError {
+    const { message, next } = this.#why;
+    return new TenonError('RegistryUnavailable', message, {
+      cause: this.#why,
+      ...(next === undefined ? {} : { next }),
+    });
+  }
+
+  #told(error: unknown): TenonError {
+    if (error instanceof TenonError) return error;
+    return unavailable(this.place, error instanceof Error ? error.message : 'it is closed', error);
   }
 
   #guarded<Result>(ask: (link: Link) => Promise<Result>): Promise<Result> {
     const link = this.#link;
-    if (link === undefined) return Promise.reject(this.#unavailable());
+    if (link === undefined) return Promise.reject(this.#away());
     return new Promise((resolve, reject) => {
       const fail = (error: Error): void => reject(error);
       this.#pending.add(fail);
@@ -133,14 +140,4 @@ export class LastingDatabase implements Database {
         .then(resolve, reject);
     });
   }
-
-  #unavailable(): TenonError {
-    return new TenonError('RegistryUnavailable', `the registry ${this.place} cannot be reached: ${this.#why}`, {
-      next: this.kind === 'server' ? 'see that the server runs and can be reached' : 'try again in a moment',
-    });
-  }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

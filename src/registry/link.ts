@@ -66,6 +66,7 @@ async function withinTime<Result>(work: Promise<Result>, limitMs: number): Promi
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`a transaction was not done after ${limitMs} ms`)), limitMs);
+    timer.unref();
   });
   try {
     return await Promise.race([work, late]);

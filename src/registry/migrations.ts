@@ -160,6 +160,16 @@ BEGIN
   RETURN NULL;
 END $$;
 
+-- Whoever writes may have another search path.
+DO $$
+DECLARE
+  each text;
+BEGIN
+  FOREACH each IN ARRAY ARRAY['plugins_before_write', 'plugins_after_write', 'plugins_after_truncate'] LOOP
+    EXECUTE format('ALTER FUNCTION %I() SET search_path = %I, pg_temp', each, current_schema());
+  END LOOP;
+END $$;
+
 CREATE TRIGGER plugins_before_write BEFORE INSERT OR UPDATE ON plugins
   FOR EACH ROW EXECUTE FUNCTION plugins_before_write();
 CREATE TRIGGER plugins_after_write AFTER INSERT OR UPDATE OR DELETE ON plugins

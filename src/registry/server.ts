@@ -1,5 +1,6 @@
 /** The registry on a PostgreSQL server. */
 import { Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Client, type ClientConfig, DatabaseError, Pool, type PoolClient, type QueryResult } from 'pg';
 import { TenonError } from '../base/errors.js';
 import type { BackoffLimits } from './backoff.js';
@@ -31,7 +32,12 @@ export const usualServerTimes: ServerTimes = {
 };
 
 export interface ServerDatabaseOptions {
-  /** `postgresql://user:password@host:port/database?sslmode=…`, as pg reads it. What is not in it comes from PGHOST, PGUSER and so on. */
+  /**
+   * `postgresql://user:password@host:port/database`, as pg reads it; what is not in it comes from PGHOST, PGUSER and so on.
+   * Without `sslmode` nothing is encrypted. `?sslmode=verify-full` encrypts and checks the certificate and the name of the server;
+   * `&sslrootcert=FILE` names the authority it must come from, instead of those that Node knows; `&sslcert=` and `&sslkey=` are the
+   * host's own. `no-verify` encrypts and checks nothing. The other modes are as `verify-full`, with a warning.
+   */
   readonly url: string;
   readonly times?: Partial<ServerTimes> | undefined;
   readonly backoff?: BackoffLimits | undefined;
@@ -39,6 +45,7 @@ export interface ServerDatabaseOptions {
 
 const poolSize = 4;
 const idleMs = 30_000;
+const goodbyeMs = 500;
 /** Of the server, not of the statement: the connection, or the server behind it, is of no use any more. */
 const endings = /^(?:08|57P0)/;
 const readOnly = '25006';
@@ -173,26 +180,25 @@ class ServerLink implements Link {
   }
 
   async end(): Promise<void> {
-    const quiet = !this.#ended && this.#listening.listenerCount('end') > 0;
+    const first = !this.#ended;
     this.#ended = true;
     clearTimeout(this.#keepAlive);
-    if (quiet) {
-      const goodbye = Promise.allSettled([this.#listening.end(), this.#pool.end()]);
-      let timer: NodeJS.Timeout | undefined;
-      const enough = new Promise((resolve) => {
-        timer = setTimeout(resolve, 500);
-      });
-      await Promise.race([goodbye, enough]);
-      clearTimeout(timer);
-    } else if (!this.#pool.ending) void this.#pool.end().catch(() => {}); // nothing is left to say goodbye to
+    const goodbye = Promise.allSettled([first ? this.#listening.end() : undefined, this.#endPool()]);
+    // Nobody is left to say goodbye to when it was cut.
+    if (first) await Promise.race([goodbye, wait(goodbyeMs, undefined, { ref: false })]);
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async #endPool(): Promise<void> {
+    if (!this.#pool.ending) await this.#pool.end();
   }
 
   #socket(): Socket {
     const socket = new Socket();
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
-    if (this.#ended) socket.destroy();
+    // Not before it has begun to connect: that would bring it back to life.
+    if (this.#ended) setImmediate(() => socket.destroy());
     return socket;
   }
 
