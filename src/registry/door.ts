@@ -5,6 +5,7 @@ import type {
   DesiredPlugin,
   EndpointRow,
   FoundPlugin,
+  HostRow,
   PluginReport,
   PluginStatus,
 } from './rows.js';
@@ -75,7 +76,9 @@ export interface RegistryDoor {
   ): Promise<DesiredPlugin>;
   /** The last 100, newest first. */
   configs(name: string): Promise<ConfigVersion[]>;
-  /** It is registered no more, on any host. */
+  /** The hosts of this registry, by name; at most 1,000. Rejects with `RegistryUnavailable` while it is away. */
+  hosts(): Promise<HostRow[]>;
+  /** It is registered no more, on any host. Fine for one that is not registered. */
   remove(name: string): Promise<void>;
 
   // These return at once and never throw: what is reported is written when that is possible, the last of each kind wins.

@@ -20,6 +20,7 @@ export function noRegistry(): RegistryDoor {
     setStatus: refuse,
     setConfig: refuse,
     configs: refuse,
+    hosts: () => Promise.resolve([]),
     remove: refuse,
     report: () => {},
     serves: () => {},

@@ -79,3 +79,23 @@ export interface ConfigVersion {
   /** Host or database user. */
   readonly changedBy: string;
 }
+
+/** A host, as the registry lists it. */
+export interface HostRow {
+  /** UUID. */
+  readonly id: string;
+  readonly name: string;
+  readonly pid: number;
+  readonly url: string | null;
+  readonly version: string;
+  readonly os: string;
+  readonly arch: string;
+  /** ISO 8601, by the clock of the host. */
+  readonly startedAt: string;
+  /** ISO 8601, by the clock of the database; it says so every 10 s. */
+  readonly seenAt: string;
+  /** ISO 8601; null: it has not said that it stops. */
+  readonly stoppedAt: string | null;
+  /** What it runs, by name: a {@link PluginReport} each. Empty when that is over 1 MiB. */
+  readonly plugins: Readonly<Record<string, unknown>>;
+}

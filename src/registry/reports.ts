@@ -1,0 +1,231 @@
+/** What this host tells the registry: kept while it is away, written together, one statement at a time. */
+import type { Log } from '../base/log.js';
+import type { Database } from './database.js';
+import type { ReloadRow } from './door.js';
+import {
+  forgetPlugin,
+  type HostIdentity,
+  type Serving,
+  stopHost,
+  touchHost,
+  writeHost,
+  writeServing,
+} from './host-row.js';
+import { KeptReloads } from './kept-reloads.js';
+import { isRefusal } from './registry-error.js';
+import { writeAs } from './repository.js';
+import type { PluginReport } from './rows.js';
+import { storable, storableJson } from './storable.js';
+
+export interface ReportsOptions {
+  readonly database: Database;
+  readonly host: HostIdentity;
+  readonly log: Log;
+  /** Revision of a plugin as it is known; undefined: it is not registered. */
+  readonly revision: (name: string) => number | undefined;
+}
+
+const gatherMs = 100;
+const heartbeatMs = 10_000;
+const retryMs = { first: 500, most: 10_000 };
+const mostMessage = 2000;
+
+export class Reports {
+  readonly #options: ReportsOptions;
+  /** JSON of what the host runs, by name. */
+  readonly #running = new Map<string, string>();
+  readonly #unsaid = new Set<string>();
+  /** Plugins whose folder is gone, and the revision up to which their row may go too. */
+  readonly #gone = new Map<string, number>();
+  readonly #serving = new Map<string, Serving>();
+  readonly #reloads: KeptReloads;
+  #url: string | undefined;
+  /** Whether the whole row is to be written. */
+  #anew = true;
+  #beat = false;
+  #connected = false;
+  #ended = false;
+  #failures = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(options: ReportsOptions) {
+    this.#options = options;
+    this.#reloads = new KeptReloads(options.host.id, options.log);
+  }
+
+  /** There is a connection: everything that is known is written. */
+  begin(): void {
+    this.#connected = true;
+    this.#failures = 0;
+    this.#anew = true;
+    this.#heartbeat ??= setInterval(() => this.#live(), heartbeatMs).unref();
+    this.#soon(0);
+  }
+
+  pause(): void {
+    this.#connected = false;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  report(name: string, report: PluginReport | undefined): void {
+    if (report === undefined) {
+      const revision = this.#options.revision(name);
+      if (revision !== undefined) this.#gone.set(name, revision);
+      this.#running.delete(name);
+      this.#serving.delete(name);
+    } else {
+      const text = asText(report);
+      const before = this.#running.get(name);
+      this.#gone.delete(name);
+      if (text === before) return;
+      this.#running.set(name, text);
+    }
+    this.#unsaid.add(name);
+    this.#soon();
+  }
+
+  serves(name: string, serving: Serving): void {
+    this.#serving.set(name, serving);
+    this.#soon();
+  }
+
+  reloaded(row: ReloadRow): void {
+    this.#reloads.add(row);
+    this.#soon();
+  }
+
+  listens(url: string): void {
+    this.#url = storable(url);
+    this.#beat = true;
+    this.#soon();
+  }
+
+  /** Plugins are known that were not: what they serve may be written now. */
+  known(names: readonly string[]): void {
+    if (names.some((name) => this.#serving.has(name))) this.#soon();
+  }
+
+  /** Writes what waits and says that the host has stopped, when there is a connection; nothing is written afterwards. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    clearInterval(this.#heartbeat);
+    clearTimeout(this.#timer);
+    if (!this.#connected) return;
+    await this.#writing;
+    try {
+      await this.#writeAll();
+      await stopHost(this.#options.database, this.#options.host.id);
+    } catch (error) {
+      this.#options.log.debug({ err: error }, 'what this host had to tell the registry at its end was not written');
+    }
+  }
+
+  #live(): void {
+    this.#beat = true;
+    this.#soon(0);
+  }
+
+  #soon(waitMs = gatherMs): void {
+    if (this.#ended || !this.#connected || this.#writing !== undefined) return;
+    this.#timer ??= setTimeout(() => this.#write(), waitMs);
+  }
+
+  #write(): void {
+    this.#timer = undefined;
+    this.#writing = this.#writeAll().then(
+      () => this.#wrote(),
+      (error: unknown) => this.#failed(error),
+    );
+  }
+
+  #wrote(): void {
+    this.#writing = undefined;
+    this.#failures = 0;
+    if (this.#isWaiting()) this.#soon();
+  }
+
+  #failed(error: unknown): void {
+    this.#writing = undefined;
+    // Whatever the row has become: the next try does not build upon it.
+    this.#anew = true;
+    if (!this.#connected) return;
+    const waitMs = Math.min(retryMs.most, retryMs.first * 2 ** Math.min(this.#failures, 10));
+    if (this.#failures === 0)
+      this.#options.log.warn(
+        { err: error },
+        'what this host runs cannot be written to the registry; it is tried again',
+      );
+    this.#failures += 1;
+    this.#soon(waitMs);
+  }
+
+  #isWaiting(): boolean {
+    const some = this.#anew || this.#beat || this.#unsaid.size > 0 || this.#gone.size > 0;
+    return some || this.#reloads.waiting || this.#writable().length > 0;
+  }
+
+  /** A plugin that is not registered yet waits until it is. */
+  #writable(): [string, Serving][] {
+    return [...this.#serving].filter(([name]) => this.#options.revision(name) !== undefined);
+  }
+
+  async #writeAll(): Promise<void> {
+    await this.#writeRow();
+    for (const [name, serving] of this.#writable()) await this.#writeServing(name, serving);
+    for (const name of this.#gone.keys()) await this.#forget(name);
+    await this.#reloads.write(this.#options.database);
+  }
+
+  async #writeRow(): Promise<void> {
+    const { database, host } = this.#options;
+    const names = [...this.#unsaid];
+    const whole = this.#anew;
+    if (!whole && names.length === 0 && !this.#beat) return;
+    const said = whole ? [...this.#running.keys()] : names.filter((name) => this.#running.has(name));
+    const entries = said.map((name) => `${JSON.stringify(name)}:${this.#running.get(name) ?? 'null'}`);
+    const plugins = `{${entries.join(',')}}`;
+    const gone = names.filter((name) => !this.#running.has(name));
+    this.#unsaid.clear();
+    this.#anew = false;
+    this.#beat = false;
+    if (whole) await writeHost(database, host, this.#url, plugins);
+    else if (!(await touchHost(database, host.id, this.#url, plugins, gone))) {
+      this.#anew = true;
+      await this.#writeRow();
+    }
+  }
+
+  async #writeServing(name: string, serving: Serving): Promise<void> {
+    const { database, host, log } = this.#options;
+    try {
+      const revision = await database.transaction(async (session) => {
+        await writeAs(session, host.name);
+        return writeServing(session, name, serving);
+      });
+      if (revision !== undefined && this.#gone.has(name)) this.#gone.set(name, revision);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      log.warn({ plugin: name, err: error }, `the registry refuses what ${name} serves, which is left out`);
+    }
+    if (this.#serving.get(name) === serving) this.#serving.delete(name);
+  }
+
+  async #forget(name: string): Promise<void> {
+    const revision = this.#gone.get(name);
+    if (revision === undefined) return;
+    const { database, host } = this.#options;
+    await database.transaction(async (session) => {
+      await writeAs(session, host.name);
+      await forgetPlugin(session, host.id, name, revision);
+    });
+    if (this.#gone.get(name) === revision) this.#gone.delete(name);
+  }
+}
+
+function asText({ error, ...report }: PluginReport): string {
+  const told = error && { code: error.code, message: error.message.slice(0, mostMessage) };
+  return storableJson({ ...report, error: told });
+}

@@ -1,0 +1,128 @@
+import { PGlite } from '@electric-sql/pglite';
+import { TenonError } from '../../src/base/errors.js';
+import type { Database, DatabaseListener, Session } from '../../src/registry/database.js';
+import { channel } from '../../src/registry/migrations.js';
+
+/** One registry in memory, as a server that several hosts reach, each by its own {@link MemoryDatabase}. */
+export class MemoryServer {
+  readonly pg = new PGlite();
+  #preparing: Promise<void> = Promise.resolve();
+
+  /** Statements of somebody who is no host. */
+  async sql(text: string, values?: unknown[]): Promise<Record<string, unknown>[]> {
+    if (values !== undefined) return (await this.pg.query<Record<string, unknown>>(text, values)).rows;
+    return ((await this.pg.exec(text)).at(-1)?.rows ?? []) as Record<string, unknown>[];
+  }
+
+  prepare(work: () => Promise<void>): Promise<void> {
+    this.#preparing = this.#preparing.then(work, work);
+    return this.#preparing;
+  }
+}
+
+/** A connection that a test cuts, holds up and counts. */
+export class MemoryDatabase implements Database {
+  readonly kind = 'embedded';
+  readonly place = 'memory';
+  /** Statements outside of transactions and in them, as they came. */
+  readonly statements: string[] = [];
+  readonly #server: MemoryServer;
+  #listener: DatabaseListener | undefined;
+  #stopListening: (() => Promise<void>) | undefined;
+  #connected = false;
+  #reachable: boolean;
+  #closed = false;
+  #held: Promise<void> | undefined;
+  #letGo: (() => void) | undefined;
+
+  constructor(server: MemoryServer, { reachable = true } = {}) {
+    this.#server = server;
+    this.#reachable = reachable;
+  }
+
+  open(listener: DatabaseListener): void {
+    this.#listener = listener;
+    void this.#connect();
+  }
+
+  /** The connection breaks, and none is made until {@link back}. */
+  cut(): void {
+    this.#reachable = false;
+    this.#drop();
+  }
+
+  back(): void {
+    this.#reachable = true;
+    void this.#connect();
+  }
+
+  /** Answers come when it is let go. */
+  hold(): void {
+    this.#held = new Promise((resolve) => {
+      this.#letGo = resolve;
+    });
+  }
+
+  letGo(): void {
+    this.#letGo?.();
+    this.#held = undefined;
+  }
+
+  async query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]> {
+    return this.#run(() => this.#session(this.#server.pg).query<Row>(text, values));
+  }
+
+  async transaction<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
+    return this.#run(() => this.#server.pg.transaction((transaction) => work(this.#session(transaction))));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#drop();
+    this.letGo();
+    await this.#stopListening?.();
+  }
+
+  async #connect(): Promise<void> {
+    if (!this.#reachable) {
+      setImmediate(() => this.#listener?.lost(new Error('connection refused'), 1000));
+      return;
+    }
+    const session = this.#session(this.#server.pg);
+    await this.#server.prepare(async () => this.#listener?.prepare(session));
+    this.#stopListening ??= await this.#server.pg.listen(channel, (payload) => {
+      if (this.#connected) setImmediate(() => this.#listener?.notified(payload));
+    });
+    if (this.#closed || !this.#reachable) return;
+    this.#connected = true;
+    this.#listener?.connected();
+  }
+
+  #drop(): void {
+    if (!this.#connected) return;
+    this.#connected = false;
+    if (!this.#closed) setImmediate(() => this.#listener?.lost(new Error('connection terminated'), 1000));
+  }
+
+  async #run<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (!this.#connected) throw unavailable();
+    const result = await work();
+    await this.#held;
+    if (!this.#connected) throw unavailable();
+    return result;
+  }
+
+  #session(connection: Pick<PGlite, 'query' | 'exec'>): Session {
+    return {
+      query: async <Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]> => {
+        this.statements.push(text);
+        if (values === undefined) return ((await connection.exec(text)).at(-1)?.rows ?? []) as Row[];
+        return (await connection.query<Row>(text, [...values])).rows;
+      },
+    };
+  }
+}
+
+function unavailable(): TenonError {
+  return new TenonError('RegistryUnavailable', 'there is no connection to the registry');
+}
