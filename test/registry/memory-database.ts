@@ -11,7 +11,7 @@ export class MemoryServer {
   /** Statements of somebody who is no host. */
   async sql(text: string, values?: unknown[]): Promise<Record<string, unknown>[]> {
     if (values !== undefined) return (await this.pg.query<Record<string, unknown>>(text, values)).rows;
-    return ((await this.pg.exec(text)).at(-1)?.rows ?? []) as Record<string, unknown>[];
+    return (await this.pg.exec(text)).at(-1)?.rows ?? [];
   }
 
   prepare(work: () => Promise<void>): Promise<void> {
@@ -31,9 +31,13 @@ export class MemoryDatabase implements Database {
   #stopListening: (() => Promise<void>) | undefined;
   #connected = false;
   #reachable: boolean;
-  #closed = false;
-  #held: Promise<void> | undefined;
-  #letGo: (() => void) | undefined;
+  closed = false;
+  /** Transactions that are under way. */
+  transactions = 0;
+  /** Whether it is told of changes. */
+  deaf = false;
+  #held: { beginning: string; promise: Promise<void> } | undefined;
+  readonly #letGo: (() => void)[] = [];
 
   constructor(server: MemoryServer, { reachable = true } = {}) {
     this.#server = server;
@@ -43,6 +47,11 @@ export class MemoryDatabase implements Database {
   open(listener: DatabaseListener): void {
     this.#listener = listener;
     void this.#connect();
+  }
+
+  /** Reads of plugins so far. */
+  get reads(): number {
+    return this.statements.filter((text) => text.startsWith('SELECT name, source_path')).length;
   }
 
   /** The connection breaks, and none is made until {@link back}. */
@@ -56,30 +65,33 @@ export class MemoryDatabase implements Database {
     void this.#connect();
   }
 
-  /** Answers come when it is let go. */
-  hold(): void {
-    this.#held = new Promise((resolve) => {
-      this.#letGo = resolve;
-    });
-  }
-
-  letGo(): void {
-    this.#letGo?.();
-    this.#held = undefined;
+  /** The answer to the next statement that begins so comes when what this gives is called. */
+  holdNext(beginning = ''): () => void {
+    const { promise, resolve } = withResolvers();
+    this.#held = { beginning, promise };
+    this.#letGo.push(resolve);
+    return resolve;
   }
 
   async query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]> {
-    return this.#run(() => this.#session(this.#server.pg).query<Row>(text, values));
+    return this.#run(text, () => this.#session(this.#server.pg).query<Row>(text, values));
   }
 
   async transaction<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
-    return this.#run(() => this.#server.pg.transaction((transaction) => work(this.#session(transaction))));
+    this.transactions += 1;
+    try {
+      return await this.#run('BEGIN', () =>
+        this.#server.pg.transaction((transaction) => work(this.#session(transaction))),
+      );
+    } finally {
+      this.transactions -= 1;
+    }
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.closed = true;
     this.#drop();
-    this.letGo();
+    for (const letGo of this.#letGo) letGo();
     await this.#stopListening?.();
   }
 
@@ -91,23 +103,27 @@ export class MemoryDatabase implements Database {
     const session = this.#session(this.#server.pg);
     await this.#server.prepare(async () => this.#listener?.prepare(session));
     this.#stopListening ??= await this.#server.pg.listen(channel, (payload) => {
-      if (this.#connected) setImmediate(() => this.#listener?.notified(payload));
+      if (this.#connected && !this.deaf) setImmediate(() => this.#listener?.notified(payload));
     });
-    if (this.#closed || !this.#reachable) return;
-    this.#connected = true;
-    this.#listener?.connected();
+    setImmediate(() => {
+      if (this.closed || !this.#reachable || this.#connected) return;
+      this.#connected = true;
+      this.#listener?.connected();
+    });
   }
 
   #drop(): void {
     if (!this.#connected) return;
     this.#connected = false;
-    if (!this.#closed) setImmediate(() => this.#listener?.lost(new Error('connection terminated'), 1000));
+    if (!this.closed) setImmediate(() => this.#listener?.lost(new Error('connection terminated'), 1000));
   }
 
-  async #run<Result>(work: () => Promise<Result>): Promise<Result> {
+  async #run<Result>(text: string, work: () => Promise<Result>): Promise<Result> {
     if (!this.#connected) throw unavailable();
+    const held = this.#held !== undefined && text.startsWith(this.#held.beginning) ? this.#held.promise : undefined;
+    if (held !== undefined) this.#held = undefined;
     const result = await work();
-    await this.#held;
+    await held;
     if (!this.#connected) throw unavailable();
     return result;
   }
@@ -125,4 +141,12 @@ export class MemoryDatabase implements Database {
 
 function unavailable(): TenonError {
   return new TenonError('RegistryUnavailable', 'there is no connection to the registry');
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
 }
