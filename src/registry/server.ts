@@ -46,10 +46,9 @@ export interface ServerDatabaseOptions {
 const poolSize = 4;
 const idleMs = 30_000;
 const goodbyeMs = 500;
-/** Of the server, not of the statement: the connection, or the server behind it, is of no use any more. */
-const endings = /^(?:08|57P0)/;
 const readOnly = '25006';
-const cancelled = '57014';
+/** Of the connection, not of the statement: it ends, or the statement took too long. */
+const endings = /^(?:08|57P0|57014)/;
 
 /**
  * One connection that listens, looked at every few seconds, and a pool of four for queries. All of them end together with the
@@ -117,7 +116,8 @@ class ServerLink implements Link {
       statement_timeout: times.statementMs,
       // The server's own limit comes first, where it can still be heard.
       query_timeout: times.statementMs + times.answerMs,
-      idle_in_transaction_session_timeout: times.transactionMs + times.answerMs,
+      // A host that vanishes in a transaction holds up the others for so long.
+      idle_in_transaction_session_timeout: times.statementMs,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       stream: () => this.#socket(),
@@ -264,11 +264,9 @@ class ServerLink implements Link {
     const failure = unavailable(this.#place, reason, error);
     if (!(error instanceof DatabaseError)) return failure;
     const { code = '' } = error;
-    if (code === readOnly || endings.test(code)) {
-      this.#break(failure);
-      return failure;
-    }
-    return code === cancelled ? failure : error;
+    // Another server behind the same address has to be found; that one connection has ended says nothing of the others.
+    if (code === readOnly) this.#break(failure);
+    return code === readOnly || endings.test(code) ? failure : error;
   }
 }
 

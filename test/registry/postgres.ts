@@ -1,7 +1,7 @@
 /** A PostgreSQL server of the test's own: made in a temporary directory, stopped, killed and started again at will. */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -66,6 +66,11 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
+interface TlsFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
 /** One server; its superuser is `postgres`, without password, on 127.0.0.1 and a socket of its own. */
 export class PostgresServer {
   readonly port: number;
@@ -85,13 +90,23 @@ export class PostgresServer {
     this.#settings = settings;
   }
 
-  /** Make and start one; `settings` as `name=value`. */
-  static async start(settings: readonly string[] = []): Promise<PostgresServer> {
+  /** Make and start one; `settings` as `name=value`; with `tls` it speaks that too, with copies of those files. */
+  static async start(settings: readonly string[] = [], tls?: TlsFiles): Promise<PostgresServer> {
     if (folder === undefined) throw new Error(noPostgres);
     const owner = otherUser();
     const home = mkdtempSync(path.join(os.tmpdir(), 'tenon-pg-'));
     if (owner !== undefined) chownSync(home, owner.uid, owner.gid);
-    const server = new PostgresServer(folder, home, owner, await freePort(), settings);
+    const all = [...settings];
+    if (tls !== undefined) {
+      for (const [file, from] of [['server.crt', tls.certificate] as const, ['server.key', tls.key] as const]) {
+        const copy = path.join(home, file);
+        copyFileSync(from, copy);
+        chmodSync(copy, 0o600);
+        if (owner !== undefined) chownSync(copy, owner.uid, owner.gid);
+      }
+      all.push('ssl=on', `ssl_cert_file=${home}/server.crt`, `ssl_key_file=${home}/server.key`);
+    }
+    const server = new PostgresServer(folder, home, owner, await freePort(), all);
     const made = [
       '-D',
       path.join(home, 'data'),
@@ -114,9 +129,9 @@ export class PostgresServer {
     return `postgresql://${user}@127.0.0.1:${port}/${database}`;
   }
 
-  /** Start it again, on the same port; resolves when it answers. */
+  /** Start it again, on the same port, when it does not run; resolves when it answers. */
   async start(): Promise<void> {
-    if (this.#process !== undefined) throw new Error('it runs');
+    if (this.#process !== undefined) return;
     const settings = ['fsync=off', 'max_connections=60', 'shared_buffers=16MB', ...this.#settings];
     this.#said = '';
     const child = spawn(
