@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type LogRecord, silentLog, tapLog } from '../src/base/log.js';
 import type { ReloadRow } from '../src/registry/door.js';
 import type { FoundPlugin } from '../src/registry/rows.js';
@@ -127,6 +127,12 @@ describe('writes', () => {
     });
     expect(registry.desired('todo')).toEqual(first);
     expect(await registry.register(found('todo', { version: '2.0.0', invalid: 'broken' }))).toEqual(first);
+  });
+
+  test('one that somebody has registered by its name alone gets the version that is found', async () => {
+    const { registry } = await connect();
+    await server.sql(`INSERT INTO plugins (name) VALUES ('todo')`);
+    expect(await registry.register(found('todo'))).toMatchObject({ version: '1.0.0', pinned: false, sourcePath: null });
   });
 
   test('one that is invalid says why, and is active when it is mended', async () => {
@@ -608,6 +614,38 @@ describe('what a host tells', () => {
     expect(await rowOf('todo')).toMatchObject({ version: '0.9.0', pinned: true });
   });
 
+  test('that it lives, every 10 s', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const { registry } = await connect();
+      await expect.poll(() => registry.hosts(), soon).toHaveLength(1);
+      await server.sql(`UPDATE hosts SET seen_at = '2020-01-01', stopped_at = '2020-01-01'`);
+      vi.advanceTimersByTime(10_000);
+      await expect.poll(() => registry.hosts(), soon).toMatchObject([{ stoppedAt: null }]);
+      expect(Date.now() - Date.parse((await registry.hosts())[0]?.seenAt ?? '')).toBeLessThan(60_000);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('what it may not write holds up nothing else', async () => {
+    const { registry } = await connect();
+    await registry.register(found('todo'));
+    await server.sql(`
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE insufficient_privilege; END $$;
+      CREATE TRIGGER refuse BEFORE DELETE ON plugins FOR EACH ROW EXECUTE FUNCTION refuse()`);
+    try {
+      registry.report('todo', undefined);
+      registry.report('other', running);
+      registry.reloaded(reload('one'));
+      await expect.poll(plugins, soon).toEqual({ other: running });
+      await expect.poll(() => server.sql('SELECT id FROM reloads'), soon).toHaveLength(1);
+    } finally {
+      await server.sql('DROP TRIGGER refuse ON plugins; DROP FUNCTION refuse');
+    }
+    await expect.poll(() => rowOf('todo'), soon).toBeUndefined();
+  });
+
   test('what the registry refuses holds up nothing else', async () => {
     const { registry } = await connect();
     await registry.register(found('todo'));
@@ -691,6 +729,18 @@ describe('a plugin whose folder is gone on a host', () => {
       UPDATE hosts SET ${assignment} WHERE name = 'other'`);
     registry.report('todo', undefined);
     await expect.poll(() => rowOf('todo'), soon).toBeUndefined();
+  });
+
+  test('stays registered when its folder is there again before that was written', async () => {
+    const { registry } = await connect();
+    const todo = await registry.register(found('todo'));
+    registry.report('todo', undefined);
+    expect(await registry.register(found('todo'))).toEqual(todo);
+    registry.report('todo', running);
+    registry.reloaded(reload('written after it'));
+    await expect.poll(() => server.sql('SELECT id FROM reloads'), soon).toHaveLength(1);
+    expect(registry.desired('todo')).toEqual(todo);
+    expect(await rowOf('todo')).toBeDefined();
   });
 
   test('stays registered when it was registered again meanwhile', async () => {

@@ -79,6 +79,7 @@ export class Registry implements RegistryDoor {
       all: async () => this.#whole(await readAll(database, (name, error) => this.#tellWrong(name, error))),
       named: async (names) => {
         const read = await readNamed(database, names, (name, error) => this.#tellWrong(name, error));
+        for (const { name } of read.plugins) this.#wrong.delete(name);
         this.#take(this.#known.update(names, read));
       },
       failed: (error) => this.#readFailed(error),
@@ -128,7 +129,8 @@ export class Registry implements RegistryDoor {
     return this.#known.all();
   }
 
-  register(found: FoundPlugin): Promise<DesiredPlugin> {
+  async register(found: FoundPlugin): Promise<DesiredPlugin> {
+    await this.#reports.keep(found.name);
     return this.#write(`register ${found.name}`, (session) => insertFound(session, found));
   }
 
@@ -236,7 +238,10 @@ export class Registry implements RegistryDoor {
     if (this.#closing !== undefined) return;
     const { log, database } = this.#options;
     const known = this.#error !== undefined && !this.#read;
-    log[known ? 'debug' : 'warn']({ registry: database.place, err: error, retryMs }, 'the registry is away');
+    log[known ? 'debug' : 'warn'](
+      { registry: database.place, retryMs },
+      `the registry is away, and what was known of it last holds: ${error.message}`,
+    );
     this.#listening = false;
     this.#away(error);
     this.#reading.pause(registryError(error, 'be reached'));
@@ -244,7 +249,9 @@ export class Registry implements RegistryDoor {
   }
 
   #readFailed(error: unknown): void {
-    this.#options.log.warn({ registry: this.#options.database.place, err: error }, 'the registry cannot be read');
+    const { log, database } = this.#options;
+    const { message } = registryError(error, 'be read');
+    log.warn({ registry: database.place }, `${message}; what was known of it last holds`);
     this.#away(error);
   }
 

@@ -1,4 +1,5 @@
 /** What this host tells the registry: kept while it is away, written together, one statement at a time. */
+import { TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Database } from './database.js';
 import type { ReloadRow } from './door.js';
@@ -27,7 +28,7 @@ export interface ReportsOptions {
 
 const gatherMs = 100;
 const heartbeatMs = 10_000;
-const retryMs = { first: 500, most: 10_000 };
+const retryTimes = { first: 500, most: 10_000 };
 const mostMessage = 2000;
 
 export class Reports {
@@ -49,6 +50,7 @@ export class Reports {
   #timer: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
+  #forgetting: Promise<void> | undefined;
 
   constructor(options: ReportsOptions) {
     this.#options = options;
@@ -103,6 +105,12 @@ export class Reports {
     this.#soon();
   }
 
+  /** It is there again: resolves when its row cannot go any more. */
+  async keep(name: string): Promise<void> {
+    this.#gone.delete(name);
+    await this.#forgetting?.catch(() => {}); // whoever began it is told
+  }
+
   /** Plugins are known that were not: what they serve may be written now. */
   known(names: readonly string[]): void {
     if (names.some((name) => this.#serving.has(name))) this.#soon();
@@ -152,12 +160,13 @@ export class Reports {
     // Whatever the row has become: the next try does not build upon it.
     this.#anew = true;
     if (!this.#connected) return;
-    const waitMs = Math.min(retryMs.most, retryMs.first * 2 ** Math.min(this.#failures, 10));
-    if (this.#failures === 0)
-      this.#options.log.warn(
-        { err: error },
-        'what this host runs cannot be written to the registry; it is tried again',
-      );
+    const waitMs = Math.min(retryTimes.most, retryTimes.first * 2 ** Math.min(this.#failures, 10));
+    // A connection that broke has told so itself.
+    const told = this.#failures > 0 || (error instanceof TenonError && error.code === 'RegistryUnavailable');
+    this.#options.log[told ? 'debug' : 'warn'](
+      { err: error, retryMs: waitMs },
+      'what this host runs cannot be written to the registry; it is tried again',
+    );
     this.#failures += 1;
     this.#soon(waitMs);
   }
@@ -173,10 +182,20 @@ export class Reports {
   }
 
   async #writeAll(): Promise<void> {
-    await this.#writeRow();
-    for (const [name, serving] of this.#writable()) await this.#writeServing(name, serving);
-    for (const name of this.#gone.keys()) await this.#forget(name);
-    await this.#reloads.write(this.#options.database);
+    const steps = [
+      () => this.#writeRow(),
+      ...this.#writable().map(
+        ([name, serving]) =>
+          () =>
+            this.#writeServing(name, serving),
+      ),
+      ...[...this.#gone.keys()].map((name) => () => this.#forget(name)),
+      () => this.#reloads.write(this.#options.database),
+    ];
+    const errors: unknown[] = [];
+    // What the database does not let this host write holds up nothing else.
+    for (const step of steps) await step().catch((error: unknown) => errors.push(error));
+    if (errors.length > 0) throw errors[0];
   }
 
   async #writeRow(): Promise<void> {
@@ -217,10 +236,11 @@ export class Reports {
     const revision = this.#gone.get(name);
     if (revision === undefined) return;
     const { database, host } = this.#options;
-    await database.transaction(async (session) => {
+    this.#forgetting = database.transaction(async (session) => {
       await writeAs(session, host.name);
       await forgetPlugin(session, host.id, name, revision);
     });
+    await this.#forgetting;
     if (this.#gone.get(name) === revision) this.#gone.delete(name);
   }
 }
