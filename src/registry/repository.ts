@@ -60,7 +60,7 @@ export async function insertFound(session: Session, found: FoundPlugin): Promise
          status = CASE WHEN known.status = 'invalid' THEN excluded.status ELSE known.status END,
          status_reason = CASE WHEN known.status = 'invalid' THEN excluded.status_reason ELSE known.status_reason END,
          version = CASE WHEN known.pinned THEN known.version ELSE coalesce(known.version, excluded.version) END
-       WHERE (known.version IS NULL AND NOT known.pinned)
+       WHERE (known.version IS NULL AND excluded.version IS NOT NULL AND NOT known.pinned)
          OR (known.status = 'invalid' AND known.status_reason IS DISTINCT FROM excluded.status_reason)
        RETURNING ${columns}`,
       values,
