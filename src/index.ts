@@ -13,17 +13,21 @@ import { type Environment, processEnvironment, resolveSettings, type Settings } 
 import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
 import { TenonError } from './base/errors.js';
 import { removeHostFile, writeHostFile } from './base/host-file.js';
+import { hostId } from './base/host-id.js';
 import { type Log, silentLog, tapLog } from './base/log.js';
 import { tokenKey } from './base/token-key.js';
 import { version } from './base/version.js';
-import { type Front, loadCore, type PluginLogRecord } from './binding/core.js';
+import { type Front, loadCore } from './binding/core.js';
 import { recoverBuilds } from './compiler/hold.js';
 import { Applications } from './host/applications.js';
 import { Chains } from './host/chains.js';
+import { Convergence } from './host/converge.js';
+import { Desires } from './host/desired.js';
 import { Host } from './host/host.js';
 import type { Images } from './host/images.js';
 import type { HostEvent } from './host/journal.js';
 import { type ReloadCallbacks, tellAll, toCallbacks } from './host/listeners.js';
+import { writePluginLog } from './host/plugin-log.js';
 import { newsOf } from './host/plugin-news.js';
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
@@ -44,6 +48,8 @@ import { adminToken, type AdminToken } from './http/token.js';
 import { Upgrades } from './http/upgrade.js';
 import { Staging } from './plugin/stage.js';
 import { Trial } from './plugin/trial.js';
+import type { RegistryStatus } from './registry/door.js';
+import { openRegistry } from './registry/open.js';
 import { configurationOf, type HotReloadConfig } from './reload/configuration.js';
 import { HotReloadManager, type HotReloadStatus } from './reload/manager.js';
 import { openTableStore } from './tables/open.js';
@@ -55,10 +61,13 @@ export type { Log } from './base/log.js';
 export type { Gauge, Images } from './host/images.js';
 export type { HostEvent } from './host/journal.js';
 export type { ReloadCallbacks } from './host/listeners.js';
+export type { RegistryView } from './host/desired.js';
 export type { GenerationView, PluginState, PluginView, RouteView } from './host/plugin.js';
 export type { BuildFacts, Phase, ReloadRecord, Trigger } from './host/record.js';
 export type { Version } from './host/versions.js';
 export type { Wish } from './host/wishes.js';
+export type { RegistryStatus } from './registry/door.js';
+export type { HostRow, PluginReport, PluginStatus } from './registry/rows.js';
 export type { HotReloadConfig } from './reload/configuration.js';
 export type { HotReloadStatus } from './reload/manager.js';
 
@@ -132,6 +141,14 @@ export interface TenonHost {
   plugin(id: string): PluginView;
   load(id: string): Promise<PluginView>;
   unload(id: string): Promise<PluginView>;
+  /**
+   * Have it run on every host of the registry, or on none; what it is here then, undefined where its application is not here.
+   * Rejects with `RegistryUnavailable`, with `PluginNotFound`, and when it is to run and does not serve here.
+   */
+  enable(id: string): Promise<PluginView | undefined>;
+  disable(id: string): Promise<PluginView | undefined>;
+  /** How the registry is reached. */
+  registry(): RegistryStatus;
   /** Build and swap in what the application is now; resolves when the old generation is gone. */
   reload(id: string): Promise<ReloadRecord>;
   /**
@@ -205,6 +222,8 @@ async function compose(
   const lock = core.lockFile(path.join(data, 'lock'));
   closer.add('data directory lock', () => lock.release());
   removeHostFile(data);
+  const registry = openRegistry({ ...settings, hostId: () => hostId(data), log });
+  closer.add('registry', () => registry.close());
   const admin = adminToken(data, settings.adminToken);
   if (admin.file !== undefined) keepPrivate(admin.file, log);
   for (const { directory: place, error } of await recoverBuilds(data))
@@ -251,6 +270,7 @@ async function compose(
     }),
   });
   closer.add('changes of tables', () => endpoints.close());
+  const desires = new Desires(registry);
   const chains = new Chains((id) => new Live(core, front, { id, queueLimit: settings.queueLimit }));
   const applications = new Applications({ directory, dataDirectory: data, environment, buildMs: settings.buildMs });
   const host = new Host({
@@ -276,6 +296,8 @@ async function compose(
       stateLimit: settings.stateLimit,
     },
     tables: new TableWorlds(tables, (served) => endpoints.open(served)),
+    desires,
+    forgotten: (id) => convergence.forgotten(id),
     states: new SavedStates({ directory: path.join(data, 'state'), stateLimit: settings.stateLimit }),
     preserveState: () => settings.preserveState,
     refusedState: settings.refusedState === 'fail' ? 'fail' : 'empty',
@@ -290,6 +312,7 @@ async function compose(
     onRoutes: (routes) => door.serve(routes),
     onEvent: tellAll(log, [
       (event) => manager.observe(event),
+      (event) => convergence.observe(event),
       (event) => events.tellEvent(event),
       (event) => {
         const news = newsOf(event);
@@ -300,6 +323,8 @@ async function compose(
     attempt: (folder) => manager.attempt(folder),
   });
   const manager = new HotReloadManager({ host, log, settings });
+  const convergence = new Convergence({ door: registry, desires, host, applications, log });
+  const opened = registry.open(convergence);
   const hotReload: HotReload = {
     enable: () => manager.enable(),
     disable: () => manager.disable(),
@@ -310,9 +335,12 @@ async function compose(
   let closing = false;
   const discover = async (): Promise<void> => {
     if (closing) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'make another host' });
+    await opened;
     const trigger = host.ready ? 'api' : 'start';
     await host.discover(trigger);
     front.endStart();
+    convergence.begin();
+    if (trigger === 'api') await convergence.registered();
   };
   const guard = new Guard({
     token: admin.token,
@@ -323,6 +351,11 @@ async function compose(
     guard,
     hotReload,
     events,
+    registry: {
+      status: () => registry.status(),
+      hosts: () => registry.hosts(),
+      setStatus: (id, status) => convergence.setStatus(id, status),
+    },
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
     metrics: () => front.metricsText(),
@@ -335,6 +368,7 @@ async function compose(
     ...(settings.tablesHosts === '' ? {} : { hosts: listOf(settings.tablesHosts.toLowerCase()) }),
   });
   closer.add('plugins', () => host.close());
+  closer.add('what the registry says', () => convergence.close());
   let leave: ((wishes: Wishes) => void) | undefined;
   closer.add('wishes', () => leave?.({ plugins: host.wishes(), hotReload: configurationOf(settings) }));
 
@@ -371,6 +405,7 @@ async function compose(
     listen: async (descriptor) => {
       const { url } = await server.listen(descriptor);
       try {
+        registry.listens(url);
         if (!closing) writeHostFile(data, { pid: process.pid, url, startedAt: new Date().toISOString(), version });
       } catch (error) {
         log.warn({ err: error }, 'where the host is could not be written: the command line does not find it by itself');
@@ -380,17 +415,21 @@ async function compose(
     discover,
     resume: async ({ plugins, hotReload: config }) => {
       await manager.configure(config);
+      await opened;
       await host.resume(plugins);
     },
     plugins: () => host.list(),
     images: () => host.images(),
     plugin: (id) => host.show(id),
     load: (id) => host.load(id),
+    enable: (id) => convergence.setStatus(id, 'active'),
+    disable: (id) => convergence.setStatus(id, 'disabled'),
     unload: (id) => host.unload(id),
     reload: (id) => host.reload(id, 'api'),
     rollback: (id, to) => host.rollback(id, to),
     versions: (id) => host.versions(id),
     reloads: () => host.reloads(),
+    registry: () => registry.status(),
     close: (told) => {
       closing = true;
       leave ??= told;
@@ -402,21 +441,4 @@ async function compose(
 /** What commas separate. */
 function listOf(text: string): string[] {
   return text.match(/[^ ,]+/g) ?? [];
-}
-
-type LogMethod = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
-const methods: Readonly<Record<number, LogMethod>> = {
-  10: 'trace',
-  20: 'debug',
-  30: 'info',
-  40: 'warn',
-  50: 'error',
-  60: 'fatal',
-};
-
-function writePluginLog(log: Log, records: readonly PluginLogRecord[], dropped: number): void {
-  for (const { plugin, generation, level, message, fields, time } of records)
-    log[methods[level] ?? 'info']({ plugin, generation, fields, loggedAt: time }, message);
-  if (dropped > 0)
-    log.warn({ dropped }, `${dropped} log records of plugins were dropped: they came faster than they were written`);
 }

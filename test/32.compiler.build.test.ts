@@ -575,7 +575,7 @@ describe('a build that does not end', () => {
     const child = spawn(process.execPath, parameters, { env, stdio: 'ignore' });
     await expect.poll(() => existsSync(pids), { timeout: 20_000 }).toBe(true);
     const started = readFileSync(pids, 'utf8').trim().split(' ').map(Number);
-    const settings = { applications: path.join(parent, 'none'), data, hotReload: false };
+    const settings = { applications: path.join(parent, 'none'), data, hotReload: false, registry: false };
     // What a living process builds is left alone.
     await (await createHost(settings)).close();
     expect(started.map(alive)).toEqual([true, true]);
@@ -636,7 +636,7 @@ describe('a build that does not end', () => {
     await utimes(String(old), yesterday, yesterday);
     await build({ dataDirectory: data });
     expect((await readdir(path.dirname(library))).filter((name) => name.endsWith('.tmp'))).toEqual([]);
-    const settings = { applications: path.join(parent, 'none'), data, hotReload: false };
+    const settings = { applications: path.join(parent, 'none'), data, hotReload: false, registry: false };
     await (await createHost(settings)).close();
     // Another process may be writing the one of just now.
     expect((await readdir(cache)).filter((name) => name.endsWith('.tmp'))).toEqual(['fingerprints.fresh.tmp']);

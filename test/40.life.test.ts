@@ -195,7 +195,7 @@ describe('the life of a plugin', () => {
     const defines = { OWN_THREAD: '1', INITIALIZE_MS: '250' };
     await world.publish('service', await buildPlugin('service', { defines, flags: ['-pthread'] }));
     const { data, applications } = world;
-    const options = { data, applications, hotReload: false, lifecycleMs: 200 };
+    const options = { data, applications, hotReload: false, registry: false, lifecycleMs: 200 };
     const program = `import { createHost } from ${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)};
       const host = await createHost(${JSON.stringify(options)});
       const { error, generations } = host.plugin('service');

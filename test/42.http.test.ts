@@ -608,6 +608,7 @@ describe('a host of its own', () => {
       data: path.join(world.directory, 'other'),
       applications: world.applications,
       hotReload: false,
+      registry: false,
     });
     for (let turn = 0; turn < 2; turn++) await expect(taken.listen()).rejects.toMatchObject({ code: 'AddressInUse' });
     await taken.close();

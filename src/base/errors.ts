@@ -29,7 +29,7 @@ export const errorCodes = {
   PluginLoadError: { status: 500, title: 'The library could not be opened by the host' },
   LifecycleFailed: { status: 500, title: 'The plugin refused a step of its life' },
   LifecycleTimeout: { status: 500, title: 'The plugin missed the deadline of a step of its life' },
-  PluginDisabled: { status: 409, title: 'The application is disabled by its config' },
+  PluginDisabled: { status: 409, title: 'The plugin is disabled' },
   RouteInvalid: { status: 422, title: 'A route of the plugin is not allowed' },
   RouteConflict: { status: 409, title: 'Two plugins claim the same route' },
   StateRefused: { status: 409, title: 'The new build did not take the state over' },

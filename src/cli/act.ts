@@ -1,4 +1,4 @@
-/** `tenon load`, `unload`, `reload`, `rollback`: one plugin of a running host. They end when it is done. */
+/** `tenon load`, `unload`, `reload`, `rollback`, `enable`, `disable`: one plugin of a running host. They end when it is done. */
 import type { ReloadRecord } from '../index.js';
 import { type AskFlags, Client } from './client.js';
 import { reloadLine } from './phases.js';

@@ -41,6 +41,9 @@ export function addHostCommands(program: Command): void {
   ask(program, 'status', 'How the host does: images, hot reload.', ['status']).action((flags: AskFlags) =>
     ending(flags, async () => (await import('./status.js')).status(flags)),
   );
+  ask(program, 'hosts', 'The hosts of the registry, and what each of them runs.', ['hosts']).action((flags: AskFlags) =>
+    ending(flags, async () => (await import('./hosts.js')).hosts(flags)),
+  );
   ask(program, 'routes [plugin]', 'What is served, by all plugins or by one.', ['routes', 'routes hello']).action(
     (id: string | undefined, flags: AskFlags) =>
       ending(flags, async () => (await import('./routes.js')).routes(id, flags)),
@@ -52,6 +55,8 @@ export function addHostCommands(program: Command): void {
       'Stop a plugin: calls under way end first. It stays stopped until it is loaded, or the host is started again.',
     ],
     ['reload', 'Build and swap in what the application is now.'],
+    ['enable', 'Have a plugin run on every host of the registry.'],
+    ['disable', 'Have a plugin run on no host of the registry, until it is enabled.'],
   ] as const;
   for (const [what, description] of acts)
     ask(program, `${what} <plugin>`, description, [`${what} hello`]).action((id: string, flags: AskFlags) =>

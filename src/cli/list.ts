@@ -11,10 +11,25 @@ export function pluginRows(plugins: readonly PluginView[]): string[][] {
   });
 }
 
+/** The same with what the registry says, before the error, when there is one. */
+function withRegistry(plugins: readonly PluginView[]): string[][] {
+  const rows = [pluginHead, ...pluginRows(plugins)];
+  if (plugins.every(({ registry }) => registry === undefined)) return rows;
+  const words = ['REGISTRY', ...plugins.map(({ registry }) => registryWords(registry))];
+  return rows.map((row, at) => [...row.slice(0, -1), words[at] ?? '', ...row.slice(-1)]);
+}
+
+/** What the registry says of a plugin, in a word or two. */
+function registryWords(registry: PluginView['registry']): string {
+  if (registry === undefined) return '-';
+  const { status, pinned, version } = registry;
+  return pinned ? `${status}, pinned to ${version ?? '-'}` : status;
+}
+
 export const pluginHead = ['PLUGIN', 'STATE', 'VERSION', 'GENERATION', 'LEASES', 'ERROR'];
 
 export async function list(flags: AskFlags): Promise<void> {
   const answer = await Client.find(flags).get<{ plugins: PluginView[] }>('/api/v1/plugins');
   if (flags.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
-  else printTable([pluginHead, ...pluginRows(answer.plugins)]);
+  else printTable(withRegistry(answer.plugins));
 }

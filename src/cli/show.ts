@@ -15,12 +15,13 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
     return;
   }
   const { state, version, folder, tables, waiting, generations, routes, findings, warnings, lastReload, error } = view;
-  const { extension, extensions, consumers } = view;
+  const { extension, extensions, consumers, registry } = view;
   const rows = [
     ['plugin', view.id],
     ['state', state],
     ['version', version ?? '-'],
     ['folder', folder],
+    ...(registry === undefined ? [] : [['registry', registryLine(registry)]]),
     ['calls waiting', String(waiting)],
     ...(tables.length === 0 ? [] : [['tables', tables.join(', ')]]),
     ...(extension === false ? [] : [['used by', consumers.join(', ') || 'nobody']]),
@@ -51,6 +52,13 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
     rows.push(['last reload', reloadLine(lastReload)], ['', bar.join('')], ['', phaseTimes(lastReload.phases)]);
   }
   printTable(rows);
+}
+
+/** What the registry says of it. */
+function registryLine({ status, reason, version, pinned, revision }: NonNullable<PluginView['registry']>): string {
+  const why = reason === undefined ? '' : ` (${reason})`;
+  const which = version === undefined ? '' : `, ${pinned ? 'pinned to' : 'version'} ${version}`;
+  return `${status}${why}${which}, revision ${revision}`;
 }
 
 /** Everything that was wrong, one in a row. */

@@ -1,5 +1,5 @@
 /** `tenon status`: how a running host does. */
-import type { HotReloadStatus, Images } from '../index.js';
+import type { HotReloadStatus, Images, RegistryStatus } from '../index.js';
 import { type AskFlags, Client } from './client.js';
 import { hotReloadRows } from './hot-reload.js';
 import { printTable } from './table.js';
@@ -9,6 +9,7 @@ export interface HostStatus {
   ready: boolean;
   images: Images;
   hotReload: HotReloadStatus;
+  registry: RegistryStatus;
 }
 
 export async function status(flags: AskFlags): Promise<void> {
@@ -27,5 +28,12 @@ export async function status(flags: AskFlags): Promise<void> {
     ['ready', answer.ready ? 'yes' : 'no'],
     ...images,
     ...hotReloadRows(answer.hotReload),
+    ['registry', registryLine(answer.registry)],
   ]);
+}
+
+function registryLine({ kind, place, connected, since, error }: RegistryStatus): string {
+  if (kind === 'none') return 'none';
+  if (connected) return `${kind}, ${place}, connected since ${since}`;
+  return `${kind}, ${place}, away since ${since}${error === undefined ? '' : `: ${error}`}`;
 }

@@ -1,6 +1,16 @@
 /** Why nothing is served although there is a plugin that would. */
+import { closest } from '../base/closest.js';
 import { TenonError } from '../base/errors.js';
 import type { Plugin } from './plugin.js';
+
+/** That there is no plugin `id` among those that are `known`. */
+export function noSuchPlugin(id: string, known: readonly string[]): TenonError {
+  const meant = closest(id, known);
+  return new TenonError('PluginNotFound', `there is no plugin ${JSON.stringify(id)}`, {
+    next: meant === undefined ? 'see GET /plugins for those there are' : `did you mean ${meant}?`,
+    details: { plugin: id, known },
+  });
+}
 
 /** Of `plugins` one has `path` and does not run, and not by its own config. */
 export function absenceAt(path: string, plugins: Iterable<Plugin>): TenonError | undefined {

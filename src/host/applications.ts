@@ -110,6 +110,11 @@ export class Applications {
     return folders.filter((_, at) => present[at]).sort();
   }
 
+  /** Absolute path of the folder with this name. */
+  folderOf(name: string): string {
+    return path.join(this.#options.directory, name);
+  }
+
   /** Absolute paths of the folders that have a schema and are no application, because they have no config. */
   async schemasAlone(): Promise<string[]> {
     const folders = await schemasAlone(this.#options.directory);

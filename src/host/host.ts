@@ -1,7 +1,6 @@
 /** The living set: which plugins there are, and the one place that changes it. */
 import path from 'node:path';
-import { closest } from '../base/closest.js';
-import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
+import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Core } from '../binding/core.js';
 import type { GenerationLimits } from '../plugin/limits.js';
@@ -9,13 +8,14 @@ import { type Application, type Applications, whyNoApplication } from './applica
 import { AppliedConfigs } from './applied-configs.js';
 import type { Chains } from './chains.js';
 import { Departures } from './departures.js';
+import { type Desires, heldBack } from './desired.js';
 import { ExtensionSettings } from './extension-settings.js';
 import { Extensions } from './extensions.js';
 import { askHealth } from './health.js';
 import { countImages, type Images, overLimit, type PinnedLimit } from './images.js';
 import { Journal, type JournalOptions } from './journal.js';
 import type { ServedRoute } from './live.js';
-import { absenceAt } from './absence.js';
+import { absenceAt, noSuchPlugin } from './absence.js';
 import { Plugin, type PluginSummary, type PluginView } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
 import { type Begun, type LateFailure, Reloading, type ReloadRequest } from './reloading.js';
@@ -25,6 +25,7 @@ import type { ProbationLimits } from './probation.js';
 import { RouteBook } from './routes.js';
 import type { SavedStates } from './saved-states.js';
 import type { TableDoor } from './table-world.js';
+import { idTaken, isTaken } from './taken.js';
 import { TakingBack } from './taking-back.js';
 import { type Version, Versions } from './versions.js';
 import { type Wish, wishOf } from './wishes.js';
@@ -41,6 +42,8 @@ export interface HostOptions {
   applications: Applications;
   limits: GenerationLimits;
   tables: TableDoor;
+  /** What the registry says. */
+  desires: Desires;
   states: SavedStates;
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;
@@ -51,6 +54,8 @@ export interface HostOptions {
   onRoutes: (routes: readonly ServedRoute[]) => void;
   onEvent?: JournalOptions['onEvent'];
   attempt?: JournalOptions['attempt'];
+  /** Told of each plugin that is gone for good. */
+  forgotten: (id: string) => void;
   probation: ProbationLimits;
   /** Absolute path of the directory of the builds that are kept to go back to, and how many of each plugin. */
   versions: { directory: string; limit: number };
@@ -153,7 +158,7 @@ export class Host {
 
   async #resume({ id, folder, sha256, chosen = false }: Wish): Promise<void> {
     const plugin = await this.#enter(id, folder);
-    if (plugin === undefined) return;
+    if (plugin === undefined || heldBack(this.#options.desires.of(id)) !== undefined) return;
     if (sha256 === undefined) {
       plugin.wanted = false;
       plugin.rest = 'stopped';
@@ -261,6 +266,12 @@ export class Host {
     return this.show(id);
   }
 
+  /** Stop it for good, wherever its folder is: it is unknown until that is looked at again. */
+  async forget(id: string): Promise<void> {
+    const plugin = this.#plugins.get(id);
+    if (plugin !== undefined) await this.#forget(plugin);
+  }
+
   /** What everybody may see, by id. */
   summaries(): PluginSummary[] {
     return this.list().map(({ id }) => this.#known(id).summary(this.#routes.of(id)));
@@ -273,7 +284,8 @@ export class Host {
   /** Throws `PluginNotFound`. */
   show(id: string): PluginView {
     const plugin = this.#known(id);
-    return plugin.view(this.#routes.of(id), this.#extensions.relationsOf(plugin));
+    const view = plugin.view(this.#routes.of(id), this.#extensions.relationsOf(plugin));
+    return { ...view, ...this.#options.desires.viewOf(id) };
   }
 
   /** Why nothing is served at `path` although a plugin has it: it does not run, and not by its own config. */
@@ -330,13 +342,8 @@ export class Host {
 
   #known(id: string): Plugin {
     const plugin = this.#plugins.get(id);
-    if (plugin !== undefined) return plugin;
-    const known = [...this.#plugins.keys()];
-    const meant = closest(id, known);
-    throw new TenonError('PluginNotFound', `there is no plugin ${JSON.stringify(id)}`, {
-      next: meant === undefined ? 'see GET /plugins for those there are' : `did you mean ${meant}?`,
-      details: { plugin: id, known },
-    });
+    if (plugin === undefined) throw noSuchPlugin(id, [...this.#plugins.keys()]);
+    return plugin;
   }
 
   /** A known plugin, which is wanted from the moment of asking on, or one whose application has appeared since. */
@@ -383,10 +390,7 @@ export class Host {
 
   #refuse(id: string, folder: string, other: string): never {
     this.#refused.set(folder, id);
-    const error = new TenonError('ConfigInvalid', `${folder}: the app_id ${id} belongs to ${other}`, {
-      next: 'give one of the two another app_id',
-      details: { plugin: id, folder, other },
-    });
+    const error = idTaken(id, folder, other);
     this.#options.log.error({ plugin: id, code: error.code, details: error.details }, error.message);
     throw error;
   }
@@ -397,7 +401,7 @@ export class Host {
     const { finished } = await plugin.turns.take('reload', () => {
       const { byHand } = plugin;
       plugin.byHand = false;
-      return this.#begin(plugin, trigger, { byHand });
+      return this.#begin(plugin, trigger, { byHand, anew: this.#options.desires.takeReload(plugin.id) });
     });
     return finished;
   }
@@ -436,12 +440,9 @@ export class Host {
     plugin.leave ??= plugin.turns.take('forget', async () => {
       await this.#reloading.takeDown(plugin, 'stopped').finally(() => this.#plugins.delete(plugin.id));
       await this.#configs.forget(plugin);
+      this.#options.forgotten(plugin.id);
       for (const [folder, id] of this.#refused) if (id === plugin.id) this.#refreshLater(folder);
     });
     return plugin.leave;
   }
-}
-
-function isTaken(code: ErrorCode): boolean {
-  return code === 'RouteConflict' || code === 'TableTaken';
 }

@@ -3,6 +3,7 @@ import type { TenonError } from '../base/errors.js';
 import type { CallCounters } from '../binding/core.js';
 import type { ExtensionUse } from '../compiler/config.js';
 import type { Generation } from '../plugin/generation.js';
+import type { RegistryView } from './desired.js';
 import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
 import type { ReloadRecord } from './record.js';
@@ -103,6 +104,8 @@ export interface PluginSummary {
 export interface PluginView extends PluginSummary, Relations {
   /** Folder of the application. */
   folder: string;
+  /** What the registry says of it, when it does. */
+  registry?: RegistryView;
   generations: GenerationView[];
   /** Names of its tables, while it runs. */
   tables: readonly string[];

@@ -9,9 +9,11 @@ import type { Applications } from './applications.js';
 import { type AppliedConfigs, gatekeeping } from './applied-configs.js';
 import type { Chains } from './chains.js';
 import type { Departures } from './departures.js';
+import { type Desires, disabledBy } from './desired.js';
 import type { Extensions } from './extensions.js';
 import type { Journal } from './journal.js';
 import type { Live } from './live.js';
+import { Pins } from './pinned.js';
 import type { Plugin } from './plugin.js';
 import { buildFacts, type Recorder, type ReloadRecord, type Trigger } from './record.js';
 import type { Remembering } from './remembering.js';
@@ -38,6 +40,7 @@ export interface ReloadingOptions {
   extensions: Extensions;
   chains: Chains;
   configs: AppliedConfigs;
+  desires: Desires;
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;
   /** Throws `HostClosing` once the host is. */
@@ -89,11 +92,13 @@ export class Reloading {
   readonly #numbers = new Map<string, number>();
   readonly #tables: PluginTables;
   readonly #targets: Targets;
+  readonly #pins: Pins;
 
   constructor(options: ReloadingOptions) {
     this.#options = options;
     this.#tables = new PluginTables(options.tables, options.versions, options.log);
     this.#targets = new Targets({ ...options, tables: this.#tables });
+    this.#pins = new Pins(options);
   }
 
   /**
@@ -112,7 +117,7 @@ export class Reloading {
     try {
       this.#options.refuseWhenClosing();
       journal.tell({ type: 'reload.started', plugin: plugin.id, trigger });
-      return await this.#replace(plugin, recorder, request).catch((cause: unknown) =>
+      return await this.#replacePinned(plugin, recorder, request).catch((cause: unknown) =>
         this.#withKept(plugin, recorder, request, asTenonError(cause)),
       );
     } catch (cause) {
@@ -166,6 +171,19 @@ export class Reloading {
     for (const generation of plugin.leaving) await departures.tryAgain(plugin, generation);
   }
 
+  /** A plugin whose version somebody has chosen gets a kept build of that, unless its folder has it. */
+  async #replacePinned(plugin: Plugin, recorder: Recorder, request: ReloadRequest): Promise<Begun> {
+    if (request.version !== undefined) return this.#replace(plugin, recorder, request);
+    const first = await this.#pins.keptFor(plugin, request.trigger);
+    const wanted = first === undefined ? request : { ...request, version: first };
+    return this.#replace(plugin, recorder, wanted).catch(async (error: unknown) => {
+      const version = asTenonError(error).code === 'VersionUnavailable' ? await this.#pins.kept(plugin) : undefined;
+      if (version === undefined) throw error;
+      delete recorder.record.to;
+      return this.#replace(plugin, recorder, { ...request, version });
+    });
+  }
+
   async #replace(plugin: Plugin, recorder: Recorder, request: ReloadRequest): Promise<Begun> {
     const { admission, chains, configs, departures, extensions, journal, remembering, routes, versions } =
       this.#options;
@@ -181,6 +199,9 @@ export class Reloading {
     if (!this.#numbers.has(plugin.id)) this.#numbers.set(plugin.id, await versions.lastGeneration(plugin.id));
     if (old === undefined) plugin.prefix = prefix;
     let told: ReturnType<Extensions['consumersOf']> = [];
+    const accept = (version: string): void => {
+      if (request.version === undefined) this.#pins.check(plugin.id, version);
+    };
     const work: Replacement = {
       admission,
       id: plugin.id,
@@ -197,7 +218,11 @@ export class Reloading {
       keptState: undefined,
       passedOver: false,
       number: () => this.#nextNumber(plugin.id),
-      mayStay: async () => request.anew !== true && configs.mayStay(plugin, target),
+      accept,
+      mayStay: async () => {
+        if (old !== undefined) accept(old.version);
+        return request.anew !== true && configs.mayStay(plugin, target);
+      },
       config: applied.custom,
       lent: () => extensions.lentTo(applied.uses),
       consumers: () => (told = extensions.consumersOf(plugin.id)),
@@ -281,9 +306,12 @@ export class Reloading {
     const { record } = recorder;
     const { trigger, version } = request;
     // What was read of the application is right, and nothing of it has been opened.
-    const concerns = record.phases.build !== undefined && record.to === undefined && error.code !== 'HostClosing';
+    const others = error.code === 'HostClosing' || error.code === 'VersionUnavailable';
+    const concerns = record.phases.build !== undefined && record.to === undefined && !others;
     if (trigger !== 'start' || version !== undefined || plugin.running !== undefined || !concerns) throw error;
-    const kept = await this.#options.versions.find(plugin.id, undefined, undefined).catch(() => undefined);
+    const { versions } = this.#options;
+    const kept =
+      (await this.#pins.kept(plugin)) ?? (await versions.find(plugin.id, undefined, undefined).catch(() => undefined));
     if (kept === undefined) throw error;
     try {
       return await this.#replace(plugin, recorder, { ...request, version: kept, insteadOf: error });
@@ -328,7 +356,7 @@ export class Reloading {
   }
 
   async #disable(plugin: Plugin, recorder: Recorder): Promise<ReloadRecord> {
-    plugin.error = undefined;
+    plugin.error = disabledBy(plugin.id, this.#options.desires.of(plugin.id));
     await this.takeDown(plugin, 'disabled', (sentence) => recorder.warn(sentence));
     await this.#options.configs.forget(plugin);
     return this.#options.journal.write(plugin, recorder);

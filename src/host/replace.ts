@@ -46,6 +46,8 @@ export interface Replacement {
   number: () => number;
   /** SHA-256 that the library must have; any, when absent. */
   expected?: string | undefined;
+  /** Throws for a version that the plugin is not to have; asked before any of its code runs. */
+  accept: (version: string) => void;
   /** Whether the old generation may stay; asked when the library is the very same. */
   mayStay: () => Promise<boolean>;
   /** Its own config: a JSON object, as text. */
@@ -142,6 +144,7 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
       routes = withTables(live.bind(next), world);
       work.check(routes, next);
     };
+    work.accept(next.version);
     await recorder.time('open', () => next.create());
     // Whoever takes ports in initialize can only do so once the old generation has let go of them.
     const exclusive = pause.quiesces && next.library.descriptor.trialOpenOnly;

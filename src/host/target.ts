@@ -1,7 +1,9 @@
 /** What a reload is to load: the application as it is now, or a kept build of it. */
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { GenerationLimits } from '../plugin/limits.js';
+import type { DesiredPlugin } from '../registry/rows.js';
 import type { Application, Applications } from './applications.js';
+import { type Desires, disabledBy } from './desired.js';
 import type { Extensions } from './extensions.js';
 import { readKeptConfig } from './kept-config.js';
 import type { Applied, Plugin } from './plugin.js';
@@ -29,6 +31,7 @@ export interface TargetsOptions {
   extensions: Extensions;
   limits: GenerationLimits;
   tables: PluginTables;
+  desires: Desires;
   /** Whether a plugin's state goes from generation to generation, where its config does not say. */
   preserveState: () => boolean;
 }
@@ -42,7 +45,10 @@ export class Targets {
 
   /** Undefined for one that is disabled. `version`: the kept build to load. */
   async of(plugin: Plugin, recorder: Recorder, version: Version | undefined): Promise<Target | undefined> {
-    const { applications, extensions } = this.#options;
+    const { applications, desires, extensions } = this.#options;
+    const disabled = disabledBy(plugin.id, desires.heed(plugin.id));
+    if (disabled !== undefined && version !== undefined) throw disabled;
+    if (disabled !== undefined) return undefined;
     const reading = recorder.time('detect', async () => {
       const application = await applications.read(plugin.folder);
       extensions.learn(application);
@@ -73,7 +79,7 @@ export class Targets {
       limits: { ...this.#options.limits, ...application.limits },
       preserveState: this.#preserves(application),
       tables: tables.wanted(plugin, application),
-      applied: appliedBy(application),
+      applied: appliedBy(application, this.#options.desires.of(plugin.id)),
       application,
     };
   }
@@ -102,9 +108,12 @@ export class Targets {
 
   /** Who runs goes on as it does; nobody is left open because its config cannot be read. */
   async #appliedByKept(plugin: Plugin, application: Application | undefined): Promise<Applied> {
+    const desired = this.#options.desires.of(plugin.id);
     if (plugin.applied !== undefined && (plugin.running !== undefined || application === undefined))
-      return plugin.applied;
-    if (application !== undefined) return appliedBy(application);
+      return desired === undefined
+        ? plugin.applied
+        : { ...plugin.applied, custom: customOf(application ?? plugin.applied, desired) };
+    if (application !== undefined) return appliedBy(application, desired);
     return readKeptConfig(await this.#options.versions.configOf(plugin.id));
   }
 
@@ -113,6 +122,12 @@ export class Targets {
   }
 }
 
-function appliedBy({ extensions, auth, custom }: Application): Applied {
-  return { uses: extensions, auth, custom };
+function appliedBy(application: Application, desired: DesiredPlugin | undefined): Applied {
+  const { extensions, auth } = application;
+  return { uses: extensions, auth, custom: customOf(application, desired) };
+}
+
+/** Its own config: what is set in the registry, else what its application says. */
+function customOf({ custom }: { custom: string }, desired: DesiredPlugin | undefined): string {
+  return desired?.config === undefined || desired.config === null ? custom : JSON.stringify(desired.config);
 }

@@ -12,6 +12,11 @@ interface Turn {
 export class Turns {
   #last: Turn | undefined;
 
+  /** Whether nothing runs or waits. */
+  get idle(): boolean {
+    return this.#last === undefined;
+  }
+
   /** Run `work` when its turn comes. All work of one kind gives results of one type. */
   take<T>(kind: string, work: () => Promise<T>): Promise<T> {
     const last = this.#last;

@@ -2,7 +2,7 @@
 import type { PluginState, PluginView } from '../host/plugin.js';
 import type { ReloadRecord } from '../host/record.js';
 
-export const actions = ['load', 'unload', 'reload', 'rollback'] as const;
+export const actions = ['load', 'unload', 'reload', 'rollback', 'enable', 'disable'] as const;
 export type Action = (typeof actions)[number];
 
 /** What an action has come to, in one word. */
@@ -10,7 +10,13 @@ function statusOf(action: Action, state: PluginState, reload: ReloadRecord | und
   if (action === 'unload') return 'unloaded';
   if (reload?.unchanged === true) return 'unchanged';
   if (action === 'rollback') return 'rolledBack';
+  if (action === 'enable' || action === 'disable') return `${action}d`;
   return state === 'disabled' ? 'disabled' : `${action}ed`;
+}
+
+/** Body of the answer about a plugin whose application is not on this host. */
+export function answerElsewhere(action: Action, id: string): object {
+  return { status: `${action}d`, plugin: { id, state: 'missing' } };
 }
 
 /** Body of the answer. */

@@ -4,11 +4,12 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import { TenonError } from '../base/errors.js';
 import type { Host } from '../host/host.js';
 import type { ReloadRecord } from '../host/record.js';
-import { actions, answerOf } from './action.js';
+import { actions, answerElsewhere, answerOf } from './action.js';
 import type { EventFeed } from './events.js';
 import type { Guard } from './guard.js';
 import { type HotReload, hotReloadRoutes } from './hot-reload.js';
 import { errorsPage, sendError, sendProblem } from './problem.js';
+import { hostsRoutes, isAway, type RegistryAdminOptions, registryFacts } from './registry-admin.js';
 import { pathOf } from './router.js';
 import { type TablesAdminOptions, tablesRoutes } from './tables-admin.js';
 
@@ -33,7 +34,7 @@ function healthOf(host: Host): () => Promise<Map<string, string>> {
   };
 }
 
-function publicRoutes(app: Express, { host, guard, tables, metrics }: AdminOptions): void {
+function publicRoutes(app: Express, { host, guard, tables, registry, metrics }: AdminOptions): void {
   const health = healthOf(host);
   app.get('/livez', (_request, response) => {
     response.type('text/plain').send('ok\n');
@@ -42,9 +43,10 @@ function publicRoutes(app: Express, { host, guard, tables, metrics }: AdminOptio
     const sick = await health();
     const trouble = tables.store()?.trouble();
     const ready = host.ready && sick.size === 0 && trouble === undefined;
+    const away = isAway(registry.status());
     response.status(ready ? 200 : 503);
     if (request.query['verbose'] === undefined) {
-      response.type('text/plain').send(ready ? 'ok\n' : 'not ready\n');
+      response.type('text/plain').send(ready ? (away ? 'degraded\n' : 'ok\n') : 'not ready\n');
       return;
     }
     // Messages name paths and quote sources: they are for whoever has the token.
@@ -57,7 +59,7 @@ function publicRoutes(app: Express, { host, guard, tables, metrics }: AdminOptio
       ...(trusted && sick.has(id) ? { health: sick.get(id) } : {}),
     }));
     const ill = trouble === undefined ? {} : { tables: trusted ? trouble : { code: trouble.code } };
-    response.json({ ready, started: host.ready, plugins, ...ill });
+    response.json({ ready, started: host.ready, plugins, ...ill, ...registryFacts(registry.status(), trusted) });
   });
   app.get('/metrics', (_request, response) => {
     response.type('text/plain; version=0.0.4').send(metrics());
@@ -75,7 +77,7 @@ function publicRoutes(app: Express, { host, guard, tables, metrics }: AdminOptio
   });
 }
 
-function adminRoutes(app: Express, { host, events, hotReload, discover }: AdminOptions): void {
+function adminRoutes(app: Express, { host, events, hotReload, registry, discover }: AdminOptions): void {
   app.get('/api/v1/events', (request, response) => events.serve(request, response));
   app.post('/api/v1/plugins/discover', async (_request, response) => {
     await discover();
@@ -93,7 +95,12 @@ function adminRoutes(app: Express, { host, events, hotReload, discover }: AdminO
     response.json({ versions: versions.map((version) => ({ ...version, running: version.sha256 === running })) });
   });
   app.get('/api/v1/status', (_request, response) => {
-    response.json({ ready: host.ready, images: host.images(), hotReload: hotReload.status() });
+    response.json({
+      ready: host.ready,
+      images: host.images(),
+      hotReload: hotReload.status(),
+      registry: registry.status(),
+    });
   });
   app.get('/api/v1/reloads', (request, response) => {
     const { plugin, limit } = request.query;
@@ -110,10 +117,15 @@ function adminRoutes(app: Express, { host, events, hotReload, discover }: AdminO
       if (action === 'rollback') reload = await host.rollback(id, wordOf(request.query, 'to'));
       if (action === 'load') await host.load(id);
       if (action === 'unload') await host.unload(id);
+      if (action === 'enable' || action === 'disable') {
+        const here = await registry.setStatus(id, action === 'enable' ? 'active' : 'disabled');
+        response.json(here === undefined ? answerElsewhere(action, id) : answerOf(action, here, undefined));
+        return;
+      }
       const view = host.show(id);
       if (action === 'load' && view.state === 'disabled')
-        throw new TenonError('PluginDisabled', `${id} is disabled by its config.yaml`, {
-          next: 'set `enabled: true` there, then load it',
+        throw new TenonError('PluginDisabled', view.error?.message ?? `${id} is disabled by its config.yaml`, {
+          next: view.error === undefined ? 'set `enabled: true` there, then load it' : 'enable it',
           details: { plugin: id },
         });
       response.json(answerOf(action, view, reload));
@@ -135,6 +147,7 @@ export interface AdminOptions {
   hotReload: HotReload;
   events: EventFeed;
   tables: TablesAdminOptions;
+  registry: RegistryAdminOptions;
   /** What plugins and the host count, in the text format of Prometheus. */
   metrics: () => string;
   /** Scan the applications directory. */
@@ -157,6 +170,7 @@ export function adminApplication(options: AdminOptions): Express {
   adminRoutes(app, options);
   hotReloadRoutes(app, host, options.hotReload);
   tablesRoutes(app, options.tables);
+  hostsRoutes(app, options.registry);
   app.use((request: Request, response: Response) => {
     const absence = host.absence(pathOf(request.originalUrl));
     if (absence !== undefined) {

@@ -35,7 +35,8 @@ export interface FoundPlugin {
   readonly sourcePath: string | null;
   readonly binaryPath: string | null;
   readonly type: 'dynamic' | 'static';
-  readonly version: string;
+  /** Null for one that is invalid. */
+  readonly version: string | null;
   /** Undefined for one that is valid. */
   readonly invalid?: string | undefined;
 }

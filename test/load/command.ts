@@ -27,7 +27,7 @@ export class Command {
     const { PATH, HOME } = process.env;
     this.child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), program, ...words], {
       cwd: directory,
-      env: { PATH, HOME, TENON_ADMIN_TOKEN: token, ...variables },
+      env: { PATH, HOME, TENON_ADMIN_TOKEN: token, TENON_REGISTRY: 'false', ...variables },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child.stdout?.on('data', (text: Buffer) => {

@@ -5,11 +5,13 @@ import { silentLog } from '../../src/base/log.js';
 import type { Core, Front } from '../../src/binding/core.js';
 import type { Applications } from '../../src/host/applications.js';
 import { Chains } from '../../src/host/chains.js';
+import { Desires } from '../../src/host/desired.js';
 import { Host } from '../../src/host/host.js';
 import { Live, type ServedRoute } from '../../src/host/live.js';
 import { SavedStates } from '../../src/host/saved-states.js';
 import type { Staging } from '../../src/plugin/stage.js';
 import type { Trial } from '../../src/plugin/trial.js';
+import { noRegistry } from '../../src/registry/none.js';
 import { place, wipe } from './memory-files.js';
 import { beginOrder, type Order } from './order.js';
 import { isGood, libraryOf, type Script, scriptOf } from './script.js';
@@ -109,6 +111,8 @@ export class Rehearsal {
         settle: () => {},
         restore: () => Promise.resolve(),
       },
+      desires: new Desires(noRegistry()),
+      forgotten: () => {},
       states: new SavedStates({ directory: '/states', stateLimit: 1000 }),
       preserveState: () => true,
       refusedState: 'empty',
@@ -344,6 +348,7 @@ export class Rehearsal {
   #applications(): Record<keyof Applications, unknown> {
     const present = (): string[] => ids.filter((id) => this.#wishes.get(id)?.present === true);
     return {
+      folderOf: (name: string) => `/applications/${name}`,
       schemasAlone: () => Promise.resolve([]),
       folders: async () => {
         await this.order.turn('list folders');

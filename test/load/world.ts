@@ -59,7 +59,7 @@ export class World {
     return path.join(this.applications, id);
   }
 
-  /** Start the host on a free port, without a watch unless it is asked for. */
+  /** Start the host on a free port, without a watch and a registry unless they are asked for. */
   async start(options: CreateHostOptions = {}): Promise<void> {
     this.#host = await createHost(this.#options(options));
     this.#url = await this.#host.listen();
@@ -84,6 +84,7 @@ export class World {
       data: this.data,
       applications: this.applications,
       hotReload: false,
+      registry: false,
       adminToken: 'a-token-of-the-tests',
       log: pino({ level: 'trace' }, stream),
       onEvent: (event) => void this.events.push({ ...event, at: performance.now() }),

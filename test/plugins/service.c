@@ -9,6 +9,7 @@
  *   FALLS_ILL                                               health is well the first time only
  *   OWN_THREAD                                              a thread of its own, from initialize to shutdown
  *   HANG_SHUTDOWN                                           its way down
+ *   VERSION                                                 its version, 1.0.0 as a rule
  *   EXTRA_PATTERN                                           one more route, e.g. "/more"
  */
 #ifndef BUILD
@@ -29,6 +30,9 @@
 
 #ifndef PLUGIN_ID
 #define PLUGIN_ID "service"
+#endif
+#ifndef VERSION
+#define VERSION "1.0.0"
 #endif
 #ifndef CONCURRENCY
 #define CONCURRENCY 0
@@ -335,4 +339,4 @@ static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {
   return TENON_OK;
 }
 
-TENON_PLUGIN(PLUGIN_ID, "Service", "1.0.0", "Serves what the tests ask for.", NULL, TENON_TRIAL_FULL, create)
+TENON_PLUGIN(PLUGIN_ID, "Service", VERSION, "Serves what the tests ask for.", NULL, TENON_TRIAL_FULL, create)

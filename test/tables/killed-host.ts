@@ -30,7 +30,8 @@ export class KilledHost {
 
   /** Settings of all hosts of this world: nothing is watched, nothing is waited for. */
   static async prepare(world: World): Promise<void> {
-    const settings = 'hotReload:\n  enabled: false\nprobation:\n  ms: 0\nlog:\n  level: warn\n';
+    const settings =
+      'registry:\n  enabled: false\nhotReload:\n  enabled: false\nprobation:\n  ms: 0\nlog:\n  level: warn\n';
     await writeFile(path.join(world.directory, 'tenon.yaml'), settings);
   }
 

@@ -1,0 +1,207 @@
+/** Brings what this host runs to what the registry says: one step for notifications, full reads and calls of the API. */
+import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { RegistryDoor, RegistryListener } from '../registry/door.js';
+import type { DesiredPlugin, PluginReport } from '../registry/rows.js';
+import type { Applications } from './applications.js';
+import type { Desires } from './desired.js';
+import type { Host } from './host.js';
+import type { HostEvent } from './journal.js';
+import type { PluginView } from './plugin.js';
+import { Reporting } from './reporting.js';
+import { Turns } from './turns.js';
+
+export interface ConvergenceOptions {
+  door: RegistryDoor;
+  desires: Desires;
+  host: Pick<Host, 'list' | 'show' | 'refresh' | 'forget'>;
+  applications: Pick<Applications, 'exists' | 'find' | 'folderOf'>;
+  log: Log;
+}
+
+/** Steps that are taken at once. */
+const atOnce = 4;
+
+export class Convergence implements RegistryListener {
+  readonly #options: ConvergenceOptions;
+  readonly #reporting: Reporting;
+  readonly #turns = new Map<string, Turns>();
+  /** No longer registered, and not taken down yet. */
+  readonly #gone = new Set<string>();
+  /** Whose applications went here, with the revision of their rows then: those rows may go, too. */
+  readonly #left = new Map<string, number>();
+  /** What was told before the applications were looked at for the first time. */
+  readonly #early = new Set<string>();
+  readonly #queue: (() => void)[] = [];
+  #running = 0;
+  #begun = false;
+  #closed = false;
+
+  constructor(options: ConvergenceOptions) {
+    this.#options = options;
+    this.#reporting = new Reporting({
+      ...options,
+      leaves: (id) => this.#gone.has(id),
+      wrote: (id) => this.changed([id], []),
+    });
+  }
+
+  changed(names: readonly string[], gone: readonly string[]): void {
+    for (const name of gone) this.#gone.add(name);
+    for (const name of names) this.#gone.delete(name);
+    for (const name of [...names, ...gone])
+      if (this.#begun) void this.converge(name);
+      else this.#early.add(name);
+  }
+
+  reached(connected: boolean): void {
+    if (!connected) return;
+    this.#options.desires.readInFull();
+    if (this.#begun) this.#reporting.registerAll();
+  }
+
+  /** What the host tells. */
+  observe(event: HostEvent): void {
+    this.#reporting.observe(event);
+  }
+
+  /** Resolves when all that was to be registered is, or could not be. */
+  registered(): Promise<void> {
+    return this.#reporting.registered();
+  }
+
+  /** Its application is gone here. */
+  forgotten(id: string): void {
+    const { desires, door } = this.#options;
+    const revision = desires.of(id)?.revision;
+    if (revision === undefined) this.#left.delete(id);
+    else this.#left.set(id, revision);
+    desires.forget(id);
+    door.report(id, undefined);
+  }
+
+  /** The applications were looked at: what was told meanwhile is done, from now on at once. */
+  begin(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    const { door } = this.#options;
+    for (const name of new Set([...this.#early, ...door.all().keys()])) void this.converge(name);
+    this.#early.clear();
+    this.#reporting.registerAll();
+  }
+
+  /** What was told is done, and what is not registered is not, from here on. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Whether it is to run on every host, from now on; what it is here then. Rejects when it is to, and does not serve here. */
+  async setStatus(id: string, status: 'active' | 'disabled'): Promise<PluginView | undefined> {
+    const { desires, door } = this.#options;
+    if (desires.of(id) === undefined && this.#viewOf(id) !== undefined) {
+      this.#reporting.register(id);
+      await this.#reporting.registered();
+    }
+    // Nothing is different for the registry, and somebody wants it tried.
+    const tries = desires.of(id)?.status === status && this.#viewOf(id)?.state !== 'running';
+    await door.setStatus(id, status);
+    if (tries) desires.again(id);
+    await this.converge(id);
+    const view = this.#viewOf(id);
+    if (status === 'active' && view?.state === 'failed' && view.error !== undefined)
+      throw new TenonError(view.error.code as ErrorCode, view.error.message, { details: view.error.details });
+    return view;
+  }
+
+  /** What there is to do for one plugin is done when this resolves. It never rejects: what went wrong is reported. */
+  converge(name: string): Promise<void> {
+    const turns = this.#turns.get(name) ?? new Turns();
+    this.#turns.set(name, turns);
+    const over = (): void => {
+      if (turns.idle) this.#turns.delete(name);
+    };
+    const work = turns.take('converge', async () => {
+      await this.#enter();
+      try {
+        if (!this.#closed) await this.#step(name);
+      } catch (error) {
+        this.#options.log.error({ plugin: name, err: error }, `${name} could not be brought to what the registry says`);
+      } finally {
+        this.#leave();
+      }
+    });
+    void work.then(over);
+    return work;
+  }
+
+  async #step(name: string): Promise<void> {
+    const { desires, host } = this.#options;
+    const desired = desires.of(name);
+    if (desired === undefined) {
+      if (!this.#gone.has(name)) return;
+      await host.forget(name);
+      this.#gone.delete(name);
+      // Also what was missing here is no more.
+      this.forgotten(name);
+      return;
+    }
+    const known = this.#viewOf(name);
+    if (known === undefined || !desires.isHeeded(name)) {
+      const folder = known?.folder ?? (await this.#folderOf(desired));
+      if (folder === undefined) return this.#isMissing(desired);
+      // It is recorded where it happens.
+      await host.refresh(folder, 'registry').catch(() => {});
+      const view = this.#viewOf(name);
+      if (view === undefined) return this.#isMissing(desired, wrongFolder(desired, folder));
+    }
+    desires.cameTo(name, desired.revision);
+    this.#reporting.report(name);
+    // Another host could not load what this one runs.
+    if (desired.status === 'invalid') this.#reporting.register(name);
+  }
+
+  #isMissing({ name, revision }: DesiredPlugin, trouble?: TenonError): void {
+    const { desires, door, log } = this.#options;
+    if (this.#left.get(name) === revision) return;
+    this.#left.delete(name);
+    desires.cameTo(name, revision);
+    if (trouble !== undefined) log.warn({ plugin: name, code: trouble.code }, trouble.message);
+    const error = trouble === undefined ? {} : { error: { code: trouble.code, message: trouble.message } };
+    const report: PluginReport = { state: 'missing', revision, ...error };
+    door.report(name, report);
+  }
+
+  /** Folder of its application, where that is here. */
+  async #folderOf({ name, sourcePath }: DesiredPlugin): Promise<string | undefined> {
+    const { applications } = this.#options;
+    const folder = sourcePath === null ? undefined : applications.folderOf(sourcePath);
+    return folder !== undefined && (await applications.exists(folder)) ? folder : applications.find(name);
+  }
+
+  #viewOf(id: string): PluginView | undefined {
+    try {
+      return this.#options.host.show(id);
+    } catch (error) {
+      if (asTenonError(error).code === 'PluginNotFound') return undefined;
+      throw error;
+    }
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#running >= atOnce) await new Promise<void>((resolve) => void this.#queue.push(resolve));
+    else this.#running += 1;
+  }
+
+  #leave(): void {
+    const next = this.#queue.shift();
+    if (next === undefined) this.#running -= 1;
+    else next();
+  }
+}
+
+function wrongFolder({ name }: DesiredPlugin, folder: string): TenonError {
+  return new TenonError('RegistryInvalid', `${name}: what is in ${folder} is another application`, {
+    next: 'correct source_path, or set it to NULL',
+    details: { plugin: name, folder },
+  });
+}

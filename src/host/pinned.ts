@@ -1,0 +1,67 @@
+/** Which build a plugin has whose version somebody has chosen in the registry. */
+import { TenonError } from '../base/errors.js';
+import type { Applications } from './applications.js';
+import type { Desires } from './desired.js';
+import type { Plugin } from './plugin.js';
+import type { Trigger } from './record.js';
+import type { Version, Versions } from './versions.js';
+
+export interface PinsOptions {
+  applications: Applications;
+  versions: Versions;
+  desires: Desires;
+}
+
+export class Pins {
+  readonly #options: PinsOptions;
+
+  constructor(options: PinsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The kept build to load in place of what the folder has; undefined where none is to be, or where the folder may have that
+   * version itself: what it has is then told to {@link check}.
+   */
+  async keptFor(plugin: Plugin, trigger: Trigger): Promise<Version | undefined> {
+    const pin = this.#pinOf(plugin.id);
+    if (pin === undefined) return undefined;
+    const source = await this.#options.applications.read(plugin.folder).then(
+      (application) => application.source,
+      () => undefined, // the reload meets the same error, when it needs the folder
+    );
+    // What a library without sources has is not known before it is opened.
+    const unknown = source?.prebuilt !== undefined && (trigger === 'watch' || trigger === 'api');
+    if (source?.config.version === pin || unknown) return undefined;
+    return this.#find(plugin, pin);
+  }
+
+  /** The kept build of the version that is pinned, when there is one. */
+  async kept(plugin: Plugin): Promise<Version | undefined> {
+    const pin = this.#pinOf(plugin.id);
+    return pin === undefined ? undefined : this.#find(plugin, pin);
+  }
+
+  /** Throws `VersionUnavailable` when the plugin is to have another version than `found`, which its folder has. */
+  check(id: string, found: string): void {
+    const pin = this.#pinOf(id);
+    if (pin === undefined || pin === found) return;
+    throw new TenonError(
+      'VersionUnavailable',
+      `${id}: the registry pins version ${pin}, and this host has ${found} and no kept build of that`,
+      { next: `give its folder version ${pin}, or set \`pinned\` to false`, details: { plugin: id, pin, found } },
+    );
+  }
+
+  #pinOf(id: string): string | undefined {
+    const desired = this.#options.desires.of(id);
+    return desired?.pinned === true ? (desired.version ?? undefined) : undefined;
+  }
+
+  async #find({ id, running }: Plugin, pin: string): Promise<Version | undefined> {
+    const builds = (await this.#options.versions.list(id)).filter(({ version }) => version === pin);
+    return (
+      builds.find(({ sha256 }) => sha256 === running?.sha256) ?? builds.find(({ condemned }) => condemned === undefined)
+    );
+  }
+}
