@@ -229,7 +229,8 @@ describe('an application that lists an extension no more, and then again,', () =
       return 'taken';
     };
     const turns = new Turns();
-    const facts = { id: 'login', told: new Map([['app', '{}']]), asked: new Map(), turns, running: { configure } };
+    const told = new Map([['app', '{}']]);
+    const facts = { id: 'login', told, unasked: new Set(), asked: new Map(), turns, running: { configure } };
     const login = facts as unknown as Plugin;
     const settings = new ExtensionSettings({
       log: pino({ level: 'silent' }),
@@ -297,7 +298,12 @@ describe('config', () => {
     await app('{level: 1}');
     await stage(world, 'other', { config: 'extensions: [login]' });
     await world.start();
-    expect(told('login')).toEqual(['own {"minutes":30}', 'consumer app {"level":1}', 'consumer other {}']);
+    expect(told('login')).toEqual([
+      'own {"minutes":30}',
+      'consumer app {"level":1}',
+      'consumer other {}',
+      'changed app {"level":1}',
+    ]);
     await login('TENON_OK', 'custom: {minutes: 5}');
     expect(await world.host.reload('login')).toMatchObject({ unchanged: true, applied: ['custom'] });
     expect(told('login')).toEqual(['changed  {"minutes":5}']);
@@ -348,6 +354,50 @@ describe('config', () => {
     ]);
   });
 
+  test('that an extension has begun with and does not take keeps the application from being loaded', async () => {
+    await login('TENON_ERROR');
+    await app('{level: -1}');
+    await stage(world, 'other', { config: 'extensions: [login]' });
+    await world.start();
+    expect(states()).toEqual(['app failed ConfigInvalid', 'login running', 'other running']);
+    expect(world.host.plugin('app').error?.details).toMatchObject({
+      plugin: 'app',
+      extension: 'login',
+      pointer: '/extensions/0/settings',
+    });
+    await login('TENON_OK');
+    await world.host.reload('login');
+    await until('it is tried again', () => world.host.plugin('app').state === 'running');
+  });
+
+  test('that a new build of an extension does not take keeps that build away', async () => {
+    await login('TENON_OK');
+    await app('{level: 1}');
+    await world.start();
+    await login('TENON_ERROR');
+    await expect(world.host.reload('login')).rejects.toMatchObject({
+      code: 'ConfigInvalid',
+      details: { plugin: 'login', application: 'app', pointer: '/extensions/0/settings' },
+    });
+    expect(world.host.plugins().map(({ state, generation }) => `${state} ${generation}`)).toEqual([
+      'running 1',
+      'running 1',
+    ]);
+  });
+
+  test('that was never taken is told to an application which runs, and keeps no extension away', async () => {
+    await stage(world, 'login', { config: extension, defines: { WITH_CONFIG: 'TENON_ERROR', FAIL_AT: '"ready"' } });
+    await stage(world, 'app', { config: 'extensions: [{id: login, required: false, settings: {level: -1}}]' });
+    await world.start();
+    expect(states()).toEqual(['app running', 'login failed LifecycleFailed']);
+    await login('TENON_ERROR');
+    await world.host.reload('login');
+    await until('it is told', () => states().join() === 'app running ConfigInvalid,login running');
+    await login('TENON_ERROR', 'concurrency: 3');
+    await world.host.reload('login');
+    expect(world.host.plugin('login').generation).toBeGreaterThan(1);
+  });
+
   test('that comes with a save which fails is not in force, for the extension that runs and the next one', async () => {
     const schema = (text: string): Promise<void> => world.write('app', 'schema.graphql', text);
     await login('TENON_OK');
@@ -383,7 +433,7 @@ describe('config', () => {
     await app('{level: 2}');
     await world.host.reload('app');
     expect(world.host.plugin('login').generation).toBe(2);
-    expect(told('login').at(-1)).toBe('consumer app {"level":2}');
+    expect(told('login').slice(-2)).toEqual(['consumer app {"level":2}', 'changed app {"level":2}']);
   });
 
   test('of one that does not look at it changes without its notice', async () => {

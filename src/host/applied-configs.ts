@@ -1,6 +1,7 @@
 /** What of its config a plugin takes up without a new generation: what it lists, who may call it, its own config. */
 import type { Chains, Gatekeeping } from './chains.js';
 import type { ExtensionSettings } from './extension-settings.js';
+import type { Consumer } from './extensions.js';
 import type { Generation } from '../plugin/generation.js';
 import { writeKeptConfig } from './kept-config.js';
 import type { Live, ServedRoute } from './live.js';
@@ -29,6 +30,11 @@ export class AppliedConfigs {
   /** The extensions know what the application sets there, when this resolves. Rejects with `ConfigInvalid`. */
   tell({ id }: Plugin, { uses }: Applied): Promise<void> {
     return this.#options.settings.tell(id, uses);
+  }
+
+  /** As {@link ExtensionSettings.confirm}. */
+  confirm(plugin: Plugin, next: Generation, consumers: readonly Consumer[], lenient: boolean): Promise<Set<string>> {
+    return this.#options.settings.confirm(plugin, next, consumers, lenient);
   }
 
   /** What was told is not in force: the extensions know again what the application sets as it runs, when this resolves. */

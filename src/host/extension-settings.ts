@@ -2,7 +2,12 @@
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { ExtensionUse } from '../compiler/config.js';
+import type { Generation } from '../plugin/generation.js';
+import type { Consumer } from './extensions.js';
 import type { Plugin } from './plugin.js';
+
+/** Of an application that sets nothing. */
+const none = '{}';
 
 export interface ExtensionSettingsOptions {
   log: Log;
@@ -27,14 +32,43 @@ export class ExtensionSettings {
       try {
         await this.#tell(id, application, settings);
       } catch (cause) {
-        const { message } = asTenonError(cause);
-        throw new TenonError('ConfigInvalid', `${id} does not take what ${application} sets there: ${message}`, {
-          next: `correct \`settings\` of ${id} under \`extensions\` of ${application}`,
-          details: { plugin: application, extension: id },
-          cause,
-        });
+        throw refused(id, application, application, uses, cause);
       }
     }
+  }
+
+  /**
+   * Ask `next`, which is about to serve, for what applications that run set there: it has begun with all of `consumers`. Rejects
+   * with `ConfigInvalid` for what the generation that runs has taken or was just told, unless `lenient`. The result: whose
+   * settings are still to be asked for, or are not taken.
+   */
+  async confirm(
+    plugin: Plugin,
+    next: Generation,
+    consumers: readonly Consumer[],
+    lenient: boolean,
+  ): Promise<Set<string>> {
+    const { log, plugins } = this.#options;
+    const { id, running, told, asked, unasked } = plugin;
+    const open = new Set<string>();
+    for (const { application, settings } of consumers) {
+      if (settings === none) continue;
+      const consumer = plugins.get(application);
+      if (consumer?.running !== undefined)
+        try {
+          await next.configure(application, settings);
+          continue;
+        } catch (cause) {
+          const { details } = asTenonError(cause);
+          const wasTaken = running !== undefined && told.get(application) === settings && !unasked.has(application);
+          const isBeingTold = running !== undefined && asked.get(application) === settings;
+          const error = refused(id, id, application, consumer.applied?.uses ?? [], cause);
+          if (details['cause'] === 'LifecycleTimeout' || ((wasTaken || isBeingTold) && !lenient)) throw error;
+          log.warn({ plugin: id, code: error.code, details: error.details }, error.message);
+        }
+      open.add(application);
+    }
+    return open;
   }
 
   /** What `application` sets with these, and no other, is in force. An extension that does not take it is logged. */
@@ -85,18 +119,42 @@ export class ExtensionSettings {
     const { asked } = plugin;
     const isBeingTold = asked.has(application);
     asked.set(application, settings);
-    if (plugin.running === undefined || (!isBeingTold && (plugin.told.get(application) ?? '') === settings)) return;
+    const began = (json: string): boolean => (plugin.told.get(application) ?? '') === json;
+    const knows = (json: string): boolean => began(json) && !plugin.unasked.has(application);
+    if (plugin.running === undefined || (!isBeingTold && knows(settings))) return;
     const answer = await plugin.turns.take(`settings of ${application}`, async () => {
       const last = asked.get(application);
-      if (last === undefined || plugin.running === undefined || (plugin.told.get(application) ?? '') === last)
-        return 'taken';
+      if (last === undefined || plugin.running === undefined || knows(last)) return 'taken';
       const outcome = await plugin.running.configure(application, last);
+      // Another generation would begin with nothing else than this one did.
+      if (outcome === 'reload' && !began(last)) return outcome;
       const told = new Map(plugin.told);
       if (last === '') told.delete(application);
       else told.set(application, last);
-      if (outcome === 'taken') plugin.told = told;
-      return outcome;
+      plugin.told = told;
+      plugin.unasked.delete(application);
+      return 'taken';
     });
-    if (answer === 'reload') await anew(plugin);
+    if (answer !== 'reload') return;
+    await anew(plugin);
+    // It may refuse what the one before wanted a new generation for; of anything newer somebody else asks.
+    if (asked.get(application) === settings) await this.#tell(id, application, settings);
   }
+}
+
+/** @param plugin whose reload fails with it */
+function refused(
+  id: string,
+  plugin: string,
+  application: string,
+  uses: readonly ExtensionUse[],
+  cause: unknown,
+): TenonError {
+  const { message } = asTenonError(cause);
+  const at = uses.findIndex((use) => use.id === id);
+  return new TenonError('ConfigInvalid', `${id} does not take what ${application} sets there: ${message}`, {
+    next: `correct \`settings\` of ${id} under \`extensions\` of ${application}`,
+    details: { plugin, application, extension: id, ...(at < 0 ? {} : { pointer: `/extensions/${at}/settings` }) },
+    cause,
+  });
 }

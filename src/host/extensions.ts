@@ -112,13 +112,14 @@ export class Extensions {
     return lentBy(uses.map(({ id }) => this.#plugins.get(id)?.tables));
   }
 
-  /** Who waits for `id` to serve, or for its config to change. */
+  /** Who waits for `id` to serve, or for its config to change; and who is to be told that it does not take what is set there. */
   waitingFor(id: string): Plugin[] {
-    return [...this.#plugins.values()].filter(({ error, wanted }) => {
-      if (!wanted || error === undefined) return false;
-      const { extension, path } = error.details;
-      if (error.code === 'ExtensionCycle') return Array.isArray(path) && path.includes(id);
-      return (error.code === 'ExtensionMissing' || error.code === 'ExtensionUnavailable') && extension === id;
+    const extension = this.#plugins.get(id);
+    return [...this.#plugins.values()].filter((plugin) => {
+      const { error, wanted, running } = plugin;
+      if (!wanted) return false;
+      if (running !== undefined && extension?.running !== undefined && extension.unasked.has(plugin.id)) return true;
+      return error !== undefined && mayBeMendedBy(id, error);
     });
   }
 
@@ -165,4 +166,10 @@ export class Extensions {
       if (!all.has(declared.id) || this.#plugins.get(declared.id)?.folder === folder) all.set(declared.id, declared);
     return all;
   }
+}
+
+function mayBeMendedBy(id: string, { code, details }: TenonError): boolean {
+  if (code === 'ExtensionCycle') return Array.isArray(details['path']) && details['path'].includes(id);
+  const isOfIt = code === 'ExtensionMissing' || code === 'ExtensionUnavailable' || code === 'ConfigInvalid';
+  return isOfIt && details['extension'] === id;
 }

@@ -139,6 +139,8 @@ export class Plugin {
   applied: Applied | undefined;
   /** What the running generation was told that each application sets, by id: JSON. */
   told: ReadonlyMap<string, string> = new Map();
+  /** Applications whose settings the running generation has begun with, and has not been asked for or does not take. */
+  unasked = new Set<string>();
   /** What applications are about to set there, by id: JSON; empty where one does not list it any more. */
   readonly asked = new Map<string, string>();
   /** State while nothing runs. */

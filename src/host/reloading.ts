@@ -202,6 +202,7 @@ export class Reloading {
     const accept = (version: string): void => {
       if (request.version === undefined) this.#pins.check(plugin.id, version);
     };
+    let unasked = new Set<string>();
     const work: Replacement = {
       admission,
       id: plugin.id,
@@ -226,6 +227,9 @@ export class Reloading {
       config: applied.custom,
       lent: () => extensions.lentTo(applied.uses),
       consumers: () => (told = extensions.consumersOf(plugin.id)),
+      confirm: async (next) => {
+        unasked = await configs.confirm(plugin, next, told, request.passOver !== undefined);
+      },
       refused: async (sha256) => (request.byHand ? undefined : versions.condemned(plugin.id, sha256)),
       check: (served, next) => {
         routes.check(plugin.id, served);
@@ -267,6 +271,7 @@ export class Reloading {
       for (const error of result.tables?.served.seedErrors ?? []) recorder.warn(error.message);
     plugin.prefix = prefix;
     plugin.told = new Map(told.map(({ application, settings }) => [application, settings]));
+    plugin.unasked = unasked;
     configs.nowApplies(plugin, applied);
     plugin.preservesState = preserveState;
     remembering.began(plugin);

@@ -62,6 +62,8 @@ export interface Replacement {
   lent: () => LentTables | undefined;
   /** What they are now: left as it is by a failure. */
   present: TableWorld | undefined;
+  /** Asks the generation, which is ready, for what it has begun with; rejects when it is not to serve. */
+  confirm: (next: Generation) => Promise<void>;
   /** Throws `RouteConflict` when another plugin has one of the routes. */
   check: (routes: readonly ServedRoute[], next: Generation) => void;
   /** Serve these routes of the generation from now on; throws like `check`. The result takes it back. */
@@ -145,6 +147,10 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
       work.check(routes, next);
     };
     work.accept(next.version);
+    const ready = async (): Promise<void> => {
+      await next.ready();
+      await work.confirm(next);
+    };
     await recorder.time('open', () => next.create());
     // Whoever takes ports in initialize can only do so once the old generation has let go of them.
     const exclusive = pause.quiesces && next.library.descriptor.trialOpenOnly;
@@ -154,11 +160,11 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
         await pause.begin();
         if (exclusive) await recorder.time('initialize', initialize);
         handedOver = await handOver(work, next);
-        await next.ready();
+        await ready();
       });
     else {
       if (work.keptState !== undefined) await recorder.time('migrate', () => handOver(work, next));
-      await recorder.time('initialize', () => next.ready());
+      await recorder.time('initialize', ready);
     }
     swap(work, next, routes);
   } catch (cause) {

@@ -24,7 +24,8 @@ typedef struct tenon_plugin_config {
    * Something was changed while the generation serves: its own config (`application` empty), or the settings of one of
    * its consumers; `json` empty: that consumer is gone. TENON_OK: taken. TENON_ERROR_UNSUPPORTED: "reload me", and the
    * host does, also for a plugin without this function that has ever looked at its config. Anything else refuses the
-   * change: what was holds, and the operator is told the message last logged.
+   * change: what was holds, and the operator is told the message last logged. What a consumer has set since before this
+   * generation began is told, too, when that comes up: here "reload me" is as good as taken.
    * [control] after ready
    */
   tenon_status (*changed)(struct tenon_plugin* plugin, tenon_bytes_t application, tenon_bytes_t json);
