@@ -95,6 +95,26 @@ describe('who has to be known', () => {
     });
   });
 
+  test('is asked for again once an extension can know somebody', async () => {
+    await stage(world, 'login', { config: 'extension: true' });
+    const config = 'extensions: [login]';
+    await stage(world, 'route', { config, defines: { ROUTE_AUTH: 'TENON_AUTH_IDENTITY' } });
+    await stage(world, 'setting', { config: `${config}\nauth: identity` });
+    await stage(world, 'table', { config });
+    const schema = 'type T @table @export @allow(role: "identity") { id: ID! @primaryKey }';
+    await world.write('table', 'schema.graphql', schema);
+    await world.start();
+    const states = (): string[] => world.host.plugins().map(({ id, error }) => `${id} ${error?.code ?? 'runs'}`);
+    expect(states()).toEqual(['login runs', 'route RouteInvalid', 'setting RouteInvalid', 'table SchemaInvalid']);
+    await stage(world, 'login', { config: 'extension: true', defines: { BUILD: '"2"' } });
+    await world.host.reload('login');
+    expect(states().slice(1)).not.toContain('route runs');
+    await stage(world, 'login', login);
+    await world.host.reload('login');
+    await until('all of them run', () => states().every((one) => one.endsWith(' runs')));
+    expect([await who('route'), await who('route', ada)]).toEqual(['401 Unauthenticated', 'ada']);
+  });
+
   test('is known to an extension with providers on its own routes', async () => {
     const { defines } = login;
     await stage(world, 'login', { ...login, defines: { ...defines, ROUTE_AUTH: 'TENON_AUTH_IDENTITY' } });

@@ -37,7 +37,7 @@ export async function tableComplaints(
     if (schema.tables.some(({ exports }) => exports.graphql)) checkGraphqlNames(schema);
     const need = needOfSomebody(schema.tables);
     if (need !== undefined && application.config.extensions.length === 0)
-      throw nobodyToAllow(application.id, need, 'lists no extension');
+      throw nobodyToAllow(application.id, need, 'lists no extension', []);
   } catch (cause) {
     return complaintsOf([asTenonError(cause)]);
   }

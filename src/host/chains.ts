@@ -68,9 +68,10 @@ export class Chains {
   /** Throws `RouteInvalid`, and `SchemaInvalid` for an `@allow`, when `id` wants to know who asks, and nobody whom it lists can know anybody. */
   check(id: string, { uses, auth, self }: Gatekeeping, routes: readonly ServedRoute[]): void {
     if (self || this.#knows(uses)) return;
-    const listed = uses.length === 0 ? 'lists no extension' : `lists ${uses.map((use) => use.id).join(', ')} only`;
+    const ids = uses.map((use) => use.id);
+    const listed = uses.length === 0 ? 'lists no extension' : `lists ${ids.join(', ')} only`;
     const table = routes.find(({ need }) => need !== undefined);
-    if (table?.need !== undefined) throw nobodyToAllow(id, table.need, listed);
+    if (table?.need !== undefined) throw nobodyToAllow(id, table.need, listed, ids);
     const route = routes.find((one) => one.auth === 'identity' || one.auth === 'roles');
     if (route === undefined && auth !== 'identity') return;
     const who = route === undefined ? 'its config.yaml' : `${route.method} ${route.path}`;
@@ -79,7 +80,11 @@ export class Chains {
       `${id}: ${who} asks for somebody who is known, and the application ${listed}: nobody can be known there`,
       {
         next: 'list an extension with providers under `extensions`, such as tenon-auth',
-        details: { plugin: id, ...(route === undefined ? {} : { method: route.method, path: route.path }) },
+        details: {
+          plugin: id,
+          listed: ids,
+          ...(route === undefined ? {} : { method: route.method, path: route.path }),
+        },
       },
     );
   }

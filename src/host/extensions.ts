@@ -115,11 +115,12 @@ export class Extensions {
   /** Who waits for `id` to serve, or for its config to change; and who is to be told that it does not take what is set there. */
   waitingFor(id: string): Plugin[] {
     const extension = this.#plugins.get(id);
+    const knowsPeople = (extension?.running?.handle.offers.auth?.providers.length ?? 0) > 0;
     return [...this.#plugins.values()].filter((plugin) => {
       const { error, wanted, running } = plugin;
       if (!wanted) return false;
       if (running !== undefined && extension?.running !== undefined && extension.unasked.has(plugin.id)) return true;
-      return error !== undefined && mayBeMendedBy(id, error);
+      return error !== undefined && (isOf(id, error) || (knowsPeople && wantsPeopleOf(id, error)));
     });
   }
 
@@ -168,7 +169,13 @@ export class Extensions {
   }
 }
 
-function mayBeMendedBy(id: string, { code, details }: TenonError): boolean {
+/** It failed where nobody could be known. */
+function wantsPeopleOf(id: string, { code, details }: TenonError): boolean {
+  const isOfIt = code === 'RouteInvalid' || code === 'SchemaInvalid';
+  return isOfIt && Array.isArray(details['listed']) && details['listed'].includes(id);
+}
+
+function isOf(id: string, { code, details }: TenonError): boolean {
   if (code === 'ExtensionCycle') return Array.isArray(details['path']) && details['path'].includes(id);
   const isOfIt = code === 'ExtensionMissing' || code === 'ExtensionUnavailable' || code === 'ConfigInvalid';
   return isOfIt && details['extension'] === id;

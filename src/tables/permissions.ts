@@ -63,13 +63,18 @@ export function needOfSomebody(
   return undefined;
 }
 
-/** Why the schema of an application in which nobody can be known is refused. */
-export function nobodyToAllow(application: string, { table, allowance }: NeedOfSomebody, listed: string): TenonError {
+/** Why the schema of an application in which nobody can be known is refused; `ids` are of the extensions that it lists. */
+export function nobodyToAllow(
+  application: string,
+  { table, allowance }: NeedOfSomebody,
+  listed: string,
+  ids: readonly string[],
+): TenonError {
   const { role, place } = allowance;
   const { file, line, column } = place;
   const message = `@allow of ${table} is for ${role}, and the application ${listed}: nobody can be known there`;
   return new TenonError('SchemaInvalid', `${file}:${line}:${column}: ${message}`, {
     next: 'list an extension with providers under `extensions` of config.yaml, such as tenon-auth, or allow it to "anyone"',
-    details: { plugin: application, ...place, problems: [{ ...place, message }] },
+    details: { plugin: application, listed: ids, ...place, problems: [{ ...place, message }] },
   });
 }
