@@ -253,7 +253,7 @@ describe('over streams and sockets', () => {
       for (const wish of [{ type: 'put', record: {} }, { type: 'patch', record: {} }, { type: 'delete' }])
         expect(await client.ask({ ...wish, key: '1' })).toMatchObject({
           error: 'Forbidden',
-          message: expect.stringContaining('refuses a POST') as string,
+          message: expect.stringContaining(`refuses a ${wish.type.toUpperCase()}`) as string,
         });
       client.socket.terminate();
     }
@@ -272,6 +272,23 @@ describe('over streams and sockets', () => {
     await run('1', 'mutation { deleteTask(id: "1") { id } }', 'refuses a POST');
     await run('2', '{ tasks { totalCount } }', '"totalCount":1');
     socket.terminate();
+  });
+
+  test('a message over a socket may do what its method may', async () => {
+    await start(tasks);
+    const client = await SocketClient.open(`${world.url.replace('http', 'ws')}/app/Task`, {
+      headers: key('admin,poster'),
+    });
+    const refused = (method: string): object => ({
+      error: 'Forbidden',
+      message: expect.stringContaining(`refuses a ${method} here`) as string,
+    });
+    const record = { id: '1', title: 'a' };
+    expect(await client.ask({ type: 'put', record })).toMatchObject({ type: 'written', outcome: 'created' });
+    expect(await client.ask({ type: 'put', key: '1', record })).toMatchObject(refused('PUT'));
+    expect(await client.ask({ type: 'patch', key: '1', record: {} })).toMatchObject(refused('PATCH'));
+    expect(await client.ask({ type: 'delete', key: '1' })).toMatchObject(refused('DELETE'));
+    client.socket.terminate();
   });
 
   test('a GraphQL socket has the identity of its opening', async () => {

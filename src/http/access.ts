@@ -11,8 +11,10 @@ export interface AccessFacts {
   readonly otherwise: DefaultAccess;
   /** Values of `WWW-Authenticate`: how somebody could make known who they are; undefined where nobody can. */
   readonly challenges: () => readonly string[] | undefined;
-  /** Whether nothing but reading may be done, whatever tables say: an extension has refused a POST. */
-  readonly readsOnly?: boolean;
+  /** Methods that an extension refuses; of a socket, whose messages are not asked about one by one. */
+  readonly refused?: readonly string[];
+  /** Nothing but reading may be done, whatever tables say, because an extension refuses this method. */
+  readonly readsOnly?: string;
 }
 
 /** Decided anew at every question: a socket lives longer than the answer to one. */
@@ -23,13 +25,20 @@ export class Access {
     this.#facts = facts;
   }
 
-  /** The same for reading, and nothing else. */
-  onlyToRead(): Access {
-    return new Access({ ...this.#facts, readsOnly: true });
+  /** The same where an extension refuses these of the methods that messages write by; `isAll`: those are all of them. */
+  without(refused: readonly string[], isAll: boolean): Access {
+    const [readsOnly] = refused;
+    return new Access({ ...this.#facts, refused, ...(isAll && readsOnly !== undefined ? { readsOnly } : {}) });
+  }
+
+  /** What may be done by a message that stands for a request with this method. */
+  by(method: string): Access {
+    const { refused = [] } = this.#facts;
+    return refused.includes(method) ? new Access({ ...this.#facts, readsOnly: method }) : this;
   }
 
   may({ schema }: ServedTable, action: Action): boolean {
-    if (this.#facts.readsOnly === true && action !== 'read') return false;
+    if (this.#facts.readsOnly !== undefined && action !== 'read') return false;
     return permits(schema, action, this.#facts.caller, this.#facts.otherwise);
   }
 
@@ -45,14 +54,14 @@ export class Access {
 
   /** Why `action` may not be done; `where` is put in front. */
   refusal({ application, definition, schema }: ServedTable, action: Action, where = ''): TenonError {
-    const { caller, otherwise, challenges, readsOnly = false } = this.#facts;
+    const { caller, otherwise, challenges, readsOnly } = this.#facts;
     const roles = rolesFor(schema, action, otherwise);
     const details = { plugin: application, table: definition.name, action, roles };
     const act = `${where}${application}: to ${action} records of ${definition.name}`;
-    if (readsOnly && action !== 'read')
-      return new TenonError('Forbidden', `${act} is not possible over this socket: an extension refuses a POST here`, {
-        details,
-      });
+    if (readsOnly !== undefined && action !== 'read') {
+      const why = `an extension refuses a ${readsOnly} here`;
+      return new TenonError('Forbidden', `${act} is not possible over this socket: ${why}`, { details });
+    }
     if (roles.length === 0) return new TenonError('Forbidden', `${act} is allowed to nobody`, { details });
     const needed = roles.includes('identity') ? 'somebody who is known' : `the role ${roles.join(' or ')}`;
     if (caller === undefined && challenges() !== undefined)

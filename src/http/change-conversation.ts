@@ -34,6 +34,9 @@ const unsentLimit = 1024 * 1024;
 /** For the last words to reach the client. */
 const lastWordsMs = 1_000;
 
+/** By which REST does what a message does. */
+export const writeMethods: readonly string[] = ['POST', 'PUT', 'PATCH', 'DELETE'];
+
 /** Speaks JSON, one object in a message. Writes of one client are done one after another. */
 export class ChangeConversation {
   readonly #options: ConversationOptions;
@@ -187,10 +190,11 @@ export class ChangeConversation {
   }
 
   async #write(id: MessageId, write: Omit<TableWrite, 'table'>): Promise<void> {
-    const { store, served, access } = this.#options;
+    const { store, served } = this.#options;
     try {
-      requireKind(access, served, write.kind);
       const key = this.#keyOf(write.key);
+      const access = this.#options.access.by(methodOf(write.kind, key));
+      requireKind(access, served, write.kind);
       if (write.json !== undefined) refuseGone(write.json, served.definition, served.gone);
       const whole = { ...write, table: served.number, ...(key === undefined ? {} : { key }) };
       const allowed = permitted(access, served, whole);
@@ -257,6 +261,13 @@ class Allowance {
     this.#left -= 1;
     return this.#left >= 0;
   }
+}
+
+/** Which of {@link writeMethods} a message stands for. */
+function methodOf(kind: TableWrite['kind'], key: string | undefined): string {
+  if (kind === 'patch') return 'PATCH';
+  if (kind === 'remove') return 'DELETE';
+  return key === undefined ? 'POST' : 'PUT';
 }
 
 function withId(id: MessageId | undefined): { id?: MessageId } {

@@ -11,6 +11,7 @@ import { actions, needOfSomebody } from '../tables/permissions.js';
 import type { ServedTable, ServedTables } from '../tables/served.js';
 import type { Access } from './access.js';
 import { preferred } from './accept.js';
+import { writeMethods } from './change-conversation.js';
 import { ChangeSockets } from './change-socket.js';
 import { ChangeStreams, endStream } from './change-stream.js';
 import { GraphiqlPage, GraphqlEndpoint, graphqlProtocol } from './graphql.js';
@@ -102,6 +103,7 @@ export class TableEndpoints {
         (request, response, access) => graphql.handle(request, response, access),
         {
           protocol: graphqlProtocol,
+          methods: ['POST'],
           check: (access) => graphql.requireSomething(access),
           serve: (socket, _request, access) => graphql.serveSocket(socket, access),
         },
@@ -115,7 +117,8 @@ export class TableEndpoints {
       const path = `${prefix}/${table.definition.name}`;
       const door = new TableDoor(table, shared);
       const check = (access: Access): void => access.demandAny(table, actions);
-      const about = (serve: GuardedSocket['serve']): GuardedSocket | undefined => (ws ? { check, serve } : undefined);
+      const about = (serve: GuardedSocket['serve']): GuardedSocket | undefined =>
+        ws ? { check, serve, methods: writeMethods } : undefined;
       add(
         rest ? ['GET', 'POST'] : ['GET'],
         path,
@@ -162,7 +165,7 @@ export class TableEndpoints {
 
   #guardSocket(
     route: Pick<TableRoute, 'plugin' | 'path'>,
-    { protocol, check, serve }: GuardedSocket,
+    { protocol, methods, check, serve }: GuardedSocket,
     isClosed: () => boolean,
   ): SocketRoute {
     const { gates } = this.#options;
@@ -182,7 +185,7 @@ export class TableEndpoints {
             sendError(request, response, error);
           }
         };
-        gates.enterSocket(request, response, route, go, () => decision.refuse());
+        gates.enterSocket(request, response, route, methods, go, () => decision.refuse());
       },
     };
   }
@@ -219,6 +222,8 @@ type GuardedEndpoint = (request: IncomingMessage, response: ServerResponse, acce
 
 interface GuardedSocket {
   readonly protocol?: string;
+  /** Methods that its messages stand for when they write. */
+  readonly methods: readonly string[];
   /** Throws when nothing may be done over it. */
   readonly check: (access: Access) => void;
   readonly serve: (socket: WebSocket, request: IncomingMessage, access: Access) => void;

@@ -40,32 +40,45 @@ export class TableGates {
   }
 
   /**
-   * As `enter`, for a socket: its messages are not asked about one by one, so that extensions are asked about a POST, too, before it
-   * opens. Where they refuse that, the socket is only to read. What they put into headers then is lost.
+   * As `enter`, for a socket: its messages are not asked about one by one, so that extensions are asked about each of `methods`, by which
+   * they write, before it opens. What they put into headers then is lost.
    */
   enterSocket(
     request: IncomingMessage,
     response: ServerResponse,
     route: Pick<ServedRoute, 'plugin' | 'path'>,
+    methods: readonly string[],
     go: (access: Access) => void,
     answering: () => void,
   ): void {
-    const reading = (access: Access): void => {
-      const gate = this.#options.gateOf(route.plugin);
-      if (gate === undefined) {
-        go(access);
-        return;
-      }
-      const aside = new ServerResponse(request);
-      const refused = (): void =>
-        queueMicrotask(() => {
-          // Nobody reads the refusal: whoever still writes it is to stop.
-          aside.emit('close');
-          go(access.onlyToRead());
-        });
-      this.#pass(request, aside, { ...route, method: 'POST' }, gate, go, refused);
-    };
+    const reading = (access: Access): void =>
+      this.#ask(request, route, methods, (refused) => go(access.without(refused, refused.length === methods.length)));
     this.enter(request, response, { ...route, method: 'GET' }, reading, answering);
+  }
+
+  /** One after another: who is slow to answer holds one thread. */
+  #ask(
+    request: IncomingMessage,
+    route: Pick<ServedRoute, 'plugin' | 'path'>,
+    methods: readonly string[],
+    tell: (refused: readonly string[]) => void,
+    refused: readonly string[] = [],
+  ): void {
+    const gate = this.#options.gateOf(route.plugin);
+    const [method, ...others] = methods;
+    if (method === undefined || gate === undefined) {
+      tell(refused);
+      return;
+    }
+    const aside = new ServerResponse(request);
+    const isRefused = (): void =>
+      queueMicrotask(() => {
+        // Nobody reads the refusal: whoever still writes it is to stop.
+        aside.emit('close');
+        this.#ask(request, route, others, tell, [...refused, method]);
+      });
+    const mayGo = (): void => this.#ask(request, route, others, tell, refused);
+    this.#pass(request, aside, { ...route, method }, gate, mayGo, isRefused);
   }
 
   #pass(

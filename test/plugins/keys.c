@@ -1,7 +1,8 @@
 /*
  * An extension whose provider takes any key that names roles: `Authorization: ApiKey reader,writer`. The key is the
  * subject too. "wrong" is refused; a request of "slow" is let through once one of "release" has been, one of "five"
- * while five of those wait; whoever has the role "looker" may only GET. Each answer is marked with the header x-keys.
+ * while five of those wait; whoever has the role "looker" may only GET, "poster" only GET and POST. Each answer is
+ * marked with the header x-keys.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -58,8 +59,12 @@ static tenon_status authorize(tenon_plugin_t* plugin, tenon_request_t* request, 
   (void)plugin;
   (void)answer;
   if (identity == NULL) return TENON_OK;
-  for (uint32_t at = 0; at < identity->role_count; at++)
-    if (same(identity->roles[at], "looker") && http->method(request) != TENON_HTTP_GET) return TENON_ERROR_DENIED;
+  const tenon_http_method method = http->method(request);
+  for (uint32_t at = 0; at < identity->role_count; at++) {
+    const bool posts = same(identity->roles[at], "poster");
+    const bool limited = posts || same(identity->roles[at], "looker");
+    if (limited && method != TENON_HTTP_GET && !(posts && method == TENON_HTTP_POST)) return TENON_ERROR_DENIED;
+  }
   if (same(identity->subject, "five") && atomic_load(&waiting) < 5) return TENON_ERROR_DENIED;
   if (same(identity->subject, "release")) {
     while (atomic_load(&waiting) == 0) usleep(1000);
