@@ -436,6 +436,26 @@ describe('config', () => {
     expect(told('login').slice(-2)).toEqual(['consumer app {"level":2}', 'changed app {"level":2}']);
   });
 
+  test('that only a new generation can take gives no build to serve that was saved since', async () => {
+    const refuses = { WITH_CONFIG: 'TENON_ERROR_UNSUPPORTED' };
+    await login(refuses.WITH_CONFIG);
+    await app('{level: 1}');
+    await world.start();
+    const sha256 = (): string | undefined => world.host.plugin('login').generations[0]?.sha256;
+    const before = sha256();
+    await stage(world, 'login', {
+      config: `${extension}\ncustom: {minutes: 5}`,
+      defines: { ...refuses, BUILD: '"2"' },
+    });
+    journal.take();
+    await app('{level: 2}');
+    await world.host.reload('app');
+    expect([world.host.plugin('login').generation, sha256()]).toEqual([2, before]);
+    expect(told('login')).not.toContain('own {"minutes":5}');
+    await world.host.reload('login');
+    expect([world.host.plugin('login').generation, sha256() === before]).toEqual([3, false]);
+  });
+
   test('of one that does not look at it changes without its notice', async () => {
     await stage(world, 'login', { config: extension });
     await world.start();

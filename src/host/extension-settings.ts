@@ -112,7 +112,7 @@ export class ExtensionSettings {
   }
 
   /** Its turn tells what was asked last: another may have been asked while it waited. */
-  async #tell(id: string, application: string, settings: string): Promise<void> {
+  async #tell(id: string, application: string, settings: string, isAnew = false): Promise<void> {
     const { anew, plugins } = this.#options;
     const plugin = plugins.get(id);
     if (plugin === undefined) return;
@@ -135,10 +135,10 @@ export class ExtensionSettings {
       plugin.unasked.delete(application);
       return 'taken';
     });
-    if (answer !== 'reload') return;
+    if (answer !== 'reload' || isAnew) return;
     await anew(plugin);
     // It may refuse what the one before wanted a new generation for; of anything newer somebody else asks.
-    if (asked.get(application) === settings) await this.#tell(id, application, settings);
+    if (asked.get(application) === settings) await this.#tell(id, application, settings, true);
   }
 }
 

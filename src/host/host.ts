@@ -417,7 +417,7 @@ export class Host {
           ),
         );
     const begun = await this.#reloading.reload(plugin, { trigger, failedLater, ...what });
-    plugin.chosen = what.byHand ? what.version?.sha256 : undefined;
+    if (what.anew !== true) plugin.chosen = what.byHand ? what.version?.sha256 : undefined;
     if (plugin.running !== undefined) this.#tryAgain(plugin.id);
     return begun;
   }

@@ -56,7 +56,7 @@ export interface ReloadRequest {
   version?: Version;
   /** Why the version is loaded in place of what the application is now. */
   insteadOf?: TenonError;
-  /** Whether a new generation is wanted also when the library is the one that runs. */
+  /** Another generation of what runs is wanted. */
   anew?: boolean;
   /** The running generation has failed; this is what it was given when it began. */
   passOver?: { given: State | undefined };
@@ -124,7 +124,8 @@ export class Reloading {
       recorder.fail(cause);
       const restored = this.#tables.stay(plugin);
       const error = asTenonError(cause);
-      plugin.error = error;
+      // Of what runs nothing is wrong: whoever has asked for another generation is told.
+      if (request.anew !== true || plugin.running === undefined) plugin.error = error;
       plugin.outlasted = plugin.running;
       if (plugin.running === undefined) {
         plugin.rest = error.code === 'PluginDisabled' ? 'disabled' : 'failed';
@@ -190,7 +191,9 @@ export class Reloading {
     const { record } = recorder;
     const old = plugin.running;
     if (old !== undefined) record.from = buildFacts(old);
-    const target = await this.#targets.of(plugin, recorder, request.version);
+    const { anew = false, version: wanted } = request;
+    const isAgain = anew && old !== undefined;
+    const target = isAgain ? await this.#targets.again(plugin, old) : await this.#targets.of(plugin, recorder, wanted);
     // The turn ends with the generation: its pointer is closed after it, and must not be the next one's.
     if (target === undefined) return { finished: Promise.resolve(await this.#disable(plugin, recorder)) };
     const { library, prefix, limits, expected, preserveState, applied } = target;
@@ -224,13 +227,14 @@ export class Reloading {
         if (old !== undefined) accept(old.version);
         return request.anew !== true && configs.mayStay(plugin, target);
       },
+      mayStay: async () => !anew && configs.mayStay(plugin, target),
       config: applied.custom,
       lent: () => extensions.lentTo(applied.uses),
       consumers: () => (told = extensions.consumersOf(plugin.id)),
       confirm: async (next) => {
         unasked = await configs.confirm(plugin, next, told, request.passOver !== undefined);
       },
-      refused: async (sha256) => (request.byHand ? undefined : versions.condemned(plugin.id, sha256)),
+      refused: async (sha256) => (request.byHand || anew ? undefined : versions.condemned(plugin.id, sha256)),
       check: (served, next) => {
         routes.check(plugin.id, served);
         chains.check(plugin.id, gatekeeping(applied, next), served);
@@ -255,7 +259,8 @@ export class Reloading {
         { plugin: plugin.id, generation: old?.number },
         `${plugin.id}: what serves (generation ${old?.number}) is what the sources say again`,
       );
-    plugin.error = request.insteadOf;
+    // What was saved and failed is not in what runs.
+    if (!anew) plugin.error = request.insteadOf;
     if (result.did === 'nothing') {
       record.unchanged = true;
       configs.apply(plugin, live, applied, recorder);
@@ -290,7 +295,7 @@ export class Reloading {
       sha256,
       ...(old === undefined ? {} : { from: old.number }),
     });
-    versions.serves(plugin.id, { generation: number, sha256, version, size }, bytes, request.version !== undefined);
+    versions.serves(plugin.id, { generation: number, sha256, version, size }, bytes, anew || wanted !== undefined);
     const finished = result.retired.then(async () => {
       await letGo;
       if (old !== undefined) departures.keep(plugin, old);

@@ -1,5 +1,6 @@
 /** What a reload is to load: the application as it is now, or a kept build of it. */
 import { asTenonError, TenonError } from '../base/errors.js';
+import type { Generation } from '../plugin/generation.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { DesiredPlugin } from '../registry/rows.js';
 import type { Application, Applications } from './applications.js';
@@ -41,6 +42,20 @@ export class Targets {
 
   constructor(options: TargetsOptions) {
     this.#options = options;
+  }
+
+  /** What runs, as it runs: what was saved since is none of it. Rejects with `VersionNotFound` when it could not be kept. */
+  async again({ id, tables, applied, preservesState }: Plugin, running: Generation): Promise<Target> {
+    const version = await this.#options.versions.find(id, running.sha256, undefined);
+    return {
+      library: this.#options.versions.fileOf(id, version),
+      prefix: running.prefix,
+      limits: running.limits,
+      preserveState: preservesState,
+      tables: { key: tables?.key, prepare: tables && (async () => tables) },
+      applied: applied ?? readKeptConfig(undefined),
+      expected: version.sha256,
+    };
   }
 
   /** Undefined for one that is disabled. `version`: the kept build to load. */
