@@ -1,6 +1,8 @@
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { journal, stage } from './load/actors.js';
 import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
 
 let world: World;
 beforeEach(async () => {
@@ -146,6 +148,63 @@ describe('who has to be known', () => {
     await expect(world.host.reload('app')).rejects.toMatchObject({ code: 'RouteInvalid' });
     expect([await who('app'), await who('app', ada)]).toEqual(['401 Unauthenticated', 'ada']);
     expect(world.host.plugin('app').routes).toMatchObject([{ path: '/app/who', auth: 'identity' }]);
+  });
+});
+
+describe('a body', () => {
+  /** All that is answered to these bytes, until `end` is in it. */
+  function wire(text: string, end: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const { hostname, port } = new URL(world.url);
+      let answer = '';
+      const socket = connect(Number(port), hostname, () => socket.write(text));
+      socket.setEncoding('latin1');
+      socket.on('data', (chunk: string) => {
+        answer += chunk;
+        if (chunk.includes('100 Continue')) socket.write('abcde');
+        if (answer.includes(end)) socket.destroy();
+      });
+      socket.on('close', () => resolve(answer));
+      socket.on('error', reject);
+    });
+  }
+  const head = (target: string, fields: string[]): string =>
+    [`POST ${target} HTTP/1.1`, 'Host: x', ...fields, '', ''].join('\r\n');
+  const key = 'Authorization: ApiKey writer';
+  const expecting = ['Expect: 100-continue', 'Content-Length: 5', 'Content-Type: application/json'];
+
+  beforeEach(async () => {
+    await world.write('keys', 'config.yaml', 'extension: true\n');
+    await world.publish('keys', await buildPlugin('keys'));
+    await stage(world, 'audit', { config: 'extension: true', defines: { WITH_MIDDLEWARE: '1' } });
+    await world.write('service', 'config.yaml', 'extensions: [keys, audit]\n');
+    await world.write('service', 'schema.graphql', 'type Task @table @export { id: ID! @primaryKey }\n');
+    await world.publish('service', await buildPlugin('service'));
+    await world.start();
+  });
+
+  test('is not read of who is not known', async () => {
+    const unknown = /^HTTP\/1\.1 401 /;
+    expect(await wire(head('/service/echo', ['Transfer-Encoding: chunked']), '\r\n\r\n')).toMatch(unknown);
+    expect(await wire(head('/service/echo', expecting), '\r\n\r\n')).toMatch(
+      /^HTTP\/1\.1 401 [\s\S]*\r\nconnection: close\r\n/i,
+    );
+    expect(await wire(head('/service/Task', expecting), '\r\n\r\n')).toMatch(unknown);
+    const looker = ['Authorization: ApiKey looker', 'Transfer-Encoding: chunked'];
+    expect(await wire(head('/service/echo', looker), '\r\n\r\n')).toMatch(/^HTTP\/1\.1 403 /);
+  });
+
+  test('is read of who is, and goes through the middleware once', async () => {
+    const answer = await wire(head('/service/echo', [...expecting, key]), 'abcde');
+    expect(answer).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 [\s\S]*\r\nabcde$/);
+    expect(answer.match(/x-through: audit/g)).toHaveLength(1);
+    expect(answer).not.toMatch(/connection: close/i);
+    expect(await wire(head('/service/Task', [...expecting, key]), 'BadRequest')).toMatch(/^HTTP\/1\.1 100 /);
+    const chunked = head('/service/echo', ['Transfer-Encoding: chunked', key]) + '3\r\nabc\r\n0\r\n\r\n';
+    expect(await wire(chunked, '\r\n\r\nabc')).toMatch(/^HTTP\/1\.1 200 /);
+    const init = { body: 'x'.repeat(1000), headers: { authorization: 'ApiKey writer' } };
+    expect((await world.request('POST', '/service/echo', init)).body).toHaveLength(1000);
+    expect(world.host.plugin('service').generations[0]?.counters).toMatchObject({ calls: 3 });
   });
 });
 

@@ -148,7 +148,7 @@ void Call::clear() {
   worker.store(nullptr, std::memory_order_relaxed);
   deadline.store(0, std::memory_order_relaxed);
   cancelled.store(false, std::memory_order_relaxed);
-  armed = claimed = parked = false;
+  asks_only = armed = claimed = parked = false;
   deferral.store(Deferral::None, std::memory_order_relaxed);
   began.store(0, std::memory_order_relaxed);
   arrived = 0;

@@ -127,7 +127,7 @@ Call* Front::take(const Slot& slot) {
 }
 
 bool Front::send(Call& call) {
-  if (call.gate_route == nullptr && events_.wants_requests()) call.arrived = now();
+  if (call.gate_route == nullptr && !call.asks_only && events_.wants_requests()) call.arrived = now();
   if (core::send(call)) return true;
   call.pending = true;
   pending_++;
@@ -277,7 +277,7 @@ void Front::count(Call& call) {
   const bool missed = (call.seen & kTimedOut) != 0;
   const bool running = missed && (call.seen & kFinished) == 0;
   call.counted = true;
-  if (call.gate_route != nullptr || is_no_fault_of_plugin(call, missed)) return;
+  if (call.gate_route != nullptr || call.asks_only || is_no_fault_of_plugin(call, missed)) return;
   const bool failed = missed || call.refusal != Refusal::None || call.response.status() >= 500;
   CallCounters& counters = lease->generation->counters();
   const bool fault = failed && !call.cancelled.load(std::memory_order_relaxed);

@@ -120,6 +120,10 @@ bool run(Call& call) {
 tenon_status handle_in_chain(Call& call) {
   call.pass->began = now();
   if (!authenticate(call)) return call.refusal == Refusal::None ? TENON_ERROR_CANCELLED : TENON_OK;
+  if (call.asks_only) {
+    call.response.pass({});
+    return TENON_OK;
+  }
   const Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
   const auto run_handler = [&] {
     return generation.http()->handle(generation.instance(), call.route->index, &call, &call);
@@ -152,7 +156,7 @@ bool proceed(Call& call) {
   if (chain && !concerns_requests(*chain)) chain = nullptr;
   if (chain || call.route->auth > TENON_AUTH_OPEN) {
     call.pass = std::make_unique<ChainPass>(std::move(chain));
-  } else if (call.gate_route != nullptr) {
+  } else if (call.gate_route != nullptr || call.asks_only) {
     call.response.pass({});
     call.request.forget_headers();
     return finish(call);

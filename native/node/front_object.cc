@@ -316,8 +316,8 @@ void FrontObject::Fetched(const Napi::CallbackInfo& info) {
 }
 
 napi_value FrontObject::Call(napi_env env, napi_callback_info info) {
-  napi_value arguments[5];
-  size_t count = 5;
+  napi_value arguments[6];
+  size_t count = 6;
   void* data = nullptr;
   napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
   FrontObject& self = *static_cast<FrontObject*>(data);
@@ -347,6 +347,7 @@ napi_value FrontObject::Call(napi_env env, napi_callback_info info) {
   call->request.borrow_headers(ReadHeaders, &raw);
   const char* misuse = ReadBytes(env, arguments[1], call->request.url()) ? nullptr : "url: a string is needed";
   if (count > 3) misuse = ReadRest(env, arguments + 3, count - 3, call->request, misuse);
+  if (count > 5) napi_get_value_bool(env, arguments[5], &call->asks_only);
   if (misuse != nullptr) {
     front.recycle(*call);
     napi_throw_type_error(env, nullptr, misuse);

@@ -174,6 +174,8 @@ export interface Front {
    * anything a client or a plugin did. The bytes of `body` are not touched after the call returns.
    * @param body none by default
    * @param method number of the contract, e.g. 2 for HEAD; the route's own by default
+   * @param asksOnly whether to learn only if extensions and the route let it go on: status 100 when they do. No handler and no
+   * middleware runs then, and nobody is told of it
    */
   call(
     slot: number,
@@ -181,6 +183,7 @@ export interface Front {
     headers: string | readonly string[],
     body?: Uint8Array,
     method?: number,
+    asksOnly?: boolean,
   ): string | Uint8Array | undefined;
   /** Take the next completion of earlier calls; `Outcome.None` when there is none. */
   next(): string | Uint8Array | undefined;

@@ -12,6 +12,18 @@ export function announcedLength(request: IncomingMessage): number {
   return 0;
 }
 
+/** What to do when the body of a request is read, for clients that wait for that before they send it. */
+const waiting = new WeakMap<IncomingMessage, () => void>();
+
+/** Call `begin` when the body begins to be read, at most once. */
+export function beforeBody(request: IncomingMessage, begin: () => void): void {
+  waiting.set(request, begin);
+}
+
+export function isAwaited(request: IncomingMessage): boolean {
+  return waiting.has(request);
+}
+
 /**
  * Collect the body. Exactly one of the callbacks is called, once; none when the client goes away before the end.
  * @param tooLarge more than `limit` bytes came; the rest is still to be discarded
@@ -22,6 +34,8 @@ export function readBody(
   done: (body: Uint8Array) => void,
   tooLarge: () => void,
 ): void {
+  waiting.get(request)?.();
+  waiting.delete(request);
   const chunks: Buffer[] = [];
   let size = 0;
   const take = (chunk: Buffer): void => {

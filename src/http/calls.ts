@@ -9,7 +9,7 @@ import type { Log } from '../base/log.js';
 import { type Front, Outcome, Refusal, Word } from '../binding/core.js';
 import type { ServedRoute } from '../host/live.js';
 import { type Bytes, finish, HeaderBlocks, parseBlock } from './answer.js';
-import { announcedLength, readBody } from './body.js';
+import { announcedLength, beforeBody, isAwaited, readBody } from './body.js';
 import { sendError, sendProblem } from './problem.js';
 import { isDecodable, originForm, pathOf, Router } from './router.js';
 
@@ -34,6 +34,9 @@ const explained: ReadonlySet<ErrorCode> = new Set(['Unauthenticated', 'TooManyAt
 const passed = 100;
 /** No call that waits. */
 const nowhere = -1;
+
+/** A body of so many bytes is read before anybody is asked: that costs less than asking twice. */
+const unaskedBytes = 16 * 1024;
 
 /** The contract's number for HEAD, which the route of GET serves. */
 const headMethod = 2;
@@ -134,13 +137,15 @@ export class Calls {
   };
 
   /**
-   * The same for node:http's `checkContinue`: a client that asks first is told to go on only when its body will be
+   * The same for node:http's `checkContinue`: a client that asks first is told to go on only when its body begins to be
    * read. Without that word it may or may not send the body, so the connection ends with the answer.
    */
   readonly handleExpecting = (request: IncomingMessage, response: ServerResponse): void => {
-    const route = this.#router.find(request.method ?? 'GET', pathOf(originForm(request.url ?? '/')));
-    if (route !== undefined && announcedLength(request) <= route.bodyLimit) response.writeContinue();
-    else response.setHeader('connection', 'close');
+    response.setHeader('connection', 'close');
+    beforeBody(request, () => {
+      response.writeContinue();
+      if (!this.#closing) response.removeHeader('connection');
+    });
     this.handle(request, response);
   };
 
@@ -149,10 +154,14 @@ export class Calls {
    * is on no connection yet is only written.
    */
   pass(request: IncomingMessage, response: ServerResponse, passage: Passage): void {
+    this.#pass(request, response, passage, false);
+  }
+
+  #pass(request: IncomingMessage, response: ServerResponse, passage: Passage, asksOnly: boolean): void {
     const url = originForm(request.url ?? '/');
     const headers = request.rawHeaders.join('\n');
     const method = request.method === 'HEAD' ? headMethod : undefined;
-    const bytes = this.#front.call(passage.slot, url, headers, undefined, method);
+    const bytes = this.#front.call(passage.slot, url, headers, undefined, method, asksOnly);
     const exchange = { request, response, route: passage, passage };
     if (this.#result[Word.Outcome] === Outcome.Response) this.#settle(exchange, nowhere, bytes);
     else this.#await(exchange, bytes);
@@ -329,7 +338,18 @@ export class Calls {
           next: 'let the host handle requests before any body parser',
         }),
       );
-    else readBody(request, route.bodyLimit, (body) => this.#call(request, response, route, body), tooLarge);
+    else {
+      const read = (): void =>
+        readBody(request, route.bodyLimit, (body) => this.#call(request, response, route, body), tooLarge);
+      if (length >= 0 && length <= unaskedBytes && !isAwaited(request)) read();
+      else this.#ask(request, response, route, read);
+    }
+  }
+
+  /** Go on when its extensions, and the route itself, would let the request through. Their steps come again with the body. */
+  #ask(request: IncomingMessage, response: ServerResponse, route: ServedRoute, go: () => void): void {
+    const { plugin, method, path, slot } = route;
+    this.#pass(request, response, { plugin, method, path, slot, go, answering: () => {} }, true);
   }
 
   #elsewhere(request: IncomingMessage, response: ServerResponse, path: string): void {
