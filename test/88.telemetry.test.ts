@@ -436,6 +436,14 @@ describe('a client', () => {
     expect(await records('logs?text=now&until=1h')).toEqual([]);
   });
 
+  test('is told how far a look for something rare has come in time', async () => {
+    await addTelemetry({}, 'deadlineMs: 400');
+    await addNoisy();
+    await start();
+    const { body } = await world.get('/tenon-telemetry/logs?text=never');
+    expect(JSON.parse(body)).toEqual({ records: [], complete: false, reached: expect.any(Number) as number });
+  });
+
   test('has no way to write, and none around the resources', async () => {
     await addTelemetry();
     await start();

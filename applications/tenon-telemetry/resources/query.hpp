@@ -32,6 +32,16 @@ inline std::optional<int64_t> time_of(std::string_view text) {
   return time < 0 ? 0 : time;
 }
 
+/* Records that are looked at for one answer. */
+constexpr size_t most_seen = 200000;
+
+/* Why a scan has ended early; empty when it has not. */
+inline std::string cause_of(const tenon::Written& problem) {
+  if (problem) return {};
+  const std::string_view message = problem.message();
+  return message.empty() ? "records cannot be read: status " + std::to_string(problem.status()) : std::string(message);
+}
+
 inline tenon::Response bad_request(std::string_view why) {
   return tenon::json(tenon::Json().object().field("title", why).field("status", 400))
       .type("application/problem+json")

@@ -1,34 +1,63 @@
 // GET /tenon-telemetry/logs, /requests, /spans, /metrics: the newest first.
+#include <algorithm>
 #include <initializer_list>
+#include <vector>
 
 #include "query.hpp"
 
 namespace {
 
-/* A parameter that only one of the lists has: `field` `op` its value. */
+enum class Match { AtLeast, Equal, Contains };
+
+/* A parameter that only one of the lists has: `field` matches its value. */
 struct Parameter {
   std::string_view name;
   std::string_view field;
-  std::string_view op;
-  std::optional<int64_t> (*number)(std::string_view text); /* nullptr: the value is text */
+  Match match;
+  std::optional<int64_t> (*number)(std::string_view text) = nullptr; /* of AtLeast */
 };
 
-/* Whoever asks for a rare word in a long log gets what was found in time. */
-tenon::Response answer(const tenon::Request& request, tenon::Scan scan, size_t limit) {
+/* What a record is asked for here and not by the table: whoever asks for a rare word in a long log is answered in time.
+ */
+struct Condition {
+  std::string_view field;
+  Match match;
+  std::string text;
+  int64_t number = 0;
+
+  bool holds(const tenon::Record& record) const {
+    if (match == Match::AtLeast) return record.integer(field) >= number;
+    const std::string value = record.text(field);
+    return match == Match::Equal ? value == text : value.find(text) != std::string::npos;
+  }
+};
+
+tenon::Response answer(const tenon::Request& request, tenon::Scan scan, const std::vector<Condition>& conditions,
+                       size_t limit) {
   constexpr size_t most_bytes = 4 * 1024 * 1024;
   constexpr uint32_t time_to_answer_ms = 500;
   tenon::Json json;
   json.object().key("records").array();
+  size_t seen = 0;
   size_t count = 0;
+  int64_t reached = 0;
   bool complete = true;
   for (const tenon::Record& record : scan) {
-    complete = count < limit && json.view().size() < most_bytes && request.time_left_ms() > time_to_answer_ms;
+    reached = record.date("time");
+    complete = seen++ < most_seen && request.time_left_ms() > time_to_answer_ms;
+    if (!complete) break;
+    if (!std::all_of(conditions.begin(), conditions.end(), [&](const Condition& each) { return each.holds(record); }))
+      continue;
+    complete = count < limit && json.view().size() < most_bytes;
     if (!complete) break;
     json.raw(record.json());
     ++count;
   }
-  if (!scan.problem()) return bad_request(scan.problem().message());
-  return tenon::json(json.end().field("complete", complete));
+  const std::string cause = cause_of(scan.problem());
+  json.end().field("complete", complete && cause.empty());
+  if (!complete) json.field("reached", reached);
+  if (!cause.empty()) json.field("cause", cause);
+  return tenon::json(json);
 }
 
 tenon::Response newest(const tenon::Request& request, std::string_view table, std::initializer_list<Parameter> own) {
@@ -44,41 +73,42 @@ tenon::Response newest(const tenon::Request& request, std::string_view table, st
     const tenon::Operand bound = tenon::Operand::date(*time);
     scan = name == "since" ? std::move(scan).from(bound) : std::move(scan).to(bound);
   }
-  if (const auto plugin = request.query("plugin")) scan = std::move(scan).where("plugin", *plugin);
-  for (const auto& [name, field, op, number] : own) {
+  std::vector<Condition> conditions;
+  if (const auto plugin = request.query("plugin")) conditions.push_back({"plugin", Match::Equal, std::string(*plugin)});
+  for (const auto& [name, field, match, number] : own) {
     const auto given = request.query(name);
     if (!given) continue;
     const auto value = number == nullptr ? std::nullopt : number(*given);
     if (number != nullptr && !value) return bad_request(std::string(name) + " is not what it can be");
-    scan = std::move(scan).where(field, op, value ? tenon::Operand(*value) : tenon::Operand(*given));
+    conditions.push_back({field, match, std::string(*given), value.value_or(0)});
   }
-  const auto count = static_cast<size_t>(*limit);
-  return answer(request, std::move(scan).limit(count + 1), count);
+  return answer(request, std::move(scan), conditions, static_cast<size_t>(*limit));
 }
 
 }  // namespace
 
 struct Logs : tenon::Resource {
   tenon::Response get(const tenon::Request& request) override {
-    return newest(request, "Log", {{"level", "level", "ge", level_of}, {"text", "message", "contains", nullptr}});
+    return newest(request, "Log", {{"level", "level", Match::AtLeast, level_of}, {"text", "message", Match::Contains}});
   }
 };
 
 struct Requests : tenon::Resource {
   tenon::Response get(const tenon::Request& request) override {
     return newest(request, "Request",
-                  {{"status", "status", "ge", number_of}, {"text", "request", "contains", nullptr}});
+                  {{"status", "status", Match::AtLeast, number_of}, {"text", "request", Match::Contains}});
   }
 };
 
 struct Spans : tenon::Resource {
   tenon::Response get(const tenon::Request& request) override {
-    return newest(request, "Span", {{"name", "name", "eq", nullptr}, {"longerUs", "durationUs", "ge", number_of}});
+    return newest(request, "Span",
+                  {{"name", "name", Match::Equal}, {"longerUs", "durationUs", Match::AtLeast, number_of}});
   }
 };
 
 struct Metrics : tenon::Resource {
   tenon::Response get(const tenon::Request& request) override {
-    return newest(request, "Metric", {{"name", "name", "eq", nullptr}});
+    return newest(request, "Metric", {{"name", "name", Match::Equal}});
   }
 };

@@ -19,7 +19,8 @@ struct Summary : tenon::Resource {
     const int64_t since = *time_of(std::to_string(*minutes) + "m");
 
     std::map<std::string, Answered> plugins;
-    const bool all_requests = each_since(tenon::table("Request"), since, [&plugins](const tenon::Record& record) {
+    std::string cause;
+    const bool all_requests = each_since("Request", since, cause, [&plugins](const tenon::Record& record) {
       Answered& answered = plugins[record.text("plugin")];
       const double weight = record.number("weight", 1);
       answered.requests += weight;
@@ -28,12 +29,14 @@ struct Summary : tenon::Resource {
       answered.durations.emplace_back(record.integer("durationUs"), weight);
     });
     std::map<int64_t, uint64_t> levels;
-    const bool all_logs = each_since(tenon::table("Log"), since, [&levels](const tenon::Record& record) {
+    const bool all_logs = each_since("Log", since, cause, [&levels](const tenon::Record& record) {
       if (record.text("topic") == "tenon.log") ++levels[record.integer("level")];
     });
 
     tenon::Json json;
-    json.object().field("since", since).field("complete", all_requests && all_logs).key("plugins").array();
+    json.object().field("since", since).field("complete", all_requests && all_logs);
+    if (!cause.empty()) json.field("cause", cause);
+    json.key("plugins").array();
     for (auto& [plugin, answered] : plugins) write(json, plugin, answered);
     json.end().key("logs").object();
     for (const auto& [level, count] : levels) json.field(std::to_string(level), count);
@@ -41,8 +44,6 @@ struct Summary : tenon::Resource {
   }
 
  private:
-  static constexpr size_t most_records = 200000; /* that are looked at, of requests and of logs */
-
   struct Answered {
     double requests = 0;
     double failed = 0;
@@ -60,15 +61,18 @@ struct Summary : tenon::Resource {
     }
   };
 
-  /* Calls `take(record)` for the newest records since `since`. False: there are more than are looked at. */
+  /* Calls `take(record)` for the newest records since `since`. False: not for all; `cause` says why when it fails. */
   template <typename Take>
-  static bool each_since(const tenon::Table& table, int64_t since, Take&& take) {
+  static bool each_since(std::string_view table, int64_t since, std::string& cause, Take&& take) {
+    tenon::Scan scan = tenon::table(table).scan().by("time").from(tenon::Operand::date(since)).reverse();
     size_t count = 0;
-    for (const tenon::Record& record : table.scan().by("time").from(tenon::Operand::date(since)).reverse()) {
-      if (++count > most_records) return false;
+    for (const tenon::Record& record : scan) {
+      if (++count > most_seen) return false;
       take(record);
     }
-    return true;
+    if (scan.problem()) return true;
+    cause = cause_of(scan.problem());
+    return false;
   }
 
   static void write(tenon::Json& json, const std::string& plugin, Answered& answered) {
