@@ -225,9 +225,8 @@ export class Reloading {
       accept,
       mayStay: async () => {
         if (old !== undefined) accept(old.version);
-        return request.anew !== true && configs.mayStay(plugin, target);
+        return !anew && configs.mayStay(plugin, target);
       },
-      mayStay: async () => !anew && configs.mayStay(plugin, target),
       config: applied.custom,
       lent: () => extensions.lentTo(applied.uses),
       consumers: () => (told = extensions.consumersOf(plugin.id)),
