@@ -251,6 +251,7 @@ namespace {
 
 // The host refused in place of the plugin, or an extension is what failed or did not answer.
 bool is_no_fault_of_plugin(const Call& call, bool missed) {
+  if (!missed && call.refusal == Refusal::None) return call.pass && call.pass->foreign_fault;
   if (missed) return call.held_in() != nullptr || call.parked_at.load(std::memory_order_relaxed) != nullptr;
   switch (call.refusal) {
     case Refusal::RouteGone:

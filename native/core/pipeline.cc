@@ -85,20 +85,32 @@ Arrival bring_leases(Call& call) {
   return Arrival::There;
 }
 
-bool run(Call& call) {
-  Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
-  if (call.route->inline_) {
-    if (call.pass) {
-      const Arrival arrival = bring_leases(call);
-      if (arrival == Arrival::Waiting) return false;
-      if (arrival == Arrival::Refused) return finish(call);
-    }
-    if (generation.counters().is_sample_due()) call.began.store(now(), std::memory_order_relaxed);
+tenon_status run_handler(Call& call, const Generation& generation) {
+  return generation.http()->handle(generation.instance(), call.route->index, &call, &call);
+}
+
+// On the front's thread. Whether there are extensions cannot change meanwhile: only with some is it ever asked whose
+// call this thread has.
+bool run_inline(Call& call, Generation& generation) {
+  if (call.pass) {
+    const Arrival arrival = bring_leases(call);
+    if (arrival == Arrival::Waiting) return false;
+    if (arrival == Arrival::Refused) return finish(call);
+  }
+  if (generation.counters().is_sample_due()) call.began.store(now(), std::memory_order_relaxed);
+  if (call.pass || call.plugin->has_chain()) {
     call.conclude(handle(call));
     if (call.pass) call.pass->leave();
-    call.request.forget_headers();
-    return finish(call);
+  } else {
+    const FloatingPointGuard floating_point;
+    call.conclude(run_handler(call, generation));
   }
+  call.request.forget_headers();
+  return finish(call);
+}
+
+bool run(Call& call, Generation& generation) {
+  if (call.route->inline_) return run_inline(call, generation);
   call.request.own();
   if (!call.armed) call.arm(call.route->deadline_ms);
   switch (generation.pool().submit(call)) {
@@ -125,10 +137,7 @@ tenon_status handle_in_chain(Call& call) {
     return TENON_OK;
   }
   const Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
-  const auto run_handler = [&] {
-    return generation.http()->handle(generation.instance(), call.route->index, &call, &call);
-  };
-  if (!call.pass->chain) return run_handler();
+  if (!call.pass->chain) return run_handler(call, generation);
   Middleware middleware(call);
   const bool wanted = middleware.before() && !call.abandoned();
   if (call.gate_route != nullptr) {
@@ -136,7 +145,9 @@ tenon_status handle_in_chain(Call& call) {
     if (wanted) call.response.pass(identity == nullptr ? std::string() : identity->json());
     return TENON_OK;
   }
-  const tenon_status status = wanted ? run_handler() : call.abandoned() ? TENON_ERROR_CANCELLED : TENON_OK;
+  const tenon_status status = wanted             ? run_handler(call, generation)
+                              : call.abandoned() ? TENON_ERROR_CANCELLED
+                                                 : TENON_OK;
   if (call.deferral.load(std::memory_order_relaxed) != Call::Deferral::None) return status;
   // What is decided here no middleware changes.
   call.conclude(status);
@@ -145,23 +156,29 @@ tenon_status handle_in_chain(Call& call) {
   return TENON_OK;
 }
 
-bool proceed(Call& call) {
-  Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
-  call.route = call.gate_route != nullptr ? call.gate_route : generation.route_of(call.local_slot);
-  if (call.route == nullptr) {
-    return refuse(call, Refusal::RouteGone, 404, "the running build of " + call.plugin->id() + " has no such route");
-  }
-  std::shared_ptr<const Chain> chain;
-  if (call.plugin->has_chain()) chain = call.plugin->chain();
+// What the call meets before its handler. False: nothing, and it only came for that.
+bool find_way(Call& call) {
+  std::shared_ptr<const Chain> chain = call.plugin->chain();
   if (chain && !concerns_requests(*chain)) chain = nullptr;
   if (chain || call.route->auth > TENON_AUTH_OPEN) {
     call.pass = std::make_unique<ChainPass>(std::move(chain));
   } else if (call.gate_route != nullptr || call.asks_only) {
     call.response.pass({});
     call.request.forget_headers();
-    return finish(call);
+    return false;
   }
-  return run(call);
+  return true;
+}
+
+bool proceed(Call& call, Lease& lease) {
+  Generation& generation = *lease.generation;
+  call.route = call.gate_route != nullptr ? call.gate_route : generation.route_of(call.local_slot);
+  if (call.route == nullptr) {
+    return refuse(call, Refusal::RouteGone, 404, "the running build of " + call.plugin->id() + " has no such route");
+  }
+  const bool alone = !call.plugin->has_chain() && call.route->auth <= TENON_AUTH_OPEN && call.gate_route == nullptr;
+  if (!alone && !find_way(call)) return finish(call);
+  return run(call, generation);
 }
 
 }  // namespace
@@ -174,7 +191,7 @@ bool send(Call& call) {
     switch (plugin.enter(lease)) {
       case Plugin::Entry::Entered:
         call.lease.store(lease, std::memory_order_release);
-        return proceed(call);
+        return proceed(call, *lease);
       case Plugin::Entry::Stopped:
         return refuse(call, Refusal::PluginStopped, 503, plugin.id() + " is not running");
       case Plugin::Entry::Held:
@@ -195,26 +212,25 @@ void resend(Call& call) {
     finish(call);
     return;
   }
-  if (call.lease.load(std::memory_order_relaxed) != nullptr) {
-    run(call);
+  Lease* lease = call.lease.load(std::memory_order_relaxed);
+  if (lease != nullptr) {
+    run(call, *lease->generation);
     return;
   }
   Plugin& plugin = *call.plugin;
-  Lease* lease = nullptr;
   if (plugin.enter(lease) != Plugin::Entry::Entered) {
     refuse(call, Refusal::PluginStopped, 503, plugin.id() + " is not running");
     return;
   }
   call.lease.store(lease, std::memory_order_release);
-  proceed(call);
+  proceed(call, *lease);
 }
 
 tenon_status handle(Call& call) {
   const Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
   const FloatingPointGuard floating_point;
   const CallOfThread call_of_thread(call);
-  if (call.pass) return handle_in_chain(call);
-  return generation.http()->handle(generation.instance(), call.route->index, &call, &call);
+  return call.pass ? handle_in_chain(call) : run_handler(call, generation);
 }
 
 void expire(Call& call) {

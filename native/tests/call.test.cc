@@ -634,3 +634,21 @@ TEST_CASE("event streams are ended at any moment of their writing, each once") {
   CHECK(world.generation->counters().calls() == 400);
   CHECK(world.generation->counters().faults() == 0);
 }
+
+TEST_CASE("a control byte is found wherever it stands in the value of a header") {
+  for (size_t size = 0; size < 40; size++) {
+    std::string text(size, 'v');
+    CHECK(core::is_field_value(text));
+    for (char& place : text) {
+      for (const char good : {'\t', ' ', '~', '\x80', '\xff'}) {
+        place = good;
+        CHECK(core::is_field_value(text));
+      }
+      for (const char bad : {'\0', '\n', '\r', '\x1f', '\x7f'}) {
+        place = bad;
+        CHECK_FALSE(core::is_field_value(text));
+      }
+      place = 'v';
+    }
+  }
+}
