@@ -76,6 +76,8 @@ Arrival bring_leases(Call& call) {
         leases.push_back(nullptr);
         break;
       case Plugin::Entry::Held:
+        // Nobody else waits for it: what it has so far is to be replaced, too.
+        call.pass->leave();
         if (wait_at(call, *link.plugin, call.route->deadline_ms, opened)) return Arrival::Waiting;
         if (opened) break;
         call.refuse(Refusal::PluginBusy, 503, too_many_wait_for(*link.plugin));

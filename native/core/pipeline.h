@@ -16,7 +16,7 @@ class Call;
  *
  * Authentication and middleware are code of extensions: each step has a lease of its own on the generation of the
  * extension that is live then. An inline call may not wait in between, so it takes all those leases before it begins,
- * and is parked behind the gate of an extension that is being replaced.
+ * and is parked, without any, behind the gate of an extension that is being replaced.
  */
 
 // Bring a call into the live generation of its plugin. True when it is finished and can be answered at once; false when

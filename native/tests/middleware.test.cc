@@ -231,3 +231,23 @@ TEST_CASE("middlewares come and go with their extensions, and do not meet reques
   for (const char* path : kPaths) CHECK(world.ask(path).status == 200);
   CHECK(ran == 2);
 }
+
+TEST_CASE("an inline call that waits for an extension keeps no lease on those before it") {
+  ChainUnderTest world;
+  int ran = 0;
+  world.extend("first").before = [](auto*, auto*, auto*) -> tenon_status { return TENON_ERROR; };
+  world.extend("second").before = [](auto*, auto*, auto*) -> tenon_status { return TENON_OK; };
+  world.start();
+  world.extensions[1].plugin->hold();
+  const Answer& answer = world.send("/app/inline");
+  CHECK(answer.outcome == core::Outcome::Pending);
+  CHECK(world.extensions[0].generation->lease()->count == 0);
+  auto successor = std::make_unique<ExtensionUnderTest>();
+  successor->before = [&](auto*, auto*, auto*) -> tenon_status { return ran++, TENON_OK; };
+  world.reload(0, std::move(successor));
+  CHECK(answer.outcome == core::Outcome::Pending);
+  world.release(1);
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  CHECK(answer.status == 200);
+  CHECK(ran == 1);
+}
