@@ -26,6 +26,13 @@ bool refuse(Call& call, Refusal why, int32_t status, std::string text) {
   return finish(call);
 }
 
+void refuse_for_want_of_threads(Call& call, uint32_t lost) {
+  call.refuse(Refusal::PluginUnresponsive, 503,
+              lost == 0 ? "no thread could be started for " + call.plugin->id()
+                        : std::to_string(lost) + " threads of " + call.plugin->id() +
+                              " are stuck in its handlers; it gets no more until it is reloaded");
+}
+
 // Behind the closed gate of `plugin`. False when there is no room; `opened`: it is not closed any more.
 bool wait_at(Call& call, Plugin& plugin, uint64_t patience_ms, bool& opened) {
   call.request.own();
@@ -123,11 +130,8 @@ bool run(Call& call, Generation& generation) {
     case Pool::Submission::Unresponsive:
       break;
   }
-  const uint32_t lost = generation.pool().lost();
-  return refuse(call, Refusal::PluginUnresponsive, 503,
-                lost == 0 ? "no thread could be started for " + call.plugin->id()
-                          : std::to_string(lost) + " threads of " + call.plugin->id() +
-                                " are stuck in its handlers; it gets no more until it is reloaded");
+  refuse_for_want_of_threads(call, generation.pool().lost());
+  return finish(call);
 }
 
 // The handler between the steps of the extensions.
@@ -233,6 +237,11 @@ tenon_status handle(Call& call) {
   const FloatingPointGuard floating_point;
   const CallOfThread call_of_thread(call);
   return call.pass ? handle_in_chain(call) : run_handler(call, generation);
+}
+
+void strand(Call& call, uint32_t lost) {
+  refuse_for_want_of_threads(call, lost);
+  if (call.let_go()) call.post(kFinished);
 }
 
 void expire(Call& call) {

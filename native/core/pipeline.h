@@ -29,6 +29,10 @@ void resend(Call& call);
 // Run plugin code for a call that holds a lease; what the handler returned. [handler]
 tenon_status handle(Call& call);
 
+// Nobody is left who could take `call` from the queue of its generation, whose threads hang but for those that could
+// not be started: refuse it. [any]
+void strand(Call& call, uint32_t lost);
+
 // The deadline of `call` has passed and the watchdog has claimed it. [watchdog]
 void expire(Call& call);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "call.h"
 #include "clock.h"
@@ -171,13 +172,22 @@ void Pool::reap() {
 #endif
 }
 
-// Under the mutex: see to it that somebody comes for what is queued.
+// Under the mutex: see to it that somebody comes for what is queued, or that it is answered.
 void Pool::summon() {
   if (idle_ > 0) {
     work_.notify_one();
   } else if (alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed) < thread_limit_) {
-    start();
+    if (!start()) answer_stranded();
   }
+}
+
+// Under the mutex: what is queued when nobody is left who could take it. Whoever calls this keeps the pool alive, also
+// when all these calls are over.
+void Pool::answer_stranded() {
+  const uint32_t lost = lost_.load(std::memory_order_relaxed);
+  if (alive_.load(std::memory_order_relaxed) != lost) return;
+  queued_.store(0, std::memory_order_release);
+  for (Call* const call : std::exchange(queue_, {})) strand(*call, lost);
 }
 
 Call* Pool::take(Worker& worker, const ThreadVisits& visits, uint64_t& ticket, bool spin) {

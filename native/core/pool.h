@@ -81,6 +81,7 @@ class Pool {
   Call* take(Worker& worker, const ThreadVisits& visits, uint64_t& ticket, bool spin);
   bool start();
   void summon();
+  void answer_stranded();
   void reap();
   bool regain();
 

@@ -2,7 +2,16 @@
 
 #include <doctest/doctest.h>
 
+#include <pthread.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include <cerrno>
 #include <chrono>
+#include <cstdio>
+#include <memory>
 #include <thread>
 
 #include "harness.h"
@@ -95,3 +104,46 @@ TEST_CASE("a visitor that is busy counts until it is through, and others take wh
   CHECK(world.visited->threads_alive() == 0);
   world.visited->close();
 }
+
+#if defined(__linux__)
+
+namespace {
+
+std::atomic<bool> no_threads{false};
+
+}  // namespace
+
+// The linker has the core find these: see CMakeLists.txt.
+extern "C" {
+int __real_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument);
+int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument) {
+  return no_threads ? EAGAIN : __real_pthread_create(thread, attributes, main, argument);
+}
+}
+
+TEST_CASE("calls that wait for a thread that ends are answered when none can be started in its place") {
+  TwoPlugins world;
+  world.leave = false;
+  const uint32_t slot = world.front.slot(world.host, "GET", "/host/visit");
+  const Answer& first = world.front.send(slot, "/host/visit");
+  CHECK(world.front.until([&] { return world.entered == 1; }));
+  const Answer& second = world.front.send(slot, "/host/visit");
+  const Answer& third = world.front.send(slot, "/host/visit");
+  CHECK(world.front.perform(world.visited, core::Step::Shutdown));
+  CHECK(world.front.perform(world.visited, core::Step::Destroy));
+  CHECK_FALSE(world.front.perform(world.visited, core::Step::Stop, 30));
+  no_threads = true;
+  world.leave = true;
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  no_threads = false;
+  CHECK(first.status == 200);
+  for (const Answer* const answer : {&second, &third}) {
+    CHECK(answer->refusal == core::Refusal::PluginUnresponsive);
+    CHECK(answer->body == "no thread could be started for host");
+  }
+  CHECK(world.entered == 1);
+  CHECK(world.front.perform(world.visited, core::Step::Stop));
+  world.visited->close();
+}
+
+#endif
