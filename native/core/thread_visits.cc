@@ -8,11 +8,16 @@
 #endif
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "clock.h"
@@ -28,6 +33,7 @@ struct Visitor {
   bool leaving = false;
 #if defined(__linux__)
   long thread = syscall(SYS_gettid);
+  uint64_t started = 0;  // known when it leaves: the system gives the id of a thread that has ended to another one
 #endif
 };
 
@@ -35,12 +41,31 @@ namespace {
 
 thread_local ThreadVisits* current_visits = nullptr;
 
+#if defined(__linux__)
+// When thread `id` of this process was started, in ticks since the machine was; 0 when that cannot be told. Field 22 of
+// its `stat`; the second one is its name, which may have anything in it.
+uint64_t start_of_thread(long id) {
+  constexpr int kBehindName = 20;
+  const std::string path = "/proc/self/task/" + std::to_string(id) + "/stat";
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
+  if (!file) return 0;
+  std::array<char, 1024> text;
+  const size_t size = std::fread(text.data(), 1, text.size() - 1, file.get());
+  text[size] = '\0';
+  const char* at = std::strrchr(text.data(), ')');
+  for (int field = 0; at != nullptr && field < kBehindName; field++) at = std::strchr(at + 1, ' ');
+  return at == nullptr ? 0 : std::strtoull(at + 1, nullptr, 10);
+}
+#endif
+
 // Its ThreadVisits is gone before the destructors of its thread_local variables run. Only the system knows when they
-// are through; elsewhere than on Linux nobody is asked.
+// are through. Elsewhere than on Linux nobody is asked: dyld of macOS keeps an image with thread_local variables mapped
+// for good, so that only a destructor of a pthread key, which runs after that, may be called when its code is gone.
 bool has_ended(const Visitor& visitor) {
   if (!visitor.leaving) return false;
 #if defined(__linux__)
-  return syscall(SYS_tgkill, getpid(), visitor.thread, 0) != 0 && errno == ESRCH;
+  if (syscall(SYS_tgkill, getpid(), visitor.thread, 0) != 0) return errno == ESRCH;
+  return visitor.started != 0 && start_of_thread(visitor.thread) > visitor.started;
 #else
   return true;
 #endif
@@ -70,6 +95,9 @@ class Visitors {
 
   void leave(Visitor& visitor) {
     {
+#if defined(__linux__)
+      if (!visitor.visited.empty()) visitor.started = start_of_thread(visitor.thread);
+#endif
       const std::lock_guard<std::mutex> lock(mutex_);
       visitor.leaving = true;
       if (visitor.visited.empty()) {

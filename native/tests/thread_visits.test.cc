@@ -146,4 +146,36 @@ TEST_CASE("calls that wait for a thread that ends are answered when none can be 
   world.visited->close();
 }
 
+TEST_CASE("a thread that the system gives the id of a visitor that has ended is not taken for it") {
+  TwoPlugins world;
+  // Of the same pid namespace, and for root alone.
+  const auto ask_for = [](long id) {
+    const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen("/proc/sys/kernel/ns_last_pid", "we"), std::fclose);
+    return file && std::fprintf(file.get(), "%ld", id - 1) > 0;
+  };
+  long id = 0;
+  bool found = false;
+  bool allowed = true;
+  for (int attempt = 0; attempt < 100 && !found && allowed; attempt++) {
+    // Another process has the id of the one before, or its thread is not quite gone: the next try may find it free.
+    if (attempt % 10 == 0) {
+      std::thread([&] {
+        const core::ThreadVisits visits([](void*) {}, nullptr);
+        core::ThreadVisits::current()->visit(*world.visited);
+        id = syscall(SYS_gettid);
+        // So that the next one starts in another tick of the system's clock.
+        std::this_thread::sleep_for(std::chrono::milliseconds(40));
+      }).join();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    allowed = ask_for(id);
+    std::thread([&] {
+      found = syscall(SYS_gettid) == id;
+      if (found) CHECK(core::visitors_of(*world.visited) == 0);
+    }).join();
+  }
+  if (!found) MESSAGE("no thread could be given a certain id here");
+  CHECK(world.front.take_down(world.visited));
+}
+
 #endif
