@@ -21,8 +21,8 @@ CallOfThread::~CallOfThread() { current_call = before_; }
 
 Call* Call::current() { return current_call; }
 
-const Plugin* Call::held_in() const {
-  if (const Plugin* const extension = hook_of.load(std::memory_order_acquire); extension != nullptr) return extension;
+Plugin* Call::held_in() const {
+  if (Plugin* const extension = hook_of.load(std::memory_order_acquire); extension != nullptr) return extension;
   const ChainLink* const link = inside();
   return link == nullptr ? nullptr : link->plugin;
 }
@@ -144,6 +144,7 @@ void Call::clear() {
   if (pass) pass.reset();
   parked_at.store(nullptr, std::memory_order_relaxed);
   hook_of.store(nullptr, std::memory_order_relaxed);
+  elsewhere.store(0, std::memory_order_relaxed);
   holds.store(0, std::memory_order_relaxed);
   worker.store(nullptr, std::memory_order_relaxed);
   deadline.store(0, std::memory_order_relaxed);

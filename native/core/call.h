@@ -101,7 +101,8 @@ class Call final : public tenon_request, public tenon_response {
   bool parked = false;
   std::atomic<Plugin*> parked_at{nullptr};  // behind whose gate
 
-  std::atomic<const Plugin*> hook_of{nullptr};  // in whose hook its thread is
+  std::atomic<Plugin*> hook_of{nullptr};  // in whose hook its thread is
+  std::atomic<uint64_t> elsewhere{0};     // ns that it has spent in steps and hooks of extensions, or waited for them
 
   // When its handler began, ns of the monotonic clock; 0 when it has not, or is not timed.
   std::atomic<uint64_t> began{0};
@@ -141,7 +142,7 @@ class Call final : public tenon_request, public tenon_response {
   static Call* current();
   // The extension whose code has it, as a step of its chain or as a hook that its handler runs; or null. [any] once it
   // is sent
-  const Plugin* held_in() const;
+  Plugin* held_in() const;
   // The link whose step has it, or null. [any] once it is sent
   const ChainLink* inside() const { return pass ? pass->inside.load(std::memory_order_acquire) : nullptr; }
   // `status` is what the handler, or `complete`, returned.

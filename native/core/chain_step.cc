@@ -1,5 +1,6 @@
 #include "chain_step.h"
 
+#include "clock.h"
 #include "plugin.h"
 
 namespace tenon::core {
@@ -11,9 +12,13 @@ ChainStep::ChainStep(Call& call, size_t link, Absence absence) : call_(call), li
   } else if (!pass.leases.empty()) {
     lease_ = pass.leases[link];
   } else {
-    pass.inside.store(&link_, std::memory_order_release);
-    const Plugin::Entry entry = link_.plugin->enter(lease_, [&call] { return call.abandoned(); });
-    come_out();
+    Plugin::Entry entry = link_.plugin->enter(lease_);
+    if (entry == Plugin::Entry::Held) {
+      const uint64_t began = go_in();
+      entry = link_.plugin->enter(lease_, [&call] { return call.abandoned(); });
+      call.elsewhere.fetch_add(now() - began, std::memory_order_relaxed);
+      come_out();
+    }
     own_lease_ = entry == Plugin::Entry::Entered;
     // Nobody waits for the call any more, and the step is not known to be left out.
     if (entry == Plugin::Entry::Held) {
@@ -22,11 +27,22 @@ ChainStep::ChainStep(Call& call, size_t link, Absence absence) : call_(call), li
     }
   }
   if (lease_ != nullptr || !link_.required || absence == Absence::IsFine) return;
-  fail(Refusal::ExtensionUnavailable, 503, "it is not running");
+  refuse(Refusal::ExtensionUnavailable, 503, "it is not running");
 }
 
 ChainStep::~ChainStep() {
   if (own_lease_) link_.plugin->leave(*lease_);
+}
+
+uint64_t ChainStep::go_in() {
+  call_.pass->inside.store(&link_, std::memory_order_release);
+  return link_.own ? 0 : now();
+}
+
+void ChainStep::book(uint64_t began) {
+  const uint64_t spent = now() - began;
+  link_.plugin->steps.add(spent);
+  call_.elsewhere.fetch_add(spent, std::memory_order_relaxed);
 }
 
 // Whose deadline has passed in here is answered for as one that is in here, however soon it came back.
@@ -37,6 +53,11 @@ void ChainStep::come_out() {
 const std::string& ChainStep::id() const { return link_.plugin->id(); }
 
 void ChainStep::fail(Refusal why, int32_t status, const std::string& text) {
+  if (!link_.own) link_.plugin->steps.faults.fetch_add(1, std::memory_order_relaxed);
+  refuse(why, status, text);
+}
+
+void ChainStep::refuse(Refusal why, int32_t status, const std::string& text) {
   refused_ = true;
   call_.pass->foreign_fault = true;
   call_.refuse(why, status, "extension " + id() + ": " + text);

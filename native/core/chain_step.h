@@ -42,8 +42,9 @@ class ChainStep {
   tenon_status run(Work work) {
     const uint32_t gifts = call_.response.gifts();
     const bool flawed = !call_.response.flaw().empty();
-    call_.pass->inside.store(&link_, std::memory_order_release);
+    const uint64_t began = go_in();
     const tenon_status status = link_.own ? work() : run_foreign(*generation(), work);
+    if (!link_.own) book(began);
     come_out();
     if (call_.response.gifts() != gifts) call_.response.copy_gift();
     if (!flawed) check_response();
@@ -53,7 +54,12 @@ class ChainStep {
   void fail(Refusal why, int32_t status, const std::string& text);
 
  private:
+  // The time, when it matters.
+  uint64_t go_in();
+  // The time since `began` is the extension's, and not the plugin's.
+  void book(uint64_t began);
   void come_out();
+  void refuse(Refusal why, int32_t status, const std::string& text);
   void check_response();
 
   Call& call_;

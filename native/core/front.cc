@@ -63,6 +63,7 @@ void Front::forget(Plugin& plugin) {
   events_.forget(plugin);
   metrics_.forget(plugin.id());
   plugin.calls = plugin.faults = 0;
+  plugin.steps.clear();
 }
 
 uint32_t Front::slot(Plugin& plugin, tenon_http_method method, const std::string& path) {
@@ -148,6 +149,29 @@ void Front::collect() {
   std::reverse(ready_.begin() + static_cast<std::ptrdiff_t>(before), ready_.end());
 }
 
+namespace {
+
+// Whether extensions took more of the time that `call` has than everything else.
+bool is_spent_elsewhere(const Call& call, uint32_t deadline_ms) {
+  return call.elsewhere.load(std::memory_order_relaxed) > milliseconds(deadline_ms) / 2;
+}
+
+uint32_t deadline_of(const Call& call) { return call.route == nullptr ? call.patience_ms : call.route->deadline_ms; }
+
+// What else there is to say of a call that missed its deadline, if an extension had to do with that.
+std::string whose_deadline(const Call& call) {
+  if (const Plugin* const extension = call.held_in(); extension != nullptr) {
+    return ": it is in the extension " + extension->id();
+  }
+  const Plugin* const gate = call.parked_at.load(std::memory_order_relaxed);
+  if (gate != nullptr && gate != call.plugin) return ": it waits for the extension " + gate->id() + " to be replaced";
+  if (!is_spent_elsewhere(call, deadline_of(call))) return {};
+  const uint64_t spent_ms = call.elsewhere.load(std::memory_order_relaxed) / milliseconds(1);
+  return ": its extensions took " + std::to_string(spent_ms) + " ms of them";
+}
+
+}  // namespace
+
 bool Front::next(Delivery& delivery) {
   for (;;) {
     if (ready_.empty()) {
@@ -193,12 +217,9 @@ bool Front::advance(Call& call, Delivery& delivery, bool& through) {
     delivery.outcome = call.head_sent ? Outcome::Abort : Outcome::Refused;
     delivery.status = 504;
     delivery.refusal = Refusal::DeadlineExceeded;
-    const uint32_t limit = call.route == nullptr ? call.patience_ms : call.route->deadline_ms;
     delivery.text = call.plugin->id() + " did not answer " + method_name(call.request.method) + " " +
-                    std::string(call.request.path()) + " within " + std::to_string(limit) + " ms";
-    if (const Plugin* const extension = call.held_in(); extension != nullptr) {
-      delivery.text += ": it is in the extension " + extension->id();
-    }
+                    std::string(call.request.path()) + " within " + std::to_string(deadline_of(call)) + " ms" +
+                    whose_deadline(call);
     return true;
   }
   const bool over = (call.seen & kFinished) != 0 && (!call.claimed || (call.seen & kTimedOut) != 0);
@@ -252,7 +273,10 @@ namespace {
 // The host refused in place of the plugin, or an extension is what failed or did not answer.
 bool is_no_fault_of_plugin(const Call& call, bool missed) {
   if (!missed && call.refusal == Refusal::None) return call.pass && call.pass->foreign_fault;
-  if (missed) return call.held_in() != nullptr || call.parked_at.load(std::memory_order_relaxed) != nullptr;
+  if (missed) {
+    return call.held_in() != nullptr || call.parked_at.load(std::memory_order_relaxed) != nullptr ||
+           is_spent_elsewhere(call, deadline_of(call));
+  }
   switch (call.refusal) {
     case Refusal::RouteGone:
     case Refusal::PluginBusy:
@@ -269,7 +293,8 @@ bool is_no_fault_of_plugin(const Call& call, bool missed) {
 }  // namespace
 
 // Once for each call that a generation has answered, failed or missed, under its lease. What the host refused in its
-// place, or the client no longer waited for, is no fault of it. The life of a stream is no latency.
+// place, or the client no longer waited for, is no fault of it. The life of a stream is no latency, and the time in
+// extensions is theirs.
 void Front::count(Call& call) {
   if (call.arrived != 0) tell(call);
   const Lease* const lease = call.lease.load(std::memory_order_relaxed);
@@ -279,6 +304,12 @@ void Front::count(Call& call) {
   const bool running = missed && (call.seen & kFinished) == 0;
   call.counted = true;
   if (call.gate_route != nullptr || call.asks_only || is_no_fault_of_plugin(call, missed)) return;
+  if (missed) {
+    if (Plugin* const extension = call.held_in(); extension != nullptr && extension != call.plugin) {
+      extension->steps.faults.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+  if (call.gate_route != nullptr || is_no_fault_of_plugin(call, missed)) return;
   const bool failed = missed || call.refusal != Refusal::None || call.response.status() >= 500;
   CallCounters& counters = lease->generation->counters();
   const bool fault = failed && !call.cancelled.load(std::memory_order_relaxed);
@@ -286,7 +317,9 @@ void Front::count(Call& call) {
   call.plugin->calls++;
   if (fault) call.plugin->faults++;
   const uint64_t began = call.began.load(std::memory_order_relaxed);
-  if (began != 0 && (call.seen & kStreamed) == 0) counters.add_sample((running ? now() : call.ended) - began);
+  if (began == 0 || (call.seen & kStreamed) != 0) return;
+  const uint64_t took = (running ? now() : call.ended) - began;
+  counters.add_sample(took - std::min(took, call.elsewhere.load(std::memory_order_relaxed)));
 }
 
 // Once for each request that somebody wants to know of. The plugin may still have one that missed its deadline.
@@ -494,15 +527,29 @@ void Front::retire(std::unique_ptr<HostFace> face) {
 std::string Front::metrics_text() const {
   std::string calls;
   std::string faults;
+  std::string steps;
+  std::string step_faults;
+  std::string step_times;
   append_family("tenon_plugin_calls_total", "counter", "Requests of a plugin that have ended.", calls);
   append_family("tenon_plugin_faults_total", "counter", "Those that the plugin failed, missed or answered with 5xx.",
                 faults);
+  append_family("tenon_extension_steps_total", "counter",
+                "Steps and hooks of other plugins' requests that ran in an extension.", steps);
+  append_family("tenon_extension_faults_total", "counter", "Those that failed, or in which a deadline passed.",
+                step_faults);
+  append_family("tenon_extension_seconds_total", "counter", "Time that they took.", step_times);
   for (const auto& [id, plugin] : plugins_) {
     if (!plugin->is_open) continue;
     append_sample("tenon_plugin_calls_total", id, {}, {}, static_cast<double>(plugin->calls), calls);
     append_sample("tenon_plugin_faults_total", id, {}, {}, static_cast<double>(plugin->faults), faults);
+    const StepCounters& did = plugin->steps;
+    if (did.runs == 0 && did.faults == 0) continue;
+    append_sample("tenon_extension_steps_total", id, {}, {}, static_cast<double>(did.runs.load()), steps);
+    append_sample("tenon_extension_faults_total", id, {}, {}, static_cast<double>(did.faults.load()), step_faults);
+    append_sample("tenon_extension_seconds_total", id, {}, {}, static_cast<double>(did.nanoseconds.load()) / 1e9,
+                  step_times);
   }
-  return calls + faults + events_.metrics_text() + metrics_.text();
+  return calls + faults + steps + step_faults + step_times + events_.metrics_text() + metrics_.text();
 }
 
 bool Front::check_deadlines(uint64_t time) {

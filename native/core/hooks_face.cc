@@ -59,18 +59,25 @@ class Entered {
 // as one that is in here, however soon it came back.
 class InHook {
  public:
-  explicit InHook(const Plugin& extension) : call_(Call::current()) {
+  explicit InHook(Plugin& extension) : call_(Call::current()), extension_(extension), began_(now()) {
     if (call_ != nullptr) before_ = call_->hook_of.exchange(&extension, std::memory_order_acq_rel);
   }
   ~InHook() {
-    if (call_ != nullptr && !call_->expired()) call_->hook_of.store(before_, std::memory_order_release);
+    const uint64_t spent = now() - began_;
+    extension_.steps.add(spent);
+    if (call_ == nullptr) return;
+    // What an extension asks of others is in its own time already.
+    if (before_ == nullptr && call_->inside() == nullptr) call_->elsewhere.fetch_add(spent, std::memory_order_relaxed);
+    if (!call_->expired()) call_->hook_of.store(before_, std::memory_order_release);
   }
   InHook(const InHook&) = delete;
   InHook& operator=(const InHook&) = delete;
 
  private:
   Call* const call_;
-  const Plugin* before_ = nullptr;
+  Plugin& extension_;
+  const uint64_t began_;
+  Plugin* before_ = nullptr;
 };
 
 // What one hook gives.

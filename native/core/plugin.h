@@ -21,6 +21,23 @@ namespace tenon::core {
 class Call;
 class Front;
 
+// What a plugin did as an extension of others: steps of their requests, and hooks that they ran. [any]
+struct StepCounters {
+  std::atomic<uint64_t> runs{0};
+  std::atomic<uint64_t> faults{0};
+  std::atomic<uint64_t> nanoseconds{0};
+
+  void add(uint64_t spent) {
+    runs.fetch_add(1, std::memory_order_relaxed);
+    nanoseconds.fetch_add(spent, std::memory_order_relaxed);
+  }
+  void clear() {
+    runs = 0;
+    faults = 0;
+    nanoseconds = 0;
+  }
+};
+
 /*
  * One plugin: the live pointer, the gate before it, and what outlives its generations. Never freed before its front, so
  * that a late caller or watchdog may still look at it.
@@ -87,6 +104,7 @@ class Plugin {
   // Calls of all its generations that have ended, and those that were its fault. [front]
   uint64_t calls = 0;
   uint64_t faults = 0;
+  StepCounters steps;
 
  private:
   // A little, because the one who waits has a deadline that does not know of this gate.

@@ -251,3 +251,54 @@ TEST_CASE("an inline call that waits for an extension keeps no lease on those be
   CHECK(answer.status == 200);
   CHECK(ran == 1);
 }
+
+TEST_CASE("the time of a step, and its fault, are the extension's") {
+  ChainUnderTest world;
+  world.extend("slow").before = [](auto*, auto*, auto*) -> tenon_status {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    return TENON_OK;
+  };
+  world.start();
+  CHECK(world.ask("/app/pool").status == 200);
+  const core::StepCounters& steps = world.extensions[0].plugin->steps;
+  CHECK(world.generation->counters().samples() == 1);
+  CHECK(world.generation->counters().quantile(1) < static_cast<double>(steps.nanoseconds) / 2);
+  CHECK(steps.runs == 1);
+  CHECK(steps.faults == 0);
+  auto failing = std::make_unique<ExtensionUnderTest>();
+  failing->before = [](auto*, auto*, auto*) -> tenon_status { return TENON_ERROR; };
+  world.reload(0, std::move(failing));
+  CHECK(world.ask("/app/inline").status == 500);
+  CHECK(steps.faults == 1);
+  const std::string text = world.front->metrics_text();
+  CHECK(text.find("\ntenon_extension_steps_total{plugin=\"slow\"} 2\n") != std::string::npos);
+  CHECK(text.find("\ntenon_extension_faults_total{plugin=\"slow\"} 1\n") != std::string::npos);
+  CHECK(text.find("\ntenon_extension_seconds_total{plugin=\"slow\"} ") != std::string::npos);
+  CHECK(text.find("tenon_extension_steps_total{plugin=\"app\"}") == std::string::npos);
+}
+
+TEST_CASE("a deadline that extensions have used up is no fault of the plugin, and says whose it is") {
+  ChainUnderTest world;
+  world.extend("first").before = [](auto*, auto*, auto*) -> tenon_status {
+    std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    return TENON_OK;
+  };
+  world.extend("second");
+  const auto wait = [](auto& http, auto* request, auto*) -> tenon_status {
+    while (!http.cancelled(request)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return TENON_OK;
+  };
+  world.code.route(TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL, wait, 1000);
+  world.code.route(TENON_HTTP_GET, "/soon", TENON_EXECUTION_INLINE, wait, 50);
+  world.start();
+  const Answer late = world.ask("/app/late");
+  CHECK(late.refusal == core::Refusal::DeadlineExceeded);
+  CHECK(late.body.find("app did not answer GET /app/late within 1000 ms: its extensions took ") == 0);
+  world.extensions[1].plugin->hold();
+  const Answer soon = world.ask("/app/soon");
+  CHECK(soon.refusal == core::Refusal::DeadlineExceeded);
+  CHECK(soon.body == "app did not answer GET /app/soon within 50 ms: it waits for the extension second to be replaced");
+  world.release(1);
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  CHECK(world.generation->counters().faults() == 0);
+}
