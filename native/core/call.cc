@@ -140,7 +140,8 @@ void Call::clear() {
   if (stream) stream.reset();
   plugin = nullptr;
   lease.store(nullptr, std::memory_order_relaxed);
-  route = gate_route = nullptr;
+  route = nullptr;
+  if (gate_route) gate_route.reset();
   if (pass) pass.reset();
   parked_at.store(nullptr, std::memory_order_relaxed);
   hook_of.store(nullptr, std::memory_order_relaxed);

@@ -86,6 +86,9 @@ class Call final : public tenon_request, public tenon_response {
   bool asks_only = false;         // whether the extensions and the route would let it go on: no handler, no middleware
   std::string_view path_pattern;  // prefix and pattern
   std::unique_ptr<ChainPass> pass;  // null where it meets no extension and its route asks for nothing
+  std::shared_ptr<const Route> gate_route;  // it only passes the chain of its plugin, on the way to a table
+  std::string_view path_pattern;            // prefix and pattern
+  std::unique_ptr<ChainPass> pass;          // null where it meets no extension and its route asks for nothing
 
   // Who has it. The ticket names one turn of a worker, so that the watchdog cannot write off a thread that has moved
   // on.

@@ -60,6 +60,7 @@ Plugin& Front::plugin(const std::string& id) {
 }
 
 void Front::forget(Plugin& plugin) {
+  ungate(plugin);
   events_.forget(plugin);
   metrics_.forget(plugin.id());
   plugin.calls = plugin.faults = 0;
@@ -69,38 +70,70 @@ void Front::forget(Plugin& plugin) {
 uint32_t Front::slot(Plugin& plugin, tenon_http_method method, const std::string& path) {
   const auto [found, added] = plugin.slots.emplace(std::make_pair(method, path), 0);
   if (added) {
-    found->second = static_cast<uint32_t>(slots_.size());
-    slots_.push_back({&plugin, plugin.slot_count++, method, found->first.second, kPatienceMs, nullptr});
+    found->second = add({&plugin, plugin.slot_count++, method, found->first.second, kPatienceMs});
   }
   return found->second;
 }
 
+uint32_t Front::add(Slot slot) {
+  if (free_slots_.empty()) {
+    slot.number = static_cast<uint32_t>(slots_.size());
+    slots_.push_back(std::move(slot));
+    return slots_.back().number;
+  }
+  Slot& place = slots_[free_slots_.back()];
+  free_slots_.pop_back();
+  slot.number = place.number + kSlotIndex + 1;
+  place = std::move(slot);
+  return place.number;
+}
+
 void Front::bind(Generation& generation, uint32_t slot, uint32_t index) {
-  generation.bind(slots_[slot].local, index);
-  slots_[slot].patience_ms = generation.routes()[index].deadline_ms;
+  Slot& bound = slots_[slot & kSlotIndex];
+  generation.bind(bound.local, index);
+  bound.patience_ms = generation.routes()[index].deadline_ms;
 }
 
 std::optional<uint32_t> Front::gate(Plugin& plugin, tenon_http_method method, const std::string& path,
                                     uint32_t deadline_ms) {
-  const auto [found, added] = plugin.gates.emplace(std::make_pair(method, path), 0);
-  if (!added) return found->second;
-  std::optional<Route> route = gate_route(method, path, deadline_ms);
-  if (!route) {
-    plugin.gates.erase(found);
-    return std::nullopt;
+  const auto known = plugin.gates.find({method, path});
+  if (known != plugin.gates.end() && slots_[known->second & kSlotIndex].patience_ms == deadline_ms) {
+    return known->second;
   }
-  gates_.push_back(std::move(*route));
-  found->second = static_cast<uint32_t>(slots_.size());
-  slots_.push_back({&plugin, 0, method, found->first.second, deadline_ms, &gates_.back()});
-  return found->second;
+  std::optional<Route> made = gate_route(method, path, deadline_ms);
+  if (!made) return std::nullopt;
+  auto route = std::make_shared<const Route>(std::move(*made));
+  const std::string_view pattern = route->pattern;
+  if (known == plugin.gates.end()) {
+    const uint32_t number = add({&plugin, 0, method, pattern, deadline_ms, std::move(route)});
+    plugin.gates.emplace(std::make_pair(method, path), number);
+    return number;
+  }
+  Slot& slot = slots_[known->second & kSlotIndex];
+  slot.path = pattern;
+  slot.patience_ms = deadline_ms;
+  slot.gate = std::move(route);
+  return slot.number;
+}
+
+void Front::ungate(Plugin& plugin) {
+  for (const auto& [key, number] : std::exchange(plugin.gates, {})) {
+    Slot& slot = slots_[number & kSlotIndex];
+    slot.plugin = nullptr;
+    slot.path = {};
+    slot.gate.reset();
+    // The last number of this index is not given out twice.
+    if (number < ~kSlotIndex) free_slots_.push_back(number & kSlotIndex);
+  }
 }
 
 void Front::index_routes(Plugin& plugin) {
   std::vector<RouteIndex::Entry> entries;
   if (const Lease* const live = plugin.live(); live != nullptr) {
     for (const auto& [key, slot] : plugin.slots) {
-      if (live->generation->route_of(slots_[slot].local) == nullptr) continue;
-      entries.push_back({slots_[slot].method, slots_[slot].path});
+      const Slot& bound = slots_[slot & kSlotIndex];
+      if (live->generation->route_of(bound.local) == nullptr) continue;
+      entries.push_back({bound.method, bound.path});
     }
   }
   routes_.replace(plugin.id(), entries);
@@ -119,7 +152,7 @@ Call* Front::take(const Slot& slot) {
   free_.pop_back();
   call->plugin = slot.plugin;
   call->local_slot = slot.local;
-  call->gate_route = slot.gate;
+  if (slot.gate) call->gate_route = slot.gate;
   call->path_pattern = slot.path;
   call->patience_ms = slot.patience_ms;
   call->request.method = slot.method;

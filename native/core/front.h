@@ -97,20 +97,23 @@ class Front : public std::enable_shared_from_this<Front> {
   // Its pointer is closed: what it counted and what waited for it is gone.
   void forget(Plugin& plugin);
   struct Slot {
-    Plugin* plugin;
+    Plugin* plugin;  // null: nothing has its number now
     uint32_t local;
     tenon_http_method method;
     std::string_view path;
     uint32_t patience_ms;  // deadline of the route in the last generation that was bound
-    const Route* gate = nullptr;
+    std::shared_ptr<const Route> gate = nullptr;
+    uint32_t number = 0;
   };
   uint32_t slot(Plugin& plugin, tenon_http_method method, const std::string& path);
   // Calls of `slot`, which stands for this route's method and path, go to route `index` of `generation`, once it is
   // live.
   void bind(Generation& generation, uint32_t slot, uint32_t index);
   // A slot for requests of a table of `plugin`, which pass its chain and are given back; nothing where `path` is no
-  // pattern.
+  // pattern. Asked again, it is the same one, with this deadline from the next request on.
   std::optional<uint32_t> gate(Plugin& plugin, tenon_http_method method, const std::string& path, uint32_t deadline_ms);
+  // The slots of all tables of `plugin` are nobody's any more. Calls that have gone by them go on.
+  void ungate(Plugin& plugin);
   // The live generation of `plugin` is another.
   void index_routes(Plugin& plugin);
   // The plugin that serves `method` on `path`, and its pattern; views that live as long as this. [any]
@@ -118,7 +121,13 @@ class Front : public std::enable_shared_from_this<Front> {
                   std::string_view& pattern) const {
     return routes_.find(method, path, plugin, pattern);
   }
-  const Slot* slot_at(uint32_t index) const { return index < slots_.size() ? &slots_[index] : nullptr; }
+  // Null for a number that is nobody's, also when it was somebody's before.
+  const Slot* slot_at(uint32_t number) const {
+    const uint32_t index = number & kSlotIndex;
+    if (index >= slots_.size()) return nullptr;
+    const Slot& slot = slots_[index];
+    return slot.number == number && slot.plugin != nullptr ? &slot : nullptr;
+  }
 
   // A fresh call for `slot`, or null when kMostCalls are on their way.
   Call* take(const Slot& slot);
@@ -170,6 +179,9 @@ class Front : public std::enable_shared_from_this<Front> {
 
  private:
   static constexpr size_t kKeptFaces = 256;
+  // The number of a slot: its index, and how often that was somebody else's.
+  static constexpr uint32_t kSlotIndex = (1u << 22) - 1;
+  uint32_t add(Slot slot);
   bool advance(Call& call, Delivery& delivery, bool& through);
   void count(Call& call);
   void tell(Call& call);
@@ -196,7 +208,7 @@ class Front : public std::enable_shared_from_this<Front> {
 
   std::map<std::string, std::unique_ptr<Plugin>> plugins_;
   std::vector<Slot> slots_;
-  std::deque<Route> gates_;
+  std::vector<uint32_t> free_slots_;  // indexes
   RouteIndex routes_;
   std::string operator_token_;
   uint64_t chains_ = 0;

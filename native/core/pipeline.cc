@@ -178,7 +178,7 @@ bool find_way(Call& call) {
 
 bool proceed(Call& call, Lease& lease) {
   Generation& generation = *lease.generation;
-  call.route = call.gate_route != nullptr ? call.gate_route : generation.route_of(call.local_slot);
+  call.route = call.gate_route != nullptr ? call.gate_route.get() : generation.route_of(call.local_slot);
   if (call.route == nullptr) {
     return refuse(call, Refusal::RouteGone, 404, "the running build of " + call.plugin->id() + " has no such route");
   }

@@ -16,6 +16,7 @@ Napi::Function PluginPointerObject::Define(Napi::Env env) {
   return DefineClass(
       env, "PluginPointer",
       {InstanceMethod<&PluginPointerObject::Slot>("slot"), InstanceMethod<&PluginPointerObject::Gate>("gate"),
+       InstanceMethod<&PluginPointerObject::Ungate>("ungate"),
        InstanceMethod<&PluginPointerObject::SetChain>("setChain"), InstanceMethod<&PluginPointerObject::Hold>("hold"),
        InstanceMethod<&PluginPointerObject::Release>("release"), InstanceMethod<&PluginPointerObject::Swap>("swap"),
        InstanceMethod<&PluginPointerObject::ExportValues>("exportValues"),
@@ -95,6 +96,10 @@ Napi::Value PluginPointerObject::Gate(const Napi::CallbackInfo& info) {
       front_->gate(*plugin_, *method, info[1].As<Napi::String>().Utf8Value(), static_cast<uint32_t>(deadline_ms));
   if (!slot) return misuse("path: the pattern of a route is needed");
   return Napi::Number::New(env, *slot);
+}
+
+void PluginPointerObject::Ungate(const Napi::CallbackInfo& info) {
+  if (Check(info)) front_->ungate(*plugin_);
 }
 
 void PluginPointerObject::SetChain(const Napi::CallbackInfo& info) {

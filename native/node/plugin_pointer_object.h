@@ -26,6 +26,7 @@ class PluginPointerObject final : public Napi::ObjectWrap<PluginPointerObject> {
  private:
   Napi::Value Slot(const Napi::CallbackInfo& info);
   Napi::Value Gate(const Napi::CallbackInfo& info);
+  void Ungate(const Napi::CallbackInfo& info);
   void SetChain(const Napi::CallbackInfo& info);
   void Hold(const Napi::CallbackInfo& info);
   void Release(const Napi::CallbackInfo& info);

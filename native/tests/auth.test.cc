@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "decisions.h"
@@ -521,4 +524,52 @@ TEST_CASE("a gate without extensions that look at requests is open at once") {
   const Answer& answer = world.front.send(gate, "/app/notes");
   CHECK(answer.outcome == core::Outcome::Response);
   CHECK(answer.status == 100);
+}
+
+TEST_CASE("the deadline of a gate can be changed, and what came by it goes on when it is given back") {
+  ChainUnderTest world;
+  std::atomic<bool> entered{false};
+  std::atomic<bool> leave{false};
+  world.extend("guard").before = [&](auto*, auto*, auto*) -> tenon_status {
+    entered = true;
+    while (!leave) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return TENON_OK;
+  };
+  world.start();
+  const uint32_t gate = *world.front->gate(world.plugin, TENON_HTTP_GET, "/app/notes/:id", 20'000);
+  const Answer& first = world.front.send(gate, "/app/notes/7");
+  CHECK(world.front.until([&] { return entered.load(); }));
+  CHECK(*world.front->gate(world.plugin, TENON_HTTP_GET, "/app/notes/:id", 50) == gate);
+  const Answer second = world.front.ask(gate, "/app/notes/7");
+  CHECK(second.refusal == core::Refusal::DeadlineExceeded);
+  CHECK(second.body == "app did not answer GET /app/notes/7 within 50 ms: it is in the extension guard");
+  CHECK(first.outcome == core::Outcome::Pending);
+  world.front->ungate(world.plugin);
+  CHECK(world.front->slot_at(gate) == nullptr);
+  leave = true;
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  CHECK(first.status == 100);
+}
+
+TEST_CASE("numbers of gates that are given back are used again, and none is ever mistaken for another") {
+  FrontUnderTest front;
+  core::Plugin& plugin = front->plugin("app");
+  std::set<uint32_t> numbers;
+  uint32_t highest = 0;
+  constexpr int kRounds = 5000;
+  for (int round = 0; round < kRounds; round++) {
+    const std::string path = "/app/" + std::to_string(round);
+    const uint32_t number = *front->gate(plugin, TENON_HTTP_GET, path, 1000);
+    numbers.insert(number);
+    highest = std::max(highest, number & 0xffff);
+    CHECK(front->slot_at(number)->path == path);
+    if (round % 2 == 0) {
+      front->ungate(plugin);
+    } else {
+      front->forget(plugin);
+    }
+    CHECK(front->slot_at(number) == nullptr);
+  }
+  CHECK(numbers.size() == kRounds);
+  CHECK(highest < 10);
 }

@@ -231,9 +231,12 @@ export interface PluginPointer {
    * (`subject`, `name`, `scheme`, `extension`, `roles`, `claims`), empty for nobody. Anything else is the answer. Whether
    * somebody is needed is not asked. Refused with `PluginStopped` where no generation is live.
    * @param path prefix and pattern, as of a route
+   * Asked again for the same, it is the same number, and the new deadline holds from the next call on.
    * @param deadlineMs for the chain; 30,000 by default
    */
   gate(method: string, path: string, deadlineMs?: number): number;
+  /** What `gate` gave is given back: a call of one of these numbers throws a TypeError from here on. Those under way go on. Closing does it, too. */
+  ungate(): void;
   /**
    * The extensions that requests pass from the next one on, in their order, none twice; of the plugin itself only its
    * providers, roles and authorize take part. `auth` is for routes that say nothing. An entry is a live pointer: whatever generation it has then is asked.

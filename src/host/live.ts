@@ -107,6 +107,9 @@ export class Live {
   /** One pointer: from here new calls land in `generation`, or are refused without one. */
   swap(generation: Generation | undefined): void {
     this.#pointer.swap(generation?.handle ?? null);
+    // Its tables may be others.
+    this.#pointer.ungate();
+    this.#gates.clear();
     this.#current = generation;
     this.#swaps += 1;
   }

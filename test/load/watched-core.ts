@@ -371,6 +371,8 @@ export class WatchedPointer implements PluginPointer {
     throw new Error('nobody here has tables');
   }
 
+  ungate(): void {}
+
   setChain(): void {}
 
   hold(): void {
