@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base64.h"
 #include "key.h"
 #include "record.h"
 #include "store_body.h"
@@ -13,40 +14,9 @@ namespace {
 constexpr size_t kFields = 8;
 constexpr size_t kCursorBytes = 16 * 1024;
 constexpr size_t kHead = 6;  // mark of the order, size of the values
-constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 void invert(std::string& bytes, size_t from) {
   for (size_t at = from; at < bytes.size(); at++) bytes[at] = static_cast<char>(~bytes[at]);
-}
-
-// Base64 for addresses, without padding.
-std::string to_text(std::string_view bytes) {
-  std::string text;
-  text.reserve((bytes.size() * 4 + 2) / 3);
-  uint32_t bits = 0;
-  unsigned count = 0;
-  for (const char byte : bytes) {
-    bits = bits << 8 | static_cast<unsigned char>(byte);
-    count += 8;
-    for (; count >= 6; count -= 6) text.push_back(kDigits[bits >> (count - 6) & 0x3f]);
-  }
-  if (count > 0) text.push_back(kDigits[bits << (6 - count) & 0x3f]);
-  return text;
-}
-
-bool from_text(std::string_view text, std::string& bytes) {
-  uint32_t bits = 0;
-  unsigned count = 0;
-  for (const char digit : text) {
-    const size_t value = kDigits.find(digit);
-    if (value == std::string_view::npos) return false;
-    bits = bits << 6 | static_cast<uint32_t>(value);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    bytes.push_back(static_cast<char>(bits >> count & 0xff));
-  }
-  return count < 6 && (bits & ((1u << count) - 1)) == 0;
 }
 
 }  // namespace
@@ -111,12 +81,14 @@ std::string PageOrder::write_cursor(const Place& place) const {
   for (unsigned shift = 0; shift < 16; shift += 8) {
     bytes.push_back(static_cast<char>(place.values.size() >> shift & 0xff));
   }
-  return to_text(bytes.append(place.values).append(place.key));
+  std::string text;
+  append_base64(bytes.append(place.values).append(place.key), Base64::Url, text);
+  return text;
 }
 
 bool PageOrder::read_cursor(std::string_view text, Place& place) const {
   std::string bytes;
-  if (text.size() > kCursorBytes || !from_text(text, bytes) || bytes.size() < kHead) return false;
+  if (text.size() > kCursorBytes || !read_base64(text, Base64::Url, bytes) || bytes.size() < kHead) return false;
   if (tenon_load32(bytes.data()) != mark()) return false;
   const size_t size = tenon_load16(bytes.data() + 4);
   if (size > bytes.size() - kHead) return false;
