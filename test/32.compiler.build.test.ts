@@ -201,6 +201,15 @@ describe('a build', () => {
     expect((await build()).warnings).toEqual([]);
   });
 
+  it('does not take a source for a header: its lambdas may hold what only it knows', async () => {
+    const holder = '[hidden](tenon::Writer& writer) { writer.write(hidden.text); }';
+    await write(
+      'resources/a.cpp',
+      `${sdk}namespace { struct Hidden { const char* text; }; }\n${resource('A', `const Hidden hidden{"x"}; return tenon::stream(${holder});`)}`,
+    );
+    expect((await build()).warnings).toEqual([]);
+  });
+
   it('takes C beside C++', async () => {
     await write(
       'resources/a.cpp',
