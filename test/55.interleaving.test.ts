@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { order, startTimer, stopTimer } from './load/order.js';
-import { type Command, ids, Rehearsal } from './load/rehearsal.js';
+import { type Command, ids, Rehearsal, rehearsed } from './load/rehearsal.js';
 import type { Script, Step } from './load/script.js';
 
 vi.mock('node:fs/promises', () => import('./load/memory-files.js'));
@@ -137,4 +137,5 @@ test(`in whatever order things happen, the old build serves until the new one do
     { numRuns: long ? 50_000 : 2000, seed, ...(path === undefined ? {} : { path }) },
   );
   expect(calls).toBeGreaterThan(0);
+  if (path === undefined) expect(rehearsed.compared).toBeGreaterThan(0);
 });

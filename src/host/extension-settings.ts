@@ -104,7 +104,8 @@ export class ExtensionSettings {
       for (const { asked } of plugins.values()) if (asked.get(application) !== '') asked.delete(application);
       return;
     }
-    for (const { id, settings } of uses)
+    // One that comes up may wait for this very application: it is not waited for here.
+    for (const { id, settings } of uses.filter((use) => plugins.get(use.id)?.running !== undefined))
       await this.#tell(id, application, settings).catch((error: unknown) =>
         log.error({ plugin: id, err: error }, `${id} does not take back what ${application} was to set there`),
       );
@@ -121,7 +122,8 @@ export class ExtensionSettings {
     asked.set(application, settings);
     const began = (json: string): boolean => (plugin.told.get(application) ?? '') === json;
     const knows = (json: string): boolean => began(json) && !plugin.unasked.has(application);
-    if (plugin.running === undefined || (!isBeingTold && knows(settings))) return;
+    // One that does not run may be coming up with what was set before: its turn is waited for.
+    if (plugin.running !== undefined && !isBeingTold && knows(settings)) return;
     const answer = await plugin.turns.take(`settings of ${application}`, async () => {
       const last = asked.get(application);
       if (last === undefined || plugin.running === undefined || knows(last)) return 'taken';

@@ -39,6 +39,8 @@ const plain: Omit<Script, 'id' | 'serial'> = {
   restless: 0,
 };
 
+export const rehearsed = { compared: 0 };
+
 const limits = {
   lifecycleMs: 1000,
   startupMs: 10_000,
@@ -139,6 +141,7 @@ export class Rehearsal {
     this.#settled();
     if (!this.#closing) {
       this.#asWished();
+      this.#asTold();
       this.#shutDown();
       await this.order.toRest(() => this.#check());
       this.#settled();
@@ -283,12 +286,13 @@ export class Rehearsal {
     for (const [id, { present, enabled, script, wanted, current }] of this.#wishes) {
       const view = this.host.list().find((plugin) => plugin.id === id);
       const state = view?.state ?? 'none';
+      const mayStay = id === 'two' && this.#oneHasFailed();
       const wrong = (what: string): void => this.order.wrong(`at rest ${id} is ${state}, ${what}`);
       if (!present) {
         if (view !== undefined) wrong('and its folder is gone');
       } else if (wanted === false) {
         if (state !== 'stopped') wrong('and was to be stopped');
-      } else if (wanted === true && current && enabled && isGood(script) && !script.common) {
+      } else if (wanted === true && current && enabled && isGood(script) && !script.common && !mayStay) {
         if (state !== 'running') wrong(`and was to run: ${view?.error?.message ?? ''}`);
         else if (view?.version !== String(script.serial) && !this.#mayLag(id))
           wrong(`build ${view?.version}, and was to be ${script.serial}: ${view?.error?.message ?? ''}`);
@@ -299,6 +303,30 @@ export class Rehearsal {
         if (rests === 'pinned' && this.#mayGo(id, number)) wrong(`with generation ${number}, which nothing holds`);
       }
     }
+  }
+
+  /** What two sets in one, as its folder says now. */
+  #settings(): string {
+    return JSON.stringify({ build: this.#wishes.get('two')?.script.serial });
+  }
+
+  /** An extension that never failed, nor was in anybody's way, knows what its application sets there. */
+  #asTold(): void {
+    const [one, two] = ids.map((id) => native().pointers.findLast((pointer) => pointer.id === id)?.serving);
+    const { wanted, current, script } = this.#wishes.get('two') as Wish;
+    if (one === undefined || one === null || two?.script.serial !== script.serial) return;
+    if (wanted !== true || !current || this.#oneHasFailed()) return;
+    if (one.settings.get('two') !== this.#settings())
+      this.order.wrong(`${one.name} knows ${one.settings.get('two')} of two, which sets ${this.#settings()}`);
+    rehearsed.compared += 1;
+  }
+
+  /** Whether a generation of the extension was in the way of another, so that it may not know what is set there. */
+  #oneHasFailed(): boolean {
+    return native().handles.some(({ pointer, script: { fails, late }, everHung, outlasted }) => {
+      if (pointer.id !== 'one') return false;
+      return fails !== undefined || late !== undefined || everHung > 0 || outlasted;
+    });
   }
 
   /** Whether nothing holds a pinned generation any more. */
@@ -372,8 +400,9 @@ export class Rehearsal {
           enabled,
           prefix: '',
           limits: {},
-          extension: false,
-          extensions: [],
+          extension: id === 'one',
+          // What it sets there is another thing with each of its builds.
+          extensions: id === 'two' ? [{ id: 'one', required: false, settings: this.#settings() }] : [],
           custom: '{}',
           source: { config: { reserved: {} } },
         };

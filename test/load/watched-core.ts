@@ -53,6 +53,8 @@ export class WatchedHandle implements GenerationHandle {
   /** Slot to index. */
   readonly bound = new Map<number, number>();
   readonly asked = new Set<Step>();
+  /** What applications that list it set there, as it was told. */
+  readonly settings = new Map<string, string>();
   readonly offers = { events: false, config: false, hooks: [] };
   leases = 0;
   count = 0;
@@ -72,7 +74,7 @@ export class WatchedHandle implements GenerationHandle {
   #controlLost = false;
   #control: Promise<void> = Promise.resolve();
 
-  constructor(pointer: WatchedPointer, { number, descriptor }: GenerationOptions) {
+  constructor(pointer: WatchedPointer, { number, descriptor, consumers = [] }: GenerationOptions) {
     const library = stock.libraries.find(({ address }) => address === descriptor);
     if (library?.open !== true) order().wrong(`generation ${number} of ${pointer.id} has no open library`);
     const last = stock.handles.filter(({ name }) => name.startsWith(`${pointer.id} `)).at(-1);
@@ -81,6 +83,7 @@ export class WatchedHandle implements GenerationHandle {
     if (pointer.closed) order().wrong(`generation ${number} of ${pointer.id} has a closed pointer`);
     this.pointer = pointer;
     this.number = number;
+    for (const { application, settings } of consumers) this.settings.set(application, settings);
     this.script = library?.script ?? ({} as Script);
     stock.handles.push(this);
   }
@@ -105,8 +108,13 @@ export class WatchedHandle implements GenerationHandle {
 
   retire(): void {}
 
-  configure(): Promise<'taken' | 'reload'> {
-    return Promise.resolve('reload');
+  /** Half of the builds want a new generation for every change. */
+  async configure(application: string, json: string): Promise<'taken' | 'reload'> {
+    await order().turn(`configure ${this.name}`);
+    if (this.stopped || this.closed) order().wrong(`${this.name} is told settings after its end`);
+    if (this.script.serial % 2 === 1) return 'reload';
+    this.settings.set(application, json);
+    return 'taken';
   }
 
   get hasState(): boolean {
