@@ -61,6 +61,20 @@ describe('a request of an application', () => {
     expect(world.host.plugin('app').generation).toBe(1);
   });
 
+  test('by HEAD passes what one by GET does, and has no body', async () => {
+    await stage(world, 'login', { ...login, defines: { ...login.defines, WITH_MIDDLEWARE: '1' } });
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await world.start();
+    const head = async (init?: RequestInit): Promise<(string | number | null)[]> => {
+      const { status, headers, body } = await world.request('HEAD', '/app/who', init);
+      const named = ['x-through', 'www-authenticate'].map((name) => headers.get(name));
+      return [status, body, ...named];
+    };
+    expect(await head(ada)).toEqual([200, '', 'login', null]);
+    const [status, body, , challenge] = await head();
+    expect([status, body, challenge]).toEqual([401, '', 'Key realm="test"']);
+  });
+
   test('passes the middleware of what the application lists now', async () => {
     await stage(world, 'one', { config: 'extension: true', defines: { WITH_MIDDLEWARE: '1' } });
     await stage(world, 'two', { config: 'extension: true', defines: { WITH_MIDDLEWARE: '1' } });
