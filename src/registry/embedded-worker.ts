@@ -29,13 +29,15 @@ export type Answer =
     }
   | { readonly kind: 'notified'; readonly payload: string }
   /** PGlite is of no use any more. */
-  | { readonly kind: 'lost'; readonly message: string }
+  | { readonly kind: 'lost'; readonly message: string; readonly next?: string }
   | { readonly kind: 'closed' };
 
 const tellable = ['code', 'severity', 'detail', 'hint', 'schema', 'table', 'column', 'constraint'] as const;
 /** What PGlite says on its standard error before it gives up: the reason is in its last lines. */
 const said: string[] = [];
 const saidLimit = 20;
+const toMend = 'bring it back from a copy, or remove it: what is found is registered anew then';
+let running = false;
 
 function tell(answer: Answer): void {
   parentPort?.postMessage(answer);
@@ -45,15 +47,19 @@ function tell(answer: Answer): void {
 class WatchedFiles extends NodeFS {
   override async init(...[pglite, options]: Parameters<NodeFS['init']>): ReturnType<NodeFS['init']> {
     const { emscriptenOpts } = await super.init(pglite, options);
-    const onAbort = (what: unknown): void => tell({ kind: 'lost', message: `PGlite has aborted: ${reason(what)}` });
+    const onAbort = (what: unknown): void => lose('PGlite has aborted', what);
     return { emscriptenOpts: { ...emscriptenOpts, onAbort } };
   }
 }
 
+function lose(what: string, error: unknown): void {
+  tell({ kind: 'lost', message: `${what}: ${reason(error)}`, ...(running ? {} : { next: toMend }) });
+}
+
+/** What PostgreSQL has said last of what ended it, else what PGlite says. */
 function reason(error: unknown): string {
-  const short = error instanceof Error ? error.message : String(error);
-  const lines = said.filter((line) => /FATAL|PANIC|ERROR|could not/.test(line)).slice(-3);
-  return [short, ...lines].join('; ');
+  const severe = said.flatMap((line) => /\b(?:FATAL|PANIC): .*/.exec(line)?.[0].replace(/:\s+/, ': ') ?? []);
+  return severe.at(-1) ?? (error instanceof Error ? error.message : String(error));
 }
 
 function options(directory: string): PGliteOptions {
@@ -91,7 +97,7 @@ async function open({ directory, template }: EmbeddedData): Promise<PGlite> {
   const entries = existsSync(directory) ? readdirSync(directory) : [];
   if (entries.length === 0) await make(directory, template);
   else if (!existsSync(path.join(directory, 'PG_VERSION')))
-    throw new Error(`${directory} is damaged or no database: it has no PG_VERSION`);
+    throw new Error('it is damaged or no database: it has no PG_VERSION');
   return PGlite.create(options(directory));
 }
 
@@ -109,7 +115,7 @@ async function answer(pglite: PGlite, question: Exclude<Question, { kind: 'close
     tell({ kind: 'rows', id, rows, ...(command === undefined ? {} : { command }) });
   } catch (error) {
     if (error instanceof Error && (error.name === 'RuntimeError' || error.name === 'ExitStatus'))
-      tell({ kind: 'lost', message: `PGlite has failed: ${reason(error)}` });
+      lose('PGlite has failed', error);
     else
       tell({ kind: 'error', id, message: error instanceof Error ? error.message : String(error), facts: facts(error) });
   }
@@ -127,9 +133,10 @@ let pglite: PGlite | undefined;
 try {
   pglite = await open(workerData as EmbeddedData);
 } catch (error) {
-  tell({ kind: 'lost', message: `PGlite does not start: ${reason(error)}` });
+  lose('PGlite does not start', error);
 }
 if (pglite !== undefined) {
+  running = true;
   const database = pglite;
   parentPort?.on('message', (question: Question) => {
     if (question.kind !== 'close') void answer(database, question);

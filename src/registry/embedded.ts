@@ -133,8 +133,8 @@ class EmbeddedLink implements Link {
   }
 
   /** Ends the thread where it is, as a kill would. */
-  cut(error: Error): void {
-    const failure = unavailable(this.#place, error.message, error);
+  cut(cause: Error, next?: string): void {
+    const failure = unavailable(this.#place, cause.message, { cause, ...(next === undefined ? {} : { next }) });
     this.#break(failure);
     if (this.#gone) return;
     this.#gone = true;
@@ -166,7 +166,7 @@ class EmbeddedLink implements Link {
     if (answer.kind === 'ready') this.#started();
     else if (answer.kind === 'closed') this.#closed();
     else if (answer.kind === 'notified') this.#notified(answer.payload);
-    else if (answer.kind === 'lost') this.cut(new Error(answer.message));
+    else if (answer.kind === 'lost') this.cut(new Error(answer.message), answer.next);
     else {
       const waiting = this.#waiting.get(answer.id);
       this.#waiting.delete(answer.id);

@@ -126,7 +126,7 @@ export class LastingDatabase implements Database {
 
   #told(error: unknown): TenonError {
     if (error instanceof TenonError) return error;
-    return unavailable(this.place, error instanceof Error ? error.message : 'it is closed', error);
+    return unavailable(this.place, error instanceof Error ? error.message : 'it is closed', { cause: error });
   }
 
   #guarded<Result>(ask: (link: Link) => Promise<Result>): Promise<Result> {

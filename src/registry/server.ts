@@ -261,7 +261,7 @@ class ServerLink implements Link {
   #told(error: unknown): Error {
     if (error instanceof TenonError) return error;
     const reason = error instanceof Error ? reasonOf(error) : String(error);
-    const failure = unavailable(this.#place, reason, error);
+    const failure = unavailable(this.#place, reason, { cause: error });
     if (!(error instanceof DatabaseError)) return failure;
     const { code = '' } = error;
     // Another server behind the same address has to be found; that one connection has ended says nothing of the others.

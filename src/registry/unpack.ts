@@ -11,7 +11,7 @@ const largest = 256 * 1024 * 1024;
  * system says, or an Error that names what is wrong with the archive; what was written stays then.
  */
 export function unpack(archive: string, directory: string): void {
-  const bytes = gunzipSync(readFileSync(archive), { maxOutputLength: largest });
+  const bytes = inflated(archive);
   mkdirSync(directory, { mode: 0o700 });
   for (let at = 0; at + block <= bytes.length && bytes[at] !== 0; ) {
     const name = textAt(bytes, at, 100);
@@ -24,6 +24,15 @@ export function unpack(archive: string, directory: string): void {
     if (kind === '5') mkdirSync(place, { recursive: true, mode: 0o700 });
     else writeFileSync(place, content, { mode: 0o600 });
     at += block + Math.ceil(size / block) * block;
+  }
+}
+
+function inflated(archive: string): Buffer {
+  const bytes = readFileSync(archive);
+  try {
+    return gunzipSync(bytes, { maxOutputLength: largest });
+  } catch (cause) {
+    throw new Error(`${archive} is damaged: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 
