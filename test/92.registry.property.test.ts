@@ -33,7 +33,7 @@ type Step = readonly [kind: string, name: string];
 
 const statuses = ['active', 'disabled', 'quarantined'] as const;
 const kinds = ['insert', 'update', 'delete', 'truncate', 'register', 'status', 'config', 'remove', 'reconcile'];
-const faults = ['cut', 'back', 'hold', 'release', 'deaf', 'turn'];
+const faults = ['cut', 'back', 'hold', 'release', 'deaf', 'turn', 'turn'];
 const steps = fc.array(
   fc.tuple(fc.constantFrom(...kinds, ...faults, ...faults), fc.constantFrom('one', 'two', 'three')),
   { minLength: 5, maxLength: 40 },
@@ -55,8 +55,11 @@ async function take(world: World, [kind, name]: Step, at: number): Promise<void>
   else if (kind === 'reconcile') refused(registry.reconcile());
   else if (kind === 'cut') database.cut();
   else if (kind === 'back') database.back();
-  else if (kind === 'hold') world.release ??= database.holdNext('SELECT name, source_path');
-  else if (kind === 'release') {
+  else if (kind === 'hold' && world.release === undefined) {
+    world.release = database.holdNext('SELECT name, source_path');
+    refused(registry.reconcile());
+    await new Promise((resolve) => setTimeout(resolve, 2)); // so that it is read before what comes next
+  } else if (kind === 'release') {
     world.release?.();
     world.release = undefined;
   } else if (kind === 'deaf') database.deaf = !database.deaf;

@@ -342,24 +342,27 @@ describe('what somebody else writes', () => {
   });
 
   test('a late answer puts nothing older in the place of something newer', async () => {
-    const { registry, database } = await connect();
+    const { registry, database, told } = await connect();
     await registry.register(found('todo'));
-    const letGo = database.holdNext('SELECT name, source_path');
+    const [letGo, before] = [database.holdNext('SELECT name, source_path'), database.reads];
     const late = registry.reconcile();
+    await expect.poll(() => database.reads, soon).toBe(before + 1);
     const disabled = registry.setStatus('todo', 'disabled');
     const added = registry.register(found('other'));
     await expect.poll(() => rowOf('other'), soon).toBeDefined();
     letGo();
-    await late;
-    expect(registry.desired('todo')).toEqual(await disabled);
-    expect(registry.desired('other')).toEqual(await added);
+    const [, ...written] = await Promise.all([late, disabled, added]);
+    await registry.reconcile();
+    expect([registry.desired('todo'), registry.desired('other')]).toEqual(written);
+    expect(told).toEqual([true, 'todo', 'todo', 'other']);
   });
 
   test('a removal is not undone by an answer that was on its way', async () => {
     const { registry, database, told } = await connect();
     await registry.register(found('todo'));
-    const letGo = database.holdNext('SELECT name, source_path');
+    const [letGo, before] = [database.holdNext('SELECT name, source_path'), database.reads];
     const late = registry.reconcile();
+    await expect.poll(() => database.reads, soon).toBe(before + 1);
     const removed = registry.remove('todo');
     await expect.poll(() => rowOf('todo'), soon).toBeUndefined();
     letGo();
