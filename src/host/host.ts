@@ -158,7 +158,7 @@ export class Host {
 
   async #resume({ id, folder, sha256, chosen = false }: Wish): Promise<void> {
     const plugin = await this.#enter(id, folder);
-    if (plugin === undefined || heldBack(this.#options.desires.of(id)) !== undefined) return;
+    if (plugin === undefined || heldBack(this.#options.desires.heed(id)) !== undefined) return;
     if (sha256 === undefined) {
       plugin.wanted = false;
       plugin.rest = 'stopped';
@@ -401,7 +401,7 @@ export class Host {
     const { finished } = await plugin.turns.take('reload', () => {
       const { byHand } = plugin;
       plugin.byHand = false;
-      return this.#begin(plugin, trigger, { byHand, anew: this.#options.desires.takeReload(plugin.id) });
+      return this.#begin(plugin, trigger, { byHand, fresh: this.#options.desires.takeReload(plugin.id) });
     });
     return finished;
   }

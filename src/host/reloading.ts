@@ -58,6 +58,8 @@ export interface ReloadRequest {
   insteadOf?: TenonError;
   /** Another generation of what runs is wanted. */
   anew?: boolean;
+  /** Whether a new generation is wanted also when the library is the one that runs. */
+  fresh?: boolean;
   /** The running generation has failed; this is what it was given when it began. */
   passOver?: { given: State | undefined };
   /** Told when the new generation does not pass its probation. */
@@ -174,7 +176,9 @@ export class Reloading {
 
   /** A plugin whose version somebody has chosen gets a kept build of that, unless its folder has it. */
   async #replacePinned(plugin: Plugin, recorder: Recorder, request: ReloadRequest): Promise<Begun> {
-    if (request.version !== undefined) return this.#replace(plugin, recorder, request);
+    const { anew = false, version: asked } = request;
+    if (asked !== undefined || anew) return this.#replace(plugin, recorder, request);
+    this.#options.desires.heed(plugin.id);
     const first = await this.#pins.keptFor(plugin, request.trigger);
     const wanted = first === undefined ? request : { ...request, version: first };
     return this.#replace(plugin, recorder, wanted).catch(async (error: unknown) => {
@@ -203,7 +207,7 @@ export class Reloading {
     if (old === undefined) plugin.prefix = prefix;
     let told: ReturnType<Extensions['consumersOf']> = [];
     const accept = (version: string): void => {
-      if (request.version === undefined) this.#pins.check(plugin.id, version);
+      if (wanted === undefined && !anew) this.#pins.check(plugin.id, version);
     };
     let unasked = new Set<string>();
     const work: Replacement = {
@@ -226,6 +230,7 @@ export class Reloading {
       mayStay: async () => {
         if (old !== undefined) accept(old.version);
         return !anew && configs.mayStay(plugin, target);
+        return !anew && request.fresh !== true && configs.mayStay(plugin, target);
       },
       config: applied.custom,
       lent: () => extensions.lentTo(applied.uses),

@@ -61,7 +61,7 @@ export class Targets {
   /** Undefined for one that is disabled. `version`: the kept build to load. */
   async of(plugin: Plugin, recorder: Recorder, version: Version | undefined): Promise<Target | undefined> {
     const { applications, desires, extensions } = this.#options;
-    const disabled = disabledBy(plugin.id, desires.heed(plugin.id));
+    const disabled = disabledBy(plugin.id, desires.of(plugin.id));
     if (disabled !== undefined && version !== undefined) throw disabled;
     if (disabled !== undefined) return undefined;
     const reading = recorder.time('detect', async () => {
