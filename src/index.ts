@@ -272,6 +272,7 @@ async function compose(
   closer.add('changes of tables', () => endpoints.close());
   const desires = new Desires(registry);
   const chains = new Chains((id) => new Live(core, front, { id, queueLimit: settings.queueLimit }));
+  const secretPlaces = { environment, secrets: path.resolve(settings.secrets || path.join(data, 'secrets')) };
   const applications = new Applications({ directory, dataDirectory: data, environment, buildMs: settings.buildMs });
   const host = new Host({
     core,
@@ -295,6 +296,7 @@ async function compose(
       concurrency: settings.concurrency,
       stateLimit: settings.stateLimit,
     },
+    secretPlaces,
     tables: new TableWorlds(tables, (served) => endpoints.open(served)),
     desires,
     forgotten: (id) => convergence.forgotten(id),

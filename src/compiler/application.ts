@@ -12,6 +12,8 @@ import {
   idGrammar,
   parseConfig,
 } from './config.js';
+import type { ConfigSchema } from './config-schema.js';
+import { checkedSchema } from './checked-schema.js';
 import { readRegular } from '../base/regular.js';
 import { isBelow } from './way.js';
 
@@ -22,6 +24,8 @@ export interface Application {
   /** Absolute path. */
   readonly folder: string;
   readonly config: ApplicationConfig;
+  /** What its config has to be like; its `custom` is. */
+  readonly configSchema: ConfigSchema | undefined;
   /** Sources relative to the folder, "/" between segments, sorted. */
   readonly sources: readonly string[];
   /** Sources of the vendored folders, likewise. */
@@ -68,7 +72,8 @@ export async function readApplication(folder: string): Promise<Application> {
 const placeShown = 200;
 
 async function readFolder(folder: string): Promise<Application> {
-  const config = await readConfig(folder);
+  const { config, text } = await readConfig(folder);
+  const configSchema = await checkedSchema(folder, config, text);
   const matchers = config.resources.map((glob) => picomatch(glob, { noextglob: true, nonegate: true, regex: false }));
   const named = (file: string): boolean => matchers.some((matches) => matches(file));
   const below = await entriesBelow(folder);
@@ -99,6 +104,7 @@ async function readFolder(folder: string): Promise<Application> {
     version: config.version,
     folder,
     config,
+    configSchema,
     sources,
     vendored,
     schemas,
@@ -140,7 +146,7 @@ async function vendoredSources(folder: string, config: ApplicationConfig): Promi
   return [...new Set(files)].sort();
 }
 
-async function readConfig(folder: string): Promise<ApplicationConfig> {
+async function readConfig(folder: string): Promise<{ config: ApplicationConfig; text: string }> {
   const file = path.join(folder, 'config.yaml');
   let source: string;
   try {
@@ -151,7 +157,7 @@ async function readConfig(folder: string): Promise<ApplicationConfig> {
     if (code === 'EFBIG') throw configTooLarge(folder);
     const missing = code === 'ENOENT';
     if (missing && idGrammar.test(name) && existsSync(path.join(folder, name + librarySuffix)))
-      return defaultConfig(name);
+      return { config: defaultConfig(name), text: '' };
     const why = missing ? '' : `: ${(error as Error).message}`;
     throw new TenonError('ConfigNotFound', `the application ${name} has no readable config.yaml${why}`, {
       next: `add ${file}; one line is enough: "name: ${name}"`,
@@ -159,7 +165,7 @@ async function readConfig(folder: string): Promise<ApplicationConfig> {
       cause: error,
     });
   }
-  return parseConfig(source, folder);
+  return { config: parseConfig(source, folder), text: source };
 }
 
 /** Regular files and links below `folder`, without what is hidden, relative, sorted. Links are not followed. */

@@ -66,7 +66,10 @@ export interface ReservedConfig {
   isolation?: 'inline' | 'process';
   reload?: ReloadConfig;
   permissions?: string[];
-  configSchema?: Record<string, unknown>;
+  /** JSON Schema of `custom`, or a file of the folder that holds it. */
+  configSchema?: Record<string, unknown> | string;
+  /** Whether each change of its config needs a new generation. */
+  reloadOnChange?: boolean;
 }
 
 /** What config.yaml sets apart from the host's settings of hot reload; what is absent is as there. */
@@ -140,6 +143,11 @@ const patterns =
     return clause === undefined ? undefined : `must hold nothing but ${clause.replace('a pattern', 'patterns')}`;
   };
 
+const schemaFile: Check = (value) =>
+  /^(?!.*\.\.)[\w.-]+(?:\/[\w.-]+)*\.json$/.test(String(value))
+    ? undefined
+    : 'must be a JSON Schema, or the path of a .json file in the folder';
+
 const tablePermission = /^tables:(?:read|write):[a-z0-9][a-z0-9_-]{0,62}\.(?:\*|[A-Za-z]\w*)$/;
 const permissions: Check = (value) => {
   const wrong = (Array.isArray(value) ? (value as unknown[]) : []).find(
@@ -198,7 +206,8 @@ const reserved: Record<string, [keyof ReservedConfig, Check]> = {
   isolation: ['isolation', oneOf('inline', 'process')],
   reload: ['reload', mapping],
   permissions: ['permissions', permissions],
-  configSchema: ['configSchema', mapping],
+  configSchema: ['configSchema', (value) => (typeof value === 'string' ? schemaFile(value) : object(value))],
+  reloadOnChange: ['reloadOnChange', truth],
 };
 
 const surfaceKeys = ['rest', 'graphql', 'sse', 'ws'] as const;
@@ -211,7 +220,8 @@ const knownKeys = [...Object.keys(acted), ...Object.keys(reserved)];
 /** Largest config.yaml, bytes. */
 export const configLimit = 64 * 1024;
 
-const configFile = 'config.yaml';
+/** Name of the file. */
+export const configFile = 'config.yaml';
 
 /** One thing wrong in a file. Lines and columns count from 1. */
 export interface ConfigProblem {
@@ -220,12 +230,19 @@ export interface ConfigProblem {
   message: string;
 }
 
-function invalid(folder: string, problems: ConfigProblem[]): TenonError {
+/** @param name the file in `folder` that is wrong */
+export function invalid(folder: string, problems: readonly ConfigProblem[], name = configFile): TenonError {
   const first = problems[0] ?? { line: 1, column: 1, message: 'is not valid' };
-  const file = path.join(folder, configFile);
-  return new TenonError('ConfigInvalid', `${configFile}:${first.line}:${first.column}: ${first.message}`, {
+  const file = path.join(folder, name);
+  return new TenonError('ConfigInvalid', `${name}:${first.line}:${first.column}: ${first.message}`, {
     next: `correct ${file}; a host that watches it then tries again`,
-    details: { file: configFile, path: file, line: first.line, column: first.column, problems },
+    details: {
+      file: name,
+      path: file,
+      line: first.line,
+      column: first.column,
+      problems: problems.map((problem) => ({ file: name, ...problem })),
+    },
   });
 }
 

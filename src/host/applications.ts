@@ -8,6 +8,7 @@ import { TenonError } from '../base/errors.js';
 import { type Application as Source, librarySuffix, readApplication } from '../compiler/application.js';
 import { compile, describeWarning } from '../compiler/build.js';
 import type { ExtensionUse, Surfaces } from '../compiler/config.js';
+import type { ConfigSchema } from '../compiler/config-schema.js';
 import { readRegular } from '../base/regular.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { SchemaSource } from '../tables/schema.js';
@@ -30,6 +31,10 @@ export interface Application {
   readonly auth: 'open' | 'identity' | undefined;
   /** What its plugin reads as its config: a JSON object, as text. */
   readonly custom: string;
+  /** What its config has to be like. */
+  readonly configSchema: ConfigSchema | undefined;
+  /** Whether each change of its config needs a new generation. */
+  readonly reloadOnChange: boolean;
   readonly source: Source;
   /** Absent for one without a schema that may not use tables of others either. */
   readonly tables: ApplicationTables | undefined;
@@ -151,7 +156,10 @@ export class Applications {
     };
     const tables = await readTables(source, prefix);
     const { enabled, extension, extensions, auth, custom } = config;
-    return { id, folder, enabled, prefix, limits, extension, extensions, auth, custom, source, tables };
+    const { configSchema } = source;
+    const { reloadOnChange = false } = config.reserved;
+    const own = { custom, configSchema, reloadOnChange };
+    return { id, folder, enabled, prefix, limits, extension, extensions, auth, ...own, source, tables };
   }
 
   /** Compile it, or name the library it comes with. Rejects with `BuildFailed`, `BuildTimeout` or `ToolchainMissing`. */

@@ -1,5 +1,6 @@
 /** What of its config a plugin takes up without a new generation: what it lists, who may call it, its own config. */
 import type { Chains, Gatekeeping } from './chains.js';
+import { sameJson } from './effective-config.js';
 import type { ExtensionSettings } from './extension-settings.js';
 import type { Consumer } from './extensions.js';
 import type { Generation } from '../plugin/generation.js';
@@ -46,30 +47,35 @@ export class AppliedConfigs {
    * Whether the generation that runs can go on with what its application says now; its own config is taken up here. Rejects
    * with `RouteInvalid`, and when the plugin refuses its config.
    */
-  async mayStay(plugin: Plugin, { prefix, tables, limits, applied }: Target): Promise<boolean> {
+  async mayStay(plugin: Plugin, target: Target): Promise<boolean> {
+    const { prefix, tables, limits, applied, config, reloadOnChange } = target;
     const { id, running } = plugin;
     if (running === undefined || running.handle.threads.lost > 0 || running.prefix !== prefix) return false;
     if (plugin.tables?.key !== tables.key || !same(limits, running.limits)) return false;
     const { chains, routes } = this.#options;
     chains.check(id, gatekeeping(applied, running), routes.of(id));
-    if (plugin.applied?.custom === applied.custom) return true;
-    return (await running.configure('', applied.custom)) === 'taken';
+    if (sameJson(plugin.config?.given, config.given)) return true;
+    return !reloadOnChange && (await running.configure('', config.given)) === 'taken';
   }
 
   /** All of it that needs no new generation is in force from here on. */
-  apply(plugin: Plugin, live: Live, applied: Applied, { record }: Recorder): void {
+  apply(plugin: Plugin, live: Live, target: Target, { record }: Recorder): void {
+    const { applied, config } = target;
     const { applied: before } = plugin;
-    if (same(before, applied)) return;
+    const hasOther = !sameJson(plugin.config?.given, config.given);
+    plugin.config = config;
+    if (same(before, applied) && !hasOther) return;
     this.#options.chains.set(plugin.id, live, gatekeeping(applied, plugin.running));
     record.applied = Object.entries(keys)
-      .filter(([, key]) => !same(before?.[key], applied[key]))
+      .filter(([, key]) => !same(before?.[key], applied[key]) || (key === 'custom' && hasOther))
       .map(([name]) => name);
-    this.nowApplies(plugin, applied);
+    this.nowApplies(plugin, target);
   }
 
   /** It is in force since the last generation serves. */
-  nowApplies(plugin: Plugin, applied: Applied): void {
+  nowApplies(plugin: Plugin, { applied, config }: Pick<Target, 'applied' | 'config'>): void {
     plugin.applied = applied;
+    plugin.config = config;
     this.#options.versions.keepConfig(plugin.id, writeKeptConfig(applied));
     void this.#options.settings.keepOnly(plugin.id, applied.uses);
   }

@@ -24,6 +24,7 @@ import type { Admission } from './replace.js';
 import type { ProbationLimits } from './probation.js';
 import { RouteBook } from './routes.js';
 import type { SavedStates } from './saved-states.js';
+import type { SecretPlaces } from './secrets.js';
 import type { TableDoor } from './table-world.js';
 import { idTaken, isTaken } from './taken.js';
 import { TakingBack } from './taking-back.js';
@@ -44,6 +45,7 @@ export interface HostOptions {
   tables: TableDoor;
   /** What the registry says. */
   desires: Desires;
+  secretPlaces: SecretPlaces;
   states: SavedStates;
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;

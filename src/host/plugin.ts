@@ -4,6 +4,7 @@ import type { CallCounters } from '../binding/core.js';
 import type { ExtensionUse } from '../compiler/config.js';
 import type { Generation } from '../plugin/generation.js';
 import type { RegistryView } from './desired.js';
+import type { EffectiveConfig } from './effective-config.js';
 import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
 import type { ReloadRecord } from './record.js';
@@ -72,6 +73,7 @@ export interface Relations {
 export interface Applied {
   readonly uses: readonly ExtensionUse[];
   readonly auth: 'open' | 'identity' | undefined;
+  /** Its own config as it is written, references and all. */
   readonly custom: string;
 }
 
@@ -137,6 +139,8 @@ export class Plugin {
   tables: TableWorld | undefined;
   /** What of its config is in force; while it runs. */
   applied: Applied | undefined;
+  /** The config that the running generation has. */
+  config: EffectiveConfig | undefined;
   /** What the running generation was told that each application sets, by id: JSON. */
   told: ReadonlyMap<string, string> = new Map();
   /** Applications whose settings the running generation has begun with, and has not been asked for or does not take. */

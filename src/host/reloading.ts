@@ -22,6 +22,7 @@ import { type Admission, type Replaced, type Replacement, replace } from './repl
 import { Probation, type ProbationLimits } from './probation.js';
 import type { RouteBook } from './routes.js';
 import type { TableDoor } from './table-world.js';
+import type { SecretPlaces } from './secrets.js';
 import { Targets } from './target.js';
 import type { Version, Versions } from './versions.js';
 
@@ -41,6 +42,7 @@ export interface ReloadingOptions {
   chains: Chains;
   configs: AppliedConfigs;
   desires: Desires;
+  secretPlaces: SecretPlaces;
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;
   /** Throws `HostClosing` once the host is. */
@@ -232,7 +234,7 @@ export class Reloading {
         return !anew && configs.mayStay(plugin, target);
         return !anew && request.fresh !== true && configs.mayStay(plugin, target);
       },
-      config: applied.custom,
+      config: target.config.given,
       lent: () => extensions.lentTo(applied.uses),
       consumers: () => (told = extensions.consumersOf(plugin.id)),
       confirm: async (next) => {
@@ -267,7 +269,7 @@ export class Reloading {
     if (!anew) plugin.error = request.insteadOf;
     if (result.did === 'nothing') {
       record.unchanged = true;
-      configs.apply(plugin, live, applied, recorder);
+      configs.apply(plugin, live, target, recorder);
       return { finished: Promise.resolve(journal.write(plugin, recorder)) };
     }
     const { generation, bytes, handedOver } = result;
@@ -282,6 +284,7 @@ export class Reloading {
     plugin.told = new Map(told.map(({ application, settings }) => [application, settings]));
     plugin.unasked = unasked;
     configs.nowApplies(plugin, applied);
+    configs.nowApplies(plugin, target);
     plugin.preservesState = preserveState;
     remembering.began(plugin);
     if (old !== undefined && handedOver !== undefined)

@@ -2,14 +2,15 @@
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Generation } from '../plugin/generation.js';
 import type { GenerationLimits } from '../plugin/limits.js';
-import type { DesiredPlugin } from '../registry/rows.js';
 import type { Application, Applications } from './applications.js';
 import { type Desires, disabledBy } from './desired.js';
+import { effectiveConfig, type EffectiveConfig } from './effective-config.js';
 import type { Extensions } from './extensions.js';
 import { readKeptConfig } from './kept-config.js';
 import type { Applied, Plugin } from './plugin.js';
 import type { PluginTables, WantedTables } from './plugin-tables.js';
 import type { Recorder } from './record.js';
+import type { SecretPlaces } from './secrets.js';
 import type { Version, Versions } from './versions.js';
 
 export interface Target {
@@ -20,6 +21,10 @@ export interface Target {
   preserveState: boolean;
   tables: WantedTables;
   applied: Applied;
+  /** Its own config; what of it is written is in `applied`. */
+  config: EffectiveConfig;
+  /** Whether another config always needs a new generation. */
+  reloadOnChange: boolean;
   /** SHA-256 that the library must have. */
   expected?: string;
   /** What it was built from; absent for a kept build. */
@@ -33,6 +38,7 @@ export interface TargetsOptions {
   limits: GenerationLimits;
   tables: PluginTables;
   desires: Desires;
+  secretPlaces: SecretPlaces;
   /** Whether a plugin's state goes from generation to generation, where its config does not say. */
   preserveState: () => boolean;
 }
@@ -86,6 +92,7 @@ export class Targets {
     extensions.requireRunning(plugin.id);
     for (const absent of extensions.absent(plugin.id))
       recorder.warn(`the extension ${absent}, which is not required, is not there: ${plugin.id} goes on without`);
+    const config = await this.#configOf(plugin.id, application, false);
     const built = await recorder.time('build', () => applications.build(application));
     for (const warning of built.warnings) recorder.warn(warning);
     return {
@@ -94,7 +101,9 @@ export class Targets {
       limits: { ...this.#options.limits, ...application.limits },
       preserveState: this.#preserves(application),
       tables: tables.wanted(plugin, application),
-      applied: appliedBy(application, this.#options.desires.of(plugin.id)),
+      applied: { ...appliedBy(application), custom: config.written },
+      config,
+      reloadOnChange: application.reloadOnChange,
       application,
     };
   }
@@ -110,26 +119,53 @@ export class Targets {
     const { running } = plugin;
     if (running === undefined && application !== undefined) extensions.requireRunning(plugin.id);
     const tables = await this.#options.tables.wantedByKept(plugin, read, recorder);
+    const applied = await this.#appliedByKept(plugin, application);
+    const replaces = plugin.running !== undefined && plugin.running.sha256 !== version.sha256;
+    const config = await this.#configOfKept(plugin, applied, application, { recorder, replaces });
     return {
       library: versions.fileOf(plugin.id, version),
       prefix: running?.prefix ?? application?.prefix ?? plugin.prefix ?? tables.prefix ?? `/${plugin.id}`,
       limits: running?.limits ?? { ...this.#options.limits, ...application?.limits },
       preserveState: this.#preserves(application),
       tables,
-      applied: await this.#appliedByKept(plugin, application),
+      applied: { ...applied, custom: config.written },
+      config,
+      reloadOnChange: application?.reloadOnChange ?? false,
       expected: version.sha256,
     };
   }
 
   /** Who runs goes on as it does; nobody is left open because its config cannot be read. */
   async #appliedByKept(plugin: Plugin, application: Application | undefined): Promise<Applied> {
-    const desired = this.#options.desires.of(plugin.id);
     if (plugin.applied !== undefined && (plugin.running !== undefined || application === undefined))
-      return desired === undefined
-        ? plugin.applied
-        : { ...plugin.applied, custom: customOf(application ?? plugin.applied, desired) };
-    if (application !== undefined) return appliedBy(application, desired);
+      return plugin.applied;
+    if (application !== undefined) return appliedBy(application);
     return readKeptConfig(await this.#options.versions.configOf(plugin.id));
+  }
+
+  #configOf(plugin: string, { custom, configSchema: schema }: Configured, lenient: boolean): Promise<EffectiveConfig> {
+    const { desires, secretPlaces } = this.#options;
+    return effectiveConfig({ plugin, custom, schema, desired: desires.of(plugin), ...secretPlaces }, lenient);
+  }
+
+  /** What is in force, unless it is for the registry to say; what a later build would want of it does not count. */
+  async #configOfKept(
+    plugin: Plugin,
+    applied: Applied,
+    application: Application | undefined,
+    { recorder, replaces }: { recorder: Recorder; replaces: boolean },
+  ): Promise<EffectiveConfig> {
+    const { config: before } = plugin;
+    const isFree = before?.source === 'registry' && (this.#options.desires.of(plugin.id)?.config ?? null) === null;
+    const { custom } = (isFree ? application : undefined) ?? applied;
+    try {
+      return await this.#configOf(plugin.id, { custom, configSchema: application?.configSchema }, true);
+    } catch (error) {
+      if (!replaces || before === undefined) throw error;
+      // A config or a secret that is wrong now is no reason to stay with a bad build.
+      recorder.warn(`${asTenonError(error).message}; ${plugin.id} goes on with the config it had`);
+      return before;
+    }
   }
 
   #preserves(application: Application | undefined): boolean {
@@ -137,12 +173,8 @@ export class Targets {
   }
 }
 
-function appliedBy(application: Application, desired: DesiredPlugin | undefined): Applied {
-  const { extensions, auth } = application;
-  return { uses: extensions, auth, custom: customOf(application, desired) };
-}
+type Configured = Pick<Application, 'custom' | 'configSchema'>;
 
-/** Its own config: what is set in the registry, else what its application says. */
-function customOf({ custom }: { custom: string }, desired: DesiredPlugin | undefined): string {
-  return desired?.config === undefined || desired.config === null ? custom : JSON.stringify(desired.config);
+function appliedBy({ extensions, auth, custom }: Application): Applied {
+  return { uses: extensions, auth, custom };
 }

@@ -108,6 +108,7 @@ export class Rehearsal {
       },
       applications: this.#applications() as unknown as Applications,
       limits,
+      secretPlaces: { environment: {}, secrets: '/secrets' },
       tables: {
         prepare: () => Promise.reject(new Error('no application has tables here')),
         settle: () => {},
