@@ -28,6 +28,7 @@ import type { Images } from './host/images.js';
 import type { HostEvent } from './host/journal.js';
 import { type ReloadCallbacks, tellAll, toCallbacks } from './host/listeners.js';
 import { writePluginLog } from './host/plugin-log.js';
+import { PluginConfigs, pluginsWithConfig } from './host/plugin-configs.js';
 import { newsOf } from './host/plugin-news.js';
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
@@ -62,6 +63,7 @@ export type { Gauge, Images } from './host/images.js';
 export type { HostEvent } from './host/journal.js';
 export type { ReloadCallbacks } from './host/listeners.js';
 export type { RegistryView } from './host/desired.js';
+export type { ConfigChange, ConfigHistoryEntry, ConfigView } from './host/plugin-configs.js';
 export type { GenerationView, PluginState, PluginView, RouteView } from './host/plugin.js';
 export type { BuildFacts, Phase, ReloadRecord, Trigger } from './host/record.js';
 export type { Version } from './host/versions.js';
@@ -358,6 +360,7 @@ async function compose(
       hosts: () => registry.hosts(),
       setStatus: (id, status) => convergence.setStatus(id, status),
     },
+    configs: new PluginConfigs({ log, registry, ...secretPlaces, plugins: pluginsWithConfig(host, applications) }),
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
     metrics: () => front.metricsText(),

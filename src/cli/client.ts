@@ -122,6 +122,19 @@ export class Client {
     return this.#ask('PUT', target, JSON.stringify(body));
   }
 
+  /** What `method` answers, and the tag of it; rejects like `get`. */
+  async tagged<Answer>(
+    method: 'GET' | 'PUT' | 'DELETE',
+    target: string,
+    { body, ifMatch }: { body?: unknown; ifMatch?: string | undefined } = {},
+  ): Promise<{ answer: Answer; tag: string | undefined }> {
+    const answer = await this.#send(method, target, {
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(ifMatch === undefined ? {} : { headers: { 'if-match': ifMatch } }),
+    });
+    return { answer: (await answer.json()) as Answer, tag: answer.headers.get('etag') ?? undefined };
+  }
+
   /**
    * The events from now on, and at further calls from the last one on. It ends when the host ends the stream; rejects like
    * `get`.

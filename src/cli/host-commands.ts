@@ -1,6 +1,7 @@
 /** The commands that ask a running host: their words, flags and examples. Each has the name that the HTTP API has for it. */
 import type { Command } from 'commander';
 import type { AskFlags } from './client.js';
+import type { ConfigFlags } from './config.js';
 import { reportFailure } from './failure.js';
 import type { ReloadsFlags } from './reloads.js';
 
@@ -73,6 +74,23 @@ export function addHostCommands(program: Command): void {
         const query = flags.to === undefined ? '' : `?${new URLSearchParams({ to: flags.to }).toString()}`;
         await (await import('./act.js')).act('rollback', id, flags, query);
       }),
+    );
+  ask(
+    program,
+    'config <plugin> [action] [values...]',
+    'The config of a plugin: get, set, unset or history; see docs/config.md.',
+    [
+      'config hello',
+      'config hello set greeting=Ahoy limits.perMinute=60',
+      'config hello set hello.json --dry-run',
+      "config shop set 'database=postgres://shop:${SHOP_PASSWORD}@db/shop'",
+      'config hello unset',
+      'config hello history',
+    ],
+  )
+    .option('--dry-run', 'check what is to be set, and change nothing')
+    .action((id: string, action: string | undefined, values: string[], flags: ConfigFlags) =>
+      ending(flags, async () => (await import('./config.js')).config(id, action, values, flags)),
     );
   ask(program, 'versions <plugin>', 'The builds that can be gone back to.', ['versions hello']).action(
     (id: string, flags: AskFlags) => ending(flags, async () => (await import('./versions.js')).versions(id, flags)),

@@ -155,7 +155,7 @@ export class ConfigSchema {
 function compile(source: SchemaObject): ValidateFunction {
   const ajv = new Ajv2020(options);
   // Compiles the schema of schemas, which is no matter of this one.
-  ajv.validateSchema({});
+  void ajv.validateSchema({});
   try {
     return withinTime(timeLimitMs, () => {
       if (ajv.validateSchema(source) !== true) {

@@ -99,12 +99,25 @@ function flawOf(schema: SchemaObject, at: string): Flaw | undefined {
   if (named !== undefined && (typeof named !== 'string' || named.replace(/#$/, '') !== dialect))
     return { pointer: below(at, '$schema'), message: `must be ${dialect}` };
   const patterns = ownMember(schema, 'patternProperties');
-  const texts = [ownMember(schema, 'pattern'), ...(isObject(patterns) ? Object.keys(patterns) : [])];
-  if (texts.some((text) => typeof text === 'string' && text.length > patternLimit))
-    return { pointer: at, message: `has a pattern of more than ${patternLimit} characters` };
+  const texts: [string, unknown][] = [[below(at, 'pattern'), ownMember(schema, 'pattern')]];
+  if (isObject(patterns))
+    for (const name of Object.keys(patterns)) texts.push([below(below(at, 'patternProperties'), name), name]);
+  for (const [pointer, text] of texts) {
+    const message = typeof text === 'string' ? patternFlaw(text) : undefined;
+    if (message !== undefined) return { pointer, message };
+  }
   if (isSecret(schema) && !mayBeKnown(ownMember(schema, 'default')))
     return { pointer: below(at, 'default'), message: 'gives a secret in clear; use ${NAME} or ${file:NAME}' };
   return undefined;
+}
+
+function patternFlaw(text: string): string | undefined {
+  if (text.length > patternLimit) return `is a pattern of more than ${patternLimit} characters`;
+  try {
+    return void new RegExp(text, 'u');
+  } catch (error) {
+    return `is no pattern: ${(error as Error).message}`;
+  }
 }
 
 /** Whether what it describes is a secret. */

@@ -3,11 +3,13 @@ import { fileURLToPath } from 'node:url';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { TenonError } from '../base/errors.js';
 import type { Host } from '../host/host.js';
+import type { PluginConfigs } from '../host/plugin-configs.js';
 import type { ReloadRecord } from '../host/record.js';
 import { actions, answerElsewhere, answerOf } from './action.js';
 import type { EventFeed } from './events.js';
 import type { Guard } from './guard.js';
 import { type HotReload, hotReloadRoutes } from './hot-reload.js';
+import { pluginConfigRoutes } from './plugin-config.js';
 import { errorsPage, sendError, sendProblem } from './problem.js';
 import { hostsRoutes, isAway, type RegistryAdminOptions, registryFacts } from './registry-admin.js';
 import { pathOf } from './router.js';
@@ -146,6 +148,7 @@ export interface AdminOptions {
   guard: Guard;
   hotReload: HotReload;
   events: EventFeed;
+  configs: PluginConfigs;
   tables: TablesAdminOptions;
   registry: RegistryAdminOptions;
   /** What plugins and the host count, in the text format of Prometheus. */
@@ -169,6 +172,7 @@ export function adminApplication(options: AdminOptions): Express {
   });
   adminRoutes(app, options);
   hotReloadRoutes(app, host, options.hotReload);
+  pluginConfigRoutes(app, { configs: options.configs, show: (id) => host.show(id) });
   tablesRoutes(app, options.tables);
   hostsRoutes(app, options.registry);
   app.use((request: Request, response: Response) => {

@@ -27,6 +27,7 @@ const importers: Readonly<Record<string, string>> = {
   pg: 'src/registry/',
   '@electric-sql/pglite': 'src/registry/',
   commander: 'src/cli/',
+  ajv: 'src/compiler/config-schema.ts',
 };
 const environmentReader = 'src/base/config.ts';
 const addonOpener = 'src/binding/core.ts';
