@@ -136,7 +136,7 @@ describe('configSchema', () => {
     ],
     [
       'configSchema: {properties: {a: {pattern: "("}}}',
-      'config.yaml:2:15: configSchema/properties/a/pattern is no pattern: ',
+      'config.yaml:2:42: configSchema/properties/a/pattern is no pattern: ',
     ],
     [
       'configSchema: {properties: {a: {writeOnly: true, default: abc}}}',
