@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { TenonError } from '../src/base/errors.js';
 import { readApplication } from '../src/compiler/application.js';
 import type { CreateHostOptions } from '../src/index.js';
+import { Command } from './load/command.js';
 import { World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 import { DoorInMemory } from './registry/door-in-memory.js';
@@ -554,4 +555,70 @@ test('no secret that was resolved is ever shown, logged or kept', async () => {
     }),
     { numRuns: 60 },
   );
+});
+
+describe('tenon config', () => {
+  async function tenon(...words: string[]): Promise<{ code: unknown; out: string; err: string }> {
+    const command = new Command(['config', 'config', ...words], world.directory, { NO_COLOR: '1' });
+    const [code] = await command.exit;
+    return { code, out: command.out, err: command.err };
+  }
+
+  test('shows it, sets keys of it or all of it, checks it, takes it back, and lists what it was', async () => {
+    await start(`${schema}custom: {name: shop, nested: {key: "\${file:key}"}}\n`, { hotReload: false });
+    await secretFile('key', 'k');
+    await world.host.reload('config');
+    const reach = ['--url', world.url];
+    const seen = await tenon(...reach);
+    expect([seen.code, JSON.parse(seen.out), seen.err]).toEqual([
+      0,
+      { name: 'shop', nested: { key: '${file:key}' } },
+      'from config.yaml\n',
+    ]);
+    expect((await tenon('set', 'port=0', 'other=1', ...reach)).err).toMatch(
+      /^\/port must be >= 1\nit must not have|^it must not have[^\n]*\n\/port must be >= 1/,
+    );
+    expect(await tenon('set', 'port=5', '--dry-run', ...reach)).toMatchObject({
+      code: 0,
+      out: 'config: valid, revision 0, generation 1\n',
+    });
+    const set = await tenon('set', 'port=5', 'nested.key=${file:key}', 'name=a=b', ...reach);
+    expect([set.code, set.out]).toEqual([0, expect.stringMatching(/^config: taken, revision \d+, generation 1\n$/)]);
+    expect(await own()).toEqual({ name: 'a=b', nested: { key: 'k' }, port: 5 });
+    await writeFile(path.join(world.directory, 'whole.yaml'), 'name: whole\n');
+    expect((await tenon('set', 'whole.yaml', '--json', ...reach)).out).toMatch(/^\{"status":"taken"/);
+    expect(await own()).toEqual({ name: 'whole', port: 8080 });
+    expect((await tenon('unset', ...reach)).code).toBe(0);
+    expect((await tenon('history', ...reach)).out.split('\n').map((line) => line.split(/ {2,}/).at(-1))).toEqual([
+      'CONFIG',
+      '-',
+      '{"name":"whole"}',
+      '{"name":"a=b","nested":{"key":"${file:key}"},"port":5}',
+      '',
+    ]);
+  });
+
+  test('is misused with a sentence', async () => {
+    await start('custom: {b: 1}\n');
+    for (const [words, sentence] of [
+      [['sett'], 'there is no action "sett"; there are get, set, unset and history'],
+      [['set'], 'config set needs a file, or key=value'],
+      [['set', 'nowhere.json'], '"nowhere.json" is neither key=value nor a file'],
+      [['set', 'a=1', 'b'], '"b" is no key=value'],
+      [['get', 'x'], 'config get takes no "x"'],
+    ] as const) {
+      const { code, err } = await tenon(...words, '--url', world.url);
+      expect([code, err]).toEqual([2, expect.stringContaining(sentence)]);
+    }
+  });
+});
+
+test('tenon build says at which place of config.yaml the config is wrong', async () => {
+  await world.write('config', 'main.c', '');
+  await world.write('config', 'config.yaml', `resources: [main.c]\n${schema}custom:\n  port: 0\n  name: 3\n`);
+  const command = new Command(['build', world.folder('config'), '--data', world.data], world.directory, {});
+  expect((await command.exit)[0]).toBe(1);
+  expect(command.err).toContain('config.yaml:15:9: error: custom/port must be >= 1');
+  expect(command.err).toContain('config.yaml:16:9: error: custom/name must be string');
+  expect(command.err).toContain('ConfigInvalid');
 });

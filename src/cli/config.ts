@@ -133,7 +133,7 @@ function withPairs(config: unknown, pairs: readonly { keys: string[]; value: unk
 function withMember(members: Members, [key = '', ...further]: readonly string[], value: unknown): Members {
   const inner = Object.hasOwn(members, key) ? members[key] : undefined;
   const next = further.length === 0 ? value : withMember(membersOf(inner), further, value);
-  return Object.fromEntries([...Object.entries(members).filter(([name]) => name !== key), [key, next]]);
+  return { ...members, [key]: next };
 }
 
 function membersOf(value: unknown): Members {
