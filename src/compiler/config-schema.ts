@@ -154,6 +154,7 @@ export class ConfigSchema {
 
 function compile(source: SchemaObject): ValidateFunction {
   const ajv = new Ajv2020(options);
+  ajv.addVocabulary(['$anchor']);
   // Compiles the schema of schemas, which is no matter of this one.
   void ajv.validateSchema({});
   try {
