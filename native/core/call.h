@@ -82,10 +82,7 @@ class Call final : public tenon_request, public tenon_response {
   uint32_t patience_ms = 0;  // how long it may wait at the gate
   std::atomic<Lease*> lease{nullptr};
   const Route* route = nullptr;
-  const Route* gate_route = nullptr;  // it only passes the chain of its plugin, on the way to a table
-  bool asks_only = false;         // whether the extensions and the route would let it go on: no handler, no middleware
-  std::string_view path_pattern;  // prefix and pattern
-  std::unique_ptr<ChainPass> pass;  // null where it meets no extension and its route asks for nothing
+  bool asks_only = false;  // whether the extensions and the route would let it go on: no handler, no middleware
   std::shared_ptr<const Route> gate_route;  // it only passes the chain of its plugin, on the way to a table
   std::string_view path_pattern;            // prefix and pattern
   std::unique_ptr<ChainPass> pass;          // null where it meets no extension and its route asks for nothing

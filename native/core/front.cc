@@ -336,13 +336,12 @@ void Front::count(Call& call) {
   const bool missed = (call.seen & kTimedOut) != 0;
   const bool running = missed && (call.seen & kFinished) == 0;
   call.counted = true;
-  if (call.gate_route != nullptr || call.asks_only || is_no_fault_of_plugin(call, missed)) return;
   if (missed) {
     if (Plugin* const extension = call.held_in(); extension != nullptr && extension != call.plugin) {
       extension->steps.faults.fetch_add(1, std::memory_order_relaxed);
     }
   }
-  if (call.gate_route != nullptr || is_no_fault_of_plugin(call, missed)) return;
+  if (call.gate_route != nullptr || call.asks_only || is_no_fault_of_plugin(call, missed)) return;
   const bool failed = missed || call.refusal != Refusal::None || call.response.status() >= 500;
   CallCounters& counters = lease->generation->counters();
   const bool fault = failed && !call.cancelled.load(std::memory_order_relaxed);

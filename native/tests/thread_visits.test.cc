@@ -8,13 +8,13 @@
 #include <unistd.h>
 #endif
 
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <memory>
 #include <thread>
 
 #include "harness.h"
+#include "thread_faults.h"
 
 using namespace tenon;
 using namespace tenon::tests;
@@ -107,20 +107,6 @@ TEST_CASE("a visitor that is busy counts until it is through, and others take wh
 
 #if defined(__linux__)
 
-namespace {
-
-std::atomic<bool> no_threads{false};
-
-}  // namespace
-
-// The linker has the core find these: see CMakeLists.txt.
-extern "C" {
-int __real_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument);
-int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument) {
-  return no_threads ? EAGAIN : __real_pthread_create(thread, attributes, main, argument);
-}
-}
-
 TEST_CASE("calls that wait for a thread that ends are answered when none can be started in its place") {
   TwoPlugins world;
   world.leave = false;
@@ -132,10 +118,11 @@ TEST_CASE("calls that wait for a thread that ends are answered when none can be 
   CHECK(world.front.perform(world.visited, core::Step::Shutdown));
   CHECK(world.front.perform(world.visited, core::Step::Destroy));
   CHECK_FALSE(world.front.perform(world.visited, core::Step::Stop, 30));
-  no_threads = true;
-  world.leave = true;
-  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
-  no_threads = false;
+  {
+    const NoThreads none;
+    world.leave = true;
+    CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  }
   CHECK(first.status == 200);
   for (const Answer* const answer : {&second, &third}) {
     CHECK(answer->refusal == core::Refusal::PluginUnresponsive);

@@ -231,7 +231,6 @@ export class Reloading {
       accept,
       mayStay: async () => {
         if (old !== undefined) accept(old.version);
-        return !anew && configs.mayStay(plugin, target);
         return !anew && request.fresh !== true && configs.mayStay(plugin, target);
       },
       config: target.config.given,
@@ -283,7 +282,6 @@ export class Reloading {
     plugin.prefix = prefix;
     plugin.told = new Map(told.map(({ application, settings }) => [application, settings]));
     plugin.unasked = unasked;
-    configs.nowApplies(plugin, applied);
     configs.nowApplies(plugin, target);
     plugin.preservesState = preserveState;
     remembering.began(plugin);

@@ -51,15 +51,20 @@ export class Targets {
   }
 
   /** What runs, as it runs: what was saved since is none of it. Rejects with `VersionNotFound` when it could not be kept. */
-  async again({ id, tables, applied, preservesState }: Plugin, running: Generation): Promise<Target> {
+  async again(plugin: Plugin, running: Generation): Promise<Target> {
+    const { id, tables, preservesState, applied = readKeptConfig(undefined) } = plugin;
     const version = await this.#options.versions.find(id, running.sha256, undefined);
+    const config =
+      plugin.config ?? (await this.#configOf(id, { custom: applied.custom, configSchema: undefined }, true));
     return {
       library: this.#options.versions.fileOf(id, version),
       prefix: running.prefix,
       limits: running.limits,
       preserveState: preservesState,
       tables: { key: tables?.key, prepare: tables && (async () => tables) },
-      applied: applied ?? readKeptConfig(undefined),
+      applied,
+      config,
+      reloadOnChange: false,
       expected: version.sha256,
     };
   }
