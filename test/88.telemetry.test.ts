@@ -152,6 +152,20 @@ describe('what is kept', () => {
     expect(await records('requests?plugin=tenon-telemetry')).toEqual([]);
   });
 
+  test('has no answer of a table, and one of a request whose extensions were asked first', async () => {
+    await addTelemetry();
+    await addNoisy();
+    await world.write('noisy', 'schema.graphql', 'type Thing @table @export { id: ID! @primaryKey }\n');
+    await start();
+    const create = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"id": "1"}' };
+    expect((await fetch(`${world.url}/noisy/Thing`, create)).status).toBe(201);
+    expect((await world.get('/noisy/Thing/1')).status).toBe(200);
+    await say('x'.repeat(20_000));
+    await world.get('/noisy/answer?status=204');
+    const answers = await kept('requests', 2);
+    expect(answers.map(({ request }) => request)).toEqual(['POST /noisy/log', 'GET /noisy/answer']);
+  });
+
   test('has spans with what was said of them', async () => {
     await addTelemetry();
     await addNoisy();

@@ -15,7 +15,8 @@
  *   tenon.log       a record of tenon.log that the host keeps: `level`, `message`, `fields`
  *
  *   tenon.request   a request to a plugin's route that has been answered: `message` "GET /path", `status`,
- *                   `duration_us`, fields "request_id", "route" where one was found, "subject" where somebody is known
+ *                   `duration_us`, fields "request_id", "route" where one was found, "subject" where somebody is known;
+ *                   of requests that tables answer (REST, GraphQL, streams, sockets) there are none
  *
  *   tenon.span      a part of some work: `message` its name, `duration_us`, `fields`
  *
