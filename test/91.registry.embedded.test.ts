@@ -129,6 +129,24 @@ test('what was written is there again, also when nobody closed it', async () => 
   expect(found).toEqual(expect.arrayContaining(['kept', ...Array.from({ length: last + 1 }, (_, at) => `p${at}`)]));
 });
 
+test('the log is cut and old rows are swept out now and then', async () => {
+  copy();
+  const one = start({ times: { upkeepMs: 200 } });
+  await one.connected();
+  const done = async (): Promise<object[]> =>
+    one.database.query(
+      `SELECT (SELECT redo_lsn FROM pg_control_checkpoint()) > $1::pg_lsn AS cut, last_vacuum > $2 AS swept
+                        FROM pg_stat_user_tables WHERE relname = 'plugins'`,
+      before,
+    );
+  const before = Object.values(
+    (await one.database.query<object>('SELECT pg_current_wal_lsn()::text AS log, now() AS at'))[0] ?? {},
+  );
+  await one.database.query("UPDATE plugins SET status = 'disabled'");
+  await expect.poll(done, { timeout: 30_000 }).toEqual([{ cut: true, swept: true }]);
+  expect(one.told).toEqual(['connected']);
+});
+
 describe('is opened again', () => {
   test('when PGlite aborts: what is under way is told why', async () => {
     copy();

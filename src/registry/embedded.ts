@@ -25,6 +25,8 @@ export interface EmbeddedTimes {
   readonly transactionMs: number;
   /** For its end, ms. */
   readonly endMs: number;
+  /** Between two times that the log is cut and old rows are swept out, ms: PGlite does neither by itself. */
+  readonly upkeepMs: number;
 }
 
 export const usualEmbeddedTimes: EmbeddedTimes = {
@@ -32,6 +34,7 @@ export const usualEmbeddedTimes: EmbeddedTimes = {
   statementMs: 30_000,
   transactionMs: 30_000,
   endMs: 5000,
+  upkeepMs: 60 * 60 * 1000,
 };
 
 export interface EmbeddedDatabaseOptions {
@@ -94,6 +97,7 @@ class EmbeddedLink implements Link {
   #closed: () => void = () => {};
   #notified: (payload: string) => void = () => {};
   #turn: Promise<unknown> = Promise.resolve();
+  #upkeepTimer: NodeJS.Timeout | undefined;
   #next = 0;
   #gone = false;
 
@@ -130,6 +134,7 @@ class EmbeddedLink implements Link {
   async listen(notified: (payload: string) => void): Promise<void> {
     this.#notified = notified;
     await this.#ask('LISTEN', undefined);
+    this.#upkeep();
   }
 
   /** Ends the thread where it is, as a kill would. */
@@ -157,7 +162,20 @@ class EmbeddedLink implements Link {
     await this.#worker.terminate();
   }
 
+  #upkeep(): void {
+    this.#upkeepTimer = setTimeout(() => {
+      this.query('VACUUM')
+        .then(() => this.query('CHECKPOINT'))
+        .then(
+          () => this.#gone || this.#upkeep(),
+          (error: Error) => this.cut(error),
+        );
+    }, this.#times.upkeepMs);
+    this.#upkeepTimer.unref();
+  }
+
   #giveUp(error: Error): void {
+    clearTimeout(this.#upkeepTimer);
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }
