@@ -429,6 +429,45 @@ describe('the registry away', () => {
     expect(told).toEqual([false, 'todo', '-gone', true]);
   });
 
+  test('at the start: what was removed meanwhile is not told as gone, for nothing runs yet', async () => {
+    const first = await connect();
+    await first.registry.register(found('todo'));
+    await first.registry.close();
+    await server.sql('DELETE FROM plugins');
+    const { registry, told } = await connect();
+    expect(registry.desired('todo')).toBeUndefined();
+    expect(told).toEqual(['todo', true]);
+  });
+
+  test('another registry in its place has removed nothing', async () => {
+    const { registry, database, told } = await connect();
+    await registry.register(found('todo'));
+    await registry.register(found('kept'));
+    database.cut();
+    await expect.poll(() => told.at(-1), soon).toBe(false);
+    await server.sql(`
+      DELETE FROM plugins WHERE name = 'todo';
+      UPDATE tenon_migrations SET applied_at = applied_at + interval '1 day'`);
+    database.back();
+    await expect.poll(() => told.at(-1), soon).toBe(true);
+    expect(told).toEqual([true, 'todo', 'kept', false, 'todo', true]);
+    await registry.remove('kept');
+    expect(told.at(-1)).toBe('-kept');
+  });
+
+  test('another registry than that of the copy has removed nothing', async () => {
+    const first = await connect();
+    await first.registry.register(found('todo'));
+    await first.registry.close();
+    const { database, told } = await connect({ reachable: false });
+    await server.sql(`
+      DELETE FROM plugins;
+      UPDATE tenon_migrations SET applied_at = applied_at + interval '1 day'`);
+    database.back();
+    await expect.poll(() => told.at(-1), soon).toBe(true);
+    expect(told).toEqual([false, 'todo', true]);
+  });
+
   test('a copy that says what the registry says tells nothing', async () => {
     const first = await connect();
     await first.registry.register(found('todo'));
@@ -460,7 +499,11 @@ describe('the registry away', () => {
     const first = await connect();
     const todo = await first.registry.register(found('todo'));
     await first.registry.close();
-    const text = JSON.stringify({ format: 1, plugins: [todo, { ...todo, name: 'bad', sourcePath: '../..' }, 7] });
+    const text = JSON.stringify({
+      format: 1,
+      registry: 'x',
+      plugins: [todo, { ...todo, name: 'bad', sourcePath: '../..' }, 7],
+    });
     await writeFile(path.join(directory, 'registry.json'), text);
     const { registry } = await connect({ reachable: false });
     expect([...registry.all().values()]).toEqual([todo]);

@@ -10,6 +10,15 @@ const format = 1;
 const mostBytes = 64 * 1024 * 1024;
 const debounceMs = 200;
 
+/** What a copy holds. */
+export interface Copied {
+  /** Which registry it is of; undefined: it is not known. */
+  readonly registry: string | undefined;
+  readonly plugins: readonly DesiredPlugin[];
+}
+
+const nothing: Copied = { registry: undefined, plugins: [] };
+
 /** Its writes follow each other; what changes meanwhile is written once. Nothing here rejects: the log tells. */
 export class RegistryCopy {
   readonly #file: string;
@@ -25,23 +34,24 @@ export class RegistryCopy {
   }
 
   /** Nothing when there is no copy, or one that is damaged; a plugin that is is left out. */
-  async read(): Promise<DesiredPlugin[]> {
+  async read(): Promise<Copied> {
     try {
       const bytes = await readRegular(this.#file, mostBytes);
       const copy: unknown = JSON.parse(bytes.toString('utf8'));
       if (!isFields(copy) || copy['format'] !== format || !Array.isArray(copy['plugins']))
         throw new Error('it is no copy of a registry');
-      return copy['plugins'].flatMap((row: unknown) => this.#checked(row));
+      const registry = typeof copy['registry'] === 'string' ? copy['registry'] : undefined;
+      return { registry, plugins: copy['plugins'].flatMap((row: unknown) => this.#checked(row)) };
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return nothing;
       this.#log.warn({ path: this.#file, err: error }, 'the copy of the registry cannot be read, and is not used');
-      return [];
+      return nothing;
     }
   }
 
   /** Written within a moment, unless it is what the file has. */
-  save(plugins: ReadonlyMap<string, DesiredPlugin>): void {
-    this.#wanted = () => JSON.stringify({ format, plugins: [...plugins.values()] });
+  save(registry: string | undefined, plugins: ReadonlyMap<string, DesiredPlugin>): void {
+    this.#wanted = () => JSON.stringify({ format, registry, plugins: [...plugins.values()] });
     this.#timer ??= setTimeout(() => void this.flush(), debounceMs);
   }
 

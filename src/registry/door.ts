@@ -29,7 +29,8 @@ export interface RegistryStatus {
 export interface RegistryListener {
   /**
    * What these plugins should be may be different from what it was; those that `gone` names are no longer registered. Called with
-   * the differences alone, after each notification and each full read.
+   * the differences alone, after each notification and each full read. Those of `changed` that `desired` does not know are not
+   * registered, but were not removed while the host ran: before `open` had resolved, or it is another registry than before.
    */
   changed: (names: readonly string[], gone: readonly string[]) => void;
   /** It is connected and was read in full, or is away. */

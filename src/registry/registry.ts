@@ -17,6 +17,7 @@ import {
   insertFound,
   readAll,
   readConfigs,
+  readIdentity,
   readNamed,
   updateConfig,
   updateStatus,
@@ -59,6 +60,11 @@ export class Registry implements RegistryDoor {
   readonly #wrong = new Map<string, string>();
   #listener: RegistryListener | undefined;
   #tried: (() => void) | undefined;
+  /** Whether `open` has resolved. */
+  #begun = false;
+  /** Which registry is known, and which one it is connected to. */
+  #identity: string | undefined;
+  #met: string | undefined;
   #listening = false;
   /** Whether everything was read since it is connected. */
   #read = false;
@@ -94,14 +100,19 @@ export class Registry implements RegistryDoor {
 
   async #open(listener: RegistryListener): Promise<void> {
     const { database, log, waitMs, reconcileMs } = this.#options;
-    this.#known.replace({ plugins: await this.#copy.read(), invalid: [] });
+    const { registry, plugins } = await this.#copy.read();
+    this.#identity = registry;
+    this.#known.replace({ plugins, invalid: [] });
     if (this.#closing !== undefined) return;
     this.#listener = listener;
     const tried = new Promise<void>((resolve) => {
       this.#tried = resolve;
     });
     database.open({
-      prepare: (session) => migrate(session),
+      prepare: async (session) => {
+        await migrate(session);
+        this.#met = await readIdentity(session);
+      },
       connected: () => this.#connected(),
       lost: (error, retryMs) => this.#lost(error, retryMs),
       notified: (payload) => this.#notified(payload),
@@ -112,6 +123,7 @@ export class Registry implements RegistryDoor {
       this.#tried?.();
     }, waitMs);
     await tried;
+    this.#begun = true;
     clearTimeout(late);
   }
 
@@ -218,9 +230,22 @@ export class Registry implements RegistryDoor {
   #whole(read: ReadPlugins): void {
     const names = new Set(read.invalid);
     for (const name of this.#wrong.keys()) if (!names.has(name)) this.#wrong.delete(name);
-    this.#take(this.#known.replace(read));
+    const difference = this.#known.replace(read);
+    this.#take(this.#isAnother() ? notGone(difference) : difference);
     if (this.#listening) this.#reached();
     this.#tried?.();
+  }
+
+  /** A registry that has never heard of a plugin has not removed it. */
+  #isAnother(): boolean {
+    const another = this.#identity !== undefined && this.#identity !== this.#met;
+    if (another)
+      this.#options.log.warn(
+        { registry: this.#options.database.place },
+        'this is another registry than before: what it does not know is registered there',
+      );
+    this.#identity = this.#met;
+    return another;
   }
 
   #reached(): void {
@@ -277,8 +302,9 @@ export class Registry implements RegistryDoor {
   }
 
   #take(difference: Difference): void {
-    const { changed, gone } = difference;
-    this.#copy.save(this.#known.all());
+    // Nothing runs before the start, which registers what is there.
+    const { changed, gone } = this.#begun ? difference : notGone(difference);
+    this.#copy.save(this.#identity, this.#known.all());
     if (changed.length === 0 && gone.length === 0) return;
     this.#reports.known(changed);
     this.#tell(() => this.#listener?.changed(changed, gone));
@@ -338,6 +364,10 @@ export class Registry implements RegistryDoor {
 
 function configInvalid(name: string, reason: string, cause?: unknown): TenonError {
   return new TenonError('ConfigInvalid', `the config of ${name} ${reason}`, { details: { plugin: name }, cause });
+}
+
+function notGone({ changed, gone }: Difference): Difference {
+  return { changed: [...changed, ...gone], gone: [] };
 }
 
 /** Resolves with `work`, or after `ms`. */

@@ -26,6 +26,14 @@ export async function writeAs(session: Session, host: string): Promise<void> {
   await session.query(`SELECT set_config('tenon.host', $1, true)`, [host]);
 }
 
+/** Which registry this is, as long as it is: one that is made anew in the same place is another. */
+export async function readIdentity(session: Session): Promise<string> {
+  const [row] = await session.query<{ made: unknown }>(
+    'SELECT extract(epoch FROM applied_at)::text AS made FROM tenon_migrations WHERE version = 1',
+  );
+  return String(row?.made).slice(0, 64);
+}
+
 export async function readAll(session: Session, wrong: WrongRow): Promise<ReadPlugins> {
   const rows = await session.query(`SELECT ${columns} FROM plugins ORDER BY name LIMIT ${mostPlugins}`);
   return checked(rows, wrong);
