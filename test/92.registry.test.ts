@@ -819,6 +819,14 @@ describe('the end', () => {
     await expect.poll(() => second.registry.hosts(), soon).toMatchObject([{ stoppedAt: null, plugins: {} }]);
   });
 
+  test('of a host whose row another start has taken over is not told', async () => {
+    const first = await connect();
+    await expect.poll(() => first.registry.hosts(), soon).toHaveLength(1);
+    await server.sql(`UPDATE hosts SET started_at = now()`);
+    await first.registry.close();
+    expect(await server.sql('SELECT stopped_at FROM hosts')).toEqual([{ stopped_at: null }]);
+  });
+
   test('is not held up by a registry that is away', async () => {
     const { registry, database } = await connect();
     database.cut();

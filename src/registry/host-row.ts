@@ -65,8 +65,9 @@ export async function touchHost(
   return rows.length > 0;
 }
 
-export async function stopHost(session: Session, id: string): Promise<void> {
-  await session.query('UPDATE hosts SET stopped_at = now() WHERE id = $1', [id]);
+/** Unless one that was started later from the same data directory has taken the row over. */
+export async function stopHost(session: Session, { id, startedAt }: HostIdentity): Promise<void> {
+  await session.query('UPDATE hosts SET stopped_at = now() WHERE id = $1 AND started_at = $2', [id, startedAt]);
 }
 
 export async function readHosts(session: Session): Promise<HostRow[]> {

@@ -48,6 +48,7 @@ export class Reports {
   #ended = false;
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
+  #due = 0;
   #heartbeat: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #forgetting: Promise<void> | undefined;
@@ -123,12 +124,11 @@ export class Reports {
     clearTimeout(this.#timer);
     if (!this.#connected) return;
     await this.#writing;
-    try {
-      await this.#writeAll();
-      await stopHost(this.#options.database, this.#options.host.id);
-    } catch (error) {
-      this.#options.log.debug({ err: error }, 'what this host had to tell the registry at its end was not written');
-    }
+    const { database, host, log } = this.#options;
+    const untold = (error: unknown): void =>
+      log.debug({ err: error }, 'what this host had to tell the registry at its end was not written');
+    await this.#writeAll().catch(untold);
+    await stopHost(database, host).catch(untold);
   }
 
   #live(): void {
@@ -136,9 +136,13 @@ export class Reports {
     this.#soon(0);
   }
 
-  #soon(waitMs = gatherMs): void {
+  #soon(waitMs = this.#failures > 0 ? retryTimes.first : gatherMs): void {
     if (this.#ended || !this.#connected || this.#writing !== undefined) return;
-    this.#timer ??= setTimeout(() => this.#write(), waitMs);
+    const due = performance.now() + waitMs;
+    if (this.#timer !== undefined && this.#due <= due) return;
+    clearTimeout(this.#timer);
+    this.#due = due;
+    this.#timer = setTimeout(() => this.#write(), waitMs);
   }
 
   #write(): void {
