@@ -1,14 +1,16 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { TenonError } from '../src/base/errors.js';
 import { readApplication } from '../src/compiler/application.js';
 import type { CreateHostOptions } from '../src/index.js';
 import { Command } from './load/command.js';
-import { World } from './load/world.js';
+import { type Answer, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 import { DoorInMemory } from './registry/door-in-memory.js';
+import { Fleet } from './registry/fleet.js';
+import { noPostgres, PostgresServer } from './registry/postgres.js';
 
 const given = vi.hoisted((): { door: unknown } => ({ door: undefined }));
 vi.mock(import('../src/registry/none.js'), async (original) => {
@@ -621,4 +623,133 @@ test('tenon build says at which place of config.yaml the config is wrong', async
   expect(command.err).toContain('config.yaml:15:9: error: custom/port must be >= 1');
   expect(command.err).toContain('config.yaml:16:9: error: custom/name must be string');
   expect(command.err).toContain('ConfigInvalid');
+});
+
+describe('with the embedded registry', () => {
+  test('what is set is there after a restart, and the plugin is told nothing twice', async () => {
+    await put(`${schema}custom: {name: shop}\n`);
+    await world.start({ environment: { A: 'qqq-secret' }, registry: true, registryWaitMs: 60_000 });
+    const config = { port: 3, password: '${A}', name: 'a longer name' };
+    expect((await ask('PUT', target, { body: config })).body).toMatchObject({ status: 'taken', config });
+    const { tag } = await ask('GET');
+    expect(await own()).toEqual({ ...config, password: 'qqq-secret' });
+    expect((await ask('PUT', target, { body: config })).body.status).toBe('unchanged');
+    expect((await world.host.reload('config')).applied).toBeUndefined();
+    expect((await ask('PUT', target, { body: { name: 'x', password: 'hunter2' } })).body.error).toBe('ConfigInvalid');
+    await world.host.close();
+    expect(await readFile(path.join(world.data, 'registry.json'), 'utf8')).toMatch(/\$\{A\}(?!.*qqq)/s);
+    await world.start({ environment: { A: 'qqq-secret' }, registry: true, registryWaitMs: 60_000 });
+    expect(await own()).toEqual({ ...config, password: 'qqq-secret' });
+    const seen = await ask('GET');
+    expect(seen).toMatchObject({ tag, body: { config, source: 'registry' } });
+    expect((await ask('DELETE', target, { headers: { 'if-match': tag ?? '' } })).body).toMatchObject({
+      status: 'taken',
+      source: 'config.yaml',
+    });
+    const { history } = (await ask('GET', `${target}/history`)).body;
+    expect(history?.map((entry) => entry.config)).toEqual([null, config]);
+  });
+});
+
+describe.skipIf(noPostgres !== undefined)(`two hosts on a PostgreSQL server ${noPostgres ?? ''}`, () => {
+  let server: PostgresServer;
+  let fleet: Fleet;
+  let one: World;
+  let other: World;
+  beforeAll(async () => {
+    server = await PostgresServer.start();
+  }, 120_000);
+  afterAll(() => server.dispose());
+  afterEach(() => fleet.close());
+
+  async function begin(config: string, environments: Record<string, string>[] = [{}, {}]): Promise<void> {
+    fleet = await Fleet.make(server, 2);
+    [one, other] = fleet.worlds as [World, World];
+    await fleet.publish('config', await buildPlugin('config'));
+    for (const [at, member] of fleet.worlds.entries()) {
+      await member.write('config', 'config.yaml', config);
+      await member.start({ environment: environments[at] ?? {}, registry: true, databaseUrl: fleet.url });
+    }
+    await fleet.converged('config');
+  }
+
+  async function owns(): Promise<unknown[]> {
+    const answers = fleet.worlds.map(async (member) => (await member.request('POST', '/config/own')).body);
+    return (await Promise.all(answers)).map((text) => JSON.parse(text) as unknown);
+  }
+
+  async function putAt(member: World, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    return member.request('PUT', target, { headers: { authorization: token, ...headers }, body: JSON.stringify(body) });
+  }
+
+  test('what one is given by hand both have', async () => {
+    await begin('custom: {b: 1}\n');
+    expect((await putAt(one, { b: 2 })).status).toBe(200);
+    await fleet.converged('config');
+    expect(await owns()).toEqual([{ b: 2 }, { b: 2 }]);
+    await fleet.steer(`UPDATE plugins SET config = '{"b": 3}'`, 'config');
+    expect(await owns()).toEqual([{ b: 3 }, { b: 3 }]);
+    expect(fleet.worlds.map((member) => member.host.plugin('config').generation)).toEqual([1, 1]);
+  });
+
+  test('a secret in clear that psql writes is reported by both, taken by none, and shown by none', async () => {
+    await begin(schema);
+    await fleet.steer(`UPDATE plugins SET config = '{"password": "hunter2"}'`, 'config');
+    expect(await fleet.reports('config')).toMatchObject(
+      [1, 2].map(() => ({ state: 'running', error: { code: 'ConfigInvalid' } })),
+    );
+    expect(JSON.stringify(await fleet.reports('config'))).not.toContain('hunter2');
+    expect(await owns()).toEqual([1, 2].map(() => ({ name: 'tenon', port: 8080 })));
+    const { body } = await one.admin('GET', target);
+    expect(JSON.parse(body)).toMatchObject({ config: { password: '***' }, source: 'registry' });
+    await fleet.steer(`UPDATE plugins SET config = NULL`, 'config');
+    expect((await fleet.reports('config')).map(({ error }) => error)).toEqual([undefined, undefined]);
+  });
+
+  test('who does not have the secret says so, and goes on', async () => {
+    await begin(schema, [{ PASSWORD: 'p' }, {}]);
+    expect((await putAt(one, { password: '${PASSWORD}' })).status).toBe(200);
+    await fleet.converged('config');
+    const [mine, theirs] = await fleet.reports('config');
+    expect([mine?.error, theirs?.error?.code]).toEqual([undefined, 'SecretMissing']);
+    expect(await owns()).toEqual([
+      { name: 'tenon', port: 8080, password: 'p' },
+      { name: 'tenon', port: 8080 },
+    ]);
+  });
+
+  test('what the plugin refuses is put back for both', async () => {
+    await begin('custom: {b: 1}\n');
+    await putAt(one, { b: 2 });
+    await fleet.converged('config');
+    expect((await putAt(other, { answer: 1 })).status).toBe(422);
+    await fleet.converged('config');
+    expect(await fleet.sql('SELECT config FROM plugins')).toBe('{"b": 2}');
+    expect(await owns()).toEqual([{ b: 2 }, { b: 2 }]);
+    expect((await fleet.reports('config')).map(({ error }) => error)).toEqual([undefined, undefined]);
+  });
+
+  test('of those who have seen the same, over either host, one wins', async () => {
+    await begin('custom: {b: 1}\n');
+    const tag = (await one.admin('GET', target)).headers.get('etag') ?? '';
+    expect((await other.admin('GET', target)).headers.get('etag')).toBe(tag);
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, at) => putAt(at % 2 === 0 ? one : other, { b: at + 10 }, { 'if-match': tag })),
+    );
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 412)).toHaveLength(19);
+    await fleet.converged('config');
+    const [winner] = answers.filter(({ status }) => status === 200);
+    const { config } = JSON.parse(winner?.body ?? '') as { config: unknown };
+    expect(await owns()).toEqual([config, config]);
+  });
+
+  test('one whose version is pinned to a kept build takes it too', async () => {
+    await begin('custom: {b: 1}\n');
+    await fleet.sql(`UPDATE plugins SET version = '1.0.0'`);
+    await fleet.converged('config');
+    expect((await putAt(one, { b: 2 })).status).toBe(200);
+    await fleet.converged('config');
+    expect(await owns()).toEqual([{ b: 2 }, { b: 2 }]);
+  });
 });
