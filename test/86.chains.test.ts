@@ -1,7 +1,12 @@
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { TenonError } from '../src/base/errors.js';
+import { mayPass } from '../src/reload/retry.js';
 import { journal, stage } from './load/actors.js';
-import { until, World } from './load/world.js';
+import { type Answer, until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
 let world: World;
@@ -90,6 +95,51 @@ describe('a request of an application', () => {
     await world.host.reload('app');
     expect(await through()).toBeNull();
     expect(world.host.plugin('app').generation).toBe(1);
+  });
+});
+
+describe('a call that hangs in an extension without state', () => {
+  const gate = (defines: Record<string, string>): Promise<string> => buildPlugin('gate', { defines });
+  const hang = async (): Promise<{ answer: Promise<Answer>; letGo: () => Promise<void> }> => {
+    const file = path.join(world.directory, 'until');
+    const answer = world.request('GET', '/app/who', { headers: { 'x-until': file } });
+    await until('it is in the extension', () => existsSync(`${file}.in`));
+    return { answer, letGo: () => writeFile(file, '') };
+  };
+  const through = async (): Promise<string | null> => (await world.get('/app/who')).headers.get('x-through');
+  const begin = async (defines: Record<string, string>, lifecycleMs: number): Promise<void> => {
+    await world.write('gate', 'config.yaml', 'app_id: gate\nextension: true\n');
+    await world.publish('gate', await gate(defines));
+    await stage(world, 'app', { config: 'extensions: [gate]' });
+    await world.start({ lifecycleMs });
+  };
+
+  test('holds up no reload of it, and no other request', async () => {
+    await begin({}, 30_000);
+    const { answer, letGo } = await hang();
+    await world.publish('gate', await gate({ BUILD: '"two"' }));
+    const reloaded = world.host.reload('gate');
+    await until('the new build serves', () => world.host.plugin('gate').generation === 2);
+    expect(await through()).toBe('two');
+    await letGo();
+    expect((await answer).headers.get('x-through')).toBe('one');
+    expect((await reloaded).phases.migrate).toBeUndefined();
+  });
+
+  test('fails the reload of one that quiesces, which is not tried again', async () => {
+    await begin({ QUIESCES: '1' }, 500);
+    const { answer, letGo } = await hang();
+    await world.publish('gate', await gate({ QUIESCES: '1', BUILD: '"two"' }));
+    const reloaded = await world.host.reload('gate').catch((error: unknown) => error as TenonError);
+    expect(reloaded).toMatchObject({
+      code: 'StillInUse',
+      message:
+        'gate generation 1: 1 calls did not end within 500 ms, so it could not let go of what its successor needs',
+    });
+    expect(mayPass('StillInUse')).toBe(false);
+    expect(await through()).toBe('one');
+    await letGo();
+    expect((await answer).headers.get('x-through')).toBe('one');
   });
 });
 

@@ -33,6 +33,7 @@ export const errorCodes = {
   RouteInvalid: { status: 422, title: 'A route of the plugin is not allowed' },
   RouteConflict: { status: 409, title: 'Two plugins claim the same route' },
   StateRefused: { status: 409, title: 'The new build did not take the state over' },
+  StillInUse: { status: 409, title: 'Calls in the running build did not end in time' },
   StateNotKept: { status: 507, title: 'The state of the plugin could not be written' },
   StateUnreadable: { status: 500, title: 'The saved state of the plugin could not be read' },
   VersionNotFound: { status: 404, title: 'There is no such kept build' },

@@ -287,7 +287,11 @@ class Pause {
   }
 
   get needed(): boolean {
-    return this.quiesces || (this.#asksForState && (this.#old?.handle.hasState ?? false));
+    return this.quiesces || this.#handsOver;
+  }
+
+  get #handsOver(): boolean {
+    return this.#asksForState && (this.#old?.handle.hasState ?? false);
   }
 
   /** Calls wait at the gate, those in flight end, the old generation lets go. */
@@ -311,8 +315,8 @@ class Pause {
     old.handle.endStreams();
     if (!(await old.handle.drain(lifecycleMs)))
       throw new TenonError(
-        'StateRefused',
-        `${old.id} generation ${old.number}: ${old.handle.leases} calls did not end within ${lifecycleMs} ms, so it could not hand over`,
+        this.#handsOver ? 'StateRefused' : 'StillInUse',
+        `${old.id} generation ${old.number}: ${old.handle.leases} calls did not end within ${lifecycleMs} ms, so it could not ${this.#handsOver ? 'hand over' : 'let go of what its successor needs'}`,
         { next: 'reload when they have ended', details: { plugin: old.id, generation: old.number } },
       );
     if (this.quiesces) {

@@ -1,5 +1,5 @@
 /**
- * Builds the plugins of the tests. One file of this folder is one plugin; a library is compiled once per content and
+ * Builds the plugins of the tests. One file of this folder is one plugin, in C or C++; a library is compiled once per content and
  * kept in the temporary directory, so every suite may ask for what it needs.
  */
 import { execFile } from 'node:child_process';
@@ -24,7 +24,6 @@ export interface PluginBuild {
 
 /** What every plugin is built with, and what a test library needs beside it. */
 const flags = [
-  '-std=gnu11',
   '-O2',
   '-fPIC',
   '-shared',
@@ -44,19 +43,28 @@ let headers: Promise<string> | undefined;
 
 async function digestOfHeaders(): Promise<string> {
   const hash = createHash('sha256');
-  const files = (await readdir(include, { recursive: true })).filter((file) => file.endsWith('.h')).toSorted();
+  const files = (await readdir(include, { recursive: true })).filter((file) => /\.hp{0,2}$/.test(file)).toSorted();
   for (const file of files) hash.update(file).update(await readFile(path.join(include, file)));
   for (const file of (await readdir(here)).filter((name) => name.endsWith('.h')).toSorted())
     hash.update(file).update(await readFile(path.join(here, file)));
   return hash.digest('hex');
 }
 
-/** Absolute path of the library made of `test/plugins/<name>.c`. It must not be changed: other tests use it too. */
+/** Absolute path of the library made of `test/plugins/<name>.c`, or `.cpp`. It must not be changed: other tests use it too. */
 export async function buildPlugin(name: string, build: PluginBuild = {}): Promise<string> {
-  const source = path.join(here, `${name}.c`);
+  const plain = path.join(here, `${name}.c`);
+  const inC = existsSync(plain);
+  const source = inC ? plain : `${plain}pp`;
   headers ??= digestOfHeaders();
   const defines = Object.entries(build.defines ?? {}).map(([macro, value]) => `-D${macro}=${value}`);
-  const words = [...flags, `-I${include}`, ...defines, source, ...(build.flags ?? [])];
+  const words = [
+    inC ? '-std=gnu11' : '-std=c++17',
+    ...flags,
+    `-I${include}`,
+    ...defines,
+    source,
+    ...(build.flags ?? []),
+  ];
   const key = createHash('sha256')
     .update(await headers)
     .update(await readFile(source))
@@ -68,7 +76,7 @@ export async function buildPlugin(name: string, build: PluginBuild = {}): Promis
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const fresh = `${library}.${randomBytes(6).toString('hex')}`;
   try {
-    await run('gcc', [...words, '-o', fresh], { timeout: 60_000 });
+    await run(inC ? 'gcc' : 'g++', [...words, '-o', fresh], { timeout: 60_000 });
     await rename(fresh, library);
   } finally {
     await rm(fresh, { force: true });

@@ -123,12 +123,15 @@ class Application final {
     plugin_.health = [](tenon_plugin_t* plugin) {
       return Edge::step([&] { return of(plugin)->extension_->health(); });
     };
-    plugin_.quiesce = [](tenon_plugin_t* plugin) {
-      return Edge::step([&] { return of(plugin)->extension_->quiesce(); });
-    };
-    plugin_.resume = [](tenon_plugin_t* plugin) {
-      return Edge::step([&] { return of(plugin)->extension_->resume(); });
-    };
+    /* With a quiesce the host has all calls end before a reload: not for one that does nothing. */
+    if (extension->quiesces) {
+      plugin_.quiesce = [](tenon_plugin_t* plugin) {
+        return Edge::step([&] { return of(plugin)->extension_->quiesce(); });
+      };
+      plugin_.resume = [](tenon_plugin_t* plugin) {
+        return Edge::step([&] { return of(plugin)->extension_->resume(); });
+      };
+    }
     plugin_.shutdown = [](tenon_plugin_t* plugin) {
       static_cast<void>(Edge::guard(Edge::log_failure, [&]() -> tenon_status {
         of(plugin)->extension_->shutdown();

@@ -515,7 +515,8 @@ class Extension {
 
   /* Whether the application can serve; must answer within a second. */
   virtual Result health() { return ok(); }
-  /* Let go of what a successor needs for itself (ports, locks), and take it up again if the successor failed. */
+  /* Let go of what a successor needs for itself (ports, locks), and take it up again if the successor failed. Where
+   * quiesce() is overridden, a reload has all calls wait until those in flight have ended; elsewhere it does not. */
   virtual Result quiesce() { return ok(); }
   virtual Result resume() { return ok(); }
   /* End own threads and work. */
@@ -551,6 +552,8 @@ struct ExtensionEntry {
   uint32_t state_version;
   /* Asks the extension what it offers, after initialize(); NULL: it overrides nothing of the kind. */
   std::unique_ptr<detail::Offered> (*collect)(Extension& extension, Result& result);
+  /* It overrides quiesce(). */
+  bool quiesces;
 };
 
 inline std::optional<Context::Route> Context::find_route(Method method, std::string_view path) const noexcept {

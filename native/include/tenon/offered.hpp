@@ -18,6 +18,7 @@ TENON_OVERRIDES(middleware, Extension)
 TENON_OVERRIDES(hooks, Extension)
 TENON_OVERRIDES(on_event, Extension)
 TENON_OVERRIDES(config_changed, Extension)
+TENON_OVERRIDES(quiesce, Extension)
 #undef TENON_OVERRIDES
 
 /* The objects that the extension `Type` gave, and the contract's structs, which point into them. A template: what a
@@ -287,7 +288,7 @@ constexpr ExtensionEntry extension_entry() {
                 "state needs all three: static constexpr uint32_t state_version, save() and load()");
   using Offering = detail::Offering<Type>;
   ExtensionEntry entry = {&detail::make<Extension, Type>, detail::StateVersion<Type>::given,
-                          detail::StateVersion<Type>::value, nullptr};
+                          detail::StateVersion<Type>::value, nullptr, detail::Overrides_quiesce<Type>::value};
   if constexpr (Offering::has_any) entry.collect = &Offering::collect;
   return entry;
 }
