@@ -203,6 +203,27 @@ describe('users', () => {
     expect(JSON.parse(kept.body)).toMatchObject({ roles: ['clerk'], enabled: true });
   });
 
+  test('and everything else is made by members that are known, and by none that is mistyped', async () => {
+    const refused: [string, string, object, string, Record<string, string>?][] = [
+      ['PUT', 'roles/typist', { permission: ['GET /shop/*'] }, 'permission is not permissions'],
+      ['PUT', 'roles/typist', {}, 'give permissions'],
+      ['POST', 'users', { username: 'tim', password: 'tim-password', role: ['clerk'] }, 'role is none of username'],
+      ['POST', 'users', { username: 'tim', password: 'tim-password', enable: false }, 'enable is none of username'],
+      ['POST', 'setup', { username: 'tim', password: 'tim-password', name: '' }, 'name is none of', operator],
+      ['POST', 'login', { username: 'root', password: rootPassword, remember: true }, 'remember is none of'],
+      ['POST', 'refresh', { refreshToken: 'x', token: 'x' }, 'token is not refreshToken'],
+      ['PUT', 'password', { password: rootPassword, newPasword: 'something new' }, 'newPasword is none of password'],
+    ];
+    for (const [method, target, body, why, as = admin] of refused) {
+      const answer = await send(method, `/tenon-auth/${target}`, body, as);
+      expect([target, answer.status, answer.body]).toEqual([target, 422, expect.stringContaining(why)]);
+    }
+    expect((await own('GET', '/tenon-auth/users/tim', admin)).status).toBe(404);
+    expect((await own('GET', '/tenon-auth/roles', admin)).body).not.toContain('typist');
+    expect((await send('PUT', '/tenon-auth/roles/typist', { permissions: [] }, admin)).status).toBe(204);
+    expect((await own('DELETE', '/tenon-auth/roles/typist', admin)).status).toBe(204);
+  });
+
   test('who change their password twice at once change it once', async () => {
     await user('twice');
     const headers = bearer((await login('twice', 'twice-password')).accessToken);

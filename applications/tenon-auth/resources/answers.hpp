@@ -2,6 +2,8 @@
 #ifndef TENON_AUTH_ANSWERS_HPP
 #define TENON_AUTH_ANSWERS_HPP
 
+#include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -77,13 +79,21 @@ inline Or<Known> caller(const tenon::Request& request, std::string_view role = {
 }
 inline Or<Known> admin(const tenon::Request& request) { return caller(request, admin_role); }
 
-// The body, an object; said to be JSON, which a form of another site's page cannot say.
-inline Or<tenon::JsonView> body(const tenon::Request& request) {
+// The body, an object of no members but these; said to be JSON, which a form of another site's page cannot say.
+inline Or<tenon::JsonView> body(const tenon::Request& request, std::initializer_list<std::string_view> members) {
   const std::string_view type = request.header("content-type").value_or("");
   if (type.substr(0, type.find(';')) != "application/json") return problem(415, "send application/json");
   const auto json = tenon::JsonView::parse(request.body());
   if (!json || !json->is_object()) return problem(400, "the body is no JSON object");
-  return *json;
+  std::optional<std::string> unknown;
+  json->each_member([&](std::string_view key, tenon::JsonView) {
+    if (std::find(members.begin(), members.end(), key) == members.end()) unknown = key.size() > 64 ? "a member" : key;
+  });
+  if (!unknown) return *json;
+  std::string known;
+  for (const std::string_view& each : members)
+    (known += &each == members.begin() ? "" : &each + 1 == members.end() ? " and " : ", ") += each;
+  return problem(422, *unknown + (members.size() == 1 ? " is not " : " is none of ") + known);
 }
 
 inline Or<std::string> new_name(tenon::JsonView json) {

@@ -22,7 +22,7 @@ struct Setup : tenon::Resource {
     if (!request.is_operator())
       return auth::problem(401, "send the admin token of the host")
           .header("www-authenticate", "Bearer realm=\"tenon\"");
-    auto json = auth::body(request);
+    auto json = auth::body(request, {"username", "password"});
     if (!json) return json.refusal();
     auto name = auth::new_name(*json);
     if (!name) return name.refusal();
@@ -40,7 +40,7 @@ struct Login : tenon::Resource {
   static constexpr uint64_t body_limit = auth::most_body;
 
   tenon::Response post(const tenon::Request& request) override {
-    auto json = auth::body(request);
+    auto json = auth::body(request, {"username", "password"});
     if (!json) return json.refusal();
     const auto name = (*json)["username"].text();
     const auto password = (*json)["password"].text();
@@ -55,7 +55,7 @@ struct Refresh : tenon::Resource {
   static constexpr uint64_t body_limit = auth::most_body;
 
   tenon::Response post(const tenon::Request& request) override {
-    auto json = auth::body(request);
+    auto json = auth::body(request, {"refreshToken"});
     if (!json) return json.refusal();
     const auto token = (*json)["refreshToken"].text();
     if (!token) return auth::problem(422, "refreshToken must be a text");
@@ -89,7 +89,7 @@ struct Password : tenon::Resource {
   tenon::Response put(const tenon::Request& request) override {
     auto caller = auth::caller(request);
     if (!caller) return caller.refusal();
-    auto json = auth::body(request);
+    auto json = auth::body(request, {"password", "newPassword"});
     if (!json) return json.refusal();
     const auth::Known known = auth::accounts().by_password(caller->user.name, (*json)["password"].text().value_or(""));
     if (!known) return auth::refusal(known);

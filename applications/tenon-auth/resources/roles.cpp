@@ -25,8 +25,9 @@ struct OneRole : tenon::Resource {
     const std::string_view name = request.param("name");
     if (!auth::is_role(name)) return auth::problem(422, "a role is 1 to 63 of A-Z, a-z, 0-9 and _.:-");
     if (name == auth::admin_role) return auth::problem(409, "the role admin may do everything");
-    auto json = auth::body(request);
+    auto json = auth::body(request, {"permissions"});
     if (!json) return json.refusal();
+    if (!(*json)["permissions"]) return auth::problem(422, "give permissions, of which there may be none");
     auto permissions = auth::texts((*json)["permissions"], auth::most_permissions, auth::is_permission,
                                    "permissions must be at most 256 texts such as \"GET /shop/*\"");
     if (!permissions) return permissions.refusal();
