@@ -11,6 +11,9 @@ import { ServerDatabase } from '../src/registry/server.js';
 import { type Listening, listen } from './registry/listening.js';
 import { noPostgres, PostgresServer } from './registry/postgres.js';
 
+// A start of PGlite takes seconds of a core.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
+
 /** Makes databases: each call of the function that it gives is another client of the same one. */
 type Maker = () => Promise<() => Database>;
 

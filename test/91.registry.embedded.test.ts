@@ -18,6 +18,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { EmbeddedDatabase, type EmbeddedDatabaseOptions, registryTemplate } from '../src/registry/embedded.js';
 import { type Listening, listen } from './registry/listening.js';
 
+// A start of PGlite takes seconds of a core.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
+
 const soon: NonNullable<EmbeddedDatabaseOptions['backoff']> = { leastMs: 10, mostMs: 100 };
 
 /** A directory that was opened once, to copy: a first start takes its time. */

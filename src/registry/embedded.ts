@@ -127,7 +127,10 @@ class EmbeddedLink implements Link {
 
   transaction<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
     return this.#inTurn(() =>
-      runTransaction(this.session, (text) => this.#ask(text, []), work, this.#times.transactionMs),
+      runTransaction(this.session, (text) => this.#ask(text, []), work, {
+        limitMs: this.#times.transactionMs,
+        place: this.#place,
+      }),
     );
   }
 

@@ -100,7 +100,7 @@ export class LastingDatabase implements Database {
     // What comes before `connected` need not be told: everything is read after it.
     told = true;
     this.#backoff.reset();
-    this.#tell(listener.connected);
+    this.#tell(() => listener.connected());
   }
 
   #tell(what: () => void): void {

@@ -1,5 +1,6 @@
 /** One connection to a database, from its making to its end. */
 import type { Session } from './database.js';
+import { unavailable } from './unavailable.js';
 
 export interface Link extends Session {
   /** As `Database.transaction`. */
@@ -30,7 +31,7 @@ export async function runTransaction<Result>(
   session: Session,
   command: (text: string) => Promise<Answer>,
   work: (session: Session) => Promise<Result>,
-  limitMs: number,
+  { limitMs, place }: { readonly limitMs: number; readonly place: string },
 ): Promise<Result> {
   let open = true;
   let failure: Error | undefined;
@@ -47,7 +48,7 @@ export async function runTransaction<Result>(
   };
   await command('BEGIN');
   try {
-    const result = await withinTime(work(inside), limitMs);
+    const result = await withinTime(work(inside), limitMs, place);
     open = false;
     const { command: done } = await command('COMMIT');
     if (done !== undefined && done !== 'COMMIT')
@@ -62,10 +63,10 @@ export async function runTransaction<Result>(
   }
 }
 
-async function withinTime<Result>(work: Promise<Result>, limitMs: number): Promise<Result> {
+async function withinTime<Result>(work: Promise<Result>, limitMs: number, place: string): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`a transaction was not done after ${limitMs} ms`)), limitMs);
+    timer = setTimeout(() => reject(unavailable(place, `a transaction was not done after ${limitMs} ms`)), limitMs);
     timer.unref();
   });
   try {

@@ -46,6 +46,7 @@ export interface ServerDatabaseOptions {
 const poolSize = 4;
 const idleMs = 30_000;
 const goodbyeMs = 500;
+const graceMs = 100;
 const readOnly = '25006';
 /** Of the connection, not of the statement: it ends, or the statement took too long. */
 const endings = /^(?:08|57P0|57014)/;
@@ -69,7 +70,8 @@ function placeOf(url: string): string {
     return `postgresql://${user === undefined ? '' : `${user}@`}${at}/${database ?? ''}`;
   } catch (error) {
     // Not as its cause: it may hold the URL.
-    const reason = error instanceof Error && 'code' in error && error.code !== 'ERR_INVALID_URL' ? error.message : '';
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === 'ERR_INVALID_URL' ? '' : message;
     throw new TenonError('SettingsInvalid', `registry.url cannot be read${reason === '' ? '' : `: ${reason}`}`, {
       next: 'write it as postgresql://user:password@host:5432/database, special characters of the password as %xx',
     });
@@ -160,7 +162,7 @@ class ServerLink implements Link {
           }
         },
         work,
-        this.#times.transactionMs,
+        { limitMs: this.#times.transactionMs, place: this.#place },
       ),
     );
   }
@@ -204,10 +206,11 @@ class ServerLink implements Link {
 
   #lookAgain(): void {
     this.#keepAlive = setTimeout(() => {
-      const late = setTimeout(
-        () => this.cut(new Error(`no answer within ${this.#times.answerMs} ms`)),
-        this.#times.answerMs,
-      );
+      const give = (): void => this.cut(new Error(`no answer within ${this.#times.answerMs} ms`));
+      // Twice: after a time in which nothing ran here, the answer is here and not yet read.
+      let late = setTimeout(() => {
+        late = setTimeout(give, graceMs);
+      }, this.#times.answerMs);
       this.#listening
         .query('SELECT 1')
         .then(

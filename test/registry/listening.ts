@@ -1,4 +1,4 @@
-/** A listener that writes down what it is told. */
+/** A listener that writes down what it is told. What it waits for ends with the test's own limit. */
 import { vi } from 'vitest';
 import type { Database, DatabaseListener } from '../../src/registry/database.js';
 import { migrate } from '../../src/registry/migrate.js';
@@ -39,7 +39,7 @@ export function listen(
     notified: (payload) => payloads.push(JSON.parse(payload) as Payload),
   });
   const reached = async (count: number, wanted: (each: string) => boolean): Promise<void> => {
-    await vi.waitUntil(() => told.filter(wanted).length >= count, { timeout: 50_000, interval: 10 });
+    await vi.waitUntil(() => told.filter(wanted).length >= count, { timeout: 170_000, interval: 10 });
   };
   return {
     database,
