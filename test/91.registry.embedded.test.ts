@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   cpSync,
@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   truncateSync,
@@ -14,6 +15,7 @@ import {
 import { mkdtemp, rename } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { EmbeddedDatabase, type EmbeddedDatabaseOptions, registryTemplate } from '../src/registry/embedded.js';
 import { type Listening, listen } from './registry/listening.js';
@@ -22,6 +24,16 @@ import { type Listening, listen } from './registry/listening.js';
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const soon: NonNullable<EmbeddedDatabaseOptions['backoff']> = { leastMs: 10, mostMs: 100 };
+
+/** `strace` tells what a process asks of the system. */
+function canTrace(): boolean {
+  try {
+    execFileSync('strace', ['-f', '-o', '/dev/null', 'true'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** A directory that was opened once, to copy: a first start takes its time. */
 let made: string;
@@ -100,36 +112,47 @@ describe('a first start', () => {
   });
 });
 
-test('what was written is there again, also when nobody closed it', async () => {
+/** A process that writes `rows` rows, one after the other, and tells the number of each once it is written. */
+const writer = (rows: number): string[] => [
+  process.execPath,
+  '--input-type=module',
+  '-e',
+  `import { EmbeddedDatabase } from ${JSON.stringify(path.resolve('dist/registry/embedded.js'))};
+   const database = new EmbeddedDatabase({ directory: process.argv[1] });
+   database.open({ prepare: async () => {}, lost: console.error, notified: () => {}, connected: async () => {
+     for (let at = 0; at < ${rows}; at += 1) {
+       await database.query('INSERT INTO plugins (name) VALUES ($1)', ['p' + at]);
+       console.log(at);
+     }
+     process.kill(process.pid, 'SIGKILL');
+   }});`,
+  directory,
+];
+const written = (rows: number): string[] => Array.from({ length: rows }, (_, at) => `p${at}`);
+
+test('what was written is there again, also when the process was killed', async () => {
   copy();
-  const child = spawn(
-    process.execPath,
-    [
-      '--input-type=module',
-      '-e',
-      `import { EmbeddedDatabase } from '${path.resolve('dist/registry/embedded.js')}';
-       const database = new EmbeddedDatabase({ directory: process.argv[1] });
-       database.open({ prepare: async () => {}, lost: console.error, notified: () => {}, connected: async () => {
-         for (let at = 0; ; at += 1) {
-           await database.query('INSERT INTO plugins (name) VALUES ($1)', ['p' + at]);
-           console.log(at);
-         }
-       }});`,
-      directory,
-    ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
+  const [program = '', ...given] = writer(10_000);
+  const child = spawn(program, given, { stdio: ['ignore', 'pipe', 'inherit'] });
   let last = -1;
   child.stdout.on('data', (bytes: Buffer) => {
     last = Number(bytes.toString().trim().split('\n').at(-1));
   });
-  await vi.waitUntil(() => last >= 20, { timeout: 50_000, interval: 5 });
+  await vi.waitUntil(() => last >= 20, { timeout: 170_000, interval: 5 });
   child.kill('SIGKILL');
   await once(child, 'close');
   const one = start();
   await one.connected();
-  const found = await names(one);
-  expect(found).toEqual(expect.arrayContaining(['kept', ...Array.from({ length: last + 1 }, (_, at) => `p${at}`)]));
+  expect(await names(one)).toEqual(expect.arrayContaining(['kept', ...written(last + 1)]));
+});
+
+test.skipIf(!canTrace())('what is written is on disk before it is said to be', async () => {
+  copy();
+  const trace = path.join(home, 'trace');
+  const traced = ['-f', '-qq', '-y', '-e', 'trace=fsync,fdatasync', '-o', trace, ...writer(10)];
+  await promisify(execFile)('strace', traced).catch(() => {}); // it ends by a signal
+  const ofLog = readFileSync(trace, 'utf8').match(/f(?:data)?sync\(\d+<[^>]*\/pg_wal\/[0-9A-F]{24}>/g) ?? [];
+  expect(ofLog.length).toBeGreaterThanOrEqual(10);
 });
 
 test('the log is cut and old rows are swept out now and then', async () => {

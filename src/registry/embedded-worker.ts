@@ -1,5 +1,5 @@
 /** The thread that PGlite runs in: it takes questions one at a time and answers each. */
-import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite, type PGliteOptions, types } from '@electric-sql/pglite';
@@ -43,12 +43,41 @@ function tell(answer: Answer): void {
   parentPort?.postMessage(answer);
 }
 
-/** What aborts is past saving, and PGlite swallows it: it is told from where it happens. */
-class WatchedFiles extends NodeFS {
+interface NodeFiles {
+  readonly NODEFS: {
+    realPath: (node: unknown) => string;
+    stream_ops: { fsync?: (stream: { readonly nfd?: number; readonly node: unknown }) => number };
+  };
+}
+
+/** EIO, as the WebAssembly knows it: PostgreSQL gives up what it could not write. */
+const ioError = 29;
+
+/**
+ * What aborts is past saving, and PGlite swallows it: it is told from where it happens. And its files have no fsync: PostgreSQL
+ * would believe to have one.
+ */
+class SafeFiles extends NodeFS {
   override async init(...[pglite, options]: Parameters<NodeFS['init']>): ReturnType<NodeFS['init']> {
     const { emscriptenOpts } = await super.init(pglite, options);
     const onAbort = (what: unknown): void => lose('PGlite has aborted', what);
-    return { emscriptenOpts: { ...emscriptenOpts, onAbort } };
+    const withSync = (module: object): void => {
+      const { NODEFS } = module as NodeFiles;
+      NODEFS.stream_ops.fsync = ({ nfd, node }) => sync(nfd, () => NODEFS.realPath(node));
+    };
+    return { emscriptenOpts: { ...emscriptenOpts, onAbort, preRun: [...(emscriptenOpts.preRun ?? []), withSync] } };
+  }
+}
+
+/** `opened`: of a file; a folder is opened for it. */
+function sync(opened: number | undefined, folder: () => string): number {
+  try {
+    const descriptor = opened ?? openSync(folder(), 'r');
+    fsyncSync(descriptor);
+    if (opened === undefined) closeSync(descriptor);
+    return 0;
+  } catch {
+    return ioError;
   }
 }
 
@@ -64,12 +93,14 @@ function reason(error: unknown): string {
 
 function options(directory: string): PGliteOptions {
   return {
-    fs: new WatchedFiles(directory),
+    fs: new SafeFiles(directory),
     parsers: { [types.INT8]: (text: string) => text },
     startParams: [
       ...PGlite.defaultStartParams.filter((param) => param !== '-F'),
       '-c',
       'fsync=on',
+      '-c',
+      'wal_sync_method=fsync',
       '-c',
       'shared_buffers=8MB',
     ],
@@ -91,6 +122,7 @@ async function make(directory: string, template: string | null): Promise<void> {
     await first.close();
   }
   renameSync(fresh, directory);
+  sync(undefined, () => path.dirname(directory));
 }
 
 async function open({ directory, template }: EmbeddedData): Promise<PGlite> {
