@@ -192,6 +192,7 @@ describe('writes', () => {
     ['is too large as the database counts', { list: Array.from({ length: 120_000 }, () => 1) }],
     ['is nested too deeply', JSON.parse(`{"deep":${'['.repeat(80)}${']'.repeat(80)}}`)],
     ['has a character that cannot be stored', { text: 'a\0b' }],
+    ['has a number that JSON has not', { limit: Number.POSITIVE_INFINITY }],
     ['has half a character', { text: '\u{d800}' }],
   ])('a config that %s is refused, and nothing is changed', async (_, config) => {
     const { registry } = await connect();
@@ -375,6 +376,7 @@ describe('what somebody else writes', () => {
     ['source_path', `source_path = '../../etc'`],
     ['source_path', `source_path = ''`],
     ['reload_at', `reload_at = 'infinity'`],
+    ['config', `config = '{"limit": [1e400]}'`],
   ])('a row whose %s cannot be is told once, and what was known before holds', async (column, assignment) => {
     const { registry } = await connect();
     const before = await registry.register(found('todo'));
@@ -391,7 +393,7 @@ describe('what somebody else writes', () => {
         message: expect.stringContaining(`plugins.${column} of todo`),
       },
     ]);
-    await server.sql(`UPDATE plugins SET source_path = 'todo', reload_at = NULL`);
+    await server.sql(`UPDATE plugins SET source_path = 'todo', reload_at = NULL, config = NULL`);
     await expect.poll(() => registry.desired('todo')?.revision, soon).toBeGreaterThan(before.revision);
   });
 

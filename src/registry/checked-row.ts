@@ -49,9 +49,11 @@ export function checkedPlugin(row: unknown): DesiredPlugin {
 /** What cannot be in a config, as the end of a sentence; undefined when it can be one. */
 export function wrongConfig(config: unknown): string | undefined {
   if (!isFields(config)) return 'is no JSON object';
-  if (isDeeper(config, deepestConfig)) return `is nested more than ${deepestConfig} deep`;
-  if (Buffer.byteLength(JSON.stringify(config)) > mostConfigBytes) return `has more than ${mostConfigBytes} bytes`;
-  return undefined;
+  const reason = wrongInside(config);
+  if (reason !== undefined) return reason;
+  return Buffer.byteLength(JSON.stringify(config)) > mostConfigBytes
+    ? `has more than ${mostConfigBytes} bytes`
+    : undefined;
 }
 
 /** A time of the database as ISO 8601; undefined for what is none. */
@@ -118,13 +120,16 @@ function configOf(name: string, fields: Fields): DesiredPlugin['config'] {
   return config as Fields;
 }
 
-function isDeeper(value: object, most: number): boolean {
-  let level: object[] = [value];
-  for (let depth = 1; level.length > 0; depth += 1) {
-    if (depth > most) return true;
-    level = level.flatMap((one): object[] =>
-      Object.values(one).filter((inner: unknown) => typeof inner === 'object' && inner !== null),
+/** As the end of a sentence. JSON knows numbers that JavaScript does not. */
+function wrongInside(config: object): string | undefined {
+  let level: unknown[] = [config];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > deepestConfig) return `is nested more than ${deepestConfig} deep`;
+    if (level.some((value) => typeof value === 'number' && !Number.isFinite(value)))
+      return 'has a number that is too large';
+    level = level.flatMap((value): unknown[] =>
+      typeof value === 'object' && value !== null ? Object.values(value) : [],
     );
   }
-  return false;
+  return undefined;
 }
