@@ -328,7 +328,7 @@ async function compose(
   });
   const manager = new HotReloadManager({ host, log, settings });
   const convergence = new Convergence({ door: registry, desires, host, applications, log });
-  const opened = registry.open(convergence);
+  void convergence.open();
   const hotReload: HotReload = {
     enable: () => manager.enable(),
     disable: () => manager.disable(),
@@ -339,7 +339,7 @@ async function compose(
   let closing = false;
   const discover = async (): Promise<void> => {
     if (closing) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'make another host' });
-    await opened;
+    await convergence.open();
     const trigger = host.ready ? 'api' : 'start';
     await host.discover(trigger);
     front.endStart();
@@ -355,11 +355,7 @@ async function compose(
     guard,
     hotReload,
     events,
-    registry: {
-      status: () => registry.status(),
-      hosts: () => registry.hosts(),
-      setStatus: (id, status) => convergence.setStatus(id, status),
-    },
+    registry: convergence,
     configs: new PluginConfigs({ log, registry, ...secretPlaces, plugins: pluginsWithConfig(host, applications) }),
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
@@ -420,7 +416,7 @@ async function compose(
     discover,
     resume: async ({ plugins, hotReload: config }) => {
       await manager.configure(config);
-      await opened;
+      await convergence.recall();
       await host.resume(plugins);
     },
     plugins: () => host.list(),

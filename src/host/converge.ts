@@ -1,12 +1,14 @@
 /** Brings what this host runs to what the registry says: one step for notifications, full reads and calls of the API. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import type { RegistryDoor, RegistryListener } from '../registry/door.js';
-import type { DesiredPlugin, PluginReport } from '../registry/rows.js';
+import type { RegistryDoor, RegistryListener, RegistryStatus } from '../registry/door.js';
+import type { DesiredPlugin, HostRow, PluginReport } from '../registry/rows.js';
 import type { Applications } from './applications.js';
 import type { Desires } from './desired.js';
 import type { Host } from './host.js';
 import type { HostEvent } from './journal.js';
+import { mayPass } from './passing.js';
 import type { PluginView } from './plugin.js';
 import { Reporting } from './reporting.js';
 import { Turns } from './turns.js';
@@ -21,6 +23,11 @@ export interface ConvergenceOptions {
 
 /** Steps that are taken at once. */
 const atOnce = 4;
+/** To read the copy of what was known last, ms. */
+const recallMs = 250;
+const mostTries = 3;
+/** Before the first of them, ms; doubled before each further one. */
+const firstTryMs = 1000;
 
 export class Convergence implements RegistryListener {
   readonly #options: ConvergenceOptions;
@@ -32,7 +39,10 @@ export class Convergence implements RegistryListener {
   readonly #left = new Map<string, number>();
   /** What was told before the applications were looked at for the first time. */
   readonly #early = new Set<string>();
+  /** How often what failed was tried again. */
+  readonly #tries = new Map<string, number>();
   readonly #queue: (() => void)[] = [];
+  #opened: Promise<void> | undefined;
   #running = 0;
   #begun = false;
   #closed = false;
@@ -44,6 +54,25 @@ export class Convergence implements RegistryListener {
       leaves: (id) => this.#gone.has(id),
       wrote: (id) => this.changed([id], []),
     });
+  }
+
+  /** Begin to connect. Resolves when it is known what is wished, by the registry or by what was known of it last. */
+  open(): Promise<void> {
+    this.#opened ??= this.#options.door.open(this);
+    return this.#opened;
+  }
+
+  /** The same for whoever cannot wait: what was known last is enough. */
+  async recall(): Promise<void> {
+    await Promise.race([this.open(), sleep(recallMs, undefined, { ref: false })]);
+  }
+
+  status(): RegistryStatus {
+    return this.#options.door.status();
+  }
+
+  hosts(): Promise<HostRow[]> {
+    return this.#options.door.hosts();
   }
 
   changed(names: readonly string[], gone: readonly string[]): void {
@@ -150,7 +179,11 @@ export class Convergence implements RegistryListener {
       const folder = known?.folder ?? (await this.#folderOf(desired));
       if (folder === undefined) return this.#isMissing(desired);
       // It is recorded where it happens.
-      await host.refresh(folder, 'registry').catch(() => {});
+      const error = await host.refresh(folder, 'registry').then(
+        () => undefined,
+        (cause: unknown) => asTenonError(cause),
+      );
+      this.#tryLater(name, error);
       const view = this.#viewOf(name);
       if (view === undefined) return this.#isMissing(desired, wrongFolder(desired, folder));
     }
@@ -158,6 +191,22 @@ export class Convergence implements RegistryListener {
     this.#reporting.report(name);
     // Another host could not load what this one runs.
     if (desired.status === 'invalid') this.#reporting.register(name);
+  }
+
+  /** What failed, and may pass, is tried again a little later, a few times. */
+  #tryLater(name: string, error: TenonError | undefined): void {
+    const tries = error !== undefined && mayPass(error.code) ? (this.#tries.get(name) ?? 0) : mostTries;
+    if (tries >= mostTries) {
+      this.#tries.delete(name);
+      return;
+    }
+    this.#tries.set(name, tries + 1);
+    const again = (): void => {
+      if (this.#closed || this.#viewOf(name)?.error?.code !== error?.code) return;
+      this.#options.desires.again(name);
+      void this.converge(name);
+    };
+    setTimeout(again, firstTryMs * 2 ** tries).unref();
   }
 
   #isMissing({ name, revision }: DesiredPlugin, trouble?: TenonError): void {

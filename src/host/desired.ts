@@ -57,6 +57,11 @@ export class Desires {
     return this.#door.desired(id);
   }
 
+  /** Whether it is not to run. */
+  holdsBack(id: string): boolean {
+    return heldBack(this.of(id)) !== undefined;
+  }
+
   /** How it should be; from now on that counts as tried. */
   heed(id: string): DesiredPlugin | undefined {
     const desired = this.of(id);

@@ -19,10 +19,17 @@ export class Extensions {
   readonly #declared = new Map<string, Declared>();
   readonly #plugins: ReadonlyMap<string, Plugin>;
   readonly #applications: Applications;
+  readonly #isHeldBack: (id: string) => boolean;
 
-  constructor(plugins: ReadonlyMap<string, Plugin>, applications: Applications) {
+  /** @param isHeldBack whether an application is not to run, whatever its config says */
+  constructor(
+    plugins: ReadonlyMap<string, Plugin>,
+    applications: Applications,
+    isHeldBack: (id: string) => boolean = () => false,
+  ) {
     this.#plugins = plugins;
     this.#applications = applications;
+    this.#isHeldBack = isHeldBack;
   }
 
   /** Work on two folders at a time: on those of extensions before those of who lists them. What rejects stops no other. */
@@ -96,7 +103,7 @@ export class Extensions {
       for (const use of uses) if (use.id === id) settingsOf.set(application, use.settings);
     };
     for (const { id: application, enabled, uses } of this.#all().values())
-      if (enabled && !this.#runs(application)) take(application, uses);
+      if (enabled && !this.#isHeldBack(application) && !this.#runs(application)) take(application, uses);
     for (const { id: application, applied } of this.#plugins.values())
       if (this.#runs(application)) take(application, applied?.uses ?? []);
     for (const [application, settings] of this.#plugins.get(id)?.asked ?? [])

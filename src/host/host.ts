@@ -90,7 +90,7 @@ export class Host {
     this.#routes = new RouteBook(options.reserved, options.onRoutes);
     this.#departures = new Departures(options.log, this.#journal, () => this.#countPinned());
     this.#versions = new Versions({ ...options.versions, log: options.log });
-    this.#extensions = new Extensions(this.#plugins, options.applications);
+    this.#extensions = new Extensions(this.#plugins, options.applications, (id) => options.desires.holdsBack(id));
     const { chains } = options;
     this.#configs = new AppliedConfigs({
       chains,

@@ -1,5 +1,5 @@
 /** Which build a plugin has whose version somebody has chosen in the registry. */
-import { TenonError } from '../base/errors.js';
+import { asTenonError, TenonError } from '../base/errors.js';
 import type { Applications } from './applications.js';
 import type { Desires } from './desired.js';
 import type { Plugin } from './plugin.js';
@@ -20,10 +20,24 @@ export class Pins {
   }
 
   /**
-   * The kept build to load in place of what the folder has; undefined where none is to be, or where the folder may have that
-   * version itself: what it has is then told to {@link check}.
+   * Have `load` put in place what the folder has, or the kept build of the version that somebody has chosen. What a folder has is
+   * told to {@link check} as soon as that is known.
    */
-  async keptFor(plugin: Plugin, trigger: Trigger): Promise<Version | undefined> {
+  async load<Result>(
+    plugin: Plugin,
+    trigger: Trigger,
+    load: (kept: Version | undefined) => Promise<Result>,
+  ): Promise<Result> {
+    const first = await this.#before(plugin, trigger);
+    return load(first).catch(async (error: unknown) => {
+      const kept = asTenonError(error).code === 'VersionUnavailable' ? await this.kept(plugin) : undefined;
+      if (kept === undefined) throw error;
+      return load(kept);
+    });
+  }
+
+  /** The kept build to load without a look at what the folder has. */
+  async #before(plugin: Plugin, trigger: Trigger): Promise<Version | undefined> {
     const pin = this.#pinOf(plugin.id);
     if (pin === undefined) return undefined;
     const source = await this.#options.applications.read(plugin.folder).then(

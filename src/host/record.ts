@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { asTenonError, type ErrorCode } from '../base/errors.js';
 import type { Generation, Outcome } from '../plugin/generation.js';
 
-/** Who asked for a reload: the start of the host, a change of files, a person or program; the rest is for later. */
+/** Who asked for a reload: the start of the host, a change of files, a person or program, the registry, a config that was set. */
 export type Trigger = 'start' | 'watch' | 'api' | 'registry' | 'config' | 'rollback';
 
 /** Parts of a reload, in the order in which they run. */

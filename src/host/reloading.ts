@@ -121,7 +121,7 @@ export class Reloading {
     try {
       this.#options.refuseWhenClosing();
       journal.tell({ type: 'reload.started', plugin: plugin.id, trigger });
-      return await this.#replacePinned(plugin, recorder, request).catch((cause: unknown) =>
+      return await this.#replaceWished(plugin, recorder, request).catch((cause: unknown) =>
         this.#withKept(plugin, recorder, request, asTenonError(cause)),
       );
     } catch (cause) {
@@ -176,18 +176,14 @@ export class Reloading {
     for (const generation of plugin.leaving) await departures.tryAgain(plugin, generation);
   }
 
-  /** A plugin whose version somebody has chosen gets a kept build of that, unless its folder has it. */
-  async #replacePinned(plugin: Plugin, recorder: Recorder, request: ReloadRequest): Promise<Begun> {
-    const { anew = false, version: asked } = request;
-    if (asked !== undefined || anew) return this.#replace(plugin, recorder, request);
+  /** What the registry says of it is tried from here on. */
+  #replaceWished(plugin: Plugin, recorder: Recorder, request: ReloadRequest): Promise<Begun> {
+    const { anew = false, version } = request;
+    if (version !== undefined || anew) return this.#replace(plugin, recorder, request);
     this.#options.desires.heed(plugin.id);
-    const first = await this.#pins.keptFor(plugin, request.trigger);
-    const wanted = first === undefined ? request : { ...request, version: first };
-    return this.#replace(plugin, recorder, wanted).catch(async (error: unknown) => {
-      const version = asTenonError(error).code === 'VersionUnavailable' ? await this.#pins.kept(plugin) : undefined;
-      if (version === undefined) throw error;
+    return this.#pins.load(plugin, request.trigger, (kept) => {
       delete recorder.record.to;
-      return this.#replace(plugin, recorder, { ...request, version });
+      return this.#replace(plugin, recorder, kept === undefined ? request : { ...request, version: kept });
     });
   }
 

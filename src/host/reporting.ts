@@ -43,7 +43,8 @@ export class Reporting {
     const { plugin, record } = event;
     this.report(plugin);
     if (record.unchanged !== true) this.#options.door.reloaded({ ...record, error: shortened(record.error) });
-    if (event.type === 'reload.succeeded' && record.to !== undefined) this.#serves(plugin, record);
+    // What was taken back is not what serves.
+    if (event.type !== 'reload.failed' && record.to !== undefined) this.#serves(plugin, record);
     this.register(plugin);
   }
 
@@ -101,7 +102,10 @@ export class Reporting {
     const { desires, leaves } = this.#options;
     const desired = desires.of(id);
     if (desired === undefined) return !leaves(id);
-    return desired.status === 'invalid' && heldBack(desired) === undefined && this.#viewOf(id)?.state === 'running';
+    if (desired.status !== 'invalid' || heldBack(desired) !== undefined) return false;
+    const view = this.#viewOf(id);
+    // It is valid by now, or invalid for another reason.
+    return view?.state === 'running' || (view?.state === 'failed' && reasonOf(view) !== desired.statusReason);
   }
 
   #serves(id: string, record: ReloadRecord): void {
@@ -167,7 +171,11 @@ function foundIn({ id, state, folder, version, error }: PluginView): FoundPlugin
   // What the host is short of says nothing of the plugin.
   const status = error === undefined ? 0 : (errorCodes as Record<string, { status: number }>)[error.code]?.status;
   if (state !== 'failed' || error === undefined || status === 503 || status === 504 || status === 507) return undefined;
-  return { ...facts, version: null, invalid: `${error.code}: ${error.message}`.slice(0, sentenceLimit) };
+  return { ...facts, version: null, invalid: reasonOf({ error }) };
+}
+
+function reasonOf({ error }: Pick<PluginView, 'error'>): string {
+  return error === undefined ? '' : `${error.code}: ${error.message}`.slice(0, sentenceLimit);
 }
 
 function nameOf(folder: string): string {

@@ -5,10 +5,11 @@ import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Host } from '../host/host.js';
 import type { HostEvent } from '../host/journal.js';
+import { mayPass } from '../host/passing.js';
 import type { Attempt, ReloadRecord } from '../host/record.js';
 import { configurationOf, type HotReloadConfig, readChanges } from './configuration.js';
 import { Pace, type PaceLimits } from './pace.js';
-import { mayPass, retryDelay } from './retry.js';
+import { retryDelay } from './retry.js';
 import { RuleBook } from './rules.js';
 import { Watch } from './watch.js';
 
