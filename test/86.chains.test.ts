@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { TenonError } from '../src/base/errors.js';
-import { mayPass } from '../src/reload/retry.js';
+import { mayPass } from '../src/host/passing.js';
 import { journal, stage } from './load/actors.js';
 import { type Answer, until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';

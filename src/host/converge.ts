@@ -166,8 +166,7 @@ export class Convergence implements RegistryListener {
   async #step(name: string): Promise<void> {
     const { desires, host } = this.#options;
     const desired = desires.of(name);
-    if (desired === undefined) {
-      if (!this.#gone.has(name)) return;
+    if (desired === undefined && this.#gone.has(name)) {
       await host.forget(name);
       this.#gone.delete(name);
       // Also what was missing here is no more.
@@ -175,22 +174,27 @@ export class Convergence implements RegistryListener {
       return;
     }
     const known = this.#viewOf(name);
+    const folder = known?.folder ?? (desired && (await this.#folderOf(desired)));
+    if (folder === undefined) {
+      if (desired !== undefined) this.#isMissing(desired);
+      return;
+    }
     if (known === undefined || !desires.isHeeded(name)) {
-      const folder = known?.folder ?? (await this.#folderOf(desired));
-      if (folder === undefined) return this.#isMissing(desired);
       // It is recorded where it happens.
       const error = await host.refresh(folder, 'registry').then(
         () => undefined,
         (cause: unknown) => asTenonError(cause),
       );
       this.#tryLater(name, error);
-      const view = this.#viewOf(name);
-      if (view === undefined) return this.#isMissing(desired, wrongFolder(desired, folder));
+      if (this.#viewOf(name) === undefined) {
+        if (desired !== undefined) this.#isMissing(desired, wrongFolder(desired, folder));
+        return;
+      }
     }
-    desires.cameTo(name, desired.revision);
+    desires.cameTo(name, desired?.revision ?? 0);
     this.#reporting.report(name);
-    // Another host could not load what this one runs.
-    if (desired.status === 'invalid') this.#reporting.register(name);
+    // Nobody has registered it, or another host could not load what this one runs.
+    if (desired === undefined || this.#viewOf(name)?.state === 'running') this.#reporting.register(name);
   }
 
   /** What failed, and may pass, is tried again a little later, a few times. */
