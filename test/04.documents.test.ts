@@ -139,7 +139,7 @@ describe('examples in documents', () => {
   );
 
   test('are there in C and in C++', () => {
-    const languages = new Set([...Object.keys(compilers), 'sh', 'yaml', 'graphql', 'json']);
+    const languages = new Set([...Object.keys(compilers), 'sh', 'yaml', 'graphql', 'json', 'sql']);
     expect(new Set(blocks.map(({ language }) => language))).toEqual(languages);
   });
 });

@@ -2,6 +2,8 @@ import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createHost, type HostRow, type PluginView } from '../src/index.js';
+import { root } from './architecture/tree.js';
+import { tenon } from './load/tenon.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 import { Fleet } from './registry/fleet.js';
@@ -161,6 +163,16 @@ describe.skipIf(noPostgres !== undefined)(`three hosts on a PostgreSQL server ${
     );
     expect(generationsOf(fleet)).toEqual([1, 1, 1]);
     for (const { log } of fleet.worlds) expect(log.filter(({ level }) => level >= 50)).toEqual([]);
+  });
+
+  test('the statements of docs/registry.md are understood', async () => {
+    await fleet.start();
+    const text = await readFile(path.join(root, 'docs', 'registry.md'), 'utf8');
+    const blocks = [...text.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, block = '']) => block);
+    expect(blocks).toHaveLength(2);
+    for (const block of blocks) await fleet.sql(block);
+    await fleet.converged('todo');
+    expect((await fleet.reports('todo')).map(({ state }) => state)).toEqual(['missing', 'missing', 'missing']);
   });
 
   test('a row that cannot be is named in the log, and steers nothing', async () => {
@@ -358,6 +370,27 @@ describe('one host with the registry in its data directory', () => {
       message: expect.stringContaining(String(process.pid)),
     });
     expect((await world.get('/service/build')).body).toBe('one');
+  });
+
+  test('the command line enables, disables and lists', async () => {
+    await world.start(registry);
+    await registered();
+    const ask = async (...words: string[]): Promise<string> => {
+      const { status, out, err } = await tenon(world.directory, ...words, '--data', 'state');
+      return status === 0 ? out : `${String(status)} ${err}`;
+    };
+    expect(await ask('disable', 'service')).toBe('service: disabled\n');
+    expect((await ask('list')).split('\n')).toEqual([
+      'PLUGIN   STATE     VERSION  GENERATION  LEASES  REGISTRY  ERROR',
+      'service  disabled  -        -           0       disabled  PluginDisabled',
+      '',
+    ]);
+    expect(await ask('enable', 'service')).toBe('service: enabled 1.0.0, generation 2\n');
+    expect(await ask('show', 'service')).toMatch(/^registry +active, version 1\.0\.0, revision \d+$/m);
+    expect(await ask('status')).toMatch(/^registry +embedded, .*registry, connected since \d{4}-/m);
+    await until('it says where it is', async () => (await ask('hosts')).includes(world.url));
+    expect(await ask('hosts')).toMatch(/^HOST +PROCESS +URL +VERSION +PLUGINS\n.*  1 running\n$/);
+    expect(await ask('enable', 'nobody')).toMatch(/^1 .*nobody/);
   });
 
   test('without a registry nobody can be enabled', async () => {
