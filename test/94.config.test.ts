@@ -6,7 +6,7 @@ import type { TenonError } from '../src/base/errors.js';
 import { readApplication } from '../src/compiler/application.js';
 import type { CreateHostOptions } from '../src/index.js';
 import { Command } from './load/command.js';
-import { type Answer, World } from './load/world.js';
+import { type Answer, until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 import { DoorInMemory } from './registry/door-in-memory.js';
 import { Fleet } from './registry/fleet.js';
@@ -525,6 +525,26 @@ describe('a config that came by SQL', () => {
   });
 });
 
+test('what is set is for the build that serves, also when the application has one that was taken back', async () => {
+  await start('custom: {b: 1}\n', { probationMs: 60_000 });
+  await world.publish('config', await buildPlugin('config', { defines: { IS_ILL: '1' } }));
+  await world.host.reload('config');
+  await until('the build before serves', () => world.host.plugin('config').generation === 3);
+  expect((await ask('PUT', target, { body: { b: 2 } })).body).toMatchObject({
+    status: 'taken',
+    plugin: { generation: 3 },
+  });
+  expect(await own()).toEqual({ b: 2 });
+  expect((await ask('PUT', target, { body: { answer: 1 } })).body.error).toBe('ConfigInvalid');
+  expect((await ask('PUT', target, { body: { answer: 4 } })).body).toMatchObject({
+    status: 'reloaded',
+    plugin: { generation: 4 },
+  });
+  expect(await own()).toEqual({ answer: 4 });
+  expect((await ask('DELETE')).body.status).toBe('taken');
+  expect(await own()).toEqual({ b: 1 });
+});
+
 test('no secret that was resolved is ever shown, logged or kept', async () => {
   const word = fc.stringMatching(/^[A-Za-z]{1,6}$/);
   const leaf = fc.constantFrom('${A}', '${file:b}', 'x ${A} ${file:b}', 'plain', '$${A}', 3, true, null);
@@ -626,9 +646,19 @@ test('tenon build says at which place of config.yaml the config is wrong', async
 });
 
 describe('with the embedded registry', () => {
+  test('what a plugin could not start without makes it active', async () => {
+    await put('configSchema: {required: [b]}\n');
+    await world.start({ registry: true, registryWaitMs: 60_000 });
+    await until('it is registered', () => world.host.plugin('config').registry?.status === 'invalid');
+    expect((await ask('PUT', target, { body: { b: 2 } })).body).toMatchObject({ status: 'reloaded', revision: 2 });
+    expect(await own()).toEqual({ b: 2 });
+    await until('it is active', () => world.host.plugin('config').registry?.status === 'active');
+  });
+
   test('what is set is there after a restart, and the plugin is told nothing twice', async () => {
     await put(`${schema}custom: {name: shop}\n`);
     await world.start({ environment: { A: 'qqq-secret' }, registry: true, registryWaitMs: 60_000 });
+    await until('it is registered', () => world.host.plugin('config').registry?.status === 'active');
     const config = { port: 3, password: '${A}', name: 'a longer name' };
     expect((await ask('PUT', target, { body: config })).body).toMatchObject({ status: 'taken', config });
     const { tag } = await ask('GET');

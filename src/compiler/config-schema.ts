@@ -103,11 +103,11 @@ export class ConfigSchema {
     return schema;
   }
 
-  /** A copy of `config` with what the schema says of what is absent. */
-  withDefaults(config: ConfigObject): ConfigObject {
+  /** A copy of `config` with what the schema says of what is absent; what is wrong, when that cannot be found out. */
+  withDefaults(config: ConfigObject): { config: ConfigObject } | { flaw: Flaw } {
     const copy = structuredClone(config);
-    this.#ask(copy);
-    return copy;
+    const [flaw] = this.#ask(copy, () => false);
+    return flaw === undefined ? { config: copy } : { flaw };
   }
 
   /** What is wrong with `config`, its defaults filled in. Never a value of it. */

@@ -58,6 +58,18 @@ export class AppliedConfigs {
     return !reloadOnChange && (await running.configure('', config.given)) === 'taken';
   }
 
+  /**
+   * Its own config alone, where another build runs than its application has: whether it is in force now. Rejects when the
+   * plugin refuses it.
+   */
+  async takeOwn(plugin: Plugin, { applied, config, reloadOnChange }: Target, { record }: Recorder): Promise<boolean> {
+    if (sameJson(plugin.config?.given, config.given)) return true;
+    if (reloadOnChange || (await plugin.running?.configure('', config.given)) !== 'taken') return false;
+    record.applied = ['custom'];
+    this.nowApplies(plugin, { applied: { ...(plugin.applied ?? applied), custom: config.written }, config });
+    return true;
+  }
+
   /** All of it that needs no new generation is in force from here on. */
   apply(plugin: Plugin, live: Live, target: Target, { record }: Recorder): void {
     const { applied, config } = target;

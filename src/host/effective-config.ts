@@ -50,7 +50,9 @@ export async function effectiveConfig(parts: ConfigParts, lenient = false): Prom
     refuse(flaw === undefined ? [] : [flaw]);
     refuse(clearSecrets(schema, config));
   }
-  const written = schema === undefined ? config : schema.withDefaults(config);
+  const whole = schema?.withDefaults(config) ?? { config };
+  if ('flaw' in whole) throw refused(plugin, source, [whole.flaw]);
+  const { config: written } = whole;
   const given = (await resolveSecrets(plugin, written, parts)) as ConfigObject;
   if (!lenient) refuse(schema?.flaws(given) ?? []);
   return { source, written: JSON.stringify(written), given: JSON.stringify(given) };

@@ -4,7 +4,6 @@ import type { Log } from '../base/log.js';
 import { atItsSource } from '../compiler/source.js';
 import type { Generation } from '../plugin/generation.js';
 import type { GenerationLimits } from '../plugin/limits.js';
-import type { State } from '../plugin/state.js';
 import type { Applications } from './applications.js';
 import { type AppliedConfigs, gatekeeping } from './applied-configs.js';
 import type { Chains } from './chains.js';
@@ -15,7 +14,8 @@ import type { Journal } from './journal.js';
 import type { Live } from './live.js';
 import { Pins } from './pinned.js';
 import type { Plugin } from './plugin.js';
-import { buildFacts, type Recorder, type ReloadRecord, type Trigger } from './record.js';
+import { buildFacts, type Recorder, type ReloadRecord } from './record.js';
+import type { Begun, LateFailure, ReloadRequest } from './reload-request.js';
 import type { Remembering } from './remembering.js';
 import { PluginTables } from './plugin-tables.js';
 import { type Admission, type Replaced, type Replacement, replace } from './replace.js';
@@ -24,7 +24,9 @@ import type { RouteBook } from './routes.js';
 import type { TableDoor } from './table-world.js';
 import type { SecretPlaces } from './secrets.js';
 import { Targets } from './target.js';
-import type { Version, Versions } from './versions.js';
+import type { Versions } from './versions.js';
+
+export type { Begun, LateFailure, ReloadRequest } from './reload-request.js';
 
 export interface ReloadingOptions {
   log: Log;
@@ -47,42 +49,6 @@ export interface ReloadingOptions {
   preserveState: () => boolean;
   /** Throws `HostClosing` once the host is. */
   refuseWhenClosing: () => void;
-}
-
-/** Who asks for a reload, and what for. */
-export interface ReloadRequest {
-  trigger: Trigger;
-  /** Whether somebody wants it now: then also a build is loaded that was taken back before. */
-  byHand: boolean;
-  /** The kept build to go back to; what the application is now, when absent. */
-  version?: Version;
-  /** Why the version is loaded in place of what the application is now. */
-  insteadOf?: TenonError;
-  /** Another generation of what runs is wanted. */
-  anew?: boolean;
-  /** Whether a new generation is wanted also when the library is the one that runs. */
-  fresh?: boolean;
-  /** The running generation has failed; this is what it was given when it began. */
-  passOver?: { given: State | undefined };
-  /** Told when the new generation does not pass its probation. */
-  failedLater: (failure: LateFailure) => void;
-}
-
-/** A generation that did not pass its probation. */
-export interface LateFailure {
-  generation: Generation;
-  /** Of the reload that brought it. */
-  record: ReloadRecord;
-  error: TenonError;
-  /** What it was given by the one before. */
-  given: State | undefined;
-  /** When that reload is over, and its record is written. */
-  finished: Promise<unknown>;
-}
-
-/** A reload, once the new build serves: `finished` when the old one is gone. */
-export interface Begun {
-  finished: Promise<ReloadRecord>;
 }
 
 type Warn = (sentence: string) => void;
@@ -253,6 +219,11 @@ export class Reloading {
         recorder.warn(
           'its schema, seed data or permissions on tables are not applied either: they come with the next build',
         );
+      const isSet = target.config.source === 'registry' || plugin.config?.source === 'registry';
+      if (old !== undefined && isSet && !(await configs.takeOwn(plugin, target, recorder))) {
+        const version = await versions.find(plugin.id, old.sha256, undefined);
+        return this.#replace(plugin, recorder, { ...request, version, fresh: true });
+      }
       return this.#insteadOf(plugin, recorder, request, result.reason);
     }
     if (result.did === 'nothing' && plugin.error !== undefined)

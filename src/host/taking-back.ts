@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Departures } from './departures.js';
 import type { Journal } from './journal.js';
 import type { Plugin } from './plugin.js';
-import type { Begun, LateFailure, ReloadRequest } from './reloading.js';
+import type { Begun, LateFailure, ReloadRequest } from './reload-request.js';
 import type { Versions } from './versions.js';
 
 export interface TakingBackOptions {

@@ -1,7 +1,7 @@
 /*
  * Reads its config. POST /own answers with it, POST /consumers with "application settings" lines. A change is written
  * to the log as "changed" with its fields, and answered by what is in it: {"answer":N}, with the message "no" for a
- * refusal.
+ * refusal. With IS_ILL it says so.
  */
 #include <string.h>
 
@@ -95,6 +95,15 @@ static tenon_status initialize(tenon_plugin_t* self) {
   return TENON_OK;
 }
 
+static tenon_status health(tenon_plugin_t* self) {
+  (void)self;
+#ifdef IS_ILL
+  return TENON_ERROR;
+#else
+  return TENON_OK;
+#endif
+}
+
 static void destroy(tenon_plugin_t* self) { (void)self; }
 
 static const void* get_extension(tenon_plugin_t* self, const char* id) {
@@ -117,8 +126,11 @@ static tenon_status create(const tenon_host_t* its_host, tenon_plugin_t** out) {
   config = host->get_extension(host, TENON_CONFIG_ID);
   logger = host->get_extension(host, TENON_LOG_ID);
   say(TEXT("create"));
-  plugin = (tenon_plugin_t){
-      .size = sizeof plugin, .initialize = initialize, .destroy = destroy, .get_extension = get_extension};
+  plugin = (tenon_plugin_t){.size = sizeof plugin,
+                            .initialize = initialize,
+                            .health = health,
+                            .destroy = destroy,
+                            .get_extension = get_extension};
   *out = &plugin;
   return TENON_OK;
 }

@@ -1,7 +1,8 @@
 /*
- * Capability tenon.config/1: what the operator has set. A plugin's own config is `custom` of its config.yaml; an
+ * Capability tenon.config/1: what the operator has set. A plugin's own config is what is set for it in the registry,
+ * else `custom` of its config.yaml; it is as the `configSchema` there says, and secrets stand in it in clear. An
  * extension has, beside it, the settings that each application gives it under `extensions:`. Both are JSON; the host
- * has checked that they are objects, and what is in them is the plugin's to check.
+ * has checked that they are objects, and what else is in them is the plugin's to check.
  */
 #ifndef TENON_EXT_CONFIG_H
 #define TENON_EXT_CONFIG_H
