@@ -143,6 +143,30 @@ describe('a call that hangs in an extension without state', () => {
   });
 });
 
+test('a stranger is told which extension is away that might have known who asks', async () => {
+  await stage(world, 'login', login);
+  await stage(world, 'other', { config: 'extension: true', defines: { WITH_PROVIDER: '1' } });
+  const optional = (list: string): string => `extensions: [${list}]\nauth: identity`;
+  await stage(world, 'app', { config: optional('{id: login, required: false}') });
+  await stage(world, 'both', { config: optional('{id: login, required: false}, other') });
+  await world.start();
+  await world.host.unload('login');
+  const app = await world.get('/app/who');
+  expect([app.status, JSON.parse(app.body)]).toMatchObject([
+    503,
+    {
+      error: 'ExtensionUnavailable',
+      message: 'GET /app/who needs somebody who is known; its extension login is not running',
+    },
+  ]);
+  const both = await world.get('/both/who');
+  expect([both.status, both.headers.get('www-authenticate'), JSON.parse(both.body)]).toMatchObject([
+    401,
+    'Key realm="test", Key realm="test"',
+    { message: 'GET /both/who needs somebody who is known; its extension login is not running' },
+  ]);
+});
+
 describe('who has to be known', () => {
   test('is refused at the load where nobody can be', async () => {
     await stage(world, 'plain', { config: 'extension: true' });

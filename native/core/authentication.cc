@@ -89,13 +89,41 @@ void add_header(Call& call, std::string_view name, std::string_view value) {
 void refuse_stranger(Call& call, std::string text) {
   const auto& chain = call.pass->chain;
   for (size_t link = 0; chain && link < chain->links.size(); link++) {
-    const ChainStep step(call, link, ChainStep::Absence::IsFine);
-    if (step.generation() == nullptr) continue;
-    for (const Provider& provider : step.generation()->offers().providers) {
-      if (!provider.challenge.empty()) add_header(call, "www-authenticate", provider.challenge);
+    // One that does not run may when the client comes again.
+    const auto known = chain->links[link].plugin->providers();
+    for (size_t index = 0; known && index < known->size(); index++) {
+      const std::string& challenge = (*known)[index];
+      if (!challenge.empty()) add_header(call, "www-authenticate", challenge);
     }
   }
   call.refuse(Refusal::Unauthenticated, 401, std::move(text));
+}
+
+// Nobody is known where somebody must be: 401, or 503 where none of those runs who could know.
+void refuse_nobody(Call& call) {
+  std::string text = request_of(call) + " needs somebody who is known";
+  const auto& chain = call.pass->chain;
+  std::vector<const Plugin*> away;
+  bool asked = false;
+  for (size_t link = 0; chain && link < chain->links.size(); link++) {
+    const Plugin& plugin = *chain->links[link].plugin;
+    const auto known = plugin.providers();
+    if (known && known->empty()) continue;
+    // What one that has never run would have offered nobody knows.
+    if (plugin.live() == nullptr && !plugin.is_held()) {
+      away.push_back(&plugin);
+    } else {
+      asked = true;
+    }
+  }
+  for (const Plugin* const plugin : away) {
+    text +=
+        (plugin == away.front() ? away.size() == 1 ? "; its extension " : "; its extensions " : ", ") + plugin->id();
+  }
+  if (!away.empty()) text += away.size() == 1 ? " is not running" : " are not running";
+  if (asked || away.empty()) return refuse_stranger(call, std::move(text));
+  call.pass->foreign_fault = true;
+  call.refuse(Refusal::ExtensionUnavailable, 503, std::move(text));
 }
 
 void refuse_attempts(Call& call, const Answer& answer) {
@@ -216,7 +244,7 @@ bool check_need(Call& call) {
   uint32_t need = call.route->auth;
   if (need == TENON_AUTH_NONE) need = pass.chain && pass.chain->identity ? TENON_AUTH_IDENTITY : TENON_AUTH_OPEN;
   if (call.gate_route != nullptr || need == TENON_AUTH_OPEN) return true;
-  if (!pass.identity) return refuse_stranger(call, request_of(call) + " needs somebody who is known"), false;
+  if (!pass.identity) return refuse_nobody(call), false;
   if (need == TENON_AUTH_IDENTITY) return true;
   const std::vector<std::string>& roles = call.route->roles;
   if (std::any_of(roles.begin(), roles.end(), [&](const std::string& role) { return pass.identity->has_role(role); })) {

@@ -52,7 +52,13 @@ bool Plugin::unpark(Call& call) {
 }
 
 void Plugin::swap(Lease* lease) {
-  if (lease != nullptr) lease->generation->serve();
+  if (lease != nullptr) {
+    lease->generation->serve();
+    auto challenges = std::make_shared<std::vector<std::string>>();
+    for (const Provider& provider : lease->generation->offers().providers) challenges->push_back(provider.challenge);
+    const std::lock_guard<std::mutex> lock(chain_mutex_);
+    providers_ = std::move(challenges);
+  }
   live_.store(lease, std::memory_order_seq_cst);
   front_.index_routes(*this);
 }
@@ -80,6 +86,11 @@ void Plugin::set_chain(std::shared_ptr<const Chain> chain) {
 std::shared_ptr<const Chain> Plugin::chain() const {
   const std::lock_guard<std::mutex> lock(chain_mutex_);
   return chain_;
+}
+
+std::shared_ptr<const std::vector<std::string>> Plugin::providers() const {
+  const std::lock_guard<std::mutex> lock(chain_mutex_);
+  return providers_;
 }
 
 uint32_t Plugin::waiting() const {

@@ -79,7 +79,7 @@ class Plugin {
   bool unpark(Call& call);
 
   void hold();
-  bool is_held() const { return held_.load(std::memory_order_relaxed); }  // [front]
+  bool is_held() const { return held_.load(std::memory_order_relaxed); }  // [any]
   // Opens the gate and hands out who waited, in order. [front]
   std::deque<Call*> release();
   uint32_t waiting() const;
@@ -91,6 +91,10 @@ class Plugin {
   void set_chain(std::shared_ptr<const Chain> chain);
   bool has_chain() const { return has_chain_.load(std::memory_order_acquire); }  // [any]
   std::shared_ptr<const Chain> chain() const;                                    // [any]
+
+  // The challenges, empty ones too, of the providers of the generation that was live last; null: none has ever been.
+  // [any]
+  std::shared_ptr<const std::vector<std::string>> providers() const;
 
   Lease* take_lease(Generation& generation);
   void return_lease(Lease* lease);
@@ -122,6 +126,7 @@ class Plugin {
   std::deque<Call*> waiting_;
   mutable std::mutex chain_mutex_;
   std::shared_ptr<const Chain> chain_;
+  std::shared_ptr<const std::vector<std::string>> providers_;
   std::vector<std::unique_ptr<Lease>> leases_;
   std::vector<Lease*> free_leases_;
 };
