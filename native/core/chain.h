@@ -44,7 +44,7 @@ struct ChainPass {
   std::shared_ptr<const Identity> identity;
   std::atomic<const ChainLink*> inside{nullptr};  // whose code runs now
   uint64_t began = 0;                             // ns, monotonic
-  bool foreign_fault = false;                     // what failed is an extension
+  bool foreign_fault = false;                     // what failed, or gave the answer, is an extension
   std::string headers;                            // of the refusal: `name\nvalue\n…`
 };
 

@@ -40,7 +40,10 @@ bool Middleware::before() {
       return false;
     }
     call_.response.fail({});
-    if (answered) return through_++, false;
+    if (answered) {
+      call_.pass->foreign_fault = true;
+      return through_++, false;
+    }
   }
   return true;
 }
@@ -51,10 +54,12 @@ void Middleware::after() {
     ChainStep step(call_, places_[--through_].link, fine);
     if (step.generation() == nullptr || !step.generation()->offers().after) continue;
     const Generation& generation = *step.generation();
+    const bool well = call_.refusal == Refusal::None && call_.response.status() < 500;
     step.run([&]() -> tenon_status {
       generation.offers().middleware->after(generation.instance(), &call_, &call_);
       return TENON_OK;
     });
+    if (well && call_.response.status() >= 500) call_.pass->foreign_fault = true;
   }
 }
 
