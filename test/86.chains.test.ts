@@ -5,8 +5,10 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { TenonError } from '../src/base/errors.js';
 import { mayPass } from '../src/host/passing.js';
+import type { CreateHostOptions } from '../src/index.js';
+import { mayPass } from '../src/reload/retry.js';
 import { journal, stage } from './load/actors.js';
-import { type Answer, until, World } from './load/world.js';
+import { type Answer, type LogLine, until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
 let world: World;
@@ -98,24 +100,25 @@ describe('a request of an application', () => {
   });
 });
 
+const gate = (defines: Record<string, string>): Promise<string> => buildPlugin('gate', { defines });
+const through = async (): Promise<string | null> => (await world.get('/app/who')).headers.get('x-through');
+/** A host with the extension `gate` and the application `app` that lists it. */
+async function beginGate(defines: Record<string, string>, options: CreateHostOptions): Promise<void> {
+  await world.write('gate', 'config.yaml', 'app_id: gate\nextension: true\n');
+  await world.publish('gate', await gate(defines));
+  await stage(world, 'app', { config: 'extensions: [gate]' });
+  await world.start(options);
+}
+
 describe('a call that hangs in an extension without state', () => {
-  const gate = (defines: Record<string, string>): Promise<string> => buildPlugin('gate', { defines });
   const hang = async (): Promise<{ answer: Promise<Answer>; letGo: () => Promise<void> }> => {
     const file = path.join(world.directory, 'until');
     const answer = world.request('GET', '/app/who', { headers: { 'x-until': file } });
     await until('it is in the extension', () => existsSync(`${file}.in`));
     return { answer, letGo: () => writeFile(file, '') };
   };
-  const through = async (): Promise<string | null> => (await world.get('/app/who')).headers.get('x-through');
-  const begin = async (defines: Record<string, string>, lifecycleMs: number): Promise<void> => {
-    await world.write('gate', 'config.yaml', 'app_id: gate\nextension: true\n');
-    await world.publish('gate', await gate(defines));
-    await stage(world, 'app', { config: 'extensions: [gate]' });
-    await world.start({ lifecycleMs });
-  };
-
   test('holds up no reload of it, and no other request', async () => {
-    await begin({}, 30_000);
+    await beginGate({}, { lifecycleMs: 30_000 });
     const { answer, letGo } = await hang();
     await world.publish('gate', await gate({ BUILD: '"two"' }));
     const reloaded = world.host.reload('gate');
@@ -127,7 +130,7 @@ describe('a call that hangs in an extension without state', () => {
   });
 
   test('fails the reload of one that quiesces, which is not tried again', async () => {
-    await begin({ QUIESCES: '1' }, 500);
+    await beginGate({ QUIESCES: '1' }, { lifecycleMs: 500 });
     const { answer, letGo } = await hang();
     await world.publish('gate', await gate({ QUIESCES: '1', BUILD: '"two"' }));
     const reloaded = await world.host.reload('gate').catch((error: unknown) => error as TenonError);
@@ -140,6 +143,43 @@ describe('a call that hangs in an extension without state', () => {
     expect(await through()).toBe('one');
     await letGo();
     expect((await answer).headers.get('x-through')).toBe('one');
+  });
+});
+
+describe('an extension that fails requests', () => {
+  test('is answered for without its words, logged once with all of them, and taken back on probation', async () => {
+    await beginGate({}, {});
+    await world.publish('gate', await gate({ BUILD: '"two"', THROWS: '"secret 42"' }));
+    await world.host.reload('gate');
+    const { status, body } = await world.get('/app/who');
+    expect([status, JSON.parse(body)]).toMatchObject([
+      500,
+      { error: 'ExtensionFailed', message: 'extension gate: its middleware failed' },
+    ]);
+    expect(body).not.toContain('secret');
+    const { requestId } = JSON.parse(body) as { requestId: string };
+    const told = (): LogLine[] => world.log.filter((line) => JSON.stringify(line).includes(`"${requestId}"`));
+    await until('it is logged', () => told().length > 0);
+    expect(told()).toMatchObject([
+      {
+        msg: 'its middleware failed: secret 42',
+        plugin: 'gate',
+        generation: 2,
+        fields: { request_id: requestId, extension: 'gate', step: 'before', application: 'app' },
+      },
+    ]);
+    await until('the build before it serves', async () => (await through()) === 'one');
+    expect(world.host.plugin('gate').error).toMatchObject({ code: 'ProbationFailed' });
+    expect(world.host.plugin('app')).toMatchObject({ generation: 1, generations: [{ counters: { faults: 0 } }] });
+    expect(JSON.stringify(world.events)).not.toContain('app generation');
+  });
+
+  test('or answers them itself makes no calls and no faults of the application', async () => {
+    await beginGate({ ANSWERS: '503' }, {});
+    for (let i = 0; i < 30; i++) expect((await world.get('/app/who')).status).toBe(503);
+    const counters = (id: string): object | undefined => world.host.plugin(id).generations[0]?.counters;
+    expect(counters('app')).toMatchObject({ calls: 0, faults: 0 });
+    expect(counters('gate')).toMatchObject({ calls: 30, faults: 0 });
   });
 });
 

@@ -132,9 +132,9 @@ void refuse_attempts(Call& call, const Answer& answer) {
 }
 
 // An extension that cannot answer lets nobody in.
-void refuse_without_answer(ChainStep& step, const Answer& answer, const char* question, tenon_status status) {
-  const std::string why = answer.message.empty() ? "status " + std::to_string(status) : answer.message;
-  step.fail(Refusal::ExtensionUnavailable, 503, std::string(question) + ": " + why);
+void refuse_without_answer(ChainStep& step, const char* name, const Answer& answer, const char* question,
+                           tenon_status status) {
+  step.fail(name, 503, question, answer.message.empty() ? "status " + std::to_string(status) : answer.message);
 }
 
 // A decision that may be kept, once it is whole.
@@ -180,7 +180,7 @@ Verdict ask(Call& call, ChainStep& step, uint32_t index, std::string_view creden
       answer.message = "it said yes and not who";
       [[fallthrough]];
     default:
-      refuse_without_answer(step, answer, "it could not say whose the credential is", status);
+      refuse_without_answer(step, "authenticate", answer, "it could not say whose the credential is", status);
       return Verdict::Refused;
   }
   found.identity = std::move(answer.accepted);
@@ -225,7 +225,9 @@ bool resolve_roles(Call& call, Found& found) {
     const tenon_status status =
         step.run([&] { return generation.offers().auth->resolve_roles(generation.instance(), &call, &who, &face); });
     if (call.refusal != Refusal::None) return false;
-    if (status != TENON_OK) return refuse_without_answer(step, answer, "it could not tell the roles", status), false;
+    if (status != TENON_OK) {
+      return refuse_without_answer(step, "resolve_roles", answer, "it could not tell the roles", status), false;
+    }
     for (const std::string& role : answer.roles) identity.add_role(role);
   }
   return !call.abandoned();
@@ -274,7 +276,8 @@ bool authorize(Call& call) {
     if (call.refusal != Refusal::None) return false;
     if (status == TENON_OK) continue;
     if (status != TENON_ERROR_DENIED) {
-      return refuse_without_answer(step, answer, "it could not say whether the request may go on", status), false;
+      const char* const question = "it could not say whether the request may go on";
+      return refuse_without_answer(step, "authorize", answer, question, status), false;
     }
     std::string text = answer.message.empty() ? request_of(call) + " is not allowed" : answer.message;
     if (identity == nullptr) {

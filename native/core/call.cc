@@ -145,6 +145,7 @@ void Call::clear() {
   if (pass) pass.reset();
   parked_at.store(nullptr, std::memory_order_relaxed);
   hook_of.store(nullptr, std::memory_order_relaxed);
+  held_number.store(0, std::memory_order_relaxed);
   elsewhere.store(0, std::memory_order_relaxed);
   holds.store(0, std::memory_order_relaxed);
   worker.store(nullptr, std::memory_order_relaxed);

@@ -38,6 +38,7 @@ enum class Refusal : uint32_t {
   Forbidden = 9,
   ExtensionUnavailable = 10,
   TooManyAttempts = 11,
+  ExtensionFailed = 12,
 };
 
 // What has happened to a call that its front does not know yet.
@@ -102,6 +103,7 @@ class Call final : public tenon_request, public tenon_response {
   std::atomic<Plugin*> parked_at{nullptr};  // behind whose gate
 
   std::atomic<Plugin*> hook_of{nullptr};  // in whose hook its thread is
+  std::atomic<uint64_t> held_number{0};   // of the generation whose code `held_in` names
   std::atomic<uint64_t> elsewhere{0};     // ns that it has spent in steps and hooks of extensions, or waited for them
 
   // When its handler began, ns of the monotonic clock; 0 when it has not, or is not timed.

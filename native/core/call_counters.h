@@ -2,6 +2,7 @@
 #define TENON_CORE_CALL_COUNTERS_H
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -35,6 +36,12 @@ class CallCounters {
   uint64_t faults_ = 0;
   uint64_t samples_ = 0;
   std::array<uint32_t, kBuckets> buckets_ = {};
+};
+
+// Requests of other plugins that one generation had a part in as an extension, and those of them that it failed. [any]
+struct VisitCounters {
+  std::atomic<uint64_t> calls{0};
+  std::atomic<uint64_t> faults{0};
 };
 
 }  // namespace tenon::core

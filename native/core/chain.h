@@ -41,6 +41,7 @@ struct ChainPass {
   const std::shared_ptr<const Chain> chain;  // null: only the route asks for something
   std::vector<Lease*> leases;                // of an inline call: for the whole of its way; null where none runs
   std::vector<uint64_t> kept;                // by link: the number that a middleware keeps
+  std::vector<uint64_t> visited;             // by link: number of the generation that has counted it
   std::shared_ptr<const Identity> identity;
   std::atomic<const ChainLink*> inside{nullptr};  // whose code runs now
   uint64_t began = 0;                             // ns, monotonic

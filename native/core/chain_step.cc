@@ -1,9 +1,26 @@
 #include "chain_step.h"
 
+#include <utility>
+#include <vector>
+
+#include "byte_buffer.h"
 #include "clock.h"
+#include "front.h"
 #include "plugin.h"
 
 namespace tenon::core {
+
+void log_failure(const Call* call, const Generation& generation, const std::string& step, const std::string& message) {
+  std::vector<tenon_log_field_t> fields = {{bytes("extension"), bytes(generation.plugin().id())},
+                                           {bytes("step"), bytes(step)}};
+  std::string request;
+  if (call != nullptr) {
+    request = call->front.name() + "-" + std::to_string(call->request.number);
+    fields.push_back({bytes("request_id"), bytes(request)});
+    fields.push_back({bytes("application"), bytes(call->plugin->id())});
+  }
+  generation.log(TENON_LOG_ERROR, message, fields.data(), fields.size());
+}
 
 ChainStep::ChainStep(Call& call, size_t link, Absence absence) : call_(call), link_(call.pass->chain->links[link]) {
   ChainPass& pass = *call.pass;
@@ -35,8 +52,16 @@ ChainStep::~ChainStep() {
 }
 
 uint64_t ChainStep::go_in() {
-  call_.pass->inside.store(&link_, std::memory_order_release);
-  return link_.own ? 0 : now();
+  ChainPass& pass = *call_.pass;
+  const uint64_t number = lease_ == nullptr ? 0 : generation()->number();
+  call_.held_number.store(number, std::memory_order_relaxed);
+  pass.inside.store(&link_, std::memory_order_release);
+  if (link_.own) return 0;
+  uint64_t& counted = pass.visited[static_cast<size_t>(&link_ - pass.chain->links.data())];
+  if (lease_ != nullptr && std::exchange(counted, number) != number) {
+    generation()->visits().calls.fetch_add(1, std::memory_order_relaxed);
+  }
+  return now();
 }
 
 void ChainStep::book(uint64_t began) {
@@ -52,21 +77,30 @@ void ChainStep::come_out() {
 
 const std::string& ChainStep::id() const { return link_.plugin->id(); }
 
-void ChainStep::fail(Refusal why, int32_t status, const std::string& text) {
-  if (!link_.own) link_.plugin->steps.faults.fetch_add(1, std::memory_order_relaxed);
-  refuse(why, status, text);
+void ChainStep::fail(const char* step, int32_t status, const std::string& text, const std::string& cause) {
+  count_fault();
+  refuse(Refusal::ExtensionFailed, status, text);
+  log_failure(&call_, *generation(), step, text + ": " + cause);
+}
+
+// Its own are counted with the call. Of one whose deadline has passed the front counts.
+void ChainStep::count_fault() {
+  if (link_.own) return;
+  link_.plugin->steps.faults.fetch_add(1, std::memory_order_relaxed);
+  if (!call_.expired()) generation()->visits().faults.fetch_add(1, std::memory_order_relaxed);
 }
 
 void ChainStep::refuse(Refusal why, int32_t status, const std::string& text) {
   refused_ = true;
-  call_.pass->foreign_fault = true;
+  call_.pass->foreign_fault = !link_.own;
   call_.refuse(why, status, "extension " + id() + ": " + text);
 }
 
 void ChainStep::check_response() {
   if (call_.refusal != Refusal::None) return;
   if (const std::string_view flaw = call_.response.flaw(); !flaw.empty()) {
-    fail(Refusal::ResponseInvalid, 502, std::string(flaw));
+    count_fault();
+    refuse(Refusal::ResponseInvalid, 502, std::string(flaw));
   }
 }
 

@@ -2,6 +2,7 @@
 #define TENON_CORE_CHAIN_STEP_H
 
 #include <cstddef>
+#include <string>
 
 #include "call.h"
 #include "generation.h"
@@ -17,6 +18,9 @@ tenon_status run_foreign(const Generation& generation, Work work) {
   const FloatingPointGuard floating_point;
   return work();
 }
+
+// One record in the log of an extension for what failed in its `step`, of `call` or of none.
+void log_failure(const Call* call, const Generation& generation, const std::string& step, const std::string& message);
 
 /*
  * One step of a call within an extension of its chain, under a lease on the generation that is live then. A pool thread
@@ -50,8 +54,8 @@ class ChainStep {
     if (!flawed) check_response();
     return status;
   }
-  // Refuse the call because the extension failed.
-  void fail(Refusal why, int32_t status, const std::string& text);
+  // Refuse the call because the extension failed in `step`: `text` is for the client, `cause` for the log alone.
+  void fail(const char* step, int32_t status, const std::string& text, const std::string& cause);
 
  private:
   // The time, when it matters.
@@ -59,6 +63,7 @@ class ChainStep {
   // The time since `began` is the extension's, and not the plugin's.
   void book(uint64_t began);
   void come_out();
+  void count_fault();
   void refuse(Refusal why, int32_t status, const std::string& text);
   void check_response();
 

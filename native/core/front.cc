@@ -339,6 +339,11 @@ void Front::count(Call& call) {
   if (missed) {
     if (Plugin* const extension = call.held_in(); extension != nullptr && extension != call.plugin) {
       extension->steps.faults.fetch_add(1, std::memory_order_relaxed);
+      // Of one that serves no more nobody asks.
+      const Lease* const live = extension->live();
+      if (live != nullptr && live->generation->number() == call.held_number.load(std::memory_order_relaxed)) {
+        live->generation->visits().faults.fetch_add(1, std::memory_order_relaxed);
+      }
     }
   }
   if (call.gate_route != nullptr || call.asks_only || is_no_fault_of_plugin(call, missed)) return;

@@ -63,6 +63,11 @@ void Generation::bind(uint32_t local_slot, uint32_t index) {
   by_slot_[local_slot] = &routes_[index];
 }
 
+void Generation::log(int32_t level, std::string_view message, const tenon_log_field_t* fields,
+                     size_t field_count) const {
+  if (face_) write_log(*face_, level, bytes(message), fields, field_count);
+}
+
 template <typename Change>
 void Generation::change_tables(Change change) {
   if (face_ && face_->tables() != nullptr) (face_->tables()->*change)();

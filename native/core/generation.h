@@ -42,7 +42,7 @@ class Generation {
   Generation& operator=(const Generation&) = delete;
 
   Front& front() { return *front_; }
-  Plugin& plugin() { return plugin_; }
+  Plugin& plugin() const { return plugin_; }
   uint64_t number() const { return settings_.number; }
   tenon_plugin_t* instance() const { return instance_; }
   const tenon_plugin_http_t* http() const { return http_; }
@@ -61,6 +61,9 @@ class Generation {
   Control& control() { return control_; }
   Lease* lease() const { return lease_; }
   CallCounters& counters() { return counters_; }  // [front]
+  VisitCounters& visits() { return visits_; }     // [any]
+  // A record of its log that the host writes. Under a lease. [any]
+  void log(int32_t level, std::string_view message, const tenon_log_field_t* fields, size_t field_count) const;
 
   // Calls of the plugin's slot go to route `index`. Before it is live. [front]
   void bind(uint32_t local_slot, uint32_t index);
@@ -138,6 +141,7 @@ class Generation {
   Pool pool_;
   Control control_;
   CallCounters counters_;
+  VisitCounters visits_;
   std::atomic<bool> stopping_{false};
   bool closed_ = false;
 };

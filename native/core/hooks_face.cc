@@ -45,7 +45,7 @@ class Entered {
   Entered(const Entered&) = delete;
   Entered& operator=(const Entered&) = delete;
 
-  const Generation* generation() const { return lease_ == nullptr ? nullptr : lease_->generation; }
+  Generation* generation() const { return lease_ == nullptr ? nullptr : lease_->generation; }
   // It is not there and cannot be left out.
   bool missing() const { return missing_; }
 
@@ -60,7 +60,9 @@ class Entered {
 class InHook {
  public:
   explicit InHook(Plugin& extension) : call_(Call::current()), extension_(extension), began_(now()) {
-    if (call_ != nullptr) before_ = call_->hook_of.exchange(&extension, std::memory_order_acq_rel);
+    if (call_ == nullptr) return;
+    number_ = call_->held_number.exchange(0, std::memory_order_relaxed);
+    before_ = call_->hook_of.exchange(&extension, std::memory_order_acq_rel);
   }
   ~InHook() {
     const uint64_t spent = now() - began_;
@@ -68,7 +70,19 @@ class InHook {
     if (call_ == nullptr) return;
     // What an extension asks of others is in its own time already.
     if (before_ == nullptr && call_->inside() == nullptr) call_->elsewhere.fetch_add(spent, std::memory_order_relaxed);
-    if (!call_->expired()) call_->hook_of.store(before_, std::memory_order_release);
+    if (call_->expired()) return;
+    call_->hook_of.store(before_, std::memory_order_release);
+    call_->held_number.store(number_, std::memory_order_relaxed);
+  }
+  // Under a lease on `generation`, which is asked now.
+  void enter(Generation& generation) {
+    generation.visits().calls.fetch_add(1, std::memory_order_relaxed);
+    if (call_ != nullptr) call_->held_number.store(generation.number(), std::memory_order_relaxed);
+  }
+  void fail(Generation& generation, const std::string& hook, const std::string& why) {
+    extension_.steps.faults.fetch_add(1, std::memory_order_relaxed);
+    if (call_ == nullptr || !call_->expired()) generation.visits().faults.fetch_add(1, std::memory_order_relaxed);
+    log_failure(call_, generation, hook, hook + " failed: " + why);
   }
   InHook(const InHook&) = delete;
   InHook& operator=(const InHook&) = delete;
@@ -78,6 +92,7 @@ class InHook {
   Plugin& extension_;
   const uint64_t began_;
   Plugin* before_ = nullptr;
+  uint64_t number_ = 0;
 };
 
 // What one hook gives.
@@ -151,23 +166,32 @@ void tell(const tenon_hook_output_t* output, const std::string& message) {
 
 tenon_status run_hook(const ChainLink& link, Front& front, const Wanted& wanted, uint32_t nth, std::string& content,
                       const tenon_hook_output_t* output) {
-  const InHook in_hook(*link.plugin);
+  InHook in_hook(*link.plugin);
   const Entered entered(link, front, wanted.end);
   if (entered.missing()) return TENON_ERROR_AGAIN;
   if (entered.generation() == nullptr) return TENON_OK;
-  const Generation& generation = *entered.generation();
+  Generation& generation = *entered.generation();
   // A newer build may have fewer.
   const uint32_t index = find_hook(generation, wanted, nth);
   if (index == generation.offers().hook_list.size()) return TENON_OK;
+  in_hook.enter(generation);
   Giving giving;
   const tenon_hook_output_t face = {sizeof(tenon_hook_output_t), &giving, write, fail};
   const tenon_status status = run_foreign(
       generation, [&] { return generation.offers().hooks->call(generation.instance(), index, bytes(content), &face); });
   if (status == TENON_ERROR_NOT_FOUND) return TENON_OK;
   if (status == TENON_OK && !giving.too_large) return content = std::move(giving.bytes), TENON_OK;
-  std::string why = giving.message;
-  if (why.empty()) why = giving.too_large ? "it gave more than 16 MiB" : "it returned status " + std::to_string(status);
-  tell(output, "hook " + std::string(wanted.name) + " of extension " + link.plugin->id() + ": " + why);
+  const std::string name = "hook " + std::string(wanted.name);
+  const std::string sentence = name + " of extension " + link.plugin->id() + ": ";
+  // With a reason it has refused; anything else is for the log alone.
+  if (status == TENON_ERROR && !giving.message.empty() && !giving.too_large) {
+    tell(output, sentence + giving.message);
+    return TENON_ERROR;
+  }
+  std::string why = "it gave more than 16 MiB";
+  if (!giving.too_large) why = giving.message.empty() ? "status " + std::to_string(status) : giving.message;
+  tell(output, sentence + (giving.too_large ? why : "it failed"));
+  in_hook.fail(generation, name, why);
   return TENON_ERROR;
 }
 

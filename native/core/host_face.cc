@@ -32,9 +32,7 @@ void log_write(const tenon_host_t* host, int32_t level, tenon_bytes_t message, c
   if (!face.open()) return;
   Front& front = face.plugin().front();
   if (level >= TENON_LOG_WARN) face.remember(std::string(view(message).substr(0, Response::kMessageBytes)));
-  if (level < front.log_level()) return;
-  publish_log(face, level, message, fields, field_count);
-  if (front.log().write(face.plugin().id(), face.number(), level, message, fields, field_count)) front.wake();
+  if (level >= front.log_level()) write_log(face, level, message, fields, field_count);
 }
 
 bool log_enabled(const tenon_host_t* host, int32_t level) {
@@ -260,6 +258,13 @@ void HostFace::remember(std::string message) {
 std::string HostFace::take_remembered() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return std::exchange(remembered_, {});
+}
+
+void write_log(const HostFace& face, int32_t level, tenon_bytes_t message, const tenon_log_field_t* fields,
+               size_t field_count) {
+  Front& front = face.plugin().front();
+  publish_log(face, level, message, fields, field_count);
+  if (front.log().write(face.plugin().id(), face.number(), level, message, fields, field_count)) front.wake();
 }
 
 }  // namespace tenon::core

@@ -62,6 +62,10 @@ class HostFace {
   std::string remembered_;
 };
 
+// A record in the log of its generation, and the event of it. [any]
+void write_log(const HostFace& face, int32_t level, tenon_bytes_t message, const tenon_log_field_t* fields,
+               size_t field_count);
+
 }  // namespace tenon::core
 
 #endif

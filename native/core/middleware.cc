@@ -35,8 +35,8 @@ bool Middleware::before() {
     if (call_.refusal != Refusal::None) return false;
     if (status != TENON_OK) {
       const std::string_view message = call_.response.message();
-      step.fail(Refusal::HandlerFailed, 500,
-                message.empty() ? "its middleware returned status " + std::to_string(status) : std::string(message));
+      step.fail("before", 500, "its middleware failed",
+                message.empty() ? "status " + std::to_string(status) : std::string(message));
       return false;
     }
     call_.response.fail({});

@@ -292,8 +292,10 @@ Napi::Value GenerationObject::Counters(const Napi::CallbackInfo& info) {
   const core::CallCounters none;
   const core::CallCounters& counters = generation_ ? generation_->counters() : none;
   const Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("calls", static_cast<double>(counters.calls()));
-  object.Set("faults", static_cast<double>(counters.faults()));
+  const core::VisitCounters no_visits;
+  const core::VisitCounters& visits = generation_ ? generation_->visits() : no_visits;
+  object.Set("calls", static_cast<double>(counters.calls() + visits.calls.load(std::memory_order_relaxed)));
+  object.Set("faults", static_cast<double>(counters.faults() + visits.faults.load(std::memory_order_relaxed)));
   object.Set("samples", static_cast<double>(counters.samples()));
   if (counters.samples() == 0) return object;
   object.Set("p50Us", counters.quantile(0.5) / 1000);

@@ -98,10 +98,14 @@ TEST_CASE("a hook that has nothing to say leaves the bytes, one that fails ends 
   for (const char* path : kPaths) {
     answer = TENON_ERROR_NOT_FOUND;
     CHECK(hooked.run(path).bytes == "in-other");
-    answer = TENON_ERROR_STORAGE;
+    answer = TENON_ERROR;
     CHECK(hooked.run(path).status == TENON_ERROR);
     CHECK(hooked.result.bytes.empty());
     CHECK(hooked.result.message == "hook text of extension odd: the reason");
+    answer = TENON_ERROR_STORAGE;
+    CHECK(hooked.run(path).status == TENON_ERROR);
+    CHECK(hooked.result.bytes.empty());
+    CHECK(hooked.result.message == "hook text of extension odd: it failed");
   }
 }
 

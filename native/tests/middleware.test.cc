@@ -106,9 +106,9 @@ TEST_CASE("a middleware that fails is named, and is no fault of the plugin") {
   };
   for (const char* path : kPaths) {
     const Answer answer = traced.ask(path);
-    CHECK(answer.refusal == core::Refusal::HandlerFailed);
+    CHECK(answer.refusal == core::Refusal::ExtensionFailed);
     CHECK(answer.status == 500);
-    CHECK(answer.body == "extension a: no more room");
+    CHECK(answer.body == "extension a: its middleware failed");
     CHECK(traced.trace == " b a -b");
     CHECK((traced.statuses == std::vector<int32_t>{500}));
   }

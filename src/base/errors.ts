@@ -54,6 +54,7 @@ export const errorCodes = {
   PluginUnresponsive: { status: 503, title: 'The plugin has lost too many threads' },
   DeadlineExceeded: { status: 504, title: 'The plugin did not answer in time' },
   HandlerFailed: { status: 500, title: 'The plugin failed to answer' },
+  ExtensionFailed: { status: 500, title: 'An extension failed to do its part' },
   ResponseInvalid: { status: 502, title: 'The plugin gave an invalid response' },
   HostNotAllowed: { status: 421, title: 'The admin API is not served under this name' },
   TooManyAttempts: { status: 429, title: 'Too many wrong credentials' },

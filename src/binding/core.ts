@@ -76,6 +76,7 @@ export const Refusal = {
   ExtensionUnavailable: 10,
   /** Too many wrong credentials; the header block may have `retry-after`. */
   TooManyAttempts: 11,
+  ExtensionFailed: 12,
 } as const;
 
 /** One route as a generation declares it. */

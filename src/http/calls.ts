@@ -25,6 +25,7 @@ const refusalCodes: Readonly<Record<number, ErrorCode>> = {
   [Refusal.Forbidden]: 'Forbidden',
   [Refusal.ExtensionUnavailable]: 'ExtensionUnavailable',
   [Refusal.TooManyAttempts]: 'TooManyAttempts',
+  [Refusal.ExtensionFailed]: 'ExtensionFailed',
 };
 
 /** Refusals of extensions, which say in headers what the client is to do. */
@@ -309,7 +310,8 @@ export class Calls {
       code,
       ...(generation === 0 ? {} : { generation }),
     };
-    if (status >= 500 && code !== 'PluginBusy') this.#log.warn(facts, message);
+    // The core has logged what failed in an extension, with the cause.
+    if (status >= 500 && code !== 'PluginBusy' && code !== 'ExtensionFailed') this.#log.warn(facts, message);
     const details = { plugin: route.plugin, route: `${route.method} ${route.path}` };
     if (explained.has(code))
       for (const { name, value } of parseBlock(this.#front.headers())) response.setHeader(name, value);

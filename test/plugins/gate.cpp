@@ -3,11 +3,14 @@
  * file in x-until, after it has made that file's neighbour `.in`, until the file is there. Macros:
  *   BUILD      what it says
  *   QUIESCES   it overrides quiesce()
+ *   THROWS     its middleware throws this
+ *   ANSWERS    its middleware answers with this status
  */
 #include <tenon/application.hpp>
 
 #include <chrono>
 #include <fstream>
+#include <stdexcept>
 #include <thread>
 
 #ifndef BUILD
@@ -19,6 +22,12 @@ namespace {
 struct Keeper : tenon::Middleware {
   std::optional<tenon::Response> before(const tenon::Request& request, tenon::Exchange& exchange) override {
     exchange.header("x-through", BUILD);
+#ifdef THROWS
+    throw std::runtime_error(THROWS);
+#endif
+#ifdef ANSWERS
+    return tenon::text("closed").status(ANSWERS);
+#endif
     const auto until = request.header("x-until");
     if (!until) return std::nullopt;
     const std::string file(*until);

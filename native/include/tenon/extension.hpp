@@ -58,7 +58,7 @@ inline Refusal deny(std::string why) noexcept { return {TENON_ERROR_DENIED, std:
 inline Refusal slow_down(std::string why, uint32_t retry_after_s) noexcept {
   return {TENON_ERROR_AGAIN, std::move(why), retry_after_s};
 }
-/* It cannot be said (503): nobody gets in. */
+/* It cannot be said (503): nobody gets in. `why` is for the log. */
 inline Refusal unavailable(std::string why) noexcept { return {TENON_ERROR, std::move(why)}; }
 
 /*

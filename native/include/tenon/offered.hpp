@@ -102,7 +102,7 @@ class Offering final : public Offered {
   static tenon_status authenticate(tenon_plugin_t*, uint32_t index, tenon_request_t* request, tenon_bytes_t credential,
                                    const tenon_auth_answer_t* answer) {
     if (index >= own().providers_.size()) return TENON_ERROR_ARGUMENT;
-    return Edge::guard(Edge::log_failure, [&] {
+    return Edge::guard(failing(*answer), [&] {
       const Request asked = Edge::request(request);
       const Decision decision = own().providers_[index].object->authenticate(asked, view(credential));
       if (decision.refusal_.status_ != TENON_OK) return refused(*answer, decision.refusal_);
@@ -121,8 +121,13 @@ class Offering final : public Offered {
     identity.roles = roles.data();
     identity.claims = bytes(decision.claims_);
     if (answer.accept(&answer, &identity, decision.cache_ms_) == TENON_OK) return TENON_OK;
-    Edge::log_failure("a provider knew somebody whose subject, name, roles or claims are not within their bounds");
+    failing(answer)("it knew somebody whose subject, name, roles or claims are not within their bounds");
     return TENON_ERROR;
+  }
+
+  /* The host logs it, with the request. */
+  static auto failing(const tenon_auth_answer_t& answer) {
+    return [&answer](std::string_view message) { answer.refuse(&answer, bytes(message), 0); };
   }
 
   static tenon_status refused(const tenon_auth_answer_t& answer, const Refusal& refusal) {
@@ -143,21 +148,24 @@ class Offering final : public Offered {
 
   static tenon_status resolve_roles(tenon_plugin_t*, tenon_request_t* request, const tenon_identity_t* identity,
                                     const tenon_auth_answer_t* answer) {
-    return Edge::step([&]() -> Result {
+    const auto fail = failing(*answer);
+    return Edge::guard(fail, [&]() -> tenon_status {
       const Request asked = Edge::request(request);
       const Identity who(*identity);
       Roles roles(answer);
       for (const Owned<AuthHook>& each : own().auth_hooks_) {
-        Result result = each.first_ ? each.object_->resolve_roles(asked, who, roles) : ok();
-        if (result.refused()) return result;
+        const Result result = each.first_ ? each.object_->resolve_roles(asked, who, roles) : ok();
+        if (!result.refused()) continue;
+        fail(result.reason());
+        return TENON_ERROR;
       }
-      return ok();
+      return TENON_OK;
     });
   }
 
   static tenon_status authorize(tenon_plugin_t*, tenon_request_t* request, const tenon_identity_t* identity,
                                 const tenon_auth_answer_t* answer) {
-    return Edge::guard(Edge::log_failure, [&]() -> tenon_status {
+    return Edge::guard(failing(*answer), [&]() -> tenon_status {
       const Request asked = Edge::request(request);
       std::optional<Identity> who;
       if (identity != nullptr) who.emplace(*identity);
@@ -198,7 +206,10 @@ class Offering final : public Offered {
   }
 
   static void after(tenon_plugin_t*, tenon_request_t* request, tenon_response_t* response) {
-    static_cast<void>(Edge::guard(Edge::log_failure, [&]() -> tenon_status {
+    const auto fail = [request](std::string_view message) {
+      log::error(message, {{"request_id", Edge::request(request).request_id()}, {"step", "after"}});
+    };
+    static_cast<void>(Edge::guard(fail, [&]() -> tenon_status {
       const Request asked = Edge::request(request);
       Exchange exchange(request, response);
       own().middleware_.object_->after(asked, exchange);
@@ -223,13 +234,16 @@ class Offering final : public Offered {
 
   static tenon_status call(tenon_plugin_t*, uint32_t index, tenon_bytes_t input, const tenon_hook_output_t* output) {
     if (index >= own().hooks_.size()) return TENON_ERROR_ARGUMENT;
+    bool threw = false;
     const auto fail = [output](std::string_view message) { output->fail(output, bytes(message)); };
-    return Edge::guard(fail, [&]() -> tenon_status {
+    const auto caught = [&threw, &fail](std::string_view message) { return threw = true, fail(message); };
+    const tenon_status status = Edge::guard(caught, [&]() -> tenon_status {
       const Hooked hooked = own().hooks_[index].call_->run(view(input));
       if (hooked.status_ == TENON_OK) return output->write(output, bytes(hooked.bytes_));
       if (hooked.status_ == TENON_ERROR) fail(hooked.bytes_);
       return hooked.status_;
     });
+    return threw ? TENON_ERROR_INVALID : status; /* no refusal: the message is for the log */
   }
 
   static void on_event(tenon_plugin_t*, const tenon_event_t* events, size_t count, uint64_t dropped) {

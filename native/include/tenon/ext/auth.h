@@ -72,7 +72,8 @@ typedef struct tenon_auth_answer {
   tenon_status (*accept)(const struct tenon_auth_answer* answer, const tenon_identity_t* identity, uint32_t cache_ms);
   /* In resolve_roles: one more role. TENON_ERROR_TOO_LARGE past TENON_AUTH_ROLE_LIMIT; one that is there is fine. */
   tenon_status (*add_role)(const struct tenon_auth_answer* answer, tenon_bytes_t role);
-  /* Why, in one sentence for the client, at most 1 KiB; seconds after which to try again (0: not said). */
+  /* Why, in one sentence of at most 1 KiB: for the client with TENON_ERROR_DENIED and TENON_ERROR_AGAIN, for the log
+   * with any other failure; seconds after which to try again (0: not said). */
   void (*refuse)(const struct tenon_auth_answer* answer, tenon_bytes_t message, uint32_t retry_after_s);
 } tenon_auth_answer_t;
 

@@ -45,7 +45,9 @@ typedef struct tenon_plugin_hooks {
   uint32_t (*hook_count)(struct tenon_plugin* plugin);
   const tenon_hook_t* (*hook)(struct tenon_plugin* plugin, uint32_t index);
   /* Give what becomes of `input` (empty is fine). TENON_ERROR_NOT_FOUND leaves it as it is; anything else but TENON_OK
-   * ends the chain with the message of `fail`. On the thread of whoever runs the chain, under a lease. [any] */
+   * ends the chain: TENON_ERROR refuses, with the message of `fail` for whoever runs the chain, any other status says
+   * that the hook failed, and the message is for the log. On the thread of whoever runs the chain, under a lease. [any]
+   */
   tenon_status (*call)(struct tenon_plugin* plugin, uint32_t index, tenon_bytes_t input,
                        const tenon_hook_output_t* output);
 } tenon_plugin_hooks_t;

@@ -29,8 +29,8 @@ typedef struct tenon_plugin_middleware {
   /*
    * Before the handler, after authentication. May set headers of the response, which the handler may replace; with
    * `*answered` set to true the response stands as it is and neither the handler nor a later middleware runs. Anything
-   * but TENON_OK answers 500 with the message of `fail`. The request cannot be deferred and the response not be
-   * streamed here: TENON_ERROR_STATE. [handler]
+   * but TENON_OK answers 500; the message of `fail` goes to the log. The request cannot be deferred and the response
+   * not be streamed here: TENON_ERROR_STATE. [handler]
    */
   tenon_status (*before)(struct tenon_plugin* plugin, tenon_request_t* request, tenon_response_t* response,
                          bool* answered);

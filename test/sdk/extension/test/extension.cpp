@@ -55,10 +55,12 @@ TENON_TEST("knows who carries a credential, adds roles, and says why not") {
 
 TENON_TEST("lets nobody in when it fails") {
   const Plugin plugin;
-  TENON_CHECK_EQUAL(plugin.authenticate(with("x-api-key", "nobody")).status, TENON_ERROR);
-  TENON_CHECK(plugin.logged("not within their bounds"));
-  TENON_CHECK_EQUAL(plugin.authenticate(with("x-api-key", "lost")).status, TENON_ERROR);
-  TENON_CHECK(plugin.logged("no roles are to be had"));
+  const auto nobody = plugin.authenticate(with("x-api-key", "nobody"));
+  TENON_CHECK_EQUAL(nobody.status, TENON_ERROR);
+  TENON_CHECK(nobody.message.find("not within their bounds") != std::string::npos);
+  const auto lost = plugin.authenticate(with("x-api-key", "lost"));
+  TENON_CHECK_EQUAL(lost.status, TENON_ERROR);
+  TENON_CHECK(lost.message.find("no roles are to be had") != std::string::npos);
 }
 
 TENON_TEST("decides whether a request may go on, for somebody and for nobody") {
@@ -158,8 +160,9 @@ TENON_TEST("a task that has not run is freed with its generation") {
 
 TENON_TEST("what is thrown goes no further") {
   const Plugin plugin;
-  TENON_CHECK_EQUAL(plugin.authenticate(with("x-api-key", "throws")).status, TENON_ERROR);
-  TENON_CHECK(plugin.logged("the provider threw"));
+  const auto thrown = plugin.authenticate(with("x-api-key", "throws"));
+  TENON_CHECK_EQUAL(thrown.status, TENON_ERROR);
+  TENON_CHECK_EQUAL(thrown.message, "the provider threw");
   TENON_CHECK_EQUAL(plugin.around(with("a", "b", "/?throw=1")).failure, "the middleware threw");
   TENON_CHECK(plugin.give({"todo.throw", "", {}, "todo"}));
   TENON_CHECK(plugin.logged("the subscriber threw"));
