@@ -1,6 +1,7 @@
 import { cp, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ErrorCode, errorCodes } from '../src/base/errors.js';
 import { root } from './architecture/tree.js';
 import { type Answer, until, World } from './load/world.js';
 
@@ -432,6 +433,31 @@ test('what no client should send is refused, and never an error of ours', async 
     expect((await send('POST', '/tenon-auth/login', body)).status, body.slice(0, 40)).toBe(status);
   const form = { 'content-type': 'text/plain', ...admin };
   expect((await send('POST', '/tenon-auth/users', '{}', form)).status).toBe(415);
+});
+
+test('what is refused is a problem as the host tells them', async () => {
+  const refused: [ErrorCode, number, Promise<Answer>][] = [
+    ['BadRequest', 400, send('POST', '/tenon-auth/login', '[]')],
+    ['Unauthenticated', 401, own('GET', '/tenon-auth/me')],
+    ['RecordNotFound', 404, own('GET', '/tenon-auth/users/nobody', admin)],
+    ['RecordExists', 409, send('POST', '/tenon-auth/users', { username: 'root', password: rootPassword }, admin)],
+    ['PreconditionFailed', 409, own('DELETE', '/tenon-auth/users/root', admin)],
+    ['ContentTypeUnsupported', 415, world.request('POST', '/tenon-auth/login', { body: '{}' })],
+    ['RecordInvalid', 422, send('PUT', '/tenon-auth/users/root', {}, admin)],
+  ];
+  for (const [code, status, answer] of refused) {
+    const { body, headers } = await answer;
+    const problem = JSON.parse(body) as Record<string, unknown>;
+    expect(headers.get('content-type')).toBe('application/problem+json');
+    expect(problem).toEqual({
+      type: `/docs/errors.md#${code.toLowerCase()}`,
+      title: errorCodes[code].title,
+      status,
+      detail: expect.any(String) as string,
+      error: code,
+      message: problem['detail'],
+    });
+  }
 });
 
 test('its own config is taken without a new generation, and refused when it is wrong', async () => {

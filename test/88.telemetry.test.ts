@@ -2,6 +2,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { errorCodes } from '../src/base/errors.js';
 import { readApplication } from '../src/compiler/application.js';
 import { compile } from '../src/compiler/build.js';
 import { root } from './architecture/tree.js';
@@ -270,7 +271,7 @@ describe('settings', () => {
     await addNoisy({ level: 'loud' });
     await expect(world.host.reload('noisy')).rejects.toThrow();
     const said = (): string[] => world.log.map(({ msg }) => msg);
-    await until('it is said', () => said().includes('level has to be trace, debug, info, warn, error or fatal'));
+    await until('it is said', () => said().includes('level is one of trace, debug, info, warn, error and fatal'));
     await say('too low', 40);
     await say('high enough', 50);
     await kept('logs?text=high', 1);
@@ -428,11 +429,25 @@ describe('a client', () => {
       ['logs?level=loud', 'level'],
       ['requests?status=ok', 'status'],
       ['summary?minutes=0', 'minutes'],
-      ['live?level=loud', 'level'],
+      ['live?level=loud', 'level is one of trace, debug, info, warn, error and fatal'],
+      ['logs?limits=5', 'limits is none of limit, since, until, plugin, level, text'],
+      ['spans?text=x', 'text is none of limit, since, until, plugin, name, longerUs'],
+      ['summary?hours=5', 'hours is none of minutes'],
+      ['live?text=x', 'text is none of level, plugin'],
     ] as const) {
       const { status, headers, body } = await world.get(`/tenon-telemetry/${target}`);
       expect([target, status, headers.get('content-type')]).toEqual([target, 400, 'application/problem+json']);
-      expect((JSON.parse(body) as { title: string }).title).toContain(what);
+      const problem = JSON.parse(body) as Record<string, unknown>;
+      expect(problem['detail']).toContain(what);
+      expect(problem).toEqual({
+        type: '/docs/errors.md#badrequest',
+        title: errorCodes.BadRequest.title,
+        status: 400,
+        detail: problem['detail'],
+        error: 'BadRequest',
+        message: problem['detail'],
+        requestId: expect.any(String) as string,
+      });
     }
   });
 

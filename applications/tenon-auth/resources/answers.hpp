@@ -20,10 +20,39 @@ inline Accounts& accounts() { return tenon::extension<TenonAuthExtension>().acco
 // No body of a client's is larger.
 constexpr uint64_t most_body = 16 * 1024;
 
-inline tenon::Response problem(int status, std::string_view detail) {
+// As the host's own: the codes are those of /docs/errors.md.
+struct Code {
+  int status;
+  std::string_view code;
+  std::string_view page;
+  std::string_view title;
+};
+
+inline tenon::Response problem(const Code& code, int status, std::string_view detail) {
   tenon::Json json;
-  json.object().field("status", status).field("detail", detail);
-  return tenon::json(json).type("application/problem+json").status(status);
+  json.object().field("type", "/docs/errors.md#" + std::string(code.page)).field("title", code.title);
+  json.field("status", status).field("detail", detail).field("error", code.code).field("message", detail);
+  return tenon::json(json).type("application/problem+json").header("cache-control", "no-store").status(status);
+}
+
+inline tenon::Response problem(int status, std::string_view detail) {
+  const Code codes[] = {
+      {400, "BadRequest", "badrequest", "The request could not be understood"},
+      {401, "Unauthenticated", "unauthenticated", "It is not known who asks"},
+      {403, "Forbidden", "forbidden", "Who asks may not do this"},
+      {404, "RecordNotFound", "recordnotfound", "There is no such record"},
+      {409, "PreconditionFailed", "preconditionfailed", "The record is not in the state the request asks for"},
+      {415, "ContentTypeUnsupported", "contenttypeunsupported", "A body of that kind is not read here"},
+      {422, "RecordInvalid", "recordinvalid", "The record breaks the definition of its table"},
+      {429, "TooManyAttempts", "toomanyattempts", "Too many wrong credentials"},
+  };
+  for (const Code& each : codes)
+    if (each.status == status) return problem(each, status, detail);
+  return problem({503, "HandlerFailed", "handlerfailed", "The plugin failed to answer"}, status, detail);
+}
+
+inline tenon::Response exists(std::string_view detail) {
+  return problem({409, "RecordExists", "recordexists", "There is a record with that key already"}, 409, detail);
 }
 
 inline tenon::Response refusal(const Known& known) {
@@ -42,7 +71,7 @@ inline tenon::Response outcome(tenon_status status) {
     case TENON_ERROR_NOT_FOUND:
       return problem(404, "there is none of this name");
     case TENON_ERROR_EXISTS:
-      return problem(409, "there is one already");
+      return exists("there is one already");
     case TENON_ERROR_STATE:
       return problem(409, "this would leave nobody who is enabled and has the role admin");
     case TENON_ERROR_VERSION:

@@ -29,7 +29,7 @@ struct Setup : tenon::Resource {
     auto hash = auth::new_hash((*json)["password"]);
     if (!hash) return hash.refusal();
     const tenon::Written made = auth::accounts().create(*name, *hash, {std::string(auth::admin_role)}, true, true);
-    if (made.status() == TENON_ERROR_EXISTS) return auth::problem(409, "there are users: an admin makes others");
+    if (made.status() == TENON_ERROR_EXISTS) return auth::exists("there are users: an admin makes others");
     if (made) tenon::log::info("the first admin was made", {{"user", *name}});
     return made ? tenon::status(201) : auth::outcome(made.status());
   }

@@ -14,14 +14,16 @@ struct Live : tenon::Resource {
 
   tenon::Response get(const tenon::Request& request) override {
     if (auto refusal = tenon::extension<TelemetryExtension>().refusal(request)) return std::move(*refusal);
+    constexpr std::string_view names[] = {"level", "plugin"};
+    if (auto refusal = unknown_parameter(request, names)) return std::move(*refusal);
     const auto level = level_of(request.query("level").value_or("trace"));
-    if (!level) return bad_request("level has to be trace, debug, info, warn, error or fatal");
+    if (!level) return bad_request(request, std::string("level") + level_values);
     const auto seat = std::make_shared<Seat>(streams_);
-    if (!*seat) return tenon::text("All streams are taken.\n").status(503).header("retry-after", "10");
+    if (!*seat) return unavailable(request, "all streams are taken").header("retry-after", "10");
     const auto last = number_of(request.header("last-event-id").value_or("0"));
     const auto feed = std::make_shared<tenon::Feed>(tenon::table("Log").feed(static_cast<uint64_t>(last.value_or(0))));
     if (feed->status() != TENON_ERROR_CANCELLED && feed->ended()) *feed = tenon::table("Log").feed(); /* too long ago */
-    if (feed->ended()) return tenon::text("There is nothing to follow.\n").status(503);
+    if (feed->ended()) return unavailable(request, "there is nothing to follow");
     const std::string plugin(request.query("plugin").value_or(""));
     // The client comes again when the stream ends, as it does when this extension is replaced.
     return tenon::stream([seat, feed, plugin, level = *level](tenon::Writer& writer) {

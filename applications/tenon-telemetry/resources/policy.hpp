@@ -6,6 +6,8 @@
 #include <string>
 #include <tenon/services.hpp>
 
+constexpr const char* level_values = " is one of trace, debug, info, warn, error and fatal";
+
 /* Number of a level by its name or its number; nothing for what is no level. */
 inline std::optional<int64_t> level_of(std::string_view name) {
   static constexpr std::string_view names[] = {"trace", "debug", "info", "warn", "error", "fatal"};
@@ -23,7 +25,7 @@ struct Policy {
   bool set(std::string_view key, tenon::JsonView value, std::string& mistake) {
     if (key == "level") {
       if (const auto given = level_of(value.text().value_or(""))) return level = *given, true;
-      mistake = "level has to be trace, debug, info, warn, error or fatal";
+      mistake = std::string("level") + level_values;
       return true;
     }
     if (key != "requests" && key != "spans") return false;

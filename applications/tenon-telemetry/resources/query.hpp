@@ -1,11 +1,14 @@
 // What a client asks for, checked.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <iterator>
 #include <optional>
 #include <string>
 
+#include "problem.hpp"
 #include "telemetry.hpp"
 
 /* A whole number of at most 15 digits. */
@@ -42,8 +45,26 @@ inline std::string cause_of(const tenon::Written& problem) {
   return message.empty() ? "records cannot be read: status " + std::to_string(problem.status()) : std::string(message);
 }
 
-inline tenon::Response bad_request(std::string_view why) {
-  return tenon::json(tenon::Json().object().field("title", why).field("status", 400))
-      .type("application/problem+json")
-      .status(400);
+inline tenon::Response bad_request(const tenon::Request& request, std::string_view why) {
+  return problem(request, {400, "BadRequest", "badrequest", "The request could not be understood"}, why);
+}
+
+inline tenon::Response unavailable(const tenon::Request& request, std::string_view why) {
+  return problem(request, {503, "PluginBusy", "pluginbusy", "Too many calls wait for the plugin"}, why);
+}
+
+/* The refusal of a parameter that is none of these; in the order of the query. */
+template <typename Names>
+std::optional<tenon::Response> unknown_parameter(const tenon::Request& request, const Names& names) {
+  std::string_view rest = request.query();
+  while (!rest.empty()) {
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(pair.size() == rest.size() ? pair.size() : pair.size() + 1);
+    const std::string_view name = pair.substr(0, pair.find('='));
+    if (pair.empty() || std::find(std::begin(names), std::end(names), name) != std::end(names)) continue;
+    std::string list;
+    for (const std::string_view each : names) (list += list.empty() ? "" : ", ") += each;
+    return bad_request(request, (name.size() > 64 ? "a parameter" : std::string(name)) + " is none of " + list);
+  }
+  return std::nullopt;
 }

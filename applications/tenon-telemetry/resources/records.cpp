@@ -15,6 +15,7 @@ struct Parameter {
   std::string_view field;
   Match match;
   std::optional<int64_t> (*number)(std::string_view text) = nullptr; /* of AtLeast */
+  const char* values = nullptr;                                      /* which there are, of AtLeast */
 };
 
 /* What a record is asked for here and not by the table: whoever asks for a rare word in a long log is answered in time.
@@ -62,24 +63,29 @@ tenon::Response answer(const tenon::Request& request, tenon::Scan scan, const st
 
 tenon::Response newest(const tenon::Request& request, std::string_view table, std::initializer_list<Parameter> own) {
   if (auto refusal = tenon::extension<TelemetryExtension>().refusal(request)) return std::move(*refusal);
+  std::vector<std::string_view> names = {"limit", "since", "until", "plugin"};
+  for (const Parameter& each : own) names.push_back(each.name);
+  if (auto refusal = unknown_parameter(request, names)) return std::move(*refusal);
   const auto limit = number_of(request.query("limit").value_or("100"));
-  if (!limit || *limit < 1 || *limit > 1000) return bad_request("limit has to be a whole number from 1 to 1000");
+  if (!limit || *limit < 1 || *limit > 1000)
+    return bad_request(request, "limit has to be a whole number from 1 to 1000");
   tenon::Scan scan = tenon::table(table).scan().by("time").reverse();
   for (const std::string_view name : {"since", "until"}) {
     const auto given = request.query(name);
     if (!given) continue;
     const auto time = time_of(*given);
-    if (!time) return bad_request("since and until are milliseconds since 1970, or how long ago: 90s, 15m, 2h, 7d");
+    if (!time)
+      return bad_request(request, "since and until are milliseconds since 1970, or how long ago: 90s, 15m, 2h, 7d");
     const tenon::Operand bound = tenon::Operand::date(*time);
     scan = name == "since" ? std::move(scan).from(bound) : std::move(scan).to(bound);
   }
   std::vector<Condition> conditions;
   if (const auto plugin = request.query("plugin")) conditions.push_back({"plugin", Match::Equal, std::string(*plugin)});
-  for (const auto& [name, field, match, number] : own) {
+  for (const auto& [name, field, match, number, values] : own) {
     const auto given = request.query(name);
     if (!given) continue;
     const auto value = number == nullptr ? std::nullopt : number(*given);
-    if (number != nullptr && !value) return bad_request(std::string(name) + " is not what it can be");
+    if (number != nullptr && !value) return bad_request(request, std::string(name) + values);
     conditions.push_back({field, match, std::string(*given), value.value_or(0)});
   }
   return answer(request, std::move(scan), conditions, static_cast<size_t>(*limit));
@@ -89,21 +95,24 @@ tenon::Response newest(const tenon::Request& request, std::string_view table, st
 
 struct Logs : tenon::Resource {
   tenon::Response get(const tenon::Request& request) override {
-    return newest(request, "Log", {{"level", "level", Match::AtLeast, level_of}, {"text", "message", Match::Contains}});
+    return newest(request, "Log",
+                  {{"level", "level", Match::AtLeast, level_of, level_values}, {"text", "message", Match::Contains}});
   }
 };
 
 struct Requests : tenon::Resource {
   tenon::Response get(const tenon::Request& request) override {
     return newest(request, "Request",
-                  {{"status", "status", Match::AtLeast, number_of}, {"text", "request", Match::Contains}});
+                  {{"status", "status", Match::AtLeast, number_of, " is a whole number, such as 500"},
+                   {"text", "request", Match::Contains}});
   }
 };
 
 struct Spans : tenon::Resource {
   tenon::Response get(const tenon::Request& request) override {
     return newest(request, "Span",
-                  {{"name", "name", Match::Equal}, {"longerUs", "durationUs", Match::AtLeast, number_of}});
+                  {{"name", "name", Match::Equal},
+                   {"longerUs", "durationUs", Match::AtLeast, number_of, " is a whole number of microseconds"}});
   }
 };
 

@@ -13,9 +13,11 @@ struct Summary : tenon::Resource {
   tenon::Response get(const tenon::Request& request) override {
     const auto& telemetry = tenon::extension<TelemetryExtension>();
     if (auto refusal = telemetry.refusal(request)) return std::move(*refusal);
+    constexpr std::string_view names[] = {"minutes"};
+    if (auto refusal = unknown_parameter(request, names)) return std::move(*refusal);
     const auto minutes = number_of(request.query("minutes").value_or("5"));
     if (!minutes || *minutes < 1 || *minutes > 1440)
-      return bad_request("minutes has to be a whole number from 1 to 1440");
+      return bad_request(request, "minutes has to be a whole number from 1 to 1440");
     const int64_t since = *time_of(std::to_string(*minutes) + "m");
 
     std::map<std::string, Answered> plugins;

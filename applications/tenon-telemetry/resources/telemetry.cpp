@@ -1,5 +1,7 @@
 #include "telemetry.hpp"
 
+#include "problem.hpp"
+
 #include <algorithm>
 #include <chrono>
 
@@ -205,11 +207,8 @@ std::optional<tenon::Response> TelemetryExtension::refusal(const tenon::Request&
   const auto identity = request.identity();
   for (const std::string& role : readers_)
     if (role == "anyone" || (identity && identity->has_role(role))) return std::nullopt;
-  const int status = identity ? 403 : 401;
-  tenon::Json problem;
-  problem.object().field("title", "Telemetry is for the operator, and for the roles among its readers");
-  tenon::Response response = tenon::json(problem.field("status", status));
-  response.type("application/problem+json").status(status);
-  if (!identity) response.header("www-authenticate", "Bearer realm=\"tenon\"");
-  return response;
+  const std::string_view why = "telemetry is for the operator, and for the roles among its readers";
+  if (identity) return problem(request, {403, "Forbidden", "forbidden", "Who asks may not do this"}, why);
+  return problem(request, {401, "Unauthenticated", "unauthenticated", "It is not known who asks"}, why)
+      .header("www-authenticate", "Bearer realm=\"tenon\"");
 }
