@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { TenonError } from '../src/base/errors.js';
 import { mayPass } from '../src/host/passing.js';
 import type { CreateHostOptions } from '../src/index.js';
-import { mayPass } from '../src/reload/retry.js';
 import { journal, stage } from './load/actors.js';
 import { type Answer, type LogLine, until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
