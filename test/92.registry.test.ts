@@ -613,6 +613,23 @@ describe('what a host tells', () => {
     await expect.poll(() => server.sql('SELECT id FROM reloads'), soon).toEqual([{ id: 'r1' }]);
   });
 
+  test('a reload that is taken back is told as such', async () => {
+    const { registry, database } = await connect();
+    const taken = (id: string): void => registry.reloaded({ ...reload(id), outcome: 'rolledBack' });
+    const outcomes = (): Promise<object[]> => server.sql('SELECT id, outcome FROM reloads ORDER BY id');
+    registry.reloaded(reload('r1'));
+    await expect.poll(outcomes, soon).toHaveLength(1);
+    taken('r1');
+    database.cut();
+    registry.reloaded(reload('r2'));
+    taken('r2');
+    database.back();
+    await expect.poll(outcomes, soon).toEqual([
+      { id: 'r1', outcome: 'rolledBack' },
+      { id: 'r2', outcome: 'rolledBack' },
+    ]);
+  });
+
   test('a row that somebody has removed is written anew', async () => {
     const { registry } = await connect();
     registry.report('one', running);

@@ -116,6 +116,10 @@ describe.skipIf(noPostgres !== undefined)(`three hosts on a PostgreSQL server ${
       ['2.0.0', undefined],
       ['1.0.0', 'VersionUnavailable'],
     ]);
+    // Its own config.yaml has the last word.
+    await two.write('service', 'config.yaml', 'app_id: service\nenabled: false\n');
+    await two.host.discover();
+    expect(two.host.plugin('service').state).toBe('disabled');
     await fleet.steer('UPDATE plugins SET pinned = false');
     expect(one.host.plugin('service').version).toBe('3.0.0');
     expect(three.host.plugin('service').version).toBe('1.0.0');

@@ -40,10 +40,10 @@ export class Pins {
   async #before(plugin: Plugin, trigger: Trigger): Promise<Version | undefined> {
     const pin = this.#pinOf(plugin.id);
     if (pin === undefined) return undefined;
-    const source = await this.#options.applications.read(plugin.folder).then(
-      (application) => application.source,
-      () => undefined, // the reload meets the same error, when it needs the folder
-    );
+    // One that cannot be read is met again by the reload, when that needs the folder.
+    const application = await this.#options.applications.read(plugin.folder).catch(() => undefined);
+    if (application?.enabled === false) return undefined;
+    const source = application?.source;
     // What a library without sources has is not known before it is opened.
     const unknown = source?.prebuilt !== undefined && (trigger === 'watch' || trigger === 'api');
     if (source?.config.version === pin || unknown) return undefined;

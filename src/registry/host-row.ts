@@ -143,7 +143,8 @@ export async function insertReloads(session: Session, host: string, rows: string
      SELECT id, $1::uuid, plugin, trigger, outcome, "from", "to", "startedAt", "totalMs", phases, attempts, error
      FROM jsonb_to_recordset($2::jsonb) AS told (id text, plugin text, trigger text, outcome text, "from" jsonb, "to" jsonb,
        "startedAt" timestamptz, "totalMs" double precision, phases jsonb, attempts integer, error jsonb)
-     ON CONFLICT DO NOTHING`,
+     ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, error = excluded.error
+       WHERE reloads.host = excluded.host AND reloads.outcome <> excluded.outcome`,
     [host, rows],
   );
 }

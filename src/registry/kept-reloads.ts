@@ -38,7 +38,7 @@ export class KeptReloads {
       this.#log.warn({ lost: this.#lost }, `${this.#lost} reloads are not in the registry: it was away for too long`);
     this.#lost = 0;
     while (this.#rows.length > 0) {
-      const rows = this.#rows.splice(0, atOnce);
+      const rows = latest(this.#rows.splice(0, atOnce));
       try {
         await this.#insert(session, rows);
       } catch (error) {
@@ -66,4 +66,9 @@ export class KeptReloads {
       'the registry refuses a reload, which is left out',
     );
   }
+}
+
+/** Of those with one id the last: a reload that was taken back is told again. */
+function latest(rows: readonly ReloadRow[]): ReloadRow[] {
+  return [...new Map(rows.map((row) => [row.id, row])).values()];
 }
