@@ -350,13 +350,14 @@ async function compose(
     token: admin.token,
     names: [settings.host, ...listOf(settings.adminHosts)],
   });
+  const configured = pluginsWithConfig(host, applications);
   const otherwise = adminApplication({
     host,
     guard,
     hotReload,
     events,
     registry: convergence,
-    configs: new PluginConfigs({ log, registry, ...secretPlaces, plugins: pluginsWithConfig(host, applications) }),
+    configs: new PluginConfigs({ log, registry, convergence, ...secretPlaces, plugins: configured }),
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
     metrics: () => front.metricsText(),

@@ -91,6 +91,33 @@ describe.skipIf(noPostgres !== undefined)(`three hosts on a PostgreSQL server ${
     expect(await own()).toEqual([{ own: 1 }, { own: 1 }, { own: 1 }]);
   });
 
+  test('a config that is put over HTTP is asked of each of them once', async () => {
+    await fleet.publish('config', await buildPlugin('config'));
+    await fleet.start();
+    await fleet.converged('config');
+    const [one] = fleet.worlds as [World];
+    const put = async (config: object): Promise<number> => {
+      const headers = { authorization: 'Bearer a-token-of-the-tests' };
+      const { status } = await one.request('PUT', '/api/v1/plugins/config/config', {
+        headers,
+        body: JSON.stringify(config),
+      });
+      await fleet.converged('config');
+      return status;
+    };
+    expect(await put({ own: 1 })).toBe(200);
+    const asked = ({ log }: World): number =>
+      log.filter(({ plugin, msg }) => plugin === 'config' && msg === 'changed').length;
+    await until('all were asked', () => fleet.worlds.every((world) => asked(world) > 0));
+    expect(fleet.worlds.map(asked)).toEqual([1, 1, 1]);
+    expect(
+      fleet.worlds.map((world) => world.host.reloads().filter(({ plugin }) => plugin === 'config').length),
+    ).toEqual([2, 2, 2]);
+    // Refused: what was is put back, and nobody else need have heard of it.
+    expect(await put({ a: 1 })).toBe(422);
+    expect(one.host.reloads().filter(({ outcome }) => outcome === 'failed')).toMatchObject([{ trigger: 'config' }]);
+  });
+
   test('a version that psql chooses is the kept build of that on each host that has one, whatever is saved', async () => {
     await fleet.start();
     await fleet.converged();

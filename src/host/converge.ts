@@ -33,6 +33,8 @@ export class Convergence implements RegistryListener {
   readonly #options: ConvergenceOptions;
   readonly #reporting: Reporting;
   readonly #turns = new Map<string, Turns>();
+  /** What brings a plugin itself to what it writes of it. */
+  readonly #alone = new Map<string, Promise<void>>();
   /** No longer registered, and not taken down yet. */
   readonly #gone = new Set<string>();
   /** Whose applications went here, with the revision of their rows then: those rows may go, too. */
@@ -142,6 +144,20 @@ export class Convergence implements RegistryListener {
     return view;
   }
 
+  /** Do `work`, which writes what a plugin should be and brings it there itself: nothing else of it is taken up meanwhile. */
+  async alone<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const done = work();
+    const settled = done.then(
+      () => {},
+      () => {},
+    );
+    this.#alone.set(name, settled);
+    void settled.then(() => {
+      if (this.#alone.get(name) === settled) this.#alone.delete(name);
+    });
+    return done;
+  }
+
   /** What there is to do for one plugin is done when this resolves. It never rejects: what went wrong is reported. */
   converge(name: string): Promise<void> {
     const turns = this.#turns.get(name) ?? new Turns();
@@ -150,6 +166,7 @@ export class Convergence implements RegistryListener {
       if (turns.idle) this.#turns.delete(name);
     };
     const work = turns.take('converge', async () => {
+      await this.#alone.get(name);
       await this.#enter();
       try {
         if (!this.#closed) await this.#step(name);
