@@ -4,6 +4,8 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { TenonError } from '../src/base/errors.js';
 import { readApplication } from '../src/compiler/application.js';
+import { ConfigSchema } from '../src/compiler/config-schema.js';
+import { maskedConfig } from '../src/host/effective-config.js';
 import type { CreateHostOptions } from '../src/index.js';
 import { Command } from './load/command.js';
 import { type Answer, until, World } from './load/world.js';
@@ -543,6 +545,100 @@ test('what is set is for the build that serves, also when the application has on
   expect(await own()).toEqual({ answer: 4 });
   expect((await ask('DELETE')).body.status).toBe('taken');
   expect(await own()).toEqual({ b: 1 });
+});
+
+interface Drawn {
+  schema: object;
+  /** Fits the schema; every secret in it has `qqq`. */
+  value: unknown;
+}
+
+const name = fc.stringMatching(/^[a-z~/]{1,4}$/);
+const drawnLeaf: fc.Arbitrary<Drawn> = fc.oneof(
+  fc.integer().map((value) => ({ schema: { type: 'integer' }, value })),
+  fc.boolean().map((value) => ({ schema: { type: 'boolean' }, value })),
+  fc.string({ maxLength: 5 }).map((value) => ({ schema: { type: 'string' }, value })),
+  fc
+    .constantFrom(
+      { writeOnly: true },
+      { format: 'password' },
+      { $ref: '#/$defs/secret' },
+      { allOf: [{ writeOnly: true }] },
+    )
+    .map((how) => ({ schema: { type: 'string', ...how }, value: 'qqq' })),
+);
+const { drawn } = fc.letrec<{ drawn: Drawn }>((tie) => ({
+  drawn: fc.oneof(
+    { maxDepth: 3 },
+    drawnLeaf,
+    fc.dictionary(name, tie('drawn'), { minKeys: 1, maxKeys: 3 }).map((members) => ({
+      schema: {
+        type: 'object',
+        properties: Object.fromEntries(Object.entries(members).map(([key, { schema }]) => [key, schema])),
+        additionalProperties: false,
+      },
+      value: Object.fromEntries(Object.entries(members).map(([key, { value }]) => [key, value])),
+    })),
+    tie('drawn').map(({ schema, value }) => ({ schema: { type: 'array', items: schema }, value: [value, value] })),
+    tie('drawn').map(({ schema, value }) => ({
+      schema: { type: 'object', additionalProperties: schema },
+      value: { any: value },
+    })),
+  ),
+}));
+const drawnConfig = fc.dictionary(name, drawn, { minKeys: 1, maxKeys: 3 }).map((members) => ({
+  schema: ConfigSchema.of(
+    JSON.stringify({
+      $defs: { secret: { writeOnly: true } },
+      properties: Object.fromEntries(Object.entries(members).map(([key, { schema }]) => [key, schema])),
+    }),
+  ),
+  config: Object.fromEntries(Object.entries(members).map(([key, { value }]) => [key, value])),
+}));
+
+/** Pointers of all that has no members. */
+function leaves(value: unknown, at = ''): string[] {
+  if (typeof value !== 'object' || value === null) return [at];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    leaves(inner, `${at}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`),
+  );
+}
+
+/** `value` with `null` at a pointer. */
+function spoiled(value: unknown, pointer: string, at = ''): unknown {
+  if (at === pointer) return null;
+  if (typeof value !== 'object' || value === null) return value;
+  const members = Object.entries(value).map(([key, inner]: [string, unknown]) => [
+    key,
+    spoiled(inner, pointer, `${at}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`),
+  ]);
+  return Array.isArray(value) ? members.map(([, inner]) => inner) : (Object.fromEntries(members) as unknown);
+}
+
+describe('for any schema', () => {
+  test('what fits is accepted, and what is wrong at one place is refused at that place', () => {
+    fc.assert(
+      fc.property(drawnConfig, fc.nat(), ({ schema, config }, at) => {
+        expect(schema.flaws(config)).toEqual([]);
+        const places = leaves(config);
+        const place = places[at % places.length] ?? '';
+        expect(schema.flaws(spoiled(config, place) as object as Record<string, unknown>)[0]?.pointer).toBe(place);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('no secret is shown, also where the rest of it is wrong', () => {
+    fc.assert(
+      fc.property(drawnConfig, fc.nat(), ({ schema, config }, at) => {
+        const places = leaves(config);
+        const wrong = spoiled(config, places[at % places.length] ?? '') as Record<string, unknown>;
+        for (const shown of [maskedConfig(schema, config), maskedConfig(schema, wrong)])
+          expect(JSON.stringify(shown)).not.toContain('qqq');
+      }),
+      { numRuns: 100 },
+    );
+  });
 });
 
 test('no secret that was resolved is ever shown, logged or kept', async () => {

@@ -4,8 +4,9 @@ import path from 'node:path';
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { readRegular } from '../base/regular.js';
 import { type ApplicationConfig, configFile, type ConfigProblem, invalid } from './config.js';
-import { type ConfigObject, ConfigSchema, SchemaFlawed } from './config-schema.js';
-import { schemaLimit, segmentsOf } from './schema-shape.js';
+import { ConfigSchema } from './config-schema.js';
+import type { ConfigObject } from './config-value.js';
+import { SchemaFlawed, schemaLimit, segmentsOf } from './schema-shape.js';
 import { isBelow } from './way.js';
 
 /**

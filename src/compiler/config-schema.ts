@@ -1,32 +1,28 @@
 /** The JSON Schema (2020-12) of a config: compiled, asked, and kept from taking the thread. The only importer of ajv. */
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import { createRequire } from 'node:module';
+import type { Ajv2020, ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
+import type { ConfigObject } from './config-value.js';
 import { refers } from './references.js';
-import { below, type Flaw, isObject, schemaLimit, secretPlaces, type SchemaObject, shapeFlaw } from './schema-shape.js';
+import {
+  below,
+  type Flaw,
+  isObject,
+  schemaLimit,
+  secretPlaces,
+  type SchemaObject,
+  SchemaFlawed,
+  shapeFlaw,
+} from './schema-shape.js';
 import { TimeExceeded, withinTime } from './within-time.js';
 
-export type { Flaw } from './schema-shape.js';
-export { mayBeKnown } from './schema-shape.js';
-
-/** A config: a JSON object. */
-export type ConfigObject = Readonly<Record<string, unknown>>;
-
-/** A schema that cannot be used; `pointer` is the place in it. */
-export class SchemaFlawed extends Error {
-  readonly pointer: string;
-
-  constructor({ pointer, message }: Flaw) {
-    super(message);
-    this.name = 'SchemaFlawed';
-    this.pointer = pointer;
-  }
-}
+export { configFlaw, type ConfigObject } from './config-value.js';
+export { type Flaw, SchemaFlawed } from './schema-shape.js';
 
 /** For compiling one schema, and for asking it once, ms. */
 const timeLimitMs = 500;
 /** Flaws that are told of one config. */
 const flawLimit = 100;
 const keptSchemas = 64;
-const depthLimit = 64;
 
 /** Annotations, as the dialect has it: they are known by name, and not checked. */
 const formats = [
@@ -152,8 +148,13 @@ export class ConfigSchema {
   }
 }
 
+/** Loaded with the first schema: most hosts have none. */
+function loadAjv(): typeof Ajv2020 {
+  return (createRequire(import.meta.url)('ajv/dist/2020.js') as { Ajv2020: typeof Ajv2020 }).Ajv2020;
+}
+
 function compile(source: SchemaObject): ValidateFunction {
-  const ajv = new Ajv2020(options);
+  const ajv = new (loadAjv())(options);
   ajv.addVocabulary(['$anchor']);
   // Compiles the schema of schemas, which is no matter of this one.
   void ajv.validateSchema({});
@@ -201,34 +202,4 @@ function referringPlaces(value: unknown, at = ''): string[] {
   if (Array.isArray(value)) return value.flatMap((item, index) => referringPlaces(item, below(at, index)));
   if (!isObject(value)) return [];
   return Object.entries(value).flatMap(([name, member]) => referringPlaces(member, below(at, name)));
-}
-
-/** Bytes of a config that a registry keeps. */
-const configBytes = 192 * 1024;
-
-/** What is wrong with a value from outside as a config, whatever its schema says: it must be an object that JSON and the registry can hold. */
-export function configFlaw(value: unknown): Flaw | undefined {
-  if (!isObject(value)) return { pointer: '', message: 'must be an object' };
-  const waiting: [string, unknown, number][] = [['', value, 0]];
-  let size = 0;
-  const isText = (text: string): boolean => !/\p{Surrogate}|\0/u.test(text);
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    const [pointer, inner, depth] = next;
-    if (depth > depthLimit) return { pointer, message: `is deeper than ${depthLimit} levels` };
-    if (typeof inner === 'string' && !isText(inner))
-      return { pointer, message: 'must be a text without NUL and halves of characters' };
-    if (typeof inner !== 'object' || inner === null) {
-      // A database writes numbers out.
-      size += /e/.test(String(inner)) && typeof inner === 'number' ? 330 : Buffer.byteLength(JSON.stringify(inner));
-      continue;
-    }
-    for (const [name, member] of Object.entries(inner)) {
-      if (!Array.isArray(inner) && !isText(name))
-        return { pointer, message: 'has a name with NUL or half a character' };
-      size += Buffer.byteLength(JSON.stringify(name)) + 4;
-      waiting.push([below(pointer, name), member, depth + 1]);
-    }
-    if (size > configBytes) break;
-  }
-  return size > configBytes ? { pointer: '', message: `is larger than ${configBytes} bytes` } : undefined;
 }

@@ -1,5 +1,4 @@
 /** How JSON Schemas (2020-12) are built from others, and what one that somebody else wrote may come to. */
-
 import { refers } from './references.js';
 
 /** A schema that is no truth value. */
@@ -9,6 +8,17 @@ export type SchemaObject = Readonly<Record<string, unknown>>;
 export interface Flaw {
   readonly pointer: string;
   readonly message: string;
+}
+
+/** A schema that cannot be used; `pointer` is the place in it. */
+export class SchemaFlawed extends Error {
+  readonly pointer: string;
+
+  constructor({ pointer, message }: Flaw) {
+    super(message);
+    this.name = 'SchemaFlawed';
+    this.pointer = pointer;
+  }
 }
 
 const alone = [

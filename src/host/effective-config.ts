@@ -1,8 +1,9 @@
 /** The config that a plugin is to have: what is set in the registry, else what its application says; defaults; secrets. */
 import { isDeepStrictEqual } from 'node:util';
 import { TenonError } from '../base/errors.js';
-import { configFlaw, type ConfigObject, type ConfigSchema, type Flaw, mayBeKnown } from '../compiler/config-schema.js';
-import { below, isObject } from '../compiler/schema-shape.js';
+import type { ConfigSchema } from '../compiler/config-schema.js';
+import { configFlaw, type ConfigObject } from '../compiler/config-value.js';
+import { below, type Flaw, isObject, mayBeKnown } from '../compiler/schema-shape.js';
 import { resolveSecrets, type SecretPlaces } from './secrets.js';
 
 /** Who has said what a config is. */

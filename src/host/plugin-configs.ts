@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import { configFlaw, type ConfigObject, type ConfigSchema } from '../compiler/config-schema.js';
+import type { ConfigSchema } from '../compiler/config-schema.js';
+import { configFlaw, type ConfigObject } from '../compiler/config-value.js';
 import type { RegistryDoor } from '../registry/door.js';
 import {
   type ConfigParts,
