@@ -109,13 +109,13 @@ export class PluginConfigs {
 
   /** @returns also a tag that is another one whenever the config is */
   async show(id: string): Promise<{ view: ConfigView; tag: string }> {
-    const { schema, ...parts } = await this.#partsOf(id);
+    const { schema, revision, ...parts } = await this.#partsOf(id);
     const { config, source } = writtenConfig(parts);
     const view: ConfigView = {
       config: maskedConfig(schema, config),
       source,
       schema: schema?.source ?? null,
-      revision: this.#options.registry.desired(id)?.configRevision ?? 0,
+      revision,
     };
     const hash = createHash('sha256').update(JSON.stringify([source, view.config, view.schema]));
     return { view, tag: `${view.revision}-${hash.digest('hex').slice(0, 16)}` };
@@ -169,18 +169,19 @@ export class PluginConfigs {
     };
     if (dryRun === true) return { status: 'valid', ...shown, source: next.source, revision: view.revision };
 
-    const previous = registry.desired(id);
+    const before = registry.desired(id)?.configRevision ?? 0;
     const { generation } = plugins.show(id);
-    const row = await registry.setConfig(
-      id,
-      wanted,
-      replaces === undefined ? undefined : (previous?.configRevision ?? 0),
-    );
+    // Of what was looked at above: by now another host may have set another one.
+    const row = await registry.setConfig(id, wanted, replaces === undefined ? undefined : view.revision);
     let record: ReloadRecord | undefined;
     try {
       record = await plugins.takeUp(id);
     } catch (cause) {
-      throw await this.#putBack(id, previous?.config ?? null, row.configRevision, asTenonError(cause));
+      throw await this.#refused(
+        id,
+        row.configRevision === before ? undefined : row.configRevision,
+        asTenonError(cause),
+      );
     }
     const now = plugins.show(id);
     const unchanged = sameJson(JSON.stringify(view.config), JSON.stringify(shown.config));
@@ -191,24 +192,14 @@ export class PluginConfigs {
     return { status, ...shown, source: next.source, revision: row.configRevision };
   }
 
-  /** The error to tell. */
-  async #putBack(id: string, config: ConfigObject | null, revision: number, cause: TenonError): Promise<TenonError> {
-    const { log, plugins, registry } = this.#options;
+  /** The error to tell. @param revision what has not been taken up, when it was set now */
+  async #refused(id: string, revision: number | undefined, cause: TenonError): Promise<TenonError> {
     if (cause.code === 'HostClosing') return cause;
-    try {
-      const { configRevision } = await registry.setConfig(id, config, revision);
-      // What runs has it: this is for one that is not there since its start failed, and for what was told to extensions.
-      if (configRevision !== revision) await plugins.takeUp(id).catch(() => {});
-    } catch (error) {
-      // Who has set another one meanwhile has the last word.
-      const another = asTenonError(error).code === 'PreconditionFailed';
-      if (!another)
-        log.error({ plugin: id, err: error }, `the config of ${id} that it does not take stays in the registry`);
-    }
+    const rest = revision === undefined ? 'it was set before' : await this.#putBack(id, revision);
     const refused = cause.code === 'LifecycleFailed';
     return new TenonError(
       refused ? 'ConfigInvalid' : cause.code,
-      `${id} does not take this config, and what was set before is set again: ${cause.message}`,
+      `${id} does not take this config, and ${rest}: ${cause.message}`,
       {
         next: refused ? 'see what it said, and set another config' : (cause.next ?? 'see `tenon reloads`'),
         details: {
@@ -221,10 +212,27 @@ export class PluginConfigs {
     );
   }
 
-  async #partsOf(id: string): Promise<ConfigParts> {
+  /** Set again what was set before `revision`; what came of it, as a clause. */
+  async #putBack(id: string, revision: number): Promise<string> {
+    const { log, plugins, registry } = this.#options;
+    try {
+      const before = (await registry.configs(id)).find((version) => version.revision < revision);
+      await registry.setConfig(id, before?.config ?? null, revision);
+    } catch (error) {
+      if (asTenonError(error).code === 'PreconditionFailed') return 'another one was set meanwhile';
+      log.error({ plugin: id, err: error }, `the config of ${id} that it does not take stays in the registry`);
+      return 'it stays in the registry, which could not be written again';
+    }
+    // What runs has it: this is for one that is not there since its start failed, and for what was told to extensions.
+    await plugins.takeUp(id).catch(() => {});
+    return 'what was set before is set again';
+  }
+
+  async #partsOf(id: string): Promise<ConfigParts & { revision: number }> {
     const { environment, plugins, registry, secrets } = this.#options;
     const { custom, schema } = await plugins.describe(id);
-    return { plugin: id, custom, schema, desired: registry.desired(id), environment, secrets };
+    const desired = registry.desired(id);
+    return { plugin: id, custom, schema, desired, revision: desired?.configRevision ?? 0, environment, secrets };
   }
 }
 

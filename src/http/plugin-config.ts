@@ -33,9 +33,9 @@ export function pluginConfigRoutes(app: Express, { configs, show }: PluginConfig
     const { id } = request.params;
     const dryRun = readDryRun(request.query['dryRun']);
     const change = await configs.set(id, { config, dryRun, replaces: readPreconditions(request) });
-    const { tag } = await configs.show(id);
-    // Of a body that was only checked there is no tag.
-    if (!dryRun) response.setHeader('etag', `"${tag}"`);
+    const { view, tag } = await configs.show(id);
+    // Of a body that was only checked there is no tag, nor is there one any more when another one was set meanwhile.
+    if (!dryRun && view.revision === change.revision) response.setHeader('etag', `"${tag}"`);
     const { state, version, generation, loadedAt } = show(id);
     response.json({ ...change, plugin: { id, state, version, generation, loadedAt } });
   };
