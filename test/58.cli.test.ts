@@ -87,7 +87,7 @@ describe('tenon', () => {
     expect(shown.out).toMatch(/^state +running$/m);
     expect(shown.out).toMatch(/^last reload +service: succeeded \(start\), generation 1, /m);
     const routes = await ask('routes', 'service');
-    expect(routes.out).toMatch(/^GET +\/service\/build +service +inline +30000 +1048576$/m);
+    expect(routes.out).toMatch(/^GET +\/service\/build +service +open +inline +30000 +1048576$/m);
     const status = await ask('status');
     expect(status.out).toMatch(/^images alive +1, \d+ bytes$/m);
     expect(status.out).toMatch(/^hot reload +off$/m);

@@ -201,6 +201,36 @@ describe('while it runs', () => {
     await until('it is tried again', () => world.host.plugin('app').generation === 2);
   });
 
+  test('an extension that stops is said to leave those who need it without answers, until it serves', async () => {
+    await stage(world, 'login', { config: extension });
+    await stage(world, 'app', { config: 'extensions: [{id: login, settings: {level: 1}}]' });
+    await stage(world, 'lax', { config: 'extensions: [{id: login, required: false}]' });
+    await world.start();
+    expect(world.host.plugin('login')).toMatchObject({ consumers: ['app', 'lax'], requiredBy: ['app'] });
+    expect(world.host.plugin('app').extensions).toMatchObject([{ id: 'login', settings: ['level'] }]);
+    expect([(await world.get('/readyz')).body, world.host.plugin('app').shutBy]).toEqual(['ok\n', undefined]);
+    await world.host.unload('login');
+    expect(world.log.filter(({ level }) => level === 40)).toMatchObject([
+      { plugin: 'login', shut: ['app'], msg: 'login stopped; app needs it and answers 503 until it serves' },
+    ]);
+    expect(world.events.findLast(({ type }) => type === 'plugin.stopped')).toMatchObject({ shut: ['app'] });
+    expect(states()).toEqual(['app running ExtensionUnavailable', 'lax running', 'login stopped']);
+    expect(world.host.plugin('app')).toMatchObject({ shutBy: 'login' });
+    const { status, body } = await world.get('/readyz');
+    expect([status, body]).toEqual([200, 'degraded\n']);
+    expect(JSON.parse((await world.admin('GET', '/readyz?verbose')).body)).toMatchObject({
+      ready: true,
+      degraded: true,
+      plugins: [
+        { id: 'app', healthy: false, health: expect.stringContaining('until login serves') },
+        { id: 'lax', healthy: true },
+        { id: 'login' },
+      ],
+    });
+    await world.host.load('login');
+    expect([states()[0], (await world.get('/readyz')).body]).toEqual(['app running', 'ok\n']);
+  });
+
   test('an extension that is gone for good is missing to who lists it', async () => {
     await stage(world, 'login', { config: extension });
     await stage(world, 'app', { config: 'extensions: [login]' });

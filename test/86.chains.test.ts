@@ -7,6 +7,7 @@ import type { TenonError } from '../src/base/errors.js';
 import { mayPass } from '../src/host/passing.js';
 import type { CreateHostOptions } from '../src/index.js';
 import { journal, stage } from './load/actors.js';
+import { tenon } from './load/tenon.js';
 import { type Answer, type LogLine, until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -252,6 +253,29 @@ describe('who has to be known', () => {
     await stage(world, 'login', login);
     await world.host.reload('login');
     expect([await who('login'), await who('login', ada)]).toEqual(['nobody', 'ada']);
+  });
+
+  test('is shown with each route, and a save that lets everybody in is warned of', async () => {
+    const needs = (id: string): unknown => world.host.plugin(id).routes[0]?.needs;
+    await stage(world, 'login', login);
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await stage(world, 'free', { config: 'extensions: [login]\nauth: open' });
+    await world.start();
+    expect([needs('app'), needs('free'), needs('login')]).toEqual([['identity'], ['anyone'], ['anyone']]);
+    expect(JSON.parse((await world.get('/plugins/app')).body)).toMatchObject({ routes: [{ needs: ['identity'] }] });
+    expect(await tenon(world.directory, 'routes', 'app', '--data', 'state')).toMatchObject({
+      out: expect.stringMatching(/^GET +\/app\/who +app +identity +/m),
+    });
+    await stage(world, 'app', { config: 'extensions: [{id: logn, required: false}]' });
+    const { warnings, applied } = await world.host.reload('app');
+    expect(warnings).toContainEqual(expect.stringMatching(/^app: .* open to everybody now; before they were for/));
+    expect(world.log.filter(({ level, msg }) => level === 40 && msg.includes('open to everybody'))).toHaveLength(1);
+    expect([applied, needs('app')]).toEqual([['extensions'], ['anyone']]);
+    expect(world.log).toContainEqual(
+      expect.objectContaining({ level: 30, applied, msg: 'takes up extensions of its config' }),
+    );
+    const told = await tenon(world.directory, 'reloads', 'app', '--data', 'state');
+    expect(told.out).toMatch(/app: unchanged, takes up extensions \(api\)/);
   });
 
   test('is kept out from the moment an extension can tell, and stays out when it cannot any more', async () => {

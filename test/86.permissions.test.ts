@@ -125,6 +125,25 @@ describe('over REST', () => {
   });
 });
 
+test('who may do what is shown with the routes', async () => {
+  await start(`${tasks} type Note @table @export { id: ID! @primaryKey }`);
+  const needs = world.host
+    .plugin('app')
+    .routes.filter(({ execution }) => execution === 'table')
+    .map((route) => [`${route.method} ${route.path}`, route.needs.join(' ')]);
+  expect(Object.fromEntries(needs)).toMatchObject({
+    'GET /app/Task': 'reader admin',
+    'POST /app/Task': 'writer admin',
+    'PUT /app/Task/:key': 'writer admin editor',
+    'DELETE /app/Secret/:key': 'admin',
+    'GET /app/Notice': 'anyone',
+    'POST /app/Notice': 'identity',
+    'PATCH /app/Notice/:key': '',
+    'GET /app/Note': 'identity',
+    'POST /app/graphql': 'anyone',
+  });
+});
+
 describe('without @allow', () => {
   const plain = 'type Task @table @export { id: ID! @primaryKey }';
 

@@ -68,8 +68,10 @@ export function reloadLine({
   totalMs,
   error,
   attempts,
+  applied = [],
 }: ReloadRecord): string {
-  const what = unchanged === true ? 'unchanged' : outcome === 'rolledBack' ? 'rolled back' : outcome;
+  const taken = applied.length === 0 ? '' : `, takes up ${applied.join(', ')}`;
+  const what = unchanged === true ? `unchanged${taken}` : outcome === 'rolledBack' ? 'rolled back' : outcome;
   const generation =
     to === undefined ? '' : `, generation ${from === undefined ? '' : `${from.generation} -> `}${to.generation}`;
   const tries = attempts > 1 ? `, try ${attempts}` : '';

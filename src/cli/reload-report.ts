@@ -27,7 +27,7 @@ export function complaintLines(
 
 /** A reload with its phases, and what was wrong. One that found nothing changed is not worth a line. */
 export function reloadReport(record: ReloadRecord, folder: string, directory: string): string[] {
-  if (record.unchanged === true) return [];
+  if (record.unchanged === true && (record.applied ?? []).length === 0) return [];
   const bar = barParts(record.phases, barWidth).map((part) => part.bar);
   return [
     reloadLine(record),

@@ -2,6 +2,7 @@
 import type { PluginView } from '../index.js';
 import { type AskFlags, Client } from './client.js';
 import { printTable } from './table.js';
+import { whoOf } from './who.js';
 
 /** Those of the plugin `id`, or of all. */
 export async function routes(id: string | undefined, flags: AskFlags): Promise<void> {
@@ -15,13 +16,14 @@ export async function routes(id: string | undefined, flags: AskFlags): Promise<v
     process.stdout.write(`${JSON.stringify({ routes: all })}\n`);
     return;
   }
-  const rows = all.map(({ method, path, plugin, execution, deadlineMs, bodyLimit }) => [
+  const rows = all.map(({ method, path, plugin, execution, deadlineMs, bodyLimit, needs }) => [
     method,
     path,
     plugin,
+    whoOf({ needs }),
     execution,
     execution === 'table' ? '-' : String(deadlineMs),
     String(bodyLimit),
   ]);
-  printTable([['METHOD', 'PATH', 'PLUGIN', 'EXECUTION', 'DEADLINE MS', 'BODY BYTES'], ...rows]);
+  printTable([['METHOD', 'PATH', 'PLUGIN', 'WHO', 'EXECUTION', 'DEADLINE MS', 'BODY BYTES'], ...rows]);
 }

@@ -5,6 +5,7 @@ import { type AskFlags, Client } from './client.js';
 import { diagnosticsOf } from './complaints.js';
 import { barParts, phaseTimes, reloadLine } from './phases.js';
 import { printTable } from './table.js';
+import { whoOf } from './who.js';
 
 const barWidth = 60;
 
@@ -15,7 +16,7 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
     return;
   }
   const { state, version, folder, tables, waiting, generations, routes, findings, warnings, lastReload, error } = view;
-  const { extension, extensions, consumers, registry } = view;
+  const { extension, extensions, consumers, requiredBy, registry } = view;
   const rows = [
     ['plugin', view.id],
     ['state', state],
@@ -24,10 +25,11 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
     ...(registry === undefined ? [] : [['registry', registryLine(registry)]]),
     ['calls waiting', String(waiting)],
     ...(tables.length === 0 ? [] : [['tables', tables.join(', ')]]),
-    ...(extension === false ? [] : [['used by', consumers.join(', ') || 'nobody']]),
-    ...extensions.map(({ id, required, state: of }) => [
+    ...(extension === false ? [] : [['is extension', String(extension)]]),
+    ...(extension === false && consumers.length === 0 ? [] : [['used by', usersOf(consumers, requiredBy)]]),
+    ...extensions.map(({ id, required, state: of, settings }) => [
       'extension',
-      `${id}: ${of}${required ? '' : ', not required'}`,
+      `${id}: ${of}${required ? '' : ', not required'}${settings.length === 0 ? '' : `; sets ${settings.join(', ')}`}`,
     ]),
   ];
   for (const { number, state: of, sha256, size, leases, threads, counters, ledger, pinnedReason } of generations) {
@@ -39,10 +41,8 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
       ['  registered', registeredBy(ledger)],
     );
   }
-  for (const { method, path, execution, auth, roles } of routes) {
-    const who = auth === undefined ? '' : `, ${auth === 'roles' ? (roles ?? []).join(' or ') : auth}`;
-    rows.push(['route', `${method} ${path} (${execution}${who})`]);
-  }
+  for (const { method, path, execution, needs } of routes)
+    rows.push(['route', `${method} ${path} (${execution}, ${whoOf({ needs })})`]);
   for (const { rule, detail } of findings) rows.push(['finding', `${rule}: ${detail}`]);
   for (const warning of warnings) rows.push(['warning', warning]);
   if (error !== undefined) rows.push(...errorRows(error));
@@ -52,6 +52,10 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
     rows.push(['last reload', reloadLine(lastReload)], ['', bar.join('')], ['', phaseTimes(lastReload.phases)]);
   }
   printTable(rows);
+}
+
+function usersOf(consumers: readonly string[], requiredBy: readonly string[]): string {
+  return consumers.map((id) => (requiredBy.includes(id) ? id : `${id} (not required)`)).join(', ') || 'nobody';
 }
 
 /** What the registry says of it. */
@@ -70,7 +74,7 @@ function errorRows({ code, message, details }: NonNullable<PluginView['error']>)
 
 /** What there is of it, in words. */
 function registeredBy(ledger: GenerationView['ledger']): string {
-  const { routes, streams, state, middleware, providers, hooks, subscriptions } = ledger;
+  const { routes, streams, state, middleware, resolvesRoles, authorizes, providers, hooks, subscriptions } = ledger;
   const counts = ['timers', 'tasks', 'requests', 'series'] as const;
   return [
     `${routes.length} routes`,
@@ -78,6 +82,8 @@ function registeredBy(ledger: GenerationView['ledger']): string {
     ...(state ? ['state'] : []),
     ...(middleware ? ['middleware'] : []),
     ...(providers.length === 0 ? [] : [`providers ${providers.join(' ')}`]),
+    ...(resolvesRoles ? ['roles'] : []),
+    ...(authorizes ? ['authorize'] : []),
     ...(hooks.length === 0 ? [] : [`hooks ${hooks.join(' ')}`]),
     ...(subscriptions.length === 0 ? [] : [`events ${subscriptions.join(' ')}`]),
     ...counts.filter((name) => ledger[name] > 0).map((name) => `${ledger[name]} ${name}`),

@@ -71,13 +71,17 @@ export class AppliedConfigs {
   }
 
   /** All of it that needs no new generation is in force from here on. */
-  apply(plugin: Plugin, live: Live, target: Target, { record }: Recorder): void {
+  apply(plugin: Plugin, live: Live, target: Target, recorder: Recorder): void {
     const { applied, config } = target;
+    const { record } = recorder;
     const { applied: before } = plugin;
     const hasOther = !sameJson(plugin.config?.given, config.given);
     plugin.config = config;
     if (same(before, applied) && !hasOther) return;
-    this.#options.chains.set(plugin.id, live, gatekeeping(applied, plugin.running));
+    const { chains } = this.#options;
+    const auth = chains.authOf(plugin.id);
+    chains.set(plugin.id, live, gatekeeping(applied, plugin.running));
+    this.#warnOfOpening(plugin.id, auth, recorder);
     record.applied = Object.entries(keys)
       .filter(([, key]) => !same(before?.[key], applied[key]) || (key === 'custom' && hasOther))
       .map(([name]) => name);
@@ -93,12 +97,20 @@ export class AppliedConfigs {
   }
 
   /** Serve `served` behind what `applied` lists. The result takes it back. */
-  publish({ id }: Plugin, live: Live, applied: Applied, served: readonly ServedRoute[], next: Generation): () => void {
+  publish(
+    { id }: Plugin,
+    live: Live,
+    { applied, recorder }: { applied: Applied; recorder: Recorder },
+    served: readonly ServedRoute[],
+    next: Generation,
+  ): () => void {
     const { chains, routes } = this.#options;
+    const before = chains.authOf(id);
     const takeChainBack = chains.set(id, live, gatekeeping(applied, next));
     try {
       const takeRoutesBack = routes.publish(id, served);
       chains.serves(id, hasProviders(next));
+      this.#warnOfOpening(id, before, recorder);
       return () => {
         takeRoutesBack();
         takeChainBack();
@@ -107,6 +119,14 @@ export class AppliedConfigs {
       takeChainBack();
       throw error;
     }
+  }
+
+  /** Somebody may have mistyped the only extension that knows people. */
+  #warnOfOpening(id: string, before: 'open' | 'identity', recorder: Recorder): void {
+    if (before === 'identity' && this.#options.chains.authOf(id) === 'open')
+      recorder.warn(
+        `${id}: routes and tables that do not say who may call them are open to everybody now; before they were for whoever is known`,
+      );
   }
 
   /** It is gone, or is not to run: no extension has it among its applications any more. */

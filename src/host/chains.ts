@@ -129,6 +129,11 @@ export class Chains {
     };
   }
 
+  /** Whom routes and tables of `id` that do not say are for now. */
+  authOf(id: string): 'open' | 'identity' {
+    return this.#chains.get(id)?.inForce ?? 'open';
+  }
+
   #challengesOf(id: string, { uses, self }: Chain): string[] | undefined {
     if (!self && !this.#knows(uses)) return undefined;
     const asked = [...(self ? [id] : []), ...uses.map((use) => use.id)];

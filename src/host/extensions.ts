@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import type { Application, Applications } from './applications.js';
+import type { Chains } from './chains.js';
 import { checkUses, type Declared, type DeclaredById, predecessors } from './extension-order.js';
 import { inOrder } from './in-order.js';
 import type { ExtensionUse } from '../compiler/config.js';
@@ -19,16 +20,19 @@ export class Extensions {
   readonly #declared = new Map<string, Declared>();
   readonly #plugins: ReadonlyMap<string, Plugin>;
   readonly #applications: Applications;
+  readonly #chains: Pick<Chains, 'authOf'>;
   readonly #isHeldBack: (id: string) => boolean;
 
   /** @param isHeldBack whether an application is not to run, whatever its config says */
   constructor(
     plugins: ReadonlyMap<string, Plugin>,
     applications: Applications,
+    chains: Pick<Chains, 'authOf'>,
     isHeldBack: (id: string) => boolean = () => false,
   ) {
     this.#plugins = plugins;
     this.#applications = applications;
+    this.#chains = chains;
     this.#isHeldBack = isHeldBack;
   }
 
@@ -90,6 +94,27 @@ export class Extensions {
     }
   }
 
+  /** Why every request of a plugin that runs is answered 503, when it is: an extension that it needs does not run. */
+  shutting({ id, running, applied }: Plugin): TenonError | undefined {
+    if (running === undefined) return undefined;
+    const use = applied?.uses.find((one) => one.required && this.#plugins.get(one.id)?.running === undefined);
+    if (use === undefined) return undefined;
+    const state = this.#plugins.get(use.id)?.state ?? 'missing';
+    const message = `${id} answers 503 to every request until ${use.id} serves, which it needs: that is ${state}`;
+    return new TenonError('ExtensionUnavailable', message, {
+      next: state === 'missing' ? `install ${use.id}` : `see GET /api/v1/plugins/${use.id}`,
+      details: { plugin: id, extension: use.id, state },
+    });
+  }
+
+  /** Who runs and cannot be called while `id` does not run. */
+  needing(id: string): string[] {
+    return [...this.#plugins.values()]
+      .filter(({ running, applied }) => running !== undefined && applied?.uses.some(isNeeded(id)) === true)
+      .map((plugin) => plugin.id)
+      .toSorted();
+  }
+
   /** Optional ones that `id` lists and that are not there. */
   absent(id: string): string[] {
     const all = this.#all();
@@ -132,8 +157,13 @@ export class Extensions {
   }
 
   /** What is shown of it beside `plugin`. */
-  relationsOf({ id, applied }: Plugin): Relations {
-    const declared = this.#all().get(id);
+  relationsOf(plugin: Plugin): Relations {
+    const { id, applied } = plugin;
+    const all = this.#all();
+    const declared = all.get(id);
+    const consumers = this.consumersOf(id).map(({ application }) => application);
+    const usesOf = (one: string): readonly ExtensionUse[] =>
+      (this.#runs(one) ? this.#plugins.get(one)?.applied?.uses : undefined) ?? all.get(one)?.uses ?? [];
     const extension = declared?.extension === 'unknown' ? false : (declared?.extension ?? false);
     return {
       extension,
@@ -141,8 +171,12 @@ export class Extensions {
         id: use.id,
         required: use.required,
         state: this.#plugins.get(use.id)?.state ?? 'missing',
+        settings: Object.keys(JSON.parse(use.settings) as object),
       })),
-      consumers: this.consumersOf(id).map(({ application }) => application),
+      consumers,
+      requiredBy: consumers.filter((one) => usesOf(one).some(isNeeded(id))),
+      auth: this.#chains.authOf(id),
+      shut: this.shutting(plugin),
     };
   }
 
@@ -174,6 +208,10 @@ export class Extensions {
       if (!all.has(declared.id) || this.#plugins.get(declared.id)?.folder === folder) all.set(declared.id, declared);
     return all;
   }
+}
+
+function isNeeded(id: string): (use: ExtensionUse) => boolean {
+  return (use) => use.required && use.id === id;
 }
 
 /** It failed where nobody could be known. */

@@ -16,7 +16,7 @@ import { countImages, type Images, overLimit, type PinnedLimit } from './images.
 import { Journal, type JournalOptions } from './journal.js';
 import type { ServedRoute } from './live.js';
 import { absenceAt, noSuchPlugin } from './absence.js';
-import { Plugin, type PluginSummary, type PluginView } from './plugin.js';
+import { Plugin, type PluginSummary, type PluginView, summaryOf } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
 import { type Begun, type LateFailure, Reloading, type ReloadRequest } from './reloading.js';
 import { type RefusedState, Remembering } from './remembering.js';
@@ -90,8 +90,8 @@ export class Host {
     this.#routes = new RouteBook(options.reserved, options.onRoutes);
     this.#departures = new Departures(options.log, this.#journal, () => this.#countPinned());
     this.#versions = new Versions({ ...options.versions, log: options.log });
-    this.#extensions = new Extensions(this.#plugins, options.applications, (id) => options.desires.holdsBack(id));
-    const { chains } = options;
+    const { applications, chains, desires } = options;
+    this.#extensions = new Extensions(this.#plugins, applications, chains, (id) => desires.holdsBack(id));
     this.#configs = new AppliedConfigs({
       chains,
       routes: this.#routes,
@@ -276,7 +276,7 @@ export class Host {
 
   /** What everybody may see, by id. */
   summaries(): PluginSummary[] {
-    return this.list().map(({ id }) => this.#known(id).summary(this.#routes.of(id)));
+    return this.list().map(summaryOf);
   }
 
   list(): PluginView[] {

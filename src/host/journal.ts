@@ -16,14 +16,15 @@ import {
 /**
  * Told while it happens, in the turn of the event loop in which it is true. `generation.unloaded` is told of one that
  * was pinned and could be unloaded after all; the record of its reload says so from then on. `reload.phase` is told when
- * a phase has ended, with its time; `reload` is the id of the record. `reload.rolledBack` is told when what a reload
+ * a phase has ended, with its time; `shut` of `plugin.stopped` are applications that need the extension and answer 503
+ * until it serves; `reload` is the id of the record. `reload.rolledBack` is told when what a reload
  * brought was taken back. `host.full` is told for each image that cannot be unmapped once there are more than allowed:
  * only a fresh process gets rid of them.
  */
 export type HostEvent =
   | { type: 'reload.started'; plugin: string; trigger: Trigger }
   | { type: 'plugin.serving'; plugin: string; generation: number; sha256: string; from?: number }
-  | { type: 'plugin.stopped'; plugin: string; generation: number }
+  | { type: 'plugin.stopped'; plugin: string; generation: number; shut?: readonly string[] }
   | { type: 'generation.unloaded'; plugin: string; generation: number }
   | { type: 'host.full'; reason: string }
   | { type: 'reload.phase'; plugin: string; reload: string; phase: Phase; ms: number }
@@ -67,6 +68,14 @@ export class Journal {
     } catch (error) {
       this.#log.error({ err: error, event: event.type }, 'a listener of events threw');
     }
+  }
+
+  /** A generation of `plugin` serves no more, and none does; `shut` need it, and run. */
+  stopped({ id }: Plugin, generation: number, shut: readonly string[]): void {
+    this.tell({ type: 'plugin.stopped', plugin: id, generation, ...(shut.length === 0 ? {} : { shut }) });
+    if (shut.length === 0) return;
+    const they = shut.length === 1 ? `${shut[0]} needs it and answers` : `${shut.join(', ')} need it and answer`;
+    this.#log.warn({ plugin: id, shut }, `${id} stopped; ${they} 503 until it serves`);
   }
 
   /** A reload of `plugin` is over: its record, which is told. */
@@ -126,7 +135,9 @@ export class Journal {
       const again = this.#attempts.get(record)?.triesAgain(code) === true;
       const sentence = `${message}; ${serving}${again ? '; it is tried again' : ''}`;
       log[again ? 'warn' : 'error']({ ...facts, code, reload: record.id, attempts: record.attempts }, sentence);
-    } else if (record.unchanged) log.debug(facts, 'unchanged: the same library runs already');
+    } else if (record.applied !== undefined && record.applied.length > 0)
+      log.info({ ...facts, applied: record.applied }, `takes up ${record.applied.join(', ')} of its config`);
+    else if (record.unchanged) log.debug(facts, 'unchanged: the same library runs already');
     else
       log.info({ ...facts, phases: record.phases }, record.to === undefined ? 'plugin is disabled' : 'plugin serves');
     if (record.unload === 'pinned')

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Core, Front, GenerationHandle, GenerationOptions, PluginPointer, RouteFacts } from '../binding/core.js';
 import type { Generation } from '../plugin/generation.js';
-import type { NeedOfSomebody } from '../tables/permissions.js';
+import type { DefaultAccess, NeedOfSomebody } from '../tables/permissions.js';
 
 /** One route as the host serves it. */
 export interface ServedRoute {
@@ -20,6 +20,8 @@ export interface ServedRoute {
   readonly roles?: readonly string[];
   /** Of a table's: what of the application's `@allow` only somebody who is known meets. */
   readonly need?: NeedOfSomebody;
+  /** Of a table's: who may do what the method is for; `otherwise` is for tables that do not say. */
+  readonly needs?: (otherwise: DefaultAccess) => readonly string[];
   /** Answers in place of the plugin: a route of a table, which has no slot. */
   readonly endpoint?: Endpoint;
 }

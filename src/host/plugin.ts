@@ -7,6 +7,7 @@ import type { RegistryView } from './desired.js';
 import type { EffectiveConfig } from './effective-config.js';
 import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
+import type { DefaultAccess } from '../tables/permissions.js';
 import type { ReloadRecord } from './record.js';
 import type { TableWorld } from './table-world.js';
 import { Turns } from './turns.js';
@@ -48,6 +49,9 @@ export interface Ledger {
   providers: string[];
   hooks: string[];
   middleware: boolean;
+  /** Whether it is asked which roles somebody has, and whether a request may go on. */
+  resolvesRoles: boolean;
+  authorizes: boolean;
   /** What it has begun. */
   timers: number;
   tasks: number;
@@ -64,9 +68,21 @@ export interface Relations {
   /** Whether applications may list it. */
   extension: boolean | 'telemetry';
   /** What it lists; `missing`: there is no such application. */
-  extensions: { id: string; required: boolean; state: PluginState | 'missing' }[];
+  extensions: {
+    id: string;
+    required: boolean;
+    state: PluginState | 'missing';
+    /** Keys of what it sets there. */
+    settings: string[];
+  }[];
   /** Applications that list it. */
   consumers: string[];
+  /** Those of them that answer 503 while it does not run. */
+  requiredBy: string[];
+  /** Whom its routes and tables that do not say are for. */
+  auth: 'open' | 'identity';
+  /** Why every request of it is answered 503 although it runs; absent or undefined: none is. */
+  shut?: TenonError | undefined;
 }
 
 /** What of a config is in force without a new generation. */
@@ -90,6 +106,11 @@ export interface RouteView {
   /** Who may call it, when it says so: everybody, whoever is known, or whoever has one of `roles`. */
   auth?: 'open' | 'identity' | 'roles';
   roles?: readonly string[];
+  /**
+   * Who may call it, as things are: whoever has one of these roles; `anyone` is everybody, `identity` whoever is known. Of a
+   * table: who may do what the method is for. None: nobody. Extensions may refuse more.
+   */
+  needs: readonly string[];
 }
 
 /** What everybody may see. */
@@ -103,7 +124,7 @@ export interface PluginSummary {
 }
 
 /** What its operator may see. */
-export interface PluginView extends PluginSummary, Relations {
+export interface PluginView extends PluginSummary, Omit<Relations, 'shut'> {
   /** Folder of the application. */
   folder: string;
   /** What the registry says of it, when it does. */
@@ -118,7 +139,9 @@ export interface PluginView extends PluginSummary, Relations {
   /** What is not as the application says although it runs: seed data that was not loaded. */
   warnings: string[];
   lastReload?: ReloadRecord;
-  /** Why the last attempt to load it failed. */
+  /** The extension that is needed and does not run, where every request is answered 503 for want of it. */
+  shutBy?: string;
+  /** Why every request is answered 503, or else why the last attempt to load it failed. */
   error?: { code: string; message: string; details: Record<string, unknown> };
 }
 
@@ -183,7 +206,7 @@ export class Plugin {
     return prefix !== '' && (path === prefix || path.startsWith(`${prefix}/`));
   }
 
-  summary(routes: readonly ServedRoute[]): PluginSummary {
+  #summary(routes: readonly ServedRoute[], auth: DefaultAccess): PluginSummary {
     const generation = this.running;
     return {
       id: this.id,
@@ -195,15 +218,17 @@ export class Plugin {
             generation: generation.number,
             loadedAt: generation.loadedAt.toISOString(),
           }),
-      routes: routes.map(viewRoute),
+      routes: routes.map((route) => viewRoute(route, auth)),
     };
   }
 
-  view(routes: readonly ServedRoute[], relations: Relations): PluginView {
+  view(routes: readonly ServedRoute[], { shut, ...relations }: Relations): PluginView {
     const current = this.running;
+    // Who knows better why it does not run says so.
+    const error = this.error?.code.startsWith('Extension') === true ? this.error : (shut ?? this.error);
     const generations = current === undefined ? [...this.leaving] : [current, ...this.leaving];
     return {
-      ...this.summary(routes),
+      ...this.#summary(routes, relations.auth),
       ...relations,
       folder: this.folder,
       generations: generations.map(viewGeneration),
@@ -212,14 +237,20 @@ export class Plugin {
       findings: current?.findings ?? [],
       warnings: this.tables?.served.seedErrors.map(({ message }) => message) ?? [],
       ...(this.lastReload === undefined ? {} : { lastReload: this.lastReload }),
-      ...(this.error === undefined
-        ? {}
-        : { error: { code: this.error.code, message: this.error.message, details: this.error.details } }),
+      ...(shut === undefined ? {} : { shutBy: String(shut.details['extension']) }),
+      ...(error === undefined ? {} : { error: { code: error.code, message: error.message, details: error.details } }),
     };
   }
 }
 
-function viewRoute({ method, path, execution, deadlineMs, bodyLimit, auth, roles }: ServedRoute): RouteView {
+/** What of a view everybody may see. */
+export function summaryOf({ id, state, version, generation, loadedAt, routes }: PluginView): PluginSummary {
+  const life = { ...(version === undefined ? {} : { version }), ...(generation === undefined ? {} : { generation }) };
+  return { id, state, ...life, ...(loadedAt === undefined ? {} : { loadedAt }), routes };
+}
+
+function viewRoute(route: ServedRoute, otherwise: DefaultAccess): RouteView {
+  const { method, path, execution, deadlineMs, bodyLimit, auth, roles } = route;
   return {
     method,
     path,
@@ -228,7 +259,13 @@ function viewRoute({ method, path, execution, deadlineMs, bodyLimit, auth, roles
     bodyLimit,
     ...(auth === undefined || auth === 'none' ? {} : { auth }),
     ...(auth === 'roles' ? { roles: roles ?? [] } : {}),
+    needs: route.needs?.(otherwise) ?? needsOf(route, otherwise),
   };
+}
+
+function needsOf({ auth, roles = [] }: ServedRoute, otherwise: DefaultAccess): readonly string[] {
+  if (auth === 'roles') return roles;
+  return (auth === undefined || auth === 'none' ? otherwise : auth) === 'open' ? ['anyone'] : ['identity'];
 }
 
 function viewLedger({ state, routes, handle }: Generation): Ledger {
@@ -241,6 +278,8 @@ function viewLedger({ state, routes, handle }: Generation): Ledger {
     providers: (offers?.auth?.providers ?? []).map(({ scheme }) => scheme),
     hooks: (offers?.hooks ?? []).map(({ name, version }) => `${name}/${version}`),
     middleware: offers?.middleware !== undefined,
+    resolvesRoles: offers?.auth?.resolvesRoles === true,
+    authorizes: offers?.auth?.authorizes === true,
     timers: ledger.timers,
     tasks: ledger.tasks,
     requests: ledger.requests,

@@ -125,7 +125,7 @@ export class Reloading {
       plugin.running = undefined;
       const letGo = this.#tables.take(plugin, undefined);
       departures.begin(plugin, generation);
-      journal.tell({ type: 'plugin.stopped', plugin: plugin.id, generation: generation.number });
+      journal.stopped(plugin, generation.number, this.#options.extensions.needing(plugin.id));
       const { hasState } = generation.handle;
       const { remembering } = this.#options;
       if (hasState)
@@ -206,7 +206,7 @@ export class Reloading {
         routes.check(plugin.id, served);
         chains.check(plugin.id, gatekeeping(applied, next), served);
       },
-      publish: (served, next) => configs.publish(plugin, live, applied, served, next),
+      publish: (served, next) => configs.publish(plugin, live, { applied, recorder }, served, next),
       pinned: (generation) => departures.keep(plugin, generation),
       recorder,
     };

@@ -38,7 +38,8 @@ export class Reporting {
 
   /** What the host tells. */
   observe(event: HostEvent): void {
-    if (event.type === 'plugin.serving' || event.type === 'plugin.stopped') this.report(event.plugin);
+    if (event.type === 'plugin.serving' || event.type === 'plugin.stopped')
+      for (const id of [event.plugin, ...(this.#viewOf(event.plugin)?.requiredBy ?? [])]) this.report(id);
     if (!('record' in event)) return;
     const { plugin, record } = event;
     this.report(plugin);

@@ -45,23 +45,33 @@ function publicRoutes(app: Express, { host, guard, tables, registry, metrics }: 
     const sick = await health();
     const trouble = tables.store()?.trouble();
     const ready = host.ready && sick.size === 0 && trouble === undefined;
-    const away = isAway(registry.status());
+    const isShut = host.list().some(({ shutBy }) => shutBy !== undefined);
+    const degraded = isAway(registry.status()) || isShut;
     response.status(ready ? 200 : 503);
     if (request.query['verbose'] === undefined) {
-      response.type('text/plain').send(ready ? (away ? 'degraded\n' : 'ok\n') : 'not ready\n');
+      response.type('text/plain').send(ready ? (degraded ? 'degraded\n' : 'ok\n') : 'not ready\n');
       return;
     }
     // Messages name paths and quote sources: they are for whoever has the token.
     const trusted = request.headers.authorization !== undefined && guard.deny(request) === undefined;
-    const plugins = host.list().map(({ id, state, generation, error }) => ({
+    const plugins = host.list().map(({ id, state, generation, error, shutBy }) => ({
       id,
       state,
-      ...(generation === undefined ? {} : { generation, healthy: !sick.has(id) }),
+      ...(generation === undefined ? {} : { generation, healthy: !sick.has(id) && shutBy === undefined }),
       ...(trusted && error !== undefined ? { error: error.message } : {}),
+      ...(trusted && shutBy !== undefined ? { health: error?.message } : {}),
       ...(trusted && sick.has(id) ? { health: sick.get(id) } : {}),
     }));
+    const shut = isShut ? { degraded } : {};
     const ill = trouble === undefined ? {} : { tables: trusted ? trouble : { code: trouble.code } };
-    response.json({ ready, started: host.ready, plugins, ...ill, ...registryFacts(registry.status(), trusted) });
+    response.json({
+      ready,
+      started: host.ready,
+      plugins,
+      ...ill,
+      ...registryFacts(registry.status(), trusted),
+      ...shut,
+    });
   });
   app.get('/metrics', (_request, response) => {
     response.type('text/plain; version=0.0.4').send(metrics());

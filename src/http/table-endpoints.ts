@@ -7,7 +7,7 @@ import type { Log } from '../base/log.js';
 import type { Store } from '../binding/store.js';
 import type { Endpoint, ServedRoute } from '../host/live.js';
 import { Changes } from '../tables/changes.js';
-import { actions, needOfSomebody } from '../tables/permissions.js';
+import { type Action, actions, needOfSomebody, rolesForAny } from '../tables/permissions.js';
 import type { ServedTable, ServedTables } from '../tables/served.js';
 import type { Access } from './access.js';
 import { preferred } from './accept.js';
@@ -69,7 +69,13 @@ export class TableEndpoints {
     const isClosed = (): boolean => closed;
     const routes: ServedRoute[] = [];
     const need = needOfSomebody(served.tables.map(({ schema }) => schema));
-    const add = (methods: readonly string[], path: string, answer: GuardedEndpoint, socket?: GuardedSocket): void => {
+    const add = (
+      methods: readonly string[],
+      path: string,
+      allowed: readonly Allowed[],
+      answer: GuardedEndpoint,
+      socket?: GuardedSocket,
+    ): void => {
       const facts = {
         plugin: application,
         path,
@@ -83,7 +89,12 @@ export class TableEndpoints {
       for (const method of methods) {
         const endpoint = this.#guard({ plugin: application, method, path }, answer, isClosed);
         if (method === 'GET') opens = endpoint;
-        routes.push({ ...facts, method, endpoint });
+        const needs: ServedRoute['needs'] = (otherwise) =>
+          rolesForAny(
+            allowed.map(({ table, by }) => ({ table: table.schema, actions: by(method) })),
+            otherwise,
+          );
+        routes.push({ ...facts, method, needs, endpoint });
       }
       if (socket === undefined || opens === undefined) return;
       const way = opens;
@@ -100,6 +111,9 @@ export class TableEndpoints {
       add(
         ['GET', 'POST'],
         `${prefix}/graphql`,
+        served.tables
+          .filter(({ schema }) => schema.exports.graphql)
+          .map((table) => ({ table, by: (method) => (method === 'GET' ? ['read'] : actions) })),
         (request, response, access) => graphql.handle(request, response, access),
         {
           protocol: graphqlProtocol,
@@ -115,6 +129,8 @@ export class TableEndpoints {
       const { rest, sse, ws } = table.schema.exports;
       if (!rest && !sse && !ws) continue;
       const path = `${prefix}/${table.definition.name}`;
+      // Over a socket everything may be done.
+      const reading: readonly Action[] = rest || sse ? ['read'] : actions;
       const door = new TableDoor(table, shared);
       const check = (access: Access): void => access.demandAny(table, actions);
       const about = (serve: GuardedSocket['serve']): GuardedSocket | undefined =>
@@ -122,11 +138,18 @@ export class TableEndpoints {
       add(
         rest ? ['GET', 'POST'] : ['GET'],
         path,
+        [{ table, by: (method) => (method === 'POST' ? ['create'] : reading) }],
         door.list,
         about((socket, _request, access) => sockets.serve(socket, table, undefined, access)),
       );
       const one = about((socket, request, access) => sockets.serve(socket, table, keyOf(request), access));
-      add(rest ? ['GET', 'PUT', 'PATCH', 'DELETE'] : ['GET'], `${path}/:key`, door.one, one);
+      add(
+        rest ? ['GET', 'PUT', 'PATCH', 'DELETE'] : ['GET'],
+        `${path}/:key`,
+        [{ table, by: (method) => doneToOne[method] ?? reading }],
+        door.one,
+        one,
+      );
     }
     const close = (): Promise<void> => {
       closed = true;
@@ -214,6 +237,18 @@ export class TableEndpoints {
     return this.#shared;
   }
 }
+
+/** What a method of a route may do with a table. */
+interface Allowed {
+  readonly table: ServedTable;
+  readonly by: (method: string) => readonly Action[];
+}
+
+const doneToOne: Readonly<Record<string, readonly Action[]>> = {
+  PUT: ['create', 'update'],
+  PATCH: ['update'],
+  DELETE: ['delete'],
+};
 
 type TableRoute = Pick<ServedRoute, 'plugin' | 'method' | 'path'>;
 

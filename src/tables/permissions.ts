@@ -35,6 +35,17 @@ export function rolesFor({ allow }: Guarded, action: Action, otherwise: DefaultA
   return [...new Set(allow.filter(({ to }) => to.includes(action)).map(({ role }) => role))];
 }
 
+/** Roles with which somebody may do any of these; `anyone` alone where everybody may, `identity` where whoever is known may. */
+export function rolesForAny(
+  asked: readonly { table: Guarded; actions: readonly Action[] }[],
+  otherwise: DefaultAccess,
+): string[] {
+  const roles = new Set(
+    asked.flatMap(({ table, actions: each }) => each.flatMap((one) => rolesFor(table, one, otherwise))),
+  );
+  return [['anyone', 'identity'].find((role) => roles.has(role)) ?? [...roles]].flat();
+}
+
 /** @param caller undefined for nobody */
 export function permits(table: Guarded, action: Action, caller: Caller | undefined, otherwise: DefaultAccess): boolean {
   if (table.allow === undefined) return otherwise === 'open' || caller !== undefined;
