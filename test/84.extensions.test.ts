@@ -83,10 +83,12 @@ describe('at a start', () => {
     await stage(world, 'login', { config: extension });
     await stage(world, 'plain');
     await stage(world, 'one', { config: 'extensions: [logn]' });
-    await stage(world, 'two', { config: 'extensions: [{id: plain, required: false}]' });
+    await stage(world, 'two', { config: 'extensions: [plain]' });
+    await stage(world, 'four', { config: 'extensions: [{id: plain, required: false}]' });
     await stage(world, 'three', { config: 'extensions: [{id: nowhere, required: false}]' });
     await world.start();
     expect(states()).toEqual([
+      'four running',
       'login running',
       'one failed ExtensionMissing',
       'plain running',
@@ -99,6 +101,9 @@ describe('at a start', () => {
     expect(world.host.plugin('two').error?.message).toBe('two lists plain, which is an application and no extension');
     expect(world.host.plugin('three').lastReload?.warnings).toEqual([
       'the extension nowhere, which is not required, is not there: three goes on without',
+    ]);
+    expect(world.host.plugin('four').lastReload?.warnings).toEqual([
+      'the extension plain, which is not required, does not say `extension: true` in its config.yaml',
     ]);
   });
 
@@ -229,6 +234,22 @@ describe('while it runs', () => {
     });
     await world.host.load('login');
     expect([states()[0], (await world.get('/readyz')).body]).toEqual(['app running', 'ok\n']);
+  });
+
+  test('an extension that calls itself none names those whom that breaks', async () => {
+    await stage(world, 'login', { config: extension });
+    await stage(world, 'app', { config: 'extensions: [login]' });
+    await stage(world, 'lax', { config: 'extensions: [{id: login, required: false}]' });
+    await world.start();
+    await stage(world, 'login', { config: 'extension: false' });
+    expect(await world.host.reload('login')).toMatchObject({
+      outcome: 'succeeded',
+      warnings: [
+        'login does not say `extension: true` in its config.yaml: app needs it, and cannot be loaded any more',
+      ],
+    });
+    await expect(world.host.reload('app')).rejects.toMatchObject({ code: 'ExtensionMissing' });
+    expect(await world.host.reload('lax')).toMatchObject({ outcome: 'succeeded' });
   });
 
   test('an extension that is gone for good is missing to who lists it', async () => {
@@ -372,7 +393,12 @@ describe('config', () => {
     await stage(world, 'app', { config: 'extensions: [login]' });
     await world.start();
     await login('TENON_ERROR', 'custom: {minutes: -1}');
-    await expect(world.host.reload('login')).rejects.toMatchObject({ details: { plugin: 'login', step: 'configure' } });
+    await expect(world.host.reload('login')).rejects.toMatchObject({
+      // Tried again it would be refused again.
+      code: 'ConfigInvalid',
+      message: expect.stringMatching(/^login does not take its config: /),
+      details: { plugin: 'login', step: 'configure' },
+    });
     await app('{level: -1}');
     await expect(world.host.reload('app')).rejects.toMatchObject({
       code: 'ConfigInvalid',

@@ -1,4 +1,5 @@
 /** What of its config a plugin takes up without a new generation: what it lists, who may call it, its own config. */
+import { asTenonError, TenonError } from '../base/errors.js';
 import type { Chains, Gatekeeping } from './chains.js';
 import { sameJson } from './effective-config.js';
 import type { ExtensionSettings } from './extension-settings.js';
@@ -45,7 +46,7 @@ export class AppliedConfigs {
 
   /**
    * Whether the generation that runs can go on with what its application says now; its own config is taken up here. Rejects
-   * with `RouteInvalid`, and when the plugin refuses its config.
+   * with `RouteInvalid`, and with `ConfigInvalid` when the plugin refuses its config.
    */
   async mayStay(plugin: Plugin, target: Target): Promise<boolean> {
     const { prefix, tables, limits, applied, config, reloadOnChange } = target;
@@ -55,16 +56,18 @@ export class AppliedConfigs {
     const { chains, routes } = this.#options;
     chains.check(id, gatekeeping(applied, running), routes.of(id));
     if (sameJson(plugin.config?.given, config.given)) return true;
-    return !reloadOnChange && (await running.configure('', config.given)) === 'taken';
+    return !reloadOnChange && (await configure(plugin.id, running, config.given)) === 'taken';
   }
 
   /**
-   * Its own config alone, where another build runs than its application has: whether it is in force now. Rejects when the
-   * plugin refuses it.
+   * Its own config alone, where another build runs than its application has: whether it is in force now. Rejects with
+   * `ConfigInvalid` when the plugin refuses it.
    */
   async takeOwn(plugin: Plugin, { applied, config, reloadOnChange }: Target, { record }: Recorder): Promise<boolean> {
     if (sameJson(plugin.config?.given, config.given)) return true;
-    if (reloadOnChange || (await plugin.running?.configure('', config.given)) !== 'taken') return false;
+    const { id, running } = plugin;
+    if (reloadOnChange || running === undefined) return false;
+    if ((await configure(id, running, config.given)) !== 'taken') return false;
     record.applied = ['custom'];
     this.nowApplies(plugin, { applied: { ...(plugin.applied ?? applied), custom: config.written }, config });
     return true;
@@ -132,6 +135,21 @@ export class AppliedConfigs {
   /** It is gone, or is not to run: no extension has it among its applications any more. */
   forget({ id }: Plugin): Promise<void> {
     return this.#options.settings.keepOnly(id, []);
+  }
+}
+
+/** A config that is refused does not pass when it is told again; one that nobody had time for may. */
+async function configure(id: string, running: Generation, given: string): Promise<'taken' | 'reload'> {
+  try {
+    return await running.configure('', given);
+  } catch (cause) {
+    const { code, details, message } = asTenonError(cause);
+    if (code !== 'LifecycleFailed') throw cause;
+    throw new TenonError('ConfigInvalid', `${id} does not take its config: ${message}`, {
+      next: 'correct it: `custom` of its config.yaml, unless another one is set',
+      details: { ...details, plugin: id },
+      cause,
+    });
   }
 }
 

@@ -16,14 +16,14 @@ export interface Declared {
 export type DeclaredById = ReadonlyMap<string, Declared>;
 
 /**
- * Check what `id` lists. Throws `ExtensionMissing` for what is required and not there, and for what is no extension;
+ * Check what `id` lists. Throws `ExtensionMissing` for what is required and not there, or no extension;
  * `ExtensionCycle` with the way back to itself.
  */
 export function checkUses(id: string, all: DeclaredById): void {
   for (const use of all.get(id)?.uses ?? []) {
     const found = all.get(use.id);
     if (found === undefined && use.required) throw missing(id, use.id, all);
-    if (found?.extension === false)
+    if (found?.extension === false && use.required)
       throw new TenonError('ExtensionMissing', `${id} lists ${use.id}, which is an application and no extension`, {
         next: `set \`extension: true\` in the config.yaml of ${use.id}, or take it out of \`extensions\` of ${id}`,
         details: { plugin: id, extension: use.id },
@@ -38,7 +38,7 @@ export function checkUses(id: string, all: DeclaredById): void {
 }
 
 function missing(id: string, extension: string, all: DeclaredById): TenonError {
-  const known = [...all.values()].filter((one) => one.extension !== false).map((one) => one.id);
+  const known = [...all.values()].filter((one) => one.extension !== false && one.id !== id).map((one) => one.id);
   const meant = closest(extension, known);
   const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
   return new TenonError('ExtensionMissing', `${id} lists the extension ${extension}, which is not there${hint}`, {

@@ -115,10 +115,22 @@ export class Extensions {
       .toSorted();
   }
 
-  /** Optional ones that `id` lists and that are not there. */
-  absent(id: string): string[] {
+  /** What a person should know of what `id` lists and of who lists it, although it can be loaded. */
+  doubtsAbout(id: string): string[] {
     const all = this.#all();
-    return (all.get(id)?.uses ?? []).filter((use) => !all.has(use.id)).map((use) => use.id);
+    const optional = (all.get(id)?.uses ?? []).filter((use) => !use.required);
+    const doubts = optional.flatMap((use) => {
+      const which = `the extension ${use.id}, which is not required,`;
+      if (!all.has(use.id)) return [`${which} is not there: ${id} goes on without`];
+      return all.get(use.id)?.extension === false
+        ? [`${which} does not say \`extension: true\` in its config.yaml`]
+        : [];
+    });
+    const needing = this.needing(id);
+    if (all.get(id)?.extension !== false || needing.length === 0) return doubts;
+    const they = needing.join(', ');
+    const refused = `${they} ${needing.length === 1 ? 'needs' : 'need'} it, and cannot be loaded any more`;
+    return [...doubts, `${id} does not say \`extension: true\` in its config.yaml: ${refused}`];
   }
 
   /** Who lists the extension `id`, in order of ids: who runs as it runs or is about to, all others as their configs say. */

@@ -200,12 +200,26 @@ export class PluginConfigs {
     return new TenonError(
       refused ? 'ConfigInvalid' : cause.code,
       `${id} does not take this config, and ${rest}: ${cause.message}`,
+    try {
+      const { configRevision } = await registry.setConfig(id, config, revision);
+      // What runs has it: this is for one that is not there since its start failed, and for what was told to extensions.
+      if (configRevision !== revision) await plugins.takeUp(id).catch(() => {});
+    } catch (error) {
+      // Who has set another one meanwhile has the last word.
+      const another = asTenonError(error).code === 'PreconditionFailed';
+      if (!another)
+        log.error({ plugin: id, err: error }, `the config of ${id} that it does not take stays in the registry`);
+    }
+    const wasTold = cause.code === 'ConfigInvalid' && cause.details['step'] === 'configure';
+    const refused = wasTold || cause.code === 'LifecycleFailed';
+    const { message } = wasTold ? asTenonError(cause.cause) : cause;
+      `${id} does not take this config, and what was set before is set again: ${message}`,
       {
         next: refused ? 'see what it said, and set another config' : (cause.next ?? 'see `tenon reloads`'),
         details: {
           ...cause.details,
           plugin: id,
-          ...(refused ? { errors: [{ pointer: '', message: cause.message }] } : {}),
+          ...(refused ? { errors: [{ pointer: '', message }] } : {}),
         },
         cause,
       },

@@ -95,8 +95,7 @@ export class Targets {
       });
     if (!application.enabled) return undefined;
     extensions.requireRunning(plugin.id);
-    for (const absent of extensions.absent(plugin.id))
-      recorder.warn(`the extension ${absent}, which is not required, is not there: ${plugin.id} goes on without`);
+    for (const doubt of extensions.doubtsAbout(plugin.id)) recorder.warn(doubt);
     const config = await this.#configOf(plugin.id, application, false);
     const built = await recorder.time('build', () => applications.build(application));
     for (const warning of built.warnings) recorder.warn(warning);
