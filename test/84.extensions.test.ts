@@ -75,8 +75,10 @@ describe('at a start', () => {
       details: { path: ['b', 'c', 'a', 'b'] },
     });
     await stage(world, 'a', { config: extension });
+    world.log.splice(0);
     await world.host.reload('a');
     await until('all of them run', () => world.host.plugins().every(({ state }) => state === 'running'));
+    expect(world.log.filter(({ level }) => level >= 40)).toEqual([]);
   });
 
   test('what is not there is named with what was probably meant, and what is no extension as such', async () => {
@@ -449,6 +451,7 @@ describe('config', () => {
     await login('TENON_ERROR');
     await world.host.reload('login');
     await until('it is told', () => states().join() === 'app running ConfigInvalid,login running');
+    expect(world.log.filter(({ level, msg }) => level >= 40 && msg.includes('what app sets there'))).toHaveLength(1);
     await login('TENON_ERROR', 'concurrency: 3');
     await world.host.reload('login');
     expect(world.host.plugin('login').generation).toBeGreaterThan(1);

@@ -64,7 +64,8 @@ export class ExtensionSettings {
           const isBeingTold = running !== undefined && asked.get(application) === settings;
           const error = refused(id, id, application, consumer.applied?.uses ?? [], cause);
           if (details['cause'] === 'LifecycleTimeout' || ((wasTaken || isBeingTold) && !lenient)) throw error;
-          log.warn({ plugin: id, code: error.code, details: error.details }, error.message);
+          // The application is tried again, and that is logged.
+          log.debug({ plugin: id, code: error.code, details: error.details }, error.message);
         }
       open.add(application);
     }

@@ -1,6 +1,6 @@
 /** Which application uses which extension, as their configs say, and whether that can be. */
 import path from 'node:path';
-import { TenonError } from '../base/errors.js';
+import { asTenonError, TenonError } from '../base/errors.js';
 import type { Application, Applications } from './applications.js';
 import type { Chains } from './chains.js';
 import { checkUses, type Declared, type DeclaredById, predecessors } from './extension-order.js';
@@ -89,8 +89,20 @@ export class Extensions {
       const why = plugin?.error === undefined ? '' : ` (${plugin.error.code})`;
       throw new TenonError('ExtensionUnavailable', `${id} needs ${use.id}, which does not run: it is ${state}${why}`, {
         next: `see GET /api/v1/plugins/${use.id}; ${id} is loaded by itself when that serves`,
-        details: { plugin: id, extension: use.id, state },
+        details: { plugin: id, extension: use.id, state, coming: plugin === undefined || this.#isComing(plugin) },
       });
+    }
+  }
+
+  /** Whether it is being loaded, or will be in a moment: what kept it away is there by now. */
+  #isComing({ id, state, error, turns }: Plugin): boolean {
+    if (state === 'loading' || !turns.idle) return true;
+    if (state !== 'failed' || error?.code.startsWith('Extension') !== true) return false;
+    try {
+      this.requireRunning(id);
+      return true;
+    } catch (cause) {
+      return asTenonError(cause).details['coming'] === true;
     }
   }
 

@@ -131,10 +131,12 @@ export class Journal {
     if (record.error !== undefined) {
       const serving =
         plugin.running === undefined ? 'nothing is served for it' : `generation ${plugin.running.number} serves on`;
-      const { code, message } = record.error;
+      const { code, message, details } = record.error;
       const again = this.#attempts.get(record)?.triesAgain(code) === true;
+      // Nothing is wrong while an extension is on its way.
+      const level = details['coming'] === true ? 'info' : again ? 'warn' : 'error';
       const sentence = `${message}; ${serving}${again ? '; it is tried again' : ''}`;
-      log[again ? 'warn' : 'error']({ ...facts, code, reload: record.id, attempts: record.attempts }, sentence);
+      log[level]({ ...facts, code, reload: record.id, attempts: record.attempts }, sentence);
     } else if (record.applied !== undefined && record.applied.length > 0)
       log.info({ ...facts, applied: record.applied }, `takes up ${record.applied.join(', ')} of its config`);
     else if (record.unchanged) log.debug(facts, 'unchanged: the same library runs already');
