@@ -1,5 +1,6 @@
 // GET /tenon-telemetry/live?plugin=&level=: records of the log as they are kept, as server-sent events.
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -25,15 +26,19 @@ struct Live : tenon::Resource {
     if (feed->status() != TENON_ERROR_CANCELLED && feed->ended()) *feed = tenon::table("Log").feed(); /* too long ago */
     if (feed->ended()) return unavailable(request, "there is nothing to follow");
     const std::string plugin(request.query("plugin").value_or(""));
-    // The client comes again when the stream ends, as it does when this extension is replaced.
-    return tenon::stream([seat, feed, plugin, level = *level](tenon::Writer& writer) {
+    // The client comes again when the stream ends, as it does when this extension is replaced. The request is there until then.
+    return tenon::stream([seat, feed, plugin, level = *level, &request](tenon::Writer& writer) {
              if (!writer.write("retry: 2000\n\n")) return;
-             while (!feed->ended()) {
+             auto written = std::chrono::steady_clock::now();
+             while (!feed->ended() && !request.cancelled()) {
                const auto change = feed->next(500);
                const bool told = change && change->record != nullptr && change->record->integer("level") >= level &&
                                  (plugin.empty() || change->record->text("plugin") == plugin);
-               // A comment every now and then: only a write tells that the client has gone.
-               if ((told || !change) && !writer.write(told ? event_of(*change) : std::string(":\n\n"))) return;
+               const auto now = std::chrono::steady_clock::now();
+               // A comment keeps the connection where nothing is to be told.
+               if (!told && now - written < std::chrono::seconds(15)) continue;
+               if (!writer.write(told ? event_of(*change) : std::string(":\n\n"))) return;
+               written = now;
              }
            })
         .type("text/event-stream");
