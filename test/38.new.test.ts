@@ -42,7 +42,9 @@ describe('tenon new', () => {
     ]);
     expect([built.status, ok]).toEqual([0, true]);
 
+    await world.write('plain', 'config.yaml', 'name: Plain\nextensions: ["visits_of_all"]\n');
     await world.start();
+    expect(world.host.plugin('visits_of_all')).toMatchObject({ extension: true, consumers: ['plain'] });
     expect((await world.get('/plain/greeting?name=Ada')).body).toBe('Hello, Ada\n');
     expect((await world.get('/greeter-2/greeting')).body).toBe('{"greeting":"Hello","name":"world"}');
     expect((await world.request('POST', '/visits_of_all/visits')).body).toBe('{"visits":1}');

@@ -107,4 +107,6 @@ export async function newApplication(name: string, { template, json }: NewFlags)
   if (template !== 'table-app') say(`  ${tenon} build --test ${relative}`);
   say(path.dirname(relative) === '.' ? `  ${tenon} start --applications .` : `  ${tenon} start`);
   say(`  curl localhost:8080/${made.id}/${templates[template]}`);
+  if (template === 'extension')
+    say(`An application that is to use it has \`extensions: ["${made.id}"]\` in its config.yaml.`);
 }
