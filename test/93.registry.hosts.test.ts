@@ -147,7 +147,9 @@ describe.skipIf(noPostgres !== undefined)(`three hosts on a PostgreSQL server ${
     await two.write('service', 'config.yaml', 'app_id: service\nenabled: false\n');
     await two.host.discover();
     expect(two.host.plugin('service').state).toBe('disabled');
-    await fleet.steer('UPDATE plugins SET pinned = false');
+    await fleet.steer(`UPDATE plugins SET status = 'disabled'`);
+    expect(await fleet.statuses('/service/build')).toEqual([404, 404, 404]);
+    await fleet.steer(`UPDATE plugins SET status = 'active', pinned = false`);
     expect(one.host.plugin('service').version).toBe('3.0.0');
     expect(three.host.plugin('service').version).toBe('1.0.0');
   });

@@ -1,7 +1,7 @@
 /** Which build a plugin has whose version somebody has chosen in the registry. */
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Applications } from './applications.js';
-import type { Desires } from './desired.js';
+import { type Desires, heldBack } from './desired.js';
 import type { Plugin } from './plugin.js';
 import type { Trigger } from './record.js';
 import type { Version, Versions } from './versions.js';
@@ -69,7 +69,8 @@ export class Pins {
 
   #pinOf(id: string): string | undefined {
     const desired = this.#options.desires.of(id);
-    return desired?.pinned === true ? (desired.version ?? undefined) : undefined;
+    // Of one that is not to run no build is to be loaded.
+    return desired?.pinned === true && heldBack(desired) === undefined ? (desired.version ?? undefined) : undefined;
   }
 
   async #find({ id, running }: Plugin, pin: string): Promise<Version | undefined> {
