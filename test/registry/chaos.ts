@@ -96,6 +96,7 @@ export class Chaos {
           if (serverKills.has(burst)) await this.#killServer();
         }
         await this.#editor.edit();
+        if (this.#random.below(5) === 0) await pause(this.#random.below(20));
       }
       if (this.#random.below(2) === 0) await pause(this.#random.below(100));
       for (const { proxy } of this.#members) proxy.resume();
@@ -132,7 +133,7 @@ export class Chaos {
       const options: CreateHostOptions = {
         registry: true,
         databaseUrl: server.url(new URL(this.#url).pathname.slice(1), { port: proxy.port }),
-        registryReconcileMs: 1000,
+        registryReconcileMs: 300,
         trialMs: 60_000,
         lifecycleMs: 60_000,
       };
