@@ -37,6 +37,8 @@ export class Convergence implements RegistryListener {
   readonly #alone = new Map<string, Promise<void>>();
   /** No longer registered, and not taken down yet. */
   readonly #gone = new Set<string>();
+  /** Those of them that are being taken down. */
+  readonly #unregistered = new Set<string>();
   /** Whose applications went here, with the revision of their rows then: those rows may go, too. */
   readonly #left = new Map<string, number>();
   /** What was told before the applications were looked at for the first time. */
@@ -105,9 +107,11 @@ export class Convergence implements RegistryListener {
   forgotten(id: string): void {
     const { desires, door } = this.#options;
     const revision = desires.of(id)?.revision;
+    desires.forget(id);
+    // Registered again meanwhile: its application is there, and the step that comes next tells of it.
+    if (revision !== undefined && this.#unregistered.has(id)) return;
     if (revision === undefined) this.#left.delete(id);
     else this.#left.set(id, revision);
-    desires.forget(id);
     door.report(id, undefined);
   }
 
@@ -184,10 +188,15 @@ export class Convergence implements RegistryListener {
     const { desires, host } = this.#options;
     const desired = desires.of(name);
     if (desired === undefined && this.#gone.has(name)) {
-      await host.forget(name);
+      this.#unregistered.add(name);
+      try {
+        await host.forget(name);
+        // Also what was missing here is no more.
+        this.forgotten(name);
+      } finally {
+        this.#unregistered.delete(name);
+      }
       this.#gone.delete(name);
-      // Also what was missing here is no more.
-      this.forgotten(name);
       return;
     }
     const known = this.#viewOf(name);

@@ -1,5 +1,6 @@
 /*
- * Says how it is: GET /state answers with its VERSION, a line feed and its own config. It takes up whatever config is set.
+ * Says how it is: GET /state answers with its VERSION, a line feed and its own config. It takes up whatever config is
+ * set.
  */
 #include <string.h>
 
@@ -31,8 +32,8 @@ static void append(void* context, tenon_bytes_t bytes) {
   text->size += bytes.size;
 }
 
-static const tenon_route_t state = {
-    sizeof(tenon_route_t), TENON_HTTP_GET, {"/state", 6}, TENON_EXECUTION_INLINE, 0, 0, TENON_AUTH_NONE, {NULL, 0}};
+static const tenon_route_t state = {sizeof(tenon_route_t), TENON_HTTP_GET, {"/state", 6}, TENON_EXECUTION_INLINE, 0, 0,
+                                    TENON_AUTH_NONE,       {NULL, 0}};
 
 static uint32_t route_count(tenon_plugin_t* self) {
   (void)self;

@@ -1,0 +1,37 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { until, type World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+import { Fleet } from './registry/fleet.js';
+import { noPostgres, PostgresServer } from './registry/postgres.js';
+
+describe.skipIf(noPostgres !== undefined)(`edits that overtake a host ${noPostgres ?? ''}`, () => {
+  let server: PostgresServer;
+  let fleet: Fleet;
+  beforeAll(async () => {
+    server = await PostgresServer.start();
+  });
+  afterAll(() => server.dispose());
+  beforeEach(async () => {
+    fleet = await Fleet.make(server, 1);
+  });
+  afterEach(() => fleet.close());
+
+  test('a row that is inserted again while its plugin is taken down stays, and the plugin comes back', async () => {
+    await fleet.publish('service', await buildPlugin('service', { defines: { INITIALIZE_MS: '600' } }));
+    await fleet.start();
+    await fleet.converged();
+    const [world] = fleet.worlds as [World];
+    const call = world.get('/service/slow?ms=3000');
+    await until('the call is under way', () =>
+      world.host.plugin('service').generations.some(({ leases }) => leases > 0),
+    );
+    await fleet.sql(`DELETE FROM plugins WHERE name = 'service'`);
+    await until('it is taken down', async () => (await world.get('/service/build')).status !== 200);
+    await fleet.sql(`INSERT INTO plugins (name, source_path) VALUES ('service', 'service')`);
+    expect((await call).status).toBe(200);
+    await until('it is back', async () => (await world.get('/service/build')).status === 200);
+    await fleet.converged();
+    expect(await fleet.sql('SELECT name, version FROM plugins')).toBe('service|');
+    expect((await fleet.reports())[0]).toMatchObject({ state: 'running' });
+  });
+});
