@@ -14,7 +14,6 @@ import {
   writtenConfig,
 } from './effective-config.js';
 import type { Applications } from './applications.js';
-import type { Convergence } from './converge.js';
 import type { Host } from './host.js';
 import type { PluginView } from './plugin.js';
 import type { ReloadRecord } from './record.js';
@@ -52,8 +51,6 @@ export interface PluginConfigsOptions extends SecretPlaces {
   log: Log;
   plugins: ConfiguredPlugins;
   registry: Pick<RegistryDoor, 'desired' | 'setConfig' | 'configs'>;
-  /** Takes up what the registry says; absent where nobody does. */
-  convergence?: Pick<Convergence, 'alone'>;
 }
 
 /** A config for people: no secret stands in it in clear. */
@@ -139,9 +136,7 @@ export class PluginConfigs {
   set(id: string, wish: ConfigWish): Promise<ConfigChange> {
     // One after the other: what is put back must not be what another one is about to put back.
     const before = this.#work.get(id) ?? Promise.resolve();
-    const { convergence } = this.#options;
-    const work = (): Promise<ConfigChange> => this.#set(id, wish);
-    const done = before.then(() => convergence?.alone(id, work) ?? work());
+    const done = before.then(() => this.#set(id, wish));
     const settled = done.then(
       () => {},
       () => {},
@@ -196,24 +191,12 @@ export class PluginConfigs {
   async #refused(id: string, revision: number | undefined, cause: TenonError): Promise<TenonError> {
     if (cause.code === 'HostClosing') return cause;
     const rest = revision === undefined ? 'it was set before' : await this.#putBack(id, revision);
-    const refused = cause.code === 'LifecycleFailed';
-    return new TenonError(
-      refused ? 'ConfigInvalid' : cause.code,
-      `${id} does not take this config, and ${rest}: ${cause.message}`,
-    try {
-      const { configRevision } = await registry.setConfig(id, config, revision);
-      // What runs has it: this is for one that is not there since its start failed, and for what was told to extensions.
-      if (configRevision !== revision) await plugins.takeUp(id).catch(() => {});
-    } catch (error) {
-      // Who has set another one meanwhile has the last word.
-      const another = asTenonError(error).code === 'PreconditionFailed';
-      if (!another)
-        log.error({ plugin: id, err: error }, `the config of ${id} that it does not take stays in the registry`);
-    }
     const wasTold = cause.code === 'ConfigInvalid' && cause.details['step'] === 'configure';
     const refused = wasTold || cause.code === 'LifecycleFailed';
     const { message } = wasTold ? asTenonError(cause.cause) : cause;
-      `${id} does not take this config, and what was set before is set again: ${message}`,
+    return new TenonError(
+      refused ? 'ConfigInvalid' : cause.code,
+      `${id} does not take this config, and ${rest}: ${message}`,
       {
         next: refused ? 'see what it said, and set another config' : (cause.next ?? 'see `tenon reloads`'),
         details: {
