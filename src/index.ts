@@ -21,20 +21,27 @@ import { type Front, loadCore } from './binding/core.js';
 import { recoverBuilds } from './compiler/hold.js';
 import { Applications } from './host/applications.js';
 import { Chains } from './host/chains.js';
+import { type CheckedStatic, checkStatics } from './host/checked-static.js';
 import { Convergence } from './host/converge.js';
 import { Desires } from './host/desired.js';
 import { Host } from './host/host.js';
 import type { Images } from './host/images.js';
 import type { HostEvent } from './host/journal.js';
-import { type ReloadCallbacks, tellAll, toCallbacks } from './host/listeners.js';
+import { type Listener, type ReloadCallbacks, tellAll, toCallbacks } from './host/listeners.js';
 import { writePluginLog } from './host/plugin-log.js';
 import { PluginConfigs, pluginsWithConfig } from './host/plugin-configs.js';
-import { newsOf } from './host/plugin-news.js';
+import { emitNews } from './host/plugin-news.js';
 import type { PluginView } from './host/plugin.js';
+import { Plugins } from './host/plugins.js';
+import { probationOf } from './host/probation.js';
 import type { ReloadRecord } from './host/record.js';
 import { Live } from './host/live.js';
 import { Outgoing } from './host/outgoing.js';
+import { RouteBook } from './host/routes.js';
 import { SavedStates } from './host/saved-states.js';
+import { StaticGates } from './host/static-gate.js';
+import type { StaticPluginSource } from './host/static-plugin.js';
+import { StaticPlugins } from './host/static-plugins.js';
 import { TableWorlds } from './host/table-world.js';
 import type { Version } from './host/versions.js';
 import type { Wish } from './host/wishes.js';
@@ -43,16 +50,20 @@ import { Calls } from './http/calls.js';
 import { EventFeed } from './http/events.js';
 import { Guard } from './http/guard.js';
 import { HttpServer } from './http/server.js';
+import { staticEndpoint } from './http/static-endpoints.js';
+import { withStatics } from './http/static-metrics.js';
 import { TableEndpoints } from './http/table-endpoints.js';
-import { TableGates } from './http/table-gate.js';
+import { type Gateway, TableGates } from './http/table-gate.js';
 import { adminToken, type AdminToken } from './http/token.js';
 import { Upgrades } from './http/upgrade.js';
+import { limitsOf } from './plugin/limits.js';
 import { Staging } from './plugin/stage.js';
 import { Trial } from './plugin/trial.js';
 import type { RegistryStatus } from './registry/door.js';
 import { openRegistry } from './registry/open.js';
 import { configurationOf, type HotReloadConfig } from './reload/configuration.js';
-import { HotReloadManager, type HotReloadStatus } from './reload/manager.js';
+import { type HotReload, hotReloadOf } from './reload/hot-reload.js';
+import { HotReloadManager } from './reload/manager.js';
 import { openTableStore } from './tables/open.js';
 import { Tables } from './tables/tables.js';
 
@@ -66,11 +77,13 @@ export type { RegistryView } from './host/desired.js';
 export type { ConfigChange, ConfigHistoryEntry, ConfigView } from './host/plugin-configs.js';
 export type { GenerationView, PluginState, PluginView, RouteView } from './host/plugin.js';
 export type { BuildFacts, Phase, ReloadRecord, Trigger } from './host/record.js';
+export type * from './host/static-plugin.js';
 export type { Version } from './host/versions.js';
 export type { Wish } from './host/wishes.js';
 export type { RegistryStatus } from './registry/door.js';
 export type { HostRow, PluginReport, PluginStatus } from './registry/rows.js';
 export type { HotReloadConfig } from './reload/configuration.js';
+export type { HotReload } from './reload/hot-reload.js';
 export type { HotReloadStatus } from './reload/manager.js';
 
 /** Settings that differ from their defaults; neither the environment nor `tenon.yaml` is looked at. */
@@ -83,19 +96,8 @@ export interface CreateHostOptions extends HostSettings, ReloadCallbacks {
   onEvent?: (event: HostEvent) => void;
   /** Environment of the compilers; the process's own by default. */
   environment?: Environment;
-}
-
-/** Changes that are taken up by themselves; see docs/hot-reload.md. */
-export interface HotReload {
-  /** Take changes up from now on; what is there now counts as known. Rejects with `HostClosing` once the host is. */
-  enable(): Promise<void>;
-  /** Take up no change and try nothing again; reloads under way go on. */
-  disable(): Promise<void>;
-  /** Reload a plugin at once, watched or not; rejects as `TenonHost.reload` does. */
-  trigger(id: string): Promise<ReloadRecord>;
-  /** Change what is given until the host ends. Rejects with a TypeError that names what is wrong, and changes nothing then. */
-  configure(changes: Partial<HotReloadConfig>): Promise<HotReloadStatus>;
-  status(): HotReloadStatus;
+  /** Plugins that are part of the program, in the order in which they start; see docs/static-plugins.md. */
+  plugins?: readonly StaticPluginSource[];
 }
 
 /** What a host leaves to the one that goes on in its place. */
@@ -192,12 +194,14 @@ export async function createHost(options: CreateHostOptions = {}): Promise<Tenon
  */
 export async function openHost(options: CreateHostOptions = {}): Promise<TenonHost> {
   const { log = silentLog(), onEvent, environment = processEnvironment(), ...others } = options;
-  const { onReloadStart, onReloadSuccess, onReloadFailed, ...flags } = others;
+  const { onReloadStart, onReloadSuccess, onReloadFailed, plugins = [], ...flags } = others;
   const { settings } = resolveSettings({ flags, variables: {} });
+  const definitions = await checkStatics(plugins, reservedSegments);
   const closer = new Closer();
   try {
     const callbacks = toCallbacks({ onReloadStart, onReloadSuccess, onReloadFailed });
-    return await compose(settings, closer, { log, listeners: [(event) => onEvent?.(event), callbacks], environment });
+    const listeners: Listener[] = [(event) => onEvent?.(event), callbacks];
+    return await compose(settings, closer, { log, listeners, environment, definitions });
   } catch (error) {
     await closer.close().catch((second: unknown) => log.error({ err: second }, 'what was set up did not close'));
     throw error;
@@ -206,14 +210,15 @@ export async function openHost(options: CreateHostOptions = {}): Promise<TenonHo
 
 interface Surroundings {
   log: Log;
-  listeners: ((event: HostEvent) => unknown)[];
+  listeners: readonly Listener[];
   environment: Environment;
+  definitions: readonly CheckedStatic[];
 }
 
 async function compose(
   settings: Settings,
   closer: Closer,
-  { log: own, listeners, environment }: Surroundings,
+  { log: own, listeners, environment, definitions }: Surroundings,
 ): Promise<TenonHost> {
   const events = new EventFeed(() => log);
   const log = tapLog(own, (record) => events.tellLog(record));
@@ -262,20 +267,29 @@ async function compose(
     log,
   });
   closer.add('tables', () => tables.close());
+  const gateway: Gateway = {
+    gateOf: (application) => chains.gateOf(application),
+    pass: (request, response, passage) => door.pass(request, response, passage),
+  };
   const endpoints = new TableEndpoints({
     log,
     bodyLimit: settings.bodyLimit,
     introspection: settings.graphqlIntrospection,
-    gates: new TableGates({
-      gateOf: (application) => chains.gateOf(application),
-      pass: (request, response, passage) => door.pass(request, response, passage),
-    }),
+    gates: new TableGates(gateway),
   });
   closer.add('changes of tables', () => endpoints.close());
   const desires = new Desires(registry);
   const chains = new Chains((id) => new Live(core, front, { id, queueLimit: settings.queueLimit }));
   const secretPlaces = { environment, secrets: path.resolve(settings.secrets || path.join(data, 'secrets')) };
   const applications = new Applications({ directory, dataDirectory: data, environment, buildMs: settings.buildMs });
+  const routes = new RouteBook(reservedSegments, (all) => door.serve(all));
+  const tell = tellAll(log, [
+    (event) => manager.observe(event),
+    (event) => convergence.observe(event),
+    (event) => events.tellEvent(event),
+    (event) => emitNews(front, event),
+    ...listeners,
+  ]);
   const host = new Host({
     core,
     chains,
@@ -289,15 +303,7 @@ async function compose(
       keepStaged: settings.keepStaged,
     },
     applications,
-    limits: {
-      lifecycleMs: settings.lifecycleMs,
-      startupMs: settings.startupMs,
-      drainMs: settings.drainMs,
-      deadlineMs: settings.deadlineMs,
-      bodyLimit: settings.bodyLimit,
-      concurrency: settings.concurrency,
-      stateLimit: settings.stateLimit,
-    },
+    limits: limitsOf(settings),
     secretPlaces,
     tables: new TableWorlds(tables, (served) => endpoints.open(served)),
     desires,
@@ -305,41 +311,36 @@ async function compose(
     states: new SavedStates({ directory: path.join(data, 'state'), stateLimit: settings.stateLimit }),
     preserveState: () => settings.preserveState,
     refusedState: settings.refusedState === 'fail' ? 'fail' : 'empty',
-    probation: {
-      ms: settings.probationMs,
-      faultRate: settings.probationFaultPercent / 100,
-      slowFactor: settings.probationSlowFactor,
-    },
+    probation: probationOf(settings),
     pinnedLimit: { count: settings.pinnedLimit, bytes: settings.pinnedBytesLimit },
     versions: { directory: path.join(data, 'versions'), limit: settings.keptVersions },
-    reserved: reservedSegments,
-    onRoutes: (routes) => door.serve(routes),
-    onEvent: tellAll(log, [
-      (event) => manager.observe(event),
-      (event) => convergence.observe(event),
-      (event) => events.tellEvent(event),
-      (event) => {
-        const news = newsOf(event);
-        if (news !== undefined) front.emit('tenon.plugin', news.message, news.fields);
-      },
-      ...listeners,
-    ]),
+    routes,
+    isStatic: (id) => statics.has(id),
+    onEvent: tell,
     attempt: (folder) => manager.attempt(folder),
   });
-  const manager = new HotReloadManager({ host, log, settings });
-  const convergence = new Convergence({ door: registry, desires, host, applications, log });
+  const statics = new StaticPlugins(definitions, {
+    log,
+    routes,
+    chains,
+    gates: new StaticGates({ core, chains, limits: settings }),
+    desires,
+    secretPlaces,
+    limits: settings,
+    endpoint: (route, at) => staticEndpoint({ log, ...gateway }, route, at),
+    tell,
+  });
+  closer.add('static plugins', () => statics.close());
+  const plugins = new Plugins(host, statics);
+  const manager = new HotReloadManager({ host: plugins, log, settings });
+  const convergence = new Convergence({ door: registry, desires, host: plugins, applications, log });
   void convergence.open();
-  const hotReload: HotReload = {
-    enable: () => manager.enable(),
-    disable: () => manager.disable(),
-    trigger: (id) => manager.trigger(id),
-    configure: (changes) => manager.configure(changes),
-    status: () => manager.status(),
-  };
+  const hotReload = hotReloadOf(manager);
   let closing = false;
   const discover = async (): Promise<void> => {
     if (closing) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'make another host' });
     await convergence.open();
+    await statics.start();
     const trigger = host.ready ? 'api' : 'start';
     await host.discover(trigger);
     front.endStart();
@@ -352,15 +353,16 @@ async function compose(
   });
   const configured = pluginsWithConfig(host, applications);
   const otherwise = adminApplication({
-    host,
+    host: plugins,
     guard,
     hotReload,
     events,
     registry: convergence,
     configs: new PluginConfigs({ log, registry, convergence, ...secretPlaces, plugins: configured }),
+    configs: new PluginConfigs({ log, registry, ...secretPlaces, plugins: pluginsWithConfig(plugins, applications) }),
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
-    metrics: () => front.metricsText(),
+    metrics: () => withStatics(front.metricsText(), statics.counts()),
   });
   const door = new Calls({ front, log, reserved: reservedSegments, otherwise });
   const upgrades = new Upgrades({
@@ -388,7 +390,7 @@ async function compose(
     const closed = server.close({
       deadlineMs: settings.drainMs,
       continues: leave !== undefined,
-      endStreams: () => host.endStreams(),
+      endStreams: () => plugins.endStreams(),
     });
     await Promise.all([endpoints.close(), closed]);
   });
@@ -415,21 +417,22 @@ async function compose(
       return url;
     },
     discover,
-    resume: async ({ plugins, hotReload: config }) => {
+    resume: async ({ plugins: wishes, hotReload: config }) => {
       await manager.configure(config);
       await convergence.recall();
-      await host.resume(plugins);
+      await statics.start();
+      await host.resume(wishes);
     },
-    plugins: () => host.list(),
+    plugins: () => plugins.list(),
     images: () => host.images(),
-    plugin: (id) => host.show(id),
-    load: (id) => host.load(id),
+    plugin: (id) => plugins.show(id),
+    load: (id) => plugins.load(id),
     enable: (id) => convergence.setStatus(id, 'active'),
     disable: (id) => convergence.setStatus(id, 'disabled'),
-    unload: (id) => host.unload(id),
-    reload: (id) => host.reload(id, 'api'),
-    rollback: (id, to) => host.rollback(id, to),
-    versions: (id) => host.versions(id),
+    unload: (id) => plugins.unload(id),
+    reload: (id) => plugins.reload(id, 'api'),
+    rollback: (id, to) => plugins.rollback(id, to),
+    versions: (id) => plugins.versions(id),
     reloads: () => host.reloads(),
     registry: () => registry.status(),
     close: (told) => {

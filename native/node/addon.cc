@@ -1,5 +1,8 @@
 #include <napi.h>
 
+#include <cstdint>
+
+#include "codeless_plugin.h"
 #include "feed_object.h"
 #include "front_object.h"
 #include "generation_object.h"
@@ -23,6 +26,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("GenerationHandle", tenon::node::GenerationObject::Define(env));
   exports.Set("StoreHandle", tenon::node::StoreObject::Define(env));
   exports.Set("FeedHandle", tenon::node::FeedObject::Define(env));
+  // An address goes through 64 bits.
+  const auto codeless = reinterpret_cast<uintptr_t>(&tenon::core::codeless_plugin());
+  exports.Set("codelessPlugin", Napi::BigInt::New(env, static_cast<uint64_t>(codeless)));
   exports.Set("inspectImage", Napi::Function::New<tenon::node::InspectImage>(env, "inspectImage"));
   exports.Set("mayExecute", Napi::Function::New<tenon::node::MayExecute>(env, "mayExecute"));
   exports.Set("imageMapped", Napi::Function::New<tenon::node::ImageMapped>(env, "imageMapped"));

@@ -385,6 +385,8 @@ export interface Core extends StoreDoor {
   readonly Front: new (options: FrontOptions) => Front;
   readonly PluginPointer: new (front: Front, options: PluginOptions) => PluginPointer;
   readonly GenerationHandle: new (plugin: PluginPointer, options: GenerationOptions) => GenerationHandle;
+  /** Descriptor of a plugin that does nothing, under any id: gates of a plugin that has no library need a generation. */
+  readonly codelessPlugin: bigint;
   /**
    * Read what an image says of itself. Throws an Error with `code` `ImageTruncated`, `ImageFormat`,
    * `ImageArchitecture`, `ImageNoteMissing`, `EntrypointNotFound`, `AbiUnsupported`, and a message with rule and offset.

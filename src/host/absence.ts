@@ -12,8 +12,14 @@ export function noSuchPlugin(id: string, known: readonly string[]): TenonError {
   });
 }
 
+/** A plugin that may not run. */
+export interface PossiblyAbsent extends Pick<Plugin, 'id' | 'rest' | 'error'> {
+  readonly running: object | undefined;
+  owns: (path: string) => boolean;
+}
+
 /** Of `plugins` one has `path` and does not run, and not by its own config. */
-export function absenceAt(path: string, plugins: Iterable<Plugin>): TenonError | undefined {
+export function absenceAt(path: string, plugins: Iterable<PossiblyAbsent>): TenonError | undefined {
   const plugin = [...plugins].find((one) => one.running === undefined && one.rest !== 'disabled' && one.owns(path));
   if (plugin === undefined) return undefined;
   const { id, rest } = plugin;

@@ -6,17 +6,17 @@ import type { RegistryDoor, RegistryListener, RegistryStatus } from '../registry
 import type { DesiredPlugin, HostRow, PluginReport } from '../registry/rows.js';
 import type { Applications } from './applications.js';
 import type { Desires } from './desired.js';
-import type { Host } from './host.js';
 import type { HostEvent } from './journal.js';
 import { mayPass } from './passing.js';
 import type { PluginView } from './plugin.js';
+import type { Plugins } from './plugins.js';
 import { Reporting } from './reporting.js';
 import { Turns } from './turns.js';
 
 export interface ConvergenceOptions {
   door: RegistryDoor;
   desires: Desires;
-  host: Pick<Host, 'list' | 'show' | 'refresh' | 'forget'>;
+  host: Pick<Plugins, 'list' | 'show' | 'refresh' | 'forget' | 'converge'>;
   applications: Pick<Applications, 'exists' | 'find' | 'folderOf'>;
   log: Log;
 }
@@ -207,7 +207,8 @@ export class Convergence implements RegistryListener {
     }
     if (known === undefined || !desires.isHeeded(name)) {
       // It is recorded where it happens.
-      const error = await host.refresh(folder, 'registry').then(
+      const work = known?.type === 'static' ? host.converge(name) : host.refresh(folder, 'registry');
+      const error = await work.then(
         () => undefined,
         (cause: unknown) => asTenonError(cause),
       );

@@ -14,7 +14,6 @@ import { Extensions } from './extensions.js';
 import { askHealth } from './health.js';
 import { countImages, type Images, overLimit, type PinnedLimit } from './images.js';
 import { Journal, type JournalOptions } from './journal.js';
-import type { ServedRoute } from './live.js';
 import { absenceAt, noSuchPlugin } from './absence.js';
 import { Plugin, type PluginSummary, type PluginView, summaryOf } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
@@ -22,7 +21,7 @@ import { type Begun, type LateFailure, Reloading, type ReloadRequest } from './r
 import { type RefusedState, Remembering } from './remembering.js';
 import type { Admission } from './replace.js';
 import type { ProbationLimits } from './probation.js';
-import { RouteBook } from './routes.js';
+import type { RouteBook } from './routes.js';
 import type { SavedStates } from './saved-states.js';
 import type { SecretPlaces } from './secrets.js';
 import type { TableDoor } from './table-world.js';
@@ -50,10 +49,9 @@ export interface HostOptions {
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;
   refusedState: RefusedState;
-  /** First segments of paths that no plugin may serve. */
-  reserved: readonly string[];
-  /** Given all routes whenever they change, before a call can come through a new one; may throw to refuse them. */
-  onRoutes: (routes: readonly ServedRoute[]) => void;
+  routes: RouteBook;
+  /** Whether an id is that of a plugin which is part of the program. */
+  isStatic: (id: string) => boolean;
   onEvent?: JournalOptions['onEvent'];
   attempt?: JournalOptions['attempt'];
   /** Told of each plugin that is gone for good. */
@@ -87,7 +85,7 @@ export class Host {
   constructor(options: HostOptions) {
     this.#options = options;
     this.#journal = new Journal(options);
-    this.#routes = new RouteBook(options.reserved, options.onRoutes);
+    this.#routes = options.routes;
     this.#departures = new Departures(options.log, this.#journal, () => this.#countPinned());
     this.#versions = new Versions({ ...options.versions, log: options.log });
     const { applications, chains, desires } = options;
@@ -370,7 +368,8 @@ export class Host {
    * the folder has gone meanwhile.
    */
   async #enter(id: string, folder: string): Promise<Plugin | undefined> {
-    const { applications } = this.#options;
+    const { applications, isStatic } = this.#options;
+    if (isStatic(id)) this.#refuse(id, folder, 'a plugin of the program');
     for (;;) {
       const known = this.#plugins.get(id);
       if (known === undefined) {

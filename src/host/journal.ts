@@ -14,7 +14,8 @@ import {
 } from './record.js';
 
 /**
- * Told while it happens, in the turn of the event loop in which it is true. `generation.unloaded` is told of one that
+ * Told while it happens, in the turn of the event loop in which it is true. Of static plugins `plugin.serving`, without
+ * `sha256`, and `plugin.stopped` are told. `generation.unloaded` is told of one that
  * was pinned and could be unloaded after all; the record of its reload says so from then on. `reload.phase` is told when
  * a phase has ended, with its time; `shut` of `plugin.stopped` are applications that need the extension and answer 503
  * until it serves; `reload` is the id of the record. `reload.rolledBack` is told when what a reload
@@ -25,6 +26,8 @@ export type HostEvent =
   | { type: 'reload.started'; plugin: string; trigger: Trigger }
   | { type: 'plugin.serving'; plugin: string; generation: number; sha256: string; from?: number }
   | { type: 'plugin.stopped'; plugin: string; generation: number; shut?: readonly string[] }
+  | { type: 'plugin.serving'; plugin: string; generation: number; sha256?: string; from?: number }
+  | { type: 'plugin.stopped'; plugin: string; generation: number }
   | { type: 'generation.unloaded'; plugin: string; generation: number }
   | { type: 'host.full'; reason: string }
   | { type: 'reload.phase'; plugin: string; reload: string; phase: Phase; ms: number }

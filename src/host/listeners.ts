@@ -18,7 +18,8 @@ export interface ReloadCallbacks {
   onReloadFailed?: ((plugin: string, error: TenonError) => void) | undefined;
 }
 
-type Listener = (event: HostEvent) => unknown;
+/** Told of every event. */
+export type Listener = (event: HostEvent) => unknown;
 
 /** Calls the one of `callbacks` that an event is for; what it gives back. */
 export function toCallbacks({ onReloadStart, onReloadSuccess, onReloadFailed }: ReloadCallbacks): Listener {

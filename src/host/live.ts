@@ -13,7 +13,7 @@ export interface ServedRoute {
   /** What the core knows it by. */
   readonly slot: number;
   readonly bodyLimit: number;
-  readonly execution: RouteFacts['execution'] | 'table';
+  readonly execution: RouteFacts['execution'] | 'table' | 'static';
   readonly deadlineMs: number;
   /** Who may call it; absent for a route of a table. */
   readonly auth?: RouteFacts['auth'];
@@ -23,6 +23,7 @@ export interface ServedRoute {
   /** Of a table's: who may do what the method is for; `otherwise` is for tables that do not say. */
   readonly needs?: (otherwise: DefaultAccess) => readonly string[];
   /** Answers in place of the plugin: a route of a table, which has no slot. */
+  /** Answers in place of a library: a route of a table or of a static plugin, which has no slot. */
   readonly endpoint?: Endpoint;
 }
 
@@ -113,6 +114,14 @@ export class Live {
     this.#pointer.ungate();
     this.#gates.clear();
     this.#current = generation;
+    this.#swaps += 1;
+  }
+
+  /** As `swap`, of a plugin without a library: its gates lead through `handle`. */
+  enter(handle: GenerationHandle | undefined): void {
+    this.#pointer.swap(handle ?? null);
+    this.#pointer.ungate();
+    this.#gates.clear();
     this.#swaps += 1;
   }
 

@@ -14,8 +14,8 @@ import {
   writtenConfig,
 } from './effective-config.js';
 import type { Applications } from './applications.js';
-import type { Host } from './host.js';
 import type { PluginView } from './plugin.js';
+import type { Plugins } from './plugins.js';
 import type { ReloadRecord } from './record.js';
 import type { SecretPlaces } from './secrets.js';
 
@@ -35,14 +35,20 @@ export interface ConfiguredPlugins {
   show: (id: string) => PluginView;
 }
 
-/** Those that have an application. */
-export function pluginsWithConfig(host: Host, applications: Applications): ConfiguredPlugins {
+/** Those that have an application, and those that are part of the program. */
+export function pluginsWithConfig(host: Plugins, applications: Applications): ConfiguredPlugins {
   return {
     describe: async (id) => {
+      const definition = host.staticOf(id);
+      if (definition !== undefined) return definition;
       const { custom, configSchema: schema } = await applications.read(host.show(id).folder);
       return { custom, schema };
     },
-    takeUp: (id) => host.refresh(host.show(id).folder, 'config'),
+    takeUp: async (id) => {
+      if (host.staticOf(id) === undefined) return host.refresh(host.show(id).folder, 'config');
+      await host.converge(id);
+      return undefined;
+    },
     show: (id) => host.show(id),
   };
 }

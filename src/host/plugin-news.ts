@@ -1,4 +1,5 @@
 /** What plugins that subscribe to `tenon.plugin` are told of others. */
+import type { Front } from '../binding/core.js';
 import type { HostEvent } from './journal.js';
 
 /** Texts of an event of tenon.events/1. */
@@ -13,7 +14,8 @@ export interface PluginNews {
 export function newsOf(event: HostEvent): PluginNews | undefined {
   if (event.type === 'plugin.serving') {
     const { type, plugin, generation, sha256 } = event;
-    return { message: `${plugin} serves`, fields: { event: type, plugin, generation: String(generation), sha256 } };
+    const build = sha256 === undefined ? {} : { sha256 };
+    return { message: `${plugin} serves`, fields: { event: type, plugin, generation: String(generation), ...build } };
   }
   if (event.type === 'plugin.stopped') {
     const { type, plugin, generation } = event;
@@ -23,4 +25,10 @@ export function newsOf(event: HostEvent): PluginNews | undefined {
   const { type, plugin, record } = event;
   const { code = 'Internal', message = '' } = record.error ?? {};
   return { message: `${plugin} failed`, fields: { event: type, plugin, code, error: message, reload: record.id } };
+}
+
+/** Tell the plugins of `front` that subscribe to it. */
+export function emitNews(front: Front, event: HostEvent): void {
+  const news = newsOf(event);
+  if (news !== undefined) front.emit('tenon.plugin', news.message, news.fields);
 }

@@ -98,8 +98,8 @@ export interface RouteView {
   method: string;
   /** With the prefix of the application. */
   path: string;
-  /** `table`: it is answered for the plugin, and knows no deadline. */
-  execution: 'inline' | 'pool' | 'table';
+  /** `table`: it is answered for the plugin, and knows no deadline; `static`: by a static plugin, which limits bodies itself. */
+  execution: 'inline' | 'pool' | 'table' | 'static';
   deadlineMs: number;
   /** Bytes. */
   bodyLimit: number;
@@ -116,6 +116,8 @@ export interface RouteView {
 /** What everybody may see. */
 export interface PluginSummary {
   id: string;
+  /** `dynamic`: a library, or tables alone; `static`: a part of the program. */
+  type: 'dynamic' | 'static';
   state: PluginState;
   version?: string;
   generation?: number;
@@ -126,13 +128,17 @@ export interface PluginSummary {
 /** What its operator may see. */
 export interface PluginView extends PluginSummary, Omit<Relations, 'shut'> {
   /** Folder of the application. */
+export interface PluginView extends PluginSummary, Relations {
+  /** Folder of the application; empty for a static plugin. */
   folder: string;
+  /** What a static plugin says of itself. */
+  description?: string;
   /** What the registry says of it, when it does. */
   registry?: RegistryView;
   generations: GenerationView[];
   /** Names of its tables, while it runs. */
   tables: readonly string[];
-  /** Calls that wait at the gate. */
+  /** Calls that wait at the gate; of a static plugin, those in its handlers. */
   waiting: number;
   /** What a person should know of the running image. */
   findings: { rule: string; detail: string; pins: boolean }[];
@@ -210,6 +216,7 @@ export class Plugin {
     const generation = this.running;
     return {
       id: this.id,
+      type: 'dynamic',
       state: this.state,
       ...(generation === undefined
         ? {}
@@ -251,6 +258,7 @@ export function summaryOf({ id, state, version, generation, loadedAt, routes }: 
 
 function viewRoute(route: ServedRoute, otherwise: DefaultAccess): RouteView {
   const { method, path, execution, deadlineMs, bodyLimit, auth, roles } = route;
+export function viewRoute({ method, path, execution, deadlineMs, bodyLimit, auth, roles }: ServedRoute): RouteView {
   return {
     method,
     path,

@@ -1,4 +1,5 @@
 /** The time after a reload in which the new generation must show that it does as well as the one before. */
+import type { Settings } from '../base/config.js';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { CallCounters } from '../binding/core.js';
 import type { Generation } from '../plugin/generation.js';
@@ -12,6 +13,17 @@ export interface ProbationLimits {
   faultRate: number;
   /** How many times slower than before its calls may be, at the 95th percentile. */
   slowFactor: number;
+}
+
+/** What the settings of a host say of it. */
+export function probationOf(
+  settings: Pick<Settings, 'probationMs' | 'probationFaultPercent' | 'probationSlowFactor'>,
+): ProbationLimits {
+  return {
+    ms: settings.probationMs,
+    faultRate: settings.probationFaultPercent / 100,
+    slowFactor: settings.probationSlowFactor,
+  };
 }
 
 const lookMs = 100;

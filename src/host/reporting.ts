@@ -4,16 +4,16 @@ import type { Log } from '../base/log.js';
 import type { RegistryDoor } from '../registry/door.js';
 import type { ArtifactRow, DesiredPlugin, FoundPlugin, PluginReport } from '../registry/rows.js';
 import { type Desires, heldBack } from './desired.js';
-import type { Host } from './host.js';
 import type { HostEvent } from './journal.js';
 import type { PluginView } from './plugin.js';
+import type { Plugins } from './plugins.js';
 import type { ReloadRecord, Trigger } from './record.js';
 import { Turns } from './turns.js';
 
 export interface ReportingOptions {
   door: RegistryDoor;
   desires: Desires;
-  host: Pick<Host, 'list' | 'show'>;
+  host: Pick<Plugins, 'list' | 'show'>;
   /** Which of the rows that are gone are not taken down yet: they are not registered again. */
   leaves: (id: string) => boolean;
   /** Told when this host has written the row of a plugin. */
@@ -40,6 +40,9 @@ export class Reporting {
   observe(event: HostEvent): void {
     if (event.type === 'plugin.serving' || event.type === 'plugin.stopped')
       for (const id of [event.plugin, ...(this.#viewOf(event.plugin)?.requiredBy ?? [])]) this.report(id);
+    if (event.type === 'plugin.serving' || event.type === 'plugin.stopped') this.report(event.plugin);
+    // Of a static plugin there is no record.
+    if (event.type === 'plugin.serving' && event.sha256 === undefined) this.register(event.plugin);
     if (!('record' in event)) return;
     const { plugin, record } = event;
     this.report(plugin);
@@ -114,9 +117,9 @@ export class Reporting {
     if (view !== undefined && this.#options.desires.of(id)?.pinned === false) this.#tellServing(view);
   }
 
-  #tellServing({ id, version, routes, generations }: PluginView): void {
+  #tellServing({ id, type, version, routes, generations }: PluginView): void {
     const library = generations.find(({ state }) => state === 'ready');
-    if (version === undefined || library === undefined) return;
+    if (version === undefined || (library === undefined && type !== 'static')) return;
     const endpoints = routes.map(({ method, path, execution, auth, roles = [] }) => ({
       method,
       path,
@@ -124,8 +127,11 @@ export class Reporting {
       auth: auth ?? null,
       roles,
     }));
-    const { sha256, size } = library;
-    const artifact: ArtifactRow = {
+    this.#options.door.serves(id, version, endpoints, library && this.#artifact(version, library));
+  }
+
+  #artifact(version: string, { sha256, size }: { sha256: string; size: number }): ArtifactRow {
+    return {
       version,
       os: process.platform,
       arch: process.arch,
@@ -133,7 +139,6 @@ export class Reporting {
       sha256,
       size,
     };
-    this.#options.door.serves(id, version, endpoints, artifact);
   }
 
   #viewOf(id: string): PluginView | undefined {
@@ -166,8 +171,8 @@ function reportOf({ state, version, generation, generations, error }: PluginView
 }
 
 /** What a new plugin is registered as; undefined for one of which it cannot be said yet. */
-function foundIn({ id, state, folder, version, error }: PluginView): FoundPlugin | undefined {
-  const facts = { name: id, sourcePath: nameOf(folder), binaryPath: null, type: 'dynamic' } as const;
+function foundIn({ id, type, state, folder, version, error }: PluginView): FoundPlugin | undefined {
+  const facts = { name: id, sourcePath: type === 'static' ? null : nameOf(folder), binaryPath: null, type };
   if (state === 'running') return { ...facts, version: version ?? null };
   // What the host is short of says nothing of the plugin.
   const status = error === undefined ? 0 : (errorCodes as Record<string, { status: number }>)[error.code]?.status;

@@ -2,8 +2,8 @@
 import { fileURLToPath } from 'node:url';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { TenonError } from '../base/errors.js';
-import type { Host } from '../host/host.js';
 import type { PluginConfigs } from '../host/plugin-configs.js';
+import type { Plugins } from '../host/plugins.js';
 import type { ReloadRecord } from '../host/record.js';
 import { actions, answerElsewhere, answerOf } from './action.js';
 import type { EventFeed } from './events.js';
@@ -23,7 +23,7 @@ const documents = fileURLToPath(new URL('../../docs', import.meta.url));
 const healthKeptMs = 1000;
 
 /** Asks the plugins at most once a second, whoever asks how often. */
-function healthOf(host: Host): () => Promise<Map<string, string>> {
+function healthOf(host: Plugins): () => Promise<Map<string, string>> {
   let at = Number.NEGATIVE_INFINITY;
   let last: Promise<Map<string, string>> | undefined;
   return () => {
@@ -153,7 +153,7 @@ function wordOf(query: Request['query'], name: string): string | undefined {
 
 /** What the admin API shows and steers. */
 export interface AdminOptions {
-  host: Host;
+  host: Plugins;
   /** Decides who may see and do more than everybody. */
   guard: Guard;
   hotReload: HotReload;

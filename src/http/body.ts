@@ -20,6 +20,12 @@ export function beforeBody(request: IncomingMessage, begin: () => void): void {
   waiting.set(request, begin);
 }
 
+/** The body is about to be read by somebody else. */
+export function beginBody(request: IncomingMessage): void {
+  waiting.get(request)?.();
+  waiting.delete(request);
+}
+
 export function isAwaited(request: IncomingMessage): boolean {
   return waiting.has(request);
 }
@@ -34,8 +40,7 @@ export function readBody(
   done: (body: Uint8Array) => void,
   tooLarge: () => void,
 ): void {
-  waiting.get(request)?.();
-  waiting.delete(request);
+  beginBody(request);
   const chunks: Buffer[] = [];
   let size = 0;
   const take = (chunk: Buffer): void => {

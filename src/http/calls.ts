@@ -3,13 +3,13 @@
  * no closure, no copy of the headers.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { type Front, Outcome, Refusal, Word } from '../binding/core.js';
 import type { ServedRoute } from '../host/live.js';
 import { type Bytes, finish, HeaderBlocks, parseBlock } from './answer.js';
 import { announcedLength, beforeBody, isAwaited, readBody } from './body.js';
+import { onDisconnect } from './disconnect.js';
 import { sendError, sendProblem } from './problem.js';
 import { isDecodable, originForm, pathOf, Router } from './router.js';
 
@@ -82,8 +82,6 @@ export class Calls {
   readonly #otherwise: RequestListener;
   readonly #blocks: HeaderBlocks;
   readonly #pending = new Map<number, Exchange>();
-  /** What to do when a connection closes, for answers that wait behind another of it: node:http does not tell them. */
-  readonly #queued = new WeakMap<Socket, Set<() => void>>();
   #router: Router;
   #closing = false;
 
@@ -210,25 +208,9 @@ export class Calls {
         this.#pending.delete(call);
         this.#front.cancel(call);
       };
-      exchange.response.on('close', abandon);
-      if (exchange.response.socket === null) this.#onDisconnect(exchange, abandon);
+      onDisconnect(exchange.request, exchange.response, abandon);
     }
     if (this.#result[Word.Outcome] !== Outcome.Pending) this.#settle(exchange, call, bytes);
-  }
-
-  #onDisconnect({ request, response }: Exchange, abandon: () => void): void {
-    const { socket } = request;
-    let waiting = this.#queued.get(socket);
-    if (waiting === undefined) {
-      const all = new Set<() => void>();
-      socket.once('close', () => {
-        for (const one of all) one();
-      });
-      this.#queued.set(socket, all);
-      waiting = all;
-    }
-    waiting.add(abandon);
-    response.on('close', () => waiting.delete(abandon));
   }
 
   /** Bring what the result words say to the client. */

@@ -1,7 +1,7 @@
 /** Hot reload over HTTP: what it does, on and off, its configuration, and a reload at once. */
 import express, { type Express, type Request } from 'express';
 import { TenonError } from '../base/errors.js';
-import type { Host } from '../host/host.js';
+import type { Plugins } from '../host/plugins.js';
 import type { ReloadRecord } from '../host/record.js';
 import { answerOf } from './action.js';
 
@@ -10,7 +10,7 @@ export interface HotReload {
   status: () => object;
   enable: () => Promise<void>;
   disable: () => Promise<void>;
-  /** Rejects as `Host.reload` does. */
+  /** Rejects as `Plugins.reload` does. */
   trigger: (id: string) => Promise<ReloadRecord>;
   /** Rejects with TypeError, and then nothing is changed; the status. */
   configure: (changes: Record<string, unknown>) => Promise<object>;
@@ -18,7 +18,7 @@ export interface HotReload {
 
 const bodyLimit = 64 * 1024;
 
-export function hotReloadRoutes(app: Express, host: Host, hotReload: HotReload): void {
+export function hotReloadRoutes(app: Express, host: Plugins, hotReload: HotReload): void {
   app.get('/api/v1/hot-reload/status', (_request, response) => {
     response.json(hotReload.status());
   });

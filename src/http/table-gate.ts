@@ -5,17 +5,18 @@ import type { ServedRoute } from '../host/live.js';
 import { Access, openAccess, readCaller } from './access.js';
 import type { Passage } from './calls.js';
 
-export interface TableGatesOptions {
-  /** What stands before the tables of an application; undefined: nothing. */
+/** The way to extensions. */
+export interface Gateway {
+  /** What stands before what an application serves without its library; undefined: nothing. */
   gateOf: (application: string) => TableGate | undefined;
   /** Asks the extensions; as `Calls.pass`. */
   pass: (request: IncomingMessage, response: ServerResponse, passage: Passage) => void;
 }
 
 export class TableGates {
-  readonly #options: TableGatesOptions;
+  readonly #options: Gateway;
 
-  constructor(options: TableGatesOptions) {
+  constructor(options: Gateway) {
     this.#options = options;
   }
 

@@ -15,3 +15,9 @@ export interface GenerationLimits {
   /** Largest state it may save, bytes. */
   stateLimit: number;
 }
+
+/** Those among a host's settings. */
+export function limitsOf(settings: GenerationLimits): GenerationLimits {
+  const { lifecycleMs, startupMs, drainMs, deadlineMs, bodyLimit, concurrency, stateLimit } = settings;
+  return { lifecycleMs, startupMs, drainMs, deadlineMs, bodyLimit, concurrency, stateLimit };
+}

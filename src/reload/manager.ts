@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Settings } from '../base/config.js';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import type { Host } from '../host/host.js';
+import type { Plugins } from '../host/plugins.js';
 import type { HostEvent } from '../host/journal.js';
 import { mayPass } from '../host/passing.js';
 import type { Attempt, ReloadRecord } from '../host/record.js';
@@ -40,7 +40,7 @@ export interface HotReloadStatus {
 }
 
 export interface HotReloadOptions {
-  host: Pick<Host, 'refresh' | 'reload' | 'list'>;
+  host: Pick<Plugins, 'refresh' | 'reload' | 'list'>;
   log: Log;
   /** Those of the host; `configure` changes them. */
   settings: Settings;
@@ -120,7 +120,7 @@ export class HotReloadManager {
     await this.#rest();
   }
 
-  /** Reload the plugin `id` as it is now, watched or not. Rejects as `Host.reload` does. */
+  /** Reload the plugin `id` as it is now, watched or not. Rejects as `Plugins.reload` does. */
   trigger(id: string): Promise<ReloadRecord> {
     return this.#options.host.reload(id, 'api');
   }

@@ -8,6 +8,7 @@ import { Chains } from '../../src/host/chains.js';
 import { Desires } from '../../src/host/desired.js';
 import { Host } from '../../src/host/host.js';
 import { Live, type ServedRoute } from '../../src/host/live.js';
+import { RouteBook } from '../../src/host/routes.js';
 import { SavedStates } from '../../src/host/saved-states.js';
 import type { Staging } from '../../src/plugin/stage.js';
 import type { Trial } from '../../src/plugin/trial.js';
@@ -119,10 +120,10 @@ export class Rehearsal {
       states: new SavedStates({ directory: '/states', stateLimit: 1000 }),
       preserveState: () => true,
       refusedState: 'empty',
-      reserved: [],
-      onRoutes: (routes) => {
+      routes: new RouteBook([], (routes) => {
         this.#routes = routes;
-      },
+      }),
+      isStatic: () => false,
       probation: { ms: 300, faultRate: 0.5, slowFactor: 10 },
       versions: { directory: '/versions', limit: 3 },
       pinnedLimit: { count: 1000, bytes: 1_000_000 },
