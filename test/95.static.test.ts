@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import { request as send } from 'node:http';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CreateHostOptions, StaticPlugin, StaticRoute } from '../src/index.js';
 import { stage } from './load/actors.js';
 import { type Answer, until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
+import { Fleet } from './registry/fleet.js';
+import { noPostgres, PostgresServer } from './registry/postgres.js';
 
 let world: World;
 beforeEach(async () => {
@@ -484,6 +486,170 @@ describe('a static plugin that lists extensions', () => {
     expect(world.host.plugin('clock').warnings).toEqual(['clock lists the extension nobody, which is not there']);
     expect((await world.get('/clock/who')).status).toBe(503);
     expect(world.host.plugin('closed').error).toMatchObject({ code: 'RouteInvalid' });
+  });
+});
+
+/** What it reads, what it was told of, and what it refuses. */
+function configured(): { plugin: StaticPlugin; told: unknown[] } {
+  const told: unknown[] = [];
+  const plugin: StaticPlugin = {
+    id: 'clock',
+    version: '1.0.0',
+    config: { zone: 'UTC', key: '${KEY}' },
+    configSchema: {
+      type: 'object',
+      properties: {
+        zone: { type: 'string' },
+        key: { type: 'string', writeOnly: true },
+        step: { type: 'integer', minimum: 1, default: 60 },
+      },
+      additionalProperties: false,
+    },
+    routes: [get('/config', (_request, response, { config }) => void response.end(JSON.stringify(config)))],
+    initialize: ({ config }) => void told.push({ initialize: config }),
+    changed: (config) => {
+      if (config['zone'] === 'Atlantis') throw new Error('there is no such zone');
+      told.push({ changed: config });
+    },
+  };
+  return { plugin, told };
+}
+
+describe('the config of a static plugin', () => {
+  const options = { registry: true, registryWaitMs: 60_000, environment: { KEY: 'qqq-secret' } };
+  const target = '/api/v1/plugins/clock/config';
+  const ask = async (method: string, body?: object): Promise<{ status: number; body: Record<string, unknown> }> => {
+    const answer = await world.request(method, target, {
+      headers: { authorization: 'Bearer a-token-of-the-tests' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: answer.status, body: JSON.parse(answer.body) as Record<string, unknown> };
+  };
+  const read = async (): Promise<unknown> => JSON.parse((await world.get('/clock/config')).body) as unknown;
+
+  test('is set while it runs, told to it, refused by its schema and by itself, taken back, and there after a restart', async () => {
+    const { plugin, told } = configured();
+    await world.start({ plugins: [plugin], ...options });
+    const first = { zone: 'UTC', key: 'qqq-secret', step: 60 };
+    expect([await read(), told]).toEqual([first, [{ initialize: first }]]);
+    expect((await ask('GET')).body).toMatchObject({ config: plugin.config, schema: plugin.configSchema, revision: 0 });
+
+    const set = await ask('PUT', { zone: 'CET', step: 5 });
+    expect([set.status, set.body]).toMatchObject([
+      200,
+      { status: 'taken', plugin: { state: 'running', generation: 1 } },
+    ]);
+    const second = { zone: 'CET', step: 5 };
+    expect([await read(), told.at(-1)]).toEqual([second, { changed: second }]);
+
+    for (const [wrong, pointer] of [
+      [{ step: 0 }, '/step'],
+      [{ zone: 'Atlantis' }, ''],
+      [{ key: 'in clear' }, '/key'],
+    ] as const) {
+      const { status, body } = await ask('PUT', wrong);
+      expect([status, body]).toMatchObject([422, { error: 'ConfigInvalid', details: { errors: [{ pointer }] } }]);
+      expect([await read(), world.host.plugin('clock').error]).toEqual([second, undefined]);
+    }
+
+    await world.host.close();
+    await world.start({ plugins: [plugin], ...options });
+    expect([await read(), told.at(-1)]).toEqual([second, { initialize: second }]);
+    expect((await ask('DELETE')).body).toMatchObject({ status: 'taken', config: plugin.config });
+    expect(await read()).toEqual(first);
+    expect(JSON.stringify([world.log, world.host.plugins()])).not.toContain('qqq-secret');
+  });
+
+  test('that cannot be keeps it from starting until it can', async () => {
+    const { plugin } = configured();
+    await world.start({ plugins: [plugin], ...options, environment: {} });
+    expect(world.host.plugin('clock')).toMatchObject({ state: 'failed', error: { code: 'SecretMissing' } });
+    expect((await ask('PUT', { zone: 'CET' })).status).toBe(200);
+    expect(await read()).toEqual({ zone: 'CET', step: 60 });
+  });
+
+  test('without anybody to be told is what handlers see next', async () => {
+    const { plugin } = configured();
+    const { changed: _changed, ...silent } = plugin;
+    await world.start({ plugins: [silent], ...options });
+    expect((await ask('PUT', { zone: 'CET' })).body).toMatchObject({ status: 'taken' });
+    expect(await read()).toEqual({ zone: 'CET', step: 60 });
+  });
+
+  test('is one of what can be disabled: it is not started again before it is enabled', async () => {
+    const { plugin, told } = configured();
+    await world.start({ plugins: [plugin], ...options });
+    expect((await world.admin('POST', '/api/v1/plugins/clock/disable')).status).toBe(200);
+    expect((await world.get('/clock/config')).status).toBe(404);
+    await world.host.close();
+    await world.start({ plugins: [plugin], ...options });
+    expect(world.host.plugin('clock')).toMatchObject({ state: 'disabled', error: { code: 'PluginDisabled' } });
+    expect(told).toHaveLength(1);
+    expect((await world.admin('POST', '/api/v1/plugins/clock/load')).status).toBe(409);
+    const enabled = await world.admin('POST', '/api/v1/plugins/clock/enable');
+    expect(JSON.parse(enabled.body)).toMatchObject({ status: 'enabled', plugin: { state: 'running' } });
+    expect((await world.get('/clock/config')).status).toBe(200);
+  });
+});
+
+describe.skipIf(noPostgres !== undefined)(`a static plugin on two hosts of one registry ${noPostgres ?? ''}`, () => {
+  let server: PostgresServer;
+  let fleet: Fleet;
+  beforeAll(async () => {
+    server = await PostgresServer.start();
+  }, 120_000);
+  afterAll(() => server.dispose());
+  beforeEach(async () => {
+    fleet = await Fleet.make(server, 2);
+  });
+  afterEach(() => fleet.close());
+
+  test('is registered, and what psql says of it holds on both', async () => {
+    const { plugin, told } = configured();
+    await fleet.start({ plugins: [plugin], environment: { KEY: 'k' } });
+    await fleet.converged('clock');
+    expect(await fleet.sql('SELECT name, version, type, source_path, status FROM plugins')).toBe(
+      'clock|1.0.0|static||active',
+    );
+    await until('its routes are listed', async () =>
+      (await fleet.sql('SELECT method, path, execution FROM plugin_endpoints')).includes('GET|/clock/config|static'),
+    );
+    const reported = (await fleet.reports('clock')).map(({ state, version, generation }) => [
+      state,
+      version,
+      generation,
+    ]);
+    expect(reported).toEqual([1, 2].map(() => ['running', '1.0.0', 1]));
+
+    await fleet.steer(`UPDATE plugins SET config = '{"zone": "CET"}'`, 'clock');
+    const bodies = await Promise.all(fleet.worlds.map(async (one) => (await one.get('/clock/config')).body));
+    expect(bodies.map((body) => (JSON.parse(body) as { zone: string }).zone)).toEqual(['CET', 'CET']);
+    await fleet.steer(`UPDATE plugins SET config = '{"zone": "Atlantis"}'`, 'clock');
+    expect((await fleet.reports('clock')).map(({ error }) => error?.code)).toEqual([
+      'LifecycleFailed',
+      'LifecycleFailed',
+    ]);
+    expect(await fleet.statuses('/clock/config')).toEqual([200, 200]);
+    await fleet.steer('UPDATE plugins SET config = NULL', 'clock');
+
+    const before = told.length;
+    await fleet.steer('UPDATE plugins SET reload_at = now()', 'clock');
+    expect(told).toHaveLength(before);
+    await fleet.steer(`UPDATE plugins SET version = '2.0.0'`, 'clock');
+    expect((await fleet.reports('clock')).map(({ state, error }) => [state, error?.code])).toEqual(
+      [1, 2].map(() => ['running', 'VersionUnavailable']),
+    );
+    await fleet.steer('UPDATE plugins SET pinned = false', 'clock');
+    expect((await fleet.reports('clock')).map(({ error }) => error)).toEqual([undefined, undefined]);
+
+    await fleet.steer(`UPDATE plugins SET status = 'disabled'`, 'clock');
+    expect(await fleet.statuses('/clock/config')).toEqual([404, 404]);
+    await fleet.steer(`UPDATE plugins SET status = 'active'`, 'clock');
+    expect(await fleet.statuses('/clock/config')).toEqual([200, 200]);
+    await fleet.steer('DELETE FROM plugins', 'clock');
+    expect(fleet.worlds.map((one) => one.host.plugin('clock').state)).toEqual(['stopped', 'stopped']);
+    await fleet.worlds[0]?.host.load('clock');
+    await until('it is registered again', async () => (await fleet.sql('SELECT name FROM plugins')) === 'clock');
   });
 });
 
