@@ -182,7 +182,8 @@ bool proceed(Call& call, Lease& lease) {
   if (call.route == nullptr) {
     return refuse(call, Refusal::RouteGone, 404, "the running build of " + call.plugin->id() + " has no such route");
   }
-  const bool alone = !call.plugin->has_chain() && call.route->auth <= TENON_AUTH_OPEN && call.gate_route == nullptr;
+  const bool alone =
+      !call.plugin->has_chain() && call.route->auth <= TENON_AUTH_OPEN && call.gate_route == nullptr && !call.asks_only;
   if (!alone && !find_way(call)) return finish(call);
   return run(call, generation);
 }
