@@ -351,7 +351,7 @@ async function compose(
     token: admin.token,
     names: [settings.host, ...listOf(settings.adminHosts)],
   });
-  const configured = pluginsWithConfig(host, applications);
+  const configured = pluginsWithConfig(plugins, applications);
   const otherwise = adminApplication({
     host: plugins,
     guard,
@@ -359,7 +359,6 @@ async function compose(
     events,
     registry: convergence,
     configs: new PluginConfigs({ log, registry, convergence, ...secretPlaces, plugins: configured }),
-    configs: new PluginConfigs({ log, registry, ...secretPlaces, plugins: pluginsWithConfig(plugins, applications) }),
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
     metrics: () => withStatics(front.metricsText(), statics.counts()),

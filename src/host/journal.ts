@@ -24,10 +24,8 @@ import {
  */
 export type HostEvent =
   | { type: 'reload.started'; plugin: string; trigger: Trigger }
-  | { type: 'plugin.serving'; plugin: string; generation: number; sha256: string; from?: number }
-  | { type: 'plugin.stopped'; plugin: string; generation: number; shut?: readonly string[] }
   | { type: 'plugin.serving'; plugin: string; generation: number; sha256?: string; from?: number }
-  | { type: 'plugin.stopped'; plugin: string; generation: number }
+  | { type: 'plugin.stopped'; plugin: string; generation: number; shut?: readonly string[] }
   | { type: 'generation.unloaded'; plugin: string; generation: number }
   | { type: 'host.full'; reason: string }
   | { type: 'reload.phase'; plugin: string; reload: string; phase: Phase; ms: number }

@@ -22,7 +22,6 @@ export interface ServedRoute {
   readonly need?: NeedOfSomebody;
   /** Of a table's: who may do what the method is for; `otherwise` is for tables that do not say. */
   readonly needs?: (otherwise: DefaultAccess) => readonly string[];
-  /** Answers in place of the plugin: a route of a table, which has no slot. */
   /** Answers in place of a library: a route of a table or of a static plugin, which has no slot. */
   readonly endpoint?: Endpoint;
 }

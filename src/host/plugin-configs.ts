@@ -14,6 +14,7 @@ import {
   writtenConfig,
 } from './effective-config.js';
 import type { Applications } from './applications.js';
+import type { Convergence } from './converge.js';
 import type { PluginView } from './plugin.js';
 import type { Plugins } from './plugins.js';
 import type { ReloadRecord } from './record.js';
@@ -57,6 +58,8 @@ export interface PluginConfigsOptions extends SecretPlaces {
   log: Log;
   plugins: ConfiguredPlugins;
   registry: Pick<RegistryDoor, 'desired' | 'setConfig' | 'configs'>;
+  /** Takes up what the registry says; absent where nobody does. */
+  convergence?: Pick<Convergence, 'alone'>;
 }
 
 /** A config for people: no secret stands in it in clear. */
@@ -142,7 +145,9 @@ export class PluginConfigs {
   set(id: string, wish: ConfigWish): Promise<ConfigChange> {
     // One after the other: what is put back must not be what another one is about to put back.
     const before = this.#work.get(id) ?? Promise.resolve();
-    const done = before.then(() => this.#set(id, wish));
+    const { convergence } = this.#options;
+    const work = (): Promise<ConfigChange> => this.#set(id, wish);
+    const done = before.then(() => convergence?.alone(id, work) ?? work());
     const settled = done.then(
       () => {},
       () => {},

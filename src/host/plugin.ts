@@ -127,8 +127,6 @@ export interface PluginSummary {
 
 /** What its operator may see. */
 export interface PluginView extends PluginSummary, Omit<Relations, 'shut'> {
-  /** Folder of the application. */
-export interface PluginView extends PluginSummary, Relations {
   /** Folder of the application; empty for a static plugin. */
   folder: string;
   /** What a static plugin says of itself. */
@@ -251,14 +249,13 @@ export class Plugin {
 }
 
 /** What of a view everybody may see. */
-export function summaryOf({ id, state, version, generation, loadedAt, routes }: PluginView): PluginSummary {
+export function summaryOf({ id, type, state, version, generation, loadedAt, routes }: PluginView): PluginSummary {
   const life = { ...(version === undefined ? {} : { version }), ...(generation === undefined ? {} : { generation }) };
-  return { id, state, ...life, ...(loadedAt === undefined ? {} : { loadedAt }), routes };
+  return { id, type, state, ...life, ...(loadedAt === undefined ? {} : { loadedAt }), routes };
 }
 
-function viewRoute(route: ServedRoute, otherwise: DefaultAccess): RouteView {
+export function viewRoute(route: ServedRoute, otherwise: DefaultAccess): RouteView {
   const { method, path, execution, deadlineMs, bodyLimit, auth, roles } = route;
-export function viewRoute({ method, path, execution, deadlineMs, bodyLimit, auth, roles }: ServedRoute): RouteView {
   return {
     method,
     path,

@@ -40,7 +40,6 @@ export class Reporting {
   observe(event: HostEvent): void {
     if (event.type === 'plugin.serving' || event.type === 'plugin.stopped')
       for (const id of [event.plugin, ...(this.#viewOf(event.plugin)?.requiredBy ?? [])]) this.report(id);
-    if (event.type === 'plugin.serving' || event.type === 'plugin.stopped') this.report(event.plugin);
     // Of a static plugin there is no record.
     if (event.type === 'plugin.serving' && event.sha256 === undefined) this.register(event.plugin);
     if (!('record' in event)) return;

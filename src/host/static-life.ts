@@ -106,7 +106,7 @@ export class StaticLife {
       state: this.state,
       version,
       ...(service === undefined ? {} : { generation: this.#generation, loadedAt: service.since.toISOString() }),
-      routes: this.#world.routes.of(id).map(viewRoute),
+      routes: this.#world.routes.of(id).map((route) => viewRoute(route, this.#world.chains.authOf(id))),
     };
   }
 

@@ -70,7 +70,7 @@ export class StaticPlugins {
     const life = this.#known(id);
     const { description, extensions: listed } = life.definition;
     const { error, calls: waiting } = life;
-    const extensions = listed.map((one) => ({ id: one, required: true, state: stateOf(one) }));
+    const extensions = listed.map((one) => ({ id: one, required: true, state: stateOf(one), settings: [] }));
     return {
       ...life.summary(),
       ...(description === undefined ? {} : { description }),
@@ -85,6 +85,8 @@ export class StaticPlugins {
       extension: false,
       extensions,
       consumers: [],
+      requiredBy: [],
+      auth: this.#world.chains.authOf(id),
       ...(error === undefined ? {} : { error: { code: error.code, message: error.message, details: error.details } }),
       ...this.#world.desires.viewOf(id),
     };

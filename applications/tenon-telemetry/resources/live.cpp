@@ -26,7 +26,8 @@ struct Live : tenon::Resource {
     if (feed->status() != TENON_ERROR_CANCELLED && feed->ended()) *feed = tenon::table("Log").feed(); /* too long ago */
     if (feed->ended()) return unavailable(request, "there is nothing to follow");
     const std::string plugin(request.query("plugin").value_or(""));
-    // The client comes again when the stream ends, as it does when this extension is replaced. The request is there until then.
+    // The client comes again when the stream ends, as it does when this extension is replaced. The request is there
+    // until then.
     return tenon::stream([seat, feed, plugin, level = *level, &request](tenon::Writer& writer) {
              if (!writer.write("retry: 2000\n\n")) return;
              auto written = std::chrono::steady_clock::now();
