@@ -128,6 +128,26 @@ describe('examples in documents', () => {
     },
   );
 
+  test.each(blocks.filter(({ language }) => language === 'ts').map((block) => [block.place, block] as const))(
+    '%s has right types',
+    async (place, { text }) => {
+      const name = place.replace(/\W/g, '-');
+      await writeFile(path.join(folder, `${name}.mts`), text);
+      const project = path.join(folder, `${name}.json`);
+      const compilerOptions = {
+        typeRoots: [path.join(root, 'node_modules', '@types')],
+        paths: { tenon: [path.join(root, 'dist', 'index.d.ts')] },
+      };
+      const extended = path.join(root, 'tsconfig.json');
+      await writeFile(project, JSON.stringify({ extends: extended, compilerOptions, include: [`${name}.mts`] }));
+      const run = promisify(execFile)(path.join(root, 'node_modules', '.bin', 'tsc'), ['-p', project]);
+      await expect(
+        run.catch(({ stdout }: { stdout: string }) => Promise.reject(new Error(stdout))),
+      ).resolves.toBeDefined();
+    },
+    60_000,
+  );
+
   test.each(blocks.filter(({ language }) => language === 'json').map((block) => [block.place, block] as const))(
     '%s is JSON',
     (_, { text }) => expect(() => JSON.parse(text) as unknown).not.toThrow(),
@@ -138,8 +158,8 @@ describe('examples in documents', () => {
     (_, { text }) => expect(() => parse(text)).not.toThrow(),
   );
 
-  test('are there in C and in C++', () => {
-    const languages = new Set([...Object.keys(compilers), 'sh', 'yaml', 'graphql', 'json', 'sql']);
+  test('are there in every language that is checked', () => {
+    const languages = new Set([...Object.keys(compilers), 'sh', 'yaml', 'graphql', 'json', 'sql', 'ts']);
     expect(new Set(blocks.map(({ language }) => language))).toEqual(languages);
   });
 });
