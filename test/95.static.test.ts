@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { request as send } from 'node:http';
+import { type IncomingMessage, request as send } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CreateHostOptions, StaticPlugin, StaticRoute } from '../src/index.js';
 import { stage } from './load/actors.js';
@@ -254,6 +254,49 @@ describe('what goes wrong in a static plugin', () => {
     await until('the handler is told', () => reason !== undefined);
     expect(reason).toMatchObject({ code: 'DeadlineExceeded' });
     expect(world.host.plugin('clock').waiting).toBe(0);
+  });
+
+  test('is no body that a client asks for leave to send: it may when the handler is called', async () => {
+    await start({
+      routes: [
+        {
+          method: 'POST',
+          path: '/size',
+          handle: async (request, response) => {
+            let size = 0;
+            for await (const chunk of request) size += (chunk as Buffer).length;
+            response.end(String(size));
+          },
+        },
+      ],
+    });
+    const client = send(`${world.url}/clock/size`, {
+      method: 'POST',
+      headers: { expect: '100-continue', 'content-length': '5' },
+    });
+    client.flushHeaders();
+    await once(client, 'continue');
+    client.end('abcde');
+    const [answer] = (await once(client, 'response')) as [IncomingMessage];
+    expect((await answer.setEncoding('utf8').toArray()).join('')).toBe('5');
+  });
+
+  test('of 300 requests at once is an answer each, and nobody is left in it', async () => {
+    await start({
+      routes: [
+        get('/some/:n', async (_request, response, { params }) => {
+          await new Promise((resolve) => {
+            setImmediate(resolve);
+          });
+          if (Number(params['n']) % 3 === 0) throw new Error('every third');
+          response.end(params['n']);
+        }),
+      ],
+    });
+    const all = await Promise.all(Array.from({ length: 300 }, (_, n) => world.get(`/clock/some/${n}`)));
+    expect(all.map(({ status }) => status)).toEqual(all.map((_, n) => (n % 3 === 0 ? 500 : 200)));
+    await until('all have left', () => world.host.plugin('clock').waiting === 0);
+    expect((await world.get('/metrics')).body).toContain('tenon_plugin_faults_total{plugin="clock"} 100\n');
   });
 
   test('is told to a handler whose client has gone', async () => {
@@ -570,7 +613,8 @@ describe('the config of a static plugin', () => {
 
   test('without anybody to be told is what handlers see next', async () => {
     const { plugin } = configured();
-    const { changed: _changed, ...silent } = plugin;
+    const members = Object.entries(plugin).filter(([name]) => name !== 'changed');
+    const silent = Object.fromEntries(members) as unknown as StaticPlugin;
     await world.start({ plugins: [silent], ...options });
     expect((await ask('PUT', { zone: 'CET' })).body).toMatchObject({ status: 'taken' });
     expect(await read()).toEqual({ zone: 'CET', step: 60 });

@@ -16,12 +16,13 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
     return;
   }
   const { state, version, folder, tables, waiting, generations, routes, findings, warnings, lastReload, error } = view;
-  const { extension, extensions, consumers, requiredBy, registry } = view;
+  const { type, description, extension, extensions, consumers, requiredBy, registry } = view;
   const rows = [
     ['plugin', view.id],
     ['state', state],
     ['version', version ?? '-'],
-    ['folder', folder],
+    type === 'static' ? ['type', 'static, part of the program'] : ['folder', folder],
+    ...(description === undefined ? [] : [['description', description]]),
     ...(registry === undefined ? [] : [['registry', registryLine(registry)]]),
     ['calls waiting', String(waiting)],
     ...(tables.length === 0 ? [] : [['tables', tables.join(', ')]]),

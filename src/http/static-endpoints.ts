@@ -128,12 +128,9 @@ class Handling implements StaticCall {
   /** The plugin is taken down. */
   cut(reason: TenonError): void {
     const { response } = this.#exchange;
-    if (this.streams && !response.writableEnded) {
-      this.#abort.abort(reason);
-      response.end();
-      return;
-    }
-    this.#answer(reason);
+    this.#abort.abort(reason);
+    if (this.streams && !response.writableEnded) response.end();
+    else this.#answer(reason);
   }
 
   async #run(): Promise<void> {
