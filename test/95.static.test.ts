@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request as send } from 'node:http';
+import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CreateHostOptions, StaticPlugin, StaticRoute } from '../src/index.js';
 import { stage } from './load/actors.js';
@@ -323,6 +324,16 @@ describe('what goes wrong in a static plugin', () => {
     client.destroy();
     await until('the handler is told', () => told);
     await until('it has left', () => world.host.plugin('clock').waiting === 0);
+  });
+
+  test('is no leak of requests that wait behind an unfinished answer of a connection that is gone', async () => {
+    await start({ routes: [get('/wait', (_request, _response, { signal }) => once(signal, 'abort'))] });
+    const { hostname, port } = new URL(world.url);
+    const client = connect(Number(port), hostname).on('error', () => {});
+    client.write('GET /clock/wait HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(3));
+    await until('all are in it', () => world.host.plugin('clock').waiting === 3);
+    client.destroy();
+    await until('all have left', () => world.host.plugin('clock').waiting === 0);
   });
 
   test.each([
