@@ -508,9 +508,9 @@ describe('a static plugin that lists extensions', () => {
     const forbidden = await world.request('GET', '/clock/roles', ada);
     expect([forbidden.status, problem(forbidden).error]).toEqual([403, 'Forbidden']);
     expect((await world.request('GET', '/clock/roles', root)).status).toBe(403);
-    expect(world.host.plugin('login').consumers).toEqual(['clock']);
-    expect(world.host.plugin('clock').extensions).toEqual([{ id: 'login', required: true, state: 'running' }]);
-    expect(world.host.plugin('clock').routes.map(({ auth }) => auth)).toEqual([undefined, 'open', 'roles']);
+    expect(world.host.plugin('login')).toMatchObject({ consumers: ['clock'], requiredBy: ['clock'] });
+    expect(world.host.plugin('clock').extensions).toMatchObject([{ id: 'login', required: true, state: 'running' }]);
+    expect(world.host.plugin('clock').routes.map(({ auth }) => auth)).toEqual(['identity', 'open', 'roles']);
   });
 
   test('is closed while one of them does not run, and open to it again by itself', async () => {

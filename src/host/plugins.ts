@@ -112,7 +112,9 @@ export class Plugins {
 
   #withConsumers(view: PluginView): PluginView {
     const others = this.#statics.consumersOf(view.id);
-    return others.length === 0 ? view : { ...view, consumers: [...view.consumers, ...others].toSorted() };
+    if (others.length === 0) return view;
+    const withOthers = (ids: string[]): string[] => [...ids, ...others].toSorted();
+    return { ...view, consumers: withOthers(view.consumers), requiredBy: withOthers(view.requiredBy) };
   }
 
   #stateOf(id: string): PluginState | 'missing' {
