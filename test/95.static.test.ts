@@ -334,6 +334,7 @@ describe('what goes wrong in a static plugin', () => {
     await until('all are in it', () => world.host.plugin('clock').waiting === 3);
     client.destroy();
     await until('all have left', () => world.host.plugin('clock').waiting === 0);
+    expect((await world.get('/metrics')).body).toContain('tenon_plugin_calls_total{plugin="clock"} 3\n');
   });
 
   test.each([
@@ -510,7 +511,7 @@ describe('a static plugin that lists extensions', () => {
     expect((await world.request('GET', '/clock/roles', root)).status).toBe(403);
     expect(world.host.plugin('login')).toMatchObject({ consumers: ['clock'], requiredBy: ['clock'] });
     expect(world.host.plugin('clock').extensions).toMatchObject([{ id: 'login', required: true, state: 'running' }]);
-    expect(world.host.plugin('clock').routes.map(({ auth }) => auth)).toEqual(['identity', 'open', 'roles']);
+    expect(world.host.plugin('clock').routes.map(({ needs }) => needs)).toEqual([['identity'], ['anyone'], ['admin']]);
   });
 
   test('is closed while one of them does not run, and open to it again by itself', async () => {

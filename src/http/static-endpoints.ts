@@ -27,6 +27,8 @@ export function staticEndpoint(options: StaticEndpointsOptions, route: Route, do
     const gate = options.gateOf(plugin);
     const go = (caller: StaticCaller | undefined): void => {
       try {
+        // As it is by now: an extension may have begun to ask who comes.
+        requireCaller(route, plugin, caller, options.gateOf(plugin) ?? gate, response);
         new Handling(options.log, { route, door, request, response, caller, deadlineMs }).begin();
       } catch (error) {
         sendError(request, response, error);
@@ -42,39 +44,30 @@ export function staticEndpoint(options: StaticEndpointsOptions, route: Route, do
       path,
       slot: gate.slot(method, path),
       answering: () => {},
-      go: (identity) => {
-        const caller = identity === '' ? undefined : (JSON.parse(identity) as StaticCaller);
-        const refusal = refusalOf(route, plugin, caller, options.gateOf(plugin) ?? gate);
-        if (refusal === undefined) go(caller);
-        else {
-          if (refusal.challenges.length > 0) response.setHeader('www-authenticate', refusal.challenges);
-          sendError(request, response, refusal.error);
-        }
-      },
+      go: (identity) => go(identity === '' ? undefined : (JSON.parse(identity) as StaticCaller)),
     });
   };
 }
 
-/** Why `caller` may not come here; undefined when it may. */
-function refusalOf(
+/** Throws `Unauthenticated`, with how to make known who asks in the headers of the response, and `Forbidden`. */
+function requireCaller(
   { auth, roles, method, path }: Route,
   plugin: string,
   caller: StaticCaller | undefined,
-  gate: TableGate,
-): { error: TenonError; challenges: string[] } | undefined {
-  const needed = auth === 'none' ? gate.auth : auth;
-  if (needed === 'open') return undefined;
+  gate: TableGate | undefined,
+  response: ServerResponse,
+): void {
+  const needed = auth === 'none' ? (gate?.auth ?? 'open') : auth;
+  if (needed === 'open') return;
   const details = { plugin, route: `${method} ${path}`, ...(needed === 'roles' ? { roles } : {}) };
   const who = needed === 'roles' ? `the role ${roles.join(' or ')}` : 'somebody who is known';
   if (caller === undefined) {
-    const error = new TenonError('Unauthenticated', `${method} ${path} needs ${who}, and nobody is known`, { details });
-    return { error, challenges: gate.challenges() ?? [] };
+    const challenges = gate?.challenges() ?? [];
+    if (challenges.length > 0) response.setHeader('www-authenticate', challenges);
+    throw new TenonError('Unauthenticated', `${method} ${path} needs ${who}, and nobody is known`, { details });
   }
-  if (needed === 'identity' || roles.some((role) => caller.roles.includes(role))) return undefined;
-  return {
-    error: new TenonError('Forbidden', `${method} ${path} needs ${who}: ${caller.subject} has not got it`, { details }),
-    challenges: [],
-  };
+  if (needed === 'roles' && !roles.some((role) => caller.roles.includes(role)))
+    throw new TenonError('Forbidden', `${method} ${path} needs ${who}: ${caller.subject} has not got it`, { details });
 }
 
 interface Exchange {
