@@ -359,6 +359,20 @@ describe('a body', () => {
   });
 });
 
+test('tenon show says what is listed, what is set there by its keys, and who needs it', async () => {
+  const show = async (id: string): Promise<string> => (await tenon(world.directory, 'show', id, '--data', 'state')).out;
+  await stage(world, 'login', login);
+  await stage(world, 'app', { config: 'extensions: [{id: login, settings: {password: word}}]' });
+  await stage(world, 'lax', { config: 'extensions: [{id: login, required: false}]\nauth: open' });
+  await world.start();
+  expect(await show('app')).toMatch(/^extension +login: running; sets password$/m);
+  expect(await show('login')).toMatch(/^is extension +true\nused by +app, lax \(not required\)$/m);
+  await world.host.unload('login');
+  expect(await show('app')).toMatch(/^error +ExtensionUnavailable: app answers 503 /m);
+  const { out } = await tenon(world.directory, 'list', '--data', 'state');
+  expect(out).toMatch(/^app +running .* ExtensionUnavailable$/m);
+});
+
 test('what an extension offers is in the ledger of its generation', async () => {
   await stage(world, 'login', {
     config: 'extension: true',
