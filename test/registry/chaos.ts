@@ -103,7 +103,6 @@ export class Chaos {
       if ((burst + 1) % lookEvery === 0) await this.#look();
     }
     await this.#look();
-    await this.#readsAgain();
     return this.#figures();
   }
 
@@ -133,7 +132,8 @@ export class Chaos {
       const options: CreateHostOptions = {
         registry: true,
         databaseUrl: server.url(new URL(this.#url).pathname.slice(1), { port: proxy.port }),
-        registryReconcileMs: 300,
+        // One reads all the time; to the others nothing is told but by the connection.
+        registryReconcileMs: at === 0 ? 300 : 600_000,
         trialMs: 60_000,
         lifecycleMs: 60_000,
       };
@@ -242,6 +242,7 @@ export class Chaos {
             )}`,
           );
       }
+    await this.#readsAgain();
   }
 
   async #converged(): Promise<void> {
@@ -268,16 +269,27 @@ export class Chaos {
     return late;
   }
 
-  /** All of it is read once more, and nothing that is said has anything to do with what runs: nothing is reloaded. */
+  /** Whatever is read once more: what says nothing new reloads nothing, and a reload that is asked for is done once. */
   async #readsAgain(): Promise<void> {
     const before = await this.#generations();
+    await this.#cutAll();
+    for (const name of this.#editor.rows.keys()) await this.#editor.touch(name);
+    await this.#converged();
+    assert.deepEqual(await this.#generations(), before);
+    for (const name of this.#editor.rows.keys()) await this.#editor.reload(name);
+    await this.#cutAll();
+    await this.#converged();
+    for (const name of this.#editor.rows.keys()) await this.#editor.touch(name);
+    await this.#converged();
+    const once = before.map((listed) => listed.map(([id, generation]) => [id, generation && generation + 1]));
+    assert.deepEqual(await this.#generations(), once);
+  }
+
+  async #cutAll(): Promise<void> {
     for (const { proxy } of this.#members) {
       await until('there is something to cut', () => proxy.open > 0, patienceMs);
       proxy.cut();
     }
-    for (const name of this.#editor.rows.keys()) await this.#editor.touch(name);
-    await this.#converged();
-    assert.deepEqual(await this.#generations(), before);
   }
 
   #figures(): ChaosFigures {
@@ -306,12 +318,13 @@ export class Chaos {
     return figures;
   }
 
-  async #generations(): Promise<unknown[]> {
+  /** Of each host: what runs, and as which generation. */
+  async #generations(): Promise<[id: string, generation: number | undefined][][]> {
     return Promise.all(
       this.#members.map(async (member) => {
         const { body } = await ask(member, 'GET', '/api/v1/plugins');
         const { plugins: listed } = JSON.parse(body) as { plugins: { id: string; generation?: number }[] };
-        return listed.map(({ id, generation }) => [id, generation]);
+        return listed.map(({ id, generation }) => [id, generation] as [string, number | undefined]);
       }),
     );
   }

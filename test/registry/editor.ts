@@ -89,7 +89,7 @@ export class Editor {
       () => this.#status(name, row),
       () => this.#pin(name, row),
       () => this.#pin(name, row),
-      () => this.#reload(name),
+      () => this.reload(name),
       () => (this.deletes ? this.#delete(name) : this.touch(name)),
       () => this.touch(name),
     ])();
@@ -112,6 +112,12 @@ export class Editor {
   async touch(name: string): Promise<void> {
     await this.sql('UPDATE plugins SET binary_path = $2 WHERE name = $1', [name, `for people ${++this.#serial}`]);
     this.#ask(name, 0);
+  }
+
+  /** A new generation of what runs. */
+  async reload(name: string): Promise<void> {
+    await this.sql('UPDATE plugins SET reload_at = clock_timestamp() WHERE name = $1', [name]);
+    this.#ask(name, 1, true);
   }
 
   /** How the rows are different from what was written; undefined when they are not. */
@@ -165,11 +171,6 @@ export class Editor {
     if (row.pin === undefined) await this.sql('UPDATE plugins SET pinned = false WHERE name = $1', [name]);
     else await this.sql('UPDATE plugins SET version = $2, pinned = true WHERE name = $1', [name, row.pin]);
     this.#ask(name, before === row.pin ? 0 : 1);
-  }
-
-  async #reload(name: string): Promise<void> {
-    await this.sql('UPDATE plugins SET reload_at = clock_timestamp() WHERE name = $1', [name]);
-    this.#ask(name, 1, true);
   }
 
   async #delete(name: string): Promise<void> {
