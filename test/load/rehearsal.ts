@@ -347,7 +347,9 @@ export class Rehearsal {
       (step) => step !== undefined,
     );
     const hands = serving.hasState || serving.canQuiesce;
-    return hands && (refuses || serving.everHung > 0 || serving.outlasted);
+    // Also one before it: for the sake of settings there may have been further generations of what it could not hand over.
+    const held = native().handles.some((one) => one.pointer.id === id && (one.everHung > 0 || one.outlasted));
+    return hands && (refuses || held);
   }
 
   #nothingLeft(): void {
