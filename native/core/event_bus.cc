@@ -62,19 +62,21 @@ void Subscriber::collect() {
   std::reverse(pending_.begin() + before, pending_.end());
 }
 
-void Subscriber::take(const std::vector<std::string>& patterns, size_t limit,
-                      std::vector<std::shared_ptr<const Event>>& batch, uint64_t& dropped) {
+void Subscriber::take(const PatternsNow& patterns_now, size_t limit, std::vector<std::shared_ptr<const Event>>& batch,
+                      uint64_t& dropped) {
   bool left = false;
   {
     const std::lock_guard<std::mutex> taking(taking_);
     if (pending_.size() < limit) collect();
+    // Asked after that: an event comes only once its pattern is shown, so what was collected meets its own.
+    const std::shared_ptr<const std::vector<std::string>> patterns = patterns_now();
     uint64_t gone = 0;
     size_t size = 0;
-    while (!pending_.empty() && batch.size() < limit && gone < kLooks) {
+    while (patterns && !pending_.empty() && batch.size() < limit && gone < kLooks) {
       std::shared_ptr<const Event>& event = pending_.front();
       gone++;
       size += event->size();
-      if (is_subject_of(patterns, view(event->view().topic))) batch.push_back(std::move(event));
+      if (is_subject_of(*patterns, view(event->view().topic))) batch.push_back(std::move(event));
       pending_.pop_front();
     }
     count_.fetch_sub(gone, std::memory_order_relaxed);

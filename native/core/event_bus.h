@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -51,9 +52,11 @@ class Subscriber {
   // Say that who waits for `changed` needs to be told of an event; false when there is one. Under the mutex.
   bool sleep();
 
-  // At most `limit` events that `patterns` ask for, and how many were dropped since; perhaps none although some are
+  // What a pump asks for now; null when it is not the reader any more.
+  using PatternsNow = std::function<std::shared_ptr<const std::vector<std::string>>()>;
+  // At most `limit` events that the patterns ask for, and how many were dropped since; perhaps none although some are
   // left. Takes as long as it takes, hence not under the mutex: only pumps wait for each other. [event]
-  void take(const std::vector<std::string>& patterns, size_t limit, std::vector<std::shared_ptr<const Event>>& batch,
+  void take(const PatternsNow& patterns_now, size_t limit, std::vector<std::shared_ptr<const Event>>& batch,
             uint64_t& dropped);
   // Throw away what waits.
   void clear();

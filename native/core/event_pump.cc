@@ -131,6 +131,10 @@ void EventPump::wake(void* pump) {
 void EventPump::run(ThreadGuard& guard, const ThreadVisits& visits) {
   std::vector<std::shared_ptr<const Event>> batch;
   bool worked = false;
+  const Subscriber::PatternsNow patterns_now = [this]() -> std::shared_ptr<const std::vector<std::string>> {
+    const std::lock_guard<std::mutex> lock(subscriber_->mutex);
+    return subscriber_->reader == this ? patterns_ : nullptr;
+  };
   std::unique_lock<std::mutex> lock(subscriber_->mutex);
   while (!stopping_ && !visits.must_end()) {
     if (!serving_ || subscriber_->reader != this) {
@@ -138,11 +142,10 @@ void EventPump::run(ThreadGuard& guard, const ThreadVisits& visits) {
       continue;
     }
     if (subscriber_->has_some()) {
-      const std::shared_ptr<const std::vector<std::string>> patterns = patterns_;
       lease_->count.fetch_add(1, std::memory_order_seq_cst);
       lock.unlock();
       uint64_t dropped = 0;
-      subscriber_->take(*patterns, TENON_EVENTS_BATCH, batch, dropped);
+      subscriber_->take(patterns_now, TENON_EVENTS_BATCH, batch, dropped);
       if (!batch.empty()) {
         deliver(guard, batch, dropped);
         batch.clear();

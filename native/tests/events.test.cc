@@ -279,6 +279,38 @@ TEST_CASE("events: past the bounds of a queue they are dropped and counted, and 
   take_down(front, first);
 }
 
+TEST_CASE("events: one that is published as its subscription is made is not taken for one of before") {
+  using Patterns = std::vector<std::string>;
+  core::Subscriber queue;
+  const auto push = [&queue](std::string_view topic) {
+    core::EventParts parts;
+    parts.topic = topic;
+    queue.push(core::Event::make(parts, TENON_EVENT_LIMIT));
+  };
+  std::vector<std::shared_ptr<const core::Event>> batch;
+  uint64_t dropped = 0;
+  push("old");
+  queue.take(
+      [&] {
+        push("new");
+        return std::make_shared<const Patterns>(Patterns{"old"});
+      },
+      10, batch, dropped);
+  CHECK(batch.size() == 1);
+  CHECK(queue.queued() == 1);
+  const auto both = [] { return std::make_shared<const Patterns>(Patterns{"old", "new"}); };
+  queue.take(both, 10, batch, dropped);
+  REQUIRE(batch.size() == 2);
+  CHECK(core::view(batch[1]->view().topic) == "new");
+  // Whose place another has taken leaves all to it.
+  push("new");
+  queue.take([] { return nullptr; }, 10, batch, dropped);
+  CHECK(batch.size() == 2);
+  CHECK(queue.has_some());
+  queue.take(both, 10, batch, dropped);
+  CHECK(batch.size() == 3);
+}
+
 TEST_CASE("events: who publishes waits for no change of a subscription, nor for who takes events") {
   FrontUnderTest front;
   Listener listener({"n"});
