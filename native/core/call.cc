@@ -23,7 +23,7 @@ Call* Call::current() { return current_call; }
 
 Plugin* Call::held_in() const {
   if (Plugin* const extension = hook_of.load(std::memory_order_acquire); extension != nullptr) return extension;
-  const ChainLink* const link = inside();
+  const ChainLink* const link = pass ? pass->held.load(std::memory_order_acquire) : nullptr;
   return link == nullptr ? nullptr : link->plugin;
 }
 

@@ -102,6 +102,7 @@ class Call final : public tenon_request, public tenon_response {
   bool parked = false;
   std::atomic<Plugin*> parked_at{nullptr};  // behind whose gate
 
+  // These stay as they are when its deadline passes.
   std::atomic<Plugin*> hook_of{nullptr};  // in whose hook its thread is
   std::atomic<uint64_t> held_number{0};   // of the generation whose code `held_in` names
   std::atomic<uint64_t> elsewhere{0};     // ns that it has spent in steps and hooks of extensions, or waited for them
@@ -142,8 +143,8 @@ class Call final : public tenon_request, public tenon_response {
   bool let_go();
   // The call whose handler or chain runs on this thread, or null.
   static Call* current();
-  // The extension whose code has it, as a step of its chain or as a hook that its handler runs; or null. [any] once it
-  // is sent
+  // The extension whose code has it, or had it when its deadline passed, as a step of its chain or as a hook that its
+  // handler runs; or null. [any] once it is sent
   Plugin* held_in() const;
   // The link whose step has it, or null. [any] once it is sent
   const ChainLink* inside() const { return pass ? pass->inside.load(std::memory_order_acquire) : nullptr; }

@@ -44,9 +44,11 @@ struct ChainPass {
   std::vector<uint64_t> visited;             // by link: number of the generation that has counted it
   std::shared_ptr<const Identity> identity;
   std::atomic<const ChainLink*> inside{nullptr};  // whose code runs now
-  uint64_t began = 0;                             // ns, monotonic
-  bool foreign_fault = false;                     // what failed, or gave the answer, is an extension
-  std::string headers;                            // of the refusal: `name\nvalue\n…`
+  // The same, until the deadline passes: whose code ran then.
+  std::atomic<const ChainLink*> held{nullptr};
+  uint64_t began = 0;          // ns, monotonic
+  bool foreign_fault = false;  // what failed, or gave the answer, is an extension
+  std::string headers;         // of the refusal: `name\nvalue\n…`
 };
 
 }  // namespace tenon::core

@@ -33,7 +33,7 @@ ChainStep::ChainStep(Call& call, size_t link, Absence absence) : call_(call), li
     if (entry == Plugin::Entry::Held) {
       const uint64_t began = go_in();
       entry = link_.plugin->enter(lease_, [&call] { return call.abandoned(); });
-      call.elsewhere.fetch_add(now() - began, std::memory_order_relaxed);
+      spend(now() - began);
       come_out();
     }
     own_lease_ = entry == Plugin::Entry::Entered;
@@ -54,8 +54,11 @@ ChainStep::~ChainStep() {
 uint64_t ChainStep::go_in() {
   ChainPass& pass = *call_.pass;
   const uint64_t number = lease_ == nullptr ? 0 : generation()->number();
-  call_.held_number.store(number, std::memory_order_relaxed);
   pass.inside.store(&link_, std::memory_order_release);
+  if (!call_.expired()) {
+    call_.held_number.store(number, std::memory_order_relaxed);
+    pass.held.store(&link_, std::memory_order_release);
+  }
   if (link_.own) return 0;
   uint64_t& counted = pass.visited[static_cast<size_t>(&link_ - pass.chain->links.data())];
   if (lease_ != nullptr && std::exchange(counted, number) != number) {
@@ -67,12 +70,17 @@ uint64_t ChainStep::go_in() {
 void ChainStep::book(uint64_t began) {
   const uint64_t spent = now() - began;
   link_.plugin->steps.add(spent);
-  call_.elsewhere.fetch_add(spent, std::memory_order_relaxed);
+  spend(spent);
+}
+
+void ChainStep::spend(uint64_t spent) {
+  if (!call_.expired()) call_.elsewhere.fetch_add(spent, std::memory_order_relaxed);
 }
 
 // Whose deadline has passed in here is answered for as one that is in here, however soon it came back.
 void ChainStep::come_out() {
-  if (!call_.expired()) call_.pass->inside.store(nullptr, std::memory_order_release);
+  call_.pass->inside.store(nullptr, std::memory_order_release);
+  if (!call_.expired()) call_.pass->held.store(nullptr, std::memory_order_release);
 }
 
 const std::string& ChainStep::id() const { return link_.plugin->id(); }

@@ -62,6 +62,7 @@ class ChainStep {
   uint64_t go_in();
   // The time since `began` is the extension's, and not the plugin's.
   void book(uint64_t began);
+  void spend(uint64_t spent);
   void come_out();
   void count_fault();
   void refuse(Refusal why, int32_t status, const std::string& text);

@@ -60,24 +60,23 @@ class Entered {
 class InHook {
  public:
   explicit InHook(Plugin& extension) : call_(Call::current()), extension_(extension), began_(now()) {
-    if (call_ == nullptr) return;
+    if (call_ == nullptr || call_->expired()) return;
     number_ = call_->held_number.exchange(0, std::memory_order_relaxed);
     before_ = call_->hook_of.exchange(&extension, std::memory_order_acq_rel);
   }
   ~InHook() {
     const uint64_t spent = now() - began_;
     extension_.steps.add(spent);
-    if (call_ == nullptr) return;
+    if (call_ == nullptr || call_->expired()) return;
     // What an extension asks of others is in its own time already.
     if (before_ == nullptr && call_->inside() == nullptr) call_->elsewhere.fetch_add(spent, std::memory_order_relaxed);
-    if (call_->expired()) return;
     call_->hook_of.store(before_, std::memory_order_release);
     call_->held_number.store(number_, std::memory_order_relaxed);
   }
   // Under a lease on `generation`, which is asked now.
   void enter(Generation& generation) {
     generation.visits().calls.fetch_add(1, std::memory_order_relaxed);
-    if (call_ != nullptr) call_->held_number.store(generation.number(), std::memory_order_relaxed);
+    if (call_ != nullptr && !call_->expired()) call_->held_number.store(generation.number(), std::memory_order_relaxed);
   }
   void fail(Generation& generation, const std::string& hook, const std::string& why) {
     extension_.steps.faults.fetch_add(1, std::memory_order_relaxed);

@@ -1,6 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include "extension_harness.h"
 
@@ -174,6 +177,33 @@ TEST_CASE("a chain waits on a pool thread while an extension hands over, and doe
   hooked.world.release(0);
   CHECK(hooked.world.front.until([&] { return hooked.world.front->pending() == 0; }));
   CHECK(hooked.result.bytes == "1");
+}
+
+TEST_CASE("a deadline that has passed before a hook runs is the plugin's") {
+  Hooked hooked;
+  ChainUnderTest& world = hooked.world;
+  std::atomic<bool> inside{false};
+  std::atomic<bool> answered{false};
+  hooked.extend("one", 0, "").call_hook = [&](auto, auto, const tenon_hook_output_t*) -> tenon_status {
+    inside = true;
+    while (!answered) std::this_thread::yield();
+    return TENON_OK;
+  };
+  const auto late = [&](auto& http, auto* request, auto*) -> tenon_status {
+    while (!http.cancelled(request)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    run_chain(world.code.host, "text", 1, "in");
+    return TENON_OK;
+  };
+  world.code.route(TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL, late, 50);
+  hooked.start();
+  const Answer& answer = world.send("/app/late");
+  while (!inside) std::this_thread::yield();
+  CHECK(world.front.until([&] { return answer.outcome == core::Outcome::Refused; }));
+  answered = true;
+  CHECK(answer.body == "app did not answer GET /app/late within 50 ms");
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  CHECK(world.generation->counters().faults() == 1);
+  CHECK(world.extensions[0].plugin->steps.faults == 0);
 }
 
 TEST_CASE("a plugin is told which route serves a path now") {

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "extension_harness.h"
@@ -275,6 +276,30 @@ TEST_CASE("the time of a step, and its fault, are the extension's") {
   CHECK(text.find("\ntenon_extension_faults_total{plugin=\"slow\"} 1\n") != std::string::npos);
   CHECK(text.find("\ntenon_extension_seconds_total{plugin=\"slow\"} ") != std::string::npos);
   CHECK(text.find("tenon_extension_steps_total{plugin=\"app\"}") == std::string::npos);
+}
+
+TEST_CASE("a deadline that the handler has missed is the plugin's, whatever runs after it") {
+  ChainUnderTest world;
+  std::atomic<bool> after{false};
+  std::atomic<bool> answered{false};
+  world.extend("first").after = [&](auto*, auto*) {
+    after = true;
+    while (!answered) std::this_thread::yield();
+  };
+  const auto wait = [](auto& http, auto* request, auto*) -> tenon_status {
+    while (!http.cancelled(request)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return TENON_OK;
+  };
+  world.code.route(TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL, wait, 50);
+  world.start();
+  const Answer& late = world.send("/app/late");
+  while (!after) std::this_thread::yield();
+  CHECK(world.front.until([&] { return late.outcome == core::Outcome::Refused; }));
+  answered = true;
+  CHECK(late.body == "app did not answer GET /app/late within 50 ms");
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  CHECK(world.generation->counters().faults() == 1);
+  CHECK(world.extensions[0].plugin->steps.faults == 0);
 }
 
 TEST_CASE("a deadline that extensions have used up is no fault of the plugin, and says whose it is") {
