@@ -29,13 +29,50 @@ struct Deeper {
   Deeper& operator=(const Deeper&) = delete;
 };
 
+// The call of this thread, if there is one, is in a hook of `extension` or waits for it: whose deadline passes in here
+// is answered for as one that is in here, however soon it came back.
+class HeldBy {
+ public:
+  explicit HeldBy(Plugin& extension) : call_(Call::current()), began_(now()) {
+    if (call_ == nullptr || call_->expired()) return;
+    number_ = call_->held_number.exchange(0, std::memory_order_relaxed);
+    before_ = call_->hook_of.exchange(&extension, std::memory_order_acq_rel);
+  }
+  ~HeldBy() {
+    if (call_ == nullptr || call_->expired()) return;
+    // What an extension asks of others is in its own time already.
+    if (before_ == nullptr && call_->inside() == nullptr)
+      call_->elsewhere.fetch_add(spent(), std::memory_order_relaxed);
+    call_->hook_of.store(before_, std::memory_order_release);
+    call_->held_number.store(number_, std::memory_order_relaxed);
+  }
+  // The generation whose code runs.
+  void set_number(uint64_t number) {
+    if (call_ != nullptr && !call_->expired()) call_->held_number.store(number, std::memory_order_relaxed);
+  }
+  const Call* call() const { return call_; }
+  uint64_t spent() const { return now() - began_; }
+  HeldBy(const HeldBy&) = delete;
+  HeldBy& operator=(const HeldBy&) = delete;
+
+ private:
+  Call* const call_;
+  const uint64_t began_;
+  Plugin* before_ = nullptr;
+  uint64_t number_ = 0;
+};
+
 // A lease on the live generation of an extension. A thread waits while it is being replaced, the front's does not.
 class Entered {
  public:
   Entered(const ChainLink& link, Front& front, uint64_t end) : plugin_(*link.plugin) {
-    const Call* const call = Call::current();
-    const Plugin::Entry entry =
-        plugin_.enter(lease_, [&] { return now() >= end || front.closed() || (call != nullptr && call->abandoned()); });
+    Plugin::Entry entry = plugin_.enter(lease_);
+    if (entry == Plugin::Entry::Held) {
+      const HeldBy held(plugin_);
+      const Call* const call = Call::current();
+      entry = plugin_.enter(lease_,
+                            [&] { return now() >= end || front.closed() || (call != nullptr && call->abandoned()); });
+    }
     if (entry != Plugin::Entry::Entered) lease_ = nullptr;
     missing_ = lease_ == nullptr && (link.required || entry == Plugin::Entry::Held);
   }
@@ -55,43 +92,28 @@ class Entered {
   bool missing_ = false;
 };
 
-// The call of this thread, if there is one, is in a hook of `extension`: whose deadline passes in here is answered for
-// as one that is in here, however soon it came back.
+// A run of a hook of `extension`.
 class InHook {
  public:
-  explicit InHook(Plugin& extension) : call_(Call::current()), extension_(extension), began_(now()) {
-    if (call_ == nullptr || call_->expired()) return;
-    number_ = call_->held_number.exchange(0, std::memory_order_relaxed);
-    before_ = call_->hook_of.exchange(&extension, std::memory_order_acq_rel);
-  }
-  ~InHook() {
-    const uint64_t spent = now() - began_;
-    extension_.steps.add(spent);
-    if (call_ == nullptr || call_->expired()) return;
-    // What an extension asks of others is in its own time already.
-    if (before_ == nullptr && call_->inside() == nullptr) call_->elsewhere.fetch_add(spent, std::memory_order_relaxed);
-    call_->hook_of.store(before_, std::memory_order_release);
-    call_->held_number.store(number_, std::memory_order_relaxed);
-  }
+  explicit InHook(Plugin& extension) : extension_(extension), held_(extension) {}
+  ~InHook() { extension_.steps.add(held_.spent()); }
   // Under a lease on `generation`, which is asked now.
   void enter(Generation& generation) {
     generation.visits().calls.fetch_add(1, std::memory_order_relaxed);
-    if (call_ != nullptr && !call_->expired()) call_->held_number.store(generation.number(), std::memory_order_relaxed);
+    held_.set_number(generation.number());
   }
   void fail(Generation& generation, const std::string& hook, const std::string& why) {
     extension_.steps.faults.fetch_add(1, std::memory_order_relaxed);
-    if (call_ == nullptr || !call_->expired()) generation.visits().faults.fetch_add(1, std::memory_order_relaxed);
-    log_failure(call_, generation, hook, hook + " failed: " + why);
+    const Call* const call = held_.call();
+    if (call == nullptr || !call->expired()) generation.visits().faults.fetch_add(1, std::memory_order_relaxed);
+    log_failure(call, generation, hook, hook + " failed: " + why);
   }
   InHook(const InHook&) = delete;
   InHook& operator=(const InHook&) = delete;
 
  private:
-  Call* const call_;
   Plugin& extension_;
-  const uint64_t began_;
-  Plugin* before_ = nullptr;
-  uint64_t number_ = 0;
+  HeldBy held_;
 };
 
 // What one hook gives.

@@ -206,6 +206,25 @@ TEST_CASE("a deadline that has passed before a hook runs is the plugin's") {
   CHECK(world.extensions[0].plugin->steps.faults == 0);
 }
 
+TEST_CASE("a deadline that passes while a chain waits for an extension is no fault of the plugin") {
+  Hooked hooked;
+  ChainUnderTest& world = hooked.world;
+  hooked.extend("one", 0, "-one");
+  const auto wait = [&](auto&, auto*, auto*) -> tenon_status {
+    run_chain(world.code.host, "text", 1, "in");
+    return TENON_OK;
+  };
+  world.code.route(TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL, wait, 50);
+  hooked.start();
+  world.extensions[0].plugin->hold();
+  const Answer late = world.ask("/app/late");
+  CHECK(late.refusal == core::Refusal::DeadlineExceeded);
+  CHECK(late.body == "app did not answer GET /app/late within 50 ms: it is in the extension one");
+  world.release(0);
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  CHECK(world.generation->counters().faults() == 0);
+}
+
 TEST_CASE("a plugin is told which route serves a path now") {
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("shop");
