@@ -93,9 +93,9 @@ void ChainStep::fail(const char* step, int32_t status, const std::string& text, 
 
 // Its own are counted with the call. Of one whose deadline has passed the front counts.
 void ChainStep::count_fault() {
-  if (link_.own) return;
+  if (link_.own || call_.expired()) return;
   link_.plugin->steps.faults.fetch_add(1, std::memory_order_relaxed);
-  if (!call_.expired()) generation()->visits().faults.fetch_add(1, std::memory_order_relaxed);
+  generation()->visits().faults.fetch_add(1, std::memory_order_relaxed);
 }
 
 void ChainStep::refuse(Refusal why, int32_t status, const std::string& text) {

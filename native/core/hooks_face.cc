@@ -103,9 +103,12 @@ class InHook {
     held_.set_number(generation.number());
   }
   void fail(Generation& generation, const std::string& hook, const std::string& why) {
-    extension_.steps.faults.fetch_add(1, std::memory_order_relaxed);
     const Call* const call = held_.call();
-    if (call == nullptr || !call->expired()) generation.visits().faults.fetch_add(1, std::memory_order_relaxed);
+    // Of one whose deadline has passed the front counts.
+    if (call == nullptr || !call->expired()) {
+      extension_.steps.faults.fetch_add(1, std::memory_order_relaxed);
+      generation.visits().faults.fetch_add(1, std::memory_order_relaxed);
+    }
     log_failure(call, generation, hook, hook + " failed: " + why);
   }
   InHook(const InHook&) = delete;

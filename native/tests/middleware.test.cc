@@ -278,6 +278,22 @@ TEST_CASE("the time of a step, and its fault, are the extension's") {
   CHECK(text.find("tenon_extension_steps_total{plugin=\"app\"}") == std::string::npos);
 }
 
+TEST_CASE("a step that fails once its deadline has passed is one fault of its extension") {
+  ChainUnderTest world;
+  world.extend("first").before = [&](auto* request, auto*, auto*) -> tenon_status {
+    while (!core::call_of(request).expired()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return TENON_ERROR;
+  };
+  const auto fine = [](auto&, auto*, auto*) -> tenon_status { return TENON_OK; };
+  world.code.route(TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL, fine, 50);
+  world.start();
+  CHECK(world.ask("/app/late").refusal == core::Refusal::DeadlineExceeded);
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  CHECK(world.extensions[0].plugin->steps.faults == 1);
+  CHECK(world.extensions[0].generation->visits().faults == 1);
+  CHECK(world.generation->counters().faults() == 0);
+}
+
 TEST_CASE("a deadline that the handler has missed is the plugin's, whatever runs after it") {
   ChainUnderTest world;
   std::atomic<bool> after{false};
