@@ -161,7 +161,7 @@ Call* Front::take(const Slot& slot) {
 }
 
 bool Front::send(Call& call) {
-  if (call.gate_route == nullptr && !call.asks_only && events_.wants_requests()) call.arrived = now();
+  if (call.gate_route == nullptr && events_.wants_requests()) call.arrived = now();
   if (core::send(call)) return true;
   call.pending = true;
   pending_++;
@@ -303,6 +303,11 @@ void Front::done(const Delivery& delivery) {
 
 namespace {
 
+// Whether it only asked, and was let go on: the request itself comes again, with its body.
+bool is_passed_ask(const Call& call) {
+  return call.asks_only && (call.seen & kTimedOut) == 0 && call.refusal == Refusal::None;
+}
+
 // The host refused in place of the plugin, or an extension is what failed or did not answer.
 bool is_no_fault_of_plugin(const Call& call, bool missed) {
   if (!missed && call.refusal == Refusal::None) return call.pass && call.pass->foreign_fault;
@@ -329,7 +334,7 @@ bool is_no_fault_of_plugin(const Call& call, bool missed) {
 // place, or the client no longer waited for, is no fault of it. The life of a stream is no latency, and the time in
 // extensions is theirs.
 void Front::count(Call& call) {
-  if (call.arrived != 0) tell(call);
+  if (call.arrived != 0 && !is_passed_ask(call)) tell(call);
   const Lease* const lease = call.lease.load(std::memory_order_relaxed);
   if (call.counted || lease == nullptr) return;
   // The plugin still has a call that missed its deadline and has not finished: only `began` may be read then.

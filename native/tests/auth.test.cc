@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "decisions.h"
 #include "extension_harness.h"
@@ -145,6 +148,55 @@ TEST_CASE("a route that needs somebody is shut where no extension is listed") {
   CHECK(front.ask(front.slot(plugin, "GET", "/app/known"), "/app/known").status == 401);
   plugin.swap(nullptr);
   CHECK(front.take_down(generation));
+}
+
+TEST_CASE("a question ahead of a body is told of when it is refused, and not when it may go on") {
+  ChainUnderTest world;
+  offer_names(world.extend("who"));
+  world.code.max_concurrency = 1;
+  std::atomic<bool> free{false};
+  const auto wait = [&](auto&, auto*, auto*) -> tenon_status {
+    while (!free) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return TENON_OK;
+  };
+  world.code.route(TENON_HTTP_GET, "/slow", TENON_EXECUTION_POOL, wait);
+  world.code.route(TENON_HTTP_GET, "/known", TENON_EXECUTION_POOL, wait, 500, TENON_AUTH_IDENTITY);
+  world.start();
+  std::mutex mutex;
+  std::vector<int32_t> statuses;
+  PluginUnderTest listener;
+  listener.on_ready = [&listener] {
+    const auto* const events =
+        static_cast<const tenon_host_events_t*>(listener.host->get_extension(listener.host, TENON_EVENTS_ID));
+    CHECK(events->subscribe(listener.host, bytes("tenon.request")) == TENON_OK);
+  };
+  listener.on_event = [&](const tenon_event_t* events, size_t count, uint64_t) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    for (size_t index = 0; index < count; index++) statuses.push_back(events[index].status);
+  };
+  core::Plugin& other = world.front->plugin("listener");
+  other.open(10);
+  const auto generation = world.front.bring_up(other, listener, 1, "/listener");
+  other.swap(generation->lease());
+  world.front.asks_only = true;
+  CHECK(world.ask("/app/known").status == 401);
+  CHECK(world.ask("/app/known", who("me")).status == 100);
+  CHECK(world.generation->counters().faults() == 0);
+  world.front.asks_only = false;
+  const Answer& slow = world.send("/app/slow");
+  world.front.asks_only = true;
+  CHECK(world.ask("/app/known", who("me")).refusal == core::Refusal::DeadlineExceeded);
+  free = true;
+  CHECK(world.front.until([&] { return world.front->pending() == 0; }));
+  CHECK(slow.status == 200);
+  CHECK(world.front.until([&] {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return statuses.size() == 3;
+  }));
+  CHECK(statuses == std::vector<int32_t>{401, 504, 200});
+  other.swap(nullptr);
+  generation->retire();
+  CHECK(world.front.take_down(generation));
 }
 
 TEST_CASE("authorize refuses by 403, nobody by 401, and its failure lets nobody in") {

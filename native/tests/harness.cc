@@ -172,6 +172,7 @@ Answer& FrontUnderTest::send(uint32_t slot, std::string url, std::string headers
   core::Call& call = *front->take(*front->slot_at(slot));
   call.request.url().assign(url);
   call.request.header_block().assign(headers);
+  call.asks_only = asks_only;
   if (!body.empty()) call.request.borrow_body(body);
   if (front->send(call)) {
     core::Delivery delivery;

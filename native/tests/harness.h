@@ -113,6 +113,7 @@ class FrontUnderTest {
   std::shared_ptr<core::Front> front;
   // Called for every chunk; acknowledges it unless the test does so itself.
   std::function<void(core::Call&, size_t)> on_chunk;
+  bool asks_only = false;  // what is sent from here on
 
  private:
   void turn();
