@@ -351,7 +351,8 @@ void Front::count(Call& call) {
       }
     }
   }
-  if (call.gate_route != nullptr || call.asks_only || is_no_fault_of_plugin(call, missed)) return;
+  // Who asks first comes again, and is counted then, unless the plugin failed already.
+  if (call.gate_route != nullptr || is_passed_ask(call) || is_no_fault_of_plugin(call, missed)) return;
   const bool failed = missed || call.refusal != Refusal::None || call.response.status() >= 500;
   CallCounters& counters = lease->generation->counters();
   const bool fault = failed && !call.cancelled.load(std::memory_order_relaxed);

@@ -194,6 +194,8 @@ TEST_CASE("a question ahead of a body is told of when it is refused, and not whe
     return statuses.size() == 3;
   }));
   CHECK(statuses == std::vector<int32_t>{401, 504, 200});
+  CHECK(world.generation->counters().faults() == 1);
+  CHECK(world.generation->counters().calls() == 2);
   other.swap(nullptr);
   generation->retire();
   CHECK(world.front.take_down(generation));
