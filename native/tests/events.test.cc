@@ -1,7 +1,14 @@
 #include <doctest/doctest.h>
 
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <fstream>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -78,6 +85,26 @@ std::shared_ptr<core::Generation> serve(FrontUnderTest& front, Listener& listene
 bool delivers(const std::shared_ptr<core::Generation>& generation) {
   return generation->ledger().running == std::vector<std::string>{"on_event"};
 }
+
+#if defined(__linux__)
+long thread_id() { return syscall(SYS_gettid); }
+
+// Whether the thread waits for something.
+bool is_blocked(long id) {
+  std::ifstream file("/proc/self/task/" + std::to_string(id) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  const size_t name_end = line.rfind(')');
+  return name_end != std::string::npos && line.compare(name_end, 3, ") S") == 0;
+}
+#else
+long thread_id() { return 1; }
+
+bool is_blocked(long) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  return true;
+}
+#endif
 
 void take_down(FrontUnderTest& front, const std::shared_ptr<core::Generation>& generation) {
   if (generation->plugin().live() == generation->lease()) generation->plugin().swap(nullptr);
@@ -317,7 +344,7 @@ TEST_CASE("events: who publishes waits for no change of a subscription, nor for 
   const auto first = serve(front, listener, "listener", 1);
   Listener source({});
   const auto second = serve(front, source, "source", 1);
-  std::atomic<bool> changing{false};
+  std::atomic<long> changing{0};
   std::atomic<int> published{0};
   std::thread changer;
   std::thread publisher;
@@ -325,17 +352,17 @@ TEST_CASE("events: who publishes waits for no change of a subscription, nor for 
     // A change of its subscription waits for the queue.
     const std::lock_guard<std::mutex> lock(front->events().subscriber(first->plugin())->mutex);
     changer = std::thread([&] {
-      changing = true;
+      changing = thread_id();
       first->serve();
     });
     publisher = std::thread([&] {
-      while (!changing) std::this_thread::yield();
+      while (changing == 0 || !is_blocked(changing)) std::this_thread::yield();
       for (; published < 50; published++) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
         CHECK(source.publish("other", "for nobody") == TENON_OK);
       }
     });
     CHECK(front.until([&] { return published == 50; }));
+    CHECK(is_blocked(changing));
   }
   changer.join();
   publisher.join();
