@@ -394,14 +394,14 @@ TEST_CASE("a call that waits for an extension past its deadline is answered, and
   offer_names(world.extend("names"));
   const auto fine = [](auto&, auto*, auto*) -> tenon_status { return TENON_OK; };
   world.code.route(TENON_HTTP_GET, "/soon", TENON_EXECUTION_INLINE, fine, 30);
-  world.code.route(TENON_HTTP_GET, "/soon_too", TENON_EXECUTION_POOL, fine, 30);
+  world.code.route(TENON_HTTP_GET, "/soon_too", TENON_EXECUTION_POOL, fine, 500);
   world.start();
   world.extensions[0].plugin->hold();
   CHECK(world.ask("/app/soon").refusal == core::Refusal::DeadlineExceeded);
   CHECK(world.extensions[0].plugin->waiting() == 0);
   const Answer late = world.ask("/app/soon_too");
   CHECK(late.refusal == core::Refusal::DeadlineExceeded);
-  CHECK(late.body == "app did not answer GET /app/soon_too within 30 ms: it is in the extension names");
+  CHECK(late.body == "app did not answer GET /app/soon_too within 500 ms: it is in the extension names");
   for (uint32_t id = 0; id < 2; id++) {
     world.send(kRoutes[id]);
     world.front->cancel(0);
@@ -463,12 +463,12 @@ TEST_CASE("an extension that hangs costs its caller a thread and keeps its gener
     return TENON_OK;
   };
   world.code.route(
-      TENON_HTTP_GET, "/soon", TENON_EXECUTION_POOL, [](auto&, auto*, auto*) -> tenon_status { return TENON_OK; }, 50);
+      TENON_HTTP_GET, "/soon", TENON_EXECUTION_POOL, [](auto&, auto*, auto*) -> tenon_status { return TENON_OK; }, 500);
   world.start();
   const Answer answer = world.ask("/app/soon");
   CHECK(entered == 1);
   CHECK(answer.status == 504);
-  CHECK(answer.body == "app did not answer GET /app/soon within 50 ms: it is in the extension slow");
+  CHECK(answer.body == "app did not answer GET /app/soon within 500 ms: it is in the extension slow");
   CHECK(world.generation->threads_lost() == 1);
   CHECK(world.generation->counters().faults() == 0);
   core::Plugin& slow = *world.extensions[0].plugin;
@@ -593,10 +593,10 @@ TEST_CASE("the deadline of a gate can be changed, and what came by it goes on wh
   const uint32_t gate = *world.front->gate(world.plugin, TENON_HTTP_GET, "/app/notes/:id", 20'000);
   const Answer& first = world.front.send(gate, "/app/notes/7");
   CHECK(world.front.until([&] { return entered.load(); }));
-  CHECK(*world.front->gate(world.plugin, TENON_HTTP_GET, "/app/notes/:id", 50) == gate);
+  CHECK(*world.front->gate(world.plugin, TENON_HTTP_GET, "/app/notes/:id", 500) == gate);
   const Answer second = world.front.ask(gate, "/app/notes/7");
   CHECK(second.refusal == core::Refusal::DeadlineExceeded);
-  CHECK(second.body == "app did not answer GET /app/notes/7 within 50 ms: it is in the extension guard");
+  CHECK(second.body == "app did not answer GET /app/notes/7 within 500 ms: it is in the extension guard");
   CHECK(first.outcome == core::Outcome::Pending);
   world.front->ungate(world.plugin);
   CHECK(world.front->slot_at(gate) == nullptr);

@@ -214,12 +214,12 @@ TEST_CASE("a deadline that passes while a chain waits for an extension is no fau
     run_chain(world.code.host, "text", 1, "in");
     return TENON_OK;
   };
-  world.code.route(TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL, wait, 50);
+  world.code.route(TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL, wait, 500);
   hooked.start();
   world.extensions[0].plugin->hold();
   const Answer late = world.ask("/app/late");
   CHECK(late.refusal == core::Refusal::DeadlineExceeded);
-  CHECK(late.body == "app did not answer GET /app/late within 50 ms: it is in the extension one");
+  CHECK(late.body == "app did not answer GET /app/late within 500 ms: it is in the extension one");
   world.release(0);
   CHECK(world.front.until([&] { return world.front->pending() == 0; }));
   CHECK(world.generation->counters().faults() == 0);

@@ -285,7 +285,7 @@ TEST_CASE("a step that fails once its deadline has passed is one fault of its ex
     return TENON_ERROR;
   };
   const auto fine = [](auto&, auto*, auto*) -> tenon_status { return TENON_OK; };
-  world.code.route(TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL, fine, 50);
+  world.code.route(TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL, fine, 500);
   world.start();
   CHECK(world.ask("/app/late").refusal == core::Refusal::DeadlineExceeded);
   CHECK(world.front.until([&] { return world.front->pending() == 0; }));
