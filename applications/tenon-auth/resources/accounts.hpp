@@ -103,8 +103,8 @@ class Accounts {
   static void end_sessions(tenon::Batch& batch, std::string_view user);
   static void make_room(tenon::Batch& batch, std::string_view user);
 
-  // One change at a time: each looks at what others may have changed. No call is in another generation meanwhile: an
-  // extension in C++ is asked to let go when it is replaced, with or without its state, and calls wait while it does.
+  // One change at a time: each looks at what others may have changed. No call is in another generation meanwhile: the
+  // extension overrides quiesce(), so that calls wait at a reload until those in the old generation have ended.
   std::mutex changing_;
   mutable std::mutex settings_mutex_;
   Settings settings_;

@@ -20,6 +20,8 @@ struct TenonAuthExtension : tenon::Extension {
   tenon::AuthProviders auth_providers() override;
   tenon::AuthHooks auth_hooks() override;
   tenon::ConfigResult config_changed(std::string_view application, std::string_view json) override;
+  // It does nothing, and is not to go: with it a reload waits until no call is in this generation, see Accounts.
+  tenon::Result quiesce() override { return tenon::ok(); }
 
   std::string save() override { return accounts.brake().save(); }
   tenon::Result accepts(std::string_view state, uint32_t) override {
