@@ -443,6 +443,19 @@ describe('config', () => {
     ]);
   });
 
+  test('that kept a new build of an extension away lets it serve once it has changed', async () => {
+    await login('TENON_OK');
+    await app('{level: -1}');
+    await world.start();
+    const refusesLong = 'json.size>11?TENON_ERROR:TENON_OK';
+    await stage(world, 'login', { config: extension, defines: { WITH_CONFIG: refusesLong, BUILD: '"2"' } });
+    await expect(world.host.reload('login')).rejects.toMatchObject({ code: 'ConfigInvalid' });
+    await app('{level: 5}');
+    await world.host.reload('app');
+    await until('it serves', () => states().join() === 'app running,login running');
+    expect(world.host.plugins().map(({ generation }) => generation)).toEqual([1, 3]);
+  });
+
   test('that was never taken is told to an application which runs, and keeps no extension away', async () => {
     await stage(world, 'login', { config: extension, defines: { WITH_CONFIG: 'TENON_ERROR', FAIL_AT: '"ready"' } });
     await stage(world, 'app', { config: 'extensions: [{id: login, required: false, settings: {level: -1}}]' });

@@ -168,7 +168,10 @@ export class Extensions {
     return lentBy(uses.map(({ id }) => this.#plugins.get(id)?.tables));
   }
 
-  /** Who waits for `id` to serve, or for its config to change; and who is to be told that it does not take what is set there. */
+  /**
+   * Who waits for `id` to serve, or for its config to change, an extension for what it sets there, too; and who is to be told
+   * that it does not take what is set there.
+   */
   waitingFor(id: string): Plugin[] {
     const extension = this.#plugins.get(id);
     const knowsPeople = (extension?.running?.handle.offers.auth?.providers.length ?? 0) > 0;
@@ -176,7 +179,8 @@ export class Extensions {
       const { error, wanted, running } = plugin;
       if (!wanted) return false;
       if (running !== undefined && extension?.running !== undefined && extension.unasked.has(plugin.id)) return true;
-      return error !== undefined && (isOf(id, error) || (knowsPeople && wantsPeopleOf(id, error)));
+      if (error === undefined) return false;
+      return isOf(id, error) || isRefusedFor(id, plugin.id, error) || (knowsPeople && wantsPeopleOf(id, error));
     });
   }
 
@@ -244,8 +248,16 @@ function wantsPeopleOf(id: string, { code, details }: TenonError): boolean {
   return isOfIt && Array.isArray(details['listed']) && details['listed'].includes(id);
 }
 
+/** A build of the extension `refused` was kept away by what the application `id` sets there. */
+function isRefusedFor(id: string, refused: string, { code, details }: TenonError): boolean {
+  return (
+    code === 'ConfigInvalid' && details['extension'] === refused && details['application'] === id && id !== refused
+  );
+}
+
 function isOf(id: string, { code, details }: TenonError): boolean {
   if (code === 'ExtensionCycle') return Array.isArray(details['path']) && details['path'].includes(id);
-  const isOfIt = code === 'ExtensionMissing' || code === 'ExtensionUnavailable' || code === 'ConfigInvalid';
-  return isOfIt && details['extension'] === id;
+  if (details['extension'] !== id) return false;
+  const isToldInVain = details['application'] !== undefined;
+  return isToldInVain || code === 'ExtensionMissing' || code === 'ExtensionUnavailable' || code === 'ConfigInvalid';
 }
