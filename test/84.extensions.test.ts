@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { TenonError } from '../src/base/errors.js';
 import { ExtensionSettings } from '../src/host/extension-settings.js';
 import { inOrder } from '../src/host/in-order.js';
 import type { Plugin } from '../src/host/plugin.js';
@@ -312,6 +313,19 @@ describe('an application that lists an extension no more, and then again,', () =
     finish();
     await Promise.all(told);
     expect([heard, login.told.get('app'), login.asked.size]).toEqual([['app ', 'app {}'], '{}', 0]);
+  });
+});
+
+test('settings that an extension had no time for are not said to be wrong', async () => {
+  const late = new TenonError('LifecycleTimeout', 'configure missed its deadline');
+  const running = { configure: () => Promise.reject(late) };
+  const maps = { told: new Map([['app', '{"a":1}']]), asked: new Map(), unasked: new Set() };
+  const plugins = new Map([['login', { id: 'login', turns: new Turns(), running, ...maps } as unknown as Plugin]]);
+  const settings = new ExtensionSettings({ log: pino({ level: 'silent' }), plugins, anew: () => Promise.resolve() });
+  const told = settings.tell('app', [{ id: 'login', required: true, settings: '{"a":2}' }]);
+  await expect(told).rejects.toMatchObject({
+    code: 'LifecycleTimeout',
+    details: { plugin: 'app', application: 'app', extension: 'login', pointer: '/extensions/0/settings' },
   });
 });
 

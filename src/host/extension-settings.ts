@@ -25,7 +25,7 @@ export class ExtensionSettings {
 
   /**
    * Every extension of `uses` that runs knows what `application` sets there, when this resolves. Rejects with `ConfigInvalid`
-   * when one refuses it: there what was holds.
+   * when one refuses it, and with `LifecycleTimeout` when one has no time for it: there what was holds.
    */
   async tell(application: string, uses: readonly ExtensionUse[]): Promise<void> {
     for (const { id, settings } of uses) {
@@ -39,8 +39,8 @@ export class ExtensionSettings {
 
   /**
    * Ask `next`, which is about to serve, for what applications that run set there: it has begun with all of `consumers`. Rejects
-   * with `ConfigInvalid` for what the generation that runs has taken or was just told, unless `lenient`. The result: whose
-   * settings are still to be asked for, or are not taken.
+   * with `ConfigInvalid` for what the generation that runs has taken or was just told, unless `lenient`, and with
+   * `LifecycleTimeout`. The result: whose settings are still to be asked for, or are not taken.
    */
   async confirm(
     plugin: Plugin,
@@ -59,11 +59,10 @@ export class ExtensionSettings {
           await next.configure(application, settings);
           continue;
         } catch (cause) {
-          const { details } = asTenonError(cause);
           const wasTaken = running !== undefined && told.get(application) === settings && !unasked.has(application);
           const isBeingTold = running !== undefined && asked.get(application) === settings;
           const error = refused(id, id, application, consumer.applied?.uses ?? [], cause);
-          if (details['cause'] === 'LifecycleTimeout' || ((wasTaken || isBeingTold) && !lenient)) throw error;
+          if (error.code === 'LifecycleTimeout' || ((wasTaken || isBeingTold) && !lenient)) throw error;
           // The application is tried again, and that is logged.
           log.debug({ plugin: id, code: error.code, details: error.details }, error.message);
         }
@@ -145,7 +144,10 @@ export class ExtensionSettings {
   }
 }
 
-/** @param plugin whose reload fails with it */
+/**
+ * What is refused does not pass when it is told again; what nobody had time for may.
+ * @param plugin whose reload fails with it
+ */
 function refused(
   id: string,
   plugin: string,
@@ -153,11 +155,18 @@ function refused(
   uses: readonly ExtensionUse[],
   cause: unknown,
 ): TenonError {
-  const { message } = asTenonError(cause);
+  const { code, message } = asTenonError(cause);
+  const isRefused = code === 'LifecycleFailed' || code === 'ConfigInvalid';
   const at = uses.findIndex((use) => use.id === id);
-  return new TenonError('ConfigInvalid', `${id} does not take what ${application} sets there: ${message}`, {
-    next: `correct \`settings\` of ${id} under \`extensions\` of ${application}`,
-    details: { plugin, application, extension: id, ...(at < 0 ? {} : { pointer: `/extensions/${at}/settings` }) },
-    cause,
-  });
+  return new TenonError(
+    isRefused ? 'ConfigInvalid' : code,
+    `${id} does not take what ${application} sets there: ${message}`,
+    {
+      next: isRefused
+        ? `correct \`settings\` of ${id} under \`extensions\` of ${application}`
+        : `see what ${id} logged`,
+      details: { plugin, application, extension: id, ...(at < 0 ? {} : { pointer: `/extensions/${at}/settings` }) },
+      cause,
+    },
+  );
 }
