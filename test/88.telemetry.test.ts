@@ -430,8 +430,8 @@ describe('a client', () => {
       ['requests?status=ok', 'status'],
       ['summary?minutes=0', 'minutes'],
       ['live?level=loud', 'level is one of trace, debug, info, warn, error and fatal'],
-      ['logs?limits=5', 'limits is none of limit, since, until, plugin, level, text'],
-      ['spans?text=x', 'text is none of limit, since, until, plugin, name, longerUs'],
+      ['logs?limits=5', 'limits is none of limit, since, until, next, plugin, level, text'],
+      ['spans?text=x', 'text is none of limit, since, until, next, plugin, name, longerUs'],
       ['summary?hours=5', 'hours is none of minutes'],
       ['live?text=x', 'text is none of level, plugin'],
     ] as const) {
@@ -465,12 +465,36 @@ describe('a client', () => {
     expect(await records('logs?text=now&until=1h')).toEqual([]);
   });
 
+  test('gets each record once, page by page, however many are of one millisecond', async () => {
+    await addTelemetry();
+    await addNoisy();
+    await start();
+    await world.request('POST', '/noisy/flood?size=1&count=300');
+    const all = (await kept('logs?text=x&limit=1000', 300)).toReversed().map(({ id }) => id);
+    const found: string[] = [];
+    let next: string | undefined = '';
+    while (next !== undefined && found.length <= all.length) {
+      const { body } = await world.get(`/tenon-telemetry/logs?text=x&limit=7${next === '' ? '' : `&next=${next}`}`);
+      const page = JSON.parse(body) as { records: Kept[]; complete: boolean; next?: string };
+      expect(page.complete).toBe(page.next === undefined);
+      found.push(...page.records.map(({ id }) => id));
+      ({ next } = page);
+    }
+    expect(found).toEqual(all);
+    expect((await world.get('/tenon-telemetry/logs?next=1')).status).toBe(400);
+  });
+
   test('is told how far a look for something rare has come in time', async () => {
     await addTelemetry({}, 'deadlineMs: 400');
     await addNoisy();
     await start();
     const { body } = await world.get('/tenon-telemetry/logs?text=never');
-    expect(JSON.parse(body)).toEqual({ records: [], complete: false, reached: expect.any(Number) as number });
+    expect(JSON.parse(body)).toEqual({
+      records: [],
+      complete: false,
+      reached: expect.any(Number) as number,
+      next: expect.any(String) as string,
+    });
   });
 
   test('has no way to write, and none around the resources', async () => {
