@@ -46,7 +46,7 @@ export interface Replacement {
   number: () => number;
   /** SHA-256 that the library must have; any, when absent. */
   expected?: string | undefined;
-  /** Throws for a version that the plugin is not to have; asked before any of its code runs. */
+  /** Throws for a version that the plugin is not to have; asked when the library is opened, before its `create`. */
   accept: (version: string) => void;
   /** Whether the old generation may stay; asked when the library is the very same. */
   mayStay: () => Promise<boolean>;
