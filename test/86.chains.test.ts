@@ -189,6 +189,8 @@ test('a stranger is told which extension is away that might have known who asks'
   const optional = (list: string): string => `extensions: [${list}]\nauth: identity`;
   await stage(world, 'app', { config: optional('{id: login, required: false}') });
   await stage(world, 'both', { config: optional('{id: login, required: false}, other') });
+  await stage(world, 'table', { config: optional('{id: login, required: false}') });
+  await world.write('table', 'schema.graphql', 'type T @table @export { id: ID! @primaryKey }');
   await world.start();
   await world.host.unload('login');
   const app = await world.get('/app/who');
@@ -205,6 +207,8 @@ test('a stranger is told which extension is away that might have known who asks'
     'Key realm="test", Key realm="test"',
     { message: 'GET /both/who needs somebody who is known; its extension login is not running' },
   ]);
+  const table = await world.get('/table/T');
+  expect([table.status, table.headers.get('www-authenticate')]).toEqual([401, 'Key realm="test"']);
 });
 
 describe('who has to be known', () => {

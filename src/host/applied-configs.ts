@@ -112,7 +112,7 @@ export class AppliedConfigs {
     const takeChainBack = chains.set(id, live, gatekeeping(applied, next));
     try {
       const takeRoutesBack = routes.publish(id, served);
-      chains.serves(id, hasProviders(next));
+      chains.serves(id, providersOf(next).map(({ challenge }) => challenge));
       this.#warnOfOpening(id, before, recorder);
       return () => {
         takeRoutesBack();
@@ -155,11 +155,11 @@ async function configure(id: string, running: Generation, given: string): Promis
 
 /** What stands before the handlers of `generation`. */
 export function gatekeeping({ uses, auth }: Applied, generation: Generation | undefined): Gatekeeping {
-  return { uses, auth, self: generation !== undefined && hasProviders(generation) };
+  return { uses, auth, self: generation !== undefined && providersOf(generation).length > 0 };
 }
 
-function hasProviders({ handle }: Generation): boolean {
-  return (handle.offers.auth?.providers.length ?? 0) > 0;
+function providersOf({ handle }: Generation): readonly { challenge: string }[] {
+  return handle.offers.auth?.providers ?? [];
 }
 
 function same(one: unknown, other: unknown): boolean {

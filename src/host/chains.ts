@@ -40,8 +40,8 @@ export class Chains {
   readonly #taken = new Map<string, Live>();
   /** Of extensions that are listed and do not run. */
   readonly #idle = new Map<string, Live>();
-  /** Whether an extension has providers, as it was when it served last. */
-  readonly #hasProviders = new Map<string, boolean>();
+  /** The challenges of an extension's providers, as they were when it served last. */
+  readonly #providers = new Map<string, readonly string[]>();
 
   /** @param make makes a pointer for a plugin that has none */
   constructor(make: (id: string) => Live) {
@@ -106,9 +106,12 @@ export class Chains {
     };
   }
 
-  /** A generation of the extension `id` is about to serve. Who was open for want of providers is not any more. */
-  serves(id: string, hasProviders: boolean): void {
-    this.#hasProviders.set(id, hasProviders);
+  /**
+   * A generation of the extension `id` is about to serve, with the `challenges` of its providers, which may be empty. Who was
+   * open for want of providers is not any more.
+   */
+  serves(id: string, challenges: readonly string[]): void {
+    this.#providers.set(id, challenges);
     for (const chain of this.#chains.values()) {
       // Never the other way round: a build that has lost its providers by mistake opens nothing.
       if (chain.inForce === 'identity' || this.#authOf(chain.uses, chain.auth) === 'open') continue;
@@ -137,18 +140,18 @@ export class Chains {
   #challengesOf(id: string, { uses, self }: Chain): string[] | undefined {
     if (!self && !this.#knows(uses)) return undefined;
     const asked = [...(self ? [id] : []), ...uses.map((use) => use.id)];
-    const providers = asked.flatMap((one) => this.#taken.get(one)?.current?.handle.offers.auth?.providers ?? []);
-    return providers.map(({ challenge }) => challenge).filter((challenge) => challenge !== '');
+    // One that is away may be there when the client comes again.
+    return asked.flatMap((one) => this.#providers.get(one) ?? []).filter((challenge) => challenge !== '');
   }
 
   /** Whether anybody can be known to one of them; of one that never served nothing is known. */
   #knows(uses: readonly ExtensionUse[]): boolean {
-    return uses.some((use) => this.#hasProviders.get(use.id) ?? true);
+    return uses.some((use) => this.#providers.get(use.id)?.length !== 0);
   }
 
   #authOf(uses: readonly ExtensionUse[], auth: 'open' | 'identity' | undefined): 'open' | 'identity' {
     if (auth !== undefined) return auth;
-    return uses.some((use) => this.#hasProviders.get(use.id) === true) ? 'identity' : 'open';
+    return uses.some((use) => (this.#providers.get(use.id)?.length ?? 0) > 0) ? 'identity' : 'open';
   }
 
   #apply({ live, uses, inForce, self }: Chain): void {
