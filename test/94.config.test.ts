@@ -525,6 +525,20 @@ describe('a config that came by SQL', () => {
     await world.host.reload('config');
     expect(await own()).toEqual({ b: 1 });
   });
+
+  test('is not in force again once it was taken back, where the application cannot be read', async () => {
+    await start('custom: {b: 1}\n');
+    await world.publish('config', await buildPlugin('config', { flags: ['-O1'] }));
+    registry.write('config', { b: 2 });
+    await world.host.reload('config');
+    expect(await own()).toEqual({ b: 2 });
+    await world.write('config', 'config.yaml', 'custom: [\n');
+    registry.write('config', null);
+    await world.host.rollback('config');
+    expect(await own()).toEqual({ b: 1 });
+    await world.host.close();
+    expect(await readFile(path.join(world.data, 'versions/config/config.json'), 'utf8')).toContain('{\\"b\\":1}');
+  });
 });
 
 test('what is set is for the build that serves, also when the application has one that was taken back', async () => {

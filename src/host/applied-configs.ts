@@ -69,7 +69,7 @@ export class AppliedConfigs {
     if (reloadOnChange || running === undefined) return false;
     if ((await configure(id, running, config.given)) !== 'taken') return false;
     record.applied = ['custom'];
-    this.nowApplies(plugin, { applied: { ...(plugin.applied ?? applied), custom: config.written }, config });
+    this.nowApplies(plugin, { applied: { ...(plugin.applied ?? applied), custom: config.own }, config });
     return true;
   }
 
@@ -85,9 +85,11 @@ export class AppliedConfigs {
     const auth = chains.authOf(plugin.id);
     chains.set(plugin.id, live, gatekeeping(applied, plugin.running));
     this.#warnOfOpening(plugin.id, auth, recorder);
-    record.applied = Object.entries(keys)
-      .filter(([, key]) => !same(before?.[key], applied[key]) || (key === 'custom' && hasOther))
-      .map(([name]) => name);
+    // While the registry has set its config, what the application gives it is kept, and not in force.
+    const isOther = (key: keyof Applied): boolean =>
+      key === 'custom' && (hasOther || config.source === 'registry') ? hasOther : !same(before?.[key], applied[key]);
+    const names = Object.entries(keys).flatMap(([name, key]) => (isOther(key) ? [name] : []));
+    if (names.length > 0) record.applied = names;
     this.nowApplies(plugin, target);
   }
 
@@ -112,7 +114,10 @@ export class AppliedConfigs {
     const takeChainBack = chains.set(id, live, gatekeeping(applied, next));
     try {
       const takeRoutesBack = routes.publish(id, served);
-      chains.serves(id, providersOf(next).map(({ challenge }) => challenge));
+      chains.serves(
+        id,
+        providersOf(next).map(({ challenge }) => challenge),
+      );
       this.#warnOfOpening(id, before, recorder);
       return () => {
         takeRoutesBack();

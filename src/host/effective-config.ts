@@ -13,6 +13,8 @@ export interface EffectiveConfig {
   readonly source: ConfigSource;
   /** With the defaults of its schema, references as they are written: a JSON object, as text. */
   readonly written: string;
+  /** As `written`, if the registry said nothing. */
+  readonly own: string;
   /** What the plugin is given, secrets in clear: a JSON object, as text. For the plugin alone; never shown, logged or kept. */
   readonly given: string;
 }
@@ -56,7 +58,14 @@ export async function effectiveConfig(parts: ConfigParts, lenient = false): Prom
   const { config: written } = whole;
   const given = (await resolveSecrets(plugin, written, parts)) as ConfigObject;
   if (!lenient) refuse(schema?.flaws(given) ?? []);
-  return { source, written: JSON.stringify(written), given: JSON.stringify(given) };
+  const own = source === 'registry' ? withDefaults(schema, parts.custom) : JSON.stringify(written);
+  return { source, written: JSON.stringify(written), own, given: JSON.stringify(given) };
+}
+
+/** As it is where the schema's defaults do not fit into it. */
+function withDefaults(schema: ConfigSchema | undefined, custom: string): string {
+  const whole = schema?.withDefaults(JSON.parse(custom) as ConfigObject);
+  return whole === undefined || 'flaw' in whole ? custom : JSON.stringify(whole.config);
 }
 
 function refused(plugin: string, source: ConfigSource, errors: readonly Flaw[]): TenonError {

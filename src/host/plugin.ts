@@ -89,7 +89,7 @@ export interface Relations {
 export interface Applied {
   readonly uses: readonly ExtensionUse[];
   readonly auth: 'open' | 'identity' | undefined;
-  /** Its own config as it is written, references and all. */
+  /** Its own config as its application gives it, references and all, even while the registry has set another one. */
   readonly custom: string;
 }
 

@@ -21,7 +21,7 @@ export interface Target {
   preserveState: boolean;
   tables: WantedTables;
   applied: Applied;
-  /** Its own config; what of it is written is in `applied`. */
+  /** Its own config; what its application gives it, whoever has the last word, is in `applied`. */
   config: EffectiveConfig;
   /** Whether another config always needs a new generation. */
   reloadOnChange: boolean;
@@ -105,7 +105,7 @@ export class Targets {
       limits: { ...this.#options.limits, ...application.limits },
       preserveState: this.#preserves(application),
       tables: tables.wanted(plugin, application),
-      applied: { ...appliedBy(application), custom: config.written },
+      applied: { ...appliedBy(application), custom: config.own },
       config,
       reloadOnChange: application.reloadOnChange,
       application,
@@ -132,7 +132,7 @@ export class Targets {
       limits: running?.limits ?? { ...this.#options.limits, ...application?.limits },
       preserveState: this.#preserves(application),
       tables,
-      applied: { ...applied, custom: config.written },
+      applied: { ...applied, custom: config.own },
       config,
       reloadOnChange: application?.reloadOnChange ?? false,
       expected: version.sha256,
