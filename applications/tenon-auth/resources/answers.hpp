@@ -20,7 +20,8 @@ inline Accounts& accounts() { return tenon::extension<TenonAuthExtension>().acco
 // No body of a client's is larger.
 constexpr uint64_t most_body = 16 * 1024;
 
-// As the host's own: the codes are those of /docs/errors.md.
+// As the host's own: the codes are those of /docs/errors.md. The status is this application's:
+// RecordInvalid, PreconditionFailed and HandlerFailed have another one there.
 struct Code {
   int status;
   std::string_view code;
