@@ -182,11 +182,11 @@ describe('a request of an application with an extension', () => {
 
   test('that hangs in the extension is answered in its name', async () => {
     const { guard, service } = await guarded('open', { defines: { HANG_AUTHORIZE: '1' } });
-    const gate = service.gate('GET', '/service/notes', 50);
+    const gate = service.gate('GET', '/service/notes', 500);
     const late = await world.ask(gate, '/service/notes', name('slow'));
     expect([late.status, late.body]).toEqual([
       504,
-      'service did not answer GET /service/notes within 50 ms: it is in the extension guard',
+      'service did not answer GET /service/notes within 500 ms: it is in the extension guard',
     ]);
     await until('its thread has come back', () => {
       world.front.next();
