@@ -210,14 +210,21 @@ TEST_CASE("a deadline that passes while a chain waits for an extension is no fau
   Hooked hooked;
   ChainUnderTest& world = hooked.world;
   hooked.extend("one", 0, "-one");
+  std::atomic<bool> inside{false};
+  std::atomic<bool> held{false};
   const auto wait = [&](auto&, auto*, auto*) -> tenon_status {
+    inside = true;
+    while (!held) std::this_thread::yield();
     run_chain(world.code.host, "text", 1, "in");
     return TENON_OK;
   };
   world.code.route(TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL, wait, 500);
   hooked.start();
+  const Answer& late = world.send("/app/late");
+  while (!inside) std::this_thread::yield();
   world.extensions[0].plugin->hold();
-  const Answer late = world.ask("/app/late");
+  held = true;
+  CHECK(world.front.until([&] { return late.outcome == core::Outcome::Refused; }));
   CHECK(late.refusal == core::Refusal::DeadlineExceeded);
   CHECK(late.body == "app did not answer GET /app/late within 500 ms: it is in the extension one");
   world.release(0);
