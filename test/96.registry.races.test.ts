@@ -34,4 +34,26 @@ describe.skipIf(noPostgres !== undefined)(`edits that overtake a host ${noPostgr
     expect(await fleet.sql('SELECT name, version FROM plugins')).toBe('service|');
     expect((await fleet.reports())[0]).toMatchObject({ state: 'running' });
   });
+
+  test('a plugin is disabled although a call still runs in the generation before', async () => {
+    await fleet.publish('service', await buildPlugin('service'));
+    await fleet.start();
+    await fleet.converged();
+    const [world] = fleet.worlds as [World];
+    let ended = false;
+    const call = world.get('/service/slow?ms=6000').finally(() => {
+      ended = true;
+    });
+    await until('the call is under way', () =>
+      world.host.plugin('service').generations.some(({ leases }) => leases > 0),
+    );
+    await fleet.sql(`UPDATE plugins SET reload_at = now()`);
+    await until('the next one serves', () => world.host.plugin('service').generation === 2);
+    await fleet.sql(`UPDATE plugins SET status = 'disabled'`);
+    await until('it is taken down', async () => (await world.get('/service/build')).status !== 200);
+    expect(ended).toBe(false);
+    expect((await call).status).toBe(200);
+    await fleet.converged();
+    expect((await fleet.reports())[0]).toMatchObject({ state: 'disabled' });
+  });
 });

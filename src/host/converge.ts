@@ -16,7 +16,7 @@ import { Turns } from './turns.js';
 export interface ConvergenceOptions {
   door: RegistryDoor;
   desires: Desires;
-  host: Pick<Plugins, 'list' | 'show' | 'refresh' | 'forget' | 'converge'>;
+  host: Pick<Plugins, 'list' | 'show' | 'bring' | 'forget' | 'converge'>;
   applications: Pick<Applications, 'exists' | 'find' | 'folderOf'>;
   log: Log;
 }
@@ -206,8 +206,8 @@ export class Convergence implements RegistryListener {
       return;
     }
     if (known === undefined || !desires.isHeeded(name)) {
-      // It is recorded where it happens.
-      const work = known?.type === 'static' ? host.converge(name) : host.refresh(folder, 'registry');
+      // It is recorded where it happens. What served before may have calls for long: they hold up no further step.
+      const work = known?.type === 'static' ? host.converge(name) : host.bring(folder, 'registry');
       const error = await work.then(
         () => undefined,
         (cause: unknown) => asTenonError(cause),

@@ -25,7 +25,7 @@ import type { RouteBook } from './routes.js';
 import type { SavedStates } from './saved-states.js';
 import type { SecretPlaces } from './secrets.js';
 import type { TableDoor } from './table-world.js';
-import { idTaken, isTaken } from './taken.js';
+import { isTaken, RefusedFolders } from './taken.js';
 import { TakingBack } from './taking-back.js';
 import { type Version, Versions } from './versions.js';
 import { type Wish, wishOf } from './wishes.js';
@@ -77,8 +77,7 @@ export class Host {
   readonly #extensions: Extensions;
   readonly #configs: AppliedConfigs;
   readonly #versions: Versions;
-  /** Folders that were refused because another one has their id, with that id. */
-  readonly #refused = new Map<string, string>();
+  readonly #refused: RefusedFolders;
   #discovered = false;
   #closing: Promise<void> | undefined;
 
@@ -86,6 +85,7 @@ export class Host {
     this.#options = options;
     this.#journal = new Journal(options);
     this.#routes = options.routes;
+    this.#refused = new RefusedFolders(options.log);
     this.#departures = new Departures(options.log, this.#journal, () => this.#countPinned());
     this.#versions = new Versions({ ...options.versions, log: options.log });
     const { applications, chains, desires } = options;
@@ -172,8 +172,13 @@ export class Host {
 
   /** Bring the plugin of an application's folder to what the folder says now. Undefined when nothing was to be done. */
   async refresh(folder: string, trigger: Trigger): Promise<ReloadRecord | undefined> {
+    return (await this.bring(folder, trigger))?.finished;
+  }
+
+  /** The same, and resolves when what the folder says serves: calls of what served before may go on. */
+  async bring(folder: string, trigger: Trigger): Promise<Begun | undefined> {
     this.#refuseWhenClosing();
-    this.#refused.delete(folder);
+    this.#refused.forget(folder);
     const { applications } = this.#options;
     if (!(await applications.exists(folder))) {
       const why = whyNoApplication(folder);
@@ -195,7 +200,7 @@ export class Host {
     const plugin = await this.#enter(application.id, folder);
     if (plugin?.wanted !== true || (trigger === 'start' && plugin.chosen !== undefined)) return undefined;
     const others = plugins.filter((other) => other !== plugin);
-    const record = await this.#reload(plugin, trigger).catch(async (cause: unknown) => {
+    const begun = await this.#reload(plugin, trigger).catch(async (cause: unknown) => {
       const { code, details } = asTenonError(cause);
       const inTheWay = others.find(({ id }) => isTaken(code) && id === details['owner']);
       if (inTheWay === undefined) throw cause;
@@ -204,7 +209,7 @@ export class Host {
       return this.#reload(plugin, trigger);
     });
     for (const other of others) await this.#forget(other);
-    return record;
+    return begun;
   }
 
   /** Load a plugin that is not running; one that runs stays as it is. */
@@ -214,7 +219,7 @@ export class Host {
     const plugin = await this.#want(id);
     if (!stays) {
       plugin.byHand = true;
-      await this.#reload(plugin, trigger);
+      await (await this.#reload(plugin, trigger)).finished;
     }
     return this.show(id);
   }
@@ -227,7 +232,7 @@ export class Host {
   async reload(id: string, trigger: Trigger = 'api'): Promise<ReloadRecord> {
     const plugin = await this.#want(id);
     plugin.byHand = true;
-    return this.#reload(plugin, trigger);
+    return (await this.#reload(plugin, trigger)).finished;
   }
 
   /**
@@ -369,7 +374,7 @@ export class Host {
    */
   async #enter(id: string, folder: string): Promise<Plugin | undefined> {
     const { applications, isStatic } = this.#options;
-    if (isStatic(id)) this.#refuse(id, folder, 'a plugin of the program');
+    if (isStatic(id)) this.#refused.refuse(id, folder, 'a plugin of the program');
     for (;;) {
       const known = this.#plugins.get(id);
       if (known === undefined) {
@@ -380,7 +385,7 @@ export class Host {
       }
       if (known.folder === folder && known.leave === undefined) return known;
       const taken = await applications.exists(known.folder);
-      if (taken && known.leave === undefined) this.#refuse(id, folder, known.folder);
+      if (taken && known.leave === undefined) this.#refused.refuse(id, folder, known.folder);
       await this.#forget(known);
     }
     this.#refuseWhenClosing();
@@ -389,22 +394,14 @@ export class Host {
     return plugin;
   }
 
-  #refuse(id: string, folder: string, other: string): never {
-    this.#refused.set(folder, id);
-    const error = idTaken(id, folder, other);
-    this.#options.log.error({ plugin: id, code: error.code, details: error.details }, error.message);
-    throw error;
-  }
-
-  async #reload(plugin: Plugin, trigger: Trigger): Promise<ReloadRecord> {
+  async #reload(plugin: Plugin, trigger: Trigger): Promise<Begun> {
     // Asked of one that leaves: it is the next one's, when there is one.
     if (plugin.leave !== undefined) return this.#reload(await this.#want(plugin.id), trigger);
-    const { finished } = await plugin.turns.take('reload', () => {
+    return plugin.turns.take('reload', () => {
       const { byHand } = plugin;
       plugin.byHand = false;
       return this.#begin(plugin, trigger, { byHand, fresh: this.#options.desires.takeReload(plugin.id) });
     });
-    return finished;
   }
 
   async #begin(plugin: Plugin, trigger: Trigger, what: Omit<ReloadRequest, 'trigger' | 'failedLater'>): Promise<Begun> {
@@ -442,7 +439,7 @@ export class Host {
       await this.#reloading.takeDown(plugin, 'stopped').finally(() => this.#plugins.delete(plugin.id));
       await this.#configs.forget(plugin);
       this.#options.forgotten(plugin.id);
-      for (const [folder, id] of this.#refused) if (id === plugin.id) this.#refreshLater(folder);
+      for (const folder of this.#refused.of(plugin.id)) this.#refreshLater(folder);
     });
     return plugin.leave;
   }

@@ -17,7 +17,7 @@ import type { Applications } from './applications.js';
 import type { Convergence } from './converge.js';
 import type { PluginView } from './plugin.js';
 import type { Plugins } from './plugins.js';
-import type { ReloadRecord } from './record.js';
+import type { Begun } from './reload-request.js';
 import type { SecretPlaces } from './secrets.js';
 
 /** What a plugin says of its config. */
@@ -32,7 +32,7 @@ export interface ConfiguredPlugins {
   /** Rejects with `PluginNotFound`, and when its application cannot be read. */
   describe: (id: string) => Promise<ConfigDescription>;
   /** Bring it to the config that it is to have now; undefined when it is not to run. Rejects when it does not take it. */
-  takeUp: (id: string) => Promise<ReloadRecord | undefined>;
+  takeUp: (id: string) => Promise<Begun | undefined>;
   show: (id: string) => PluginView;
 }
 
@@ -46,7 +46,7 @@ export function pluginsWithConfig(host: Plugins, applications: Applications): Co
       return { custom, schema };
     },
     takeUp: async (id) => {
-      if (host.staticOf(id) === undefined) return host.refresh(host.show(id).folder, 'config');
+      if (host.staticOf(id) === undefined) return host.bring(host.show(id).folder, 'config');
       await host.converge(id);
       return undefined;
     },
@@ -179,9 +179,9 @@ export class PluginConfigs {
     const { generation } = plugins.show(id);
     // Of what was looked at above: by now another host may have set another one.
     const row = await registry.setConfig(id, wanted, replaces === undefined ? undefined : view.revision);
-    let record: ReloadRecord | undefined;
+    let begun: Begun | undefined;
     try {
-      record = await plugins.takeUp(id);
+      begun = await plugins.takeUp(id);
     } catch (cause) {
       throw await this.#refused(
         id,
@@ -194,7 +194,7 @@ export class PluginConfigs {
     let status: ConfigOutcome = 'taken';
     if (now.generation === undefined) status = 'stored';
     else if (now.generation !== generation) status = 'reloaded';
-    else if (unchanged && record?.applied?.includes('custom') !== true) status = 'unchanged';
+    else if (unchanged && (await begun?.finished)?.applied?.includes('custom') !== true) status = 'unchanged';
     return { status, ...shown, source: next.source, revision: row.configRevision };
   }
 

@@ -6,6 +6,7 @@ import type { Host } from './host.js';
 import type { Images } from './images.js';
 import type { PluginState, PluginSummary, PluginView } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
+import type { Begun } from './reload-request.js';
 import type { StaticPlugins } from './static-plugins.js';
 import type { Version } from './versions.js';
 
@@ -73,6 +74,11 @@ export class Plugins {
   /** Bring the plugin of an application's folder to what the folder says now. */
   refresh(folder: string, trigger: Trigger): Promise<ReloadRecord | undefined> {
     return this.#host.refresh(folder, trigger);
+  }
+
+  /** As {@link Host.bring}. */
+  bring(folder: string, trigger: Trigger): Promise<Begun | undefined> {
+    return this.#host.bring(folder, trigger);
   }
 
   /** Bring a static plugin to what it should be now. */
