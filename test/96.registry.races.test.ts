@@ -56,4 +56,15 @@ describe.skipIf(noPostgres !== undefined)(`edits that overtake a host ${noPostgr
     await fleet.converged();
     expect((await fleet.reports())[0]).toMatchObject({ state: 'disabled' });
   });
+
+  test('what was saved is registered also when it is taken up by a reload that the registry has asked for', async () => {
+    const service = (version: string): Promise<string> =>
+      buildPlugin('service', { defines: { VERSION: `"${version}"` } });
+    await fleet.publish('service', await service('1.0.0'));
+    await fleet.start();
+    await fleet.converged();
+    await fleet.publish('service', await service('2.0.0'));
+    await fleet.sql(`UPDATE plugins SET reload_at = now()`);
+    await until('it is registered', async () => (await fleet.sql('SELECT version FROM plugins')) === '2.0.0');
+  });
 });

@@ -44,6 +44,8 @@ export interface ReloadRecord {
   outcome: 'succeeded' | 'failed' | 'rolledBack';
   /** True when the library is the one that runs: nothing was done. */
   unchanged?: true;
+  /** True when a kept build was loaded, and not what the application is now. */
+  kept?: true;
   /** Keys of its config that were taken up all the same. */
   applied?: string[];
   error?: { code: ErrorCode; message: string; details: Record<string, unknown> };

@@ -241,6 +241,7 @@ export class Reloading {
     const { generation, bytes, handedOver } = result;
     plugin.probation?.end();
     plugin.running = generation;
+    if (wanted !== undefined) record.kept = true;
     const letGo = this.#tables.take(plugin, result.tables);
     // Also without any: the host before this one may have had some.
     this.#tables.keep(plugin);

@@ -24,7 +24,7 @@ export interface ReportingOptions {
 /** Longest sentence that is reported, characters. */
 const sentenceLimit = 2000;
 /** Who changes what an application is: what serves then is what is registered. */
-const local: readonly Trigger[] = ['start', 'watch', 'api'];
+const local: readonly Trigger[] = ['watch', 'api'];
 
 export class Reporting {
   readonly #options: ReportingOptions;
@@ -112,7 +112,7 @@ export class Reporting {
   }
 
   #serves(id: string, record: ReloadRecord): void {
-    const view = local.includes(record.trigger) ? this.#viewOf(id) : undefined;
+    const view = isLocal(record) ? this.#viewOf(id) : undefined;
     if (view !== undefined && this.#options.desires.of(id)?.pinned === false) this.#tellServing(view);
   }
 
@@ -147,6 +147,15 @@ export class Reporting {
       return undefined; // it is gone
     }
   }
+}
+
+/**
+ * Whether an application was changed here, or is looked at for the first time. Who has asked does not tell: a change that is seen
+ * while another reload waits is taken up by that one.
+ */
+function isLocal({ trigger, kept, from, to }: ReloadRecord): boolean {
+  if (trigger === 'start') return true;
+  return kept !== true && (local.includes(trigger) || (from !== undefined && from.sha256 !== to?.sha256));
 }
 
 /** The C library that plugins of this process are linked with. */
