@@ -466,6 +466,15 @@ describe('over HTTP a config', () => {
     expect(await own()).toEqual({ b: 1 });
   });
 
+  test('of a plugin has no place as long as its config.yaml disables it, and that is said', async () => {
+    await put('enabled: false\n');
+    await world.start();
+    expect(await ask('PUT', target, { body: { b: 2 } })).toMatchObject({
+      status: 409,
+      body: { error: 'PluginDisabled', message: expect.stringContaining('its config.yaml disables it') as string },
+    });
+  });
+
   test('of a plugin that is stopped is stored for its next load', async () => {
     await start('custom: {b: 1}\n');
     await world.host.unload('config');
@@ -763,6 +772,13 @@ describe('with the embedded registry', () => {
     expect((await ask('PUT', target, { body: { b: 2 } })).body).toMatchObject({ status: 'reloaded', revision: 2 });
     expect(await own()).toEqual({ b: 2 });
     await until('it is active', () => world.host.plugin('config').registry?.status === 'active');
+  });
+
+  test('may be set right after the start, before anybody has registered it', async () => {
+    await put('custom: {b: 1}\n');
+    await world.start({ registry: true, registryWaitMs: 60_000 });
+    expect((await ask('PUT', target, { body: { b: 2 } })).body).toMatchObject({ status: 'taken' });
+    expect(await own()).toEqual({ b: 2 });
   });
 
   test('what is set is there after a restart, and the plugin is told nothing twice', async () => {

@@ -103,6 +103,13 @@ export class Convergence implements RegistryListener {
     return this.#reporting.registered();
   }
 
+  /** Resolves when it is registered, or could not be. */
+  async register(id: string): Promise<void> {
+    if (this.#options.desires.of(id) !== undefined || this.#viewOf(id) === undefined) return;
+    this.#reporting.register(id);
+    await this.#reporting.registered();
+  }
+
   /** Its application is gone here. */
   forgotten(id: string): void {
     const { desires, door } = this.#options;
@@ -133,10 +140,7 @@ export class Convergence implements RegistryListener {
   /** Whether it is to run on every host, from now on; what it is here then. Rejects when it is to, and does not serve here. */
   async setStatus(id: string, status: 'active' | 'disabled'): Promise<PluginView | undefined> {
     const { desires, door } = this.#options;
-    if (desires.of(id) === undefined && this.#viewOf(id) !== undefined) {
-      this.#reporting.register(id);
-      await this.#reporting.registered();
-    }
+    await this.register(id);
     // Nothing is different for the registry, and somebody wants it tried.
     const tries = desires.of(id)?.status === status && this.#viewOf(id)?.state !== 'running';
     await door.setStatus(id, status);

@@ -1,6 +1,6 @@
 /** The configs of plugins as they are seen, set and taken back by hand. */
 import { createHash } from 'node:crypto';
-import { asTenonError, TenonError } from '../base/errors.js';
+import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { ConfigSchema } from '../compiler/config-schema.js';
 import { configFlaw, type ConfigObject } from '../compiler/config-value.js';
@@ -59,7 +59,7 @@ export interface PluginConfigsOptions extends SecretPlaces {
   plugins: ConfiguredPlugins;
   registry: Pick<RegistryDoor, 'desired' | 'setConfig' | 'configs'>;
   /** Takes up what the registry says; absent where nobody does. */
-  convergence?: Pick<Convergence, 'alone'>;
+  convergence?: Pick<Convergence, 'alone' | 'register'>;
 }
 
 /** A config for people: no secret stands in it in clear. */
@@ -160,7 +160,7 @@ export class PluginConfigs {
   }
 
   async #set(id: string, { config, replaces, dryRun }: ConfigWish): Promise<ConfigChange> {
-    const { plugins, registry } = this.#options;
+    const { convergence, plugins, registry } = this.#options;
     const { view, tag } = await this.show(id);
     if (replaces !== undefined && !replaces(tag))
       throw new TenonError('PreconditionFailed', `the config of ${id} is another one than was seen before`, {
@@ -175,11 +175,19 @@ export class PluginConfigs {
     };
     if (dryRun === true) return { status: 'valid', ...shown, source: next.source, revision: view.revision };
 
+    // Nobody may have registered it yet.
+    await convergence?.register(id);
     const before = registry.desired(id)?.configRevision ?? 0;
     const { generation } = plugins.show(id);
     // Of what was looked at above: by now another host may have set another one.
     const row = await registry.setConfig(id, wanted, replaces === undefined ? undefined : view.revision);
     let begun: Begun | undefined;
+    const row = await registry
+      .setConfig(id, wanted, replaces === undefined ? undefined : view.revision)
+      .catch((error: unknown) => {
+        throw asTenonError(error).code === 'PluginNotFound' ? notRegistered(plugins.show(id)) : error;
+      });
+    let record: ReloadRecord | undefined;
     try {
       begun = await plugins.takeUp(id);
     } catch (cause) {
@@ -255,4 +263,19 @@ function asConfig(id: string, value: unknown): ConfigObject {
       details: { plugin: id, errors: [flaw] },
     },
   );
+}
+
+/** There is no place for its config in the registry. */
+function notRegistered({ id, state, error }: PluginView): TenonError {
+  const what = `the registry cannot hold a config of ${id} yet`;
+  const details = { plugin: id, state };
+  const next = 'have it run once, then set its config';
+  if (state === 'disabled')
+    return new TenonError('PluginDisabled', `${what}: its config.yaml disables it`, { next, details });
+  if (state !== 'failed' || error === undefined)
+    return new TenonError('PluginStopped', `${what}: it is ${state}, and not registered`, { next, details });
+  return new TenonError(error.code as ErrorCode, `${what}, for it was not loaded so far: ${error.message}`, {
+    next: 'set it again when it runs',
+    details: { ...error.details, ...details },
+  });
 }
