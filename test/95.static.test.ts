@@ -704,6 +704,9 @@ describe.skipIf(noPostgres !== undefined)(`a static plugin on two hosts of one r
     expect(await fleet.statuses('/clock/config')).toEqual([200, 200]);
     await fleet.steer('DELETE FROM plugins', 'clock');
     expect(fleet.worlds.map((one) => one.host.plugin('clock').state)).toEqual(['stopped', 'stopped']);
+    await fleet.steer(`INSERT INTO plugins (name, type) VALUES ('clock', 'static')`, 'clock');
+    expect(await fleet.statuses('/clock/config')).toEqual([200, 200]);
+    await fleet.steer('DELETE FROM plugins', 'clock');
     await fleet.worlds[0]?.host.load('clock');
     await until('it is registered again', async () => (await fleet.sql('SELECT name FROM plugins')) === 'clock');
   });

@@ -88,7 +88,7 @@ export class Plugins {
 
   /** Nobody has registered it any more: it stops, and is unknown, unless it is part of the program. */
   forget(id: string): Promise<unknown> {
-    return this.#statics.has(id) ? this.#statics.unload(id) : this.#host.forget(id);
+    return this.#statics.has(id) ? this.#statics.forget(id) : this.#host.forget(id);
   }
 
   /** Why nothing is served at `path` although a plugin has it: it does not run, and not by its own config. */

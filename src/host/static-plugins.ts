@@ -61,6 +61,12 @@ export class StaticPlugins {
     await life.turns.take('stop', () => life.stop('stopped'));
   }
 
+  /** Stop it, until it is registered again or loaded. */
+  async forget(id: string): Promise<void> {
+    const life = this.#known(id);
+    await life.turns.take('forget', () => life.stop('stopped'));
+  }
+
   summaries(): PluginSummary[] {
     return [...this.#lives.values()].map((life) => life.summary());
   }
