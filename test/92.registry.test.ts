@@ -785,6 +785,7 @@ describe('a plugin whose folder is gone on a host', () => {
   test.each([
     ['has stopped', 'stopped_at = now()'],
     ['was not seen for long', `seen_at = now() - interval '2 minutes'`],
+    ['misses its application', `plugins = '{"todo": {"state": "missing"}}'`],
   ])('goes when the other host that has it %s', async (_, assignment) => {
     const { registry } = await connect();
     await registry.register(found('todo'));

@@ -106,7 +106,8 @@ export async function forgetPlugin(session: Session, host: string, name: string,
     `DELETE FROM plugins WHERE name = $1 AND revision <= $2::bigint AND config IS NULL AND NOT pinned
        AND status IN ('active', 'invalid')
        AND NOT EXISTS (SELECT FROM hosts WHERE id <> $3::uuid AND stopped_at IS NULL
-         AND seen_at > now() - interval '${aliveSeconds} seconds' AND plugins ? $1)`,
+         AND seen_at > now() - interval '${aliveSeconds} seconds' AND plugins ? $1
+         AND plugins -> $1::text ->> 'state' IS DISTINCT FROM 'missing')`,
     [name, String(revision), host],
   );
 }
