@@ -430,6 +430,15 @@ describe('over HTTP a config', () => {
     expect(registry.row('config').configRevision).toBe(0);
   });
 
+  test('with a number that JSON has not is not valid for dryRun either', async () => {
+    await start('custom: {b: 1}\n');
+    for (const place of [`${target}?dryRun=true`, target])
+      expect(await ask('PUT', place, { body: '{"b": [1e999]}' })).toMatchObject({
+        status: 422,
+        body: { error: 'ConfigInvalid', details: { errors: [{ pointer: '/b/0' }] } },
+      });
+  });
+
   test('is replaced by who has seen it last only: one of a hundred', async () => {
     await start(schema);
     const { tag } = await ask('GET');

@@ -20,6 +20,8 @@ export function configFlaw(value: unknown): Flaw | undefined {
     if (typeof inner === 'string' && !isText(inner))
       return { pointer, message: 'must be a text without NUL and halves of characters' };
     if (typeof inner !== 'object' || inner === null) {
+      if (typeof inner === 'number' && !Number.isFinite(inner))
+        return { pointer, message: 'must be a number that JSON has' };
       // A database writes numbers out.
       size += /e/.test(String(inner)) && typeof inner === 'number' ? 330 : Buffer.byteLength(JSON.stringify(inner));
       continue;
