@@ -64,10 +64,11 @@ export class RegistryCopy {
   }
 
   async #write(): Promise<void> {
-    const text = this.#wanted?.();
+    const wanted = this.#wanted;
     this.#wanted = undefined;
-    if (text === undefined || text === this.#written) return;
     try {
+      const text = wanted?.();
+      if (text === undefined || text === this.#written) return;
       if (Buffer.byteLength(text) > mostBytes) throw new Error(`it would have more than ${mostBytes} bytes`);
       await replaceFile(this.#file, text, { durable: true });
       this.#written = text;
