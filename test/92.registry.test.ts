@@ -397,6 +397,33 @@ describe('what somebody else writes', () => {
     await expect.poll(() => registry.desired('todo')?.revision, soon).toBeGreaterThan(before.revision);
   });
 
+  test('of more than are read at once those after them are not gone, and that is told once', async () => {
+    const { registry, told } = await connect();
+    const last = await registry.register(found('zz'));
+    await server.sql(`INSERT INTO plugins (name) SELECT 'p' || n FROM generate_series(1, 10000) AS n`);
+    await registry.reconcile();
+    await registry.reconcile();
+    expect([registry.all().size, registry.desired('zz')]).toEqual([10_001, last]);
+    expect(told).not.toContain('-zz');
+    expect(log.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([
+      expect.stringContaining('more than 10000 plugins'),
+    ]);
+  });
+
+  test('configs of more than 64 MiB in all are told, and what was known of those after them holds', async () => {
+    const { registry, told } = await connect();
+    await server.sql(`INSERT INTO plugins (name) SELECT 'p' || n FROM generate_series(100, 359) AS n`);
+    await expect.poll(() => registry.all().size, soon).toBe(260);
+    await server.sql(`UPDATE plugins SET config = jsonb_build_object('text', repeat('x', 262000))`);
+    await registry.reconcile();
+    const read = [...registry.all().values()].filter(({ config }) => config !== null);
+    expect([registry.all().size, read.length, registry.desired('p359')?.config]).toEqual([260, 256, null]);
+    expect(log.filter(({ level }) => level === 'error').map(({ fields }) => fields?.['plugin'])).toEqual(
+      [356, 357, 358, 359].map((n) => `p${n}`),
+    );
+    expect(told.filter((name) => String(name).startsWith('-'))).toEqual([]);
+  });
+
   test('a table that was taken away is found again when it is back', async () => {
     const { registry } = await connect();
     await registry.register(found('todo'));

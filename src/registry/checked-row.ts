@@ -112,8 +112,10 @@ function timeOrNull(name: string, column: string, value: unknown): string | null
 }
 
 function configOf(name: string, fields: Fields): DesiredPlugin['config'] {
-  const { config, configTooLarge } = fields;
+  const { config, configTooLarge, beyondAll } = fields;
   if (configTooLarge === true) throw wrong(name, 'config', `has more than ${mostConfigBytes} bytes`);
+  if (beyondAll === true)
+    throw wrong(name, 'config', 'is not read: all configs of the registry together are too large');
   if (config === null || config === undefined) return null;
   const reason = wrongConfig(config);
   if (reason !== undefined) throw wrong(name, 'config', reason);

@@ -27,6 +27,8 @@ export interface Serving {
 
 const mostHosts = 1000;
 const mostHostBytes = 1024 * 1024;
+/** Of what all hosts run, of those that were seen last. */
+const mostHostBytesInAll = 64 * 1024 * 1024;
 /** Without a sign of life for longer, a host has nothing to say any more. */
 const aliveSeconds = 90;
 const kept = { reloads: 1000, configs: 100, artifacts: 100 };
@@ -75,8 +77,11 @@ export async function readHosts(session: Session): Promise<HostRow[]> {
     `SELECT id::text AS id, left(name, 255) AS name, pid, left(url, 2000) AS url, left(version, 64) AS version,
        left(os, 64) AS os, left(arch, 64) AS arch, started_at AS "startedAt", seen_at AS "seenAt",
        stopped_at AS "stoppedAt",
-       CASE WHEN octet_length(plugins::text) <= ${mostHostBytes} THEN plugins END AS plugins
-     FROM hosts ORDER BY name, id LIMIT ${mostHosts}`,
+       CASE WHEN octet_length(plugins::text) <= ${mostHostBytes} AND taken <= ${mostHostBytesInAll} THEN plugins END
+         AS plugins
+     FROM (SELECT *, sum(octet_length(plugins::text)) FILTER (WHERE octet_length(plugins::text) <= ${mostHostBytes})
+       OVER (ORDER BY stopped_at IS NOT NULL, seen_at DESC, id) AS taken FROM hosts) AS counted
+     ORDER BY name, id LIMIT ${mostHosts}`,
   );
   return rows.map((row): HostRow => {
     const fields = row as Readonly<Record<string, unknown>>;

@@ -11,6 +11,8 @@ export interface Difference {
 export interface ReadPlugins {
   readonly plugins: readonly DesiredPlugin[];
   readonly invalid: readonly string[];
+  /** False: there are more than were read. */
+  readonly complete: boolean;
 }
 
 export class KnownPlugins {
@@ -25,15 +27,19 @@ export class KnownPlugins {
     return this.#plugins;
   }
 
-  /** All that there is: of what is invalid the last that was known holds. */
-  replace({ plugins, invalid }: ReadPlugins): Difference {
-    const held = invalid.map((name) => this.#plugins.get(name)).filter((plugin) => plugin !== undefined);
+  /** All that there is: of what is invalid, or was not read, the last that was known holds. */
+  replace({ plugins, invalid, complete }: ReadPlugins): Difference {
+    const read = new Set(plugins.map(({ name }) => name));
+    const held = (complete ? invalid : [...this.#plugins.keys()])
+      .filter((name) => !read.has(name))
+      .map((name) => this.#plugins.get(name))
+      .filter((plugin) => plugin !== undefined);
     const next = [...plugins, ...held].sort((one, other) => (one.name < other.name ? -1 : 1));
     return this.#become(new Map(next.map((plugin) => [plugin.name, plugin])));
   }
 
   /** What there is of `names`: one of them that is not among the rows is gone. Nothing older replaces what is known. */
-  update(names: readonly string[], { plugins, invalid }: ReadPlugins): Difference {
+  update(names: readonly string[], { plugins, invalid }: Omit<ReadPlugins, 'complete'>): Difference {
     const next = new Map(this.#plugins);
     const present = new Set([...plugins.map(({ name }) => name), ...invalid]);
     for (const name of names) if (!present.has(name)) next.delete(name);

@@ -15,6 +15,7 @@ import { Reports } from './reports.js';
 import {
   deletePlugin,
   insertFound,
+  mostPlugins,
   readAll,
   readConfigs,
   readIdentity,
@@ -58,6 +59,8 @@ export class Registry implements RegistryDoor {
   readonly #reports: Reports;
   /** Rows that cannot be read, and why: told once. */
   readonly #wrong = new Map<string, string>();
+  /** Whether the last full read was one of everything. */
+  #complete = true;
   #listener: RegistryListener | undefined;
   #tried: (() => void) | undefined;
   /** Whether `open` has resolved. */
@@ -102,7 +105,7 @@ export class Registry implements RegistryDoor {
     const { database, log, waitMs, reconcileMs } = this.#options;
     const { registry, plugins } = await this.#copy.read();
     this.#identity = registry;
-    this.#known.replace({ plugins, invalid: [] });
+    this.#known.replace({ plugins, invalid: [], complete: true });
     if (this.#closing !== undefined) return;
     this.#listener = listener;
     const tried = new Promise<void>((resolve) => {
@@ -230,6 +233,7 @@ export class Registry implements RegistryDoor {
   #whole(read: ReadPlugins): void {
     const names = new Set(read.invalid);
     for (const name of this.#wrong.keys()) if (!names.has(name)) this.#wrong.delete(name);
+    this.#tellIncomplete(read.complete);
     const difference = this.#known.replace(read);
     this.#take(this.#isAnother() ? notGone(difference) : difference);
     if (this.#listening) this.#reached();
@@ -323,6 +327,15 @@ export class Registry implements RegistryDoor {
     if (this.#wrong.get(name) === error.message) return;
     this.#wrong.set(name, error.message);
     this.#options.log.error({ plugin: name, code: error.code }, error.message);
+  }
+
+  #tellIncomplete(complete: boolean): void {
+    if (!complete && this.#complete)
+      this.#options.log.error(
+        { registry: this.#options.database.place, code: 'RegistryInvalid' },
+        `the registry has more than ${mostPlugins} plugins: of those after them by name the last that was known holds`,
+      );
+    this.#complete = complete;
   }
 
   /** What is written is read once more: so all that is known comes in one order, that of the reads. */

@@ -6,17 +6,20 @@ import type { ReadPlugins } from './known-plugins.js';
 import type { ConfigVersion, DesiredPlugin, FoundPlugin, PluginStatus } from './rows.js';
 import { storable } from './storable.js';
 
-/** Most plugins that are read; those after them by name are as if they were not registered. */
+/** Most plugins that are read at once; of those after them by name the last that was known holds. */
 export const mostPlugins = 10_000;
+/** Most bytes of all configs that are read at once; the same holds for those after them by name. */
+const mostBytes = 64 * 1024 * 1024;
 
 const mostConfigs = 100;
 const mostTries = 5;
 
-const columns = `name, source_path AS "sourcePath", binary_path AS "binaryPath", type, status,
+const plainColumns = `name, source_path AS "sourcePath", binary_path AS "binaryPath", type, status,
   left(status_reason, ${mostReason}) AS "statusReason", version, pinned,
-  CASE WHEN octet_length(config::text) <= ${2 * mostConfigBytes} THEN config END AS config,
   coalesce(octet_length(config::text) > ${2 * mostConfigBytes}, false) AS "configTooLarge",
   reload_at AS "reloadAt", revision::text AS revision, config_revision::text AS "configRevision"`;
+const columns = `${plainColumns},
+  CASE WHEN octet_length(config::text) <= ${2 * mostConfigBytes} THEN config END AS config`;
 
 /** Told of each row that cannot be read. */
 export type WrongRow = (name: string, error: TenonError) => void;
@@ -35,8 +38,17 @@ export async function readIdentity(session: Session): Promise<string> {
 }
 
 export async function readAll(session: Session, wrong: WrongRow): Promise<ReadPlugins> {
-  const rows = await session.query(`SELECT ${columns} FROM plugins ORDER BY name LIMIT ${mostPlugins}`);
-  return checked(rows, wrong);
+  const fits = `octet_length(config::text) <= ${2 * mostConfigBytes}`;
+  const rows = await session.query(
+    `SELECT ${plainColumns}, ${fits} AND taken > ${mostBytes} AS "beyondAll",
+       CASE WHEN ${fits} AND taken <= ${mostBytes} THEN config END AS config
+     FROM (
+       SELECT *, sum(octet_length(config::text)) FILTER (WHERE ${fits}) OVER (ORDER BY name) AS taken FROM plugins
+     ) AS counted
+     ORDER BY name LIMIT ${mostPlugins + 1}`,
+  );
+  const read = checked(rows.slice(0, mostPlugins), wrong);
+  return { ...read, complete: rows.length <= mostPlugins };
 }
 
 export async function readNamed(session: Session, names: readonly string[], wrong: WrongRow): Promise<ReadPlugins> {
@@ -119,7 +131,9 @@ export async function updateConfig(
 export async function readConfigs(session: Session, name: string): Promise<ConfigVersion[]> {
   const rows = await session.query(
     `SELECT revision::text AS revision, config, changed_at AS "changedAt", left(changed_by, 200) AS "changedBy"
-     FROM plugin_configs WHERE plugin = $1 ORDER BY revision DESC LIMIT ${mostConfigs}`,
+     FROM plugin_configs
+     WHERE plugin = $1 AND (config IS NULL OR octet_length(config::text) <= ${2 * mostConfigBytes})
+     ORDER BY revision DESC LIMIT ${mostConfigs}`,
     [name],
   );
   return rows.map((row): ConfigVersion => {
@@ -157,5 +171,5 @@ function checked(rows: readonly object[], wrong: WrongRow): ReadPlugins {
       return [];
     }
   });
-  return { plugins, invalid };
+  return { plugins, invalid, complete: true };
 }

@@ -97,6 +97,7 @@ export interface HostRow {
   readonly seenAt: string;
   /** ISO 8601; null: it has not said that it stops. */
   readonly stoppedAt: string | null;
-  /** What it runs, by name: a {@link PluginReport} each. Empty when that is over 1 MiB. */
+  /** What it runs, by name: a {@link PluginReport} each. Empty when that is over 1 MiB, or over 64 MiB with those of the
+   * hosts that were seen later. */
   readonly plugins: Readonly<Record<string, unknown>>;
 }
