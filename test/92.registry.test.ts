@@ -177,6 +177,17 @@ describe('writes', () => {
     ]);
   });
 
+  test('of two that set the same config the first one has changed it, whatever they know', async () => {
+    const [one, other] = [await connect(), await connect({ name: 'south' })];
+    await one.registry.register(found('todo'));
+    await other.registry.reconcile();
+    other.database.deaf = true;
+    const first = await one.registry.setConfig('todo', { limit: 1 });
+    const second = await other.registry.setConfig('todo', { limit: 1 });
+    expect([first.changed, second.changed, second.configRevision]).toEqual([true, false, first.configRevision]);
+    expect(other.registry.desired('todo')).not.toHaveProperty('changed');
+  });
+
   test('of two that change one config on the same condition, one is refused', async () => {
     const [one, other] = [await connect(), await connect({ name: 'south' })];
     const { configRevision } = await one.registry.register(found('todo'));

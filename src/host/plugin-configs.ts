@@ -177,7 +177,6 @@ export class PluginConfigs {
 
     // Nobody may have registered it yet.
     await convergence?.register(id);
-    const before = registry.desired(id)?.configRevision ?? 0;
     const { generation } = plugins.show(id);
     // Of what was looked at above: by now another host may have set another one.
     const row = await registry.setConfig(id, wanted, replaces === undefined ? undefined : view.revision);
@@ -193,7 +192,8 @@ export class PluginConfigs {
     } catch (cause) {
       throw await this.#refused(
         id,
-        row.configRevision === before ? undefined : row.configRevision,
+        // Else another host has set the same before, and it may be in force there.
+        row.changed ? row.configRevision : undefined,
         asTenonError(cause),
       );
     }

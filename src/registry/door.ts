@@ -1,5 +1,6 @@
 /** What the rooms above know of the registry. `registry.ts` is the real one; a host without one has {@link noRegistry}. */
 import type {
+  ConfiguredPlugin,
   ArtifactRow,
   ConfigVersion,
   DesiredPlugin,
@@ -74,7 +75,7 @@ export interface RegistryDoor {
     name: string,
     config: Readonly<Record<string, unknown>> | null,
     ifRevision?: number,
-  ): Promise<DesiredPlugin>;
+  ): Promise<ConfiguredPlugin>;
   /** The last 100, newest first. */
   configs(name: string): Promise<ConfigVersion[]>;
   /** The hosts of this registry, by name; at most 1,000. Rejects with `RegistryUnavailable` while it is away. */

@@ -26,6 +26,7 @@ import {
 } from './repository.js';
 import type {
   ArtifactRow,
+  ConfiguredPlugin,
   ConfigVersion,
   DesiredPlugin,
   EndpointRow,
@@ -157,17 +158,21 @@ export class Registry implements RegistryDoor {
     name: string,
     config: Readonly<Record<string, unknown>> | null,
     ifRevision?: number,
-  ): Promise<DesiredPlugin> {
+  ): Promise<ConfiguredPlugin> {
     const reason = config === null ? undefined : wrongConfig(config);
     if (reason !== undefined) throw configInvalid(name, reason);
-    return this.#write(`set the config of ${name}`, async (session) => {
+    let changed = false;
+    const row = await this.#write(`set the config of ${name}`, async (session) => {
       try {
-        return await updateConfig(session, name, config, ifRevision);
+        const written = await updateConfig(session, name, config, ifRevision);
+        changed = written.changed;
+        return written.row;
       } catch (error) {
         if (!isRefusal(error)) throw error;
         throw configInvalid(name, error instanceof Error ? `is refused: ${error.message}` : 'is refused', error);
       }
     });
+    return { ...row, changed };
   }
 
   async remove(name: string): Promise<void> {

@@ -105,27 +105,30 @@ export async function updateStatus(
   return checkedPlugin(row);
 }
 
+/** @returns also whether it was another one before */
 export async function updateConfig(
   session: Session,
   name: string,
   config: Readonly<Record<string, unknown>> | null,
   ifRevision: number | undefined,
-): Promise<DesiredPlugin> {
-  const [row] = await session.query(
-    `UPDATE plugins SET config = $2::jsonb
-     WHERE name = $1 AND ($3::bigint IS NULL OR config_revision = $3::bigint) RETURNING ${columns}`,
-    [name, config === null ? null : JSON.stringify(config), ifRevision === undefined ? null : String(ifRevision)],
-  );
-  if (row !== undefined) return checkedPlugin(row);
+): Promise<{ row: DesiredPlugin; changed: boolean }> {
   const [there] = await session.query<{ revision: unknown }>(
-    'SELECT config_revision::text AS revision FROM plugins WHERE name = $1',
+    'SELECT config_revision::text AS revision FROM plugins WHERE name = $1 FOR UPDATE',
     [name],
   );
   if (there === undefined) throw notRegistered(name);
-  throw new TenonError('PreconditionFailed', `another config of ${name} is in force than revision ${ifRevision ?? 0}`, {
-    next: 'read the config that is in force, and change that',
-    details: { plugin: name, revision: Number(there.revision) },
-  });
+  const before = Number(there.revision);
+  if (ifRevision !== undefined && ifRevision !== before)
+    throw new TenonError('PreconditionFailed', `another config of ${name} is in force than revision ${ifRevision}`, {
+      next: 'read the config that is in force, and change that',
+      details: { plugin: name, revision: before },
+    });
+  const [written] = await session.query(`UPDATE plugins SET config = $2::jsonb WHERE name = $1 RETURNING ${columns}`, [
+    name,
+    config === null ? null : JSON.stringify(config),
+  ]);
+  const row = checkedPlugin(written);
+  return { row, changed: row.configRevision !== before };
 }
 
 export async function readConfigs(session: Session, name: string): Promise<ConfigVersion[]> {

@@ -71,6 +71,12 @@ export interface PluginReport {
   readonly error?: { readonly code: string; readonly message: string } | undefined;
 }
 
+/** A plugin whose config was set. */
+export interface ConfiguredPlugin extends DesiredPlugin {
+  /** Whether it had another one, when this one was written. */
+  readonly changed: boolean;
+}
+
 /** One earlier config. */
 export interface ConfigVersion {
   readonly revision: number;

@@ -69,7 +69,9 @@ export class DoorInMemory {
         await reach();
         if (ifRevision !== undefined && ifRevision !== this.row(name).configRevision)
           throw new TenonError('PreconditionFailed', `the config of ${name} is another one by now`);
-        return this.write(name, config, 'host');
+        const before = this.row(name).configRevision;
+        const row = this.write(name, config, 'host');
+        return { ...row, changed: row.configRevision !== before };
       },
       configs: async (name) => {
         await reach();
