@@ -179,14 +179,12 @@ export class PluginConfigs {
     await convergence?.register(id);
     const { generation } = plugins.show(id);
     // Of what was looked at above: by now another host may have set another one.
-    const row = await registry.setConfig(id, wanted, replaces === undefined ? undefined : view.revision);
-    let begun: Begun | undefined;
     const row = await registry
       .setConfig(id, wanted, replaces === undefined ? undefined : view.revision)
       .catch((error: unknown) => {
         throw asTenonError(error).code === 'PluginNotFound' ? notRegistered(plugins.show(id)) : error;
       });
-    let record: ReloadRecord | undefined;
+    let begun: Begun | undefined;
     try {
       begun = await plugins.takeUp(id);
     } catch (cause) {
