@@ -67,4 +67,19 @@ describe.skipIf(noPostgres !== undefined)(`edits that overtake a host ${noPostgr
     await fleet.sql(`UPDATE plugins SET reload_at = now()`);
     await until('it is registered', async () => (await fleet.sql('SELECT version FROM plugins')) === '2.0.0');
   });
+
+  test('what failed is not tried again when the registry has removed it', async () => {
+    await fleet.start({ hotReload: true, libraryDebounceMs: 10, retryDelayMs: 1500, maxRetries: 1 });
+    const [world] = fleet.worlds as [World];
+    await fleet.publish('service', await buildPlugin('refuse_initialize', { defines: { PLUGIN_ID: '"service"' } }));
+    const retrying = (): unknown[] => world.host.hotReload.status().retrying;
+    await until('it waits', () => retrying().length === 1);
+    await until('it is registered', async () => (await fleet.sql('SELECT status FROM plugins')) === 'invalid');
+    await fleet.sql('DELETE FROM plugins');
+    await until('it is forgotten', () => world.host.plugins().every(({ id }) => id !== 'service'));
+    await until('nothing waits', () => retrying().length === 0);
+    await fleet.publish('other', await buildPlugin('service', { defines: { PLUGIN_ID: '"other"' } }));
+    await until('another one runs', () => world.host.plugins().some(({ state }) => state === 'running'));
+    expect(world.host.plugins().map(({ id }) => id)).toEqual(['other']);
+  });
 });

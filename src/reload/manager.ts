@@ -264,7 +264,9 @@ export class HotReloadManager {
       const delay = retryDelay(number, retryDelayMs, settings.maxRetryDelayMs);
       const again = (): void => {
         this.#retries.delete(folder);
-        void this.#reload(folder, number + 1);
+        // Nobody has it registered any more: it comes back when it changes.
+        if (host.list().some((plugin) => plugin.folder === folder)) void this.#reload(folder, number + 1);
+        else this.#attempts.delete(folder);
       };
       const nextAt = new Date(Date.now() + delay).toISOString();
       this.#retries.set(folder, { timer: setTimeout(again, delay), attempts: number, nextAt });
