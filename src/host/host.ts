@@ -271,10 +271,10 @@ export class Host {
     return this.show(id);
   }
 
-  /** Stop it for good, wherever its folder is: it is unknown until that is looked at again. */
+  /** Stop it for good, wherever its folder is: it is unknown until that, or another one with this id, is looked at again. */
   async forget(id: string): Promise<void> {
     const plugin = this.#plugins.get(id);
-    if (plugin !== undefined) await this.#forget(plugin);
+    if (plugin !== undefined) await this.#forget(plugin, 'alone');
   }
 
   /** What everybody may see, by id. */
@@ -433,13 +433,13 @@ export class Host {
     return plugin.turns.take('stop', () => this.#reloading.takeDown(plugin, 'stopped'));
   }
 
-  /** Stop it for good: its application is gone. What its folder was refused to others for is theirs then. */
-  #forget(plugin: Plugin): Promise<void> {
+  /** Stop it for good: its application is gone. What others were refused for is theirs then, unless they are left alone. */
+  #forget(plugin: Plugin, others?: 'alone'): Promise<void> {
     plugin.leave ??= plugin.turns.take('forget', async () => {
       await this.#reloading.takeDown(plugin, 'stopped').finally(() => this.#plugins.delete(plugin.id));
       await this.#configs.forget(plugin);
       this.#options.forgotten(plugin.id);
-      for (const folder of this.#refused.of(plugin.id)) this.#refreshLater(folder);
+      if (others === undefined) for (const folder of this.#refused.of(plugin.id)) this.#refreshLater(folder);
     });
     return plugin.leave;
   }
