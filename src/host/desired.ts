@@ -62,6 +62,12 @@ export class Desires {
     return heldBack(this.of(id)) !== undefined;
   }
 
+  /** Its kept build of `version` is loaded as it served before: a pin to another one is still to be tried. */
+  resumes(id: string, version: string): void {
+    const desired = this.of(id);
+    if (desired?.pinned !== true || desired.version === null || desired.version === version) this.heed(id);
+  }
+
   /** How it should be; from now on that counts as tried. */
   heed(id: string): DesiredPlugin | undefined {
     const desired = this.of(id);

@@ -8,7 +8,7 @@ import { type Application, type Applications, whyNoApplication } from './applica
 import { AppliedConfigs } from './applied-configs.js';
 import type { Chains } from './chains.js';
 import { Departures } from './departures.js';
-import { type Desires, heldBack } from './desired.js';
+import type { Desires } from './desired.js';
 import { ExtensionSettings } from './extension-settings.js';
 import { Extensions } from './extensions.js';
 import { askHealth } from './health.js';
@@ -158,14 +158,17 @@ export class Host {
 
   async #resume({ id, folder, sha256, chosen = false }: Wish): Promise<void> {
     const plugin = await this.#enter(id, folder);
-    if (plugin === undefined || heldBack(this.#options.desires.heed(id)) !== undefined) return;
+    const { desires } = this.#options;
+    if (plugin === undefined || desires.holdsBack(id)) return;
     if (sha256 === undefined) {
+      desires.heed(id);
       plugin.wanted = false;
       plugin.rest = 'stopped';
       return;
     }
     await plugin.turns.take('resume', async () => {
       const version = await this.#versions.find(id, sha256, undefined);
+      desires.resumes(id, version.version);
       return this.#begin(plugin, 'start', { byHand: chosen, version });
     });
   }
