@@ -82,4 +82,20 @@ describe.skipIf(noPostgres !== undefined)(`edits that overtake a host ${noPostgr
     await until('another one runs', () => world.host.plugins().some(({ state }) => state === 'running'));
     expect(world.host.plugins().map(({ id }) => id)).toEqual(['other']);
   });
+
+  test('a second folder with the id of a plugin is not loaded because the registry has removed that', async () => {
+    await fleet.publish('service', await buildPlugin('service'));
+    await fleet.start();
+    await fleet.converged();
+    const [world] = fleet.worlds as [World];
+    await world.write('twin', 'main.c', '');
+    await world.write('twin', 'config.yaml', 'app_id: service\nname: Twin\nresources: [main.c]\n');
+    await world.host.discover();
+    expect(world.log.filter(({ code, plugin }) => code === 'ConfigInvalid' && plugin === 'service')).toHaveLength(1);
+    await fleet.sql('DELETE FROM plugins');
+    await until('it is forgotten', () => world.host.plugins().every(({ folder }) => !folder.endsWith('/service')));
+    await fleet.publish('other', await buildPlugin('service', { defines: { PLUGIN_ID: '"other"' } }));
+    await world.host.load('other');
+    expect(world.host.plugins().map(({ id }) => id)).toEqual(['other']);
+  });
 });
