@@ -66,6 +66,7 @@ describe.skipIf(noPostgres !== undefined)(`edits that overtake a host ${noPostgr
     await fleet.publish('service', await service('2.0.0'));
     await fleet.sql(`UPDATE plugins SET reload_at = now()`);
     await until('it is registered', async () => (await fleet.sql('SELECT version FROM plugins')) === '2.0.0');
+    expect(fleet.worlds[0]?.host.reloads()[0]).toMatchObject({ trigger: 'registry', to: { version: '2.0.0' } });
   });
 
   test('what failed is not tried again when the registry has removed it', async () => {
