@@ -72,6 +72,9 @@ describe.skipIf(noPostgres !== undefined)(`three hosts on a PostgreSQL server ${
     expect((await fleet.reports()).map(({ state, error }) => [state, error])).toEqual(
       [1, 2, 3].map(() => ['disabled', undefined]),
     );
+    await fleet.steer(`UPDATE plugins SET status = 'invalid', status_reason = 'it gives wrong answers'`);
+    expect((await fleet.reports()).map(({ state }) => state)).toEqual(['disabled', 'disabled', 'disabled']);
+    expect(await fleet.sql('SELECT status, status_reason FROM plugins')).toBe('invalid|it gives wrong answers');
   });
 
   test('a config that psql sets is what the plugin reads, and NULL goes back to config.yaml', async () => {

@@ -15,11 +15,14 @@ export interface RegistryView {
   revision: number;
 }
 
+/** What the reasons of hosts begin with: any other is that of a person. */
+export const foundReason = 'found: ';
+
 /** Why it is not to run, as a clause; undefined when it is to, or when a host has found it invalid: it may be valid by now. */
 export function heldBack(desired: DesiredPlugin | undefined): string | undefined {
   if (desired === undefined) return undefined;
   const { status, statusReason } = desired;
-  if (status === 'active' || (status === 'invalid' && statusReason !== null)) return undefined;
+  if (status === 'active' || (status === 'invalid' && statusReason?.startsWith(foundReason) === true)) return undefined;
   return `is ${status} in the registry${statusReason === null ? '' : `: ${statusReason}`}`;
 }
 

@@ -3,7 +3,7 @@ import { asTenonError, errorCodes } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { RegistryDoor } from '../registry/door.js';
 import type { ArtifactRow, DesiredPlugin, FoundPlugin, PluginReport } from '../registry/rows.js';
-import { type Desires, heldBack } from './desired.js';
+import { type Desires, foundReason, heldBack } from './desired.js';
 import type { HostEvent } from './journal.js';
 import type { PluginView } from './plugin.js';
 import type { Plugins } from './plugins.js';
@@ -189,7 +189,7 @@ function foundIn({ id, type, state, folder, version, error }: PluginView): Found
 }
 
 function reasonOf({ error }: Pick<PluginView, 'error'>): string {
-  return error === undefined ? '' : `${error.code}: ${error.message}`.slice(0, sentenceLimit);
+  return error === undefined ? '' : `${foundReason}${error.code}: ${error.message}`.slice(0, sentenceLimit);
 }
 
 function nameOf(folder: string): string {
