@@ -706,8 +706,16 @@ describe.skipIf(noPostgres !== undefined)(`a static plugin on two hosts of one r
     expect(fleet.worlds.map((one) => one.host.plugin('clock').state)).toEqual(['stopped', 'stopped']);
     await fleet.steer(`INSERT INTO plugins (name, type) VALUES ('clock', 'static')`, 'clock');
     expect(await fleet.statuses('/clock/config')).toEqual([200, 200]);
-    await fleet.steer('DELETE FROM plugins', 'clock');
-    await fleet.worlds[0]?.host.load('clock');
+
+    const [first] = fleet.worlds;
+    const remove = (): Promise<Answer> | undefined => first?.admin('DELETE', '/api/v1/plugins/clock');
+    expect(JSON.parse((await remove())?.body ?? '')).toEqual({
+      status: 'forgotten',
+      plugin: { id: 'clock', state: 'stopped' },
+    });
+    await until('both have stopped', async () => (await fleet.statuses('/clock/config')).join() === '503,503');
+    expect((await remove())?.status).toBe(404);
+    await first?.host.load('clock');
     await until('it is registered again', async () => (await fleet.sql('SELECT name FROM plugins')) === 'clock');
   });
 });

@@ -1,4 +1,4 @@
-/** `tenon load`, `unload`, `reload`, `rollback`, `enable`, `disable`: one plugin of a running host. They end when it is done. */
+/** `tenon load`, `unload`, `reload`, `rollback`, `enable`, `disable`, `forget`: one plugin of a running host. They end when it is done. */
 import type { ReloadRecord } from '../index.js';
 import { type AskFlags, Client } from './client.js';
 import { reloadLine } from './phases.js';
@@ -17,7 +17,17 @@ export async function act(what: string, id: string, flags: AskFlags, query = '')
 
 /** Do what stands at `target`, and say what came of it. */
 export async function post(target: string, flags: AskFlags): Promise<void> {
-  const done = await Client.find(flags).post<Done>(target);
+  tell(await Client.find(flags).post<Done>(target), flags);
+}
+
+/** Its row in the registry goes. */
+export async function forget(id: string, flags: AskFlags): Promise<void> {
+  const target = `/api/v1/plugins/${encodeURIComponent(id)}`;
+  const { answer } = await Client.find(flags).tagged<Done>('DELETE', target);
+  tell(answer, flags);
+}
+
+function tell(done: Done, flags: AskFlags): void {
   if (flags.json === true) {
     process.stdout.write(`${JSON.stringify(done)}\n`);
     return;

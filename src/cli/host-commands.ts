@@ -63,6 +63,9 @@ export function addHostCommands(program: Command): void {
     ask(program, `${what} <plugin>`, description, [`${what} hello`]).action((id: string, flags: AskFlags) =>
       ending(flags, async () => (await import('./act.js')).act(what, id, flags)),
     );
+  ask(program, 'forget <plugin>', 'Take a plugin off every host of the registry; its folder stays.', [
+    'forget hello',
+  ]).action((id: string, flags: AskFlags) => ending(flags, async () => (await import('./act.js')).forget(id, flags)));
   ask(program, 'rollback <plugin>', 'Go back to a kept build: the one before, or the one that --to names.', [
     'rollback hello',
     'rollback hello --to 1.2.0',

@@ -152,6 +152,21 @@ export class Convergence implements RegistryListener {
     return view;
   }
 
+  /** It is registered no more, and is gone here; what it is here then, for one that is part of the program. */
+  async remove(id: string): Promise<PluginView | undefined> {
+    const { desires, door } = this.#options;
+    await this.register(id);
+    const wasRegistered = desires.of(id) !== undefined;
+    await door.remove(id);
+    if (!wasRegistered)
+      throw new TenonError('PluginNotFound', `${id} is not registered`, {
+        next: 'list the plugins with GET /api/v1/plugins',
+        details: { plugin: id },
+      });
+    await this.converge(id);
+    return this.#viewOf(id);
+  }
+
   /** Do `work`, which writes what a plugin should be and brings it there itself: nothing else of it is taken up meanwhile. */
   async alone<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
     const done = work();

@@ -57,6 +57,8 @@ export class StaticLife {
   rest: Exclude<PluginState, 'running'> = 'loading';
   /** False from the moment somebody asks to unload it until somebody asks for it again. */
   wanted = true;
+  /** Whether its row in the registry was taken away, and nobody has asked for it since. */
+  forgotten = false;
   error: TenonError | undefined;
 
   constructor(definition: CheckedStatic, world: StaticWorld) {

@@ -38,7 +38,10 @@ export class StaticPlugins {
 
   /** Bring each to what it should be, one after the other. What is wrong with one is logged, and stops no other. */
   async start(): Promise<void> {
-    for (const id of this.#lives.keys()) await this.converge(id).catch(() => {});
+    for (const life of this.#lives.values()) {
+      life.forgotten = false;
+      await this.converge(life.id).catch(() => {});
+    }
   }
 
   /** Bring one to what it should be: it runs or it does not, with the config that it is to have. */
@@ -51,6 +54,7 @@ export class StaticPlugins {
   async load(id: string): Promise<void> {
     const life = this.#known(id);
     life.wanted = true;
+    life.forgotten = false;
     await this.converge(id);
   }
 
@@ -61,9 +65,10 @@ export class StaticPlugins {
     await life.turns.take('stop', () => life.stop('stopped'));
   }
 
-  /** Stop it, until it is registered again or loaded. */
+  /** Stop it, until it is registered again, loaded, or started with all others. */
   async forget(id: string): Promise<void> {
     const life = this.#known(id);
+    life.forgotten = true;
     await life.turns.take('forget', () => life.stop('stopped'));
   }
 
@@ -163,7 +168,8 @@ export class StaticPlugins {
         life.error = disabled;
         return;
       }
-      if (!life.wanted) return;
+      if (desired !== undefined) life.forgotten = false;
+      if (!life.wanted || life.forgotten) return;
       if (desired?.pinned === true) this.#checkPin(life, desired.version);
       if (life.running === undefined) await life.start();
       else await life.reconfigure();

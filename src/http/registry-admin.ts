@@ -9,6 +9,8 @@ export interface RegistryAdminOptions {
   hosts: () => Promise<HostRow[]>;
   /** Have a plugin run on every host, or on none; undefined when its application is not here. */
   setStatus: (id: string, status: 'active' | 'disabled') => Promise<PluginView | undefined>;
+  /** Take a plugin off every host; undefined when it is not here any more. */
+  remove: (id: string) => Promise<PluginView | undefined>;
 }
 
 /** Whether there is one, and it cannot be reached: what runs goes on. */
@@ -27,5 +29,10 @@ export function registryFacts(status: RegistryStatus, trusted: boolean): object 
 export function hostsRoutes(app: Express, registry: RegistryAdminOptions): void {
   app.get('/api/v1/hosts', async (_request, response) => {
     response.json({ hosts: await registry.hosts() });
+  });
+  app.delete('/api/v1/plugins/:id', async (request, response) => {
+    const { id } = request.params;
+    const here = await registry.remove(id);
+    response.json({ status: 'forgotten', plugin: { id, state: here?.state ?? 'missing' } });
   });
 }
