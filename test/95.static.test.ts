@@ -615,6 +615,25 @@ describe('the config of a static plugin', () => {
     expect(JSON.stringify([world.log, world.host.plugins()])).not.toContain('qqq-secret');
   });
 
+  test('in force is told once more when another one is taken too late', async () => {
+    const { plugin, told } = configured();
+    let letGo = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const changed: StaticPlugin['changed'] = async (config) => {
+      if (config['zone'] === 'CET') await held;
+      told.push({ changed: config });
+    };
+    await world.start({ plugins: [{ ...plugin, changed }], ...options, lifecycleMs: 300 });
+    expect((await ask('PUT', { zone: 'CET' })).status).not.toBe(200);
+    const first = { zone: 'UTC', key: 'qqq-secret', step: 60 };
+    expect(await read()).toEqual(first);
+    letGo();
+    await until('it has what is in force', () => JSON.stringify(told.at(-1)) === JSON.stringify({ changed: first }));
+    expect(told.slice(1)).toEqual([{ changed: { zone: 'CET', step: 60 } }, { changed: first }]);
+  });
+
   test('that cannot be keeps it from starting until it can', async () => {
     const { plugin } = configured();
     await world.start({ plugins: [plugin], ...options, environment: {} });

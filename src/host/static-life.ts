@@ -66,7 +66,11 @@ export class StaticLife {
     this.#world = world;
     const { id, plugin } = definition;
     const options = { id, log: world.log, lifecycleMs: world.limits.lifecycleMs };
-    this.#steps = new StaticSteps({ ...options, undo: (context) => plugin.shutdown?.(context) });
+    this.#steps = new StaticSteps({
+      ...options,
+      undo: (context) => plugin.shutdown?.(context),
+      changedLate: () => this.#tellAgain(),
+    });
     this.#healthSteps = new StaticSteps({ ...options, undo: () => {} });
   }
 
@@ -167,6 +171,20 @@ export class StaticLife {
   /** Event streams end, which nothing else would end. */
   endStreams(): void {
     this.#service?.door.endStreams();
+  }
+
+  /** Its config in force, when it has taken another one that was given up. */
+  async #tellAgain(): Promise<void> {
+    const { plugin } = this.definition;
+    try {
+      await this.turns.take('tell again', async () => {
+        if (this.#service !== undefined)
+          await this.#steps.run('changed', this.#value, (context) => plugin.changed?.(this.#value, context));
+      });
+    } catch (cause) {
+      this.error = asTenonError(cause);
+      this.#world.log.error({ plugin: this.id, code: this.error.code, err: cause }, this.error.message);
+    }
   }
 
   async #end(): Promise<void> {

@@ -12,6 +12,8 @@ export interface StaticStepsOptions {
   readonly lifecycleMs: number;
   /** What an `initialize` has begun is to end, although nobody has waited for it: a step `shutdown`. */
   readonly undo: (context: StaticContext) => unknown;
+  /** A `changed` that nobody has waited for has succeeded: the plugin has a config that is not in force. */
+  readonly changedLate?: () => Promise<void>;
 }
 
 export class StaticSteps {
@@ -52,9 +54,11 @@ export class StaticSteps {
   }
 
   async #awaitLate(step: StaticStep, config: StaticConfig, worked: Promise<void>): Promise<void> {
-    const { id, log, undo } = this.#options;
+    const { id, log, undo, changedLate } = this.#options;
+    let ended = false;
     try {
       await worked;
+      ended = true;
       log.warn({ plugin: id, step }, `${id}: ${step} has ended after its deadline`);
       if (step === 'initialize') await this.run('shutdown', config, undo);
     } catch (error) {
@@ -62,6 +66,7 @@ export class StaticSteps {
     } finally {
       this.#late.delete(step);
     }
+    if (ended && step === 'changed') await changedLate?.();
   }
 
   #error(code: 'LifecycleFailed' | 'LifecycleTimeout', step: StaticStep, what: string, cause?: unknown): TenonError {
