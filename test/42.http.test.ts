@@ -628,6 +628,16 @@ describe('a host of its own', () => {
     });
   });
 
+  test.skipIf(process.platform !== 'linux')(
+    'refuses a data directory where the system makes none (/proc: Linux alone)',
+    async () => {
+      await expect(world.start({ data: '/proc/tenon/data' })).rejects.toMatchObject({
+        code: 'SettingsInvalid',
+        message: expect.stringContaining('data: /proc/tenon/data cannot be made'),
+      });
+    },
+  );
+
   test('refuses a token that no request could carry', async () => {
     for (const adminToken of ['a b', 'schlüssel', 'a\n'])
       await expect(world.start({ adminToken })).rejects.toThrow(

@@ -426,6 +426,7 @@ describe('over HTTP a config', () => {
     expect(tried.body).toMatchObject({ status: 'valid', config: { port: 5 } });
     expect((await ask('PUT', `${target}?dryRun=true`, { body: { port: 0 } })).body.error).toBe('ConfigInvalid');
     expect((await ask('PUT', `${target}?dryRun=perhaps`, { body: {} })).status).toBe(400);
+    expect((await ask('PUT', `${target}?dryrun=true`, { body: { port: 6 } })).status).toBe(400);
     expect(await own()).toEqual({ name: 'tenon', port: 8080 });
     expect(registry.row('config').configRevision).toBe(0);
   });

@@ -21,9 +21,21 @@ export function requireDirectory(setting: string, place: string): void {
 export function makeDataDirectory(directory: string): void {
   requireDirectory('data', directory);
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory);
   } catch (cause) {
     throw refuse('data', directory, `cannot be made: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+}
+
+/** One after the other: where a file system takes none, as /proc, Node's own `recursive` tries for ever. */
+function makeDirectories(directory: string): void {
+  if (statSync(directory, { throwIfNoEntry: false }) !== undefined) return;
+  makeDirectories(path.dirname(directory));
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

@@ -31,7 +31,7 @@ export function pluginConfigRoutes(app: Express, { configs, show }: PluginConfig
   });
   const set = async (request: WithId, response: Response, config: unknown): Promise<void> => {
     const { id } = request.params;
-    const dryRun = readDryRun(request.query['dryRun']);
+    const dryRun = readDryRun(request.query);
     const change = await configs.set(id, { config, dryRun, replaces: readPreconditions(request) });
     const { view, tag } = await configs.show(id);
     // Of a body that was only checked there is no tag, nor is there one any more when another one was set meanwhile.
@@ -57,7 +57,11 @@ function readConfig(body: unknown): unknown {
   return config;
 }
 
-function readDryRun(given: unknown): boolean {
+function readDryRun({ dryRun: given, ...others }: Request['query']): boolean {
+  const [unknown] = Object.keys(others);
+  // One that is mistyped would set what was only to be checked.
+  if (unknown !== undefined)
+    throw new TenonError('BadRequest', `there is no parameter ${JSON.stringify(unknown)} here, only dryRun`);
   if (given === undefined || given === 'false') return false;
   if (given === 'true') return true;
   throw new TenonError('BadRequest', `dryRun: ${JSON.stringify(given)} is not true or false`);

@@ -123,7 +123,10 @@ export class Registry implements RegistryDoor {
     });
     this.#reconciling = setInterval(() => this.#reading.hint(), reconcileMs).unref();
     const late = setTimeout(() => {
-      log.warn({ registry: database.place }, `the registry was not read within ${waitMs} ms: the last known one holds`);
+      log.warn(
+        { registry: database.place },
+        `the registry was not read within ${waitMs} ms: until it is, what was last known of it holds`,
+      );
       this.#tried?.();
     }, waitMs);
     await tried;
