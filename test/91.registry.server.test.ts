@@ -271,6 +271,15 @@ describe.skipIf(noPostgres !== undefined)(`the registry on a server${noPostgres 
       expect(inspect(asked, { depth: 20, showHidden: true })).not.toContain(secret);
     });
 
+    test('say what to correct, where no further try can help', async () => {
+      const host = listen(
+        new ServerDatabase({ url: `postgresql://postgres@127.0.0.1:${proxy.port}/none`, backoff: soon }),
+      );
+      open.push(host);
+      await host.lost();
+      expect(host.errors[0]).toMatchObject({ next: 'create the database, or correct its name in DATABASE_URL' });
+    });
+
     test.each([
       `postgresql://me:${secret}@[::1/x`,
       `postgresql://me:${secret}@host:99999999/x`,

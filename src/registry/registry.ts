@@ -35,6 +35,7 @@ import type {
   PluginReport,
   PluginStatus,
 } from './rows.js';
+import { correctionOf } from './unavailable.js';
 
 export interface RegistryOptions {
   /** Opened and closed by the registry. */
@@ -275,9 +276,10 @@ export class Registry implements RegistryDoor {
     if (this.#closing !== undefined) return;
     const { log, database } = this.#options;
     const known = this.#error !== undefined && !this.#read;
-    log[known ? 'debug' : 'warn'](
+    const correction = correctionOf(error);
+    log[known ? 'debug' : correction === undefined ? 'warn' : 'error'](
       { registry: database.place, retryMs },
-      `the registry is away, and what was known of it last holds: ${error.message}`,
+      `the registry is away, and what was known of it last holds: ${error.message}${correction === undefined ? '' : `; ${correction}`}`,
     );
     this.#listening = false;
     this.#away(error);
