@@ -21,8 +21,8 @@ export interface ReportingOptions {
   log: Log;
 }
 
-/** Longest sentence that is reported, characters. */
-const sentenceLimit = 2000;
+/** Longest reason that is registered, characters. */
+const reasonLimit = 2000;
 /** Who changes what an application is: what serves then is what is registered. */
 const local: readonly Trigger[] = ['watch', 'api'];
 
@@ -168,7 +168,7 @@ function libcOf(): string {
 function shortened(
   error: { code: string; message: string } | undefined,
 ): { code: string; message: string } | undefined {
-  return error === undefined ? undefined : { code: error.code, message: error.message.slice(0, sentenceLimit) };
+  return error === undefined ? undefined : { code: error.code, message: error.message };
 }
 
 function reportOf({ state, version, generation, generations, error }: PluginView, revision: number): PluginReport {
@@ -189,7 +189,7 @@ function foundIn({ id, type, state, folder, version, error }: PluginView): Found
 }
 
 function reasonOf({ error }: Pick<PluginView, 'error'>): string {
-  return error === undefined ? '' : `${foundReason}${error.code}: ${error.message}`.slice(0, sentenceLimit);
+  return error === undefined ? '' : `${foundReason}${error.code}: ${error.message}`.slice(0, reasonLimit);
 }
 
 function nameOf(folder: string): string {
