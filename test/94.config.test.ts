@@ -582,7 +582,7 @@ test('what is set is for the build that serves, also when the application has on
 
 interface Drawn {
   schema: object;
-  /** Fits the schema; every secret in it has `qqq`. */
+  /** Fits the schema; every secret in it has `secret`, longer than any name and any other text that is drawn. */
   value: unknown;
 }
 
@@ -598,7 +598,7 @@ const drawnLeaf: fc.Arbitrary<Drawn> = fc.oneof(
       { $ref: '#/$defs/secret' },
       { allOf: [{ writeOnly: true }] },
     )
-    .map((how) => ({ schema: { type: 'string', ...how }, value: 'qqq' })),
+    .map((how) => ({ schema: { type: 'string', ...how }, value: 'secret' })),
 );
 const { drawn } = fc.letrec<{ drawn: Drawn }>((tie) => ({
   drawn: fc.oneof(
@@ -667,7 +667,7 @@ describe('for any schema', () => {
         const places = leaves(config);
         const wrong = spoiled(config, places[at % places.length] ?? '') as Record<string, unknown>;
         for (const shown of [maskedConfig(schema, config), maskedConfig(schema, wrong)])
-          expect(JSON.stringify(shown)).not.toContain('qqq');
+          expect(JSON.stringify(shown)).not.toContain('secret');
       }),
       { numRuns: 100 },
     );
@@ -685,9 +685,9 @@ test('no secret that was resolved is ever shown, logged or kept', async () => {
       fc.dictionary(word, tie('tree'), { maxKeys: 3 }),
     ),
   }));
-  await secretFile('b', 'qqq-secret-of-a-file-qqq\n');
+  await secretFile('b', 'secret-of-a-file\n');
   await start('custom: {a: 1}\nconfigSchema: {properties: {a: {writeOnly: true}}}\n', {
-    environment: { A: 'qqq-secret-of-a-variable-qqq' },
+    environment: { A: 'secret-of-a-variable' },
   });
   await fc.assert(
     fc.asyncProperty(fc.dictionary(word, tree, { maxKeys: 4 }), async (config) => {
@@ -698,10 +698,10 @@ test('no secret that was resolved is ever shown, logged or kept', async () => {
         await ask('GET', '/api/v1/reloads'),
         await ask('GET', `${target}/history`),
       ];
-      expect(JSON.stringify([set, seen, rest]) + hostLog() + registry.dump()).not.toContain('qqq');
+      expect(JSON.stringify([set, seen, rest]) + hostLog() + registry.dump()).not.toContain('secret-of-a-');
       if (set.status === 200) {
         expect(seen.body.config).toEqual(config);
-        expect(JSON.stringify(await own()).includes('qqq')).toBe(/(?<!\$)\$\{/.test(JSON.stringify(config)));
+        expect(JSON.stringify(await own()).includes('secret-of-a-')).toBe(/(?<!\$)\$\{/.test(JSON.stringify(config)));
       }
     }),
     { numRuns: 60 },
