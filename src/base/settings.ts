@@ -102,6 +102,14 @@ export interface Settings {
   registryReconcileMs: number;
   /** Directory of the files that configs refer to as secrets; empty: `secrets` in the data directory. */
   secrets: string;
+  /** What is asked of the signature of an archive that is uploaded: `require`, `warn` or `off`. */
+  uploadSignatures: string;
+  /** The same of folders and archives in the applications directory. */
+  localSignatures: string;
+  /** File of the keys that are trusted and of what was killed; empty: `trust.json` in the data directory. */
+  trust: string;
+  /** Largest bundle, bytes; its archive and all that is in it have to keep to it. */
+  bundleLimit: number;
 }
 
 /** Option of `createHost`. */
@@ -135,6 +143,8 @@ const originList: [RegExp, string] = [
   /^(?:\*|[a-z][a-z\d+.-]*:\/\/[^\s,/]+(?: *, *[a-z][a-z\d+.-]*:\/\/[^\s,/]+)*)$/,
   'origins separated by commas, as https://example.org, or *',
 ];
+
+const signaturePolicies: [RegExp, string] = [/^(?:require|warn|off)$/, 'require, warn or off'];
 
 /** Every setting. */
 export const definitions: Record<SettingName, Definition> = {
@@ -286,4 +296,14 @@ export const definitions: Record<SettingName, Definition> = {
     most: 60 * minute,
   },
   secrets: { kind: 'text', key: 'secrets', environment: 'TENON_SECRETS', fallback: '' },
+  uploadSignatures: {
+    kind: 'text',
+    key: 'bundles.signatures',
+    environment: 'TENON_BUNDLE_SIGNATURES',
+    fallback: 'require',
+    grammar: signaturePolicies,
+  },
+  localSignatures: { kind: 'text', key: 'bundles.localSignatures', fallback: 'warn', grammar: signaturePolicies },
+  trust: { kind: 'text', key: 'bundles.trust', environment: 'TENON_TRUST', fallback: '' },
+  bundleLimit: { kind: 'integer', key: 'limits.bundle', fallback: 64 * mebibyte, least: 1, most: 1024 * mebibyte },
 };

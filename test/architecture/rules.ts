@@ -28,6 +28,10 @@ const importers: Readonly<Record<string, string>> = {
   '@electric-sql/pglite': 'src/registry/',
   commander: 'src/cli/',
   ajv: 'src/compiler/config-schema.ts',
+  busboy: 'src/http/',
+  fflate: 'src/bundle/',
+  '@noble/hashes': 'src/bundle/',
+  semver: 'src/bundle/',
 };
 const environmentReader = 'src/base/config.ts';
 const addonOpener = 'src/binding/core.ts';
