@@ -5,9 +5,7 @@
  *     console.log(await host.listen());
  */
 import { rmSync } from 'node:fs';
-import type { IncomingMessage, RequestListener } from 'node:http';
 import path from 'node:path';
-import type { Duplex } from 'node:stream';
 import { Closer } from './base/closer.js';
 import { type Environment, processEnvironment, resolveSettings, type Settings } from './base/config.js';
 import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
@@ -24,27 +22,22 @@ import { Chains } from './host/chains.js';
 import { type CheckedStatic, checkStatics } from './host/checked-static.js';
 import { Convergence } from './host/converge.js';
 import { Desires } from './host/desired.js';
+import { DroppedArchives } from './host/dropped.js';
 import { Host } from './host/host.js';
-import type { Images } from './host/images.js';
-import type { HostEvent } from './host/journal.js';
-import { type Listener, type ReloadCallbacks, tellAll, toCallbacks } from './host/listeners.js';
+import type { Installing } from './host/installing.js';
+import { type Listener, tellAll, toCallbacks } from './host/listeners.js';
 import { writePluginLog } from './host/plugin-log.js';
 import { PluginConfigs, pluginsWithConfig } from './host/plugin-configs.js';
 import { emitNews } from './host/plugin-news.js';
-import type { PluginView } from './host/plugin.js';
 import { Plugins } from './host/plugins.js';
 import { probationOf } from './host/probation.js';
-import type { ReloadRecord } from './host/record.js';
 import { Live } from './host/live.js';
 import { Outgoing } from './host/outgoing.js';
 import { RouteBook } from './host/routes.js';
 import { SavedStates } from './host/saved-states.js';
 import { StaticGates } from './host/static-gate.js';
-import type { StaticPluginSource } from './host/static-plugin.js';
 import { StaticPlugins } from './host/static-plugins.js';
 import { TableWorlds } from './host/table-world.js';
-import type { Version } from './host/versions.js';
-import type { Wish } from './host/wishes.js';
 import { adminApplication, reservedSegments } from './http/admin.js';
 import { Calls } from './http/calls.js';
 import { EventFeed } from './http/events.js';
@@ -54,16 +47,16 @@ import { staticEndpoint } from './http/static-endpoints.js';
 import { withStatics } from './http/static-metrics.js';
 import { TableEndpoints } from './http/table-endpoints.js';
 import { type Gateway, TableGates } from './http/table-gate.js';
-import { adminToken, type AdminToken } from './http/token.js';
+import { adminToken } from './http/token.js';
 import { Upgrades } from './http/upgrade.js';
 import { limitsOf } from './plugin/limits.js';
 import { Staging } from './plugin/stage.js';
 import { Trial } from './plugin/trial.js';
-import type { RegistryStatus } from './registry/door.js';
 import { openRegistry } from './registry/open.js';
-import { configurationOf, type HotReloadConfig } from './reload/configuration.js';
-import { type HotReload, hotReloadOf } from './reload/hot-reload.js';
+import { configurationOf } from './reload/configuration.js';
+import { hotReloadOf } from './reload/hot-reload.js';
 import { HotReloadManager } from './reload/manager.js';
+import type { CreateHostOptions, TenonHost, Wishes } from './embedding.js';
 import { openTableStore } from './tables/open.js';
 import { Tables } from './tables/tables.js';
 
@@ -86,91 +79,7 @@ export type { HotReloadConfig } from './reload/configuration.js';
 export type { HotReload } from './reload/hot-reload.js';
 export type { HotReloadStatus } from './reload/manager.js';
 
-/** Settings that differ from their defaults; neither the environment nor `tenon.yaml` is looked at. */
-export type HostSettings = { [Name in keyof Settings]?: Settings[Name] | undefined };
-
-export interface CreateHostOptions extends HostSettings, ReloadCallbacks {
-  /** Where the host and its plugins log; nowhere by default. */
-  log?: Log;
-  /** Told while plugins come, change and go, in the turn of the event loop in which it is true. */
-  onEvent?: (event: HostEvent) => void;
-  /** Environment of the compilers; the process's own by default. */
-  environment?: Environment;
-  /** Plugins that are part of the program, in the order in which they start; see docs/static-plugins.md. */
-  plugins?: readonly StaticPluginSource[];
-}
-
-/** What a host leaves to the one that goes on in its place. */
-export interface Wishes {
-  plugins: readonly Wish[];
-  hotReload: HotReloadConfig;
-}
-
-/** A running host. */
-export interface TenonHost {
-  /** All settings with their values; those of hot reload follow `hotReload.configure`. */
-  readonly settings: Settings;
-  readonly hotReload: HotReload;
-  /** The admin token, and where it is kept. */
-  readonly admin: AdminToken;
-  /**
-   * Answers what plugins and the host serve: for a server of your own, instead of `listen`. It reads the bodies itself, so
-   * it comes before body parsers; headers that are set already stay.
-   */
-  readonly handle: RequestListener;
-  /**
-   * Opens the WebSockets that the host serves: for the event `upgrade` of a server of your own. It takes the connection over in
-   * any case, and answers what is no WebSocket of the host; paths of your own sockets are kept from it. Sockets are closed
-   * by `close`, with 1012.
-   */
-  readonly handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
-  /**
-   * Begin to listen on the port of the settings; the URL. Rejects with `AddressInUse`, and with TypeError when it listens
-   * already. From then on `host.json` in the data directory says where the host is, until it closes.
-   * @param descriptor a bound socket to listen on instead, which another process may hold too
-   */
-  listen(descriptor?: number): Promise<string>;
-  /** Scan the applications directory for what came, changed or went. `/readyz` says ready after the first time. */
-  discover(): Promise<void>;
-  /**
-   * Go on where the host before this one has ended, before `listen` and `discover`: what ran is loaded from the kept
-   * builds, without a compiler, and what was stopped stays so. A build that is not kept is left to `discover`, which also
-   * loads what has changed since, but nothing in place of a build that somebody went back to. Rejects with TypeError.
-   */
-  resume(wishes: Wishes): Promise<void>;
-  plugins(): PluginView[];
-  /** What plugins keep mapped in this process now. */
-  images(): Images;
-  /** Throws `PluginNotFound`. */
-  plugin(id: string): PluginView;
-  load(id: string): Promise<PluginView>;
-  unload(id: string): Promise<PluginView>;
-  /**
-   * Have it run on every host of the registry, or on none; what it is here then, undefined where its application is not here.
-   * Rejects with `RegistryUnavailable`, with `PluginNotFound`, and when it is to run and does not serve here.
-   */
-  enable(id: string): Promise<PluginView | undefined>;
-  disable(id: string): Promise<PluginView | undefined>;
-  /** How the registry is reached. */
-  registry(): RegistryStatus;
-  /** Build and swap in what the application is now; resolves when the old generation is gone. */
-  reload(id: string): Promise<ReloadRecord>;
-  /**
-   * Go back to a kept build: the one before, or the one that `to` names by its hash (6 digits or more), generation or
-   * version. Rejects with `VersionNotFound`, `VersionDamaged`, and like `reload`.
-   */
-  rollback(id: string, to?: string): Promise<ReloadRecord>;
-  /** Builds that can be gone back to, the one that served last first. */
-  versions(id: string): Promise<readonly Version[]>;
-  /** The last 100 reload records, newest first. */
-  reloads(): ReloadRecord[];
-  /**
-   * Stop accepting, end builds, let requests under way end for as long as `drainMs`, take every plugin down. Twice is fine.
-   * From then on `listen`, `discover`, `load`, `unload` and `reload` reject with `HostClosing`.
-   * @param leave told what `resume` of the next host takes, when no request is under way any more
-   */
-  close(leave?: (wishes: Wishes) => void): Promise<void>;
-}
+export type { CreateHostOptions, HostSettings, TenonHost, Wishes } from './embedding.js';
 
 /**
  * Make a host: lock the data directory, load the core, compile and load every application, and watch them unless
@@ -332,7 +241,16 @@ async function compose(
   });
   closer.add('static plugins', () => statics.close());
   const plugins = new Plugins(host, statics);
-  const manager = new HotReloadManager({ host: plugins, log, settings });
+  const manager = new HotReloadManager({
+    host: plugins,
+    dropped: (name) => void dropped.take(name, 'watch'),
+    log,
+    settings,
+  });
+  const notYet = (): Promise<never> => Promise.reject(new TenonError('InstallFailed', 'bundles are not installed yet'));
+  const installing: Installing = { install: notYet, uninstall: notYet };
+  const dropped = new DroppedArchives({ directory, limit: settings.bundleLimit, installing, log });
+  closer.add('dropped archives', () => dropped.close());
   const convergence = new Convergence({ door: registry, desires, host: plugins, applications, log });
   void convergence.open();
   const hotReload = hotReloadOf(manager);
@@ -343,6 +261,7 @@ async function compose(
     await statics.start();
     const trigger = host.ready ? 'api' : 'start';
     await host.discover(trigger);
+    await dropped.takeAll(trigger);
     front.endStart();
     convergence.begin();
     if (trigger === 'api') await convergence.registered();
@@ -358,6 +277,7 @@ async function compose(
     hotReload,
     events,
     registry: convergence,
+    install: { installing, limit: settings.bundleLimit },
     configs: new PluginConfigs({ log, registry, convergence, ...secretPlaces, plugins: configured }),
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },

@@ -727,7 +727,7 @@ describe.skipIf(noPostgres !== undefined)(`a static plugin on two hosts of one r
     expect(await fleet.statuses('/clock/config')).toEqual([200, 200]);
 
     const [first] = fleet.worlds;
-    const remove = (): Promise<Answer> | undefined => first?.admin('DELETE', '/api/v1/plugins/clock');
+    const remove = (): Promise<Answer> | undefined => first?.admin('POST', '/api/v1/plugins/clock/forget');
     expect(JSON.parse((await remove())?.body ?? '')).toEqual({
       status: 'forgotten',
       plugin: { id: 'clock', state: 'stopped' },

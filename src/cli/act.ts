@@ -20,13 +20,6 @@ export async function post(target: string, flags: AskFlags): Promise<void> {
   tell(await Client.find(flags).post<Done>(target), flags);
 }
 
-/** Its row in the registry goes. */
-export async function forget(id: string, flags: AskFlags): Promise<void> {
-  const target = `/api/v1/plugins/${encodeURIComponent(id)}`;
-  const { answer } = await Client.find(flags).tagged<Done>('DELETE', target);
-  tell(answer, flags);
-}
-
 function tell(done: Done, flags: AskFlags): void {
   if (flags.json === true) {
     process.stdout.write(`${JSON.stringify(done)}\n`);

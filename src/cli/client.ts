@@ -122,6 +122,13 @@ export class Client {
     return this.#ask('PUT', target, JSON.stringify(body));
   }
 
+  /** What `POST` of an archive answers; rejects like `get`. */
+  async upload<Answer>(target: string, archive: Buffer): Promise<Answer> {
+    const body = new Uint8Array(archive);
+    const answer = await this.#send('POST', target, { body, headers: { 'content-type': 'application/gzip' } });
+    return (await answer.json()) as Answer;
+  }
+
   /** What `method` answers, and the tag of it; rejects like `get`. */
   async tagged<Answer>(
     method: 'GET' | 'PUT' | 'DELETE',

@@ -2,8 +2,10 @@
 import type { Command } from 'commander';
 import type { AskFlags } from './client.js';
 import type { ConfigFlags } from './config.js';
+import type { InstallFlags } from './install.js';
 import { reportFailure } from './failure.js';
 import type { ReloadsFlags } from './reloads.js';
+import type { UninstallFlags } from './uninstall.js';
 
 /** A failure is told, and with --json is an object on standard output, too. */
 async function ending(flags: AskFlags, work: () => Promise<unknown>): Promise<void> {
@@ -65,7 +67,9 @@ export function addHostCommands(program: Command): void {
     );
   ask(program, 'forget <plugin>', 'Take a plugin off every host of the registry; its folder stays.', [
     'forget hello',
-  ]).action((id: string, flags: AskFlags) => ending(flags, async () => (await import('./act.js')).forget(id, flags)));
+  ]).action((id: string, flags: AskFlags) =>
+    ending(flags, async () => (await import('./act.js')).act('forget', id, flags)),
+  );
   ask(program, 'rollback <plugin>', 'Go back to a kept build: the one before, or the one that --to names.', [
     'rollback hello',
     'rollback hello --to 1.2.0',
@@ -78,6 +82,7 @@ export function addHostCommands(program: Command): void {
         await (await import('./act.js')).act('rollback', id, flags, query);
       }),
     );
+  addBundleCommands(program);
   ask(
     program,
     'config <plugin> [action] [values...]',
@@ -119,6 +124,41 @@ export function addHostCommands(program: Command): void {
     ending(flags, async () => (await import('./backup.js')).backup(folder, flags)),
   );
   addHotReloadCommands(program);
+}
+
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value];
+}
+
+function addBundleCommands(program: Command): void {
+  ask(
+    program,
+    'install <bundle>',
+    'Install or upgrade a plugin from a bundle: a file, a URL, or a folder with a manifest.',
+    [
+      'install shop-1.2.0.tgz',
+      'install https://example.org/shop-1.2.0.tgz --sha256 3f9c…',
+      'install shop-1.2.0.tgz --grant http:client:api.example.org',
+      'install shop-1.2.0.tgz --dry-run',
+    ],
+  )
+    .option('--grant <permission>', 'grant this one of the permissions it asks for; may be given again', collect)
+    .option('--grant-all', 'grant all that it asks for')
+    .option('--allow-downgrade', 'also a version before the newest that was installed')
+    .option('--dry-run', 'check everything, up to the trial, and change nothing')
+    .option('--sha256 <hash>', 'the archive must have this hash')
+    .action((source: string, flags: InstallFlags) =>
+      ending(flags, async () => (await import('./install.js')).install(source, flags)),
+    );
+  ask(program, 'uninstall <plugin>', 'Unload an installed plugin and remove its folder; asks first on a terminal.', [
+    'uninstall shop',
+    'uninstall shop --purge --yes',
+  ])
+    .option('--purge', 'also its tables, state, config and kept builds')
+    .option('--yes', 'do not ask')
+    .action((id: string, flags: UninstallFlags) =>
+      ending(flags, async () => (await import('./uninstall.js')).uninstall(id, flags)),
+    );
 }
 
 function addHotReloadCommands(program: Command): void {

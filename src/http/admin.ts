@@ -9,6 +9,7 @@ import { actions, answerElsewhere, answerOf } from './action.js';
 import type { EventFeed } from './events.js';
 import type { Guard } from './guard.js';
 import { type HotReload, hotReloadRoutes } from './hot-reload.js';
+import { installRoutes, type InstallRoutes } from './install.js';
 import { pluginConfigRoutes } from './plugin-config.js';
 import { errorsPage, sendError, sendProblem } from './problem.js';
 import { hostsRoutes, isAway, type RegistryAdminOptions, registryFacts } from './registry-admin.js';
@@ -161,6 +162,7 @@ export interface AdminOptions {
   configs: PluginConfigs;
   tables: TablesAdminOptions;
   registry: RegistryAdminOptions;
+  install: InstallRoutes;
   /** What plugins and the host count, in the text format of Prometheus. */
   metrics: () => string;
   /** Scan the applications directory. */
@@ -185,6 +187,7 @@ export function adminApplication(options: AdminOptions): Express {
   pluginConfigRoutes(app, { configs: options.configs, show: (id) => host.show(id) });
   tablesRoutes(app, options.tables);
   hostsRoutes(app, options.registry);
+  installRoutes(app, options.install);
   app.use((request: Request, response: Response) => {
     const absence = host.absence(pathOf(request.originalUrl));
     if (absence !== undefined) {

@@ -30,7 +30,7 @@ export function hostsRoutes(app: Express, registry: RegistryAdminOptions): void 
   app.get('/api/v1/hosts', async (_request, response) => {
     response.json({ hosts: await registry.hosts() });
   });
-  app.delete('/api/v1/plugins/:id', async (request, response) => {
+  app.post('/api/v1/plugins/:id/forget', async (request, response) => {
     const { id } = request.params;
     const here = await registry.remove(id);
     response.json({ status: 'forgotten', plugin: { id, state: here?.state ?? 'missing' } });

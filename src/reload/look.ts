@@ -36,6 +36,16 @@ export async function lookAt(folder: string, rules: Rules, below: (file: string)
   return look;
 }
 
+/** The same of a file by itself; empty when there is none. */
+export function lookAtFile(file: string): Look {
+  try {
+    if (!lstatSync(file).isFile()) return new Map();
+  } catch {
+    return new Map(); // gone, or not to be read
+  }
+  return new Map([[path.basename(file), stampOf(file)]]);
+}
+
 /** The files that count, by name; undefined for each entry that was read on the way. */
 function* filesIn(
   folder: string,

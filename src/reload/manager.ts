@@ -41,6 +41,8 @@ export interface HotReloadStatus {
 
 export interface HotReloadOptions {
   host: Pick<Plugins, 'refresh' | 'reload' | 'list'>;
+  /** Told of an archive that was put into the applications directory, by its name. */
+  dropped?: (name: string) => void;
   log: Log;
   /** Those of the host; `configure` changes them. */
   settings: Settings;
@@ -100,6 +102,7 @@ export class HotReloadManager {
       rules: this.#rules,
       intervalMs: () => settings.watchIntervalMs,
       changed: (folder, files) => this.#changed(folder, files),
+      dropped: (name) => (settings.autoDiscovery ? options.dropped?.(name) : undefined),
       failed: (error) => log.warn({ err: error }, 'the applications directory is not watched completely'),
     });
   }

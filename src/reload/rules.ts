@@ -26,7 +26,8 @@ export interface Rules {
   quietMs: (file: string) => number;
 }
 
-const library = /\.(?:so|dylib)$/;
+/** What is written by others than people, and may take a while. */
+const library = /\.(?:so|dylib|tgz|tar\.gz)$/;
 const configName = 'config.yaml';
 
 function matcher(patterns: readonly string[]): (file: string) => boolean {

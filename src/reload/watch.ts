@@ -2,7 +2,8 @@
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
-import { differences, entriesOf, identityOf, type Look, lookAt } from './look.js';
+import { isArchiveName } from '../host/dropped.js';
+import { differences, entriesOf, identityOf, type Look, lookAt, lookAtFile } from './look.js';
 import type { RuleBook, Rules } from './rules.js';
 
 export interface WatchOptions {
@@ -16,6 +17,8 @@ export interface WatchOptions {
   intervalMs: () => number;
   /** Called for each application that came, changed or went, when it has come to rest; with the files, relative to it. */
   changed: (folder: string, files: readonly string[]) => void;
+  /** The same for an archive that came or changed; with its name. */
+  dropped?: (name: string) => void;
   /** Called when the system does not watch everything. */
   failed: (error: Error) => void;
 }
@@ -79,7 +82,7 @@ export class Watch {
 
   /** Application folders that are watched now. */
   get watching(): number {
-    return this.#reported.size;
+    return [...this.#reported.keys()].filter((folder) => !isArchive(folder)).length;
   }
 
   /** Begin; what is there now counts as known. Resolves when all of it is watched. */
@@ -235,7 +238,7 @@ export class Watch {
   #folders(): string[] {
     const { directory } = this.#options;
     return entriesOf(directory)
-      .filter((entry) => entry.isDirectory())
+      .filter((entry) => entry.isDirectory() || (entry.isFile() && isArchiveName(entry.name)))
       .map((entry) => path.join(directory, entry.name))
       .filter((folder) => !this.#ignored(folder));
   }
@@ -313,9 +316,13 @@ export class Watch {
   }
 
   #tell(folder: string, look: Look, files: readonly string[]): void {
-    const { changed, failed } = this.#options;
+    const { changed, dropped, failed } = this.#options;
     const before = this.#reported.get(folder);
     this.#report(folder, look);
+    if (isArchive(folder)) {
+      if (look.size > 0) dropped?.(path.basename(folder));
+      return;
+    }
     const after = this.#reported.get(folder);
     clearTimeout(this.#secondLooks.get(folder));
     const second = (): void => {
@@ -332,8 +339,13 @@ export class Watch {
   /** How an application looks; empty when there is none. */
   #look(folder: string): Promise<Look> {
     const { ignore, rules } = this.#options;
+    if (isArchive(folder)) return Promise.resolve(lookAtFile(folder));
     return lookAt(folder, rules.look(folder), (file) => ignore.includes(file));
   }
+}
+
+function isArchive(folder: string): boolean {
+  return isArchiveName(path.basename(folder));
 }
 
 /** How long ago the last of `files` changed, ms; 0 when one of them is gone. */

@@ -12,6 +12,7 @@ export const rooms: readonly (readonly string[])[] = [
   ['plugin'],
   ['host'],
   ['http', 'reload'],
+  ['embedding'],
   ['index', 'supervisor'],
   ['cli', 'main'],
 ];

@@ -1,0 +1,138 @@
+/** `tenon install`: a bundle, from a file, a URL or a folder, into a running host. */
+import { createHash } from 'node:crypto';
+import { lstat } from 'node:fs/promises';
+import path from 'node:path';
+import { resolveSettings } from '../base/config.js';
+import { TenonError } from '../base/errors.js';
+import { readRegular } from '../base/regular.js';
+import { manifestFile, manifestLimit, parseManifest, signatureFile } from '../bundle/manifest.js';
+import { writeArchive } from '../bundle/write-archive.js';
+import type { Installed } from '../host/installing.js';
+import { type AskFlags, Client } from './client.js';
+import { printable } from './printable.js';
+
+export interface InstallFlags extends AskFlags {
+  /** Permissions to grant. */
+  grant?: string[];
+  grantAll?: true;
+  dryRun?: true;
+  allowDowngrade?: true;
+  /** SHA-256 that the archive must have. */
+  sha256?: string;
+}
+
+const fetchMs = 300_000;
+
+export async function install(source: string, flags: InstallFlags): Promise<void> {
+  const client = Client.find(flags);
+  const archive = await readSource(source, resolveSettings().settings.bundleLimit);
+  if (flags.sha256 !== undefined) check(source, archive, flags.sha256);
+  const query = new URLSearchParams();
+  if (flags.dryRun === true) query.set('dryRun', 'true');
+  if (flags.allowDowngrade === true) query.set('allowDowngrade', 'true');
+  for (const line of flags.grant ?? []) query.append('grant', line);
+  if (flags.grantAll === true) query.append('grant', 'all');
+  const words = query.toString();
+  const done = await client.upload<Installed>(`/api/v1/plugins/install${words === '' ? '' : `?${words}`}`, archive);
+  if (flags.json === true) process.stdout.write(`${JSON.stringify(done)}\n`);
+  else tell(done);
+}
+
+async function readSource(source: string, limit: number): Promise<Buffer> {
+  if (/^https?:\/\//.test(source)) return download(source, limit);
+  const facts = await lstat(source).catch(() => undefined);
+  if (facts?.isDirectory() === true) return archiveOf(path.resolve(source));
+  try {
+    return await readRegular(source, limit);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === 'EFBIG') throw tooLarge(source, limit);
+    throw new TypeError(`bundle: ${source} cannot be read: ${message}`, { cause });
+  }
+}
+
+async function download(source: string, limit: number): Promise<Buffer> {
+  const failed = (why: string, cause?: unknown): TypeError => new TypeError(`bundle: ${source}: ${why}`, { cause });
+  const answer = await fetch(source, { signal: AbortSignal.timeout(fetchMs) }).catch((error: Error) => {
+    throw failed((error.cause as Error | undefined)?.message ?? error.message, error);
+  });
+  if (!answer.ok || answer.body === null) throw failed(`the server answers ${answer.status}`);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
+      size += chunk.byteLength;
+      if (size > limit) throw tooLarge(source, limit);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof TenonError) throw error;
+    throw failed(`the answer broke off: ${(error as Error).message}`, error);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** What the manifest of a folder lists, as an archive. */
+async function archiveOf(folder: string): Promise<Buffer> {
+  const read = (file: string, limit: number): Promise<Buffer> => readRegular(path.join(folder, file), limit);
+  const bytes = await read(manifestFile, manifestLimit).catch((cause: unknown) => {
+    throw new TenonError('ManifestNotFound', `${folder} has no readable ${manifestFile}`, {
+      next: 'pack it with `tenon pack`',
+      details: { folder },
+      cause,
+    });
+  });
+  const { files } = parseManifest(bytes, path.join(folder, manifestFile), path.basename(folder));
+  if (files === undefined)
+    throw new TenonError('InvalidManifest', `${folder}: its manifest lists no files`, {
+      next: 'pack it with `tenon pack`',
+      details: { pointer: '/files' },
+    });
+  const signature = await read(signatureFile, manifestLimit).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  const packed = [{ path: manifestFile, bytes }];
+  if (signature !== undefined) packed.push({ path: signatureFile, bytes: signature });
+  for (const [file, { size }] of Object.entries(files).toSorted(([left], [right]) => (left < right ? -1 : 1)))
+    packed.push({ path: file, bytes: await read(file, size) });
+  return writeArchive(packed);
+}
+
+function check(source: string, archive: Buffer, wanted: string): void {
+  const found = createHash('sha256').update(archive).digest('hex');
+  if (found !== wanted.toLowerCase())
+    throw new TenonError('BundleDamaged', `${source} has SHA-256 ${found}, not ${wanted}`, {
+      next: 'get it again, or correct --sha256',
+      details: { path: source, sha256: found, wanted },
+    });
+}
+
+function tooLarge(source: string, limit: number): TenonError {
+  return new TenonError('ArchiveTooLarge', `${source} is larger than ${limit} bytes`, {
+    next: 'raise limits.bundle',
+    details: { limit, rule: 'bytes' },
+  });
+}
+
+const came: Record<Installed['status'], string> = {
+  installed: 'installed',
+  upgraded: 'upgraded',
+  unchanged: 'unchanged, it is installed already',
+  valid: 'valid, nothing was changed',
+};
+
+function tell({ status, plugin, from, library, signer, permissions, warnings }: Installed): void {
+  const { id, version, generation } = plugin;
+  const was = from === undefined ? '' : ` (was ${from})`;
+  const running = generation === undefined ? '' : `, generation ${generation}`;
+  process.stdout.write(`${id} ${version}: ${came[status]}${was}${running}\n`);
+  const lines = [
+    library === 'sources' ? 'built here from its sources' : `library for ${library}`,
+    signer === undefined ? 'not signed by a key that is trusted' : `signed by ${signer.name} (${signer.keyId})`,
+    ...warnings,
+    ...(permissions.granted.length === 0 ? [] : [`granted: ${permissions.granted.join(', ')}`]),
+    ...permissions.missing.map((line) => `not granted: ${line}; to grant it: tenon permissions ${id} --grant ${line}`),
+  ];
+  for (const line of lines) process.stderr.write(`${id}: ${printable(line)}\n`);
+}

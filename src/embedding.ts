@@ -1,0 +1,104 @@
+/** What embedders give a host, and what they get. */
+import type { IncomingMessage, RequestListener } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Environment } from './base/config.js';
+import type { Log } from './base/log.js';
+import type { Settings } from './base/settings.js';
+import type { Images } from './host/images.js';
+import type { HostEvent } from './host/journal.js';
+import type { ReloadCallbacks } from './host/listeners.js';
+import type { PluginView } from './host/plugin.js';
+import type { ReloadRecord } from './host/record.js';
+import type { StaticPluginSource } from './host/static-plugin.js';
+import type { Version } from './host/versions.js';
+import type { Wish } from './host/wishes.js';
+import type { AdminToken } from './http/token.js';
+import type { RegistryStatus } from './registry/door.js';
+import type { HotReloadConfig } from './reload/configuration.js';
+import type { HotReload } from './reload/hot-reload.js';
+
+/** Settings that differ from their defaults; neither the environment nor `tenon.yaml` is looked at. */
+export type HostSettings = { [Name in keyof Settings]?: Settings[Name] | undefined };
+
+export interface CreateHostOptions extends HostSettings, ReloadCallbacks {
+  /** Where the host and its plugins log; nowhere by default. */
+  log?: Log;
+  /** Told while plugins come, change and go, in the turn of the event loop in which it is true. */
+  onEvent?: (event: HostEvent) => void;
+  /** Environment of the compilers; the process's own by default. */
+  environment?: Environment;
+  /** Plugins that are part of the program, in the order in which they start; see docs/static-plugins.md. */
+  plugins?: readonly StaticPluginSource[];
+}
+
+/** What a host leaves to the one that goes on in its place. */
+export interface Wishes {
+  plugins: readonly Wish[];
+  hotReload: HotReloadConfig;
+}
+
+/** A running host. */
+export interface TenonHost {
+  /** All settings with their values; those of hot reload follow `hotReload.configure`. */
+  readonly settings: Settings;
+  readonly hotReload: HotReload;
+  /** The admin token, and where it is kept. */
+  readonly admin: AdminToken;
+  /**
+   * Answers what plugins and the host serve: for a server of your own, instead of `listen`. It reads the bodies itself, so
+   * it comes before body parsers; headers that are set already stay.
+   */
+  readonly handle: RequestListener;
+  /**
+   * Opens the WebSockets that the host serves: for the event `upgrade` of a server of your own. It takes the connection over in
+   * any case, and answers what is no WebSocket of the host; paths of your own sockets are kept from it. Sockets are closed
+   * by `close`, with 1012.
+   */
+  readonly handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /**
+   * Begin to listen on the port of the settings; the URL. Rejects with `AddressInUse`, and with TypeError when it listens
+   * already. From then on `host.json` in the data directory says where the host is, until it closes.
+   * @param descriptor a bound socket to listen on instead, which another process may hold too
+   */
+  listen(descriptor?: number): Promise<string>;
+  /** Scan the applications directory for what came, changed or went. `/readyz` says ready after the first time. */
+  discover(): Promise<void>;
+  /**
+   * Go on where the host before this one has ended, before `listen` and `discover`: what ran is loaded from the kept
+   * builds, without a compiler, and what was stopped stays so. A build that is not kept is left to `discover`, which also
+   * loads what has changed since, but nothing in place of a build that somebody went back to. Rejects with TypeError.
+   */
+  resume(wishes: Wishes): Promise<void>;
+  plugins(): PluginView[];
+  /** What plugins keep mapped in this process now. */
+  images(): Images;
+  /** Throws `PluginNotFound`. */
+  plugin(id: string): PluginView;
+  load(id: string): Promise<PluginView>;
+  unload(id: string): Promise<PluginView>;
+  /**
+   * Have it run on every host of the registry, or on none; what it is here then, undefined where its application is not here.
+   * Rejects with `RegistryUnavailable`, with `PluginNotFound`, and when it is to run and does not serve here.
+   */
+  enable(id: string): Promise<PluginView | undefined>;
+  disable(id: string): Promise<PluginView | undefined>;
+  /** How the registry is reached. */
+  registry(): RegistryStatus;
+  /** Build and swap in what the application is now; resolves when the old generation is gone. */
+  reload(id: string): Promise<ReloadRecord>;
+  /**
+   * Go back to a kept build: the one before, or the one that `to` names by its hash (6 digits or more), generation or
+   * version. Rejects with `VersionNotFound`, `VersionDamaged`, and like `reload`.
+   */
+  rollback(id: string, to?: string): Promise<ReloadRecord>;
+  /** Builds that can be gone back to, the one that served last first. */
+  versions(id: string): Promise<readonly Version[]>;
+  /** The last 100 reload records, newest first. */
+  reloads(): ReloadRecord[];
+  /**
+   * Stop accepting, end builds, let requests under way end for as long as `drainMs`, take every plugin down. Twice is fine.
+   * From then on `listen`, `discover`, `load`, `unload` and `reload` reject with `HostClosing`.
+   * @param leave told what `resume` of the next host takes, when no request is under way any more
+   */
+  close(leave?: (wishes: Wishes) => void): Promise<void>;
+}
