@@ -1,0 +1,20 @@
+/** The program minisign, as others have it. */
+import { execFileSync, spawnSync } from 'node:child_process';
+
+function isInstalled(): boolean {
+  return spawnSync('minisign', ['-v']).status === 0;
+}
+
+/**
+ * Why there is no minisign to test with, for `describe.skipIf` and for the name of what is left out; undefined: there is one.
+ * Throws in CI, where one must be.
+ */
+export const noMinisign: string | undefined = isInstalled()
+  ? undefined
+  : 'minisign is not installed (Debian: minisign)';
+if (noMinisign !== undefined && process.env['CI'] !== undefined) throw new Error(noMinisign);
+
+/** Run it in `folder`; what it prints. Throws when it says no. */
+export function minisign(folder: string, words: readonly string[], input = ''): string {
+  return execFileSync('minisign', words, { cwd: folder, input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
+}
