@@ -5,6 +5,9 @@
 #
 # makes todo.so (todo.dylib on macOS): it exports tenon_plugin_entry and nothing else, binds its own symbols to itself,
 # has no symbols that pin it in the process (STB_GNU_UNIQUE), and is resolved completely when it is opened.
+#
+# With TENON_BUNDLE set it is for other machines: the same bytes wherever, whenever and by whomever it is built with these
+# tools, stripped of what only a debugger needs, by the compiler's own linker, and for old loaders too.
 
 include_guard(GLOBAL)
 
@@ -18,7 +21,7 @@ function(tenon_find_link_options)
     return()
   endif()
   set(found "")
-  if(NOT CMAKE_CROSSCOMPILING)
+  if(NOT CMAKE_CROSSCOMPILING AND NOT TENON_BUNDLE)
     get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
     if("C" IN_LIST languages)
       set(language C)
@@ -103,6 +106,13 @@ function(tenon_add_plugin target)
   if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
     target_compile_options(${target} PRIVATE
       "-ffile-prefix-map=${plugin_SOURCE_ROOT}/=" "-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=")
+  endif()
+
+  if(TENON_BUNDLE)
+    target_compile_options(${target} PRIVATE
+      "-ffile-prefix-map=${TENON_INCLUDE_DIR}/=" -Wno-builtin-macro-redefined
+      "-D__DATE__=\"Jan  1 1970\"" "-D__TIME__=\"00:00:00\"" "-D__TIMESTAMP__=\"Thu Jan  1 00:00:00 1970\"")
+    target_link_options(${target} PRIVATE "LINKER:-s")
   endif()
 
   foreach(header IN LISTS plugin_PRECOMPILE)

@@ -22,7 +22,7 @@ export type { Profile } from './profile.js';
  * with `details: {file, line, column, diagnostics}`. After a failure the library of before is still there.
  */
 export async function compile(application: Application, options: CompileOptions): Promise<Built> {
-  const { dataDirectory, profile = 'release', timeoutMs = 300_000, signal } = options;
+  const { dataDirectory, profile = 'release', timeoutMs = 300_000, signal, target } = options;
   if (!path.isAbsolute(dataDirectory)) throw new TypeError(`dataDirectory must be absolute, got "${dataDirectory}"`);
   if (!profiles.includes(profile)) throw new TypeError(`profile must be ${profiles.join(', ')}, got "${profile}"`);
   const began = performance.now();
@@ -42,11 +42,12 @@ export async function compile(application: Application, options: CompileOptions)
       next: 'rename the folder, or put the application elsewhere',
       details: { application: id, folder },
     });
-  const toolchain = findToolchain(options.env);
+  const toolchain = findToolchain(options.env, target);
   const waiting = { timeLimitMs: timeoutMs, signal };
   const builds = path.join(dataDirectory, 'cache', 'builds');
   const base = await claimDirectory(builds, application.id, application.folder, waiting);
-  const directory = profile === 'release' ? base : path.join(base, profile);
+  const ofTarget = target === undefined ? '' : `-${target.name}`;
+  const directory = profile === 'release' && target === undefined ? base : path.join(base, profile + ofTarget);
   const hold = await Hold.take(directory, waiting);
   const fingerprints = await Fingerprints.open(path.join(dataDirectory, 'cache', 'fingerprints'));
   try {

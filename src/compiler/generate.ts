@@ -10,8 +10,10 @@ import type { Diagnostic } from './diagnostics.js';
 import type { Located } from './locate.js';
 import type { Preprocessor } from './preprocess.js';
 import type { Profile } from './profile.js';
+import type { Target } from './target.js';
 import type { Declared, Position } from './scan.js';
 import { type Placed, readSources, type Source } from './source.js';
+import { isBelow } from './way.js';
 
 /** `cmake/tenon.cmake` of this package. */
 const flags = path.join(packageRoot, 'cmake', 'tenon.cmake');
@@ -35,7 +37,7 @@ export interface Project {
 
 /** Throws `BuildFailed` when the sources contradict each other, or cannot be read. */
 export async function planProject(application: Application, preprocessor: Preprocessor): Promise<Project> {
-  const { located, profile } = preprocessor;
+  const { located, profile, toolchain } = preprocessor;
   const { sources, read, included, warnings } = await readSources(application, preprocessor);
   serveOnce(sources);
   const nothing = check(application, sources);
@@ -57,7 +59,7 @@ export async function planProject(application: Application, preprocessor: Prepro
     files.set(`glue/plugin.${name}`, text);
     glue.push(`glue/plugin.${name}`);
   }
-  files.set('CMakeLists.txt', listOf({ application, located, profile }, glue, sources));
+  files.set('CMakeLists.txt', listOf({ application, located, profile, target: toolchain.target }, glue, sources));
   // cmake-js looks for the headers of Node, and would download them, unless it sees that only Node-API is meant.
   files.set(
     'package.json',
@@ -263,9 +265,10 @@ interface Listed {
   application: Application;
   located: Located;
   profile: Profile;
+  target: Target | undefined;
 }
 
-function listOf({ application, located, profile }: Listed, glue: string[], sources: readonly Source[]): string {
+function listOf({ application, located, profile, target }: Listed, glue: string[], sources: readonly Source[]): string {
   const languages = [...new Set(glue.map((file) => (file.endsWith('.c') ? 'C' : 'CXX')))].sort();
   // Including the header is nearly all the work there is, so it is compiled once; but not for who does without it, or
   // has something to say before it.
@@ -291,22 +294,37 @@ function listOf({ application, located, profile }: Listed, glue: string[], sourc
     values.length === 0 ? [] : [`${command}(plugin ${scope} ${values.map(cmakeString).join(' ')})`];
   return [
     'cmake_minimum_required(VERSION 3.18)',
+    ...(target === undefined
+      ? []
+      : ['set(CMAKE_SYSTEM_NAME Linux)', `set(CMAKE_SYSTEM_PROCESSOR ${target.processor})`]),
     `project(plugin LANGUAGES ${languages.join(' ')})`,
     ...(profile === 'sanitize' ? ['set(TENON_SANITIZE "address,undefined")'] : []),
+    ...(profile === 'bundle' ? ['set(TENON_BUNDLE ON)'] : []),
     'set(CMAKE_EXPORT_COMPILE_COMMANDS ON)',
     `include(${cmakeString(flags)})`,
     ...packages,
     ...without.map((file) => `set_source_files_properties(${file} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)`),
     ...vendored.map((file) => `set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS -w)`),
+    // Names of what is static are made of a number, which is drawn unless it is given.
+    ...(profile === 'bundle'
+      ? glue.map((file) => `set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -frandom-seed=${file})`)
+      : []),
     `tenon_add_plugin(plugin OUTPUT_NAME ${application.id}`,
     `  SOURCE_ROOT ${cmakeString(application.folder)}`,
     ...(behind ? ['  PRECOMPILE <tenon/tenon.hpp>'] : []),
     `  SOURCES ${glue.join(' ')})`,
     ...told('target_include_directories', 'SYSTEM PRIVATE', located.includes),
     ...told('target_compile_options', 'PRIVATE', located.compileOptions),
+    ...told('target_compile_options', 'PRIVATE', profile === 'bundle' ? placesTold(application, located) : []),
     ...told('target_link_libraries', 'PRIVATE', [...targets, ...located.linkOptions]),
     '',
   ].join('\n');
+}
+
+/** Folders of headers that are another path on each machine, told to the compiler as the same. */
+function placesTold({ folder }: Application, { includes }: Located): string[] {
+  const elsewhere = includes.filter((place) => !isBelow(folder, place) && !isBelow('/usr', place));
+  return elsewhere.map((place, index) => `-ffile-prefix-map=${place}=include/${index}`);
 }
 
 /** Printable ASCII stays; every other byte becomes an octal escape, which cannot run into what follows. */

@@ -20,6 +20,7 @@ import type { Preprocessor } from './preprocess.js';
 import { namedInBuild, readObjects, Stamps } from './reached.js';
 import { type Ran, type RunOptions, run, usualLimits } from './run.js';
 import { readMentions, Surroundings } from './surroundings.js';
+import type { Target } from './target.js';
 import { buildEnvironment, type Environment, type Identity, identify, type Toolchain } from './toolchain.js';
 import { isBelow } from './way.js';
 
@@ -33,6 +34,8 @@ export interface CompileOptions {
   env: Environment;
   /** `release` when absent. Each has a build, and a library, of its own. */
   profile?: Profile;
+  /** What to build for, by its cross compiler; this machine when absent. */
+  target?: Target;
   /** For the whole build, without waiting for others, in ms; 300,000 when absent. */
   timeoutMs?: number;
   /** Bytes of compiler output that are looked at; 1 MiB when absent. */

@@ -284,7 +284,7 @@ async function findModules(
       'which finds the modules of `dependencies`',
       mac ? 'run `brew install pkg-config`' : 'run `apt install pkg-config`',
     );
-  const folders = foldersOf(`${env['PKG_CONFIG_PATH'] ?? ''}:${search.answer.trim()}`);
+  const folders = foldersOf(env['PKG_CONFIG_LIBDIR'] ?? `${env['PKG_CONFIG_PATH'] ?? ''}:${search.answer.trim()}`);
   look([...folders, ...folders.flatMap(modulesIn)]);
   const [cc = '', ...flags] = options.toolchain.cc.split(/\s+/);
   const [compile, link, closure, searched] = await together([
@@ -293,7 +293,8 @@ async function findModules(
     ask('pkg-config', ['--static', '--libs', ...modules]),
     ask(cc, [...flags, '-print-search-dirs']),
   ]);
-  if (compile.status !== 0 || link.status !== 0) throw await missingModule(application, modules, ask, compile.output);
+  if (compile.status !== 0 || link.status !== 0)
+    throw await missingModule(application, modules, options, compile.output);
 
   const compileWords = readCompileWords(compile.answer);
   parts.includes.push(...compileWords.includes);
@@ -391,7 +392,7 @@ async function linksIntoPlugin(
 async function missingModule(
   application: Application,
   modules: readonly string[],
-  ask: LocateOptions['ask'],
+  { ask, toolchain: { target } }: LocateOptions,
   said: string,
 ): Promise<TenonError> {
   for (const module of modules) {
@@ -400,14 +401,22 @@ async function missingModule(
     const name = module.split(/[ <>=]/)[0] ?? module;
     const [debian, homebrew] = packages[name] ?? [];
     const install =
-      debian === undefined ? undefined : mac ? `run \`brew install ${homebrew}\`` : `run \`apt install ${debian}\``;
+      debian === undefined
+        ? undefined
+        : target !== undefined
+          ? `run \`dpkg --add-architecture ${target.debian} && apt update && apt install ${debian}:${target.debian}\``
+          : mac
+            ? `run \`brew install ${homebrew}\``
+            : `run \`apt install ${debian}\``;
     const there = (await ask('pkg-config', ['--exists', name])).status === 0;
     const reason = output.split('\n')[0] ?? '';
     return missing(
       application,
       'pkg-config',
       module,
-      there ? `and another version is installed: ${reason}` : 'which pkg-config does not find',
+      there
+        ? `and another version is installed: ${reason}`
+        : `which pkg-config does not find${target === undefined ? '' : ` for ${target.name}`}`,
       there ? undefined : install,
     );
   }

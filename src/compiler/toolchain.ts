@@ -4,6 +4,7 @@ import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import { placeOf } from './fingerprint.js';
 import type { Ran } from './run.js';
+import { crossCompilerMissing, modulesOf, type Target } from './target.js';
 
 /** Environment of a build, as the caller has it. Only the variables named in {@link buildEnvironment} are used. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -16,13 +17,15 @@ export interface Toolchain {
   cc: string;
   /** C++ compiler as CXX names it or as found. */
   cxx: string;
+  /** What is built for; undefined: this machine. */
+  target?: Target;
 }
 
 /**
- * Find CMake, Ninja or make, and compilers on `env.PATH`; `CC` and `CXX` go before what is found.
- * Throws `ToolchainMissing` with everything that is missing in `details.missing`.
+ * Find CMake, Ninja or make, and compilers on `env.PATH`; `CC` and `CXX`, which are for this machine, go before what is
+ * found. Throws `ToolchainMissing` with everything that is missing in `details.missing`.
  */
-export function findToolchain(env: Environment): Toolchain {
+export function findToolchain(env: Environment, target?: Target): Toolchain {
   const find = (...names: string[]): string | undefined => {
     for (const name of names) {
       const found = path.isAbsolute(name) ? (executable(name) ? name : undefined) : onPath(name, env.PATH ?? '');
@@ -46,6 +49,12 @@ export function findToolchain(env: Environment): Toolchain {
   const cmake = need('CMake', 'cmake');
   const ninja = find('ninja');
   if (ninja === undefined) need('Ninja or make', 'make');
+  if (target !== undefined && missing.length === 0) {
+    const names = [`${target.triple}-gcc`, `${target.triple}-g++`] as const;
+    const [cc = '', cxx = ''] = names.map((name) => need(name, name));
+    if (missing.length > 0) throw crossCompilerMissing(target, missing, env.PATH ?? '');
+    return { cmake, ninja, cc, cxx, target };
+  }
   const cc = compiler('CC', 'a C compiler', 'cc', 'gcc', 'clang');
   const cxx = compiler('CXX', 'a C++ compiler', 'c++', 'g++', 'clang++');
   if (missing.length > 0)
@@ -70,13 +79,13 @@ export function buildEnvironment(env: Environment, toolchain: Toolchain): Record
     'SDKROOT',
     'DEVELOPER_DIR',
     'CCACHE_DIR',
-    'PKG_CONFIG_PATH',
+    ...(toolchain.target === undefined ? ['PKG_CONFIG_PATH'] : []),
   ];
   for (const name of passed) {
     const value = env[name];
     if (value !== undefined) clean[name] = value;
   }
-  return clean;
+  return toolchain.target === undefined ? clean : { ...clean, ...modulesOf(toolchain.target) };
 }
 
 /** Tools that are started without being named. */
@@ -109,10 +118,12 @@ export type Ask = (program: string, parameters: readonly string[]) => Promise<Ra
  */
 export async function identify(toolchain: Toolchain, env: Environment, begin: () => Promise<Ask>): Promise<Identity> {
   const search = env.PATH ?? '';
+  const { target } = toolchain;
   const words = [
     toolchain.cmake,
     toolchain.ninja ?? 'make',
     ...unsaid,
+    ...(target === undefined ? [] : ['as', 'ld', 'ld.bfd'].map((tool) => `${target.triple}-${tool}`)),
     ...`${toolchain.cc} ${toolchain.cxx}`.split(/\s+/),
   ];
   // A launcher passes on to the next of its name, so every one of the name counts.
