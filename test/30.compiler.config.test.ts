@@ -53,7 +53,7 @@ describe('an application folder', () => {
         'route_prefix: /\nrest: true\ngraphql: false\nws: true\nsse: true\nschemas: [schema.graphql]',
         'resources: ["**/*.c"]\nextensions: [login, {id: watch, required: false, settings: {level: 3}}]\nauth: open\ndependencies: {pkg-config: zlib}',
         'dataLoader: data/*.json\nstatic_files: {path: web}\nisolation: process\nreload: {debounceMs: 5}',
-        'permissions: [net]\nconfigSchema: {type: object}\ncustom: {any: [1, 2]}',
+        'permissions: ["write:config"]\nconfigSchema: {type: object}\ncustom: {any: [1, 2]}',
         'concurrency: 2\ndeadlineMs: 1500\nbodyLimit: 4096',
       ].join('\n'),
     );

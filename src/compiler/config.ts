@@ -6,6 +6,7 @@ import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument, type
 import { TenonError } from '../base/errors.js';
 import { closest } from '../base/closest.js';
 import { wrongPattern } from '../base/pattern.js';
+import { mostPermissions, wrongPermission } from '../base/permission.js';
 import { checkDependencies, type Dependencies, readDependencies } from './dependencies.js';
 import { type ExtensionUse, idGrammar, jsonOf, readExtensionList } from './extension-list.js';
 
@@ -148,13 +149,13 @@ const schemaFile: Check = (value) =>
     ? undefined
     : 'must be a JSON Schema, or the path of a .json file in the folder';
 
-const tablePermission = /^tables:(?:read|write):[a-z0-9][a-z0-9_-]{0,62}\.(?:\*|[A-Za-z]\w*)$/;
 const permissions: Check = (value) => {
-  const wrong = (Array.isArray(value) ? (value as unknown[]) : []).find(
-    (item) => typeof item === 'string' && /^tables?\b/.test(item) && !tablePermission.test(item),
-  );
-  if (wrong === undefined) return texts(value);
-  return `must name tables as "tables:read:database.Table" or "tables:write:database.*", not ${JSON.stringify(wrong)}`;
+  const wrong = texts(value);
+  if (wrong !== undefined) return wrong;
+  const lines = value as string[];
+  if (lines.length > mostPermissions) return `must hold at most ${mostPermissions} permissions`;
+  const line = lines.find((each) => wrongPermission(each) !== undefined);
+  return line === undefined ? undefined : `holds ${JSON.stringify(line)}, which ${wrongPermission(line)}`;
 };
 
 /** One pattern, or a list of them. */
