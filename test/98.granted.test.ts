@@ -1,7 +1,13 @@
 /** Permissions of plugins: what lines there are, who is granted what, and what a plugin without one is told. */
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { resolveSettings } from '../src/base/config.js';
 import { isGranted, permissionKinds, wrongPermission } from '../src/base/permission.js';
+import type { AuditEntry } from '../src/bundle/audit.js';
+import { Grants, type GrantsOptions } from '../src/host/grants.js';
 
 const name = fc.stringMatching(/^[a-z][a-z0-9]{0,5}(?:\.[a-z0-9]{1,5}){0,3}$/);
 const port = fc.constantFrom('', ':80', ':443', ':8080');
@@ -138,5 +144,111 @@ describe('a permission', () => {
       }),
       { numRuns: 2000 },
     );
+  });
+});
+
+describe('what is granted', () => {
+  let directory: string;
+  let file: string;
+  let audited: AuditEntry[];
+  let changed: string[];
+
+  beforeEach(async () => {
+    directory = await mkdtemp(path.join(tmpdir(), 'tenon-grants-'));
+    file = path.join(directory, 'grants.json');
+    audited = [];
+    changed = [];
+  });
+
+  afterEach(() => rm(directory, { recursive: true }));
+
+  const open = (options: Partial<GrantsOptions> = {}): Promise<Grants> =>
+    Grants.open({
+      file,
+      fixed: [],
+      scope: 'bundles',
+      audit: { write: async (entry) => void audited.push(entry) },
+      changed: (id) => changed.push(id),
+      ...options,
+    });
+
+  test('is what of the asked for was granted, less or more, by the settings and by hand', async () => {
+    const grants = await open({ fixed: ['todo events:publish:*', 'other write:config'] });
+    await grants.grant('todo', ['http:client:a.example.com', 'auth:credentials'], 'api');
+    const asked = ['events:publish:todo.*', 'http:client:*.example.com', 'write:config'];
+    expect(grants.of('todo', asked)).toEqual({
+      asked,
+      granted: ['events:publish:todo.*', 'http:client:a.example.com'],
+      missing: ['http:client:*.example.com', 'write:config'],
+    });
+    expect(grants.limitsOf('todo', { permissions: asked, by: 'manifest' })).toHaveLength(2);
+    expect(grants.limitsOf('todo', { permissions: asked, by: 'config' })).toBeUndefined();
+    const all = await open({ scope: 'all' });
+    expect(all.limitsOf('nobody', { permissions: asked, by: 'config' })).toEqual(asked);
+    expect(all.limitsOf('nobody', { permissions: asked, by: 'manifest' })).toEqual([]);
+  });
+
+  test('is on the disk, for its owner alone, and in the audit log before it holds', async () => {
+    const grants = await open();
+    await Promise.all([
+      grants.grant('todo', ['write:config', 'auth:credentials'], 'install'),
+      grants.revoke('todo', ['auth:credentials'], 'api'),
+      grants.grant('shop', ['write:config'], 'api'),
+      grants.grant('shop', ['write:config'], 'api'),
+    ]);
+    expect(audited).toEqual([
+      { action: 'grant', plugin: 'todo', message: 'write:config auth:credentials', by: 'install' },
+      { action: 'revoke', plugin: 'todo', message: 'auth:credentials', by: 'api' },
+      { action: 'grant', plugin: 'shop', message: 'write:config', by: 'api' },
+    ]);
+    expect(changed).toEqual(['todo', 'todo', 'shop']);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect((await open()).linesOf('todo')).toEqual(['write:config']);
+    await grants.forget('todo', 'uninstall');
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({ grants: { shop: ['write:config'] } });
+  });
+
+  test('stays what it was when the audit log cannot be written', async () => {
+    const grants = await open({ audit: { write: () => Promise.reject(new Error('full')) } });
+    await expect(grants.grant('todo', ['write:config'], 'api')).rejects.toThrow('full');
+    expect(grants.linesOf('todo')).toEqual([]);
+    await expect(stat(file)).rejects.toThrow();
+  });
+
+  test.each([
+    ['todo', ['writ:config'], /"writ:config" must begin with .*did you mean "write:config"/],
+    ['Todo', ['write:config'], /id must be that of a plugin/],
+    ['todo', Array.from({ length: 257 }, (_, index) => `hooks:call:h${index}`), /at most 256/],
+  ])('refuses to grant %s %j', async (id, lines, message) => {
+    const grants = await open();
+    await expect(grants.grant(id, lines, 'api')).rejects.toThrow(message);
+    expect(changed).toEqual([]);
+  });
+
+  test.each([
+    '',
+    '[]',
+    '{}',
+    '{"grants": []}',
+    '{"grants": {"todo": "write:config"}}',
+    '{"grants": {"todo": ["writ:config"]}}',
+    '{"grants": {"../todo": ["write:config"]}}',
+    '{"grants": {}, "more": 1}',
+    '{"grants": {"todo": ["write:config"]',
+  ])('is not read from %j', async (text) => {
+    await writeFile(file, text);
+    await expect(open()).rejects.toMatchObject({ code: 'SettingsInvalid', details: { file } });
+  });
+
+  test('in the settings is refused with the line that is wrong', async () => {
+    const yaml = 'permissions:\n  grants:\n    - todo write:config\n    - todo writ:config\n';
+    await writeFile(path.join(directory, 'tenon.yaml'), yaml);
+    const resolve = (): unknown => resolveSettings({ directory, variables: {} });
+    expect(resolve).toThrow(/tenon\.yaml:\d+: permissions\.grants: .*"todo writ:config" must begin with/);
+    await writeFile(path.join(directory, 'tenon.yaml'), yaml.replace('writ:', 'write:').replace('todo', 'Todo'));
+    expect(resolve).toThrow(/"Todo write:config" must begin with the id of a plugin/);
+    await writeFile(path.join(directory, 'tenon.yaml'), 'permissions:\n  grants: [todo write:config]\n');
+    expect(resolveSettings({ directory, variables: {} }).settings.permissionGrants).toEqual(['todo write:config']);
+    expect(() => resolveSettings({ flags: { permissionGrants: ['todo'] }, variables: {} })).toThrow(TypeError);
   });
 });

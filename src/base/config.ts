@@ -7,6 +7,7 @@ import { isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from
 import { closest } from './closest.js';
 import { TenonError } from './errors.js';
 import { splitPatterns, wrongPattern } from './pattern.js';
+import { wrongGrant } from './permission.js';
 import { type Definition, definitions, type SettingName, type Settings, type Value } from './settings.js';
 
 export type { SettingName, Settings } from './settings.js';
@@ -60,9 +61,21 @@ function readPatterns(raw: unknown, least: number): { value: Value } | { expecte
   return wrong === undefined ? { value: [...new Set(given)] } : { expected: `a list, each ${wrong}` };
 }
 
+/** A list of `ID PERMISSION`, or such a line. */
+function readGrantLines(raw: unknown): { value: Value } | { expected: string } {
+  const given: unknown = typeof raw === 'string' ? [raw] : raw;
+  if (!Array.isArray(given) || !given.every((item) => typeof item === 'string'))
+    return { expected: 'a list of lines "ID PERMISSION"' };
+  const wrong = given.find((line) => wrongGrant(line) !== undefined);
+  return wrong === undefined
+    ? { value: [...new Set(given)] }
+    : { expected: `a list of lines "ID PERMISSION": ${JSON.stringify(wrong)} ${wrongGrant(wrong)}` };
+}
+
 /** `raw` as a value of the kind, or a clause that says what is expected. */
 function read(definition: Definition, raw: unknown): { value: Value } | { expected: string } {
   if (definition.kind === 'patterns') return readPatterns(raw, definition.least ?? 0);
+  if (definition.kind === 'grants') return readGrantLines(raw);
   if (definition.kind === 'boolean') {
     if (raw === true || raw === 'true' || raw === '1') return { value: true };
     if (raw === false || raw === 'false' || raw === '0') return { value: false };

@@ -110,6 +110,20 @@ export function wrongPermission(line: string): string | undefined {
   return rules.wrong(which ?? '');
 }
 
+/** A line `ID PERMISSION` in its two parts. */
+export function splitGrant(line: string): { id: string; permission: string } {
+  const [, id = '', permission = ''] = /^(\S*) +(\S*)$/.exec(line) ?? [];
+  return { id, permission };
+}
+
+/** Undefined for a line `ID PERMISSION`, else a clause that says what is wrong: `must …`. */
+export function wrongGrant(line: string): string | undefined {
+  const { id, permission } = splitGrant(line);
+  return /^[a-z0-9][a-z0-9_-]{0,62}$/.test(id)
+    ? wrongPermission(permission)
+    : 'must begin with the id of a plugin and a blank';
+}
+
 /**
  * Whether one of `granted` allows what `wanted` asks for; `*` in the last part of a grant stands for anything, writing a table
  * includes reading it, and a host without a port is its ports 80 and 443. Both are lines that `wrongPermission` has nothing

@@ -110,6 +110,10 @@ export interface Settings {
   trust: string;
   /** Largest bundle, bytes; its archive and all that is in it have to keep to it. */
   bundleLimit: number;
+  /** Whose `permissions` bind them: those of `bundles`, or of `all`, whose config.yaml says all that it may then. */
+  permissionScope: string;
+  /** Permissions that are granted whatever else is said, each as `ID PERMISSION`. */
+  permissionGrants: readonly string[];
 }
 
 /** Option of `createHost`. */
@@ -120,7 +124,7 @@ export type Value = string | number | boolean | readonly string[];
 
 /** What a setting may be, and where it is read. */
 export interface Definition {
-  readonly kind: 'text' | 'path' | 'integer' | 'boolean' | 'level' | 'patterns';
+  readonly kind: 'text' | 'path' | 'integer' | 'boolean' | 'level' | 'patterns' | 'grants';
   /** For a text: what it must look like, and the same in words. */
   readonly grammar?: readonly [RegExp, string];
   /** Place in `tenon.yaml`; a dot steps into a map. */
@@ -306,4 +310,11 @@ export const definitions: Record<SettingName, Definition> = {
   localSignatures: { kind: 'text', key: 'bundles.localSignatures', fallback: 'warn', grammar: signaturePolicies },
   trust: { kind: 'text', key: 'bundles.trust', environment: 'TENON_TRUST', fallback: '' },
   bundleLimit: { kind: 'integer', key: 'limits.bundle', fallback: 64 * mebibyte, least: 1, most: 1024 * mebibyte },
+  permissionScope: {
+    kind: 'text',
+    key: 'permissions.scope',
+    fallback: 'bundles',
+    grammar: [/^(?:bundles|all)$/, 'bundles or all'],
+  },
+  permissionGrants: { kind: 'grants', key: 'permissions.grants', fallback: [] },
 };
