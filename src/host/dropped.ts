@@ -91,6 +91,7 @@ export class DroppedArchives {
     }
     const age = found === undefined ? Number.POSITIVE_INFINITY : Date.now() - found.changedMs;
     if (code === 'ArchiveInvalid' && age >= 0 && age < wholeAfterMs) {
+      this.#options.log.debug({ file: name }, `${name} is not whole yet`);
       this.#later(name, by, wholeAfterMs - age);
       return;
     }

@@ -107,6 +107,11 @@ export class World {
     await writeFile(target, text);
   }
 
+  /** Put a file into the applications directory itself, as a copy does. */
+  put(name: string, content: Uint8Array): Promise<void> {
+    return writeFile(path.join(this.applications, name), content);
+  }
+
   async request(method: string, target: string, init: RequestInit = {}): Promise<Answer> {
     const answer = await fetch(this.url + target, { method, ...init });
     return { status: answer.status, headers: answer.headers, body: await answer.text() };
