@@ -7,7 +7,7 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { Closer } from './base/closer.js';
-import { type Environment, processEnvironment, resolveSettings, type Settings } from './base/config.js';
+import { type Environment, listOf, processEnvironment, resolveSettings, type Settings } from './base/config.js';
 import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
 import { TenonError } from './base/errors.js';
 import { removeHostFile, writeHostFile } from './base/host-file.js';
@@ -16,6 +16,8 @@ import { type Log, silentLog, tapLog } from './base/log.js';
 import { tokenKey } from './base/token-key.js';
 import { version } from './base/version.js';
 import { type Front, loadCore } from './binding/core.js';
+import { Audit } from './bundle/audit.js';
+import { Trust } from './bundle/trust.js';
 import { recoverBuilds } from './compiler/hold.js';
 import { Applications } from './host/applications.js';
 import { Chains } from './host/chains.js';
@@ -145,6 +147,8 @@ async function compose(
   for (const { directory: place, error } of await recoverBuilds(data))
     log.warn({ err: error, path: place }, 'what a killed build left behind could not be removed');
 
+  const trust = new Trust(path.resolve(settings.trust || path.join(data, 'trust.json')));
+  const audit = new Audit(path.join(data, 'audit.log'));
   const staging = await Staging.open({
     dataDirectory: data,
     mayExecute: (place) => core.mayExecute(place),
@@ -278,6 +282,7 @@ async function compose(
     events,
     registry: convergence,
     install: { installing, limit: settings.bundleLimit },
+    bundles: { trust, audit, killed: () => Promise.resolve() },
     configs: new PluginConfigs({ log, registry, convergence, ...secretPlaces, plugins: configured }),
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
@@ -360,9 +365,4 @@ async function compose(
       return closer.close();
     },
   };
-}
-
-/** What commas separate. */
-function listOf(text: string): string[] {
-  return text.match(/[^ ,]+/g) ?? [];
 }

@@ -52,6 +52,11 @@ export function processEnvironment(): Environment {
   return process.env;
 }
 
+/** What commas separate. */
+export function listOf(text: string): string[] {
+  return text.match(/[^ ,]+/g) ?? [];
+}
+
 function readPatterns(raw: unknown, least: number): { value: Value } | { expected: string } {
   const given: unknown = typeof raw === 'string' ? splitPatterns(raw) : raw;
   if (!Array.isArray(given) || !given.every((item) => typeof item === 'string'))

@@ -128,6 +128,7 @@ export const errorCodes = {
   NotInstalled: { status: 409, title: 'The plugin was not installed from a bundle' },
   InstallFailed: { status: 507, title: 'The bundle could not be put in place' },
   PackFailed: { status: 422, title: 'The bundle could not be made' },
+  NotRecorded: { status: 507, title: 'What was decided could not be written down' },
   PermissionDenied: { status: 403, title: 'The plugin was not granted what it asked for' },
   // the process
   SettingsInvalid: { status: 500, title: 'A setting is not valid' },

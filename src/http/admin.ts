@@ -15,6 +15,7 @@ import { errorsPage, sendError, sendProblem } from './problem.js';
 import { hostsRoutes, isAway, type RegistryAdminOptions, registryFacts } from './registry-admin.js';
 import { pathOf } from './router.js';
 import { type TablesAdminOptions, tablesRoutes } from './tables-admin.js';
+import { type TrustAdminOptions, trustRoutes } from './trust-admin.js';
 
 /** First segments of the paths that are the host's and no plugin's. */
 export const reservedSegments = ['livez', 'readyz', 'metrics', 'openapi.json', 'docs', 'plugins', 'api'];
@@ -163,6 +164,7 @@ export interface AdminOptions {
   tables: TablesAdminOptions;
   registry: RegistryAdminOptions;
   install: InstallRoutes;
+  bundles: TrustAdminOptions;
   /** What plugins and the host count, in the text format of Prometheus. */
   metrics: () => string;
   /** Scan the applications directory. */
@@ -188,6 +190,7 @@ export function adminApplication(options: AdminOptions): Express {
   tablesRoutes(app, options.tables);
   hostsRoutes(app, options.registry);
   installRoutes(app, options.install);
+  trustRoutes(app, options.bundles);
   app.use((request: Request, response: Response) => {
     const absence = host.absence(pathOf(request.originalUrl));
     if (absence !== undefined) {
