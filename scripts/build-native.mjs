@@ -1,4 +1,5 @@
 // Builds build/Release/tenon.node and build/Release/tenon-runner with node-gyp, when what they are made of has changed.
+// `--target linux-arm64` (or linux-x64) builds those of another processor, in build/cross/<target>/build/Release.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -10,18 +11,27 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { crossPackage, hostTarget, readTarget } from './native-target.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const products = ['tenon.node', 'tenon-runner'].map((file) => path.join(root, 'build', 'Release', file));
-const stampFile = path.join(root, 'build', 'Release', '.stamp');
+const { values } = parseArgs({ options: { target: { type: 'string', default: hostTarget.name } } });
+const target = readTarget(values.target, fail);
+const isCross = target.toolPrefix !== '';
+/** node-gyp makes its folder build/ where binding.gyp is. */
+const workshop = isCross ? path.join(root, 'build', 'cross', target.name) : root;
+const products = ['tenon.node', 'tenon-runner'].map((file) => path.join(workshop, 'build', 'Release', file));
+const stampFile = path.join(workshop, 'build', 'Release', '.stamp');
 const lockFile = path.join(root, 'build', '.lock');
 const started = performance.now();
 const seconds = () => `${((performance.now() - started) / 1000).toFixed(1)} s`;
+const title = isCross ? `native parts for ${target.name}` : 'native parts';
 
 function fail(sentence) {
   console.error(`native parts: ${sentence}`);
@@ -39,7 +49,7 @@ function currentStamp() {
     const bytes = readFileSync(path.join(root, file));
     hash.update(`${file}\0${bytes.length}\0`).update(bytes);
   }
-  return { node: `${process.version} ${process.platform}-${process.arch}`, content: hash.digest('hex') };
+  return { node: `${process.version} ${target.name}`, content: hash.digest('hex') };
 }
 
 function storedStamp() {
@@ -63,8 +73,11 @@ function onPath(command) {
 }
 
 function checkTools() {
+  const ownCompilers = process.env.CXX ? [process.env.CXX.split(' ')[0]] : ['c++', 'g++', 'clang++'];
   const wanted = [
-    ['a C++ compiler', process.env.CXX ? [process.env.CXX.split(' ')[0]] : ['c++', 'g++', 'clang++'], 'g++'],
+    isCross
+      ? [`a C++ compiler for ${target.name}`, [`${target.toolPrefix}g++`], crossPackage(target)]
+      : ['a C++ compiler', ownCompilers, 'g++'],
     ['make', ['make', 'gmake'], 'make'],
     ['Python 3', process.env.PYTHON ? [process.env.PYTHON] : ['python3', 'python'], 'python3'],
   ];
@@ -118,15 +131,29 @@ function upToDate(stamp) {
   return stored.node === stamp.node && stored.content === stamp.content && products.every((file) => existsSync(file));
 }
 
+/** binding.gyp and what it names, where node-gyp does not meet this machine's own build. */
+function layOut() {
+  mkdirSync(workshop, { recursive: true });
+  for (const entry of ['binding.gyp', 'native', 'node_modules', 'package.json'])
+    if (!existsSync(path.join(workshop, entry))) symlinkSync(path.join(root, entry), path.join(workshop, entry));
+}
+
+const crossEnvironment = () => ({
+  CC: `${target.toolPrefix}gcc`,
+  CXX: `${target.toolPrefix}g++`,
+  LINK: `${target.toolPrefix}g++`,
+  AR: `${target.toolPrefix}ar`,
+});
+
 if (upToDate(currentStamp())) {
-  console.log('native parts: up to date');
+  console.log(`${title}: up to date`);
   process.exit(0);
 }
 checkTools();
 takeLock();
 const stamp = currentStamp();
 if (upToDate(stamp)) {
-  console.log(`native parts: built by another process, waited ${seconds()}`);
+  console.log(`${title}: built by another process, waited ${seconds()}`);
   process.exit(0);
 }
 const nodeGyp = path.join(
@@ -138,12 +165,15 @@ const nodedir = headersDirectory();
 // objects of another Node cannot be reused; node-gyp's own clean would take the lock away too
 if ((storedStamp().node ?? stamp.node) !== stamp.node)
   rmSync(path.dirname(stampFile), { recursive: true, force: true });
-console.error('native parts: being built, the first time for a minute or two');
+if (isCross) layOut();
+console.error(`${title}: being built, the first time for a minute or two`);
 let output = '';
 for (const step of ['configure', 'build']) {
   const flags = ['--release', '-j', '2', ...(nodedir ? [`--nodedir=${nodedir}`] : [])];
+  if (isCross) flags.push(`--arch=${target.arch}`);
   const run = spawnSync(process.execPath, [nodeGyp, step, ...flags], {
-    cwd: root,
+    cwd: workshop,
+    env: isCross ? { ...process.env, ...crossEnvironment() } : process.env,
     encoding: 'utf8',
     maxBuffer: 2 ** 26,
   });
@@ -156,4 +186,4 @@ for (const step of ['configure', 'build']) {
 const missing = products.filter((file) => !existsSync(file));
 if (missing.length > 0) fail(`node-gyp made no ${missing.map((file) => path.relative(root, file)).join(' and no ')}`);
 writeFileSync(stampFile, JSON.stringify(stamp));
-console.log(`native parts: built in ${seconds()}`);
+console.log(`${title}: built in ${seconds()}`);

@@ -1,7 +1,8 @@
 // Builds prebuilds/<os>-<arch>/librocksdb.so, RocksDB with LZ4 behind nothing but its C functions, from the source
-// packages of Debian: `node scripts/build-rocksdb.mjs [--jobs N] [--work FOLDER]`. Takes about a quarter of an hour on
-// two cores; nobody who installs Tenon needs it. Needs apt, a C++17 compiler, CMake and Ninja. A copy of the sources in
-// the folder of work is used as it is when its checksum is right.
+// packages of Debian: `node scripts/build-rocksdb.mjs [--target linux-arm64] [--jobs N] [--work FOLDER]`. Takes about a
+// quarter of an hour on two cores; nobody who installs Tenon needs it. Needs apt, CMake, Ninja and a C++17 compiler, for
+// another processor Debian's cross compiler. A copy of the sources in the folder of work is used as it is when its
+// checksum is right.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -18,6 +19,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { hostTarget, readTarget } from './native-target.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -37,9 +39,15 @@ const sources = [
 ];
 
 const { values } = parseArgs({
-  options: { jobs: { type: 'string', default: String(os.availableParallelism()) }, work: { type: 'string' } },
+  options: {
+    jobs: { type: 'string', default: String(os.availableParallelism()) },
+    target: { type: 'string', default: hostTarget.name },
+    work: { type: 'string' },
+  },
 });
-if (process.platform !== 'linux') fail('this script knows the linker of Linux only; see prebuilds/README.md');
+const target = readTarget(values.target, fail);
+const tool = (name) => `${target.toolPrefix}${name}`;
+if (target.os !== 'linux') fail('this script knows the linker of Linux only; see prebuilds/README.md');
 const work =
   values.work === undefined ? mkdtempSync(path.join(os.tmpdir(), 'tenon-rocksdb-')) : path.resolve(values.work);
 mkdirSync(work, { recursive: true });
@@ -100,9 +108,10 @@ const flags = [
 // The folder of work has another name each time; nothing of it is to be in the library.
 const plain = [`-ffile-prefix-map=${work}=.`, '-g0'];
 
+const compiler = target.toolPrefix ? tool('g++') : 'c++';
 const lz4Objects = ['lz4', 'lz4hc', 'lz4frame', 'xxhash'].map((name) => {
   const object = path.join(build, `${name}.o`);
-  run('cc', [
+  run(target.toolPrefix ? tool('gcc') : 'cc', [
     '-c',
     ...flags.filter((flag) => !flag.includes('inlines')),
     ...plain,
@@ -112,7 +121,7 @@ const lz4Objects = ['lz4', 'lz4hc', 'lz4frame', 'xxhash'].map((name) => {
   ]);
   return object;
 });
-run('ar', ['rcs', path.join(build, 'liblz4.a'), ...lz4Objects]);
+run(tool('ar'), ['rcs', path.join(build, 'liblz4.a'), ...lz4Objects]);
 
 const cxx = [...flags, ...plain, '-Wno-error'].join(' ');
 const without =
@@ -130,6 +139,15 @@ const choices = {
   lz4_LIBRARIES: path.join(build, 'liblz4.a'),
   ...Object.fromEntries(without.split(' ').map((name) => [`WITH_${name}`, 'OFF'])),
 };
+if (target.toolPrefix)
+  Object.assign(choices, {
+    CMAKE_SYSTEM_NAME: 'Linux',
+    CMAKE_SYSTEM_PROCESSOR: target.arch === 'arm64' ? 'aarch64' : 'x86_64',
+    CMAKE_C_COMPILER: tool('gcc'),
+    CMAKE_CXX_COMPILER: tool('g++'),
+    // what is installed here is for this machine
+    CMAKE_FIND_ROOT_PATH_MODE_PACKAGE: 'ONLY',
+  });
 const defined = Object.entries(choices).map(([name, value]) => `-D${name}=${value}`);
 run('cmake', ['-S', rocksdb, '-B', build, '-G', 'Ninja', ...defined]);
 run('ninja', ['-C', build, '-j', values.jobs, 'rocksdb'], { stdio: ['ignore', 'inherit', 'inherit'] });
@@ -146,7 +164,7 @@ function again(file, extra) {
 
 // Only the C functions are seen from outside, and the checksums use the processor's own instruction.
 const objects = [again('db/c.cc', '-fvisibility=default -fno-rtti')];
-if (process.arch === 'x64') objects.push(again('util/crc32c.cc', '-msse4.2 -mpclmul'));
+if (target.arch === 'x64') objects.push(again('util/crc32c.cc', '-msse4.2 -mpclmul'));
 const exported = path.join(build, 'exported.map');
 writeFileSync(exported, '{ global: rocksdb_*; local: *; };\n');
 const library = path.join(build, 'librocksdb.so');
@@ -155,15 +173,15 @@ const linking = '--gc-sections -Bsymbolic --exclude-libs,ALL -z,relro -z,now -z,
 const named = [`--version-script=${exported}`, '-soname,librocksdb.so', '--build-id=sha1', ...linking.split(' ')];
 const options = named.map((option) => `-Wl,${option}`);
 const archive = path.join(build, 'liblz4.a');
-run('c++', ['-shared', '-s', '-o', library, ...objects, ...whole, archive, '-pthread', '-ldl', ...options]);
+run(compiler, ['-shared', '-s', '-o', library, ...objects, ...whole, archive, '-pthread', '-ldl', ...options]);
 
-const foreign = run('nm', ['-D', '--defined-only', library])
+const foreign = run(tool('nm'), ['-D', '--defined-only', library])
   .split('\n')
   .map((line) => line.split(' ').at(-1))
   .filter((name) => name && !name.startsWith('rocksdb_'));
 if (foreign.length > 0) fail(`it shows more than the C functions: ${foreign.slice(0, 5).join(', ')}`);
 
-const folder = path.join(root, 'prebuilds', `${process.platform}-${process.arch}`);
+const folder = path.join(root, 'prebuilds', target.name);
 mkdirSync(path.join(folder, 'licences'), { recursive: true });
 copyFileSync(library, path.join(folder, 'librocksdb.so'));
 for (const { name, licences } of sources) {
@@ -174,7 +192,7 @@ const facts = {
   file: 'librocksdb.so',
   sha256: sha256(library),
   size: statSync(library).size,
-  compiler: run('c++', ['--version']).split('\n')[0],
+  compiler: run(compiler, ['--version']).split('\n')[0],
   sources: sources.map(({ pool, sha256: checksum }) => ({ file: path.basename(pool), sha256: checksum })),
 };
 writeFileSync(path.join(folder, 'librocksdb.json'), `${JSON.stringify(facts, null, 2)}\n`);

@@ -165,13 +165,25 @@ TaskDirectory& task_directory() {
 struct Place {
   uintptr_t stack = 0;
   uintptr_t code = 0;
+  // Where it will return to, on machines that keep that in a register. Unknown of a thread that waits in the kernel.
+  uintptr_t link = 0;
 };
+
+// The address that `word` is a return address to: where pointers are signed, the upper bits hold the signature.
+uintptr_t address_in(uintptr_t word) {
+#if defined(__aarch64__)
+  return word & ((uintptr_t{1} << 48) - 1);
+#else
+  return word;
+#endif
+}
 
 // The signal that a running thread answers by leaving its place here. One is asked at a time.
 std::atomic<pid_t> asked{0};
 std::atomic<pid_t> answered{0};
 std::atomic<uintptr_t> answered_stack{0};
 std::atomic<uintptr_t> answered_code{0};
+std::atomic<uintptr_t> answered_link{0};
 
 void answer(int, siginfo_t*, void* context) {
   const pid_t thread = this_thread();
@@ -183,6 +195,9 @@ void answer(int, siginfo_t*, void* context) {
 #else
   answered_stack.store(static_cast<uintptr_t>(registers.sp), std::memory_order_relaxed);
   answered_code.store(static_cast<uintptr_t>(registers.pc), std::memory_order_relaxed);
+#if defined(__aarch64__)
+  answered_link.store(static_cast<uintptr_t>(registers.regs[30]), std::memory_order_relaxed);
+#endif
 #endif
   answered.store(thread, std::memory_order_release);
 }
@@ -241,6 +256,7 @@ Found find_place(const TaskDirectory& tasks, pid_t thread, uint64_t end, Place& 
     if (waits && answered.load(std::memory_order_acquire) == thread) {
       place.stack = answered_stack.load(std::memory_order_relaxed);
       place.code = answered_code.load(std::memory_order_relaxed);
+      place.link = answered_link.load(std::memory_order_relaxed);
       return Found::Standing;
     }
     if (now() > end) return Found::Unknown;
@@ -257,7 +273,9 @@ bool add_images_of_stack(uintptr_t stack, const Segments& segments, std::set<siz
   const uintptr_t begin = stack & ~(sizeof(uintptr_t) - 1);
   uintptr_t address = begin;
   uintptr_t end = address + kStackBytes;
+#if defined(__x86_64__)
   uintptr_t descriptor = 0;
+#endif
   // Most threads that wait are within a page or two of the end.
   for (size_t count = 1; address < end; count = kPages) {
     // One piece for each page: a piece is read whole or not at all.
@@ -276,7 +294,7 @@ bool add_images_of_stack(uintptr_t stack, const Segments& segments, std::set<siz
     for (size_t at = 0; at + sizeof(uintptr_t) <= static_cast<size_t>(got) && address < end; at += sizeof(uintptr_t)) {
       uintptr_t word;
       std::memcpy(&word, bytes.data() + at, sizeof word);
-      if (const size_t image = segments.image_at(word); image != Segments::kNone) {
+      if (const size_t image = segments.image_at(address_in(word)); image != Segments::kNone) {
         images.insert(image);
         if (images.size() == segments.images()) return true;
       }
@@ -310,7 +328,8 @@ std::optional<std::set<size_t>> images_of(const TaskDirectory& tasks, pid_t thre
       break;
   }
   if (place.code == 0) return images;
-  if (const size_t image = segments.image_at(place.code); image != Segments::kNone) images.insert(image);
+  for (const uintptr_t address : {place.code, address_in(place.link)})
+    if (const size_t image = segments.image_at(address); image != Segments::kNone) images.insert(image);
   if (images.size() == segments.images() || add_images_of_stack(place.stack, segments, images)) return images;
   return std::nullopt;
 }

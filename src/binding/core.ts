@@ -1,15 +1,14 @@
 /**
  * The door to the native core: loads the addon and gives its objects their types.
  *
- * The addon is looked for in `build/Release` (a clone, built by `npm run build:native`) and then in
+ * Addon and runner are taken from `build/Release` (a clone, built by `npm run build:native`), else from
  * `prebuilds/<os>-<arch>/` (the published package). Everything here runs on the thread that loaded it.
  */
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { TenonError } from '../base/errors.js';
-import { packageRoot } from '../base/package-root.js';
+import { asTenonError } from '../base/errors.js';
 import type { ImageFacts, ImageThread } from './image.js';
+import { nativeFolder, nativePartMissing } from './native-parts.js';
 import type { OutgoingAnswer, OutgoingRequest } from './outgoing.js';
 import type { Store, StoreDoor } from './store.js';
 
@@ -409,34 +408,24 @@ export interface Core extends StoreDoor {
   lockFile(file: string): DirectoryLock;
 }
 
-/** Places where a native file of this package may be, best first. */
-function places(file: string): string[] {
-  return [
-    path.join(packageRoot, 'build', 'Release', file),
-    path.join(packageRoot, 'prebuilds', `${process.platform}-${process.arch}`, file),
-  ];
-}
+const addon = 'tenon.node';
+const runner = 'tenon-runner';
 
-function locate(file: string): string {
-  const found = places(file).find((place) => existsSync(place));
-  if (found === undefined)
-    throw new TenonError(
-      'NativePartMissing',
-      `${file} is neither built nor prebuilt for ${process.platform}-${process.arch}`,
-      {
-        next: 'run `npm run build:native` (needs a C++ compiler), or install a package that has prebuilds for this machine',
-        details: { looked: places(file) },
-      },
-    );
-  return found;
+function partsFolder(): string {
+  return nativeFolder([addon, runner]);
 }
 
 /** Absolute path of `tenon-runner`. Throws `NativePartMissing`. */
 export function runnerPath(): string {
-  return locate('tenon-runner');
+  return path.join(partsFolder(), runner);
 }
 
-/** The native core. Throws `NativePartMissing`. */
+/** The native core. Throws `NativePartMissing`, also when the system refuses to open it. */
 export function loadCore(): Core {
-  return createRequire(import.meta.url)(locate('tenon.node')) as Core;
+  const file = path.join(partsFolder(), addon);
+  try {
+    return createRequire(import.meta.url)(file) as Core;
+  } catch (cause) {
+    throw nativePartMissing([addon, runner], [`${file} cannot be opened: ${asTenonError(cause).message}`], cause);
+  }
 }

@@ -1,7 +1,7 @@
 /** Where RocksDB is looked for. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { packageRoot } from '../base/package-root.js';
+import { prebuilds } from '../base/package-root.js';
 
 const isMac = process.platform === 'darwin';
 
@@ -17,6 +17,6 @@ const systemNames = isMac
 export function rocksdbLibraries(asked: string): string[] {
   if (asked !== '') return [asked];
   const file = `librocksdb.${isMac ? 'dylib' : 'so'}`;
-  const own = path.join(packageRoot, 'prebuilds', `${process.platform}-${process.arch}`, file);
+  const own = path.join(prebuilds, file);
   return [...(existsSync(own) ? [own] : []), ...systemNames];
 }
