@@ -1,6 +1,7 @@
 // Builds prebuilds/<os>-<arch>/ with the addon and the runner, stripped: for this machine, and for every other one whose
-// cross compiler is installed. `node scripts/build-prebuilds.mjs [--all]`; with --all a cross compiler that is missing
-// is an error. native.json says what was made and what it needs.
+// cross compiler is installed. `node scripts/build-prebuilds.mjs [--all] [--target linux-arm64]`; with --all a cross
+// compiler that is missing is an error, with --target nothing else is made. native.json says what was made and what it
+// needs.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
@@ -12,7 +13,7 @@ import { crossPackage, hostTarget, readTarget, targetNames } from './native-targ
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const parts = ['tenon.node', 'tenon-runner'];
-const { values } = parseArgs({ options: { all: { type: 'boolean', default: false } } });
+const { values } = parseArgs({ options: { all: { type: 'boolean', default: false }, target: { type: 'string' } } });
 
 function fail(sentence) {
   console.error(`prebuilds: ${sentence}`);
@@ -38,8 +39,8 @@ function make(target) {
   const folder = path.join(root, 'prebuilds', target.name);
   mkdirSync(folder, { recursive: true });
   for (const part of parts) {
-    // a host may have the old file open
-    const fresh = path.join(folder, `.${part}.new`);
+    // a host may have the old file open, and somebody may pack the folder
+    const fresh = path.join(from, `${part}.stripped`);
     copyFileSync(path.join(from, part), fresh);
     run(`${target.toolPrefix}strip`, [...(target.os === 'darwin' ? ['-x'] : []), fresh]);
     renameSync(fresh, path.join(folder, part));
@@ -59,13 +60,13 @@ function make(target) {
   console.log(`prebuilds/${target.name}: addon and runner, need ${floors.join(', ') || 'nothing that is versioned'}`);
 }
 
-for (const name of targetNames) {
+for (const name of values.target === undefined ? targetNames : [values.target]) {
   const target = readTarget(name, fail);
   if (name === hostTarget.name || isThere(compilerOf(target))) {
     make(target);
     continue;
   }
   const sentence = `${name} needs ${compilerOf(target)} (Debian: ${crossPackage(target)}), which is not installed`;
-  if (values.all) fail(sentence);
+  if (values.all || values.target !== undefined) fail(sentence);
   console.warn(`prebuilds: ${sentence}; left out`);
 }

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { processEnvironment, resolveSettings } from '../base/config.js';
 import { asTenonError, TenonError } from '../base/errors.js';
 import { findHost } from '../base/host-file.js';
+import { machineName } from '../base/machine-name.js';
 import { version } from '../base/version.js';
 import { loadCore, runnerPath } from '../binding/core.js';
 import { findToolchain } from '../compiler/toolchain.js';
@@ -41,7 +42,7 @@ async function look(what: string, find: () => string | Promise<string>): Promise
 export async function doctor(flags: DoctorFlags): Promise<number> {
   const { settings } = resolveSettings({ flags: { data: flags.data } });
   const findings = [
-    await look('Tenon', () => `${version} on Node.js ${process.version}, ${process.platform}-${process.arch}`),
+    await look('Tenon', () => `${version} on Node.js ${process.version}, ${machineName}`),
     await look('core', () => `speaks ABI ${loadCore().abi.major}.${loadCore().abi.minor}`),
     await look('runner', () => runnerPath()),
     await look('compiler', () => {

@@ -32,8 +32,8 @@ export interface Made {
 }
 
 /**
- * Make the application `name` of a template in `directory` (absolute), or in `applications/` of it when that is there.
- * Throws TypeError for a name that cannot be an id and for a template that there is not, `ApplicationExists` when
+ * Make the application `name` of a template in `directory` (absolute), or in `applications/` of it when that or a
+ * package.json is there. Throws TypeError for a name that cannot be an id and for a template that there is not, `ApplicationExists` when
  * something has the name: nothing is ever overwritten, and nothing half-written is ever seen.
  */
 export async function makeApplication(name: string, template: string, directory: string): Promise<Made> {
@@ -44,6 +44,8 @@ export async function makeApplication(name: string, template: string, directory:
   if (!Object.hasOwn(templates, template))
     throw new TypeError(`the template ${template} does not exist; choose ${Object.keys(templates).join(', ')}`);
   const beside = path.join(directory, 'applications');
+  // A package is somebody's program: `tenon start` in it serves ./applications.
+  if (existsSync(path.join(directory, 'package.json'))) await mkdir(beside, { recursive: true });
   const parent = existsSync(beside) ? beside : directory;
   const folder = path.join(parent, name);
   if (lstatSync(folder, { throwIfNoEntry: false }) !== undefined) throw exists(folder);

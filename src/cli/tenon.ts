@@ -77,7 +77,7 @@ servingCommand(
 program
   .command('new')
   .description(
-    'Write an application that compiles, serves and has a test: into ./applications when it is there, else here.',
+    'Write an application that compiles, serves and has a test: into ./applications when it or a package.json is there, else here.',
   )
   .argument('<name>', 'its folder and its id: a-z, 0-9, "_", "-"')
   .option('--template <template>', 'c, cpp, extension or table-app', 'cpp')

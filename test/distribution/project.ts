@@ -1,0 +1,133 @@
+/** An empty project into which the packed Tenon has been installed, with install scripts blocked. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { root } from '../architecture/tree.js';
+import { until } from '../load/world.js';
+import { plainEnvironment, run } from './scratch.js';
+
+/** `tenon dev`, or what else keeps running, in a project. */
+export class Running {
+  readonly #child: ChildProcess;
+  readonly #data: string;
+  #text = '';
+
+  constructor(command: string, words: readonly string[], directory: string, env: NodeJS.ProcessEnv) {
+    this.#data = path.join(directory, 'data');
+    // a group of its own: npx has children
+    this.#child = spawn(command, words, { cwd: directory, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.on('data', (bytes: Buffer) => {
+        this.#text += bytes.toString();
+      });
+  }
+
+  /** Everything printed so far. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** The program file that the host runs in. */
+  async program(): Promise<string> {
+    const { pid } = JSON.parse(await readFile(path.join(this.#data, 'host.json'), 'utf8')) as { pid: number };
+    const [program = ''] = (await readFile(`/proc/${pid}/cmdline`, 'latin1')).split('\0');
+    return program;
+  }
+
+  async #url(): Promise<string> {
+    let url = '';
+    await until(
+      'it listens',
+      () => {
+        url = /listens on (\S+)/.exec(this.#text)?.[1] ?? '';
+        if (url === '' && this.#child.exitCode !== null) throw new Error(`it has ended:\n${this.#text}`);
+        return url !== '';
+      },
+      50_000,
+    );
+    return url;
+  }
+
+  /** Resolves when the answer under `place` is `wanted`. */
+  async answers(place: string, wanted: string): Promise<void> {
+    const url = await this.#url();
+    let got = '';
+    await until(
+      `GET ${place} answers ${wanted}`,
+      async () => {
+        got = await fetch(url + place).then((answer) => answer.text(), String);
+        return got === wanted;
+      },
+      50_000,
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}, but ${got}\n${this.#text}`);
+    });
+  }
+
+  /** Let it end; its exit status. */
+  async end(): Promise<unknown> {
+    const ended = once(this.#child, 'close');
+    const { pid } = JSON.parse(await readFile(path.join(this.#data, 'host.json'), 'utf8')) as { pid: number };
+    process.kill(pid, 'SIGTERM');
+    const [status] = await ended;
+    return status;
+  }
+
+  /** Whatever is left of it, at once. */
+  kill(): void {
+    try {
+      process.kill(-(this.#child.pid ?? Number.NaN), 'SIGKILL');
+    } catch {
+      // it has ended
+    }
+  }
+}
+
+export class Project {
+  /** Absolute. */
+  readonly directory: string;
+  /** The installed package. */
+  readonly tenon: string;
+  /** Bytes of the archive. */
+  readonly archiveSize: number;
+  readonly archive: string;
+
+  private constructor(directory: string, archive: string, archiveSize: number) {
+    this.directory = directory;
+    this.tenon = path.join(directory, 'node_modules', 'tenon');
+    this.archive = archive;
+    this.archiveSize = archiveSize;
+  }
+
+  /** Pack the clone with what is built, and install it. */
+  static async make(): Promise<Project> {
+    const scratch = await mkdtemp(path.join(os.tmpdir(), 'tenon-project-'));
+    await run('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', scratch], root);
+    const [name = ''] = await readdir(scratch);
+    const archive = path.join(scratch, name);
+    const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+    const directory = await mkdtemp(path.join(scratch, 'empty-'));
+    await run('npm', ['install', ...flags, archive], directory);
+    return new Project(directory, archive, (await stat(archive)).size);
+  }
+
+  /** Run a program of the project as its user does, from its start to its end. */
+  npx(...words: string[]): Promise<{ stdout: string; stderr: string }> {
+    return run('npx', ['--no-install', ...words], this.directory);
+  }
+
+  /** Start `tenon` with `words`, by npx, or by the Node in the folder `node` alone. */
+  start(words: readonly string[], node?: string): Running {
+    const env = plainEnvironment();
+    if (node === undefined) return new Running('npx', ['--no-install', 'tenon', ...words], this.directory, env);
+    const program = path.join(this.directory, 'node_modules', '.bin', 'tenon');
+    const search = `${path.join(node, 'bin')}${path.delimiter}${env['PATH'] ?? ''}`;
+    return new Running(program, words, this.directory, { ...env, PATH: search });
+  }
+
+  remove(): Promise<void> {
+    return rm(path.dirname(this.archive), { recursive: true, force: true });
+  }
+}
