@@ -121,10 +121,12 @@ describe('refused, with nothing left and what runs left alone', () => {
     await world.start({ ...unsigned, bundleLimit: 200_000 });
     await install(await makeBundle('shop'));
   });
-  afterEach(async () => {
-    expect(await entries()).toEqual(['shop']);
-    expect((await world.get('/shop/version')).body).toBe('1.0.0');
-  });
+
+  /** What is there when nothing has come of it. */
+  async function present(): Promise<[string[], string]> {
+    return [await entries(), (await world.get('/shop/version')).body];
+  }
+  const before: [string[], string] = [['shop'], '1.0.0'];
 
   const gzip = { 'content-type': 'application/gzip' };
   const bytes = new Uint8Array(1000);
@@ -166,12 +168,14 @@ describe('refused, with nothing left and what runs left alone', () => {
     ],
   ])('%s: %i %s', async (_, status, error, query, init) => {
     expect(await ask('POST', place + query, init)).toMatchObject({ status, body: { error } });
+    expect(await present()).toEqual(before);
   });
 
   test('a body without an end: 413 ArchiveTooLarge', async () => {
     const body = new ReadableStream<Uint8Array>({ pull: (stream) => stream.enqueue(new Uint8Array(10_000)) });
     const init = { headers: gzip, body, duplex: 'half' } as RequestInit;
     expect(await ask('POST', place, init)).toMatchObject({ status: 413, body: { error: 'ArchiveTooLarge' } });
+    expect(await present()).toEqual(before);
   });
 
   test('who has no token: 401, before anything is read', async () => {
@@ -181,7 +185,7 @@ describe('refused, with nothing left and what runs left alone', () => {
 
   test('a client that goes in the middle leaves neither a file nor a descriptor', async () => {
     const archive = await makeBundle('other');
-    const before = gauge(world.data).descriptors;
+    const { descriptors } = gauge(world.data);
     for (let turn = 0; turn < 20; turn++) {
       const { port } = new URL(world.url);
       const socket = connect(Number(port), '127.0.0.1');
@@ -192,8 +196,9 @@ describe('refused, with nothing left and what runs left alone', () => {
       await new Promise<void>((resolve) => setImmediate(resolve));
       socket.destroy();
     }
-    await until('descriptors are given back', () => gauge(world.data).descriptors <= before);
+    await until('descriptors are given back', () => gauge(world.data).descriptors <= descriptors);
     expect((await ask('GET', '/api/v1/plugins')).body.plugins?.map(({ id }) => id)).toEqual(['shop']);
+    expect(await present()).toEqual(before);
   });
 });
 
