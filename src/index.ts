@@ -17,9 +17,10 @@ import { tokenKey } from './base/token-key.js';
 import { version } from './base/version.js';
 import { type Front, loadCore } from './binding/core.js';
 import { Audit } from './bundle/audit.js';
-import { Trust } from './bundle/trust.js';
+import { type SignaturePolicy, Trust } from './bundle/trust.js';
 import { recoverBuilds } from './compiler/hold.js';
 import { Applications } from './host/applications.js';
+import { Bundles } from './host/bundled.js';
 import { Chains } from './host/chains.js';
 import { type CheckedStatic, checkStatics } from './host/checked-static.js';
 import { Convergence } from './host/converge.js';
@@ -194,7 +195,21 @@ async function compose(
   const desires = new Desires(registry);
   const chains = new Chains((id) => new Live(core, front, { id, queueLimit: settings.queueLimit }));
   const secretPlaces = { environment, secrets: path.resolve(settings.secrets || path.join(data, 'secrets')) };
-  const applications = new Applications({ directory, dataDirectory: data, environment, buildMs: settings.buildMs });
+  const bundles = new Bundles({
+    core,
+    trust,
+    policy: settings.localSignatures as SignaturePolicy,
+    imageLimit: settings.imageLimit,
+    fileLimit: settings.bundleLimit,
+    copies: path.join(data, 'cache', 'bundles'),
+  });
+  const applications = new Applications({
+    directory,
+    dataDirectory: data,
+    environment,
+    buildMs: settings.buildMs,
+    bundles,
+  });
   const routes = new RouteBook(reservedSegments, (all) => door.serve(all));
   const tell = tellAll(log, [
     (event) => manager.observe(event),
@@ -229,6 +244,7 @@ async function compose(
     versions: { directory: path.join(data, 'versions'), limit: settings.keptVersions },
     routes,
     isStatic: (id) => statics.has(id),
+    refuseKilled: (id, sha256) => bundles.refuseKilled(id, sha256),
     onEvent: tell,
     attempt: (folder) => manager.attempt(folder),
   });

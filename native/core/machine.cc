@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #if defined(__linux__)
 #include <link.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #elif defined(__APPLE__)
 #include <mach-o/dyld.h>
 #include <sys/mount.h>
@@ -43,6 +45,19 @@ bool image_mapped(const std::string& path) {
   }
   return false;
 #endif
+}
+
+Exchange exchange_names(const std::string& one, const std::string& other, std::string& problem) {
+#if defined(__linux__)
+  constexpr unsigned int exchange = 2;  // RENAME_EXCHANGE, which not every libc names
+  const long result = syscall(SYS_renameat2, AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), exchange);
+#else
+  const int result = renamex_np(one.c_str(), other.c_str(), RENAME_SWAP);
+#endif
+  if (result == 0) return Exchange::done;
+  if (errno == EINVAL || errno == ENOSYS || errno == ENOTSUP) return Exchange::unsupported;
+  problem = std::strerror(errno);
+  return Exchange::failed;
 }
 
 bool FileLock::acquire(const std::string& path, int& holder, std::string& problem) {

@@ -35,6 +35,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("threadsIn", Napi::Function::New<tenon::node::ThreadsIn>(env, "threadsIn"));
   exports.Set("keepFloatingPoint", Napi::Function::New<tenon::node::KeepFloatingPoint>(env, "keepFloatingPoint"));
   exports.Set("lockFile", Napi::Function::New<tenon::node::LockFile>(env, "lockFile"));
+  exports.Set("exchangeNames", Napi::Function::New<tenon::node::ExchangeNames>(env, "exchangeNames"));
   return exports;
 }
 

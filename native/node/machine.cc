@@ -93,4 +93,19 @@ Napi::Value LockFile(const Napi::CallbackInfo& info) {
   return object;
 }
 
+Napi::Value ExchangeNames(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsString() || !info[1].IsString()) {
+    Napi::TypeError::New(env, "one and other: two strings are needed").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const std::string one = info[0].As<Napi::String>().Utf8Value();
+  const std::string other = info[1].As<Napi::String>().Utf8Value();
+  std::string problem;
+  const core::Exchange outcome = core::exchange_names(one, other, problem);
+  if (outcome != core::Exchange::failed) return Napi::Boolean::New(env, outcome == core::Exchange::done);
+  Napi::Error::New(env, one + " and " + other + " could not change places: " + problem).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
 }  // namespace tenon::node

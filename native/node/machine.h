@@ -5,12 +5,13 @@
 
 namespace tenon::node {
 
-// `mayExecute`, `imageMapped`, `threadsIn`, `keepFloatingPoint` and `lockFile` of src/binding/core.ts.
+// `mayExecute`, `imageMapped`, `threadsIn`, `keepFloatingPoint`, `lockFile` and `exchangeNames` of src/binding/core.ts.
 Napi::Value MayExecute(const Napi::CallbackInfo& info);
 Napi::Value ImageMapped(const Napi::CallbackInfo& info);
 Napi::Value ThreadsIn(const Napi::CallbackInfo& info);
 Napi::Value KeepFloatingPoint(const Napi::CallbackInfo& info);
 Napi::Value LockFile(const Napi::CallbackInfo& info);
+Napi::Value ExchangeNames(const Napi::CallbackInfo& info);
 
 }  // namespace tenon::node
 

@@ -406,6 +406,11 @@ export interface Core extends StoreDoor {
   threadsIn(paths: readonly string[]): ImageThread[][];
   /** Lock `file` (made when absent, holder's pid written into it) or throw `DataDirectoryLocked` with `holder`. */
   lockFile(file: string): DirectoryLock;
+  /**
+   * What `one` and `other` (absolute) name is named the other way round, in one step. False where the file system cannot; throws
+   * an Error when it could and did not.
+   */
+  exchangeNames(one: string, other: string): boolean;
 }
 
 const addon = 'tenon.node';

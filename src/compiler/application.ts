@@ -6,11 +6,13 @@ import picomatch from 'picomatch';
 import { TenonError } from '../base/errors.js';
 import {
   type ApplicationConfig,
+  configFile,
   configLimit,
   configTooLarge,
   defaultConfig,
   idGrammar,
   parseConfig,
+  unsaidVersion,
 } from './config.js';
 import type { ConfigSchema } from './config-schema.js';
 import { checkedSchema } from './checked-schema.js';
@@ -41,16 +43,32 @@ export interface Application {
 /** How a library's file name ends on this system. */
 export const librarySuffix = process.platform === 'darwin' ? '.dylib' : '.so';
 
+/** What somebody who has checked the files of a folder says of it. */
+export interface CheckedFolder {
+  /** Files that count, relative to the folder, sorted; absent: all that are there. */
+  files?: readonly string[] | undefined;
+  /** Bytes of one of `files`; rejects with `code` `EFBIG` for more than `limit`. Absent: they are read from the folder. */
+  read?: ((file: string, limit: number) => Promise<Buffer>) | undefined;
+  /** What it is where there is no config.yaml. Where there is one, its id and version have to be these. */
+  config: ApplicationConfig;
+  /** What it asks for, whatever config.yaml says of it. */
+  permissions: string[];
+  /** Whether it has a library that somebody else finds. */
+  hasLibrary: boolean;
+  /** What is wrong when config.yaml says something else. */
+  disagrees: (key: 'id' | 'version', said: string) => TenonError;
+}
+
 /**
  * Read the application in `folder` (absolute).
  * Throws `ConfigNotFound`, `ConfigInvalid`, `SourcesMissing` when there is neither a source, a schema nor a library,
  * `DependencyMissing` for a vendored folder that is not there, `SourceOutside` for a link, and `ApplicationUnreadable`
  * when the system refuses something in the folder.
  */
-export async function readApplication(folder: string): Promise<Application> {
+export async function readApplication(folder: string, checked?: CheckedFolder): Promise<Application> {
   if (!path.isAbsolute(folder)) throw new TypeError(`folder must be an absolute path, got "${folder}"`);
   try {
-    return await readFolder(folder);
+    return await readFolder(folder, checked);
   } catch (error) {
     const { code, path: place } = error as NodeJS.ErrnoException;
     if (error instanceof TenonError || code === undefined || place === undefined) throw error;
@@ -71,15 +89,16 @@ export async function readApplication(folder: string): Promise<Application> {
 /** Characters of a path that a message names. */
 const placeShown = 200;
 
-async function readFolder(folder: string): Promise<Application> {
-  const { config, text } = await readConfig(folder);
-  const configSchema = await checkedSchema(folder, config, text);
+async function readFolder(folder: string, checked: CheckedFolder | undefined): Promise<Application> {
+  const { config, text } = await (checked === undefined ? readConfig(folder) : readCheckedConfig(folder, checked));
+  const configSchema = await checkedSchema(folder, config, text, checked?.read);
   const matchers = config.resources.map((glob) => picomatch(glob, { noextglob: true, nonegate: true, regex: false }));
   const named = (file: string): boolean => matchers.some((matches) => matches(file));
-  const below = await entriesBelow(folder);
+  const listed = checked?.files && { files: checked.files.filter(isPlain), links: [] };
+  const below = listed ?? (await entriesBelow(folder));
   for (const link of below.links)
     if (named(link) || named(`${link}/x.c`) || named(`${link}/x.cpp`)) throw await linked(folder, link);
-  const vendored = await vendoredSources(folder, config);
+  const vendored = await vendoredSources(folder, config, listed?.files);
   const matching = (globs: readonly string[]): string[] => {
     const isMatch = picomatch([...globs], { noextglob: true, nonegate: true, regex: false });
     return below.files.filter((file) => isMatch(file));
@@ -89,8 +108,8 @@ async function readFolder(folder: string): Promise<Application> {
   const own = below.files.filter((file) => !others.has(file));
   const sources = own.filter((file) => sourceName.test(file) && named(file));
   const library = path.join(folder, config.appId + librarySuffix);
-  const prebuilt = sources.length === 0 && existsSync(library) ? library : undefined;
-  if (sources.length === 0 && prebuilt === undefined && schemas.length === 0)
+  const prebuilt = sources.length === 0 && listed === undefined && existsSync(library) ? library : undefined;
+  if (sources.length === 0 && prebuilt === undefined && schemas.length === 0 && checked?.hasLibrary !== true)
     throw new TenonError(
       'SourcesMissing',
       `the application ${config.appId} has nothing to serve: no schema (${config.schemas.join(', ')}), no sources (${config.resources.join(', ')}) and no ${path.basename(library)}`,
@@ -127,11 +146,25 @@ async function linked(folder: string, link: string): Promise<TenonError> {
   });
 }
 
-async function vendoredSources(folder: string, config: ApplicationConfig): Promise<string[]> {
+/** No name of what is hidden on the way. */
+function isPlain(file: string): boolean {
+  return file.split('/').every((name) => !name.startsWith('.') && name !== 'node_modules');
+}
+
+async function vendoredSources(
+  folder: string,
+  config: ApplicationConfig,
+  listed: readonly string[] | undefined,
+): Promise<string[]> {
   const files: string[] = [];
   for (const name of config.dependencies.vendored) {
+    const inside = listed?.filter((file) => file.startsWith(`${name}/`));
+    if (inside !== undefined && inside.length > 0) {
+      files.push(...inside.filter((file) => sourceName.test(file)));
+      continue;
+    }
     const place = path.join(folder, name);
-    const info = await stat(place).catch(() => undefined);
+    const info = listed === undefined ? await stat(place).catch(() => undefined) : undefined;
     if (info?.isDirectory() !== true)
       throw new TenonError('DependencyMissing', `the vendored folder ${name} of ${config.appId} is not there`, {
         next: `put it at ${place}, or correct \`dependencies\` in config.yaml`,
@@ -146,8 +179,30 @@ async function vendoredSources(folder: string, config: ApplicationConfig): Promi
   return [...new Set(files)].sort();
 }
 
+/** What is checked says the rest of what config.yaml does not. */
+async function readCheckedConfig(
+  folder: string,
+  { files, read, config: otherwise, permissions, disagrees }: CheckedFolder,
+): Promise<{ config: ApplicationConfig; text: string }> {
+  const isThere = files?.includes(configFile) ?? existsSync(path.join(folder, configFile));
+  if (!isThere) return { config: otherwise, text: '' };
+  const bytes = await (read === undefined || files === undefined
+    ? readRegular(path.join(folder, configFile), configLimit)
+    : read(configFile, configLimit)
+  ).catch((error: unknown) => {
+    throw (error as NodeJS.ErrnoException).code === 'EFBIG' ? configTooLarge(folder) : error;
+  });
+  const text = bytes.toString('utf8');
+  const config = parseConfig(text, folder);
+  if (config.appId !== otherwise.appId) throw disagrees('id', config.appId);
+  if (config.version !== otherwise.version && config.version !== unsaidVersion)
+    throw disagrees('version', config.version);
+  const { version, reserved } = otherwise;
+  return { config: { ...config, version, reserved: { ...reserved, ...config.reserved, permissions } }, text };
+}
+
 async function readConfig(folder: string): Promise<{ config: ApplicationConfig; text: string }> {
-  const file = path.join(folder, 'config.yaml');
+  const file = path.join(folder, configFile);
   let source: string;
   try {
     source = (await readRegular(file, configLimit)).toString('utf8');

@@ -2,6 +2,7 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { TenonError } from '../base/errors.js';
 import { readRegular } from '../base/regular.js';
 import { type ApplicationConfig, configFile, type ConfigProblem, invalid } from './config.js';
 import { ConfigSchema } from './config-schema.js';
@@ -11,18 +12,20 @@ import { isBelow } from './way.js';
 
 /**
  * The schema of the application in `folder`; undefined when it has none. `text` is its config.yaml. Rejects with
- * `ConfigInvalid` at the place in question: of a schema that is none, and of a `custom` that is not as it says.
+ * `ConfigInvalid` at the place in question: of a schema that is none, and of a `custom` that is not as it says. `read` gives
+ * the bytes of a file of the folder to whoever does not read them there.
  */
 export async function checkedSchema(
   folder: string,
   { reserved, custom }: ApplicationConfig,
   text: string,
+  read?: (file: string, limit: number) => Promise<Buffer>,
 ): Promise<ConfigSchema | undefined> {
   const { configSchema: given } = reserved;
   if (given === undefined) return undefined;
   const [name, source, above] =
     typeof given === 'string'
-      ? [given, await readSchemaFile(folder, given, text), []]
+      ? [given, await readSchemaFile(folder, given, text, read), []]
       : [configFile, text, ['configSchema']];
   const schema = compiled(folder, name, source, above, typeof given === 'string' ? source : JSON.stringify(given));
   if (custom === '{}') return schema;
@@ -57,12 +60,19 @@ function compiled(folder: string, name: string, source: string, above: readonly 
   }
 }
 
-async function readSchemaFile(folder: string, name: string, text: string): Promise<string> {
+async function readSchemaFile(
+  folder: string,
+  name: string,
+  text: string,
+  read: ((file: string, limit: number) => Promise<Buffer>) | undefined,
+): Promise<string> {
   const file = path.join(folder, name);
   try {
+    if (read !== undefined) return (await read(name, schemaLimit)).toString('utf8').replace(/^\uFEFF/, '');
     if (!isBelow(await realpath(folder), await realpath(file))) throw new Error('it is not in the folder');
     return (await readRegular(file, schemaLimit)).toString('utf8').replace(/^\uFEFF/, '');
   } catch (error) {
+    if (error instanceof TenonError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     const why = code === 'ENOENT' ? 'it is not there' : code === 'EFBIG' ? `more than ${schemaLimit} bytes` : message;
     const place = new Places(text).at(['configSchema']);

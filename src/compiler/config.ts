@@ -221,6 +221,9 @@ const knownKeys = [...Object.keys(acted), ...Object.keys(reserved)];
 /** Largest config.yaml, bytes. */
 export const configLimit = 64 * 1024;
 
+/** Version of an application that names none. */
+export const unsaidVersion = '0.0.0';
+
 /** Name of the file. */
 export const configFile = 'config.yaml';
 
@@ -340,7 +343,7 @@ function configOf(
   return {
     appId,
     name: (given.get('name') as string | undefined) ?? appId,
-    version: (given.get('version') as string | undefined) ?? '0.0.0',
+    version: (given.get('version') as string | undefined) ?? unsaidVersion,
     description: (given.get('description') as string | undefined) ?? '',
     enabled: (given.get('enabled') as boolean | undefined) ?? true,
     resources: (given.get('resources') as string[] | undefined) ?? ['resources/**/*.{c,cc,cpp,cxx}'],

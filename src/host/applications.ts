@@ -5,6 +5,7 @@ import { lstat, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Environment } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
+import { manifestFile, signatureFile } from '../bundle/manifest.js';
 import { type Application as Source, librarySuffix, readApplication } from '../compiler/application.js';
 import { compile, describeWarning } from '../compiler/build.js';
 import type { ExtensionUse, Surfaces } from '../compiler/config.js';
@@ -12,6 +13,7 @@ import type { ConfigSchema } from '../compiler/config-schema.js';
 import { readRegular } from '../base/regular.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { SchemaSource } from '../tables/schema.js';
+import type { Bundled, Bundles } from './bundled.js';
 
 /** An application as the host sees it. */
 export interface Application {
@@ -36,6 +38,8 @@ export interface Application {
   /** Whether each change of its config needs a new generation. */
   readonly reloadOnChange: boolean;
   readonly source: Source;
+  /** Set for one with a manifest.json: what that says, checked. */
+  readonly bundle: Bundled | undefined;
   /** Absent for one without a schema that may not use tables of others either. */
   readonly tables: ApplicationTables | undefined;
 }
@@ -50,6 +54,8 @@ export interface ApplicationTables {
   readonly grants: readonly string[];
   /** Equal as long as nothing of all this, nor its prefix, is different. */
   readonly key: string;
+  /** Where the seeds are, absolute, when not in the folder; they are there once this resolves. */
+  readonly place?: () => Promise<string>;
 }
 
 /** A library that is ready to be admitted. */
@@ -58,6 +64,17 @@ export interface Build {
   readonly library: string;
   /** What the compiler warned of, one sentence each. */
   readonly warnings: string[];
+  /** Platform of the library of a bundle; `sources`: it was compiled. */
+  readonly from?: string;
+  /** What it has to be, where that is known. */
+  readonly expected?: Expected;
+}
+
+/** The one library that may be opened. */
+export interface Expected {
+  readonly sha256: string;
+  /** What is wrong with another one, whose hash is `found`. */
+  readonly otherwise: (found: string) => TenonError;
 }
 
 export interface ApplicationsOptions {
@@ -69,7 +86,14 @@ export interface ApplicationsOptions {
   environment: Environment;
   /** For one build, ms. */
   buildMs: number;
+  /** Absent: a folder with a manifest.json is as any other. */
+  bundles?: Bundles;
+  /** Of what a bundle asks for, what it may; all of it when absent. */
+  granted?: (id: string, asked: readonly string[]) => readonly string[];
 }
+
+/** What makes a folder an application that is a bundle. */
+const bundleMarks = [manifestFile, signatureFile];
 
 /** `/todo/` and `todo` are `/todo`; `/` is empty. */
 function prefixOf(text: string): string {
@@ -92,7 +116,8 @@ export async function schemasAlone(directory: string): Promise<string[]> {
 export function whyNoApplication(folder: string): string | undefined {
   const name = path.basename(folder);
   const has = (file: string): boolean => existsSync(path.join(folder, file));
-  if (!has('schema.graphql') || has('config.yaml') || has(`${name}${librarySuffix}`)) return undefined;
+  if (!has('schema.graphql') || has('config.yaml') || has(manifestFile) || has(`${name}${librarySuffix}`))
+    return undefined;
   return `${name} has a schema.graphql and no config.yaml, and is not served; add ${path.join(folder, 'config.yaml')}, one line is enough: "name: ${name}"`;
 }
 
@@ -126,13 +151,15 @@ export class Applications {
     return folders.filter((folder) => folder !== this.#options.dataDirectory);
   }
 
-  /** Whether the folder is there, itself and not as a symbolic link, and has a config or a library. */
+  /** Whether the folder is there, itself and not as a symbolic link, and has a config, a manifest or a library. */
   async exists(folder: string): Promise<boolean> {
     const name = path.basename(folder);
     if (name.startsWith('.') || folder === this.#options.dataDirectory) return false;
     const info = await lstat(folder).catch(() => undefined);
     if (info?.isDirectory() !== true) return false;
-    return ['config.yaml', `${name}${librarySuffix}`].some((file) => existsSync(path.join(folder, file)));
+    return ['config.yaml', `${name}${librarySuffix}`, ...bundleMarks].some((file) =>
+      existsSync(path.join(folder, file)),
+    );
   }
 
   /** Folder of the application `id`, when there is one. */
@@ -144,30 +171,40 @@ export class Applications {
     return undefined;
   }
 
-  /** Rejects as `readApplication` does. */
+  /** Rejects as `readApplication` does, and for a folder with a manifest.json as `Bundles.open`. */
   async read(folder: string): Promise<Application> {
-    const source = await readApplication(folder);
-    const { id, config } = source;
-    const prefix = prefixOf(config.reserved.routePrefix ?? id);
-    const limits: Partial<GenerationLimits> = {
-      ...(config.concurrency === undefined ? {} : { concurrency: config.concurrency }),
-      ...(config.deadlineMs === undefined ? {} : { deadlineMs: config.deadlineMs }),
-      ...(config.bodyLimit === undefined ? {} : { bodyLimit: config.bodyLimit }),
-    };
-    const tables = await readTables(source, prefix);
-    const { enabled, extension, extensions, auth, custom } = config;
-    const { configSchema } = source;
-    const { reloadOnChange = false } = config.reserved;
-    const own = { custom, configSchema, reloadOnChange };
-    return { id, folder, enabled, prefix, limits, extension, extensions, auth, ...own, source, tables };
+    const { bundles } = this.#options;
+    if (bundles === undefined || !isBundle(folder)) return applicationOf(await readApplication(folder));
+    return this.ofBundle(await bundles.open(folder));
   }
 
-  /** Compile it, or name the library it comes with. Rejects with `BuildFailed`, `BuildTimeout` or `ToolchainMissing`. */
-  async build(application: Application): Promise<Build> {
+  /** The application that a bundle is. */
+  async ofBundle(bundle: Bundled): Promise<Application> {
+    const { files, source } = bundle;
+    const { granted = (_, asked) => asked, bundles } = this.#options;
+    const permissions = [...granted(source.id, files.manifest.permissions)];
+    const { config } = source;
+    const reserved = { ...config.reserved, permissions };
+    const listed = files.manifest.files;
+    const read = listed === undefined ? {} : { read: files.read, stampOf: (file: string) => listed[file]?.sha256 };
+    const place = async (): Promise<string> => (await bundles?.copy(files, source.folder)) ?? source.folder;
+    const copied = listed === undefined ? {} : { place };
+    return applicationOf({ ...source, config: { ...config, reserved } }, { bundle, ...read, ...copied });
+  }
+
+  /** Compile it, or name the library it comes with. Rejects with `BuildFailed`, `BuildTimeout` or `ToolchainMissing`, and as `Bundles.build`. */
+  async build({ bundle, source }: Application): Promise<Build> {
+    const { bundles } = this.#options;
+    const compiled = (what: Source): Promise<Build> => this.compile(what);
+    return bundle === undefined || bundles === undefined ? compiled(source) : bundles.build(bundle, compiled);
+  }
+
+  /** Rejects with `BuildFailed`, `BuildTimeout` or `ToolchainMissing`. */
+  async compile(source: Source): Promise<Build> {
     const { dataDirectory, environment, buildMs } = this.#options;
     const { signal } = this.#abort;
     signal.throwIfAborted();
-    const { library, warnings } = await compile(application.source, {
+    const { library, warnings } = await compile(source, {
       dataDirectory,
       env: environment,
       timeoutMs: buildMs,
@@ -182,6 +219,37 @@ export class Applications {
   }
 }
 
+/** Whether a folder with a manifest, or what is left of one. */
+export function isBundle(folder: string): boolean {
+  return bundleMarks.some((file) => existsSync(path.join(folder, file)));
+}
+
+/** What a bundle adds to what its files say. */
+interface BundleSide {
+  bundle?: Bundled;
+  /** The bytes of a file, checked. */
+  read?: (file: string, limit: number) => Promise<Buffer>;
+  /** SHA-256 of a file, as listed. */
+  stampOf?: (file: string) => string | undefined;
+  place?: () => Promise<string>;
+}
+
+async function applicationOf(source: Source, side: BundleSide = {}): Promise<Application> {
+  const { id, folder, config, configSchema } = source;
+  const prefix = prefixOf(config.reserved.routePrefix ?? id);
+  const limits: Partial<GenerationLimits> = {
+    ...(config.concurrency === undefined ? {} : { concurrency: config.concurrency }),
+    ...(config.deadlineMs === undefined ? {} : { deadlineMs: config.deadlineMs }),
+    ...(config.bodyLimit === undefined ? {} : { bodyLimit: config.bodyLimit }),
+  };
+  const tables = await readTables(source, prefix, side);
+  const { enabled, extension, extensions, auth, custom } = config;
+  const { reloadOnChange = false } = config.reserved;
+  const own = { custom, configSchema, reloadOnChange };
+  const { bundle } = side;
+  return { id, folder, enabled, prefix, limits, extension, extensions, auth, ...own, source, bundle, tables };
+}
+
 /** Largest file of a schema, bytes. */
 const schemaLimit = 1024 * 1024;
 
@@ -189,29 +257,36 @@ const schemaLimit = 1024 * 1024;
 export async function readTables(
   { folder, config, ...source }: Source,
   prefix: string,
+  { read, stampOf, place }: BundleSide = {},
 ): Promise<ApplicationTables | undefined> {
   const { surfaces, reserved } = config;
   const permissions = (reserved.permissions ?? []).filter((each) => each.startsWith('tables:'));
   const grants = permissions.map((each) => each.slice('tables:'.length));
   // Who has no table of its own may use those of others.
   if (source.schemas.length === 0 && grants.length === 0) return undefined;
-  const schemas = await Promise.all(source.schemas.map((file) => readSchemaFile(folder, file)));
-  const seeds = source.seeds.map((file) => path.join(folder, file));
+  const schemas = await Promise.all(source.schemas.map((file) => readSchemaFile(folder, file, read)));
   // Their content is looked at when they are loaded; that they look different is reason enough to do so.
   const stamps = await Promise.all(
-    seeds.map(async (file) => {
+    source.seeds.map(async (name) => {
+      if (stampOf !== undefined) return [name, stampOf(name)];
+      const file = path.join(folder, name);
       const info = await stat(file).catch(() => undefined);
       return [file, info?.ino, info?.size, info?.mtimeMs];
     }),
   );
   const key = createHash('sha256').update(JSON.stringify([schemas, stamps, surfaces, grants, prefix]));
-  return { schemas, seeds: config.seeds, surfaces, grants, key: key.digest('hex') };
+  // What is in the folder and not listed is no seed.
+  const copied = place !== undefined && source.seeds.length > 0;
+  const lists = { schemas, seeds: place === undefined || copied ? config.seeds : [], surfaces, grants };
+  return { ...lists, key: key.digest('hex'), ...(copied ? { place } : {}) };
 }
 
-async function readSchemaFile(folder: string, file: string): Promise<SchemaSource> {
+async function readSchemaFile(folder: string, file: string, read: BundleSide['read']): Promise<SchemaSource> {
   try {
-    return { file, text: (await readRegular(path.join(folder, file), schemaLimit)).toString('utf8') };
+    const bytes = await (read?.(file, schemaLimit) ?? readRegular(path.join(folder, file), schemaLimit));
+    return { file, text: bytes.toString('utf8') };
   } catch (cause) {
+    if (cause instanceof TenonError) throw cause;
     const { code, message } = cause as NodeJS.ErrnoException;
     const why = code === 'EFBIG' ? `is larger than ${schemaLimit} bytes` : `cannot be read: ${message}`;
     throw new TenonError('SchemaInvalid', `${file} ${why}`, {

@@ -1,66 +1,28 @@
 /** The living set: which plugins there are, and the one place that changes it. */
 import path from 'node:path';
 import { asTenonError, TenonError } from '../base/errors.js';
-import type { Log } from '../base/log.js';
-import type { Core } from '../binding/core.js';
-import type { GenerationLimits } from '../plugin/limits.js';
-import { type Application, type Applications, whyNoApplication } from './applications.js';
+import { type Application, whyNoApplication } from './applications.js';
 import { AppliedConfigs } from './applied-configs.js';
-import type { Chains } from './chains.js';
 import { Departures } from './departures.js';
-import type { Desires } from './desired.js';
 import { ExtensionSettings } from './extension-settings.js';
 import { Extensions } from './extensions.js';
 import { askHealth } from './health.js';
-import { countImages, type Images, overLimit, type PinnedLimit } from './images.js';
-import { Journal, type JournalOptions } from './journal.js';
+import { countImages, type Images, overLimit } from './images.js';
+import type { HostOptions } from './host-options.js';
+import { Journal } from './journal.js';
 import { absenceAt, noSuchPlugin } from './absence.js';
 import { Plugin, type PluginSummary, type PluginView, summaryOf } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
 import { type Begun, type LateFailure, Reloading, type ReloadRequest } from './reloading.js';
-import { type RefusedState, Remembering } from './remembering.js';
-import type { Admission } from './replace.js';
-import type { ProbationLimits } from './probation.js';
+import { Remembering } from './remembering.js';
 import type { RouteBook } from './routes.js';
-import type { SavedStates } from './saved-states.js';
-import type { SecretPlaces } from './secrets.js';
-import type { TableDoor } from './table-world.js';
 import { isTaken, RefusedFolders } from './taken.js';
 import { TakingBack } from './taking-back.js';
 import { type Version, Versions } from './versions.js';
 import { type Wish, wishOf } from './wishes.js';
 
+export type { HostOptions } from './host-options.js';
 export type { HostEvent } from './journal.js';
-
-/** What a host is made of. */
-export interface HostOptions {
-  core: Core;
-  /** The pointers of its plugins, and what they list. */
-  chains: Chains;
-  log: Log;
-  admission: Admission;
-  applications: Applications;
-  limits: GenerationLimits;
-  tables: TableDoor;
-  /** What the registry says. */
-  desires: Desires;
-  secretPlaces: SecretPlaces;
-  states: SavedStates;
-  /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
-  preserveState: () => boolean;
-  refusedState: RefusedState;
-  routes: RouteBook;
-  /** Whether an id is that of a plugin which is part of the program. */
-  isStatic: (id: string) => boolean;
-  onEvent?: JournalOptions['onEvent'];
-  attempt?: JournalOptions['attempt'];
-  /** Told of each plugin that is gone for good. */
-  forgotten: (id: string) => void;
-  probation: ProbationLimits;
-  /** Absolute path of the directory of the builds that are kept to go back to, and how many of each plugin. */
-  versions: { directory: string; limit: number };
-  pinnedLimit: PinnedLimit;
-}
 
 /**
  * All plugins of one host by id. Everything that starts, replaces or stops a plugin goes through here, one piece of work
@@ -278,6 +240,33 @@ export class Host {
   async forget(id: string): Promise<void> {
     const plugin = this.#plugins.get(id);
     if (plugin !== undefined) await this.#forget(plugin, 'alone');
+  }
+
+  /** Take down what runs and is on the kill list: from then on it is `failed`, with `BundleKilled`. */
+  async endKilled(): Promise<void> {
+    for (const plugin of this.#plugins.values()) {
+      if ((await this.#whyKilled(plugin)) === undefined) continue;
+      await plugin.turns.take('kill', async () => {
+        const error = await this.#whyKilled(plugin);
+        if (error === undefined) return;
+        plugin.error = error;
+        await this.#reloading.takeDown(plugin, 'failed');
+      });
+    }
+  }
+
+  async #whyKilled({ id, running, bundle }: Plugin): Promise<TenonError | undefined> {
+    for (const sha256 of [running?.sha256, running && bundle?.sha256]) {
+      if (sha256 === undefined) continue;
+      const error = await this.#options.refuseKilled(id, sha256).then(() => undefined, asTenonError);
+      if (error?.code === 'BundleKilled') return error;
+    }
+    return undefined;
+  }
+
+  /** Forget the builds that are kept of one that is gone. */
+  forgetKept(id: string): Promise<void> {
+    return this.#versions.forget(id);
   }
 
   /** What everybody may see, by id. */

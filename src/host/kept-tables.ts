@@ -5,11 +5,15 @@ import type { Application, ApplicationTables } from './applications.js';
 export type TableSource = Pick<Application, 'id' | 'prefix' | 'folder'> & { readonly tables: ApplicationTables };
 
 /** Where it was served, and from what. */
-export type KeptTables = Pick<TableSource, 'prefix' | 'tables'>;
+export type KeptTables = Pick<TableSource, 'prefix' | 'tables'> & {
+  /** Where its seeds are, absolute; absent: in its own folder. */
+  readonly folder?: string;
+};
 
-export function writeKeptTables({ prefix, tables }: TableSource): string {
-  const { schemas, seeds, surfaces, grants, key } = tables;
-  return `${JSON.stringify({ prefix, tables: { schemas, seeds, surfaces, grants, key } })}\n`;
+export function writeKeptTables({ prefix, folder, tables }: TableSource): string {
+  const { schemas, seeds, surfaces, grants, key, place } = tables;
+  const copied = place === undefined ? {} : { folder };
+  return `${JSON.stringify({ prefix, ...copied, tables: { schemas, seeds, surfaces, grants, key } })}\n`;
 }
 
 /** Throws for text that was not written by {@link writeKeptTables}. */
@@ -22,7 +26,9 @@ export function readKeptTables(text: string): KeptTables {
 function isKept(value: unknown): value is KeptTables {
   if (!isObject(value) || typeof value['prefix'] !== 'string' || !isObject(value['tables'])) return false;
   const { schemas, seeds, surfaces, grants, key } = value['tables'];
+  const { folder = '' } = value;
   return (
+    typeof folder === 'string' &&
     Array.isArray(schemas) &&
     schemas.every((each) => isObject(each) && typeof each['file'] === 'string' && typeof each['text'] === 'string') &&
     isTexts(seeds) &&

@@ -32,7 +32,10 @@ export class PluginTables {
   /** Those of the application as it is now. */
   wanted(plugin: Plugin, { id, prefix, folder, tables }: Application): WantedTables {
     if (tables === undefined) return { key: undefined, prepare: undefined };
-    return { key: tables.key, prepare: () => this.#door.prepare({ id, prefix, folder, tables }, plugin.tables) };
+    const { place = async () => folder } = tables;
+    const prepare = async (): Promise<TableWorld> =>
+      this.#door.prepare({ id, prefix, folder: await place(), tables }, plugin.tables);
+    return { key: tables.key, prepare };
   }
 
   /**

@@ -3,6 +3,7 @@ import type { TenonError } from '../base/errors.js';
 import type { CallCounters } from '../binding/core.js';
 import type { ExtensionUse } from '../compiler/config.js';
 import type { Generation } from '../plugin/generation.js';
+import type { BundleFacts } from './bundled.js';
 import type { RegistryView } from './desired.js';
 import type { EffectiveConfig } from './effective-config.js';
 import type { Live, ServedRoute } from './live.js';
@@ -138,6 +139,8 @@ export interface PluginView extends PluginSummary, Omit<Relations, 'shut'> {
   tables: readonly string[];
   /** Calls that wait at the gate; of a static plugin, those in its handlers. */
   waiting: number;
+  /** The bundle that what runs comes from, where it comes from one. */
+  bundle?: BundleFacts;
   /** What a person should know of the running image. */
   findings: { rule: string; detail: string; pins: boolean }[];
   /** What is not as the application says although it runs: seed data that was not loaded. */
@@ -162,6 +165,8 @@ export class Plugin {
   prefix: string | undefined;
   /** The generation that serves, also while calls wait for its successor. */
   running: Generation | undefined;
+  /** The bundle that the running generation comes from. */
+  bundle: BundleFacts | undefined;
   /** Its tables, while it runs. */
   tables: TableWorld | undefined;
   /** What of its config is in force; while it runs. */
@@ -239,6 +244,7 @@ export class Plugin {
       generations: generations.map(viewGeneration),
       tables: this.tables?.names ?? [],
       waiting: this.live?.waiting ?? 0,
+      ...(current === undefined || this.bundle === undefined ? {} : { bundle: this.bundle }),
       findings: current?.findings ?? [],
       warnings: this.tables?.served.seedErrors.map(({ message }) => message) ?? [],
       ...(this.lastReload === undefined ? {} : { lastReload: this.lastReload }),

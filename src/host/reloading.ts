@@ -49,6 +49,8 @@ export interface ReloadingOptions {
   preserveState: () => boolean;
   /** Throws `HostClosing` once the host is. */
   refuseWhenClosing: () => void;
+  /** Rejects with `BundleKilled` when the library or manifest with this hash may not be loaded. */
+  refuseKilled: (id: string, sha256: string) => Promise<void>;
 }
 
 type Warn = (sentence: string) => void;
@@ -112,7 +114,7 @@ export class Reloading {
    * Its routes are gone at once; its calls end first, those in older generations too, what it knows is kept, then it is
    * closed. `warn` is told when it could not be kept.
    */
-  async takeDown(plugin: Plugin, rest: 'stopped' | 'disabled', warn?: Warn): Promise<void> {
+  async takeDown(plugin: Plugin, rest: 'stopped' | 'disabled' | 'failed', warn?: Warn): Promise<void> {
     const { log, journal, routes, departures } = this.#options;
     plugin.rest = rest;
     // Their calls may still change the values.
@@ -164,7 +166,9 @@ export class Reloading {
     const target = isAgain ? await this.#targets.again(plugin, old) : await this.#targets.of(plugin, recorder, wanted);
     // The turn ends with the generation: its pointer is closed after it, and must not be the next one's.
     if (target === undefined) return { finished: Promise.resolve(await this.#disable(plugin, recorder)) };
-    const { library, prefix, limits, expected, preserveState, applied } = target;
+    const { library, prefix, limits, expected, preserveState, applied, bundle } = target;
+    const { refuseKilled } = this.#options;
+    if (bundle !== undefined) await refuseKilled(plugin.id, bundle.sha256);
     await configs.tell(plugin, applied);
     const live = this.#liveOf(plugin);
     if (!this.#numbers.has(plugin.id)) this.#numbers.set(plugin.id, await versions.lastGeneration(plugin.id));
@@ -179,6 +183,7 @@ export class Reloading {
       id: plugin.id,
       library,
       expected,
+      permitted: (sha256) => refuseKilled(plugin.id, sha256),
       root: plugin.folder,
       prefix,
       limits,
@@ -236,11 +241,13 @@ export class Reloading {
     if (result.did === 'nothing') {
       record.unchanged = true;
       configs.apply(plugin, live, target, recorder);
+      plugin.bundle = bundle;
       return { finished: Promise.resolve(journal.write(plugin, recorder)) };
     }
     const { generation, bytes, handedOver } = result;
     plugin.probation?.end();
     plugin.running = generation;
+    plugin.bundle = bundle;
     if (wanted !== undefined) record.kept = true;
     const letGo = this.#tables.take(plugin, result.tables);
     // Also without any: the host before this one may have had some.
@@ -268,7 +275,12 @@ export class Reloading {
       sha256,
       ...(old === undefined ? {} : { from: old.number }),
     });
-    versions.serves(plugin.id, { generation: number, sha256, version, size }, bytes, anew || wanted !== undefined);
+    versions.serves(
+      plugin.id,
+      { generation: number, sha256, version, size, ...(bundle && { bundle }) },
+      bytes,
+      anew || wanted !== undefined,
+    );
     const finished = result.retired.then(async () => {
       await letGo;
       if (old !== undefined) departures.keep(plugin, old);

@@ -8,6 +8,7 @@ import type { GenerationLimits } from '../plugin/limits.js';
 import type { Staging } from '../plugin/stage.js';
 import type { State } from '../plugin/state.js';
 import type { Trial } from '../plugin/trial.js';
+import type { Expected } from './applications.js';
 import type { Consumer } from './extensions.js';
 import type { Live, ServedRoute } from './live.js';
 import { buildFacts, type Recorder } from './record.js';
@@ -44,8 +45,10 @@ export interface Replacement {
   passedOver: boolean;
   /** Number for the new generation. */
   number: () => number;
-  /** SHA-256 that the library must have; any, when absent. */
-  expected?: string | undefined;
+  /** What the library must be; any, when absent. */
+  expected?: Expected | undefined;
+  /** Rejects when the library with this hash may not be loaded at all. */
+  permitted: (sha256: string) => Promise<void>;
   /** Throws for a version that the plugin is not to have; asked when the library is opened, before its `create`. */
   accept: (version: string) => void;
   /** Whether the old generation may stay; asked when the library is the very same. */
@@ -94,6 +97,7 @@ export type Replaced =
 export async function replace(work: Replacement): Promise<Replaced> {
   const { recorder, old } = work;
   const image = await readTimed(work);
+  await work.permitted(image.sha256);
   if (old?.sha256 === image.sha256 && (await work.mayStay())) return { did: 'nothing' };
   const reason = await work.refused(image.sha256);
   if (reason !== undefined) return { did: 'refused', reason };
@@ -185,15 +189,12 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
 }
 
 /** The library's bytes, read once. A file that somebody is writing is looked at again in a moment. */
-async function readTimed({ admission, library, expected, recorder, id }: Replacement): Promise<Image> {
+async function readTimed({ admission, library, expected, recorder }: Replacement): Promise<Image> {
   for (;;) {
     try {
       const image = await recorder.time('admit', () => readImage(library, admission.imageLimit));
-      if (expected === undefined || image.sha256 === expected) return image;
-      throw new TenonError('VersionDamaged', `${id}: the kept build ${expected.slice(0, 12)} is not what was kept`, {
-        next: 'go back to another one',
-        details: { plugin: id, path: library, expected, found: image.sha256 },
-      });
+      if (expected === undefined || image.sha256 === expected.sha256) return image;
+      throw expected.otherwise(image.sha256);
     } catch (error) {
       if (asTenonError(error).code !== 'ImageChanging' || recorder.record.attempts >= 3) throw error;
       await sleep(100 * recorder.record.attempts++);

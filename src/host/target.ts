@@ -2,7 +2,8 @@
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Generation } from '../plugin/generation.js';
 import type { GenerationLimits } from '../plugin/limits.js';
-import type { Application, Applications } from './applications.js';
+import type { Application, Applications, Expected } from './applications.js';
+import { type BundleFacts, factsOf } from './bundled.js';
 import { type Desires, disabledBy } from './desired.js';
 import { effectiveConfig, type EffectiveConfig } from './effective-config.js';
 import type { Extensions } from './extensions.js';
@@ -25,8 +26,10 @@ export interface Target {
   config: EffectiveConfig;
   /** Whether another config always needs a new generation. */
   reloadOnChange: boolean;
-  /** SHA-256 that the library must have. */
-  expected?: string;
+  /** What the library must be. */
+  expected?: Expected;
+  /** The bundle it comes from. */
+  bundle?: BundleFacts;
   /** What it was built from; absent for a kept build. */
   application?: Application;
 }
@@ -65,7 +68,8 @@ export class Targets {
       applied,
       config,
       reloadOnChange: false,
-      expected: version.sha256,
+      expected: keptBuild(id, version),
+      ...(plugin.bundle && { bundle: plugin.bundle }),
     };
   }
 
@@ -99,6 +103,8 @@ export class Targets {
     const config = await this.#configOf(plugin.id, application, false);
     const built = await recorder.time('build', () => applications.build(application));
     for (const warning of built.warnings) recorder.warn(warning);
+    const bundle = application.bundle && factsOf(application.bundle, built.from ?? 'sources');
+    for (const warning of bundle?.warnings ?? []) recorder.warn(warning);
     return {
       library: built.library,
       prefix: application.prefix,
@@ -109,6 +115,8 @@ export class Targets {
       config,
       reloadOnChange: application.reloadOnChange,
       application,
+      ...(bundle && { bundle }),
+      ...(built.expected && { expected: built.expected }),
     };
   }
 
@@ -135,7 +143,8 @@ export class Targets {
       applied: { ...applied, custom: config.own },
       config,
       reloadOnChange: application?.reloadOnChange ?? false,
-      expected: version.sha256,
+      expected: keptBuild(plugin.id, version),
+      ...(version.bundle && { bundle: version.bundle }),
     };
   }
 
@@ -178,6 +187,17 @@ export class Targets {
 }
 
 type Configured = Pick<Application, 'custom' | 'configSchema'>;
+
+function keptBuild(id: string, { sha256 }: Version): Expected {
+  return {
+    sha256,
+    otherwise: (found) =>
+      new TenonError('VersionDamaged', `${id}: the kept build ${sha256.slice(0, 12)} is not what was kept`, {
+        next: 'go back to another one',
+        details: { plugin: id, expected: sha256, found },
+      }),
+  };
+}
 
 function appliedBy({ extensions, auth, custom }: Application): Applied {
   return { uses: extensions, auth, custom };

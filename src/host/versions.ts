@@ -4,6 +4,7 @@ import path from 'node:path';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { replaceFile } from '../base/replace-file.js';
+import type { BundleFacts } from './bundled.js';
 import { putAside } from './put-aside.js';
 
 /** One kept build of a plugin. */
@@ -20,6 +21,8 @@ export interface Version {
   readonly servedAt: string;
   /** Why it was taken back; absent for one that did well. Such a build is loaded by hand only. */
   readonly condemned?: string;
+  /** The bundle it came with. */
+  readonly bundle?: BundleFacts;
 }
 
 export interface VersionsOptions {
@@ -208,6 +211,13 @@ export class Versions {
     }
   }
 
+  /** No build of `id` is kept any more. Rejects when they cannot be removed. */
+  async forget(id: string): Promise<void> {
+    await this.#work.get(id);
+    this.#known.delete(id);
+    await rm(this.#folder(id), { recursive: true, force: true });
+  }
+
   /** Everything that was told is written, or was given up. */
   async close(): Promise<void> {
     await Promise.all(this.#work.values());
@@ -329,8 +339,9 @@ function ifAbsent<T>(instead: T): (error: unknown) => T {
 
 function isVersion(value: unknown): value is Version {
   if (typeof value !== 'object' || value === null) return false;
-  const { sha256, version, size, generation, servedAt, condemned } = value as Record<string, unknown>;
+  const { sha256, version, size, generation, servedAt, condemned, bundle } = value as Record<string, unknown>;
   return (
+    (bundle === undefined || isBundleFacts(bundle)) &&
     typeof sha256 === 'string' &&
     hash.test(sha256) &&
     typeof version === 'string' &&
@@ -341,4 +352,11 @@ function isVersion(value: unknown): value is Version {
     typeof servedAt === 'string' &&
     (condemned === undefined || typeof condemned === 'string')
   );
+}
+
+function isBundleFacts(value: unknown): value is BundleFacts {
+  if (typeof value !== 'object' || value === null) return false;
+  const { sha256, version, library: from, warnings } = value as Record<string, unknown>;
+  const texts = [sha256, version, from].every((each) => typeof each === 'string');
+  return texts && hash.test(String(sha256)) && Array.isArray(warnings);
 }

@@ -127,6 +127,7 @@ export class Rehearsal {
       probation: { ms: 300, faultRate: 0.5, slowFactor: 10 },
       versions: { directory: '/versions', limit: 3 },
       pinnedLimit: { count: 1000, bytes: 1_000_000 },
+      refuseKilled: () => Promise.resolve(),
     });
   }
 
@@ -412,6 +413,8 @@ export class Rehearsal {
         };
       },
       build: ({ folder }: { folder: string }) => this.#build(folder),
+      compile: () => Promise.reject(new Error('nothing is compiled here')),
+      ofBundle: () => Promise.reject(new Error('no application is a bundle here')),
       abort: () => {
         this.#aborted = true;
       },
