@@ -3,6 +3,14 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { ImageFacts } from '../src/binding/image.js';
 import { loadCore } from '../src/binding/core.js';
 import { buildPlugin } from './plugins/build.js';
+import {
+  crossCompiler,
+  foreignArch,
+  muslCompiler,
+  noCrossCompiler,
+  noMuslCompiler,
+  pluginOfTheFuture,
+} from './plugins/foreign.js';
 
 const core = loadCore();
 
@@ -283,5 +291,108 @@ describe('findings', () => {
   ])('name %s', async (rule, flags, pins) => {
     const { findings } = await built('ok', flags);
     expect(findings.map((finding) => [finding.rule, finding.pins])).toEqual([[rule, pins]]);
+  });
+});
+
+describe('a library of any machine', () => {
+  const built = async (name: string, compiler?: string): Promise<Buffer> =>
+    readFileSync(await buildPlugin(name, compiler === undefined ? {} : { compiler }));
+
+  test('says what it says to this host, when it is for this one', () => {
+    expect(core.inspectImage(whole, 'any')).toEqual(core.inspectImage(whole, 'own'));
+    expect(core.inspectImage(rich, 'any')).toEqual(core.inspectImage(rich));
+  });
+
+  test('tells the libc it needs, and the oldest one that will do', async () => {
+    const { libc, glibcFloor } = core.inspectImage(await built('exit_in_constructor'));
+    expect(libc).toBe('glibc');
+    expect(glibcFloor).toMatch(/^2\.\d+(?:\.\d+)?$/);
+    const alone = core.inspectImage(readFileSync(await buildPlugin('ok', { flags: ['-nostdlib'] })));
+    expect([alone.libc, alone.glibcFloor]).toEqual([undefined, undefined]);
+    const future = core.inspectImage(readFileSync(await pluginOfTheFuture()));
+    expect([future.libc, future.glibcFloor]).toEqual(['glibc', '2.99']);
+  });
+
+  test.each([
+    ['GLIBC_2.9', '2.9'],
+    ['GLIBC_2.100', undefined],
+    ['GLIBC_3', undefined],
+    ['GLIBC_2.', undefined],
+    ['GLIBC_.2', undefined],
+    ['GLIBC_2.x', undefined],
+    ['GLIBC_2.2.1', undefined],
+    ['GLIBC_ABI', undefined],
+    ['OTHER_2.99', undefined],
+  ])('that needs %s needs glibc %s', async (name, floor) => {
+    const bytes = readFileSync(await pluginOfTheFuture());
+    const [long, short] = [Buffer.from('GLIBC_2.99\0'), Buffer.from(`${name}\0`)];
+    if (short.length > long.length) return;
+    const copy = patched(bytes, (target) => {
+      for (let at = target.indexOf(long); at >= 0; at = target.indexOf(long, at + 1)) short.copy(target, at);
+    });
+    expect(core.inspectImage(copy).glibcFloor).toBe(floor);
+  });
+
+  test.skipIf(noCrossCompiler !== undefined)(
+    `says everything, also for ${foreignArch} (${noCrossCompiler ?? crossCompiler})`,
+    async () => {
+      const bytes = await built('exit_in_constructor', crossCompiler);
+      expect(verdict(bytes)).toBe('ImageArchitecture');
+      const facts = core.inspectImage(bytes, 'any');
+      expect(facts).toMatchObject({ arch: foreignArch, libc: 'glibc', exports: ['tenon_plugin_entry'], findings: [] });
+      expect(facts.note).toMatchObject({ abiMajor: 1, id: 'fault', version: '1.0.0' });
+      expect(facts.glibcFloor).toMatch(/^2\.\d+/);
+    },
+  );
+
+  test.skipIf(noMuslCompiler !== undefined)(`names musl (${noMuslCompiler ?? muslCompiler})`, async () => {
+    const { libc, glibcFloor, needed } = core.inspectImage(await built('exit_in_constructor', muslCompiler));
+    expect([libc, glibcFloor, needed]).toEqual(['musl', undefined, ['libc.so']]);
+  });
+
+  test('of another contract says of which', () => {
+    const bytes = patched(whole, (copy) => {
+      const note = copy.indexOf('Tenon\0\0\0');
+      copy.writeUInt16LE(2, note + 12);
+      copy.fill(0xff, note + 20, note + 60);
+    });
+    expect(verdict(bytes)).toBe('AbiUnsupported');
+    expect(core.inspectImage(bytes, 'any').note).toMatchObject({ abiMajor: 2, abiMinor: 0, id: '', version: '' });
+    const newer = patched(whole, (copy) => copy.writeUInt16LE(9, copy.indexOf('Tenon\0\0\0') + 14));
+    expect(core.inspectImage(newer, 'any').note).toMatchObject({ abiMajor: 1, abiMinor: 9, id: 'counter' });
+  });
+
+  test('is refused as any other when it is damaged, or of a machine that is not known', () => {
+    const refusal = (bytes: Uint8Array): unknown => {
+      try {
+        return core.inspectImage(bytes, 'any');
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    expect(refusal(patched(whole, (copy) => copy.writeUInt16LE(22, 18)))).toContain('for s390x, only those for x86-64');
+    expect(refusal(patched(whole, (copy) => copy.writeUInt8(1, 4)))).toContain('(32-bit)');
+    expect(refusal(whole.subarray(0, 4096))).toContain('reaches past the end');
+    expect(refusal(Buffer.from('cffaedfe0c000001', 'hex'))).toBe(
+      'the file is Mach-O for arm64, which is not read: only ELF is',
+    );
+    expect(refusal(Buffer.from('cafebabe', 'hex'))).toContain('the file is Mach-O, which is not read');
+    expect(() => core.inspectImage(whole, 'all' as 'any')).toThrow(/machines must be/);
+  });
+
+  test('is read within its bounds whatever a byte says', () => {
+    const bytes = Buffer.from(rich);
+    for (let at = 0; at < bytes.length; at += 7) {
+      const before = bytes[at] ?? 0;
+      for (const value of [0, 0xff, before ^ 1]) {
+        bytes[at] = value;
+        try {
+          core.inspectImage(bytes, 'any');
+        } catch (error) {
+          expect(outcomes).toContain((error as { code?: string }).code);
+        }
+      }
+      bytes[at] = before;
+    }
   });
 });

@@ -109,7 +109,7 @@ enum : int64_t {
 };
 enum : uint64_t { kFlagTextRel = 4, kFlagStaticTls = 16, kFlag1NoDelete = 8, kFlag1Program = 0x08000000 };
 enum : uint8_t { kBindLocal = 0, kBindUnique = 10, kTypeSection = 3, kTypeFile = 4, kTypeFunction = 2, kTypeTls = 6 };
-enum : uint16_t { kUndefined = 0, kFirstReserved = 0xff00 };
+enum : uint16_t { kUndefined = 0, kFirstReserved = 0xff00, kVersionWeak = 2 };
 
 struct Machine {
   uint16_t number;
@@ -142,10 +142,62 @@ std::string machine_name(uint16_t number) {
   return "machine " + std::to_string(number);
 }
 
-const char* own_arch() {
+const char* arch_of(uint16_t number) {
   for (const Machine& machine : kMachines)
-    if (machine.number == kOwnMachine) return machine.arch;
+    if (machine.number == number) return machine.arch;
   return "";
+}
+
+// Machines whose libraries are laid out as ours, little-endian and of 64 bits.
+bool is_readable(uint16_t number) { return kOwnByteOrder == 1 && (number == 62 || number == 183); }
+
+// A version of glibc. Numbers of a stranger are bounded, so that they can be written out.
+struct GlibcVersion {
+  uint32_t parts[3] = {0, 0, 0};
+  bool operator<(const GlibcVersion& other) const {
+    return std::lexicographical_compare(parts, parts + 3, other.parts, other.parts + 3);
+  }
+};
+
+// The version that `name`, of a version that a library needs, begins with; false for one that says none.
+bool read_glibc_version(std::string_view name, GlibcVersion& version) {
+  constexpr std::string_view kPrefix = "GLIBC_";
+  if (name.substr(0, kPrefix.size()) != kPrefix) return false;
+  name.remove_prefix(kPrefix.size());
+  // Not numbered: what it stands for came with this release.
+  if (name == "ABI_DT_RELR") {
+    version = {{2, 36, 0}};
+    return true;
+  }
+  size_t part = 0;
+  size_t digits = 0;
+  for (const char c : name) {
+    if (c == '.' && digits != 0 && part < 2) {
+      part++;
+      digits = 0;
+    } else if (c >= '0' && c <= '9' && digits++ < 5) {
+      version.parts[part] = version.parts[part] * 10 + static_cast<uint32_t>(c - '0');
+    } else {
+      return false;
+    }
+  }
+  return part != 0 && digits != 0;
+}
+
+std::string glibc_text(const GlibcVersion& version) {
+  const std::string text = std::to_string(version.parts[0]) + "." + std::to_string(version.parts[1]);
+  return version.parts[2] == 0 ? text : text + "." + std::to_string(version.parts[2]);
+}
+
+bool begins(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
+
+// Whose C library `needed` is part of; empty for any other library.
+const char* libc_of(std::string_view needed) {
+  if (needed == "libc.so" || begins(needed, "libc.musl-") || begins(needed, "ld-musl-")) return "musl";
+  for (const std::string_view name :
+       {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libresolv.so.2"})
+    if (needed == name) return "glibc";
+  return begins(needed, "ld-linux") ? "glibc" : "";
 }
 
 std::string hex(uint64_t value) {
@@ -176,13 +228,13 @@ bool power_of_two(uint64_t value) { return value != 0 && (value & (value - 1)) =
 
 class Inspection {
  public:
-  Inspection(const uint8_t* bytes, size_t size, ImageFacts& facts, ImageFailure& failure)
-      : bytes_(bytes), size_(size), facts_(facts), failure_(failure) {}
+  Inspection(const uint8_t* bytes, size_t size, ImageFacts& facts, ImageFailure& failure, ImageScope scope)
+      : bytes_(bytes), size_(size), facts_(facts), failure_(failure), any_(scope == ImageScope::kAnyMachine) {}
 
   bool run() {
     return check_header() && read_segments() && check_sections() && read_dynamic() && check_segments() &&
            check_strings() && count_symbols() && check_versions() && read_symbols() && check_relocations() &&
-           check_initializers() && read_notes() && check_entry() && list_findings();
+           check_initializers() && read_notes() && check_entry() && name_libc() && list_findings();
   }
 
  private:
@@ -257,13 +309,15 @@ class Inspection {
     if (size_ < sizeof(Header)) return truncated("the ELF header", 0, sizeof(Header));
     header_ = at<Header>(0);
     const bool foreign = header_.ident[4] != 2 || header_.ident[5] != kOwnByteOrder;
-    if (foreign || header_.machine != kOwnMachine) {
+    if (foreign || (any_ ? !is_readable(header_.machine) : header_.machine != kOwnMachine)) {
       const auto have = header_.ident[5] == kOwnByteOrder
                             ? header_.machine
                             : static_cast<uint16_t>(header_.machine << 8 | header_.machine >> 8);
       const char* bits = header_.ident[4] == 1 ? " (32-bit)" : "";
-      return fail("ImageArchitecture", "the library is for " + machine_name(have) + bits + ", this host is " +
-                                           machine_name(kOwnMachine) + " (e_machine at offset 0x12)");
+      const std::string known =
+          any_ ? "only those for x86-64 and aarch64 are read" : "this host is " + machine_name(kOwnMachine);
+      return fail("ImageArchitecture",
+                  "the library is for " + machine_name(have) + bits + ", " + known + " (e_machine at offset 0x12)");
     }
     if (header_.ident[6] != 1 || header_.version != 1)
       return fail("ImageFormat", "the ELF version is not 1 (offset 0x6)");
@@ -277,11 +331,21 @@ class Inspection {
     const auto begins = [this](std::string_view magic) {
       return size_ >= magic.size() && text(0, magic.size()) == magic;
     };
-    if (begins("\xcf\xfa\xed\xfe") || begins("\xca\xfe\xba\xbe")) return "the file is Mach-O, this host reads ELF";
+    if (begins("\xcf\xfa\xed\xfe") || begins("\xca\xfe\xba\xbe")) return mach_o();
     if (begins("MZ")) return "the file is a Windows library, this host reads ELF";
     if (begins("!<arch>")) return "the file is a static archive, not a shared library";
     if (begins("#!")) return "the file is a script, not a shared library";
     return "the file does not begin with the ELF magic (offset 0x0)";
+  }
+
+  std::string mach_o() const {
+    const char* arch = "";
+    if (at<uint8_t>(0) == 0xcf && size_ >= 8) {
+      const auto type = at<uint32_t>(4);
+      arch = type == 0x01000007 ? " for x86-64" : type == 0x0100000c ? " for arm64" : "";
+    }
+    return std::string("the file is Mach-O") + arch + ", " +
+           (any_ ? "which is not read: only ELF is" : "this host reads ELF");
   }
 
   bool read_segments() {
@@ -519,6 +583,10 @@ class Inspection {
         const auto name = at<VersionNeedName>(offset);
         if (name.name >= strings_size_)
           return damaged("the name of a needed version is not in the string table (offset " + hex(offset) + ")");
+        GlibcVersion version;
+        if ((name.flags & kVersionWeak) == 0 && read_glibc_version(string(name.name), version))
+          glibc_floor_ = std::max(glibc_floor_, version);
+        if (names_overlap()) return false;
         highest = std::max<uint64_t>(highest, name.index & 0x7fffu);
         if (name.next == 0) break;
         name_address += name.next;
@@ -731,7 +799,12 @@ class Inspection {
     std::memcpy(reinterpret_cast<uint8_t*>(&note) + kFrom, bytes_ + note_offset_, sizeof note - kFrom);
     if (note.size != note_size_)
       return note_flaw("its size says " + std::to_string(note.size) + ", its header " + std::to_string(note_size_));
-    if (note.abi_major != TENON_ABI_MAJOR || note.abi_minor > TENON_ABI_MINOR)
+    if (any_) {
+      facts_.note.abi_major = note.abi_major;
+      facts_.note.abi_minor = note.abi_minor;
+      // Beyond its first members a note of another contract may hold anything.
+      if (note.abi_major != TENON_ABI_MAJOR) return true;
+    } else if (note.abi_major != TENON_ABI_MAJOR || note.abi_minor > TENON_ABI_MINOR)
       return fail("AbiUnsupported", "plugin built for ABI " + std::to_string(note.abi_major) + "." +
                                         std::to_string(note.abi_minor) + ", this host speaks " + spoken_abi() +
                                         " (note at offset " + hex(note_offset_) + ")");
@@ -778,7 +851,8 @@ class Inspection {
   }
 
   bool check_entry() {
-    facts_.arch = own_arch();
+    facts_.arch = arch_of(header_.machine);
+    if (facts_.note.abi_major != TENON_ABI_MAJOR) return true;
     if (entry_.shndx == kUndefined)
       return fail("EntrypointNotFound",
                   "the library of plugin \"" + std::string(facts_.note.id) + "\" does not export " TENON_ENTRY_SYMBOL);
@@ -791,6 +865,15 @@ class Inspection {
 
   void report(const char* rule, bool pins, std::string detail) {
     facts_.findings.push_back({rule, std::move(detail), pins});
+  }
+
+  bool name_libc() {
+    for (const std::string_view library : facts_.needed)
+      if (facts_.libc[0] == '\0') facts_.libc = libc_of(library);
+    if (!(GlibcVersion{} < glibc_floor_)) return true;
+    facts_.libc = "glibc";
+    facts_.glibc_floor = glibc_text(glibc_floor_);
+    return true;
   }
 
   bool list_findings() {
@@ -837,6 +920,7 @@ class Inspection {
   uint64_t size_;
   ImageFacts& facts_;
   ImageFailure& failure_;
+  const bool any_;
 
   Header header_{};
   std::vector<Segment> segments_;
@@ -850,6 +934,7 @@ class Inspection {
   uint64_t symbol_count_ = 0;
   Symbol entry_{};
   uint64_t names_read_ = 0;
+  GlibcVersion glibc_floor_;
   uint32_t version_steps_ = 0;
   uint32_t note_steps_ = 0;
   uint64_t unique_count_ = 0;
@@ -864,8 +949,8 @@ class Inspection {
 
 }  // namespace
 
-bool inspect_image(const uint8_t* bytes, size_t size, ImageFacts& facts, ImageFailure& failure) {
-  return Inspection(bytes, size, facts, failure).run();
+bool inspect_image(const uint8_t* bytes, size_t size, ImageFacts& facts, ImageFailure& failure, ImageScope scope) {
+  return Inspection(bytes, size, facts, failure, scope).run();
 }
 
 }  // namespace tenon::core

@@ -35,6 +35,9 @@ struct ImageFinding {
 // Texts point into the bytes that were inspected and live as long as they do.
 struct ImageFacts {
   const char* arch = "";  // Node's name
+  const char* libc = "";  // of its needed libraries: "glibc", "musl", or empty when it needs neither
+  // Lowest glibc that has every version of a symbol it cannot do without, e.g. "2.34"; empty when it asks for none.
+  std::string glibc_floor;
   ImageNote note;
   std::string build_id;  // hexadecimal
   std::vector<std::string_view> needed;
@@ -42,8 +45,16 @@ struct ImageFacts {
   std::vector<ImageFinding> findings;
 };
 
+// Libraries of which machines are read, and of which contracts.
+enum class ImageScope {
+  kThisHost,    // what this host could open: another machine or contract is a failure
+  kAnyMachine,  // x86-64 and aarch64, any contract; of one with another major number only the version is read of the
+                // note
+};
+
 // Inspect an ELF library. True: `facts` is filled and the file is whole as far as the dynamic loader reads it. False:
 // `failure` is. The bytes may be anything; they must not change during the call. Any thread.
-bool inspect_image(const uint8_t* bytes, size_t size, ImageFacts& facts, ImageFailure& failure);
+bool inspect_image(const uint8_t* bytes, size_t size, ImageFacts& facts, ImageFailure& failure,
+                   ImageScope scope = ImageScope::kThisHost);
 
 }  // namespace tenon::core

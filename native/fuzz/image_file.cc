@@ -18,23 +18,29 @@ void touch(std::string_view text) {
   sink = sum;
 }
 
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  // A copy of the exact size: the fuzzer's own buffer may be followed by readable bytes.
-  const auto bytes = std::make_unique<uint8_t[]>(size);
-  for (size_t i = 0; i < size; i++) bytes[i] = data[i];
+void inspect(const uint8_t* bytes, size_t size, tenon::core::ImageScope scope) {
   tenon::core::ImageFacts facts;
   tenon::core::ImageFailure failure;
-  if (!tenon::core::inspect_image(bytes.get(), size, facts, failure)) {
+  if (!tenon::core::inspect_image(bytes, size, facts, failure, scope)) {
     if (failure.code[0] == '\0' || failure.message.empty()) std::abort();
-    return 0;
+    return;
   }
+  touch(facts.glibc_floor);
   for (const std::string_view text : facts.needed) touch(text);
   for (const std::string_view text : facts.exports) touch(text);
   touch(facts.note.id);
   touch(facts.note.version);
   touch(facts.note.sdk_version);
   touch(facts.note.compiler);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  // A copy of the exact size: the fuzzer's own buffer may be followed by readable bytes.
+  const auto bytes = std::make_unique<uint8_t[]>(size);
+  for (size_t i = 0; i < size; i++) bytes[i] = data[i];
+  inspect(bytes.get(), size, tenon::core::ImageScope::kThisHost);
+  inspect(bytes.get(), size, tenon::core::ImageScope::kAnyMachine);
   return 0;
 }

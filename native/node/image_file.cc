@@ -46,10 +46,19 @@ Napi::Value InspectImage(const Napi::CallbackInfo& info) {
     Napi::TypeError::New(env, "inspectImage: bytes must be a Uint8Array").ThrowAsJavaScriptException();
     return env.Undefined();
   }
+  core::ImageScope scope = core::ImageScope::kThisHost;
+  if (info.Length() > 1 && !info[1].IsUndefined()) {
+    const std::string word = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+    if (word != "own" && word != "any") {
+      Napi::TypeError::New(env, "inspectImage: machines must be \"own\" or \"any\"").ThrowAsJavaScriptException();
+      return env.Undefined();
+    }
+    if (word == "any") scope = core::ImageScope::kAnyMachine;
+  }
   const auto bytes = info[0].As<Napi::Uint8Array>();
   core::ImageFacts facts;
   core::ImageFailure failure;
-  if (!core::inspect_image(bytes.Data(), bytes.ByteLength(), facts, failure)) {
+  if (!core::inspect_image(bytes.Data(), bytes.ByteLength(), facts, failure, scope)) {
     Napi::Error error = Napi::Error::New(env, failure.message);
     error.Set("code", Napi::String::New(env, failure.code));
     error.ThrowAsJavaScriptException();
@@ -66,6 +75,8 @@ Napi::Value InspectImage(const Napi::CallbackInfo& info) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("format", "elf");
   object.Set("arch", facts.arch);
+  object.Set("libc", facts.libc[0] == '\0' ? env.Undefined() : Napi::String::New(env, facts.libc));
+  object.Set("glibcFloor", facts.glibc_floor.empty() ? env.Undefined() : Napi::String::New(env, facts.glibc_floor));
   object.Set("note", note_object(env, facts.note));
   object.Set("buildId", Napi::String::New(env, facts.build_id));
   object.Set("needed", texts(env, facts.needed));

@@ -5,7 +5,7 @@
 
 namespace tenon::node {
 
-// (bytes: Uint8Array) => ImageFacts; throws an Error with a `code`, or a TypeError.
+// (bytes: Uint8Array, machines?: "own" | "any") => ImageFacts; throws an Error with a `code`, or a TypeError.
 Napi::Value InspectImage(const Napi::CallbackInfo& info);
 
 }  // namespace tenon::node

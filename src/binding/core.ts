@@ -389,8 +389,10 @@ export interface Core extends StoreDoor {
   /**
    * Read what an image says of itself. Throws an Error with `code` `ImageTruncated`, `ImageFormat`,
    * `ImageArchitecture`, `ImageNoteMissing`, `EntrypointNotFound`, `AbiUnsupported`, and a message with rule and offset.
+   * @param machines `own` by default: what this host could open. `any`: for x86-64 and aarch64, and of every contract; of
+   * one with another major number the note says no more than the version, and its entry is not looked for.
    */
-  inspectImage(bytes: Uint8Array): ImageFacts;
+  inspectImage(bytes: Uint8Array, machines?: 'own' | 'any'): ImageFacts;
   /** True when files below `directory` may be mapped executable (not mounted noexec) . */
   mayExecute(directory: string): boolean;
   /** Run `work` (which opens or closes a library) and put the floating-point mode of this thread back; its result. */

@@ -27,6 +27,10 @@ export interface ImageFacts {
   format: 'elf';
   /** Node's name of the architecture, e.g. `x64`. */
   arch: string;
+  /** C library that it needs; undefined when it needs none. */
+  libc: 'glibc' | 'musl' | undefined;
+  /** Lowest glibc that has every version of a symbol it cannot do without, e.g. `2.34`; undefined when it asks for none. */
+  glibcFloor: string | undefined;
   note: ImageNote;
   /** Hexadecimal GNU build id, or empty. */
   buildId: string;

@@ -15,7 +15,45 @@ export function platformName({ os, arch, libc }: Pick<Platform, 'os' | 'arch' | 
   return libc === 'musl' ? `${os}-${arch}-musl` : `${os}-${arch}`;
 }
 
+/** What a process says of the machine it runs on. */
+export interface Readings {
+  readonly platform: string;
+  readonly arch: string;
+  /** Version of the glibc that it runs with; undefined without one. */
+  readonly glibcVersion: string | undefined;
+  /** Paths of the libraries that are open in it. */
+  readonly openLibraries: readonly string[];
+}
+
+/** The machine that `readings` are of. */
+export function platformOf({ platform, arch, glibcVersion, openLibraries }: Readings): Platform {
+  if (platform === 'darwin') return { os: 'darwin', arch, libc: undefined, libcVersion: undefined };
+  if (glibcVersion !== undefined) return { os: 'linux', arch, libc: 'glibc', libcVersion: glibcVersion };
+  const musl = openLibraries.some((file) => /\/(?:ld-musl-[^/]*|libc\.musl-[^/]*)$/.test(file));
+  return { os: 'linux', arch, libc: musl ? 'musl' : undefined, libcVersion: undefined };
+}
+
+let own: Platform | undefined;
+
 /** The machine this process runs on. */
 export function thisPlatform(): Platform {
-  return { os: 'linux', arch: process.arch, libc: 'glibc', libcVersion: undefined };
+  own ??= platformOf(ownReadings());
+  return own;
+}
+
+function ownReadings(): Readings {
+  const report = process.report as typeof process.report & { excludeNetwork?: boolean };
+  const { excludeNetwork } = report;
+  // It looks up the names of all addresses else, which can take seconds.
+  report.excludeNetwork = true;
+  try {
+    const { header, sharedObjects } = report.getReport() as {
+      header: { glibcVersionRuntime?: string };
+      sharedObjects: string[];
+    };
+    const { platform, arch } = process;
+    return { platform, arch, glibcVersion: header.glibcVersionRuntime, openLibraries: sharedObjects };
+  } finally {
+    if (excludeNetwork !== undefined) report.excludeNetwork = excludeNetwork;
+  }
 }

@@ -471,6 +471,16 @@ export const watchedCore = {
     const { id, serial, fails } = scriptOf(bytes);
     if (fails === 'inspect') throw Object.assign(new Error('it is no library'), { code: 'ImageFormat' });
     const note = { abiMajor: 1, abiMinor: 0, id, version: String(serial), sdkVersion: '', compiler: '', trial: 0 };
-    return { format: 'elf', arch: 'x64', note, buildId: '', needed: [], exports: [], findings: [] };
+    return {
+      format: 'elf',
+      arch: 'x64',
+      libc: undefined,
+      glibcFloor: undefined,
+      note,
+      buildId: '',
+      needed: [],
+      exports: [],
+      findings: [],
+    };
   },
 };

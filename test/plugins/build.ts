@@ -20,6 +20,8 @@ export interface PluginBuild {
   defines?: Record<string, string>;
   /** Flags after all others. */
   flags?: string[];
+  /** In place of gcc, for a plugin in C: of another machine, or with another libc. */
+  compiler?: string;
 }
 
 /** What every plugin is built with, and what a test library needs beside it. */
@@ -57,6 +59,7 @@ export async function buildPlugin(name: string, build: PluginBuild = {}): Promis
   const source = inC ? plain : `${plain}pp`;
   headers ??= digestOfHeaders();
   const defines = Object.entries(build.defines ?? {}).map(([macro, value]) => `-D${macro}=${value}`);
+  const compiler = build.compiler ?? (inC ? 'gcc' : 'g++');
   const words = [
     inC ? '-std=gnu11' : '-std=c++17',
     ...flags,
@@ -68,7 +71,7 @@ export async function buildPlugin(name: string, build: PluginBuild = {}): Promis
   const key = createHash('sha256')
     .update(await headers)
     .update(await readFile(source))
-    .update(words.join('\0'))
+    .update([compiler, ...words].join('\0'))
     .digest('hex');
   const directory = path.join(os.tmpdir(), `tenon-test-plugins-${os.userInfo().uid}`);
   const library = path.join(directory, `${name}-${key.slice(0, 24)}.so`);
@@ -76,7 +79,7 @@ export async function buildPlugin(name: string, build: PluginBuild = {}): Promis
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const fresh = `${library}.${randomBytes(6).toString('hex')}`;
   try {
-    await run(inC ? 'gcc' : 'g++', [...words, '-o', fresh], { timeout: 60_000 });
+    await run(compiler, [...words, '-o', fresh], { timeout: 60_000 });
     await rename(fresh, library);
   } finally {
     await rm(fresh, { force: true });
