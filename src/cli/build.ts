@@ -11,6 +11,8 @@ import type { Diagnostic } from '../compiler/diagnostics.js';
 import { Hold, recoverBuilds, testsIn } from '../compiler/hold.js';
 import { Admission } from './admission.js';
 import { diagnosticLine, diagnosticsOf } from './complaints.js';
+import { homeOf } from './home.js';
+import { unlessInterrupted } from './interrupt.js';
 import { type TableComplaints, tableComplaints } from './table-complaints.js';
 import { runTests, type TestReport } from './test-run.js';
 
@@ -73,17 +75,6 @@ async function applicationsOf(folder: string): Promise<string[]> {
     .sort();
   if (found.length === 0) throw new TypeError(`there is no application in ${parent}: none has a config.yaml`);
   return found;
-}
-
-/**
- * Where `tenon start` for this application is begun, so that both have the same builds: in the working directory, but
- * for one inside the application; and a folder named `applications` is no place to begin in.
- */
-function homeOf(folder: string, directory: string): string {
-  const parent = path.dirname(folder);
-  const inside = `${directory}${path.sep}`.startsWith(`${folder}${path.sep}`);
-  const home = inside ? parent : directory;
-  return home === parent && path.basename(home) === 'applications' ? path.dirname(home) : home;
 }
 
 interface Wanted {
@@ -193,23 +184,23 @@ export async function build(folders: readonly string[], flags: BuildFlags): Prom
   const directory = process.cwd();
   const asked = folders.length === 0 ? [directory] : folders.map((folder) => path.resolve(directory, folder));
   const applications = [...new Set((await Promise.all(asked.map(applicationsOf))).flat())];
-  const abort = new AbortController();
+  return unlessInterrupted((signal) => buildAll(applications, flags, { directory, signal }));
+}
+
+async function buildAll(
+  applications: readonly string[],
+  flags: BuildFlags,
+  { directory, signal }: { directory: string; signal: AbortSignal },
+): Promise<number> {
   const wanted: Wanted = {
     profile: flags.sanitize === true ? 'sanitize' : flags.debug === true ? 'debug' : 'release',
     test: flags.test === true,
     data: flags.data === undefined ? undefined : path.resolve(directory, flags.data),
-    signal: abort.signal,
+    signal,
     owners: new Map(),
     recovered: new Set(),
     admission: new Admission(),
   };
-  // What the compilers started would outlive this process.
-  let interrupted = false;
-  const onSignal = (): void => {
-    interrupted = true;
-    abort.abort(new Error('interrupted'));
-  };
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   try {
     const outcomes = await Promise.all(
       applications.map(async (folder) => {
@@ -226,11 +217,8 @@ export async function build(folders: readonly string[], flags: BuildFlags): Prom
     };
     if (flags.json === true) process.stdout.write(`${JSON.stringify(report)}\n`);
     return report.ok ? 0 : 1;
-  } catch (error) {
-    if (interrupted) return 130;
-    throw error;
   } finally {
+    // What the compilers started would outlive this process.
     await wanted.admission.close();
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }

@@ -9,6 +9,7 @@ import type { NewFlags } from './new.js';
 import type { RestoreFlags } from './restore.js';
 import type { StartFlags } from './start.js';
 import { addHostCommands } from './host-commands.js';
+import { addPackCommand } from './pack-command.js';
 
 const program = new Command('tenon')
   .description('A host for native plugins on Node.js.')
@@ -126,6 +127,7 @@ Exit status: 0 built, fit for the host, and tests passed; 1 not; 2 wrong use.
     process.exitCode = await build(folders, flags);
   });
 
+addPackCommand(program);
 addHostCommands(program);
 
 program

@@ -224,7 +224,7 @@ async function readConfig(folder: string): Promise<{ config: ApplicationConfig; 
 }
 
 /** Regular files and links below `folder`, without what is hidden, relative, sorted. Links are not followed. */
-async function entriesBelow(folder: string, below = ''): Promise<{ files: string[]; links: string[] }> {
+export async function entriesBelow(folder: string, below = ''): Promise<{ files: string[]; links: string[] }> {
   const files: string[] = [];
   const links: string[] = [];
   for (const entry of await readdir(path.join(folder, below), { withFileTypes: true })) {
