@@ -1,6 +1,6 @@
 /** Reads the archive of a bundle: one gzip member with a tar of files and folders, all of it checked before anybody sees it. */
-import { Readable } from 'node:stream';
 import { GzipMember } from './gzip-member.js';
+import { ArchiveSource } from './gzip-source.js';
 import { type ArchiveFile, TarReader } from './tar-reader.js';
 import { overLimit } from './tar-refusal.js';
 
@@ -28,86 +28,50 @@ export const archiveLimits: Readonly<Required<ArchiveLimits>> = {
 /** Bytes that any archive may have in it: the start of a file may be empty space. */
 export const freeBytes = 4 * 1024 * 1024;
 
-/** Throws once the time is over. */
-class Deadline {
-  readonly #limit: number;
-  readonly #end: number;
+/** What headers and fillings of files take, mostly. */
+const roomForHeaders = 1024 * 1024;
 
-  constructor(limitMs: number) {
-    this.#limit = limitMs;
-    this.#end = performance.now() + limitMs;
-  }
+/** Archives of fewer bytes are waited for, and no more memory is asked for than they can need. */
+const smallBytes = 64 * 1024;
 
-  check(): void {
-    if (performance.now() > this.#end) throw this.#over();
-  }
+interface Start {
+  readonly bytes: Buffer;
+  /** Whether there is no more. */
+  readonly whole: boolean;
+}
 
-  /** What `promise` comes to, if it does in time. */
-  async within<Value>(promise: Promise<Value>): Promise<Value> {
-    this.check();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      // Who waits for bytes that never come does not keep a process that has nothing else to do.
-      timer = setTimeout(() => reject(this.#over()), Math.max(0, this.#end - performance.now())).unref();
-    });
-    try {
-      return await Promise.race([promise, late]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  #over(): Error {
-    return overLimit('time', this.#limit, `was not read within ${this.#limit} ms`);
+async function startOf(source: ArchiveSource): Promise<Start> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for (;;) {
+    const piece = await source.next();
+    if (piece === undefined) return { bytes: Buffer.concat(pieces), whole: true };
+    length += piece.length;
+    if (length >= smallBytes)
+      return { bytes: pieces.length === 0 ? piece : Buffer.concat([...pieces, piece]), whole: false };
+    pieces.push(Buffer.from(piece));
   }
 }
 
-async function* whole(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
-}
-
-/** Tell the source that no more is wanted; it may be waiting, so nobody waits for it. */
-function leave(source: AsyncIterable<Uint8Array>, iterator: AsyncIterator<Uint8Array>): void {
-  if (source instanceof Readable) source.destroy();
-  void Promise.resolve(iterator.return?.()).catch(() => undefined);
-}
-
-function piece(chunk: unknown): Buffer {
-  if (!(chunk instanceof Uint8Array)) throw new TypeError('source must give Uint8Array');
-  return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-}
-
-async function read(source: AsyncIterable<Uint8Array>, limits: Required<ArchiveLimits>): Promise<ArchiveFile[]> {
-  const deadline = new Deadline(limits.timeMs);
+async function read(source: ArchiveSource, limits: Required<ArchiveLimits>): Promise<ArchiveFile[]> {
+  const { bytes: start, whole } = await startOf(source);
+  const most = limits.bytes + roomForHeaders;
   const tar = new TarReader(limits);
   let inflated = 0;
-  const member = new GzipMember((bytes, consumed) => {
+  const member = new GzipMember(whole ? Math.min(most, limits.ratio * start.length) : most, (bytes, consumed) => {
     inflated += bytes.length;
-    deadline.check();
+    source.checkTime();
     if (inflated > Math.max(freeBytes, limits.ratio * consumed))
       throw overLimit('ratio', limits.ratio, `has more than ${limits.ratio} times its size in it`);
     tar.push(bytes);
   });
-  const iterator = source[Symbol.asyncIterator]();
-  let received = 0;
-  let finished = false;
   try {
-    for (;;) {
-      const next = iterator.next();
-      next.catch(() => undefined);
-      const result = await deadline.within(next);
-      if (result.done === true) break;
-      const bytes = piece(result.value);
-      received += bytes.length;
-      if (received > limits.bytes) throw overLimit('bytes', limits.bytes, `is larger than ${limits.bytes} bytes`);
+    for (let bytes: Buffer | undefined = start; bytes !== undefined; bytes = await source.next())
       await member.write(bytes);
-    }
-    finished = true;
     member.end();
     return tar.end();
   } finally {
     member.close();
-    if (!finished) leave(source, iterator);
   }
 }
 
@@ -117,9 +81,15 @@ async function read(source: AsyncIterable<Uint8Array>, limits: Required<ArchiveL
  * and `ArchiveTooLarge` (`details: {limit, rule}`), and with what `source` rejects with. A source that is not read to its
  * end is told: a stream is destroyed.
  */
-export function readArchive(
+export async function readArchive(
   source: Uint8Array | AsyncIterable<Uint8Array>,
   limits: ArchiveLimits = {},
 ): Promise<ArchiveFile[]> {
-  return read(source instanceof Uint8Array ? whole(source) : source, { ...archiveLimits, ...limits });
+  const all = { ...archiveLimits, ...limits };
+  const bytes = new ArchiveSource(source, all);
+  try {
+    return await read(bytes, all);
+  } finally {
+    bytes.close();
+  }
 }

@@ -7,8 +7,10 @@ const headerBytes = 10;
 const trailerBytes = 8;
 const nameFlag = 0x08;
 const nameLimit = 1024;
-/** Bytes that the inflater is given at once, and that it gives at once. */
-const stepBytes = 64 * 1024;
+/** Bytes that the inflater is given at once; it makes up to a thousand times as many of them. */
+const stepBytes = 8 * 1024;
+const smallestRoom = 64 * 1024;
+const largestRoom = 256 * 1024 * 1024;
 
 /** Reads what stands before and behind the deflated bytes, and inflates those. */
 export class GzipMember {
@@ -25,10 +27,16 @@ export class GzipMember {
   #settle: (() => void) | undefined;
   #ended = false;
 
-  /** @param take called with inflated bytes, and how many of the member were used for all so far; what it throws ends the reading */
-  constructor(take: (inflated: Buffer, consumed: number) => void) {
+  /**
+   * @param room bytes that are probably inflated
+   * @param take called with inflated bytes, and how many of the member were used for all so far; what it throws ends the reading
+   */
+  constructor(room: number, take: (inflated: Buffer, consumed: number) => void) {
     this.#take = take;
-    this.#inflater = createInflateRaw({ chunkSize: stepBytes });
+    // All in one piece of memory, which the system gives only where something is written: smaller ones would be copied
+    // together, and be garbage of tens of megabytes before it is collected.
+    const chunkSize = Math.ceil(Math.min(largestRoom, Math.max(smallestRoom, room)));
+    this.#inflater = createInflateRaw({ chunkSize });
     this.#inflater.on('data', (inflated: Buffer) => this.#onInflated(inflated));
     this.#inflater.on('end', () => {
       this.#ended = true;

@@ -55,28 +55,40 @@ interface Taken {
   readonly named: boolean;
 }
 
+/** Why a path cannot be in an archive beside another one. */
+export interface Clash {
+  readonly rule: 'twice' | 'spelling' | 'inside';
+  /** One clause that goes on from the path. */
+  readonly fault: string;
+}
+
 /** The files and folders of one archive. */
 export class TakenPaths {
   readonly #taken = new Map<string, Taken>();
 
-  /** Take `path`, which breaks no rule, and all folders on the way to it; returns the path that is in the way, if one is. */
-  take(path: string, kind: 'file' | 'folder'): string | undefined {
+  /** Take `path`, which breaks no rule, and all folders on the way to it; returns what is in the way, if something is. */
+  take(path: string, kind: 'file' | 'folder'): Clash | undefined {
     for (let slash = path.indexOf('/'); slash !== -1; slash = path.indexOf('/', slash + 1)) {
-      const other = this.#claim({ path: path.slice(0, slash), kind: 'folder', named: false });
-      if (other !== undefined) return other;
+      const clash = this.#claim({ path: path.slice(0, slash), kind: 'folder', named: false });
+      if (clash !== undefined) return clash;
     }
     return this.#claim({ path, kind, named: true });
   }
 
-  #claim(wanted: Taken): string | undefined {
+  #claim(wanted: Taken): Clash | undefined {
     const key = spellingKey(wanted.path);
     const there = this.#taken.get(key);
-    if (there !== undefined) {
-      const same = there.path === wanted.path && there.kind === wanted.kind;
-      if (!same || (there.named && wanted.named)) return there.path;
-      if (there.named) return undefined;
+    if (there === undefined || (!there.named && there.path === wanted.path && there.kind === wanted.kind)) {
+      this.#taken.set(key, wanted);
+      return undefined;
     }
-    this.#taken.set(key, wanted);
-    return undefined;
+    const shown = JSON.stringify(there.path);
+    if (there.path !== wanted.path)
+      return {
+        rule: 'spelling',
+        fault: `would be the same as ${shown} where letters have no case, or accents one form`,
+      };
+    if (there.kind !== wanted.kind) return { rule: 'inside', fault: `has ${shown} as a file and as a folder` };
+    return wanted.named ? { rule: 'twice', fault: 'is there twice' } : undefined;
   }
 }

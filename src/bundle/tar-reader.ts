@@ -21,11 +21,23 @@ export interface TarLimits {
 const fillLimit = 1024 * 1024;
 const endBlocks = 2;
 
+/** A body on its way. */
 interface Body {
-  readonly bytes: Buffer;
-  filled: number;
+  readonly pieces: Buffer[];
+  missing: number;
   /** What is done once it is whole. */
-  readonly done: () => void;
+  readonly done: (bytes: Buffer) => void;
+}
+
+/** The bytes of all pieces; not copied when they lie one behind the other. */
+function joined(pieces: readonly Buffer[]): Buffer {
+  const [first = Buffer.alloc(0)] = pieces;
+  let end = first.byteOffset;
+  for (const piece of pieces) {
+    if (piece.buffer !== first.buffer || piece.byteOffset !== end) return Buffer.concat(pieces);
+    end += piece.length;
+  }
+  return Buffer.from(first.buffer, first.byteOffset, end - first.byteOffset);
 }
 
 function paddingOf(size: number): number {
@@ -52,7 +64,7 @@ export class TarReader {
     this.#limits = limits;
   }
 
-  /** Take the next bytes; they are not kept. */
+  /** Take the next bytes; files keep them, without a copy. */
   push(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length) at += this.#step(chunk.subarray(at));
@@ -75,13 +87,14 @@ export class TarReader {
   }
 
   #takeBody(body: Body, rest: Buffer): number {
-    const taken = rest.copy(body.bytes, body.filled);
-    body.filled += taken;
-    if (body.filled === body.bytes.length) {
+    const piece = rest.subarray(0, body.missing);
+    body.pieces.push(piece);
+    body.missing -= piece.length;
+    if (body.missing === 0) {
       this.#body = undefined;
-      body.done();
+      body.done(joined(body.pieces));
     }
-    return taken;
+    return piece.length;
   }
 
   #takePadding(rest: Buffer): number {
@@ -151,11 +164,8 @@ export class TarReader {
     this.#pax = undefined;
     const path = this.#allowedPath(type, typeof name === 'string' ? Buffer.from(name) : name);
     const place = { entry: this.#entry, path };
-    const other = this.#taken.take(path, type);
-    if (other !== undefined) {
-      const fault = other === path ? 'is there twice' : `would be ${JSON.stringify(other)} on some systems`;
-      throw refusedEntry('ArchiveDuplicate', other === path ? 'twice' : 'spelling', place, fault);
-    }
+    const clash = this.#taken.take(path, type);
+    if (clash !== undefined) throw refusedEntry('ArchiveDuplicate', clash.rule, place, clash.fault);
     if (type === 'folder') return;
     this.#bytes += size;
     const { bytes } = this.#limits;
@@ -174,9 +184,7 @@ export class TarReader {
 
   #expectBody(size: number, done: (bytes: Buffer) => void): void {
     this.#padding = paddingOf(size);
-    // Memory of its own, which the system gives only where something is written: what is only promised costs nothing.
-    const bytes = Buffer.allocUnsafeSlow(size);
-    if (size === 0) done(bytes);
-    else this.#body = { bytes, filled: 0, done: () => done(bytes) };
+    if (size === 0) done(Buffer.alloc(0));
+    else this.#body = { pieces: [], missing: size, done };
   }
 }

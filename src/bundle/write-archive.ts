@@ -61,9 +61,8 @@ function requireReadable(files: readonly ArchiveFile[]): void {
   for (const { path } of files) {
     const rule = brokenPathRule(path);
     if (rule !== undefined) throw failed(path, rule, pathFaults[rule]);
-    const other = taken.take(path, 'file');
-    if (other === path) throw failed(path, 'twice', 'is there twice');
-    if (other !== undefined) throw failed(path, 'spelling', `would be ${JSON.stringify(other)} on some systems`);
+    const clash = taken.take(path, 'file');
+    if (clash !== undefined) throw failed(path, clash.rule, clash.fault);
   }
 }
 
