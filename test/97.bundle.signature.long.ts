@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { publicKeyText } from '../src/bundle/minisign.js';
-import { readSecretKey } from '../src/bundle/secret-key.js';
+import { makeSecretKey, readSecretKey } from '../src/bundle/secret-key.js';
+import { Trust } from '../src/bundle/trust.js';
 import { minisign, noMinisign } from './bundle/minisign.js';
+import { changeBytes, signArchive, smallBundle } from './bundle/signed.js';
 
 test.skipIf(noMinisign !== undefined)(
   `a key that minisign has encrypted, with a gigabyte of memory, is read${noMinisign === undefined ? '' : `: ${noMinisign}`}`,
@@ -21,3 +23,22 @@ test.skipIf(noMinisign !== undefined)(
   },
   300_000,
 );
+
+test('10,000 bytes of signed bundles that are other ones: each is refused, or says nothing of the files', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'tenon-signed-'));
+  try {
+    const key = makeSecretKey();
+    const trust = new Trust(path.join(folder, 'trust.json'));
+    await trust.add({ key: key.publicKey.text, keyId: key.keyId, name: '', plugins: ['shop'] });
+    const archive = await signArchive(smallBundle('shop'), key);
+    const seed = Date.now() % 2 ** 32;
+    const { refused, same, other } = await changeBytes(archive, { trust, count: 10_000, seed });
+    console.log(
+      `seed ${seed}: ${same.length} without a meaning; refused: ${JSON.stringify(Object.fromEntries(refused))}`,
+    );
+    expect(other).toEqual([]);
+    expect(same.length).toBeLessThan(500);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}, 600_000);

@@ -113,8 +113,8 @@ export class Client {
   }
 
   /** What `POST` answers, when it is done; rejects like `get`. */
-  post<Answer>(target: string): Promise<Answer> {
-    return this.#ask('POST', target);
+  post<Answer>(target: string, body?: unknown): Promise<Answer> {
+    return this.#ask('POST', target, body === undefined ? undefined : JSON.stringify(body));
   }
 
   /** What `PUT` of `body` answers; rejects like `get`. */

@@ -8,7 +8,7 @@ import type { ReloadsFlags } from './reloads.js';
 import type { UninstallFlags } from './uninstall.js';
 
 /** A failure is told, and with --json is an object on standard output, too. */
-async function ending(flags: AskFlags, work: () => Promise<unknown>): Promise<void> {
+export async function ending(flags: { json?: true }, work: () => Promise<unknown>): Promise<void> {
   try {
     await work();
   } catch (error) {
@@ -16,7 +16,8 @@ async function ending(flags: AskFlags, work: () => Promise<unknown>): Promise<vo
   }
 }
 
-function ask(parent: Command, words: string, description: string, examples: readonly string[]): Command {
+/** A command of `parent` that asks a running host. */
+export function ask(parent: Command, words: string, description: string, examples: readonly string[]): Command {
   return (
     parent
       .command(words)
