@@ -1,5 +1,6 @@
 /** A small signed bundle, and what becomes of it when one byte of it changes. */
 import { createHash } from 'node:crypto';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { type ArchiveFile, readArchive } from '../../src/bundle/archive.js';
 import { bundleOf } from '../../src/bundle/bundle.js';
 import type { SecretKey } from '../../src/bundle/secret-key.js';
@@ -51,20 +52,24 @@ export interface Outcomes {
   readonly other: number[];
 }
 
-/** Change one byte of `archive`, `count` times, and look whether it is still admitted. */
+/** What a byte is changed of: the archive itself, or what gzip has packed, which then has a right checksum again. */
+export type Layer = 'archive' | 'unpacked';
+
+/** Change one byte, `count` times, and look whether the archive is still admitted. */
 export async function changeBytes(
   archive: Buffer,
-  { trust, count, seed }: { trust: Trust; count: number; seed: number },
+  { trust, layer, count, seed }: { trust: Trust; layer: Layer; count: number; seed: number },
 ): Promise<Outcomes> {
   const files = JSON.stringify(await admit(archive, trust));
+  const subject = layer === 'archive' ? archive : gunzipSync(archive);
   const below = random(seed);
   const outcomes: Outcomes = { refused: new Map(), same: [], other: [] };
   for (let round = 0; round < count; round++) {
-    const at = below(archive.byteLength);
-    const changed = Buffer.from(archive);
+    const at = below(subject.byteLength);
+    const changed = Buffer.from(subject);
     changed.writeUInt8(changed.readUInt8(at) ^ (1 + below(255)), at);
     try {
-      const found = JSON.stringify(await admit(changed, trust));
+      const found = JSON.stringify(await admit(layer === 'archive' ? changed : gzipSync(changed), trust));
       (found === files ? outcomes.same : outcomes.other).push(at);
     } catch (error) {
       const code = (error as { code?: string }).code ?? String((error as Error).stack);
