@@ -6,6 +6,7 @@ import type { Log } from './base/log.js';
 import type { Settings } from './base/settings.js';
 import type { Images } from './host/images.js';
 import type { HostEvent } from './host/journal.js';
+import type { Installed, InstallOptions, UninstallOptions } from './host/installing.js';
 import type { ReloadCallbacks } from './host/listeners.js';
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
@@ -91,6 +92,14 @@ export interface TenonHost {
    * version. Rejects with `VersionNotFound`, `VersionDamaged`, and like `reload`.
    */
   rollback(id: string, to?: string): Promise<ReloadRecord>;
+  /**
+   * Install or upgrade from the archive of a bundle, while everything serves. Rejects with the codes of archives, manifests,
+   * signatures and choices, `BundleDowngrade`, `ApplicationExists`, `InstallRunning`, `DependencyMissing`, `InstallFailed`, and as a
+   * reload does; what was there before serves then.
+   */
+  install(archive: Uint8Array | AsyncIterable<Uint8Array>, options: InstallOptions): Promise<Installed>;
+  /** Unload what was installed, and remove its folder. Rejects with `PluginNotFound`, `NotInstalled` and `InstallRunning`. */
+  uninstall(id: string, options: UninstallOptions): Promise<{ status: 'uninstalled'; plugin: { id: string } }>;
   /** Builds that can be gone back to, the one that served last first. */
   versions(id: string): Promise<readonly Version[]>;
   /** The last 100 reload records, newest first. */

@@ -17,6 +17,8 @@ import { tokenKey } from './base/token-key.js';
 import { version } from './base/version.js';
 import { type Front, loadCore } from './binding/core.js';
 import { Audit } from './bundle/audit.js';
+import { HighestVersions } from './bundle/highest.js';
+import { Places } from './bundle/place.js';
 import { type SignaturePolicy, Trust } from './bundle/trust.js';
 import { recoverBuilds } from './compiler/hold.js';
 import { Applications } from './host/applications.js';
@@ -26,14 +28,17 @@ import { type CheckedStatic, checkStatics } from './host/checked-static.js';
 import { Convergence } from './host/converge.js';
 import { Desires } from './host/desired.js';
 import { DroppedArchives } from './host/dropped.js';
+import { Grants } from './host/grants.js';
 import { Host } from './host/host.js';
-import type { Installing } from './host/installing.js';
+import { Installation } from './host/installation.js';
+import { Installer } from './host/installer.js';
 import { type Listener, tellAll, toCallbacks } from './host/listeners.js';
 import { writePluginLog } from './host/plugin-log.js';
 import { PluginConfigs, pluginsWithConfig } from './host/plugin-configs.js';
 import { emitNews } from './host/plugin-news.js';
 import { Plugins } from './host/plugins.js';
 import { probationOf } from './host/probation.js';
+import type { Admission } from './host/replace.js';
 import { Live } from './host/live.js';
 import { Outgoing } from './host/outgoing.js';
 import { RouteBook } from './host/routes.js';
@@ -41,6 +46,7 @@ import { SavedStates } from './host/saved-states.js';
 import { StaticGates } from './host/static-gate.js';
 import { StaticPlugins } from './host/static-plugins.js';
 import { TableWorlds } from './host/table-world.js';
+import { Uninstallation } from './host/uninstallation.js';
 import { adminApplication, reservedSegments } from './http/admin.js';
 import { Calls } from './http/calls.js';
 import { EventFeed } from './http/events.js';
@@ -67,6 +73,7 @@ export { errorCodes, TenonError, type ErrorCode } from './base/errors.js';
 export type { Settings } from './base/config.js';
 export type { Log } from './base/log.js';
 export type { Gauge, Images } from './host/images.js';
+export type { Installed, InstallOptions, UninstallOptions } from './host/installing.js';
 export type { HostEvent } from './host/journal.js';
 export type { ReloadCallbacks } from './host/listeners.js';
 export type { RegistryView } from './host/desired.js';
@@ -203,12 +210,19 @@ async function compose(
     fileLimit: settings.bundleLimit,
     copies: path.join(data, 'cache', 'bundles'),
   });
+  const grants = await Grants.open({
+    file: path.join(data, 'grants.json'),
+    fixed: settings.permissionGrants,
+    scope: settings.permissionScope === 'all' ? 'all' : 'bundles',
+    audit,
+  });
   const applications = new Applications({
     directory,
     dataDirectory: data,
     environment,
     buildMs: settings.buildMs,
     bundles,
+    granted: (id, asked) => grants.of(id, asked).granted,
   });
   const routes = new RouteBook(reservedSegments, (all) => door.serve(all));
   const tell = tellAll(log, [
@@ -218,25 +232,27 @@ async function compose(
     (event) => emitNews(front, event),
     ...listeners,
   ]);
+  const admission: Admission = {
+    core,
+    trial,
+    staging,
+    imageLimit: settings.imageLimit,
+    trialMs: settings.trialMs,
+    keepStaged: settings.keepStaged,
+  };
+  const states = new SavedStates({ directory: path.join(data, 'state'), stateLimit: settings.stateLimit });
   const host = new Host({
     core,
     chains,
     log,
-    admission: {
-      core,
-      trial,
-      staging,
-      imageLimit: settings.imageLimit,
-      trialMs: settings.trialMs,
-      keepStaged: settings.keepStaged,
-    },
+    admission,
     applications,
     limits: limitsOf(settings),
     secretPlaces,
     tables: new TableWorlds(tables, (served) => endpoints.open(served)),
     desires,
     forgotten: (id) => convergence.forgotten(id),
-    states: new SavedStates({ directory: path.join(data, 'state'), stateLimit: settings.stateLimit }),
+    states,
     preserveState: () => settings.preserveState,
     refusedState: settings.refusedState === 'fail' ? 'fail' : 'empty',
     probation: probationOf(settings),
@@ -267,8 +283,38 @@ async function compose(
     log,
     settings,
   });
-  const notYet = (): Promise<never> => Promise.reject(new TenonError('InstallFailed', 'bundles are not installed yet'));
-  const installing: Installing = { install: notYet, uninstall: notYet };
+  const places = new Places({
+    directory,
+    owner: hostId(data).slice(0, 8),
+    exchange: (one, other) => core.exchangeNames(one, other),
+  });
+  await places.sweep();
+  const shared = { log, applications, bundles, places, audit, grants };
+  const installation = new Installation({
+    ...shared,
+    highest: new HighestVersions(path.join(data, 'installed.json')),
+    host: plugins,
+    admission,
+    limits: { bytes: settings.bundleLimit },
+    policies: {
+      upload: settings.uploadSignatures as SignaturePolicy,
+      local: settings.localSignatures as SignaturePolicy,
+    },
+  });
+  const uninstallation = new Uninstallation({
+    ...shared,
+    host,
+    show: (id) => plugins.show(id),
+    states,
+    builds: path.join(data, 'cache', 'builds'),
+    purgeTables: async (id, made) => (made === undefined ? undefined : tables.purge(id, made)),
+  });
+  const installing = new Installer({
+    installation,
+    uninstall: (id, asked) => uninstallation.uninstall(id, asked),
+    audit,
+    log,
+  });
   const dropped = new DroppedArchives({ directory, limit: settings.bundleLimit, installing, log });
   closer.add('dropped archives', () => dropped.close());
   const convergence = new Convergence({ door: registry, desires, host: plugins, applications, log });
@@ -298,7 +344,7 @@ async function compose(
     events,
     registry: convergence,
     install: { installing, limit: settings.bundleLimit },
-    bundles: { trust, audit, killed: () => Promise.resolve() },
+    bundles: { trust, audit, killed: () => host.endKilled() },
     configs: new PluginConfigs({ log, registry, convergence, ...secretPlaces, plugins: configured }),
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
@@ -372,6 +418,8 @@ async function compose(
     unload: (id) => plugins.unload(id),
     reload: (id) => plugins.reload(id, 'api'),
     rollback: (id, to) => plugins.rollback(id, to),
+    install: (archive, asked) => installing.install(archive, asked),
+    uninstall: (id, asked) => installing.uninstall(id, asked),
     versions: (id) => plugins.versions(id),
     reloads: () => host.reloads(),
     registry: () => registry.status(),

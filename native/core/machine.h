@@ -15,8 +15,8 @@ bool image_mapped(const std::string& path);
 // What came of having two names change places.
 enum class Exchange { done, unsupported, failed };
 
-// What `one` and `other` (absolute) name is named the other way round, in one step: nobody finds either of them missing.
-// `unsupported`: this file system, or system, cannot. `failed`: `problem` says why.
+// What `one` and `other` (absolute) name is named the other way round, in one step: nobody finds either of them
+// missing. `unsupported`: this file system, or system, cannot. `failed`: `problem` says why.
 Exchange exchange_names(const std::string& one, const std::string& other, std::string& problem);
 
 // Exclusive hold of a file by this process; ends with it, however it ends.

@@ -47,6 +47,13 @@ async function setOwner(directory: string, folder: string): Promise<void> {
   await rename(fresh, path.join(directory, 'owner'));
 }
 
+/** Remove the builds of the application `id`, whatever its folder; those that somebody is at work in stay. */
+export async function forgetBuilds(builds: string, id: string): Promise<void> {
+  const names = await readdir(builds).catch(() => []); // none were made
+  for (const name of names)
+    if (name === id || name.startsWith(`${id}@`)) await Hold.takeFree(path.join(builds, name))?.discard();
+}
+
 /** Directories of further folders that are gone; nobody comes to build in them. */
 async function removeAbandoned(builds: string, id: string): Promise<void> {
   for (const name of await readdir(builds)) {

@@ -14,6 +14,7 @@ import { readRegular } from '../base/regular.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { SchemaSource } from '../tables/schema.js';
 import type { Bundled, Bundles } from './bundled.js';
+import type { Build } from './built.js';
 
 /** An application as the host sees it. */
 export interface Application {
@@ -56,25 +57,6 @@ export interface ApplicationTables {
   readonly key: string;
   /** Where the seeds are, absolute, when not in the folder; they are there once this resolves. */
   readonly place?: () => Promise<string>;
-}
-
-/** A library that is ready to be admitted. */
-export interface Build {
-  /** Absolute path. */
-  readonly library: string;
-  /** What the compiler warned of, one sentence each. */
-  readonly warnings: string[];
-  /** Platform of the library of a bundle; `sources`: it was compiled. */
-  readonly from?: string;
-  /** What it has to be, where that is known. */
-  readonly expected?: Expected;
-}
-
-/** The one library that may be opened. */
-export interface Expected {
-  readonly sha256: string;
-  /** What is wrong with another one, whose hash is `found`. */
-  readonly otherwise: (found: string) => TenonError;
 }
 
 export interface ApplicationsOptions {

@@ -13,7 +13,7 @@ import type { SignaturePolicy, Trust, Verdict } from '../bundle/trust.js';
 import { type Application as Source, readApplication } from '../compiler/application.js';
 import { type ApplicationConfig, defaultConfig } from '../compiler/config.js';
 import { ConfigSchema, SchemaFlawed } from '../compiler/config-schema.js';
-import type { Build } from './applications.js';
+import type { Build } from './built.js';
 
 /** What is shown of the bundle that a plugin comes from, and kept with its builds. */
 export interface BundleFacts {

@@ -8,7 +8,7 @@ import type { GenerationLimits } from '../plugin/limits.js';
 import type { Staging } from '../plugin/stage.js';
 import type { State } from '../plugin/state.js';
 import type { Trial } from '../plugin/trial.js';
-import type { Expected } from './applications.js';
+import type { Expected } from './built.js';
 import type { Consumer } from './extensions.js';
 import type { Live, ServedRoute } from './live.js';
 import { buildFacts, type Recorder } from './record.js';

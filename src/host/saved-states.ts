@@ -1,6 +1,6 @@
 /** Files in which what plugins know outlives the host: one for each plugin, old or new and never in between. */
 import { constants } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import { replaceFile, syncDirectory } from '../base/replace-file.js';
@@ -79,6 +79,16 @@ export class SavedStates {
   /** A build did not take it: nothing is kept of `id` any more, but its file stays under the resulting path. */
   putAside(id: string): Promise<string> {
     return this.#turnsOf(id).take('put aside', () => this.#move(id, 'refused'));
+  }
+
+  /** Nothing is kept of `id` any more, and nothing that was put aside. */
+  forget(id: string): Promise<void> {
+    return this.#turnsOf(id).take('forget', async () => {
+      const names = await readdir(this.#directory).catch(() => []); // nothing was ever kept
+      const file = path.basename(this.file(id));
+      for (const name of names)
+        if (name === file || name.startsWith(`${file}.`)) await rm(path.join(this.#directory, name), { force: true });
+    });
   }
 
   #turnsOf(id: string): Turns {

@@ -2,7 +2,8 @@
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Generation } from '../plugin/generation.js';
 import type { GenerationLimits } from '../plugin/limits.js';
-import type { Application, Applications, Expected } from './applications.js';
+import type { Application, Applications } from './applications.js';
+import type { Expected } from './built.js';
 import { type BundleFacts, factsOf } from './bundled.js';
 import { type Desires, disabledBy } from './desired.js';
 import { effectiveConfig, type EffectiveConfig } from './effective-config.js';

@@ -81,6 +81,11 @@ function lineOf({ details }: TenonError): number {
   return Number(details['line']);
 }
 
+/** Name of the note of what was loaded into a table. */
+export function seedNote(application: string, { database, name }: { database: string; name: string }): string {
+  return `seed:${application}:${database}/${name}`;
+}
+
 /** Which contents were loaded into which table: SHA-256, one list for each table. */
 class SeedNotes {
   readonly #options: SeedOptions;
@@ -113,7 +118,7 @@ class SeedNotes {
   }
 
   #name({ definition }: ServedTable): string {
-    return `seed:${this.#options.application}:${definition.database}/${definition.name}`;
+    return seedNote(this.#options.application, definition);
   }
 
   async #kept(table: ServedTable): Promise<string[]> {

@@ -4,7 +4,7 @@ import type { Log } from '../base/log.js';
 import type { Store, TableDefinition } from '../binding/store.js';
 import { goneFields, redeclaredFields } from './gone-fields.js';
 import { type ApplicationSchema, type Exports, readSchema, type SchemaSource } from './schema.js';
-import { loadSeeds } from './seed.js';
+import { loadSeeds, seedNote } from './seed.js';
 import type { ServedTable, ServedTables } from './served.js';
 import { storeError } from './store-error.js';
 
@@ -99,6 +99,19 @@ export class Tables {
       await store.define(fits ? schema.definition : loosened).catch((error: unknown) => {
         throw storeError(error, { plugin: application, table: nameOf(definition) });
       });
+    }
+  }
+
+  /** Remove the tables that this schema has made for `application`, with every record, and what is known of its seed data. */
+  async purge(application: string, { schemas, surfaces }: Pick<TablesInput, 'schemas' | 'surfaces'>): Promise<void> {
+    const names = readSchema(schemas, application, surfaces).tables.map(({ definition }) => nameOf(definition));
+    const store = await this.open();
+    for (const { number, ...table } of store.tables()) {
+      const name = `${table.database}.${table.name}`;
+      const owner = this.#owners.get(name) ?? application;
+      if (!names.includes(name) || owner !== application) continue;
+      await store.drop(number);
+      await store.setNote(seedNote(application, table), '');
     }
   }
 

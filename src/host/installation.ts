@@ -1,0 +1,314 @@
+/** Installs bundles: everything is checked first, then one step puts all of it in place, and what does not serve is taken back. */
+import { existsSync } from 'node:fs';
+import { lstat } from 'node:fs/promises';
+import path from 'node:path';
+import { hash } from 'node:crypto';
+import { asTenonError, TenonError } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import { type ArchiveLimits, readArchive } from '../bundle/archive.js';
+import type { Audit } from '../bundle/audit.js';
+import { type Bundle, bundleOf } from '../bundle/bundle.js';
+import { type BundleFiles, filesOf, readBundleFolder } from '../bundle/folder.js';
+import { type HighestVersions, isBefore, isWithin } from '../bundle/highest.js';
+import { manifestFile, signatureFile } from '../bundle/manifest.js';
+import type { Places } from '../bundle/place.js';
+import type { SignaturePolicy } from '../bundle/trust.js';
+import { configFile } from '../compiler/config.js';
+import { admit, type Image, readImage } from '../plugin/admit.js';
+import { type Applications, isBundle } from './applications.js';
+import type { Bundled, Bundles, ChosenLibrary } from './bundled.js';
+import type { Grants } from './grants.js';
+import type { Installed, InstallOptions } from './installing.js';
+import type { PluginView } from './plugin.js';
+import type { Plugins } from './plugins.js';
+import type { Admission } from './replace.js';
+
+export interface InstallationOptions {
+  log: Log;
+  applications: Applications;
+  bundles: Bundles;
+  places: Places;
+  highest: HighestVersions;
+  audit: Pick<Audit, 'write'>;
+  grants: Pick<Grants, 'of' | 'linesOf' | 'grant' | 'revoke'>;
+  host: Pick<Plugins, 'list' | 'show' | 'load' | 'reload' | 'refresh' | 'unload' | 'staticOf'>;
+  admission: Admission;
+  /** Of the archive, and of all that is in it. */
+  limits: ArchiveLimits;
+  /** What is asked of the signature of an archive, by where it comes from. */
+  policies: Readonly<Record<InstallOptions['origin'], SignaturePolicy>>;
+}
+
+/** What is in place of the bundle that comes. */
+interface Present {
+  /** Undefined for what cannot be read. */
+  readonly files: BundleFiles | undefined;
+  readonly view: PluginView | undefined;
+}
+
+/** One that has passed every check. */
+interface Candidate {
+  readonly bundle: Bundle;
+  readonly bundled: Bundled;
+  readonly folder: string;
+  readonly chosen: ChosenLibrary;
+  readonly present: Present | undefined;
+}
+
+export class Installation {
+  readonly #options: InstallationOptions;
+
+  constructor(options: InstallationOptions) {
+    this.#options = options;
+  }
+
+  /** The bundle of an archive. Rejects as `readArchive` and `bundleOf` do. */
+  async read(archive: Uint8Array | AsyncIterable<Uint8Array>): Promise<Bundle> {
+    return bundleOf(await readArchive(archive, this.#options.limits), 'the archive');
+  }
+
+  /** As `Installing.install`, of an id that nobody else is at work on. */
+  async install(bundle: Bundle, options: InstallOptions): Promise<Installed> {
+    const candidate = await this.#check(bundle, options);
+    const { bundled, chosen, present } = candidate;
+    const { grants } = this.#options;
+    const { id, version, permissions: asked } = bundle.manifest;
+    const lines = grantedBy(id, asked, options.grant);
+    const same = present?.files !== undefined && (await isSame(bundle, present.files));
+    let placed = false;
+    try {
+      await this.#try(bundled, chosen);
+      if (options.dryRun === true) return this.#installed(candidate, 'valid');
+      const fresh = lines.filter((line) => !grants.linesOf(id).includes(line));
+      if (fresh.length > 0) await grants.grant(id, fresh, options.by);
+      if (same) return this.#installed(candidate, 'unchanged');
+      try {
+        await this.#place(candidate, options);
+      } catch (error) {
+        if (fresh.length > 0) await grants.revoke(id, fresh, options.by);
+        throw error;
+      }
+      placed = true;
+    } finally {
+      const kept = placed || same ? bundle.sha256 : present?.files?.sha256;
+      await this.#options.bundles.forgetCopies(id, kept);
+    }
+    this.#options.log.info({ plugin: id, version, sha256: bundle.sha256 }, `${id} ${version} was installed`);
+    return this.#installed(candidate, present === undefined ? 'installed' : 'upgraded');
+  }
+
+  /** What there is to go by before anything runs or is written. */
+  async #check(bundle: Bundle, options: InstallOptions): Promise<Candidate> {
+    const { applications, bundles, host, policies } = this.#options;
+    const { manifest } = bundle;
+    const { id, version, dependencies } = manifest;
+    if (host.staticOf(id) !== undefined)
+      throw new TenonError('PluginStatic', `${id} is part of the program that embeds the host`, {
+        next: 'give the bundle another id',
+        details: { plugin: id },
+      });
+    const folder = applications.folderOf(id);
+    const bundled = await bundles.check(filesOf(bundle, `${id}-${version}`), folder, policies[options.origin]);
+    await applications.ofBundle(bundled);
+    const present = await this.#present(id, folder);
+    if (options.allowDowngrade !== true) await this.#refuseOlder(id, version, present?.files);
+    for (const [other, range] of Object.entries(dependencies)) this.#require(id, other, range);
+    return { bundle, bundled, folder, chosen: await bundles.choose(bundled), present };
+  }
+
+  async #present(id: string, folder: string): Promise<Present | undefined> {
+    const { applications, host } = this.#options;
+    const view = host.list().find((one) => one.id === id);
+    const elsewhere = view === undefined ? await applications.find(id) : view.folder;
+    if (elsewhere !== undefined && elsewhere !== folder) throw exists(id, elsewhere);
+    const info = await lstat(folder).catch(() => undefined);
+    if (info === undefined) return undefined;
+    const files = await readBundleFolder(folder).catch(() => undefined);
+    if (!info.isDirectory() || !isReplaceable(folder, files)) throw exists(id, folder);
+    return { files, view };
+  }
+
+  async #refuseOlder(id: string, version: string, present: BundleFiles | undefined): Promise<void> {
+    const highest = await this.#options.highest.of(id);
+    const [newest] = [highest, present?.manifest.version]
+      .filter((one) => one !== undefined)
+      .toSorted((one, other) => (isBefore(one, other) ? 1 : -1));
+    if (newest === undefined || !isBefore(version, newest)) return;
+    throw new TenonError('BundleDowngrade', `${id}: ${version} is older than ${newest}, which was installed`, {
+      next: 'allow it if an older version is meant: --allow-downgrade',
+      details: { plugin: id, version, installed: newest },
+    });
+  }
+
+  #require(id: string, other: string, range: string): void {
+    const found = this.#options.host.list().find((view) => view.id === other)?.version;
+    if (found !== undefined && isWithin(found, range)) return;
+    const there = found === undefined ? 'none runs' : `${found} runs`;
+    throw new TenonError('DependencyMissing', `${id} needs ${other} ${range}, and ${there}`, {
+      next: `install ${other} ${range} first`,
+      details: { kind: 'plugin', plugin: id, name: other, range, ...(found === undefined ? {} : { found }) },
+    });
+  }
+
+  /** The very bytes that are to be put in place pass admission. */
+  async #try(bundled: Bundled, chosen: ChosenLibrary): Promise<void> {
+    const { admission, applications, bundles } = this.#options;
+    const { core, trial, staging, trialMs, imageLimit } = admission;
+    const { id } = bundled.files.manifest;
+    let place = chosen.path;
+    let image: Image;
+    if (place === undefined) {
+      const build = await bundles.compiled(bundled, chosen, (source) => applications.compile(source));
+      place = build.library;
+      image = await readImage(place, imageLimit);
+    } else {
+      const bytes = await bundled.files.read(place, imageLimit).catch((error: unknown) => {
+        throw tooLarge(id, imageLimit, error);
+      });
+      image = { bytes, sha256: hash('sha256', bytes) };
+    }
+    await bundles.refuseKilled(id, image.sha256);
+    const limits = { deadlineMs: trialMs };
+    const admitted = await admit(place, { expectedId: id, image, core, trial, staging, limits });
+    admitted.staged.unlink();
+  }
+
+  async #place({ bundle, bundled, folder, present }: Candidate, { by }: InstallOptions): Promise<void> {
+    const { audit, highest, places } = this.#options;
+    const { id, version } = bundle.manifest;
+    const staged = await places.stage(entriesOf(bundle)).catch((error: unknown) => {
+      throw failed(id, error);
+    });
+    const action = present === undefined ? 'install' : 'upgrade';
+    const { signer } = bundled.verdict;
+    const signed = signer === undefined ? {} : { keyId: signer.keyId };
+    try {
+      await audit.write({ action, plugin: id, version, sha256: bundle.sha256, ...signed, by });
+    } catch (error) {
+      await places.discard(staged);
+      throw error;
+    }
+    const put = await places.put(staged, folder).catch(async (error: unknown) => {
+      await places.discard(staged);
+      throw failed(id, error);
+    });
+    try {
+      await this.#bringUp(id, present);
+      await highest.raise(id, version).catch((error: unknown) => {
+        throw failed(id, error);
+      });
+    } catch (error) {
+      await put.undo().catch((second: unknown) => {
+        throw failed(id, second);
+      });
+      await this.#bringBack(id, folder, present);
+      throw error;
+    }
+    await put.finish().catch((error: unknown) => {
+      this.#options.log.warn(
+        { plugin: id, err: error },
+        'what was there before could not be removed: a start does that',
+      );
+    });
+  }
+
+  async #bringUp(id: string, present: Present | undefined): Promise<void> {
+    const { host } = this.#options;
+    if (present?.view === undefined) await host.load(id);
+    else await host.reload(id, 'api');
+  }
+
+  /** Its folder is what it was: so is the plugin, whatever the new one has left of it. */
+  async #bringBack(id: string, folder: string, present: Present | undefined): Promise<void> {
+    const { host, log } = this.#options;
+    try {
+      if (present?.view?.state === 'stopped') await host.unload(id);
+      else await host.refresh(folder, 'api');
+    } catch (error) {
+      if (present?.view?.state !== 'failed') log.error({ plugin: id, err: error }, `${id} is not what it was before`);
+    }
+  }
+
+  #installed({ bundle, bundled, chosen, present }: Candidate, status: Installed['status']): Installed {
+    const { grants, host } = this.#options;
+    const { id, version, permissions: asked } = bundle.manifest;
+    const view = status === 'valid' ? undefined : host.list().find((one) => one.id === id);
+    const { signer, warnings } = bundled.verdict;
+    const from = present?.files?.manifest.version;
+    return {
+      status,
+      plugin: {
+        id,
+        version,
+        ...(view?.generation === undefined ? {} : { generation: view.generation }),
+        ...(view?.loadedAt === undefined ? {} : { loadedAt: view.loadedAt }),
+      },
+      sha256: bundle.sha256,
+      ...(from === undefined ? {} : { from }),
+      library: chosen.from,
+      ...(signer === undefined ? {} : { signer: { keyId: signer.keyId, name: signer.name } }),
+      permissions: grants.of(id, asked),
+      warnings,
+    };
+  }
+}
+
+/** Whether it is a bundle, and nothing that somebody works in. */
+export function isReplaceable(folder: string, files: BundleFiles | undefined): boolean {
+  if (!isBundle(folder)) return false;
+  return files?.manifest.files !== undefined || !existsSync(path.join(folder, configFile));
+}
+
+function* entriesOf({ manifestBytes, signature, files }: Bundle): Generator<readonly [string, Uint8Array]> {
+  yield [manifestFile, manifestBytes];
+  if (signature !== undefined) yield [signatureFile, signature];
+  yield* files;
+}
+
+/** Whether the folder has this very bundle, nothing of it damaged. */
+async function isSame(bundle: Bundle, present: BundleFiles): Promise<boolean> {
+  const signed = bundle.signature ?? Buffer.alloc(0);
+  if (bundle.sha256 !== present.sha256 || !signed.equals(present.signature ?? Buffer.alloc(0))) return false;
+  for (const [file, bytes] of bundle.files) {
+    const found = await present.read(file, bytes.length).catch(() => undefined); // it is written anew
+    if (found?.equals(bytes) !== true) return false;
+  }
+  return true;
+}
+
+function grantedBy(id: string, asked: readonly string[], grant: InstallOptions['grant']): readonly string[] {
+  if (grant === undefined || grant === 'all') return grant === 'all' ? asked : [];
+  const [unasked] = grant.filter((line) => !asked.includes(line));
+  if (unasked === undefined) return grant;
+  throw new TenonError('BadRequest', `${id} does not ask for the permission ${JSON.stringify(unasked)}`, {
+    next: asked.length === 0 ? 'grant nothing: it asks for nothing' : `it asks for ${asked.join(', ')}`,
+    details: { plugin: id, asked },
+  });
+}
+
+function exists(id: string, folder: string): TenonError {
+  return new TenonError('ApplicationExists', `${id} is there already, and was not installed: ${folder}`, {
+    next: 'move it away, or give the bundle another id',
+    details: { plugin: id, folder },
+  });
+}
+
+function failed(id: string, cause: unknown): TenonError {
+  if (cause instanceof TenonError) return cause;
+  const { message, code } = cause as NodeJS.ErrnoException;
+  const full = code === 'ENOSPC' || code === 'EDQUOT';
+  return new TenonError('InstallFailed', `${id} could not be put in place: ${message}`, {
+    next: full ? 'make room, and install it again' : 'see that the applications and data directories may be written',
+    details: { plugin: id, ...(code === undefined ? {} : { reason: code }) },
+    cause,
+  });
+}
+
+function tooLarge(id: string, limit: number, error: unknown): TenonError {
+  if ((error as NodeJS.ErrnoException).code !== 'EFBIG') return asTenonError(error);
+  return new TenonError('ImageTooLarge', `${id}: its library has more than ${limit} bytes`, {
+    next: 'strip the library, or raise the limit',
+    details: { plugin: id, limit },
+    cause: error,
+  });
+}
