@@ -11,6 +11,7 @@ import type { StartFlags } from './start.js';
 import { addHostCommands } from './host-commands.js';
 import { addPackCommand } from './pack-command.js';
 import { addSigningCommands } from './signing-commands.js';
+import { addReadingCommands } from './reading-commands.js';
 
 const program = new Command('tenon')
   .description('A host for native plugins on Node.js.')
@@ -129,6 +130,7 @@ Exit status: 0 built, fit for the host, and tests passed; 1 not; 2 wrong use.
   });
 
 addPackCommand(program);
+addReadingCommands(program);
 addHostCommands(program);
 addSigningCommands(program);
 
