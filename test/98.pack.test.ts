@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readArchive } from '../src/bundle/archive.js';
 import { type Bundle, bundleOf } from '../src/bundle/bundle.js';
-import type { Packed } from '../src/cli/pack-delivery.js';
+import { type Manifest, manifestText } from '../src/bundle/manifest.js';
+import { writeArchive } from '../src/bundle/write-archive.js';
+import { writeBundle } from '../src/cli/pack.js';
+import type { Packed, PackFlags } from '../src/cli/pack-delivery.js';
 import { Command } from './load/command.js';
 import { tenon } from './load/tenon.js';
 import { World } from './load/world.js';
@@ -71,6 +74,13 @@ async function writeSmall(parent: string, changed: Record<string, string> = {}):
   }
   return folder;
 }
+const write = (words: string[], flags: PackFlags): Promise<Packed> =>
+  writeBundle(words, {
+    flags: { data: path.join(world.directory, 'data'), ...flags },
+    directory: world.directory,
+    signal: new AbortController().signal,
+    diagnostics: [],
+  });
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const bundleIn = async (file: string): Promise<Bundle> => bundleOf(await readArchive(await readFile(file)), file);
 
@@ -152,5 +162,222 @@ describe('tenon pack', () => {
     });
     expect(report.files.map((each) => each.path)).toEqual(['manifest.json', ...packed]);
     expect(report.platforms).toMatchObject([{ platform: 'linux-x64', path: 'prebuilds/linux-x64/small.so' }]);
+  });
+});
+
+describe('tenon pack --sources', () => {
+  test('takes along what compiles, and that makes the same library elsewhere', async () => {
+    const said = await tenon(world.directory, 'pack', '--sources', '--out', 'with/', 'applications/small');
+    expect(said.status).toBe(0);
+    const { files: within } = await bundleIn(said.out.trim());
+    const sources = ['resources/greeting.h', 'resources/small.c', 'third/number.c', 'third/table.dat'];
+    expect([...within.keys()].sort()).toEqual([...packed, ...sources].sort());
+    const elsewhere = path.join(world.directory, 'unpacked', 'anything');
+    for (const [file, bytes] of within) {
+      if (file.startsWith('prebuilds/')) continue;
+      await mkdir(path.dirname(path.join(elsewhere, file)), { recursive: true });
+      await writeFile(path.join(elsewhere, file), bytes);
+    }
+    const again = await tenon(path.dirname(elsewhere), 'pack', elsewhere, '--out', 'small.tgz');
+    const library = 'prebuilds/linux-x64/small.so';
+    expect((await bundleIn(again.out.trim())).files.get(library)).toEqual(within.get(library));
+  });
+});
+
+describe('tenon pack of what needs no compiler', () => {
+  test('takes the library of a folder that has nothing else, as it is', async () => {
+    const { files: within } = await bundleIn(path.join(world.directory, 'small-1.2.0.tgz'));
+    const library = within.get('prebuilds/linux-x64/small.so') ?? Buffer.alloc(0);
+    const folder = path.join(world.directory, 'seed', 'small');
+    await mkdir(folder, { recursive: true });
+    await writeFile(path.join(folder, 'small.so'), library);
+    await writeFile(path.join(folder, 'manifest.json'), '{"version": "1.2.0", "author": "Somebody"}');
+    const said = await tenon(folder, 'pack');
+    expect(said).toMatchObject({ status: 0, out: `${path.join(folder, 'small-1.2.0.tgz')}\n` });
+    const bundle = await bundleIn(said.out.trim());
+    expect([...bundle.files]).toEqual([['prebuilds/linux-x64/small.so', library]]);
+    expect(bundle.manifest).toMatchObject({ id: 'small', author: 'Somebody', abi: expect.stringMatching(/^1\./) });
+    // Of another version it is another plugin.
+    await writeFile(path.join(folder, 'manifest.json'), '{"version": "2.0.0"}');
+    const wrong = await tenon(folder, 'pack', '--json');
+    expect(wrong.status).toBe(1);
+    expect(JSON.parse(wrong.out)).toMatchObject({ error: 'PackFailed' });
+    expect(wrong.err).toContain('its version is 1.2.0, not 2.0.0');
+    expect((await tenon(folder, 'pack', '--target', 'linux-arm64')).err).toContain('has no sources');
+  });
+
+  test('gives an application that is tables only a library of its own', async () => {
+    const folder = path.join(world.directory, 'notes');
+    await mkdir(folder);
+    await writeFile(path.join(folder, 'config.yaml'), 'version: 0.3.0\n');
+    await writeFile(path.join(folder, 'schema.graphql'), 'type Note @table { id: ID! @primaryKey text: String }\n');
+    const said = await tenon(folder, 'pack', '--data', '../state', '--out', '..');
+    expect(said.status).toBe(0);
+    const { manifest } = await bundleIn(path.join(world.directory, 'notes-0.3.0.tgz'));
+    expect(manifest.entrypoints).toEqual({ 'linux-x64': 'prebuilds/linux-x64/notes.so' });
+    expect(Object.keys(manifest.files ?? {})).toEqual([
+      'config.yaml',
+      'prebuilds/linux-x64/notes.so',
+      'schema.graphql',
+    ]);
+  });
+});
+
+describe('tenon pack --merge', () => {
+  /** The bundle `small` as the machine `platform` would have packed it. */
+  async function packedOn(
+    platform: string,
+    change: Partial<Manifest> & { extra?: string; more?: string } = {},
+  ): Promise<string> {
+    const { extra, more, ...members } = change;
+    const { manifest, files: within } = await bundleIn(path.join(world.directory, 'small-1.2.0.tgz'));
+    const own = new Map<string, Buffer>();
+    for (const [file, bytes] of within) {
+      const isLibrary = file.startsWith('prebuilds/');
+      own.set(isLibrary ? `prebuilds/${platform}/small.so` : file, isLibrary ? Buffer.from(platform) : bytes);
+    }
+    if (extra !== undefined) own.set('web/index.html', Buffer.from(extra));
+    if (more !== undefined) own.set(more, Buffer.from(more));
+    const listed = [...own].map(([file, bytes]) => [file, { sha256: sha256(bytes), size: bytes.length }] as const);
+    const text = manifestText({
+      ...manifest,
+      entrypoints: { [platform]: `prebuilds/${platform}/small.so` },
+      files: Object.fromEntries(listed),
+      ...members,
+    });
+    const file = path.join(world.directory, `${platform}${Object.keys(change).join('')}.tgz`);
+    const entries = [...own].map(([name, bytes]) => ({ path: name, bytes }));
+    await writeFile(file, writeArchive([{ path: 'manifest.json', bytes: Buffer.from(text) }, ...entries]));
+    return path.basename(file);
+  }
+
+  const at = (...names: string[]): string[] => names.map((name) => path.join(world.directory, name));
+  /** The bytes of what `names` make together. */
+  async function merged(...names: string[]): Promise<Buffer> {
+    const [out = ''] = at(`${names.length}-${names.join('-')}`);
+    await write(at(...names), { merge: true, out });
+    return readFile(out);
+  }
+
+  test('joins the libraries, and makes the same bytes in every order', async () => {
+    const own = 'small-1.2.0.tgz';
+    const [arm, musl] = [await packedOn('linux-arm64'), await packedOn('linux-x64-musl')];
+    const said = await tenon(world.directory, 'pack', '--merge', own, arm, musl, '--out', 'all.tgz');
+    expect(said).toMatchObject({ status: 0, out: `${path.join(world.directory, 'all.tgz')}\n` });
+    const bytes = await readFile(said.out.trim());
+    const all = await bundleIn(said.out.trim());
+    expect(all.manifest.entrypoints).toEqual({
+      'linux-arm64': 'prebuilds/linux-arm64/small.so',
+      'linux-x64': 'prebuilds/linux-x64/small.so',
+      'linux-x64-musl': 'prebuilds/linux-x64-musl/small.so',
+    });
+    expect(all.files.get('prebuilds/linux-arm64/small.so')?.toString()).toBe('linux-arm64');
+    expect((await merged(musl, own, arm, own)).equals(bytes)).toBe(true);
+    // What is merged can be merged.
+    await writeFile(path.join(world.directory, 'two.tgz'), await merged(arm, own));
+    expect((await merged('two.tgz', musl)).equals(bytes)).toBe(true);
+  });
+
+  test.each([
+    ['another version', { version: '1.2.1' }, '/version of the manifest is "1.2.1", not "1.2.0"'],
+    ['another permission', { permissions: [] }, '/permissions of the manifest is [], not ["tables:read:shop.Goods"]'],
+    ['another file', { extra: 'other' }, 'web/index.html has other bytes'],
+    ['a file too many', { more: 'more.txt' }, 'more.txt is only in'],
+  ])('refuses %s, and names it', async (_, change, sentence) => {
+    const other = await packedOn('linux-arm64', change);
+    await expect(merged('small-1.2.0.tgz', other)).rejects.toMatchObject({
+      code: 'PackFailed',
+      message: expect.stringContaining(sentence),
+      details: { bundles: at('small-1.2.0.tgz', other) },
+    });
+    expect((await readdir(world.directory)).filter((name) => name.startsWith('2-small'))).toEqual([]);
+  });
+
+  test('refuses two libraries for one platform', async () => {
+    const other = await packedOn('linux-x64');
+    const sentence = 'prebuilds/linux-x64/small.so has other bytes';
+    await expect(merged('small-1.2.0.tgz', other)).rejects.toThrow(sentence);
+  });
+
+  test('drops signatures', async () => {
+    const { manifestBytes, files: within } = await bundleIn(path.join(world.directory, 'small-1.2.0.tgz'));
+    const entries = [...within].map(([name, bytes]) => ({ path: name, bytes }));
+    const head = [
+      { path: 'manifest.json', bytes: manifestBytes },
+      { path: 'manifest.sig', bytes: Buffer.from('a signature') },
+    ];
+    await writeFile(path.join(world.directory, 'signed.tgz'), writeArchive([...head, ...entries]));
+    const arm = await packedOn('linux-arm64');
+    const said = await tenon(world.directory, 'pack', '--merge', 'signed.tgz', arm, '--out', 'both.tgz');
+    expect([said.status, said.err]).toEqual([0, expect.stringContaining('the signature of signed.tgz')]);
+    const both = await readFile(path.join(world.directory, 'both.tgz'));
+    expect(both.equals(await merged('small-1.2.0.tgz', arm))).toBe(true);
+  });
+});
+
+describe('tenon pack refuses', () => {
+  test.each<[string, Record<string, string>, string, string]>([
+    [
+      'a manifest.json that config.yaml contradicts',
+      { 'manifest.json': '{"id":"small","version":"1.3.0"}' },
+      'InvalidManifest',
+      '/version is "1.3.0", and config.yaml says "1.2.0"',
+    ],
+    [
+      'a manifest.json that is none',
+      { 'manifest.json': '{"id":"small","version":"1.2.0","licence":"MIT"}' },
+      'InvalidManifest',
+      '/licence',
+    ],
+    [
+      'a library that no host would load',
+      { 'resources/small.c': plugin.replace('"small"', '"other"') },
+      'PluginIdMismatch',
+      'resources/small.c:11:1: TENON_PLUGIN has the id "other"',
+    ],
+    [
+      'static files that are not there',
+      { 'config.yaml': config.replace('static_files: web', 'static_files: wep') },
+      'PackFailed',
+      'name no file: wep',
+    ],
+    ['a path that no archive may have', { 'web/aux.js': '' }, 'PackFailed', 'web/aux.js'],
+  ])('%s', async (_, changed, code, sentence) => {
+    const parent = path.join(world.directory, 'refused');
+    const folder = await writeSmall(parent, changed);
+    const packing = write([folder], { out: parent });
+    await expect(packing).rejects.toMatchObject({ code, message: expect.stringContaining(sentence) });
+    expect(await readdir(parent)).toEqual(['small']);
+    await rm(parent, { recursive: true });
+  });
+
+  test('what does not compile, with its place, and a bundle of before stays', async () => {
+    const parent = path.join(world.directory, 'refused');
+    await writeSmall(parent, { 'resources/small.c': 'int wrong = "text" * 2;\n' });
+    await writeFile(path.join(parent, 'small-1.2.0.tgz'), 'of before');
+    const said = await tenon(parent, 'pack', 'small', '--json', '--data', '../data');
+    expect(said.err).toMatch(/^small\/resources\/small\.c:1:\d+: error: invalid operands/m);
+    expect([said.status, JSON.parse(said.out)]).toMatchObject([1, { error: 'BuildFailed' }]);
+    expect(await readFile(path.join(parent, 'small-1.2.0.tgz'), 'utf8')).toBe('of before');
+    await rm(parent, { recursive: true });
+  });
+
+  test('wrong use, with status 2', async () => {
+    const said = await tenon(world.directory, 'pack', 'nothing', '--json');
+    expect(said).toMatchObject({ status: 2, out: '', err: expect.stringContaining('there is no application in') });
+  });
+
+  test.each<[string[], PackFlags, string]>([
+    [['applications/small', 'other'], {}, 'one application at a time'],
+    [['applications/small'], { target: ['plan9-x64'] }, 'the target plan9-x64 cannot be built for here'],
+    [['applications/small'], { out: 'nowhere' }, '--out nowhere is neither a folder nor ends with .tgz'],
+    [['small-1.2.0.tgz'], { merge: true }, '--merge needs two bundles or more'],
+    [['small-1.2.0.tgz', 'two.tgz'], { merge: true, sources: true }, 'not with --sources'],
+    [['absent.tgz', 'two.tgz'], { merge: true }, 'absent.tgz cannot be read'],
+  ])('wrong use: %j %j', async (words, flags, sentence) => {
+    const places = words.map((word) => path.join(world.directory, word));
+    const packing = write(places, { out: world.directory, ...flags });
+    await expect(packing).rejects.toThrow(TypeError);
+    await expect(packing).rejects.toThrow(sentence);
   });
 });

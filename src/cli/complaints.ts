@@ -11,11 +11,12 @@ export function diagnosticsOf(details: Record<string, unknown> | undefined): Dia
   const { diagnostics, problems } = details ?? {};
   if (Array.isArray(diagnostics)) return diagnostics as Diagnostic[];
   if (!Array.isArray(problems)) return [];
-  return (problems as (string | Omit<Diagnostic, 'severity'>)[]).map((problem) =>
-    typeof problem === 'string'
-      ? { file: '', line: 0, column: 0, severity: 'error', message: problem }
-      : { ...problem, severity: 'error' },
-  );
+  // Those of a manifest have a pointer, which the message of the error names.
+  return (problems as (string | Partial<Omit<Diagnostic, 'severity'>>)[]).flatMap((problem): Diagnostic[] => {
+    if (typeof problem === 'string') return [{ file: '', line: 0, column: 0, severity: 'error', message: problem }];
+    const { file, line = 0, column = 0, message = '' } = problem;
+    return file === undefined ? [] : [{ file, line, column, severity: 'error', message }];
+  });
 }
 
 /** `file:line:column: severity: message`; the file as it is found from `directory`, `folder` is the application's. */

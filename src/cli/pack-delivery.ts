@@ -44,8 +44,8 @@ export interface Parcel {
   warnings: string[];
 }
 
-/** Write the archive, whole or not at all, and say what is in it. Rejects with `PackFailed` when it cannot be written. */
-export async function deliver(parcel: Parcel, { out, json }: PackFlags, directory: string): Promise<void> {
+/** Write the archive, whole or not at all. Rejects with `PackFailed` when it cannot be written. */
+export async function deliver(parcel: Parcel, { out }: PackFlags, directory: string): Promise<Packed> {
   const { id, version, files, platforms, warnings } = parcel;
   const bytes = writeArchive(files);
   const file = await placeOf(path.resolve(directory, out ?? '.'), out, `${id}-${version}.tgz`);
@@ -57,7 +57,7 @@ export async function deliver(parcel: Parcel, { out, json }: PackFlags, director
     });
   });
   const [manifest] = files;
-  const packed: Packed = {
+  return {
     id,
     version,
     file,
@@ -68,9 +68,6 @@ export async function deliver(parcel: Parcel, { out, json }: PackFlags, director
     files: files.map((each) => ({ path: each.path, size: each.bytes.length, sha256: sha256Of(each.bytes) })),
     warnings,
   };
-  for (const warning of warnings) process.stderr.write(`${id}: warning: ${warning}\n`);
-  if (json === true) process.stdout.write(`${JSON.stringify(packed)}\n`);
-  else print(packed);
 }
 
 /** A name that ends with .tgz is the file's, every other one that of a folder. */
@@ -87,8 +84,14 @@ function isFolder(place: string): boolean {
   return statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
-/** For people, on standard error; the archive's path goes to standard output. */
-function print({ id, version, file, size, files, platforms }: Packed): void {
+/** For people on standard error, the archive's path on standard output; or all of it there, as JSON. */
+export function print(packed: Packed, { json }: PackFlags): void {
+  const { id, version, file, size, files, platforms, warnings } = packed;
+  for (const warning of warnings) process.stderr.write(`${id}: warning: ${warning}\n`);
+  if (json === true) {
+    process.stdout.write(`${JSON.stringify(packed)}\n`);
+    return;
+  }
   const width = Math.max(...files.map((each) => each.path.length));
   const all = files.reduce((sum, each) => sum + each.size, 0);
   const lines = files.map((each) => {

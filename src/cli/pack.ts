@@ -11,8 +11,8 @@ import { Admission } from './admission.js';
 import { diagnosticLine, diagnosticsOf } from './complaints.js';
 import { homeOf } from './home.js';
 import { unlessInterrupted } from './interrupt.js';
-import { contentsOf } from './pack-contents.js';
-import { deliver, type PackFlags, type Parcel } from './pack-delivery.js';
+import { type Contents, contentsOf } from './pack-contents.js';
+import { deliver, type Packed, type PackFlags, type Parcel, print } from './pack-delivery.js';
 import { librariesOf, type PackedLibrary } from './pack-libraries.js';
 import { mergeBundles } from './pack-merge.js';
 import { deriveManifest } from './pack-manifest.js';
@@ -20,36 +20,39 @@ import { readSubject } from './pack-subject.js';
 import { tableComplaints } from './table-complaints.js';
 
 /**
- * Pack the application that `words` name (the working directory when there is none). Resolves to the exit status: 0, or 130 when interrupted; rejects with what is
- * wrong, and nothing was written then.
+ * Pack the application that `words` name (the working directory when there is none), or with `merge` join bundles. Resolves to the exit status: 0, or 130 when interrupted;
+ * rejects with what is wrong, and nothing was written then.
  */
 export async function pack(words: readonly string[], flags: PackFlags): Promise<number> {
   const directory = process.cwd();
-  if (flags.merge === true) {
-    await deliver(await mergeBundles(words, { flags, directory }), flags, directory);
-    return 0;
-  }
-  const [word = '.', second] = words;
-  if (second !== undefined) throw new TypeError(`one application at a time is packed, not ${words.join(' and ')} too`);
-  const folder = path.resolve(directory, word);
   return unlessInterrupted(async (signal) => {
     const diagnostics: Diagnostic[] = [];
     try {
-      const parcel = await packFolder(folder, { flags, directory, signal, diagnostics });
-      await deliver(parcel, flags, directory);
+      print(await writeBundle(words, { flags, directory, signal, diagnostics }), flags);
       return 0;
     } catch (error) {
       diagnostics.push(...diagnosticsOf(asTenonError(error).details));
       throw error;
     } finally {
+      const folder = path.resolve(directory, words[0] ?? '.');
       if (!signal.aborted)
         for (const each of diagnostics) process.stderr.write(`${diagnosticLine(each, folder, directory)}\n`);
     }
   });
 }
 
-interface Wanted {
+/** The same without a word of it, for the working directory `directory`. Throws TypeError for words and flags that cannot be. */
+export async function writeBundle(words: readonly string[], wanted: Wanted): Promise<Packed> {
+  const { flags, directory } = wanted;
+  if (flags.merge === true) return deliver(await mergeBundles(words, wanted), flags, directory);
+  const [word = '.', second] = words;
+  if (second !== undefined) throw new TypeError(`one application at a time is packed, not ${words.join(' and ')}`);
+  return deliver(await packFolder(path.resolve(directory, word), wanted), flags, directory);
+}
+
+export interface Wanted {
   flags: PackFlags;
+  /** Absolute. */
   directory: string;
   signal: AbortSignal;
   /** Filled with what compilers say. */
@@ -67,11 +70,13 @@ async function packFolder(folder: string, { flags, directory, signal, diagnostic
   const tables = await tableComplaints(application, settings);
   if (tables.error !== undefined) throw tables.error;
   diagnostics.push(...tables.diagnostics);
-  const contents = await contentsOf(application, { sources: flags.sources === true, limit: settings.bundleLimit });
+  const asked = { sources: flags.sources === true, limit: settings.bundleLimit };
+  const contents = await contentsOf(application, asked);
   const admission = new Admission();
   try {
     const made = await librariesOf(subject, { targets: flags.target ?? [], settings, admission, signal });
     diagnostics.push(...made.diagnostics);
+    requireUnchanged(id, contents, await contentsOf(application, asked));
     const files = sorted([...contents.files, ...made.libraries]);
     const entrypoints = Object.fromEntries(made.libraries.map(({ platform, path: file }) => [platform, file]));
     const manifest = deriveManifest({
@@ -96,6 +101,17 @@ async function packFolder(folder: string, { flags, directory, signal, diagnostic
   } finally {
     await admission.close();
   }
+}
+
+/** What was compiled is what is packed. */
+function requireUnchanged(id: string, before: Contents, after: Contents): void {
+  const now = new Map(after.files.map(({ path: file, bytes }) => [file, bytes]));
+  const other = before.files.find(({ path: file, bytes }) => now.get(file)?.equals(bytes) !== true);
+  if (other === undefined && before.files.length === after.files.length) return;
+  throw new TenonError('PackFailed', `the files of ${id} changed while it was packed`, {
+    next: 'let them rest, and pack it once more',
+    details: { application: id, ...(other === undefined ? {} : { path: other.path }) },
+  });
 }
 
 /** As the writer of manifests sorts them. */
