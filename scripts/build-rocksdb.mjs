@@ -19,6 +19,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { needsOf } from './native-needs.mjs';
 import { hostTarget, readTarget } from './native-target.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -192,6 +193,7 @@ const facts = {
   file: 'librocksdb.so',
   sha256: sha256(library),
   size: statSync(library).size,
+  needs: needsOf([library]),
   compiler: run(compiler, ['--version']).split('\n')[0],
   sources: sources.map(({ pool, sha256: checksum }) => ({ file: path.basename(pool), sha256: checksum })),
 };

@@ -2,10 +2,13 @@ import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promi
 import os from 'node:os';
 import path from 'node:path';
 import { publint } from 'publint';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { root } from './architecture/tree.js';
 import { Project, type Running } from './distribution/project.js';
 import { leftOut, npmPackage, run } from './distribution/scratch.js';
+
+// a dozen hosts and compilers are started, perhaps beside others
+vi.setConfig({ testTimeout: 240_000 });
 
 const machine = `${process.platform}-${process.arch}`;
 

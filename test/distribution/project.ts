@@ -8,6 +8,9 @@ import { root } from '../architecture/tree.js';
 import { until } from '../load/world.js';
 import { plainEnvironment, run } from './scratch.js';
 
+/** For what takes seconds on a machine that does nothing else. */
+const patienceMs = 120_000;
+
 /** `tenon dev`, or what else keeps running, in a project. */
 export class Running {
   readonly #child: ChildProcess;
@@ -36,7 +39,8 @@ export class Running {
     return program;
   }
 
-  async #url(): Promise<string> {
+  /** Where it listens, once it does. Rejects when it ends before. */
+  async url(): Promise<string> {
     let url = '';
     await until(
       'it listens',
@@ -45,22 +49,34 @@ export class Running {
         if (url === '' && this.#child.exitCode !== null) throw new Error(`it has ended:\n${this.#text}`);
         return url !== '';
       },
-      50_000,
+      patienceMs,
     );
     return url;
   }
 
-  /** Resolves when the answer under `place` is `wanted`. */
-  async answers(place: string, wanted: string): Promise<void> {
-    const url = await this.#url();
+  /** The first line that `which` holds for. */
+  async says(which: (line: string) => boolean): Promise<string> {
+    let line: string | undefined;
+    await until('it says so', () => (line = this.#text.split('\n').find(which)) !== undefined, patienceMs).catch(
+      (error: Error) => {
+        throw new Error(`${error.message}\n${this.#text}`);
+      },
+    );
+    return line ?? '';
+  }
+
+  /** Resolves when the answer under `place` is `wanted`; what is no GET is asked once. */
+  async answers(place: string, wanted: string, method = 'GET'): Promise<void> {
+    const url = await this.url();
     let got = '';
     await until(
-      `GET ${place} answers ${wanted}`,
+      `${method} ${place} answers ${wanted}`,
       async () => {
-        got = await fetch(url + place).then((answer) => answer.text(), String);
+        got = await fetch(url + place, { method }).then((answer) => answer.text(), String);
+        if (method !== 'GET' && got !== wanted) throw new Error(`${method} ${place}`);
         return got === wanted;
       },
-      50_000,
+      patienceMs,
     ).catch((error: Error) => {
       throw new Error(`${error.message}, but ${got}\n${this.#text}`);
     });
