@@ -315,6 +315,7 @@ async function compose(
     audit,
     log,
   });
+  closer.add('installing', () => installing.close());
   const dropped = new DroppedArchives({ directory, limit: settings.bundleLimit, installing, log });
   closer.add('dropped archives', () => dropped.close());
   const convergence = new Convergence({ door: registry, desires, host: plugins, applications, log });

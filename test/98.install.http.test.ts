@@ -171,10 +171,10 @@ describe('refused, with nothing left and what runs left alone', () => {
     expect(await present()).toEqual(before);
   });
 
-  test('a body without an end: 413 ArchiveTooLarge', async () => {
+  test('a body without an end: 400 ArchiveInvalid, at its first bytes', async () => {
     const body = new ReadableStream<Uint8Array>({ pull: (stream) => stream.enqueue(new Uint8Array(10_000)) });
     const init = { headers: gzip, body, duplex: 'half' } as RequestInit;
-    expect(await ask('POST', place, init)).toMatchObject({ status: 413, body: { error: 'ArchiveTooLarge' } });
+    expect(await ask('POST', place, init)).toMatchObject({ status: 400, body: { error: 'ArchiveInvalid' } });
     expect(await present()).toEqual(before);
   });
 
@@ -245,6 +245,8 @@ describe('the codes of old', () => {
 
   test('EntrypointNotFound of a folder whose library is not there', async () => {
     await world.write('shop', 'manifest.json', JSON.stringify({ id: 'shop', version: '1.0.0' }));
+    await world.host.discover();
+    expect(world.host.plugin('shop')).toMatchObject({ state: 'failed', error: { code: 'EntrypointNotFound' } });
     expect(await ask('POST', '/api/v1/plugins/shop/load')).toMatchObject({
       status: 422,
       body: { error: 'EntrypointNotFound' },
@@ -299,6 +301,9 @@ describe('put into the applications directory', () => {
     await world.write('shop', 'manifest.json', JSON.stringify({ name: 'Shop', version: '1.0.0' }));
     await world.publish('shop', await buildPlugin('says_version', { defines: { PLUGIN_ID: '"shop"' } }));
     await until('it serves', async () => (await world.get('/shop/version')).body === '1.0.0');
-    expect(world.host.plugin('shop')).toMatchObject({ name: 'Shop', version: '1.0.0' });
+    expect(world.host.plugin('shop')).toMatchObject({
+      version: '1.0.0',
+      bundle: { library: platform, warnings: [expect.stringContaining('not signed')] },
+    });
   });
 });

@@ -18,12 +18,42 @@ export interface InstallerOptions {
 export class Installer implements Installing {
   readonly #options: InstallerOptions;
   readonly #busy = new Set<string>();
+  readonly #running = new Set<Promise<unknown>>();
+  #closed = false;
 
   constructor(options: InstallerOptions) {
     this.#options = options;
   }
 
-  async install(archive: Uint8Array | AsyncIterable<Uint8Array>, options: InstallOptions): Promise<Installed> {
+  install(archive: Uint8Array | AsyncIterable<Uint8Array>, options: InstallOptions): Promise<Installed> {
+    return this.#run(() => this.#install(archive, options));
+  }
+
+  uninstall(id: string, options: UninstallOptions): Promise<{ status: 'uninstalled'; plugin: Pick<PluginView, 'id'> }> {
+    return this.#run(async () => {
+      await this.#alone(id, () => this.#options.uninstall(id, options));
+      return { status: 'uninstalled', plugin: { id } };
+    });
+  }
+
+  /** Nothing is begun any more. Resolves when what runs has come to its end; closing twice is fine. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled(this.#running);
+  }
+
+  async #run<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#closed) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
+    const running = work();
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  async #install(archive: Uint8Array | AsyncIterable<Uint8Array>, options: InstallOptions): Promise<Installed> {
     const { installation } = this.#options;
     let bundle: Bundle | undefined;
     try {
@@ -34,14 +64,6 @@ export class Installer implements Installing {
       if (options.dryRun !== true) await this.#refused(asTenonError(error), bundle, options.by);
       throw error;
     }
-  }
-
-  async uninstall(
-    id: string,
-    options: UninstallOptions,
-  ): Promise<{ status: 'uninstalled'; plugin: Pick<PluginView, 'id'> }> {
-    await this.#alone(id, () => this.#options.uninstall(id, options));
-    return { status: 'uninstalled', plugin: { id } };
   }
 
   async #alone<Result>(id: string, work: () => Promise<Result>): Promise<Result> {

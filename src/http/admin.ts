@@ -205,7 +205,8 @@ export function adminApplication(options: AdminOptions): Express {
   });
   // Express knows an error handler by its four parameters.
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
-    const status = error instanceof Error && 'status' in error ? error.status : undefined;
+    const status =
+      error instanceof Error && !(error instanceof TenonError) && 'status' in error ? error.status : undefined;
     if (status === 413) sendError(request, response, new TenonError('BodyTooLarge', (error as Error).message));
     else if (status === 400 || status === 415)
       sendError(request, response, new TenonError('BadRequest', (error as Error).message));
