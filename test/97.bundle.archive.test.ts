@@ -85,9 +85,9 @@ describe('a refusal', () => {
   });
 
   test('is not longer for a longer path', async () => {
-    const error = await refusal(zip(rawTar(paxNamed('/\u0001'.repeat(3000)))));
+    const error = await refusal(zip(rawTar(paxNamed('/\u0001\u202E'.repeat(2000)))));
     expect(error.message.length).toBeLessThan(1500);
-    expect(error.message).not.toContain('\u0001');
+    expect(error.message).toMatch(/^\P{C}+$/u);
   });
 
   test('of a limit names the limit', async () => {

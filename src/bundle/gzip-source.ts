@@ -1,6 +1,6 @@
 /** The bytes of an archive as they come, within a limit and a time. */
 import { Readable } from 'node:stream';
-import { overLimit } from './tar-refusal.js';
+import { overBytes, overLimit } from './tar-refusal.js';
 
 export interface SourceLimits {
   readonly bytes: number;
@@ -43,7 +43,7 @@ export class ArchiveSource {
       const bytes = bufferOf(result.value);
       this.#received += bytes.length;
       const { bytes: limit } = this.#limits;
-      if (this.#received > limit) throw overLimit('bytes', limit, `is larger than ${limit} bytes`);
+      if (this.#received > limit) throw overBytes(limit, `is larger than ${limit} bytes`);
       if (bytes.length > 0) return bytes;
     }
   }
@@ -78,6 +78,6 @@ export class ArchiveSource {
 
   #late(): Error {
     const { timeMs } = this.#limits;
-    return overLimit('time', timeMs, `was not read within ${timeMs} ms`);
+    return overLimit('time', timeMs, `was not read within ${timeMs} ms`, 'send it again, over a faster line');
   }
 }

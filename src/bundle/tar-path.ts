@@ -1,4 +1,5 @@
 /** Which paths a bundle may have: those that are the same file on every system, and no other one. */
+import { quoted } from './manifest-grammar.js';
 
 /** Longest path, bytes of UTF-8. */
 export const pathLimit = 1024;
@@ -82,7 +83,7 @@ export class TakenPaths {
       this.#taken.set(key, wanted);
       return undefined;
     }
-    const shown = JSON.stringify(there.path);
+    const shown = quoted(there.path);
     if (there.path !== wanted.path)
       return {
         rule: 'spelling',

@@ -2,12 +2,13 @@
 import { blockBytes, readTarHeader } from './tar-header.js';
 import { paxLimit, readPax } from './tar-pax.js';
 import { brokenPathRule, pathFaults, TakenPaths } from './tar-path.js';
-import { overLimit, type Place, refusedArchive, refusedEntry } from './tar-refusal.js';
+import { overBytes, overLimit, type Place, refusedArchive, refusedEntry } from './tar-refusal.js';
 
 /** A file of an archive. */
 export interface ArchiveFile {
   /** Relative, "/" between segments, as a manifest names it. */
   readonly path: string;
+  /** All files of an archive share one memory: what is kept for long is better copied. */
   readonly bytes: Buffer;
 }
 
@@ -169,7 +170,7 @@ export class TarReader {
     if (type === 'folder') return;
     this.#bytes += size;
     const { bytes } = this.#limits;
-    if (this.#bytes > bytes) throw overLimit('bytes', bytes, `has files of more than ${bytes} bytes in all`);
+    if (this.#bytes > bytes) throw overBytes(bytes, `has files of more than ${bytes} bytes in all`);
     this.#expectBody(size, (content) => this.#files.push({ path, bytes: content }));
   }
 

@@ -2,6 +2,7 @@
 import { gzipSync } from 'fflate';
 import { TenonError } from '../base/errors.js';
 import { type ArchiveFile, archiveLimits, freeBytes } from './archive.js';
+import { quoted } from './manifest-grammar.js';
 import { blockBytes, tarHeader } from './tar-header.js';
 import { paxPath } from './tar-pax.js';
 import { brokenPathRule, pathFaults, TakenPaths } from './tar-path.js';
@@ -42,14 +43,14 @@ function entry({ path, bytes }: ArchiveFile): Uint8Array[] {
 }
 
 function failed(path: string, rule: string, fault: string): TenonError {
-  return new TenonError('PackFailed', `${JSON.stringify(path)} ${fault}`, {
+  return new TenonError('PackFailed', `${quoted(path)} ${fault}`, {
     next: 'rename it or leave it out',
     details: { path, rule },
   });
 }
 
 function tooLarge(rule: string, limit: number, fault: string): TenonError {
-  return new TenonError('PackFailed', `the bundle ${fault}`, { details: { limit, rule } });
+  return new TenonError('PackFailed', `the bundle ${fault}`, { next: 'leave something out', details: { limit, rule } });
 }
 
 function requireReadable(files: readonly ArchiveFile[]): void {
