@@ -254,6 +254,7 @@ describe('a name', () => {
         for (const { path: file } of files) {
           accepted += 1;
           expect(file).toBe(name);
+          expect(file.normalize('NFC')).toBe(file);
           for (const system of [path.posix, path.win32]) {
             expect(system.isAbsolute(file)).toBe(false);
             expect(system.normalize(file).replaceAll('\\', '/')).toBe(file);
@@ -287,7 +288,7 @@ describe('an archive', () => {
         try {
           archive = writeArchive(files);
         } catch (error) {
-          expect((error as TenonError).details['rule']).toMatch(/^(spelling|inside|reserved|long)$/);
+          expect((error as TenonError).details['rule']).toMatch(/^(spelling|inside|reserved|form|long)$/);
           return;
         }
         written += 1;
@@ -314,6 +315,7 @@ describe('an archive', () => {
     ['segment', [{ path: '../x', bytes: Buffer.alloc(0) }]],
     ['character', [{ path: 'a\uD800', bytes: Buffer.alloc(0) }]],
     ['reserved', [{ path: 'aux.c', bytes: Buffer.alloc(0) }]],
+    ['form', [{ path: 'e\u0301', bytes: Buffer.alloc(0) }]],
     ['twice', ['a', 'a'].map((file) => ({ path: file, bytes: Buffer.alloc(0) }))],
     ['spelling', ['a', 'A'].map((file) => ({ path: file, bytes: Buffer.alloc(0) }))],
     ['inside', ['a', 'a/b'].map((file) => ({ path: file, bytes: Buffer.alloc(0) }))],

@@ -18,6 +18,7 @@ export const pathFaults = {
   character: 'has a character that is not the same on all systems',
   ending: 'has a name that ends in a dot or a space, or begins with a space or "-"',
   reserved: 'has a name that is a device on Windows',
+  form: 'has letters and accents apart that are one character elsewhere (it is not in Unicode form NFC)',
 } as const;
 
 export type PathRule = keyof typeof pathFaults;
@@ -40,7 +41,8 @@ export function brokenPathRule(path: string): PathRule | undefined {
     if (windowsDevice.test(segment)) return 'reserved';
     if (Buffer.byteLength(segment) > segmentLimit) return 'long';
   }
-  return undefined;
+  // bsdtar, and HFS+, make another name of it.
+  return path === path.normalize('NFC') ? undefined : 'form';
 }
 
 /** The same for all spellings that a file system may take for one. */

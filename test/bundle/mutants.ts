@@ -33,8 +33,8 @@ const change = fc.record({
 });
 const anywhere = fc.record({ place: fc.nat(sound.length - 1), byte: fc.nat(255) });
 
-/** A changed tar; most have right checksums. */
-export const mutant = fc
+/** The tar with other bytes in it; most have right checksums. */
+const changed = fc
   .record({
     changes: fc.array(change, { minLength: 1, maxLength: 3 }),
     bytes: fc.array(anywhere, { maxLength: 1 }),
@@ -49,3 +49,57 @@ export const mutant = fc
       for (const header of headerPlaces) mendChecksum(tar.subarray(header * blockBytes, (header + 1) * blockBytes));
     return zip(tar.subarray(0, cut));
   });
+
+const key = fc.constantFrom(
+  'path',
+  'path',
+  'path',
+  'mtime',
+  'comment',
+  'uname',
+  'gid',
+  'size',
+  'linkpath',
+  'Path',
+  'hdrcharset',
+);
+/** Some of which are others in other forms, or in another case. */
+const letters = Array.from(
+  'aAeuk1.ßſéüÅΩςσǆẛ각가ᄀ\u1161\u11a8\u0301\u0308\u0323\u0345\u0f71\u0958\u2126\ufb2a\u{1d15e}\u{110ab}',
+);
+const value = fc.oneof(
+  fc.constantFrom(
+    'other',
+    'in/other',
+    'in/other/',
+    './other',
+    'a//b',
+    '1700000000.5',
+    '7',
+    '-7',
+    '',
+    'a=b',
+    '12 path=x',
+    'ü\u0301',
+    'a\nb',
+  ),
+  fc.string({ maxLength: 12 }),
+  fc.string({ unit: 'binary', maxLength: 6 }),
+  fc.string({ unit: fc.constantFrom(...letters), minLength: 1, maxLength: 5 }),
+);
+const record = fc
+  .record({ key, value, off: fc.oneof({ weight: 9, arbitrary: fc.constant(0) }, fc.integer({ min: -3, max: 3 })) })
+  .map(({ key: name, value: text, off }) => {
+    const right = paxRecord(name, Buffer.from(text));
+    const [length = ''] = right.toString('latin1').split(' ', 1);
+    return Buffer.concat([Buffer.from(String(Number(length) + off)), right.subarray(length.length)]);
+  });
+/** A file or a folder with an extended header of its own, between others. */
+const extended = fc
+  .record({ records: fc.array(record, { minLength: 1, maxLength: 3 }), type: fc.constantFrom('0', '0', '5', '\0') })
+  .map(({ records, type }) =>
+    zip(rawTar([{ name: 'first', body: '1' }, pax(...records), { name: 'named', type }, { name: 'last', body: '2' }])),
+  );
+
+/** A tar that is nearly sound, or is. */
+export const mutant = fc.oneof({ weight: 2, arbitrary: changed }, extended);

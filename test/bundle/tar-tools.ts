@@ -1,6 +1,15 @@
 /** GNU tar and bsdtar, as others have them. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
@@ -52,7 +61,9 @@ function foundBy(program: string, words: readonly string[], archive: string, tar
     execFileSync(program, given, { encoding: 'utf8', env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
   const listed = run(['-tzf', archive, ...words]).split('\n');
   run(['-xzf', archive, '-C', target, '--no-same-owner', ...words]);
-  return { listed: listed.filter((name) => name !== '' && !name.endsWith('/')), extracted: readTree(target) };
+  // Not all folders are listed with a slash.
+  const isFile = (name: string): boolean => name !== '' && !lstatSync(path.join(target, name)).isDirectory();
+  return { listed: listed.filter(isFile), extracted: readTree(target) };
 }
 
 /** What both find in `archive`; throws when one of them fails. */
