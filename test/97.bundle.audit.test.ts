@@ -1,8 +1,24 @@
 import { appendFile, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Audit, type AuditEntry } from '../src/bundle/audit.js';
+
+const fault = vi.hoisted(() => ({ bytes: Number.POSITIVE_INFINITY, truncates: true }));
+vi.mock(import('node:fs/promises'), async (original) => {
+  const real = await original();
+  const open: typeof real.open = async (...given) => {
+    const handle = await real.open(...given);
+    if (fault.bytes === Number.POSITIVE_INFINITY) return handle;
+    handle.writeFile = async (text) => {
+      await handle.write(String(text).slice(0, fault.bytes));
+      throw new Error('no space left on device');
+    };
+    if (!fault.truncates) handle.truncate = () => Promise.reject(new Error('input/output error'));
+    return handle;
+  };
+  return { ...real, open };
+});
 
 let folder: string;
 let file: string;
@@ -10,7 +26,10 @@ beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'tenon-audit-'));
   file = path.join(folder, 'audit.log');
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => {
+  fault.bytes = Number.POSITIVE_INFINITY;
+  return rm(folder, { recursive: true, force: true });
+});
 
 function entry(plugin: string): AuditEntry {
   return { action: 'install', plugin, version: '1.0.0', by: 'api' };
@@ -162,5 +181,28 @@ describe('the audit log', () => {
     await expect(new Audit(path.join(gone, 'audit.log')).write(entry('one'))).rejects.toMatchObject({
       code: 'NotRecorded',
     });
+  });
+
+  test.each([
+    ['is taken back', true, []],
+    [
+      'stays, and the next line says so',
+      false,
+      ['audit.log:2 is no line of the log', 'audit.log:3 was written where the log was damaged: its last line was cut'],
+    ],
+  ])('half a line that a full disk has left %s', async (_, truncates, expected) => {
+    const audit = await written(1);
+    Object.assign(fault, { bytes: 20, truncates });
+    await expect(audit.write(entry('lost'))).rejects.toMatchObject({
+      code: 'NotRecorded',
+      message: `${file} could not be written: no space left on device`,
+    });
+    fault.bytes = Number.POSITIVE_INFINITY;
+    await audit.write(entry('next'));
+    expect((await audit.entries(9)).map(({ seq, plugin }) => [seq, plugin])).toEqual([
+      [2, 'next'],
+      [1, 'plugin-1'],
+    ]);
+    expect(await problems()).toEqual(expected);
   });
 });

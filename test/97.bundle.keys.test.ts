@@ -5,14 +5,15 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readArchive } from '../src/bundle/archive.js';
 import { bundleOf } from '../src/bundle/bundle.js';
 import { publicKeyText, readPublicKey } from '../src/bundle/minisign.js';
-import { makeSecretKey, signatureOf } from '../src/bundle/secret-key.js';
+import { makeSecretKey, readSecretKey, signatureOf } from '../src/bundle/secret-key.js';
 import { writeArchive } from '../src/bundle/write-archive.js';
 import { keygen } from '../src/cli/keygen.js';
 import { sign, verify } from '../src/cli/sign.js';
 import { distrustKey, kill, listTrust, spare, trustKey } from '../src/cli/trust.js';
 import { signArchive, smallBundle } from './bundle/signed.js';
+import { hasScreen, Screen } from './load/screen.js';
 import { tenon } from './load/tenon.js';
-import { World } from './load/world.js';
+import { until, World } from './load/world.js';
 
 const token = 'Bearer a-token-of-the-tests';
 const sha256 = createHash('sha256').update('a library').digest('hex');
@@ -255,4 +256,27 @@ describe('on the command line', () => {
       err: expect.stringContaining('was changed'),
     });
   });
+});
+
+test.skipIf(!hasScreen())('at a terminal the password is asked for twice, and not shown', async () => {
+  const screen = await Screen.open(world.directory, {});
+  const shows = (text: string): Promise<void> => until(text, async () => (await screen.text()).includes(text));
+  try {
+    await screen.tenon('keygen --out typed');
+    await shows('Password:');
+    await screen.press('-l', 'a wore');
+    await screen.press('BSpace');
+    await screen.press('-l', 'd');
+    await screen.press('Enter');
+    await shows('Password again:');
+    await screen.press('-l', 'a word');
+    await screen.press('Enter');
+    await shows('ended with 0');
+    expect(await screen.text()).not.toMatch(/a wor/);
+    const text = await readFile(path.join(world.directory, 'typed.key'), 'utf8');
+    const { publicKey } = await readSecretKey(text, () => Promise.resolve('a word'));
+    expect(await readFile(path.join(world.directory, 'typed.pub'), 'utf8')).toBe(publicKeyText(publicKey));
+  } finally {
+    await screen.close();
+  }
 });

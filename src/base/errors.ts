@@ -119,7 +119,7 @@ export const errorCodes = {
   SignatureMissing: { status: 403, title: 'The bundle is not signed' },
   SignatureInvalid: { status: 403, title: 'The signature is not one of this bundle' },
   SignerUntrusted: { status: 403, title: 'Who signed the bundle is not trusted with this plugin' },
-  KeyInvalid: { status: 422, title: 'The key cannot be used' },
+  KeyInvalid: { status: 422, title: 'The key, or the list of trusted ones, cannot be used' },
   BundleKilled: { status: 403, title: 'The bundle is on the kill list' },
   BundleDowngrade: { status: 409, title: 'A newer version of the plugin was installed' },
   PrebuildUnavailable: { status: 422, title: 'The bundle has no library for this machine' },

@@ -49,9 +49,10 @@ function askedFor(prompt: string): Promise<string> {
   const { stdin, stderr } = process;
   if (!stdin.isTTY)
     throw new TypeError(`there is no terminal to ask for the password at: set ${variable}, or give --password-file`);
-  stderr.write(prompt);
+  // Before the prompt: what is typed at once is not to be seen either.
   stdin.setRawMode(true);
   stdin.setEncoding('utf8');
+  stderr.write(prompt);
   return new Promise((resolve, reject) => {
     let typed = '';
     const end = (settle: () => void): void => {
@@ -70,5 +71,6 @@ function askedFor(prompt: string): Promise<string> {
       }
     };
     stdin.on('data', read);
+    stdin.resume(); // a question before this one has paused it
   });
 }

@@ -88,7 +88,7 @@ function addTrustCommands(program: Command): void {
     .action((key: string, flags: TrustFlags) =>
       ending(flags, async () => (await import('./trust.js')).trustKey(key, flags)),
     );
-  ask(group, 'remove <keyId>', 'Trust a key no more; what it has signed is refused from its next load on.', [
+  ask(group, 'remove <keyId>', 'Trust a key no more: from their next load on, its signatures are none.', [
     'trust remove CA1E8918E3A7FD74',
   ]).action((keyId: string, flags: AskFlags) =>
     ending(flags, async () => (await import('./trust.js')).distrustKey(keyId, flags)),
