@@ -183,7 +183,7 @@ describe('on the command line', () => {
     expect(await readFile(from, 'utf8')).toBe('no archive');
   });
 
-  test('sign takes a folder whose files are those of its manifest, and a password from a file', async () => {
+  test('sign takes a folder whose files are those of its manifest, and a password from a file or the environment', async () => {
     await writeFile(place('word'), 'a word\nand more\n');
     await writeFile(place('wort'), 'a wort\n');
     const key = place('hidden.key');
@@ -195,6 +195,11 @@ describe('on the command line', () => {
     await expect(sign(folder, { key, passwordFile: place('wort') })).rejects.toMatchObject({ code: 'KeyInvalid' });
     await expect(sign(folder, { key })).rejects.toThrow('set TENON_KEY_PASSWORD');
     await said(() => sign(folder, { key, passwordFile: place('word') }));
+    const signature = await readFile(path.join(folder, 'manifest.sig'));
+    vi.stubEnv('TENON_KEY_PASSWORD', 'a word');
+    await said(() => sign(folder, { key }));
+    vi.unstubAllEnvs();
+    expect(await readFile(path.join(folder, 'manifest.sig'))).toEqual(signature);
     await said(() => verify(folder, { key: place('hidden.pub') }));
     await writeFile(path.join(folder, 'prebuilds/linux-x64/shop.so'), 'another library');
     await expect(verify(folder, { key: place('hidden.pub') })).rejects.toMatchObject({ code: 'BundleDamaged' });

@@ -167,6 +167,17 @@ describe('a trust list', () => {
     expect(await trust.list()).toEqual({ keys: [], killed: [] });
   });
 
+  test('has libraries killed by their hash, for whoever is about to load one', async () => {
+    await trust.refuseKilled(sha256, 'the library of todo');
+    await trust.kill({ sha256, reason: '' });
+    await expect(trust.refuseKilled(sha256, 'the library of todo')).rejects.toMatchObject({
+      code: 'BundleKilled',
+      message: 'the library of todo is on the kill list',
+      details: { sha256, reason: '' },
+    });
+    await trust.refuseKilled('0'.repeat(64), 'the library of todo');
+  });
+
   test('is not changed when the change cannot be recorded', async () => {
     await trust.kill({ sha256, reason: 'kept' });
     const refuse = (): Promise<void> => Promise.reject(new Error('the disk is full'));
