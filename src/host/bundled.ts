@@ -2,11 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { TenonError } from '../base/errors.js';
+import { asTenonError, TenonError } from '../base/errors.js';
 import { version as tenonVersion } from '../base/version.js';
 import type { Core } from '../binding/core.js';
 import { choosePrebuild, type LibraryFacts } from '../bundle/choose.js';
 import { type BundleFiles, otherLibrary, readBundleFolder } from '../bundle/folder.js';
+import { libraryFacts } from '../bundle/library-facts.js';
 import { type Manifest, manifestFile } from '../bundle/manifest.js';
 import { platformName, thisPlatform } from '../bundle/platform.js';
 import type { SignaturePolicy, Trust, Verdict } from '../bundle/trust.js';
@@ -102,7 +103,7 @@ export class Bundles {
     const absent: string[] = [];
     const inspect = async (file: string): Promise<LibraryFacts | TenonError> => {
       try {
-        return this.#factsOf(await files.read(file, this.#options.imageLimit));
+        return libraryFacts(await files.read(file, this.#options.imageLimit), core);
       } catch (error) {
         const why = whyUnreadable(manifest.id, file, error);
         if (why.code === 'EntrypointNotFound') absent.push(file);
@@ -194,12 +195,6 @@ export class Bundles {
     for (const name of names) if (name !== kept) await rm(path.join(folder, name), { recursive: true, force: true });
     if (kept === undefined) await rm(folder, { recursive: true, force: true });
   }
-
-  #factsOf(bytes: Buffer): LibraryFacts {
-    const { arch, note } = this.#options.core.inspectImage(bytes);
-    const abi = { major: note.abiMajor, minor: note.abiMinor };
-    return { os: 'linux', arch, libc: undefined, glibcFloor: undefined, abi };
-  }
 }
 
 /** What is shown of it once its library is known. */
@@ -262,10 +257,11 @@ function wrong(folder: string, pointer: string, message: string): TenonError {
 }
 
 function whyUnreadable(id: string, file: string, error: unknown): TenonError {
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT' || code === 'ENOTDIR') return notThere(id, file);
   if (error instanceof TenonError) return isGone(error) ? notThere(id, file) : error;
-  return new TenonError('ImageFormat', `${id}: ${file}: ${message}`, { cause: error });
+  const known = asTenonError(error, 'ImageFormat');
+  return new TenonError(known.code, `${id}: ${file}: ${known.message}`, { details: known.details, cause: error });
 }
 
 function isGone({ code, cause }: TenonError): boolean {
