@@ -1,8 +1,17 @@
-import { readdir } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { lstat, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { makeBundle } from './load/bundles.js';
+import { readArchive } from '../src/bundle/archive.js';
+import type { ErrorCode, InstallOptions } from '../src/index.js';
+import { type BundleParts, makeBundle, platform } from './load/bundles.js';
 import { World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
+
+const run = promisify(execFile);
+// A file system that is full needs one of its own, and only root may mount it.
+const mayMount = process.platform === 'linux' && process.getuid?.() === 0;
 
 let world: World;
 beforeEach(async () => {
@@ -11,47 +20,392 @@ beforeEach(async () => {
 afterEach(() => world.close());
 
 const open = { uploadSignatures: 'off', localSignatures: 'off' };
-const upload = { origin: 'upload', by: 'a test' } as const;
+const upload: InstallOptions = { origin: 'upload', by: 'a test' };
 
-async function answers(): Promise<string> {
+/** The version that serves, or the status in its place. */
+async function serving(): Promise<string> {
   const { status, body } = await world.get('/shop/version');
   return status === 200 ? body : String(status);
+}
+
+/** A bundle as it lies in a folder. */
+async function put(parts: BundleParts = {}, folder = 'shop'): Promise<void> {
+  for (const { path: file, bytes } of await readArchive(await makeBundle('shop', parts))) {
+    await mkdir(path.dirname(path.join(world.folder(folder), file)), { recursive: true });
+    await writeFile(path.join(world.folder(folder), file), bytes);
+  }
+}
+
+const library = `prebuilds/${platform}/shop.so`;
+
+/** Paths below `directory`, folders too, with what files hold. */
+async function tree(directory: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => [])) {
+    const place = path.join(entry.parentPath, entry.name);
+    found[path.relative(directory, place)] = entry.isFile() ? (await readFile(place)).toString('base64') : 'folder';
+  }
+  return found;
+}
+
+async function errorOf(id = 'shop'): Promise<string | undefined> {
+  return world.host.plugins().find((view) => view.id === id)?.error?.code;
 }
 
 describe('a folder with a manifest.json', () => {
   test('as the seeds have it loads beside its library', async () => {
     await world.publish('shop', await buildPlugin('says_version'));
-    await world.write('shop', 'manifest.json', JSON.stringify({ id: 'shop', name: 'Shop', version: '1.0.0' }));
+    const configSchema = { type: 'object', properties: { n: { type: 'integer', default: 4 } }, reloadOnChange: true };
+    const manifest = { id: 'shop', name: 'Shop', version: '1.0.0', configSchema };
+    await world.write('shop', 'manifest.json', JSON.stringify(manifest));
     await world.start();
     expect(world.host.plugin('shop')).toMatchObject({
       state: 'running',
-      bundle: { version: '1.0.0', library: 'linux-x64' },
+      bundle: { version: '1.0.0', library: platform, warnings: [expect.stringContaining('not signed')] },
     });
-    expect(await answers()).toBe('1.0.0');
+    expect(await serving()).toBe('1.0.0');
+  });
+
+  test('that lists its files has no others', async () => {
+    await put({ files: { 'config.yaml': 'route_prefix: /store\n' } });
+    await world.write('shop', 'schema.graphql', 'type Task @table @export { id: ID! @primaryKey }\n');
+    await world.write('shop', 'resources/x.c', '#error "this is not to be compiled"\n');
+    await world.start(open);
+    expect((await world.get('/store/version')).body).toBe('1.0.0');
+    expect(world.host.plugin('shop').tables).toEqual([]);
+  });
+
+  test('with tables brings the records that it lists, and no others', async () => {
+    const records = (id: string): string => JSON.stringify({ database: 'shop', table: 'Task', records: [{ id }] });
+    const schema = 'type Task @table @export { id: ID! @primaryKey }\n';
+    await put({ files: { 'schema.graphql': schema, 'data/a.json': records('listed') } });
+    await world.write('shop', 'data/b.json', records('unlisted'));
+    await world.start(open);
+    expect((await world.get('/shop/Task/listed')).status).toBe(200);
+    expect((await world.get('/shop/Task/unlisted')).status).toBe(404);
+  });
+
+  const wrongs: [string, ErrorCode, () => Promise<unknown>][] = [
+    ['has another library than it names', 'BundleDamaged', async () => spoil(library)],
+    ['has another config than it names', 'BundleDamaged', async () => spoil('config.yaml')],
+    ['has a link in place of its library', 'BundleDamaged', async () => linked(library)],
+    ['has no library', 'EntrypointNotFound', () => rm(path.join(world.folder('shop'), library))],
+    ['has a signature alone', 'ManifestNotFound', () => renamed('manifest.json', 'manifest.sig')],
+    ['has a link in place of its manifest', 'InvalidManifest', async () => linked('manifest.json')],
+    ['has a manifest that is none', 'InvalidManifest', () => world.write('shop', 'manifest.json', '{"id": "shop", ')],
+    ['is for another release', 'EngineUnsupported', () => put({ manifest: { engines: { tenon: '>=99' } } })],
+    ['is for other machines', 'PrebuildUnavailable', () => put({ manifest: elsewhere })],
+    [
+      'says another version than its config',
+      'InvalidManifest',
+      () => put({ files: { 'config.yaml': 'version: 2.0.0' } }),
+    ],
+    [
+      'has a schema of its config that is none',
+      'InvalidManifest',
+      () => put({ manifest: { configSchema: { type: 7 } } }),
+    ],
+  ];
+  const elsewhere = { entrypoints: { 'linux-riscv64': library } };
+  const spoil = async (file: string): Promise<void> => {
+    const place = path.join(world.folder('shop'), file);
+    const bytes = await readFile(place);
+    bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1;
+    await writeFile(place, bytes);
+  };
+  const renamed = (from: string, to: string): Promise<void> =>
+    rename(path.join(world.folder('shop'), from), path.join(world.folder('shop'), to));
+  const linked = async (file: string): Promise<void> => {
+    await renamed(file, 'moved');
+    await symlink(path.join(world.folder('shop'), 'moved'), path.join(world.folder('shop'), file));
+  };
+
+  test.each(wrongs)('that %s is listed, refused and why (%s)', async (_, code, spoiled) => {
+    await put({ files: { 'config.yaml': 'name: Shop\n' } });
+    await spoiled();
+    await world.start(open);
+    expect(await errorOf()).toBe(code);
+    expect(await serving()).not.toBe('1.0.0');
+  });
+
+  test('is asked for its signature as the policy says', async () => {
+    await put();
+    await world.start({ localSignatures: 'require' });
+    expect(await errorOf()).toBe('SignatureMissing');
   });
 });
 
 describe('installing', () => {
-  test('puts a bundle in place, upgrades it, and takes it away again', async () => {
+  test('puts a bundle in place, upgrades it, and a restart serves it', async () => {
     await world.start(open);
-    expect(await world.host.install(await makeBundle('shop'), upload)).toMatchObject({
+    const first = await makeBundle('shop', { files: { 'README.md': 'A shop.' } });
+    expect(await world.host.install(first, upload)).toMatchObject({
       status: 'installed',
       plugin: { id: 'shop', version: '1.0.0', generation: 1 },
+      library: platform,
     });
-    expect(await answers()).toBe('1.0.0');
-    expect(await world.host.install(await makeBundle('shop'), upload)).toMatchObject({ status: 'unchanged' });
-    expect(await world.host.install(await makeBundle('shop', { version: '1.1.0' }), upload)).toMatchObject({
+    expect(await serving()).toBe('1.0.0');
+    expect((await lstat(path.join(world.folder('shop'), library))).mode & 0o7777).toBe(0o444);
+    expect(await world.host.install(first, upload)).toMatchObject({ status: 'unchanged', plugin: { generation: 1 } });
+    const second = await makeBundle('shop', { version: '1.1.0' });
+    expect(await world.host.install(second, { ...upload, dryRun: true })).toMatchObject({ status: 'valid' });
+    expect(await serving()).toBe('1.0.0');
+    expect(await world.host.install(second, upload)).toMatchObject({
       status: 'upgraded',
       from: '1.0.0',
       plugin: { generation: 2 },
     });
-    expect(await answers()).toBe('1.1.0');
-    expect(await readdir(world.applications)).toEqual(['shop']);
-    expect(await world.host.uninstall('shop', { purge: true, by: 'a test' })).toEqual({
-      status: 'uninstalled',
-      plugin: { id: 'shop' },
+    expect(await serving()).toBe('1.1.0');
+    expect(Object.keys(await tree(world.applications)).toSorted()).toEqual(
+      ['shop', 'shop/manifest.json', 'shop/prebuilds', `shop/prebuilds/${platform}`, `shop/${library}`].toSorted(),
+    );
+    await world.host.close();
+    await world.start(open);
+    expect(await serving()).toBe('1.1.0');
+    await world.host.rollback('shop');
+    expect(await serving()).toBe('1.0.0');
+    expect(world.host.plugin('shop').bundle?.version).toBe('1.0.0');
+  });
+
+  test('mends what was damaged', async () => {
+    await world.start(open);
+    const bundle = await makeBundle('shop');
+    await world.host.install(bundle, upload);
+    await rm(path.join(world.folder('shop'), library));
+    await expect(world.host.reload('shop')).rejects.toMatchObject({ code: 'EntrypointNotFound' });
+    expect(await world.host.install(bundle, upload)).toMatchObject({ status: 'upgraded' });
+    expect(world.host.plugin('shop').error).toBeUndefined();
+    expect((await world.host.reload('shop')).outcome).toBe('succeeded');
+  });
+
+  const plugin = (name: string) => buildPlugin(name, { defines: { PLUGIN_ID: '"shop"' } });
+  const refused: [string, ErrorCode, () => Promise<Buffer>][] = [
+    ['that is no archive', 'ArchiveInvalid', async () => Buffer.from('nothing')],
+    ['without an id', 'InvalidManifest', () => makeBundle('shop', { manifest: { id: 'No id' } })],
+    ['of an older version', 'BundleDowngrade', () => makeBundle('shop', { version: '0.9.0' })],
+    [
+      'for another release',
+      'EngineUnsupported',
+      () => makeBundle('shop', { ...next, manifest: { engines: { tenon: '^99' } } }),
+    ],
+    ['for other machines', 'PrebuildUnavailable', () => makeBundle('shop', { ...next, manifest: foreign })],
+    [
+      'that needs what is not there',
+      'DependencyMissing',
+      () => makeBundle('shop', { ...next, manifest: { dependencies: { basket: '^1' } } }),
+    ],
+    [
+      'with the library of another plugin',
+      'PluginIdMismatch',
+      async () => makeBundle('shop', { ...next, library: await buildPlugin('ok') }),
+    ],
+    [
+      'that crashes',
+      'TrialCrashed',
+      async () => makeBundle('shop', { ...next, library: await plugin('crash_in_initialize') }),
+    ],
+    [
+      'that does not start',
+      'TrialRefused',
+      async () => makeBundle('shop', { ...next, library: await plugin('refuse_initialize') }),
+    ],
+    [
+      'with a wrong config',
+      'ConfigInvalid',
+      () => makeBundle('shop', { ...next, files: { 'config.yaml': 'nonsense: 1\n' } }),
+    ],
+    [
+      'with a wrong schema',
+      'SchemaInvalid',
+      () => makeBundle('shop', { ...next, files: { 'schema.graphql': 'type {' } }),
+    ],
+    [
+      'whose paths another plugin has',
+      'RouteConflict',
+      () => makeBundle('shop', { ...next, files: { 'config.yaml': 'route_prefix: /other\n' } }),
+    ],
+    ['of an application that somebody works in', 'ApplicationExists', () => makeBundle('mine')],
+  ];
+  const next = { version: '2.0.0' };
+  const foreign = { entrypoints: { 'linux-riscv64': library } };
+
+  test('leaves everything as it was, and says why, for a bundle that it refuses', { timeout: 180_000 }, async () => {
+    await world.publish('other', await buildPlugin('says_version', { defines: { PLUGIN_ID: '"other"' } }));
+    await world.write('mine', 'config.yaml', 'name: Mine\nenabled: false\n');
+    await world.write('mine', 'resources/mine.c', '');
+    await world.start(open);
+    await world.host.install(await makeBundle('shop', { files: { 'data/x.bin': 'kept' } }), upload);
+    const before = await tree(world.applications);
+    const { loadedAt } = world.host.plugin('shop');
+    for (const [what, code, made] of refused) {
+      await expect(world.host.install(await made(), upload), what).rejects.toMatchObject({ code });
+      expect(await serving(), what).toBe('1.0.0');
+      expect(await tree(world.applications), what).toEqual(before);
+      expect(world.host.plugin('shop'), what).toMatchObject({ state: 'running', loadedAt, generation: 1 });
+      expect(await errorOf(), what).toBeUndefined();
+    }
+    const log = await readFile(path.join(world.data, 'audit.log'), 'utf8');
+    const lines = log
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { action: string; code?: string });
+    expect(lines.filter(({ action }) => action === 'refuse').map(({ code }) => code)).toEqual(
+      refused.map(([, code]) => code),
+    );
+    // What comes up and is taken back was decided before.
+    expect(lines.filter(({ action }) => action === 'upgrade')).toHaveLength(2);
+    expect(
+      await world.host.install(await makeBundle('shop', { version: '0.9.0' }), { ...upload, allowDowngrade: true }),
+    ).toMatchObject({ status: 'upgraded' });
+    await expect(world.host.install(await makeBundle('shop', { version: '0.9.5' }), upload)).rejects.toMatchObject({
+      code: 'BundleDowngrade',
     });
-    expect(await answers()).toBe('404');
-    expect(await readdir(world.applications)).toEqual([]);
+  });
+
+  test('of a first bundle that does not serve leaves nothing', async () => {
+    await world.publish('other', await buildPlugin('says_version', { defines: { PLUGIN_ID: '"other"' } }));
+    await world.start(open);
+    const taken = await makeBundle('shop', { files: { 'config.yaml': 'route_prefix: /other\n' } });
+    await expect(world.host.install(taken, upload)).rejects.toMatchObject({ code: 'RouteConflict' });
+    expect(await readdir(world.applications)).toEqual(['other']);
+    expect(world.host.plugins().map(({ id }) => id)).toEqual(['other']);
+    expect(await world.host.install(await makeBundle('shop'), upload)).toMatchObject({ status: 'installed' });
+  });
+
+  test('asks an upload for a signature, and has one of them at a time for each plugin', async () => {
+    await world.start();
+    const bundle = await makeBundle('shop');
+    await expect(world.host.install(bundle, upload)).rejects.toMatchObject({ code: 'SignatureMissing' });
+    const both = await Promise.allSettled(
+      [1, 2].map(() => world.host.install(bundle, { origin: 'local', by: 'a test' })),
+    );
+    expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    expect(both.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'InstallRunning' } });
+    expect(world.host.plugin('shop').bundle?.warnings).toEqual([expect.stringContaining('not signed')]);
+  });
+
+  test('compiles the sources of a bundle without a library for this machine, where there is a compiler', {
+    timeout: 180_000,
+  }, async () => {
+    const files = {
+      'config.yaml': 'version: 1.0.0\n',
+      'resources/version.cpp':
+        '#include <tenon/tenon.hpp>\n#include "own.h"\nstruct Version : tenon::Resource {\n  tenon::Response get(const tenon::Request&) override { return tenon::text(TEXT); }\n};\n',
+      'resources/own.h': '#define TEXT "built here"\n',
+    };
+    const bundle = await makeBundle('shop', { files, manifest: foreign });
+    await world.start({ ...open, environment: { PATH: '/nonexistent' } });
+    await expect(world.host.install(bundle, upload)).rejects.toMatchObject({ code: 'PrebuildUnavailable' });
+    await world.host.close();
+    await world.start(open);
+    expect(await world.host.install(bundle, upload)).toMatchObject({ status: 'installed', library: 'sources' });
+    expect(await serving()).toBe('built here');
+    await world.host.uninstall('shop', { purge: true, by: 'a test' });
+    expect(
+      await readdir(path.join(world.data, 'cache', 'builds')).then((names) =>
+        names.filter((name) => name.startsWith('shop')),
+      ),
+    ).toEqual([]);
+    expect(await readdir(path.join(world.data, 'cache', 'bundles'))).toEqual([]);
+  });
+
+  test.runIf(mayMount)('on a full disk fails, and the old one serves on', async () => {
+    const disk = path.join(world.directory, 'disk');
+    await mkdir(disk);
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]);
+    try {
+      await world.start({ ...open, applications: disk });
+      await world.host.install(await makeBundle('shop'), upload);
+      const large = await makeBundle('shop', {
+        version: '2.0.0',
+        files: { 'data/large.bin': Buffer.alloc(3 * 2 ** 20, 'x') },
+      });
+      await expect(world.host.install(large, upload)).rejects.toMatchObject({
+        code: 'InstallFailed',
+        details: { reason: 'ENOSPC' },
+      });
+      expect(await serving()).toBe('1.0.0');
+      expect(await readdir(disk)).toEqual(['shop']);
+      await world.host.close();
+    } finally {
+      await run('umount', ['-l', disk]);
+    }
+  });
+});
+
+describe('uninstalling', () => {
+  /** Without what stays on purpose, and what only says what has happened. */
+  const remains = async (): Promise<string[]> => {
+    const stays =
+      /^(?:audit\.log|installed\.json|cache|versions|state|tables|host-id|secrets|lock|token-key)(?:$|\/(?!.*shop))/;
+    return Object.keys(await tree(world.data))
+      .filter((file) => !stays.test(file))
+      .toSorted();
+  };
+
+  test('with purge leaves nothing of it, but that it was there', async () => {
+    await world.start(open);
+    const [applications, data] = [await tree(world.applications), await remains()];
+    const schema = 'type Task @table @export { id: ID! @primaryKey }\n';
+    const files = {
+      'schema.graphql': schema,
+      'data/tasks.json': '{"database":"shop","table":"Task","records":[{"id":"a"}]}',
+    };
+    const manifest = { permissions: ['tables:read:other.*'] };
+    await world.host.install(await makeBundle('shop', { files, manifest }), { ...upload, grant: 'all' });
+    expect((await world.get('/shop/Task/a')).status).toBe(200);
+    await world.request('PUT', '/shop/Task/b', { headers: { 'content-type': 'application/json' }, body: '{}' });
+    expect(await readFile(path.join(world.data, 'grants.json'), 'utf8')).toContain('shop');
+    await world.host.uninstall('shop', { purge: true, by: 'a test' });
+    expect([await serving(), world.host.plugins()]).toEqual(['404', []]);
+    expect(await tree(world.applications)).toEqual(applications);
+    expect((await remains()).filter((file) => file !== 'grants.json')).toEqual(data);
+    expect(await readFile(path.join(world.data, 'grants.json'), 'utf8')).not.toContain('shop');
+    await world.host.install(await makeBundle('shop', { files: { 'schema.graphql': schema } }), upload);
+    expect((await world.get('/shop/Task/b')).status).toBe(404);
+  });
+
+  test('keeps tables without purge, and refuses what was not installed', async () => {
+    const schema = 'type Task @table @export { id: ID! @primaryKey }\n';
+    await world.publish('other', await buildPlugin('says_version', { defines: { PLUGIN_ID: '"other"' } }));
+    await world.start(open);
+    const bundle = await makeBundle('shop', { files: { 'schema.graphql': schema } });
+    await world.host.install(bundle, upload);
+    await world.request('PUT', '/shop/Task/b', { headers: { 'content-type': 'application/json' }, body: '{}' });
+    await world.host.uninstall('shop', { by: 'a test' });
+    await world.host.install(bundle, upload);
+    expect((await world.get('/shop/Task/b')).status).toBe(200);
+    await expect(world.host.uninstall('other', { by: 'a test' })).rejects.toMatchObject({ code: 'NotInstalled' });
+    await expect(world.host.uninstall('gone', { by: 'a test' })).rejects.toMatchObject({ code: 'PluginNotFound' });
+  });
+});
+
+describe('what was killed', () => {
+  test('is taken down while it runs, and never loaded again: not by a reload, a rollback, an install or a start', async () => {
+    await world.start(open);
+    await world.host.install(await makeBundle('shop'), upload);
+    await world.host.install(await makeBundle('shop', { version: '1.1.0' }), upload);
+    const [second, first] = await world.host.versions('shop');
+    const kill = async (sha256: string | undefined): Promise<number> => {
+      const body = JSON.stringify({ sha256, reason: 'it was bad' });
+      const headers = { authorization: 'Bearer a-token-of-the-tests', 'content-type': 'application/json' };
+      return (await world.request('POST', '/api/v1/trust/killed', { headers, body })).status;
+    };
+    expect(await kill(first?.bundle?.sha256)).toBeLessThan(300);
+    expect(await serving()).toBe('1.1.0');
+    await expect(world.host.rollback('shop')).rejects.toMatchObject({ code: 'BundleKilled' });
+    expect(await kill(second?.sha256)).toBeLessThan(300);
+    expect(await serving()).toBe('503');
+    expect(world.host.plugin('shop')).toMatchObject({ state: 'failed', error: { code: 'BundleKilled' } });
+    await expect(world.host.reload('shop')).rejects.toMatchObject({ code: 'BundleKilled' });
+    for (const version of ['1.0.0', '1.1.0'])
+      await expect(
+        world.host.install(await makeBundle('shop', { version }), { ...upload, allowDowngrade: true }),
+      ).rejects.toMatchObject({ code: 'BundleKilled' });
+    await world.host.close();
+    await world.start(open);
+    expect(await errorOf()).toBe('BundleKilled');
+    await world.host.install(await makeBundle('shop', { version: '1.2.0' }), upload);
+    expect(await serving()).toBe('1.2.0');
   });
 });

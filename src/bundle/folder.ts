@@ -6,6 +6,7 @@ import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import type { Bundle } from './bundle.js';
 import { type Manifest, manifestFile, manifestLimit, parseManifest, signatureFile } from './manifest.js';
+import { signatureLimit } from './minisign.js';
 
 /** A bundle whose files are read one by one, wherever they are. */
 export interface BundleFiles {
@@ -25,8 +26,6 @@ export interface BundleFiles {
   readonly read: (file: string, limit: number) => Promise<Buffer>;
 }
 
-/** Largest signature, bytes. */
-const signatureLimit = 4096;
 /** Read and hashed in one turn of the event loop, bytes. */
 const pieceBytes = 256 * 1024;
 

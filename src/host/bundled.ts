@@ -106,6 +106,7 @@ export class Bundles {
         return libraryFacts(await files.read(file, this.#options.imageLimit), core);
       } catch (error) {
         const why = whyUnreadable(manifest.id, file, error);
+        if (why.code === 'BundleDamaged') throw why;
         if (why.code === 'EntrypointNotFound') absent.push(file);
         return why;
       }
