@@ -5,7 +5,7 @@ import { asTenonError } from '../base/errors.js';
 import { type Core, loadCore } from '../binding/core.js';
 import type { Application } from '../compiler/application.js';
 import { atItsSource } from '../compiler/source.js';
-import { admit } from '../plugin/admit.js';
+import { admit, type Image } from '../plugin/admit.js';
 import { Staging } from '../plugin/stage.js';
 import { Trial } from '../plugin/trial.js';
 
@@ -21,25 +21,39 @@ export class Admission {
    * `tried`: it runs in a program that has them. Rejects as {@link admit} does, for an id with the place in the source.
    */
   async check(application: Application, library: string, settings: Settings, tried: boolean): Promise<void> {
-    const core = (this.#core ??= loadCore());
     try {
-      const { staged } = await admit(library, {
-        expectedId: application.id,
-        sizeLimit: settings.imageLimit,
-        core,
-        trial: tried ? this.#runner() : { try: () => Promise.resolve() },
-        staging: await this.#staging(settings.data, core),
-        limits: { deadlineMs: settings.trialMs },
-      });
-      staged.unlink();
+      await this.#admit(library, { expectedId: application.id }, settings, tried);
     } catch (error) {
       throw await atItsSource(asTenonError(error), application);
     }
   }
 
+  /** The same of a library that was read already, and tried; `name` is its for people. Rejects as {@link admit} does. */
+  async checkImage(name: string, image: Image, settings: Settings, expectedId?: string): Promise<void> {
+    await this.#admit(name, { image, ...(expectedId === undefined ? {} : { expectedId }) }, settings, true);
+  }
+
   /** End what was begun; what is being tried rejects. Closing twice is fine. */
   close(): Promise<void> {
     return this.#closer.close();
+  }
+
+  async #admit(
+    library: string,
+    what: { expectedId?: string; image?: Image },
+    settings: Settings,
+    tried: boolean,
+  ): Promise<void> {
+    const core = (this.#core ??= loadCore());
+    const { staged } = await admit(library, {
+      ...what,
+      sizeLimit: settings.imageLimit,
+      core,
+      trial: tried ? this.#runner() : { try: () => Promise.resolve() },
+      staging: await this.#staging(settings.data, core),
+      limits: { deadlineMs: settings.trialMs },
+    });
+    staged.unlink();
   }
 
   #runner(): Trial {
