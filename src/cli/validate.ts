@@ -180,7 +180,10 @@ class Validation {
   /** Whether its schema and its records are right. */
   async #tables(application: Application): Promise<boolean> {
     const { diagnostics, error } = await tableComplaints(application, this.#settings);
-    this.report.problems.push(...diagnostics);
+    for (const diagnostic of diagnostics)
+      this.report.problems.push(
+        diagnostic.severity === 'error' && error !== undefined ? { code: error.code, ...diagnostic } : diagnostic,
+      );
     if (error !== undefined && diagnostics.length === 0) this.#complain(error);
     return error === undefined;
   }
