@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadCore } from '../src/binding/core.js';
 import { readArchive } from '../src/bundle/archive.js';
 import { type Bundle, bundleOf } from '../src/bundle/bundle.js';
 import { type Manifest, manifestText } from '../src/bundle/manifest.js';
@@ -184,6 +186,62 @@ describe('tenon pack --sources', () => {
   });
 });
 
+const noCross = existsSync('/usr/bin/aarch64-linux-gnu-g++') ? undefined : 'g++-aarch64-linux-gnu is not installed';
+if (noCross !== undefined && process.env['CI'] !== undefined) throw new Error(noCross);
+
+describe.skipIf(noCross !== undefined)(`tenon pack --target${noCross === undefined ? '' : ` (${noCross})`}`, () => {
+  test('builds for several machines, each into the same bundle, and as on its own', async () => {
+    const out = path.join(world.directory, 'both.tgz');
+    const said = await write(['applications/small'], { target: ['linux-x64', 'linux-arm64'], out });
+    expect(said.platforms).toMatchObject([
+      { platform: 'linux-arm64', path: 'prebuilds/linux-arm64/small.so', abi: '1.0' },
+      { platform: 'linux-x64', path: 'prebuilds/linux-x64/small.so', abi: '1.0' },
+    ]);
+    const both = await bundleIn(out);
+    const own = await bundleIn(path.join(world.directory, 'small-1.2.0.tgz'));
+    expect(both.files.get('prebuilds/linux-x64/small.so')).toEqual(own.files.get('prebuilds/linux-x64/small.so'));
+    const library = both.files.get('prebuilds/linux-arm64/small.so') ?? Buffer.alloc(0);
+    const facts = loadCore().inspectImage(library, 'any');
+    expect(facts).toMatchObject({ arch: 'arm64', note: { id: 'small', version: '1.2.0' }, findings: [] });
+    // What each machine packs is joined to the same.
+    const elsewhere = await writeSmall(path.join(world.directory, 'for arm'));
+    const arm = path.join(world.directory, 'for-arm.tgz');
+    await write([elsewhere], { target: ['linux-arm64'], out: arm, data: path.join(world.directory, 'third') });
+    const joined = path.join(world.directory, 'joined.tgz');
+    await write([arm, 'small-1.2.0.tgz'], { merge: true, out: joined });
+    expect((await readFile(joined)).equals(await readFile(out))).toBe(true);
+  });
+
+  test('takes modules of the target only, and says what to install', async () => {
+    const config = 'version: 1.0.0\ndependencies: {pkg-config: libzstd}\n';
+    const folder = path.join(world.directory, 'zstd');
+    await mkdir(path.join(folder, 'resources'), { recursive: true });
+    await writeFile(path.join(folder, 'config.yaml'), config);
+    await writeFile(path.join(folder, 'resources', 'plugin.c'), plugin);
+    const packing = write([folder], { target: ['linux-arm64'], out: world.directory });
+    await expect(packing).rejects.toMatchObject({
+      code: 'DependencyMissing',
+      message: expect.stringContaining('which pkg-config does not find for linux-arm64'),
+      next: expect.stringContaining('apt install libzstd-dev:arm64'),
+    });
+  });
+});
+
+test('names the cross compiler that is missing, and how to get it', async () => {
+  const tools = path.join(world.directory, 'tools');
+  await mkdir(tools);
+  for (const tool of ['cmake', 'ninja', 'make', 'gcc', 'g++', 'cc', 'c++', 'sh', 'nice'])
+    for (const folder of ['/usr/bin', '/usr/local/bin', '/bin'])
+      if (existsSync(path.join(folder, tool)) && !existsSync(path.join(tools, tool)))
+        await symlink(path.join(folder, tool), path.join(tools, tool));
+  const command = new Command(['pack', 'applications/small', '--target', 'linux-arm64'], world.directory, {
+    PATH: tools,
+  });
+  expect(await command.exit).toEqual([1, null]);
+  expect(command.err).toContain('missing aarch64-linux-gnu-gcc, aarch64-linux-gnu-g++');
+  expect(command.err).toContain('apt install g++-aarch64-linux-gnu');
+});
+
 describe('tenon pack of what needs no compiler', () => {
   test('takes the library of a folder that has nothing else, as it is', async () => {
     const { files: within } = await bundleIn(path.join(world.directory, 'small-1.2.0.tgz'));
@@ -204,6 +262,17 @@ describe('tenon pack of what needs no compiler', () => {
     expect(JSON.parse(wrong.out)).toMatchObject({ error: 'PackFailed' });
     expect(wrong.err).toContain('its version is 1.2.0, not 2.0.0');
     expect((await tenon(folder, 'pack', '--target', 'linux-arm64')).err).toContain('has no sources');
+  });
+
+  test('packs an unpacked bundle as it was', async () => {
+    const file = path.join(world.directory, 'small-1.2.0.tgz');
+    const folder = path.join(world.directory, 'installed', 'small');
+    for (const entry of await readArchive(await readFile(file))) {
+      await mkdir(path.dirname(path.join(folder, entry.path)), { recursive: true });
+      await writeFile(path.join(folder, entry.path), entry.bytes);
+    }
+    const { sha256: made } = await write([folder], { out: `${path.dirname(folder)}/` });
+    expect(made).toBe(sha256(await readFile(file)));
   });
 
   test('gives an application that is tables only a library of its own', async () => {

@@ -42,13 +42,6 @@ export interface LibrariesOptions {
   signal: AbortSignal;
 }
 
-type AnyFacts = ImageFacts & { libc?: 'glibc' | 'musl' | undefined; glibcFloor?: string | undefined };
-
-function inspectAny(bytes: Uint8Array): AnyFacts {
-  const core = loadCore() as { inspectImage(bytes: Uint8Array, machines: 'any'): AnyFacts };
-  return core.inspectImage(bytes, 'any');
-}
-
 /** Throws as compiling and admission do, and `PackFailed` for a library that is not one of this plugin. */
 export async function librariesOf(subject: Subject, options: LibrariesOptions): Promise<Libraries> {
   return subject.prebuilt.length > 0 ? librariesThere(subject, options) : librariesBuilt(subject, options);
@@ -72,7 +65,7 @@ async function librariesBuilt(subject: Subject, options: LibrariesOptions): Prom
       imageLimit: settings.imageLimit,
       signal,
       profile: 'bundle',
-      ...(target === undefined ? {} : { target, inspect: (bytes) => inspectAny(bytes).findings }),
+      ...(target === undefined ? {} : { target, inspect: (bytes) => loadCore().inspectImage(bytes, 'any').findings }),
     });
     const bytes = await readFile(built.library);
     if (target === undefined) await admission.check(application, built.library, settings, true);
@@ -136,9 +129,9 @@ function checkedLibrary({ application, said }: Subject, { bytes, platform, file 
     const suffix = platform.startsWith('darwin-') ? '.dylib' : '.so';
     return { platform, path: `prebuilds/${platform}/${id}${suffix}`, bytes, abi: undefined, glibcFloor: undefined };
   }
-  let facts: AnyFacts;
+  let facts: ImageFacts;
   try {
-    facts = inspectAny(bytes);
+    facts = loadCore().inspectImage(bytes, 'any');
   } catch (cause) {
     const { code, message } = asTenonError(cause);
     throw new TenonError(code, `${file}: ${message}`, { details: { application: id, path: file }, cause });

@@ -93,7 +93,7 @@ function requireAgreement(own: { [Name in keyof Own]: Own[Name] | undefined }, s
     if (mine === undefined || its === undefined || isDeepStrictEqual(its, unsaid[name]) || isDeepStrictEqual(mine, its))
       continue;
     const who = name === 'abi' ? 'the library' : 'config.yaml';
-    throw invalid(place, `/${name}`, `is ${shown(its)}, and ${who} says ${shown(mine)}`);
+    throw disagreement(place, `/${name}`, its, mine, who);
   }
 }
 
@@ -113,6 +113,17 @@ export function sha256Of(bytes: Uint8Array): string {
 function shown(value: unknown): string {
   const text = JSON.stringify(value);
   return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+}
+
+/** The error for a member at `pointer` of the manifest at `place`, which another one contradicts. */
+export function disagreement(
+  place: string,
+  pointer: string,
+  its: unknown,
+  other: unknown,
+  who = 'config.yaml',
+): TenonError {
+  return invalid(place, pointer, `is ${shown(its)}, and ${who} says ${shown(other)}`);
 }
 
 function invalid(place: string, pointer: string, message: string): TenonError {

@@ -2,10 +2,11 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
-import type { Manifest } from '../bundle/manifest.js';
-import { type Application, entriesBelow, librarySuffix, readApplication } from '../compiler/application.js';
-import { defaultConfig } from '../compiler/config.js';
-import { folderManifest } from './pack-manifest.js';
+import { readRegular } from '../base/regular.js';
+import { type Manifest, manifestFile } from '../bundle/manifest.js';
+import { type Application, type CheckedFolder, librarySuffix, readApplication } from '../compiler/application.js';
+import { configFile, configLimit, defaultConfig, parseConfig } from '../compiler/config.js';
+import { disagreement, folderManifest } from './pack-manifest.js';
 
 export interface Subject {
   readonly application: Application;
@@ -21,11 +22,14 @@ export interface Subject {
  */
 export async function readSubject(folder: string): Promise<Subject> {
   const said = await folderManifest(folder);
-  const hasConfig = existsSync(path.join(folder, 'config.yaml'));
-  if (said === undefined && !hasConfig && !existsSync(path.join(folder, path.basename(folder) + librarySuffix)))
+  const config = path.join(folder, configFile);
+  if (
+    said === undefined &&
+    !existsSync(config) &&
+    !existsSync(path.join(folder, path.basename(folder) + librarySuffix))
+  )
     throw new TypeError(`there is no application in ${folder}: it has neither a config.yaml nor a manifest.json`);
-  const application =
-    said === undefined || hasConfig ? await readApplication(folder) : await onlyManifest(folder, said);
+  const application = await readApplication(folder, said && (await asSaid(folder, said)));
   const prebuilt = application.sources.length > 0 ? [] : librariesThere(application, said);
   if (prebuilt.length === 0 && application.sources.length === 0 && application.schemas.length === 0)
     throw new TenonError('SourcesMissing', `${folder} has nothing to pack: no sources, no library and no schema`, {
@@ -46,31 +50,32 @@ function librariesThere({ id, folder, prebuilt }: Application, said: Manifest | 
   return existsSync(own) ? [{ file: own, platform: undefined }] : [];
 }
 
-async function onlyManifest(folder: string, said: Manifest): Promise<Application> {
-  const { id, name, version, description, isolation, configSchema } = said;
-  const { files } = await entriesBelow(folder);
-  const config = defaultConfig(id);
+/** What config.yaml leaves out, and that the two agree on what this is. */
+async function asSaid(folder: string, said: Manifest): Promise<CheckedFolder> {
+  const { id, name, version, description, isolation, configSchema, reloadOnChange } = said;
+  const permissions = (await ownPermissions(folder)) ?? [...said.permissions];
   return {
-    id,
-    version,
-    folder,
     config: {
-      ...config,
+      ...defaultConfig(id),
       name,
       version,
       description,
       reserved: {
-        permissions: [...said.permissions],
-        reloadOnChange: said.reloadOnChange,
+        permissions,
+        reloadOnChange,
         ...(isolation === undefined ? {} : { isolation }),
         ...(configSchema === undefined ? {} : { configSchema: { ...configSchema } }),
       },
     },
-    configSchema: undefined,
-    sources: [],
-    vendored: [],
-    schemas: files.filter((file) => file === 'schema.graphql'),
-    seeds: files.filter((file) => /^data\/[^/]+\.json$/.test(file)),
-    prebuilt: undefined,
+    permissions,
+    hasLibrary: Object.keys(said.entrypoints).length > 0,
+    disagrees: (key, word) => disagreement(path.join(folder, manifestFile), `/${key}`, said[key], word),
   };
+}
+
+/** Those that config.yaml asks for; undefined when it says nothing of them, and when there is none. */
+async function ownPermissions(folder: string): Promise<string[] | undefined> {
+  const place = path.join(folder, configFile);
+  if (!existsSync(place)) return undefined;
+  return parseConfig((await readRegular(place, configLimit)).toString('utf8'), folder).reserved.permissions;
 }

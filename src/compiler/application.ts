@@ -98,7 +98,7 @@ async function readFolder(folder: string, checked: CheckedFolder | undefined): P
   const below = listed ?? (await entriesBelow(folder));
   for (const link of below.links)
     if (named(link) || named(`${link}/x.c`) || named(`${link}/x.cpp`)) throw await linked(folder, link);
-  const vendored = await vendoredSources(folder, config, listed?.files);
+  const vendored = await vendoredSources(folder, config, checked, listed?.files);
   const matching = (globs: readonly string[]): string[] => {
     const isMatch = picomatch([...globs], { noextglob: true, nonegate: true, regex: false });
     return below.files.filter((file) => isMatch(file));
@@ -154,6 +154,7 @@ function isPlain(file: string): boolean {
 async function vendoredSources(
   folder: string,
   config: ApplicationConfig,
+  checked: CheckedFolder | undefined,
   listed: readonly string[] | undefined,
 ): Promise<string[]> {
   const files: string[] = [];
@@ -165,6 +166,8 @@ async function vendoredSources(
     }
     const place = path.join(folder, name);
     const info = listed === undefined ? await stat(place).catch(() => undefined) : undefined;
+    // A library that is there already has been made with it.
+    if (info?.isDirectory() !== true && checked?.hasLibrary === true) continue;
     if (info?.isDirectory() !== true)
       throw new TenonError('DependencyMissing', `the vendored folder ${name} of ${config.appId} is not there`, {
         next: `put it at ${place}, or correct \`dependencies\` in config.yaml`,
