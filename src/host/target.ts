@@ -98,6 +98,15 @@ export class Targets {
         next: `load ${application.id}`,
         details: { plugin: plugin.id, found: application.id },
       });
+    if (plugin.bundle !== undefined && application.bundle === undefined)
+      throw new TenonError(
+        'ManifestNotFound',
+        `${plugin.id} came as a bundle, and ${plugin.folder} has no manifest.json now`,
+        {
+          next: 'put it back; or uninstall the plugin, and then have what is in the folder loaded',
+          details: { plugin: plugin.id, folder: plugin.folder },
+        },
+      );
     if (!application.enabled) return undefined;
     extensions.requireRunning(plugin.id);
     for (const doubt of extensions.doubtsAbout(plugin.id)) recorder.warn(doubt);
