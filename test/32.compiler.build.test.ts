@@ -579,8 +579,8 @@ describe('a build that does not end', () => {
   it.skipIf(process.platform !== 'linux')('ends with the next host when its own was killed', async () => {
     const { env, pids } = await sleeper();
     const data = path.join(parent, `killed${count}`);
-    const drive = fileURLToPath(new URL('compiler/drive.ts', import.meta.url));
-    const parameters = ['--import', import.meta.resolve('tsx'), drive, folder, data];
+    const drive = fileURLToPath(new URL('compiler/drive.mjs', import.meta.url));
+    const parameters = [drive, folder, data];
     const child = spawn(process.execPath, parameters, { env, stdio: 'ignore' });
     await expect.poll(() => existsSync(pids), { timeout: 20_000 }).toBe(true);
     const started = readFileSync(pids, 'utf8').trim().split(' ').map(Number);
@@ -613,8 +613,8 @@ describe('a build that does not end', () => {
     await write('config.yaml', config);
     // What stands below an #if is left to the preprocessor.
     if (tool === 'c++') await write('resources/b.cpp', `${sdk}\n#if X\nstruct B : tenon::Resource {};\n#endif\n`);
-    const drive = fileURLToPath(new URL('compiler/drive.ts', import.meta.url));
-    const parameters = ['--import', import.meta.resolve('tsx'), drive, folder, data];
+    const drive = fileURLToPath(new URL('compiler/drive.mjs', import.meta.url));
+    const parameters = [drive, folder, data];
     const env = { ...process.env, PATH: `${tools}:${process.env['PATH'] ?? ''}` };
     const child = spawn(process.execPath, parameters, { env, stdio: 'ignore' });
     await expect.poll(() => existsSync(pids) && readFileSync(pids, 'utf8'), { timeout: 20_000 }).toMatch(/\n$/);

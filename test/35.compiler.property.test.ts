@@ -14,7 +14,7 @@ import { type CompileOptions, compile, type Profile } from '../src/compiler/buil
 
 const long = process.env['TENON_TEST_LONG'] === '1';
 const seed = Number(process.env['TENON_TEST_SEED'] ?? Date.now() % 2 ** 31);
-const drive = path.join(path.dirname(fileURLToPath(import.meta.url)), 'compiler', 'drive.ts');
+const drive = path.join(path.dirname(fileURLToPath(import.meta.url)), 'compiler', 'drive.mjs');
 
 /** What the application says now: numbers that end up in its library. */
 interface Said {
@@ -229,8 +229,7 @@ class World {
 
   async interrupt(how: 'abort' | 'kill' | 'killLink' | 'killHost', profile: Profile, ms: number): Promise<void> {
     if (how === 'killHost') {
-      const tsx = import.meta.resolve('tsx');
-      const parameters = ['--import', tsx, drive, this.folder, this.dataDirectory, profile];
+      const parameters = [drive, this.folder, this.dataDirectory, profile];
       const child = spawn(process.execPath, parameters, { stdio: ['ignore', 'pipe', 'inherit'] });
       const ended = once(child, 'exit');
       await Promise.race([once(child.stdout, 'data'), ended]);

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const program = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'src', 'cli', 'tenon.ts');
+const program = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'dist', 'cli', 'tenon.js');
 
 /** The admin token, unless the variables give another. */
 export const token = 'a-token-of-the-tests';
@@ -25,7 +25,7 @@ export class Command {
 
   constructor(words: string[], directory: string, variables: Record<string, string>) {
     const { PATH, HOME } = process.env;
-    this.child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), program, ...words], {
+    this.child = spawn(process.execPath, [program, ...words], {
       cwd: directory,
       env: { PATH, HOME, TENON_ADMIN_TOKEN: token, TENON_REGISTRY: 'false', ...variables },
       stdio: ['ignore', 'pipe', 'pipe'],

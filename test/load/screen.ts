@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const program = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'src', 'cli', 'tenon.ts');
+const program = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'dist', 'cli', 'tenon.js');
 
 /** Whether there is one. */
 export function hasScreen(): boolean {
@@ -45,7 +45,7 @@ export class Screen {
 
   /** Type a command line with `tenon`, and after its end its status. */
   async tenon(words: string): Promise<void> {
-    const command = `${process.execPath} --import ${import.meta.resolve('tsx')} ${program} ${words}`;
+    const command = `${process.execPath} ${program} ${words}`;
     await this.press('-l', `${command}; echo ended with $?`);
     await this.press('Enter');
   }

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CreateHostOptions } from '../../src/index.js';
 
-const program = path.join(path.dirname(fileURLToPath(import.meta.url)), 'steered-host.ts');
+const program = path.join(path.dirname(fileURLToPath(import.meta.url)), 'steered-host.mjs');
 
 export class KilledHost {
   readonly #options: CreateHostOptions;
@@ -20,7 +20,7 @@ export class KilledHost {
   /** Resolves when it listens. */
   async start(): Promise<void> {
     this.#said = '';
-    const words = ['--import', import.meta.resolve('tsx'), program, JSON.stringify(this.#options)];
+    const words = [program, JSON.stringify(this.#options)];
     const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     child.stderr.on('data', (bytes: Buffer) => {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { root } from '../architecture/tree.js';
 import { until, type World } from '../load/world.js';
 
-const program = path.join(root, 'src', 'cli', 'serve.ts');
+const program = path.join(root, 'dist', 'cli', 'serve.js');
 
 export class KilledHost {
   readonly #child: ChildProcess;
@@ -16,7 +16,7 @@ export class KilledHost {
   private constructor(directory: string) {
     const { PATH, HOME } = process.env;
     const order = { flags: { port: '0', data: 'state' }, tellsReloads: false, continues: false };
-    this.#child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), program, JSON.stringify(order)], {
+    this.#child = spawn(process.execPath, [program, JSON.stringify(order)], {
       cwd: directory,
       env: { PATH, HOME },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

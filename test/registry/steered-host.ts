@@ -1,6 +1,0 @@
-/** A host as a process of its own, which a test kills: `steered-host.ts OPTIONS`, as JSON; prints where it listens. */
-import { type CreateHostOptions, createHost } from '../../src/index.js';
-
-const host = await createHost(JSON.parse(process.argv[2] ?? '{}') as CreateHostOptions);
-process.stdout.write(`${await host.listen()}\n`);
-process.once('SIGTERM', () => void host.close().then(() => process.exit(0)));
