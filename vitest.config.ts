@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/longest-first.js';
 
 const long = process.env['TENON_TEST_LONG'] === '1';
 
@@ -10,10 +11,15 @@ export default defineConfig({
     include: long ? ['test/**/*.test.ts', 'test/**/*.long.ts'] : ['test/**/*.test.ts'],
     globalSetup: ['test/set-up.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    // More than the two cores of the smallest machine: tests wait for timers, disks and one another.
+    maxWorkers: 3,
+    // Half of what a start of PGlite costs is compiling it a second time, for a speed that no test is for.
+    execArgv: ['--liftoff-only'],
     isolate: true,
-    sequence: { concurrent: false },
-    testTimeout: 60_000,
+    sequence: { concurrent: false, sequencer: LongestFirst },
+    // How long is waited for what will come: long, since a machine may have something else to do.
+    expect: { poll: { timeout: 45_000 } },
+    testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 20_000,
     passWithNoTests: false,

@@ -8,6 +8,8 @@ import { loadCore } from '../src/binding/core.js';
 import { Trial, type TrialLimits } from '../src/plugin/trial.js';
 import { buildPlugin } from './plugins/build.js';
 
+const patient = { timeout: 45_000 };
+
 async function failureOf(promise: Promise<unknown>): Promise<TenonError> {
   const error = await promise.then(
     () => new Error('it passed'),
@@ -239,11 +241,11 @@ describe('the runner', () => {
         if (child === undefined || others.length > 0 || maps === '' || maps.includes(path.dirname(library)))
           throw new Error('there is not one child yet, or it is one that is going');
         return child;
-      });
+      }, patient);
     const library = await buildPlugin('hang_in_initialize');
     const first = await ready();
     const hanging = failureOf(trial.try(library, { id: 'fault', deadlineMs: 60_000 }));
-    expect(await vi.waitFor(() => triedBy(pid, 'hang_in_initialize'))).toBe(first);
+    expect(await vi.waitFor(() => triedBy(pid, 'hang_in_initialize'), patient)).toBe(first);
     await tryPlugin('ok');
     process.kill(first, 'SIGKILL');
     expect(await hanging).toMatchObject({ code: 'TrialCrashed', details: { stage: 'initialize', signal: 'SIGKILL' } });
@@ -267,7 +269,7 @@ describe('the runner', () => {
     if (pid === undefined) throw new Error('there is no runner');
     process.kill(pid, 'SIGKILL');
     await tryPlugin('ok');
-    await vi.waitFor(() => expect(isAlive(pid)).toBe(false));
+    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), patient);
     expect(trial.pid).not.toBe(pid);
   });
 
@@ -280,7 +282,7 @@ describe('the runner', () => {
         if (now === undefined || seen.has(now)) throw new Error('not started yet');
         triedBy(now, 'hang_in_constructor');
         return now;
-      });
+      }, patient);
       seen.add(pid);
       process.kill(pid, 'SIGKILL');
     }
@@ -294,7 +296,7 @@ describe('the runner', () => {
     process.kill(pid, 'SIGSTOP');
     await tryPlugin('ok', { deadlineMs: 1_000 });
     expect(trial.pid).not.toBe(pid);
-    await vi.waitFor(() => expect(isAlive(pid)).toBe(false));
+    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), patient);
   });
 
   test('that cannot be run is TrialUnavailable', async () => {
@@ -308,7 +310,7 @@ describe('the runner', () => {
     const library = await buildPlugin('leave_children', { defines: { MARK: `"${mark}"` } });
     try {
       await trial.try(library, { id: 'fault' });
-      await vi.waitFor(() => expect(marked(mark)).toEqual([]), { timeout: 5_000 });
+      await vi.waitFor(() => expect(marked(mark)).toEqual([]), patient);
     } finally {
       rmSync(library);
     }
@@ -318,12 +320,12 @@ describe('the runner', () => {
     const { pid } = trial;
     if (pid === undefined) throw new Error('there is no runner');
     const hanging = failureOf(tryPlugin('hang_in_initialize', { deadlineMs: 60_000 }));
-    const children = await vi.waitFor(() => [triedBy(pid, 'hang_in_initialize'), ...childrenOf(pid)]);
+    const children = await vi.waitFor(() => [triedBy(pid, 'hang_in_initialize'), ...childrenOf(pid)], patient);
     await trial.close();
     await trial.close();
     expect(await hanging).toMatchObject({ code: 'TrialUnavailable' });
     expect(isAlive(pid)).toBe(false);
-    await vi.waitFor(() => expect(children.filter(isAlive)).toEqual([]));
+    await vi.waitFor(() => expect(children.filter(isAlive)).toEqual([]), patient);
     expect(await failureOf(tryPlugin('ok'))).toMatchObject({ code: 'TrialUnavailable' });
   });
 });

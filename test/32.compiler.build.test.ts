@@ -543,7 +543,7 @@ describe('a build that does not end', () => {
     expect(error.code).toBe('BuildTimeout');
     const started = readFileSync(pids, 'utf8').trim().split(' ').map(Number);
     expect(started).toHaveLength(2);
-    await expect.poll(() => started.filter(alive), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => started.filter(alive)).toEqual([]);
     // The next build starts clean.
     expect((await build()).changed).toBe(true);
   });
@@ -552,18 +552,18 @@ describe('a build that does not end', () => {
     const { env, pids } = await sleeper();
     const controller = new AbortController();
     const outcome = failure({ env, signal: controller.signal });
-    await expect.poll(() => existsSync(pids), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => existsSync(pids)).toBe(true);
     controller.abort();
     expect(await outcome).toMatchObject({ name: 'AbortError' });
     const started = readFileSync(pids, 'utf8').trim().split(' ').map(Number);
-    await expect.poll(() => started.filter(alive), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => started.filter(alive)).toEqual([]);
   });
 
   it('is not waited for longer than the signal and the time limit allow', async () => {
     const { env, pids } = await sleeper();
     const controller = new AbortController();
     const sleeping = failure({ env, signal: controller.signal });
-    await expect.poll(() => existsSync(pids), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => existsSync(pids)).toBe(true);
     const waiter = new AbortController();
     const aborted = failure({ signal: waiter.signal });
     const late = failure({ timeoutMs: 50 });
@@ -582,7 +582,7 @@ describe('a build that does not end', () => {
     const drive = fileURLToPath(new URL('compiler/drive.mjs', import.meta.url));
     const parameters = [drive, folder, data];
     const child = spawn(process.execPath, parameters, { env, stdio: 'ignore' });
-    await expect.poll(() => existsSync(pids), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => existsSync(pids)).toBe(true);
     const started = readFileSync(pids, 'utf8').trim().split(' ').map(Number);
     const settings = { applications: path.join(parent, 'none'), data, hotReload: false, registry: false };
     // What a living process builds is left alone.
@@ -593,7 +593,7 @@ describe('a build that does not end', () => {
     await ended;
     expect(started.map(alive)).toEqual([true, true]);
     await (await createHost(settings)).close();
-    await expect.poll(() => started.filter(alive), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => started.filter(alive)).toEqual([]);
     expect((await build({ dataDirectory: data })).changed).toBe(true);
   });
 
@@ -617,7 +617,7 @@ describe('a build that does not end', () => {
     const parameters = [drive, folder, data];
     const env = { ...process.env, PATH: `${tools}:${process.env['PATH'] ?? ''}` };
     const child = spawn(process.execPath, parameters, { env, stdio: 'ignore' });
-    await expect.poll(() => existsSync(pids) && readFileSync(pids, 'utf8'), { timeout: 20_000 }).toMatch(/\n$/);
+    await expect.poll(() => existsSync(pids) && readFileSync(pids, 'utf8')).toMatch(/\n$/);
     const asked = Number(readFileSync(pids, 'utf8'));
     const ended = once(child, 'exit');
     child.kill('SIGKILL');
@@ -629,7 +629,7 @@ describe('a build that does not end', () => {
     await write('resources/a.c', plain('"two"'));
     await rm(path.join(folder, 'resources/b.cpp'), { force: true });
     expect((await build({ dataDirectory: data })).cached).toBe(false);
-    await expect.poll(() => alive(asked), { timeout: 5000 }).toBe(false);
+    await expect.poll(() => alive(asked)).toBe(false);
     expect((await stat(path.join(directory, 'build', 'CMakeCache.txt'))).ino).toBe(before.ino);
     expect(existsSync(path.join(directory, 'building'))).toBe(false);
   });

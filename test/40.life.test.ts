@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadCore } from '../src/binding/core.js';
 import { descriptorLayout, openLibrary } from '../src/binding/library.js';
 import { gauge } from './load/gauge.js';
@@ -71,7 +71,7 @@ describe('a library', () => {
     await rm(file);
     expect(descriptorsOf(file)).toBe(1);
     library.close();
-    await vi.waitFor(() => expect(descriptorsOf(file)).toBe(0));
+    await expect.poll(() => descriptorsOf(file)).toBe(0);
   });
 
   test('that cannot be opened is named with its path', async () => {

@@ -320,5 +320,5 @@ TENON_PLUGIN("before", "", "1.0.0", NULL, NULL, TENON_TRIAL_FULL, create)
     expect(world.host.plugin('fault')).toMatchObject({ state: 'running', generation: 1 });
     expect(gauge(world.data)).toMatchObject({ images: before.images, staged: 0 });
     expect(gauge(world.data).threads).toBeLessThanOrEqual(before.threads);
-  }, 60_000);
+  }, 120_000);
 });

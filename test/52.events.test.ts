@@ -164,7 +164,7 @@ describe('GET /api/v1/events', () => {
     idle.answer.resume();
     await idle.ended;
     expect(idle.answer.complete).toBe(false);
-  }, 60_000);
+  }, 120_000);
 });
 
 describe('hot reload over HTTP', () => {

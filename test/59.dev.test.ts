@@ -119,7 +119,7 @@ describe.skipIf(!hasScreen())('tenon dev on a terminal', () => {
   });
 
   test('ends with its host at a signal, and gives the terminal back', async () => {
-    await open();
+    await open({ TENON_REGISTRY: 'false' });
     const host = (await hostProcess(world.data)) ?? 0;
     const { stdout } = await promisify(execFile)('ps', ['-o', 'ppid=', '-p', String(host)]);
     process.kill(Number(stdout), 'SIGTERM');
@@ -128,7 +128,7 @@ describe.skipIf(!hasScreen())('tenon dev on a terminal', () => {
   });
 
   test('gives the terminal back when its host is killed, and says why it ended', async () => {
-    await open({ NO_COLOR: '1' });
+    await open({ NO_COLOR: '1', TENON_REGISTRY: 'false' });
     expect(await screen.text(true)).not.toMatch(colors);
     process.kill((await hostProcess(world.data)) ?? 0, 'SIGKILL');
     await givenBack(137);

@@ -70,14 +70,14 @@ for (const { kind, make, missing } of drivers)
     });
 
     const until = async (op: string): Promise<void> => {
-      await vi.waitUntil(() => one.payloads.at(-1)?.op === op, { interval: 10, timeout: 20_000 });
+      await vi.waitUntil(() => one.payloads.at(-1)?.op === op, { interval: 10, timeout: 45_000 });
     };
     /** What was told of the statements, in the order of their commits. */
     const toldOf = async (...texts: string[]): Promise<unknown[]> => {
       for (const text of texts) await database.query(text);
       // What is told comes in order: once the last is there, all are.
       await database.query("INSERT INTO plugins (name) VALUES ('last-one')");
-      await vi.waitUntil(() => one.payloads.at(-1)?.name === 'last-one', { interval: 10, timeout: 20_000 });
+      await vi.waitUntil(() => one.payloads.at(-1)?.name === 'last-one', { interval: 10, timeout: 45_000 });
       return one.payloads.slice(0, -1).map(({ op, name }) => [op, name]);
     };
     const row = async (name: string): Promise<Record<string, unknown>> => {

@@ -11,7 +11,7 @@ import { Proxy } from './registry/proxy.js';
 
 const unavailable = expect.objectContaining({ code: 'RegistryUnavailable' });
 const soon: NonNullable<ServerDatabaseOptions['backoff']> = { leastMs: 10, mostMs: 100 };
-const polled = { interval: 10, timeout: 30_000 };
+const polled = { interval: 10, timeout: 45_000 };
 
 describe.skipIf(noPostgres !== undefined)(`the registry on a server${noPostgres ? `: ${noPostgres}` : ''}`, () => {
   let server: PostgresServer;

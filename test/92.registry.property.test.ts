@@ -9,7 +9,7 @@ import { Registry } from '../src/registry/registry.js';
 import type { DesiredPlugin } from '../src/registry/rows.js';
 import { MemoryDatabase, MemoryServer } from './registry/memory-database.js';
 
-const soon = { timeout: 20_000, interval: 5 };
+const soon = { timeout: 45_000, interval: 5 };
 let server: MemoryServer;
 let directory: string;
 

@@ -12,7 +12,7 @@ import { ServerDatabase } from '../src/registry/server.js';
 import { noPostgres, PostgresServer } from './registry/postgres.js';
 import { Proxy } from './registry/proxy.js';
 
-const soon = { timeout: 30_000, interval: 20 };
+const soon = { timeout: 45_000, interval: 20 };
 const quick = { backoff: { leastMs: 20, mostMs: 200 } };
 const closing: (() => unknown)[] = [];
 let directory: string;

@@ -51,7 +51,7 @@ interface Wanted {
 }
 
 /** For what comes in the end. */
-const soon = { timeout: 20_000, interval: 10 };
+const soon = { timeout: 45_000, interval: 10 };
 
 /** A registry whose `open` was called. */
 async function connect(wanted: Wanted = {}): Promise<Told> {

@@ -143,7 +143,7 @@ export class World {
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  limitMs = 20_000,
+  limitMs = 45_000,
 ): Promise<void> {
   const end = performance.now() + limitMs;
   while (!(await condition())) {
