@@ -11,7 +11,7 @@ import { libraryFacts } from '../bundle/library-facts.js';
 import { type Manifest, manifestFile } from '../bundle/manifest.js';
 import { platformName, thisPlatform } from '../bundle/platform.js';
 import type { SignaturePolicy, Trust, Verdict } from '../bundle/trust.js';
-import { type Application as Source, readApplication } from '../compiler/application.js';
+import { librarySuffix, readApplication, type Application as Source } from '../compiler/application.js';
 import { type ApplicationConfig, defaultConfig } from '../compiler/config.js';
 import { ConfigSchema, SchemaFlawed } from '../compiler/config-schema.js';
 import type { Build } from './built.js';
@@ -114,6 +114,8 @@ export class Bundles {
     const platform = thisPlatform();
     const choice = await choosePrebuild(manifest, { platform, abi: core.abi, version: tenonVersion, inspect });
     if (Object.keys(manifest.entrypoints).length === 0) {
+      if ([source.prebuilt, ...source.sources, ...source.schemas].every((file) => file === undefined))
+        throw notThere(manifest.id, manifest.id + librarySuffix);
       const from = source.prebuilt === undefined ? 'sources' : platformName(platform);
       return { path: source.prebuilt && path.basename(source.prebuilt), from, refusal: undefined };
     }
@@ -218,7 +220,8 @@ async function sourceOf({ manifest, read }: BundleFiles, folder: string): Promis
     ...(files === undefined ? {} : { files: Object.keys(files).toSorted(), read }),
     config: configOf(manifest),
     permissions: [...manifest.permissions],
-    hasLibrary: Object.keys(entrypoints).length > 0,
+    // One that lists nothing has the library that is named after it, or is to hear that it is not there.
+    hasLibrary: files === undefined || Object.keys(entrypoints).length > 0,
     disagrees: (key, said) =>
       wrong(folder, `/${key}`, `is ${JSON.stringify(manifest[key])}, and config.yaml says ${JSON.stringify(said)}`),
   });
