@@ -9,7 +9,7 @@ import { type ArchiveFile, readArchive } from '../bundle/archive.js';
 import { type Bundle, bundleOf } from '../bundle/bundle.js';
 import { signatureFile } from '../bundle/manifest.js';
 import { readPublicKey, type Signed, verifySignature } from '../bundle/minisign.js';
-import { readSecretKey, secretKeyLimit } from '../bundle/secret-key.js';
+import { readSecretKey, type SecretKey, secretKeyLimit } from '../bundle/secret-key.js';
 import { bundleInFolder, signatureOfBundle, withSignature } from '../bundle/sign.js';
 import { Trust } from '../bundle/trust.js';
 import { writeArchive } from '../bundle/write-archive.js';
@@ -54,13 +54,18 @@ async function read(place: string): Promise<Subject> {
   return { bundle: bundleOf(files, place), files };
 }
 
+/** The secret key that flags name. Rejects with `KeyInvalid`, and with TypeError for a file or a password that cannot be had. */
+export async function secretKeyFrom(flags: Pick<SignFlags, 'key' | 'passwordFile'>): Promise<SecretKey> {
+  const text = (await readBytes(flags.key, secretKeyLimit, 'option key')).toString();
+  return readSecretKey(text, () => knownPassword(flags));
+}
+
 /** Rejects with `KeyInvalid`, with TypeError for a key that cannot be read, and as the archive is refused. */
 export async function sign(place: string, flags: SignFlags): Promise<void> {
   const { bundle, files } = await read(place);
   if (files === undefined && flags.out !== undefined)
     throw new TypeError('option out: the signature of a folder goes into the folder');
-  const text = (await readBytes(flags.key, secretKeyLimit, 'option key')).toString();
-  const key = await readSecretKey(text, () => knownPassword(flags));
+  const key = await secretKeyFrom(flags);
   const signature = signatureOfBundle(bundle, key);
   const target = files === undefined ? path.join(place, signatureFile) : (flags.out ?? place);
   const content = files === undefined ? signature : writeArchive(withSignature(files, signature));
