@@ -134,6 +134,9 @@ interface Surroundings {
   definitions: readonly CheckedStatic[];
 }
 
+/** Between two looks for what was killed and runs, ms. */
+const killedMs = 10_000;
+
 async function compose(
   settings: Settings,
   closer: Closer,
@@ -305,7 +308,7 @@ async function compose(
     ...shared,
     host,
     show: (id) => plugins.show(id),
-    states,
+    purgeRow: (id) => convergence.purge(id, hostId(data)),
     builds: path.join(data, 'cache', 'builds'),
     purgeTables: async (id, made) => (made === undefined ? undefined : tables.purge(id, made)),
   });
@@ -328,11 +331,17 @@ async function compose(
     await statics.start();
     const trigger = host.ready ? 'api' : 'start';
     await host.discover(trigger);
+    await host.endKilled();
     await dropped.takeAll(trigger);
     front.endStart();
     convergence.begin();
     if (trigger === 'api') await convergence.registered();
   };
+  // The file of what was killed may be written by anybody whom the operator lets.
+  const lookForKilled = (): void =>
+    void host.endKilled().catch((error: unknown) => log.error({ err: error }, 'what was killed was not taken down'));
+  const killing = setInterval(lookForKilled, killedMs).unref();
+  closer.add('kill list', () => clearInterval(killing));
   const guard = new Guard({
     token: admin.token,
     names: [settings.host, ...listOf(settings.adminHosts)],

@@ -693,13 +693,13 @@ describe('what a host tells', () => {
       { method: 'POST', path: '/todo', execution: 'inline', auth: 'identity', roles: ['a', 'b'] },
     ];
     const artifact = { version: '1.1.0', os: 'linux', arch: 'x64', libc: 'glibc', sha256: 'a'.repeat(64), size: 17 };
-    registry.serves('todo', '1.1.0', routes, artifact);
+    registry.serves('todo', '1.1.0', routes, { ...artifact, signature: 'A1B2C3D4E5F60718' });
     await registry.register(found('todo'));
     await expect.poll(() => rowOf('todo'), soon).toMatchObject({ version: '1.1.0', pinned: false });
     const listed = 'SELECT method, path, execution, auth, roles FROM plugin_endpoints ORDER BY method';
     expect(await server.sql(listed)).toEqual(routes);
-    expect(await server.sql('SELECT version, sha256, size FROM plugin_artifacts')).toMatchObject([
-      { version: '1.1.0', sha256: artifact.sha256, size: 17 },
+    expect(await server.sql('SELECT version, sha256, size, signature FROM plugin_artifacts')).toMatchObject([
+      { version: '1.1.0', sha256: artifact.sha256, size: 17, signature: 'A1B2C3D4E5F60718' },
     ]);
     registry.serves('todo', '1.2.0', routes.slice(0, 1), undefined);
     await expect.poll(() => server.sql(listed), soon).toEqual(routes.slice(0, 1));

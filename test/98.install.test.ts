@@ -4,9 +4,11 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readArchive } from '../src/bundle/archive.js';
+import { makeSecretKey, signatureOf } from '../src/bundle/secret-key.js';
+import { writeArchive } from '../src/bundle/write-archive.js';
 import type { ErrorCode, InstallOptions } from '../src/index.js';
 import { type BundleParts, makeBundle, platform } from './load/bundles.js';
-import { World } from './load/world.js';
+import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
 const run = promisify(execFile);
@@ -377,6 +379,72 @@ describe('uninstalling', () => {
     expect((await world.get('/shop/Task/b')).status).toBe(200);
     await expect(world.host.uninstall('other', { by: 'a test' })).rejects.toMatchObject({ code: 'NotInstalled' });
     await expect(world.host.uninstall('gone', { by: 'a test' })).rejects.toMatchObject({ code: 'PluginNotFound' });
+  });
+});
+
+test('what a plugin knows is gone with purge, and stays without', async () => {
+  await world.start(open);
+  const bundle = await makeBundle('keeper', { library: await buildPlugin('keeper') });
+  const given = async (what: string): Promise<string> => (await world.get(`/keeper/${what}`)).body;
+  for (const [purge, value, note] of [
+    [false, 'a value', 'a note'],
+    [true, '', ''],
+  ] as const) {
+    await world.host.install(bundle, upload);
+    await world.request('PUT', '/keeper/value', { body: 'a value' });
+    await world.request('PUT', '/keeper/note', { body: 'a note' });
+    await world.host.uninstall('keeper', { purge, by: 'a test' });
+    await world.host.install(bundle, upload);
+    expect([await given('value'), await given('note')]).toEqual([value, note]);
+  }
+});
+
+test('a host that watches installs, upgrades and takes back without a further reload', async () => {
+  await world.publish('other', await buildPlugin('says_version', { defines: { PLUGIN_ID: '"other"' } }));
+  await world.start({ ...open, hotReload: true, libraryDebounceMs: 20, sourceDebounceMs: 20, watchIntervalMs: 100 });
+  for (const version of ['1.0.0', '1.1.0', '1.2.0'])
+    await world.host.install(await makeBundle('shop', { version }), upload);
+  const taken = { version: '2.0.0', files: { 'config.yaml': 'route_prefix: /other\n' } };
+  await expect(world.host.install(await makeBundle('shop', taken), upload)).rejects.toMatchObject({
+    code: 'RouteConflict',
+  });
+  expect(world.host.plugin('shop')).toMatchObject({ version: '1.2.0', generation: 3 });
+  await world.write('other', 'config.yaml', 'route_prefix: /elsewhere\n');
+  await until('the watch is through', () =>
+    world.events.some((event) => 'record' in event && event.plugin === 'other' && event.record.trigger === 'watch'),
+  );
+  expect(world.host.plugin('shop')).toMatchObject({ version: '1.2.0', generation: 3 });
+  expect(world.host.plugin('shop').error).toBeUndefined();
+  await world.host.uninstall('shop', { by: 'a test' });
+  expect(world.host.plugins().map(({ id }) => id)).toEqual(['other']);
+});
+
+describe('a signed bundle', () => {
+  const key = makeSecretKey();
+  const signed = async (version: string): Promise<Buffer> => {
+    const [manifest, ...files] = await readArchive(await makeBundle('shop', { version }));
+    if (manifest === undefined) throw new Error('it has no manifest');
+    const bytes = signatureOf(manifest.bytes, key, 'tenon shop');
+    return writeArchive([manifest, { path: 'manifest.sig', bytes }, ...files]);
+  };
+  const trust = (plugins: string[]): Promise<void> => {
+    const text = JSON.stringify({ keys: [{ key: key.publicKey.text, name: 'Acme', plugins }], killed: [] });
+    return mkdir(world.data, { recursive: true }).then(() =>
+      writeFile(path.join(world.data, 'trust.json'), text, { mode: 0o600 }),
+    );
+  };
+
+  test('is installed when its signer is trusted with it, and loaded as long as it is', async () => {
+    await trust(['other']);
+    await world.start({ localSignatures: 'require' });
+    await expect(world.host.install(await signed('1.0.0'), upload)).rejects.toMatchObject({ code: 'SignerUntrusted' });
+    await trust(['sh*']);
+    const { signer } = await world.host.install(await signed('1.0.0'), upload);
+    expect(signer).toEqual({ keyId: key.keyId, name: 'Acme' });
+    expect(world.host.plugin('shop').bundle).toMatchObject({ signer, warnings: [] });
+    await trust(['other']);
+    await expect(world.host.reload('shop')).rejects.toMatchObject({ code: 'SignerUntrusted' });
+    expect(await serving()).toBe('1.0.0');
   });
 });
 

@@ -26,6 +26,8 @@ const atOnce = 4;
 /** To read the copy of what was known last, ms. */
 const recallMs = 250;
 const mostTries = 3;
+/** A host that was not seen for so long is none, ms. */
+const aliveMs = 60_000;
 /** Before the first of them, ms; doubled before each further one. */
 const firstTryMs = 1000;
 
@@ -165,6 +167,15 @@ export class Convergence implements RegistryListener {
       });
     await this.converge(id);
     return this.#viewOf(id);
+  }
+
+  /** Its application was removed here with all that was known of it: so is its row, unless another host than `self` lives and has it. */
+  async purge(id: string, self: string): Promise<void> {
+    const { desires, door } = this.#options;
+    if (desires.of(id) === undefined || door.status().kind === 'none') return;
+    const alive = (await door.hosts()).filter(({ seenAt }) => Date.now() - Date.parse(seenAt) < aliveMs);
+    const others = alive.filter((host) => host.id !== self && host.stoppedAt === null);
+    if (!others.some(({ plugins }) => Object.hasOwn(plugins, id))) await door.remove(id);
   }
 
   /** Do `work`, which writes what a plugin should be and brings it there itself: nothing else of it is taken up meanwhile. */

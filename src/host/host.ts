@@ -39,6 +39,7 @@ export class Host {
   readonly #extensions: Extensions;
   readonly #configs: AppliedConfigs;
   readonly #versions: Versions;
+  readonly #remembering: Remembering;
   readonly #refused: RefusedFolders;
   #discovered = false;
   #closing: Promise<void> | undefined;
@@ -70,13 +71,14 @@ export class Host {
       refresh: (folder) => this.#refreshLater(folder),
       isClosing: () => this.#closing !== undefined,
     });
+    this.#remembering = new Remembering({ ...options, departures: this.#departures });
     this.#reloading = new Reloading({
       ...options,
       versions: this.#versions,
       extensions: this.#extensions,
       chains,
       configs: this.#configs,
-      remembering: new Remembering({ ...options, departures: this.#departures }),
+      remembering: this.#remembering,
       routes: this.#routes,
       journal: this.#journal,
       departures: this.#departures,
@@ -264,9 +266,10 @@ export class Host {
     return undefined;
   }
 
-  /** Forget the builds that are kept of one that is gone. */
-  forgetKept(id: string): Promise<void> {
-    return this.#versions.forget(id);
+  /** Forget the builds that are kept of one that is gone; with `purge` what it knew, too. */
+  async forgetKept(id: string, purge: boolean): Promise<void> {
+    await this.#versions.forget(id);
+    if (purge) await this.#remembering.forget(id);
   }
 
   /** What everybody may see, by id. */

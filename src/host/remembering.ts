@@ -24,6 +24,8 @@ export class Remembering {
   readonly #options: RememberingOptions;
   /** Plugins whose key-value state the core of this host has. */
   readonly #known = new Set<string>();
+  /** Those whose key-value state the core has, and is to forget before they begin again. */
+  readonly #forgotten = new Set<string>();
 
   constructor(options: RememberingOptions) {
     this.#options = options;
@@ -35,6 +37,7 @@ export class Remembering {
    */
   async recall(plugin: Plugin, live: Live, recorder: Recorder): Promise<State | undefined> {
     const begin = performance.now();
+    if (this.#forgotten.delete(plugin.id)) live.importValues(noValues);
     const found = await this.#options.states.read(plugin.id);
     if (found === undefined) return undefined;
     recorder.add('migrate', performance.now() - begin);
@@ -62,6 +65,12 @@ export class Remembering {
       (error: unknown) => `the state was not put aside: ${asTenonError(error).message}`,
     );
     recorder.warn(`${asTenonError(cause).message}; ${plugin.id} began without its saved state, and ${aside}`);
+  }
+
+  /** Nothing is kept of a plugin that does not run, whatever it knew. */
+  async forget(id: string): Promise<void> {
+    this.#forgotten.add(id);
+    await this.#options.states.forget(id);
   }
 
   /** A generation of the plugin has begun. */
@@ -134,3 +143,5 @@ interface SavedBuild {
 
 /** Bytes of a block of key-value state with nothing in it. */
 const emptyValues = 1;
+/** Such a one: the number of its format. */
+const noValues = Uint8Array.of(1);

@@ -116,7 +116,7 @@ export class Reporting {
     if (view !== undefined && this.#options.desires.of(id)?.pinned === false) this.#tellServing(view);
   }
 
-  #tellServing({ id, type, version, routes, generations }: PluginView): void {
+  #tellServing({ id, type, version, routes, generations, bundle }: PluginView): void {
     const library = generations.find(({ state }) => state === 'ready');
     if (version === undefined || (library === undefined && type !== 'static')) return;
     const endpoints = routes.map(({ method, path, execution, auth, roles = [] }) => ({
@@ -126,10 +126,19 @@ export class Reporting {
       auth: auth ?? null,
       roles,
     }));
-    this.#options.door.serves(id, version, endpoints, library && this.#artifact(version, library));
+    this.#options.door.serves(
+      id,
+      version,
+      endpoints,
+      library && this.#artifact(version, library, bundle?.signer?.keyId),
+    );
   }
 
-  #artifact(version: string, { sha256, size }: { sha256: string; size: number }): ArtifactRow {
+  #artifact(
+    version: string,
+    { sha256, size }: { sha256: string; size: number },
+    signature: string | undefined,
+  ): ArtifactRow {
     return {
       version,
       os: process.platform,
@@ -137,6 +146,7 @@ export class Reporting {
       libc: (this.#libc ??= libcOf()),
       sha256,
       size,
+      ...(signature === undefined ? {} : { signature }),
     };
   }
 

@@ -12,7 +12,6 @@ import type { Host } from './host.js';
 import { isReplaceable } from './installation.js';
 import type { UninstallOptions } from './installing.js';
 import type { PluginView } from './plugin.js';
-import type { SavedStates } from './saved-states.js';
 
 export interface UninstallationOptions {
   log: Log;
@@ -24,9 +23,10 @@ export interface UninstallationOptions {
   host: Pick<Host, 'refresh' | 'forgetKept'>;
   /** Throws `PluginNotFound`. */
   show: (id: string) => PluginView;
-  states: SavedStates;
   /** Absolute path of the builds in the data directory. */
   builds: string;
+  /** Removes what the registry has of it, unless another host has it too. */
+  purgeRow: (id: string) => Promise<void>;
   /** Removes the tables of an application with all that is in them. */
   purgeTables: (id: string, tables: Awaited<ReturnType<Applications['read']>>['tables']) => Promise<void>;
 }
@@ -40,7 +40,7 @@ export class Uninstallation {
 
   /** As `Installing.uninstall`, of an id that nobody else is at work on. */
   async uninstall(id: string, { purge = false, by }: UninstallOptions): Promise<void> {
-    const { applications, audit, bundles, grants, host, log, places, states } = this.#options;
+    const { applications, audit, bundles, grants, host, log, places } = this.#options;
     const { folder } = this.#options.show(id);
     const files = folder === '' ? undefined : await readBundleFolder(folder).catch(() => undefined);
     if (folder !== applications.folderOf(id) || !isReplaceable(folder, files))
@@ -61,12 +61,12 @@ export class Uninstallation {
     });
     await host.refresh(folder, 'api');
     await places.discard(place);
-    await host.forgetKept(id);
+    await host.forgetKept(id, purge);
     await bundles.forgetCopies(id);
     await forgetBuilds(this.#options.builds, id);
     if (purge) {
       await this.#options.purgeTables(id, tables);
-      await states.forget(id);
+      await this.#options.purgeRow(id);
       await grants.forget(id, by);
     }
     log.info({ plugin: id, purge }, `${id} was uninstalled`);

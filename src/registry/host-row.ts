@@ -133,12 +133,16 @@ export async function writeServing(session: Session, name: string, serving: Serv
     [name, storableJson(serving.endpoints)],
   );
   const { artifact } = serving;
-  if (artifact !== undefined)
+  if (artifact !== undefined) {
+    const { version, os, arch, libc, sha256, size, signature = null } = artifact;
     await session.query(
-      `INSERT INTO plugin_artifacts (plugin, version, os, arch, libc, sha256, size)
-       VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
-      [name, artifact.version, artifact.os, artifact.arch, artifact.libc, artifact.sha256, Math.round(artifact.size)],
+      `INSERT INTO plugin_artifacts (plugin, version, os, arch, libc, sha256, size, signature)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+       ON CONFLICT (plugin, version, os, arch, libc, sha256) DO UPDATE SET signature = excluded.signature
+         WHERE excluded.signature IS NOT NULL AND plugin_artifacts.signature IS DISTINCT FROM excluded.signature`,
+      [name, version, os, arch, libc, sha256, Math.round(size), signature],
     );
+  }
   return Number(row.revision);
 }
 

@@ -58,6 +58,8 @@ export interface ArtifactRow {
   readonly libc: string;
   readonly sha256: string;
   readonly size: number;
+  /** Id of the key that has signed the bundle it comes from, where that is trusted. */
+  readonly signature?: string;
 }
 
 /** What a host runs of one plugin: an entry of `hosts.plugins`. */
