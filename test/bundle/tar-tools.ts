@@ -55,11 +55,20 @@ function readTree(folder: string, inner = ''): Map<string, Buffer> {
   return files;
 }
 
+/** A line of a list; bsdtar writes bytes of characters that it does not know as octal numbers. */
+function named(line: string): string {
+  const bytes = Buffer.from(line).toString('latin1');
+  const whole = bytes.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+  return Buffer.from(whole, 'latin1').toString('utf8');
+}
+
 function foundBy(program: string, words: readonly string[], archive: string, target: string): Found {
   mkdirSync(target);
   const run = (given: readonly string[]): string =>
     execFileSync(program, given, { encoding: 'utf8', env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
-  const listed = run(['-tzf', archive, ...words]).split('\n');
+  const listed = run(['-tzf', archive, ...words])
+    .split('\n')
+    .map(named);
   run(['-xzf', archive, '-C', target, '--no-same-owner', ...words]);
   // Not all folders are listed with a slash.
   const isFile = (name: string): boolean => name !== '' && !lstatSync(path.join(target, name)).isDirectory();
