@@ -62,7 +62,8 @@ describe(`many archives, of seed ${seed}`, () => {
         }),
         { numRuns: 20_000, seed, interruptAfterTimeLimit: budgetMs },
       );
-      expect(accepted).toBeLessThan(400);
+      // Six bytes of the gzip header, and codes that nothing uses, of an archive of a few hundred bytes.
+      expect(accepted).toBeLessThan(2000);
     },
     budgetMs + 60_000,
   );
