@@ -7,6 +7,8 @@ import { loadCore } from '../src/binding/core.js';
 import { readArchive } from '../src/bundle/archive.js';
 import { type Bundle, bundleOf } from '../src/bundle/bundle.js';
 import { type Manifest, manifestText } from '../src/bundle/manifest.js';
+import { verifySignature } from '../src/bundle/minisign.js';
+import { makeSecretKey, secretKeyText } from '../src/bundle/secret-key.js';
 import { writeArchive } from '../src/bundle/write-archive.js';
 import { writeBundle } from '../src/cli/pack.js';
 import type { Packed, PackFlags } from '../src/cli/pack-delivery.js';
@@ -85,6 +87,14 @@ const write = (words: string[], flags: PackFlags): Promise<Packed> =>
   });
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const bundleIn = async (file: string): Promise<Bundle> => bundleOf(await readArchive(await readFile(file)), file);
+
+/** Put the files of a bundle into `folder`. */
+async function unpack(file: string, folder: string): Promise<void> {
+  for (const entry of await readArchive(await readFile(path.join(world.directory, file)))) {
+    await mkdir(path.dirname(path.join(folder, entry.path)), { recursive: true });
+    await writeFile(path.join(folder, entry.path), entry.bytes);
+  }
+}
 
 beforeAll(async () => {
   world = await World.make();
@@ -267,10 +277,7 @@ describe('tenon pack of what needs no compiler', () => {
   test('packs an unpacked bundle as it was', async () => {
     const file = path.join(world.directory, 'small-1.2.0.tgz');
     const folder = path.join(world.directory, 'installed', 'small');
-    for (const entry of await readArchive(await readFile(file))) {
-      await mkdir(path.dirname(path.join(folder, entry.path)), { recursive: true });
-      await writeFile(path.join(folder, entry.path), entry.bytes);
-    }
+    await unpack('small-1.2.0.tgz', folder);
     const { sha256: made } = await write([folder], { out: `${path.dirname(folder)}/` });
     expect(made).toBe(sha256(await readFile(file)));
   });
@@ -290,6 +297,21 @@ describe('tenon pack of what needs no compiler', () => {
       'schema.graphql',
     ]);
   });
+});
+
+test('what was packed is served by a host that has no compiler', async () => {
+  const other = await World.make();
+  try {
+    await unpack('small-1.2.0.tgz', other.folder('small'));
+    await unpack('notes-0.3.0.tgz', other.folder('notes'));
+    await other.start({ localSignatures: 'off', environment: { PATH: other.directory } });
+    expect(other.host.plugins().map(({ id, version, state }) => [id, version, state])).toEqual([
+      ['notes', '0.3.0', 'running'],
+      ['small', '1.2.0', 'running'],
+    ]);
+  } finally {
+    await other.close();
+  }
 });
 
 describe('tenon pack --merge', () => {
@@ -381,6 +403,23 @@ describe('tenon pack --merge', () => {
     expect([said.status, said.err]).toEqual([0, expect.stringContaining('the signature of signed.tgz')]);
     const both = await readFile(path.join(world.directory, 'both.tgz'));
     expect(both.equals(await merged('small-1.2.0.tgz', arm))).toBe(true);
+  });
+});
+
+test('tenon pack --key signs what it packs, and is what tenon sign makes of it', async () => {
+  const key = path.join(world.directory, 'key');
+  const { publicKey, ...rest } = makeSecretKey();
+  await writeFile(key, await secretKeyText({ publicKey, ...rest }, undefined));
+  const [own, signed, after] = ['small-1.2.0.tgz', 'signed-by-key.tgz', 'signed-after.tgz'];
+  const { keyId } = await write(['applications/small'], { key: 'key', out: signed });
+  expect(keyId).toBe(publicKey.keyId);
+  const { manifestBytes, signature } = await bundleIn(path.join(world.directory, signed));
+  verifySignature(manifestBytes, signature ?? Buffer.alloc(0), publicKey);
+  expect((await tenon(world.directory, 'sign', own, '--key', 'key', '--out', after)).status).toBe(0);
+  const [one, other] = await Promise.all([signed, after].map((name) => readFile(path.join(world.directory, name))));
+  expect(one?.equals(other ?? Buffer.alloc(0))).toBe(true);
+  await expect(write(['applications/small'], { key: own, out: 'no.tgz' })).rejects.toMatchObject({
+    code: 'KeyInvalid',
   });
 });
 

@@ -78,8 +78,7 @@ test('from `tenon new` on one machine to a plugin on another one, upgraded under
   await edit('config.yaml', 'version: 1.0.0', 'version: 1.1.0');
   await edit('resources/plugin.c', '"1.0.0"', '"1.1.0"');
   await edit('resources/plugin.c', 'Hello, ', 'Ahoy, ');
-  await done(author, 'pack', 'shop');
-  await done(author, 'sign', 'shop-1.1.0.tgz', '--key', 'acme.key');
+  await done(author, 'pack', 'shop', '--key', 'acme.key');
   const clients = new Clients({
     url: host.url,
     count: clientCount,

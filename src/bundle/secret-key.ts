@@ -82,7 +82,7 @@ function checksum(id: Uint8Array, pair: Uint8Array): Uint8Array {
   return blake2b(Buffer.concat([Buffer.from('Ed'), id, pair]), { dkLen: 32 });
 }
 
-function secretKeyOf(id: Buffer, seed: Buffer): SecretKey {
+function secretKeyFrom(id: Buffer, seed: Buffer): SecretKey {
   const privateKey = createPrivateKey({ key: Buffer.concat([privatePrefix, seed]), format: 'der', type: 'pkcs8' });
   const key = createPublicKey(privateKey).export({ format: 'der', type: 'spki' }).subarray(publicPrefixBytes);
   const text = Buffer.concat([Buffer.from('Ed'), id, key]).toString('base64');
@@ -118,7 +118,7 @@ export async function readSecretKey(text: string, password: () => Promise<string
     throw isOpen
       ? invalid('the secret key is damaged: its checksum is another one')
       : invalid('the password is not the one of the secret key', 'give the right one');
-  const key = secretKeyOf(id, plain.subarray(seedAt, publicAt));
+  const key = secretKeyFrom(id, plain.subarray(seedAt, publicAt));
   if (!plain.subarray(publicAt, checksumAt).equals(key.publicKey.key))
     throw invalid('the secret key is damaged: its two halves do not belong together');
   return key;
@@ -146,7 +146,7 @@ export async function secretKeyText(key: SecretKey, password: string | undefined
 
 /** A new one. */
 export function makeSecretKey(): SecretKey {
-  return secretKeyOf(randomBytes(idBytes), randomBytes(publicAt - seedAt));
+  return secretKeyFrom(randomBytes(idBytes), randomBytes(publicAt - seedAt));
 }
 
 /**

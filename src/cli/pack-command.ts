@@ -12,12 +12,15 @@ export function addPackCommand(program: Command): void {
     .option('--sources', 'with its sources: machines without a library in it may build one')
     .option('--target <platform>', 'build for linux-x64 or linux-arm64, may be given again (this machine)', collected)
     .option('--merge', 'join the libraries of bundles that are the same otherwise')
+    .option('--key <file>', 'sign it with this secret key, of `tenon keygen` or of minisign')
+    .option('--password-file <file>', 'its first line is the password of the key, as for `tenon sign`')
     .option('--json', 'print one JSON object on standard output')
     .option('--data <folder>', 'data directory, which has the builds (TENON_DATA; ./data beside the applications)')
     .addHelpText(
       'before',
       `Examples:
   tenon pack applications/hello
+  tenon pack applications/hello --key acme.key
   tenon pack --target linux-x64 --target linux-arm64 --out dist/
   tenon pack --merge x64/hello-1.0.0.tgz arm64/hello-1.0.0.tgz --out hello-1.0.0.tgz
 `,

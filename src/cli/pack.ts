@@ -12,11 +12,12 @@ import { diagnosticLine, diagnosticsOf } from './complaints.js';
 import { homeOf } from './home.js';
 import { unlessInterrupted } from './interrupt.js';
 import { type Contents, contentsOf } from './pack-contents.js';
-import { deliver, type Packed, type PackFlags, type Parcel, print } from './pack-delivery.js';
+import { deliver, type Packed, type PackFlags, type Parcel, print, requirePlace } from './pack-delivery.js';
 import { librariesOf, type PackedLibrary } from './pack-libraries.js';
 import { mergeBundles } from './pack-merge.js';
 import { deriveManifest } from './pack-manifest.js';
 import { readSubject } from './pack-subject.js';
+import { secretKeyFrom } from './sign.js';
 import { tableComplaints } from './table-complaints.js';
 
 /**
@@ -44,10 +45,15 @@ export async function pack(words: readonly string[], flags: PackFlags): Promise<
 /** The same without a word of it, for the working directory `directory`. Throws TypeError for words and flags that cannot be. */
 export async function writeBundle(words: readonly string[], wanted: Wanted): Promise<Packed> {
   const { flags, directory } = wanted;
-  if (flags.merge === true) return deliver(await mergeBundles(words, wanted), flags, directory);
+  requirePlace(flags.out, directory);
+  // Before the work: a password may have to be asked for.
+  const key =
+    flags.key === undefined ? undefined : await secretKeyFrom({ ...flags, key: path.resolve(directory, flags.key) });
+  const place = { out: flags.out, directory, key };
+  if (flags.merge === true) return deliver(await mergeBundles(words, wanted), place);
   const [word = '.', second] = words;
   if (second !== undefined) throw new TypeError(`one application at a time is packed, not ${words.join(' and ')}`);
-  return deliver(await packFolder(path.resolve(directory, word), wanted), flags, directory);
+  return deliver(await packFolder(path.resolve(directory, word), wanted), place);
 }
 
 export interface Wanted {
