@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -16,6 +16,7 @@ let host: Command;
 beforeAll(async () => {
   author = await mkdtemp(path.join(os.tmpdir(), 'tenon-author-'));
   server = await mkdtemp(path.join(os.tmpdir(), 'tenon-server-'));
+  await mkdir(path.join(server, 'plugins'));
   host = new Command(['start', '--port', '0', '--applications', 'plugins', '--data', 'data'], server, {});
   await until('the host listens', () => host.url !== '');
 }, 60_000);
@@ -51,7 +52,7 @@ async function upload(file: string): Promise<{ status: number; body: Record<stri
 async function tree(): Promise<string[]> {
   const files = await readdir(server, { recursive: true, withFileTypes: true });
   const paths = files.map((file) => path.join(path.relative(server, file.parentPath), file.name));
-  return paths.filter((file) => !/^data\/(?:audit\.log|installed(?:\/|\.|$)|trust\.json)/.test(file)).toSorted();
+  return paths.filter((file) => !/^data\/(?:audit\.log|installed(?:\/|\.|$)|trust\.json|versions$)/.test(file)).toSorted();
 }
 
 test('from `tenon new` on one machine to a plugin on another one, upgraded under load, taken back, and gone again', async () => {
