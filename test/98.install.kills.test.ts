@@ -118,18 +118,12 @@ describe.skipIf(!canTrace())('a process that is killed', () => {
       const archive = path.join(world.directory, 'shop.tgz');
       await writeFile(archive, await makeBundle('shop', { version: '2.0.0' }));
       const words = [path.join(here, 'bundle', 'host.mjs'), world.applications, world.data, archive];
-      for (const [call, expected] of [
-        ['chmod', ['1.0.0']],
-        ['renameat2', ['1.0.0', '2.0.0']],
-      ] as const) {
-        const calls = await traced(path.join(world.directory, 'calls'), words, call, 1);
-        expect(calls).toContain(call);
-        expect((await readdir(world.applications)).filter((name) => name.startsWith('.tenon-'))).toHaveLength(1);
-        await world.start(open);
-        expect(expected).toContain((await world.get('/shop/version')).body);
-        expect(await readdir(world.applications)).toEqual(['shop']);
-        await world.host.close();
-      }
+      const calls = await traced(path.join(world.directory, 'calls'), words, 'renameat2', 1);
+      expect(calls.at(-1)).toBe('renameat2');
+      expect((await readdir(world.applications)).filter((name) => name.startsWith('.tenon-'))).toHaveLength(1);
+      await world.start(open);
+      expect(['1.0.0', '2.0.0']).toContain((await world.get('/shop/version')).body);
+      expect(await readdir(world.applications)).toEqual(['shop']);
     } finally {
       await world.close();
     }

@@ -1,6 +1,6 @@
 /** Applications that are bundles: what may be used of their folders, and which library is theirs. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { asTenonError, TenonError } from '../base/errors.js';
 import { version as tenonVersion } from '../base/version.js';
@@ -196,7 +196,9 @@ export class Bundles {
     const kept = sha256 === undefined ? undefined : path.basename(this.copyOf(id, sha256));
     const names = await readdir(folder).catch(() => []);
     for (const name of names) if (name !== kept) await rm(path.join(folder, name), { recursive: true, force: true });
-    if (kept === undefined) await rm(folder, { recursive: true, force: true });
+    if (kept !== undefined) return;
+    await rm(folder, { recursive: true, force: true });
+    await rmdir(this.#options.copies).catch(() => {}); // others have theirs there, or it was never made
   }
 }
 

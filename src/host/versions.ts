@@ -1,5 +1,5 @@
 /** Builds that have served, kept so that a plugin can go back to them. */
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
@@ -216,6 +216,7 @@ export class Versions {
     await this.#work.get(id);
     this.#known.delete(id);
     await rm(this.#folder(id), { recursive: true, force: true });
+    await rmdir(this.#options.directory).catch(() => {}); // others have builds there, or it was never made
   }
 
   /** Everything that was told is written, or was given up. */
