@@ -218,6 +218,7 @@ async function compose(
     fixed: settings.permissionGrants,
     scope: settings.permissionScope === 'all' ? 'all' : 'bundles',
     audit,
+    changed: (id) => host.permit(id),
   });
   const applications = new Applications({
     directory,
@@ -225,7 +226,6 @@ async function compose(
     environment,
     buildMs: settings.buildMs,
     bundles,
-    granted: (id, asked) => grants.of(id, asked).granted,
   });
   const routes = new RouteBook(reservedSegments, (all) => door.serve(all));
   const tell = tellAll(log, [
@@ -254,6 +254,7 @@ async function compose(
     secretPlaces,
     tables: new TableWorlds(tables, (served) => endpoints.open(served)),
     desires,
+    grants,
     forgotten: (id) => convergence.forgotten(id),
     states,
     preserveState: () => settings.preserveState,
@@ -354,6 +355,7 @@ async function compose(
     events,
     registry: convergence,
     install: { installing, limit: settings.bundleLimit },
+    grants,
     bundles: { trust, audit, killed: () => host.endKilled() },
     configs: new PluginConfigs({ log, registry, convergence, ...secretPlaces, plugins: configured }),
     discover,

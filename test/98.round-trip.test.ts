@@ -52,7 +52,9 @@ async function upload(file: string): Promise<{ status: number; body: Record<stri
 async function tree(): Promise<string[]> {
   const files = await readdir(server, { recursive: true, withFileTypes: true });
   const paths = files.map((file) => path.join(path.relative(server, file.parentPath), file.name));
-  return paths.filter((file) => !/^data\/(?:audit\.log|installed(?:\/|\.|$)|trust\.json|versions$)/.test(file)).toSorted();
+  return paths
+    .filter((file) => !/^data\/(?:audit\.log|installed(?:\/|\.|$)|trust\.json|versions$)/.test(file))
+    .toSorted();
 }
 
 test('from `tenon new` on one machine to a plugin on another one, upgraded under load, taken back, and gone again', async () => {

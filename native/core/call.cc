@@ -6,6 +6,8 @@
 
 #include "clock.h"
 #include "front.h"
+#include "generation.h"
+#include "lease.h"
 
 namespace tenon::core {
 
@@ -52,7 +54,18 @@ void Call::refuse(Refusal why, int32_t status, std::string text) {
 }
 
 void Call::conclude(tenon_status status) {
-  if (status != TENON_OK) result_.store(status, std::memory_order_relaxed);
+  if (status == TENON_OK) return;
+  if (status == TENON_ERROR_DENIED) explain_denial();
+  result_.store(status, std::memory_order_relaxed);
+}
+
+// Under its lease. Of a call that is completed elsewhere than it was refused something the thread does not tell.
+void Call::explain_denial() {
+  const Lease* const own = lease.load(std::memory_order_relaxed);
+  if (own == nullptr) return;
+  const bool anywhere = deferral.load(std::memory_order_relaxed) != Deferral::None;
+  const std::optional<Permissions::Denial> denial = own->generation->permissions().denied(denials, anywhere);
+  if (denial && !denied_.exchange(true, std::memory_order_acq_rel)) denial_ = denial->line + "\n" + denial->sentence;
 }
 
 bool Call::let_go() {
@@ -67,6 +80,7 @@ void Call::decide() {
   if (refusal != Refusal::None) return;
   const tenon_status status = result_.load(std::memory_order_relaxed);
   if (status != TENON_OK) {
+    if (!denial_.empty()) return refuse(Refusal::PermissionDenied, 403, std::move(denial_));
     std::string text(response.message());
     if (text.empty()) text = "the handler returned status " + std::to_string(status);
     refuse(Refusal::HandlerFailed, 500, std::move(text));
@@ -158,6 +172,8 @@ void Call::clear() {
   refusal = Refusal::None;
   if (!message.empty()) message.clear();
   result_.store(TENON_OK, std::memory_order_relaxed);
+  denied_.store(false, std::memory_order_relaxed);
+  if (!denial_.empty()) denial_.clear();
   events.store(0, std::memory_order_relaxed);
   seen = 0;
   pending = answered = head_sent = counted = false;

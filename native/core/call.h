@@ -39,6 +39,7 @@ enum class Refusal : uint32_t {
   ExtensionUnavailable = 10,
   TooManyAttempts = 11,
   ExtensionFailed = 12,
+  PermissionDenied = 13,
 };
 
 // What has happened to a call that its front does not know yet.
@@ -107,6 +108,9 @@ class Call final : public tenon_request, public tenon_response {
   std::atomic<uint64_t> held_number{0};   // of the generation whose code `held_in` names
   std::atomic<uint64_t> elsewhere{0};     // ns that it has spent in steps and hooks of extensions, or waited for them
 
+  // Of its generation, when its handler began.
+  uint64_t denials = 0;
+
   // When its handler began, ns of the monotonic clock; 0 when it has not, or is not timed.
   std::atomic<uint64_t> began{0};
 
@@ -165,7 +169,11 @@ class Call final : public tenon_request, public tenon_response {
   void decide();
 
  private:
+  void explain_denial();
+
   std::atomic<tenon_status> result_{TENON_OK};
+  std::atomic<bool> denied_{false};
+  std::string denial_;  // of whoever has set `denied_`, before its hold ends: the line, a line feed and the sentence
 };
 
 // That `call` is the one of this thread.

@@ -69,6 +69,7 @@ struct Task {
   bool failed = false;
   bool must_reload = false;  // of Configure
   std::string message;
+  std::string missing;  // the permission it failed for want of
   uint32_t count = 0;
 };
 

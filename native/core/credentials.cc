@@ -17,7 +17,9 @@ namespace {
 
 // What is needed to begin with; TENON_OK, or why not.
 tenon_status begin(const tenon_host_t* host, const Crypto*& crypto) {
-  if (!HostFace::of(host).open()) return TENON_ERROR_STATE;
+  HostFace& face = HostFace::of(host);
+  if (!face.open()) return TENON_ERROR_STATE;
+  if (!face.permissions().allow(Permit::AuthCredentials, {})) return TENON_ERROR_DENIED;
   crypto = Crypto::find();
   return crypto == nullptr ? TENON_ERROR_UNSUPPORTED : TENON_OK;
 }
@@ -91,8 +93,9 @@ tenon_status Credentials::verify_token(const tenon_host_t* host, tenon_bytes_t t
 }
 
 tenon_status Credentials::random(const tenon_host_t* host, void* buffer, size_t size) {
-  const Crypto* crypto = nullptr;
-  if (const tenon_status status = begin(host, crypto); status != TENON_OK) return status;
+  if (!HostFace::of(host).open()) return TENON_ERROR_STATE;
+  const Crypto* const crypto = Crypto::find();
+  if (crypto == nullptr) return TENON_ERROR_UNSUPPORTED;
   if (buffer == nullptr && size != 0) return TENON_ERROR_ARGUMENT;
   return crypto->random(buffer, size) ? TENON_OK : TENON_ERROR_UNSUPPORTED;
 }

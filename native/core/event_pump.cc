@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "front.h"
+#include "permissions.h"
 #include "plugin.h"
 
 namespace tenon::core {
@@ -86,7 +87,7 @@ tenon_status EventPump::subscribe(std::string_view pattern) {
   if (!subscriber_) return TENON_ERROR_UNSUPPORTED;
   std::vector<std::string> patterns = *patterns_;
   if (std::find(patterns.begin(), patterns.end(), pattern) != patterns.end()) return TENON_OK;
-  if (patterns.size() >= kPatterns) return TENON_ERROR_TOO_LARGE;
+  if (patterns.size() + resting_.size() >= kPatterns) return TENON_ERROR_TOO_LARGE;
   patterns.emplace_back(pattern);
   set_patterns(std::move(patterns));
   return TENON_OK;
@@ -95,12 +96,36 @@ tenon_status EventPump::subscribe(std::string_view pattern) {
 tenon_status EventPump::unsubscribe(std::string_view pattern) {
   const std::lock_guard<std::mutex> changing(changing_);
   if (!is_open()) return TENON_ERROR_STATE;
+  if (const auto resting = std::find(resting_.begin(), resting_.end(), pattern); resting != resting_.end()) {
+    resting_.erase(resting);
+    return TENON_OK;
+  }
   std::vector<std::string> patterns = *patterns_;
   const auto found = std::find(patterns.begin(), patterns.end(), pattern);
   if (found == patterns.end()) return TENON_ERROR_NOT_FOUND;
   patterns.erase(found);
   set_patterns(std::move(patterns));
   return TENON_OK;
+}
+
+void EventPump::review(Permissions& permissions) {
+  std::vector<std::string> lost;
+  {
+    const std::lock_guard<std::mutex> changing(changing_);
+    if (!is_open() || !subscriber_) return;
+    std::vector<std::string> all = *patterns_;
+    all.insert(all.end(), resting_.begin(), resting_.end());
+    const auto rests = std::stable_partition(all.begin(), all.end(), [&](const std::string& pattern) {
+      return permissions.covers(Permit::EventsSubscribe, pattern);
+    });
+    for (auto pattern = rests; pattern != all.end(); pattern++) {
+      if (std::find(resting_.begin(), resting_.end(), *pattern) == resting_.end()) lost.push_back(*pattern);
+    }
+    resting_.assign(rests, all.end());
+    all.erase(rests, all.end());
+    if (all != *patterns_) set_patterns(std::move(all));
+  }
+  for (const std::string& pattern : lost) permissions.deny(Permit::EventsSubscribe, pattern);
 }
 
 std::vector<std::string> EventPump::patterns() const {

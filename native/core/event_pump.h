@@ -19,6 +19,7 @@ struct tenon_plugin;
 
 namespace tenon::core {
 
+class Permissions;
 class Plugin;
 
 /*
@@ -46,6 +47,8 @@ class EventPump {
   tenon_status subscribe(std::string_view pattern);    // [any]
   tenon_status unsubscribe(std::string_view pattern);  // [any]
   std::vector<std::string> patterns() const;           // [any]
+  // What it subscribed to and may not any more rests until it may again. [front]
+  void review(Permissions& permissions);
   // Whether on_event runs. [any]
   bool delivering() const { return delivering_.load(std::memory_order_acquire); }
 
@@ -71,6 +74,7 @@ class EventPump {
   mutable std::mutex changing_;  // one change of patterns or of `serving_` at a time; before the bus's and the queue's
   // Written under both mutexes, read under either of them and that of the queue.
   std::shared_ptr<const std::vector<std::string>> patterns_ = std::make_shared<const std::vector<std::string>>();
+  std::vector<std::string> resting_;  // under `changing_`
   bool serving_ = false;
   bool stopping_ = false;
   std::atomic<bool> delivering_{false};

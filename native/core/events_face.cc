@@ -34,11 +34,11 @@ bool is_pattern(std::string_view pattern) {
 EventBus& bus_of(const HostFace& face) { return face.plugin().front().events(); }
 
 // The common part of what a plugin publishes.
-EventParts parts_of(const HostFace& face, std::string_view topic) {
+EventParts parts_of(const Plugin& plugin, uint64_t generation, std::string_view topic) {
   EventParts parts;
   parts.topic = topic;
-  parts.source = face.plugin().id();
-  parts.generation = face.number();
+  parts.source = plugin.id();
+  parts.generation = generation;
   return parts;
 }
 
@@ -48,9 +48,10 @@ tenon_status publish(const tenon_host_t* host, tenon_bytes_t topic, tenon_bytes_
   if (!is_sound(topic) || !is_sound(payload) || !is_topic(view(topic))) return TENON_ERROR_ARGUMENT;
   if (view(topic).substr(0, kReserved.size()) == kReserved) return TENON_ERROR_ARGUMENT;
   if (payload.size > TENON_EVENT_LIMIT - topic.size) return TENON_ERROR_TOO_LARGE;
+  if (!face.permissions().allow(Permit::EventsPublish, view(topic))) return TENON_ERROR_DENIED;
   EventBus& bus = bus_of(face);
   if (!bus.wanted(view(topic), &face.plugin())) return TENON_OK;
-  EventParts parts = parts_of(face, view(topic));
+  EventParts parts = parts_of(face.plugin(), face.number(), view(topic));
   parts.message = view(payload);
   bus.publish(Event::make(parts, TENON_EVENT_LIMIT), &face.plugin());
   return TENON_OK;
@@ -72,7 +73,7 @@ tenon_status span(const tenon_host_t* host, const tenon_span_t* given) {
   }
   EventBus& bus = bus_of(face);
   if (!bus.wanted("tenon.span", &face.plugin())) return TENON_OK;
-  EventParts parts = parts_of(face, "tenon.span");
+  EventParts parts = parts_of(face.plugin(), face.number(), "tenon.span");
   parts.time_us = it.begin_us;
   parts.duration_us = it.duration_us;
   parts.message = view(it.name);
@@ -86,6 +87,7 @@ tenon_status subscribe(const tenon_host_t* host, tenon_bytes_t pattern) {
   HostFace& face = HostFace::of(host);
   if (!face.open()) return TENON_ERROR_STATE;
   if (!is_sound(pattern) || !is_pattern(view(pattern))) return TENON_ERROR_ARGUMENT;
+  if (!face.permissions().allow(Permit::EventsSubscribe, view(pattern))) return TENON_ERROR_DENIED;
   return face.services().events.subscribe(view(pattern));
 }
 
@@ -107,16 +109,16 @@ constexpr tenon_host_events_t kEvents = {sizeof(tenon_host_events_t), publish, s
 
 const tenon_host_events_t& events_functions() { return kEvents; }
 
-void publish_log(const HostFace& face, int32_t level, tenon_bytes_t message, const tenon_log_field_t* fields,
-                 size_t field_count) {
-  EventBus& bus = bus_of(face);
-  if (!bus.wants_log() || !bus.wanted("tenon.log", &face.plugin())) return;
-  EventParts parts = parts_of(face, "tenon.log");
+void publish_log(Plugin& plugin, uint64_t generation, int32_t level, tenon_bytes_t message,
+                 const tenon_log_field_t* fields, size_t field_count) {
+  EventBus& bus = plugin.front().events();
+  if (!bus.wants_log() || !bus.wanted("tenon.log", &plugin)) return;
+  EventParts parts = parts_of(plugin, generation, "tenon.log");
   parts.level = level;
   parts.message = view(message);
   parts.fields = fields;
   parts.field_count = field_count;
-  bus.publish(Event::make(parts, LogRing::kRecordBytes), &face.plugin());
+  bus.publish(Event::make(parts, LogRing::kRecordBytes), &plugin);
 }
 
 }  // namespace tenon::core

@@ -65,6 +65,7 @@ void Front::forget(Plugin& plugin) {
   metrics_.forget(plugin.id());
   plugin.calls = plugin.faults = 0;
   plugin.steps.clear();
+  for (std::atomic<uint64_t>& count : plugin.denied) count = 0;
 }
 
 uint32_t Front::slot(Plugin& plugin, tenon_http_method method, const std::string& path) {
@@ -322,6 +323,7 @@ bool is_no_fault_of_plugin(const Call& call, bool missed) {
     case Refusal::Forbidden:
     case Refusal::ExtensionUnavailable:
     case Refusal::TooManyAttempts:
+    case Refusal::PermissionDenied:
       return true;
     default:
       return call.pass && call.pass->foreign_fault;
@@ -581,10 +583,20 @@ std::string Front::metrics_text() const {
   append_family("tenon_extension_faults_total", "counter", "Those that failed, or in which a deadline passed.",
                 step_faults);
   append_family("tenon_extension_seconds_total", "counter", "Time that they took.", step_times);
+  std::string denied;
+  append_family("tenon_permission_denied_total", "counter", "What plugins were refused for want of a permission.",
+                denied);
   for (const auto& [id, plugin] : plugins_) {
     if (!plugin->is_open) continue;
     append_sample("tenon_plugin_calls_total", id, {}, {}, static_cast<double>(plugin->calls), calls);
     append_sample("tenon_plugin_faults_total", id, {}, {}, static_cast<double>(plugin->faults), faults);
+    for (size_t index = 0; index < kPermits; index++) {
+      const uint64_t count = plugin->denied[index].load(std::memory_order_relaxed);
+      if (count == 0) continue;
+      const std::string kind(permission_name(static_cast<Permit>(index)));
+      append_sample("tenon_permission_denied_total", id, {{"permission", kind}}, {}, static_cast<double>(count),
+                    denied);
+    }
     const StepCounters& did = plugin->steps;
     if (did.runs == 0 && did.faults == 0) continue;
     append_sample("tenon_extension_steps_total", id, {}, {}, static_cast<double>(did.runs.load()), steps);
@@ -592,7 +604,7 @@ std::string Front::metrics_text() const {
     append_sample("tenon_extension_seconds_total", id, {}, {}, static_cast<double>(did.nanoseconds.load()) / 1e9,
                   step_times);
   }
-  return calls + faults + steps + step_faults + step_times + events_.metrics_text() + metrics_.text();
+  return calls + faults + steps + step_faults + step_times + denied + events_.metrics_text() + metrics_.text();
 }
 
 bool Front::check_deadlines(uint64_t time) {

@@ -49,7 +49,7 @@ Generation::Generation(std::shared_ptr<Front> front, Plugin& plugin, const tenon
       prefix_segments_(static_cast<size_t>(std::count(settings_.prefix.begin(), settings_.prefix.end(), '/'))),
       context_{sizeof(tenon_context_t), bytes(plugin.id()), bytes(settings_.root), settings_.number},
       face_(std::make_unique<HostFace>(plugin, settings_.number, std::move(settings_.tables),
-                                       std::move(settings_.config))),
+                                       std::move(settings_.config), std::move(settings_.permissions))),
       lease_(plugin.take_lease(*this)),
       pool_(settings_.defaults.concurrency, plugin.queue_limit()) {}
 
@@ -65,7 +65,7 @@ void Generation::bind(uint32_t local_slot, uint32_t index) {
 
 void Generation::log(int32_t level, std::string_view message, const tenon_log_field_t* fields,
                      size_t field_count) const {
-  if (face_ && level >= front_->log_level()) write_log(*face_, level, bytes(message), fields, field_count);
+  if (face_ && level >= front_->log_level()) write_log(plugin_, number(), level, bytes(message), fields, field_count);
 }
 
 template <typename Change>
@@ -108,6 +108,7 @@ void Generation::open_services() {
 void Generation::perform(Task& task) {
   tenon_status status = TENON_OK;
   face_->take_remembered();
+  const uint64_t denials = face_->permissions().denials();
   if (task.step != Step::Create && instance_ == nullptr) {
     task.failed = true;
     task.message = "there is no instance: create comes first";
@@ -174,6 +175,12 @@ void Generation::perform(Task& task) {
   if (status == TENON_OK) return;
   task.failed = true;
   if (task.message.empty()) task.message = face_->take_remembered();
+  if (status == TENON_ERROR_DENIED) {
+    if (auto denial = face_->permissions().denied(denials, false)) {
+      task.missing = std::move(denial->line);
+      task.message += (task.message.empty() ? "" : "; ") + denial->sentence;
+    }
+  }
   if (task.message.empty()) task.message = "it returned status " + std::to_string(status);
 }
 

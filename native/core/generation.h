@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct GenerationSettings {
   RouteDefaults defaults;
   TablesAccess tables = {};
   ConfigValues config = {};
+  std::optional<PermissionLines> permissions = std::nullopt;
 };
 
 // One life of a plugin: instance, routes, threads, leases. Made and closed on the front's thread; its life-cycle steps
@@ -81,6 +83,13 @@ class Generation {
   // The host's own: `work` on a thread for tasks, at any time until `stop`. Whoever asks for it holds a lease until it
   // has run. From `ready` on; false when no thread could be started. [any]
   bool owe(void (*work)(void* context), void* context) { return face_->services().tasks.owe(work, context); }
+  // What it may from the next call on. [front]
+  void permit(std::optional<PermissionLines> permissions) {
+    if (face_) face_->permit(std::move(permissions));
+  }
+  // So many services were refused to it. Under a lease. [any]
+  uint64_t denials() const { return face_->permissions().denials(); }
+  const Permissions& permissions() const { return face_->permissions(); }
   // What it has open with the services of the host. [front]
   Ledger ledger() const;
 

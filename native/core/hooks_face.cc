@@ -221,10 +221,12 @@ tenon_status run_hook(const ChainLink& link, Front& front, const Wanted& wanted,
 
 tenon_status run(const tenon_host_t* host, tenon_bytes_t name, uint32_t version, tenon_bytes_t input,
                  const tenon_hook_output_t* output) {
-  const HostFace& face = HostFace::of(host);
+  HostFace& face = HostFace::of(host);
   if (!face.open()) return TENON_ERROR_STATE;
   if (!TENON_HAS(output, write) || (input.data == nullptr && input.size != 0)) return TENON_ERROR_ARGUMENT;
   if (input.size > TENON_HOOK_BYTES || depth == kDepth) return TENON_ERROR_TOO_LARGE;
+  if (name.data == nullptr && name.size != 0) return TENON_ERROR_ARGUMENT;
+  if (!face.permissions().allow(Permit::HooksCall, view(name))) return TENON_ERROR_DENIED;
   const std::shared_ptr<const Chain> chain = face.plugin().chain();
   if (!chain) return output->write(output, input);
   const Deeper deeper;

@@ -32,7 +32,7 @@ void log_write(const tenon_host_t* host, int32_t level, tenon_bytes_t message, c
   if (!face.open()) return;
   Front& front = face.plugin().front();
   if (level >= TENON_LOG_WARN) face.remember(std::string(view(message).substr(0, Response::kMessageBytes)));
-  if (level >= front.log_level()) write_log(face, level, message, fields, field_count);
+  if (level >= front.log_level()) write_log(face.plugin(), face.number(), level, message, fields, field_count);
 }
 
 bool log_enabled(const tenon_host_t* host, int32_t level) {
@@ -225,12 +225,14 @@ const void* get_extension(const tenon_host_t* host, const char* id) {
 
 }  // namespace
 
-HostFace::HostFace(Plugin& plugin, uint64_t number, TablesAccess access, ConfigValues config)
+HostFace::HostFace(Plugin& plugin, uint64_t number, TablesAccess access, ConfigValues config,
+                   std::optional<PermissionLines> permissions)
     : plugin_(plugin),
       number_(number),
-      tables_(TablesFace::make(plugin.front(), std::move(access))),
+      permissions_(std::make_shared<Permissions>(plugin, number)),
+      tables_(TablesFace::make(plugin.front(), std::move(access), permissions_)),
       config_(std::move(config)),
-      http_client_(std::make_shared<HttpClientFace>(plugin, number)),
+      http_client_(std::make_shared<HttpClientFace>(plugin, number, permissions_)),
       services_(plugin, number),
       host_() {
   host_.size = sizeof(tenon_host_t);
@@ -239,6 +241,12 @@ HostFace::HostFace(Plugin& plugin, uint64_t number, TablesAccess access, ConfigV
   host_.version = TENON_SDK_VERSION;
   host_.data = this;
   host_.get_extension = get_extension;
+  permissions_->set(std::move(permissions));
+}
+
+void HostFace::permit(std::optional<PermissionLines> permissions) {
+  permissions_->set(std::move(permissions));
+  services_.events.review(*permissions_);
 }
 
 HostFace::~HostFace() {
@@ -260,11 +268,11 @@ std::string HostFace::take_remembered() {
   return std::exchange(remembered_, {});
 }
 
-void write_log(const HostFace& face, int32_t level, tenon_bytes_t message, const tenon_log_field_t* fields,
-               size_t field_count) {
-  Front& front = face.plugin().front();
-  publish_log(face, level, message, fields, field_count);
-  if (front.log().write(face.plugin().id(), face.number(), level, message, fields, field_count)) front.wake();
+void write_log(Plugin& plugin, uint64_t generation, int32_t level, tenon_bytes_t message,
+               const tenon_log_field_t* fields, size_t field_count) {
+  Front& front = plugin.front();
+  publish_log(plugin, generation, level, message, fields, field_count);
+  if (front.log().write(plugin.id(), generation, level, message, fields, field_count)) front.wake();
 }
 
 }  // namespace tenon::core

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "config_face.h"
 #include "decisions.h"
 #include "http_client_face.h"
+#include "permissions.h"
 #include "plugin.h"
 #include "services.h"
 #include "tables_face.h"
@@ -21,7 +23,8 @@ namespace tenon::core {
 // that comes too late meets a host that answers nothing, not freed memory.
 class HostFace {
  public:
-  HostFace(Plugin& plugin, uint64_t number, TablesAccess access, ConfigValues config = {});
+  HostFace(Plugin& plugin, uint64_t number, TablesAccess access, ConfigValues config = {},
+           std::optional<PermissionLines> permissions = std::nullopt);
   ~HostFace();
   HostFace(const HostFace&) = delete;
   HostFace& operator=(const HostFace&) = delete;
@@ -31,6 +34,11 @@ class HostFace {
   uint64_t number() const { return number_; }
   bool open() const { return open_.load(std::memory_order_acquire); }
   void close();
+
+  Permissions& permissions() { return *permissions_; }              // [any]
+  const Permissions& permissions() const { return *permissions_; }  // [any]
+  // It has another set of them. [front]
+  void permit(std::optional<PermissionLines> permissions);
 
   Decisions& decisions() { return decisions_; }  // [any]
 
@@ -51,6 +59,7 @@ class HostFace {
  private:
   Plugin& plugin_;
   const uint64_t number_;
+  const std::shared_ptr<Permissions> permissions_;
   const std::shared_ptr<TablesFace> tables_;
   ConfigFace config_;
   const std::shared_ptr<HttpClientFace> http_client_;
@@ -63,8 +72,8 @@ class HostFace {
 };
 
 // A record in the log of its generation, and the event of it. [any]
-void write_log(const HostFace& face, int32_t level, tenon_bytes_t message, const tenon_log_field_t* fields,
-               size_t field_count);
+void write_log(Plugin& plugin, uint64_t generation, int32_t level, tenon_bytes_t message,
+               const tenon_log_field_t* fields, size_t field_count);
 
 }  // namespace tenon::core
 

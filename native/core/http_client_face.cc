@@ -187,6 +187,8 @@ tenon_status HttpClientFace::send(const tenon_http_client_request_t& given, teno
                                   void* context, uint64_t* number) {
   std::unique_ptr<OutgoingRequest> request = read(given);
   if (request == nullptr) return TENON_ERROR_ARGUMENT;
+  if (permissions_->bound() && !permissions_->allow(Permit::HttpClient, host_and_port(request->url)))
+    return TENON_ERROR_DENIED;
   Front& front = plugin_.front();
   bool wake = false;
   {

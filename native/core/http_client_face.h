@@ -8,8 +8,10 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "outgoing.h"
+#include "permissions.h"
 #include "tenon/ext/http_client.h"
 #include "tenon/host.h"
 
@@ -27,7 +29,8 @@ class Tasks;
  */
 class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace> {
  public:
-  HttpClientFace(Plugin& plugin, uint64_t generation) : plugin_(plugin), generation_(generation) {}
+  HttpClientFace(Plugin& plugin, uint64_t generation, std::shared_ptr<Permissions> permissions)
+      : plugin_(plugin), generation_(generation), permissions_(std::move(permissions)) {}
   HttpClientFace(const HttpClientFace&) = delete;
   HttpClientFace& operator=(const HttpClientFace&) = delete;
   static const tenon_host_http_client_t& functions();
@@ -80,6 +83,7 @@ class HttpClientFace final : public std::enable_shared_from_this<HttpClientFace>
 
   Plugin& plugin_;
   const uint64_t generation_;
+  const std::shared_ptr<Permissions> permissions_;
   mutable std::mutex mutex_;
   std::condition_variable idle_;
   State state_ = State::Early;

@@ -95,6 +95,7 @@ Arrival bring_leases(Call& call) {
 }
 
 tenon_status run_handler(Call& call, const Generation& generation) {
+  call.denials = generation.denials();
   return generation.http()->handle(generation.instance(), call.route->index, &call, &call);
 }
 

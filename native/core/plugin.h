@@ -1,6 +1,7 @@
 #ifndef TENON_CORE_PLUGIN_H
 #define TENON_CORE_PLUGIN_H
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -109,6 +110,8 @@ class Plugin {
   uint64_t calls = 0;
   uint64_t faults = 0;
   StepCounters steps;
+  // What it was refused for want of a permission, by `Permit`. [any]
+  std::array<std::atomic<uint64_t>, 8> denied{};
 
  private:
   // A little, because the one who waits has a deadline that does not know of this gate.

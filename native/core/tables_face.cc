@@ -97,6 +97,7 @@ tenon_status tables_get(tenon_table_t* table, const tenon_value_t* key, tenon_re
   record->hold = nullptr;
   const TablesFace::Entry entry(face);
   if (!entry) return TENON_ERROR_STATE;
+  if (!face.may_read(open)) return TENON_ERROR_DENIED;
   TableProblem problem;
   std::string space;
   std::string_view encoded;
@@ -142,7 +143,7 @@ tenon_status refusal(const std::vector<Written>& results, const StoreFailure& fa
 // Whether `open` may be written to by this thread.
 tenon_status may_write(const OpenTable& open, tenon_table_problem_t* problem) {
   if (open.face->on_front()) return tell(TENON_ERROR_AGAIN, "not on the event loop: use a pool route", problem);
-  if (!open.writable) return tell(TENON_ERROR_DENIED, "no permission to write to this table", problem);
+  if (!open.face->may_write(open)) return tell(TENON_ERROR_DENIED, "no permission to write to this table", problem);
   return TENON_OK;
 }
 
@@ -217,6 +218,7 @@ class Batch final : public TablesFace::Holding, public tenon_batch {
   using Holding::Holding;
   void let_go() override {
     writes.clear();
+    foreign.clear();
     chunks_.clear();
   }
   bool lends() const override { return false; }
@@ -233,6 +235,7 @@ class Batch final : public TablesFace::Holding, public tenon_batch {
   }
 
   std::vector<Write> writes;
+  std::vector<const OpenTable*> foreign;  // tables of others among them
   size_t bytes = 0;
 
  private:
@@ -272,6 +275,8 @@ tenon_status add(tenon_batch_t* batch, tenon_table_t* table, Write::Kind kind, c
   filling.bytes += write.json.size();
   write.json = filling.copy(write.json);
   filling.writes.push_back(std::move(write));
+  std::vector<const OpenTable*>& foreign = filling.foreign;
+  if (!open.writable && std::find(foreign.begin(), foreign.end(), &open) == foreign.end()) foreign.push_back(&open);
   return TENON_OK;
 }
 
@@ -296,6 +301,9 @@ tenon_status tables_batch_commit(tenon_batch_t* batch, tenon_table_problem_t* pr
   if (!entry) return tell(TENON_ERROR_STATE, "tables are there from ready until shutdown has returned", problem);
   const std::unique_ptr<TablesFace::Holding> taken = face.take(of(batch));
   if (face.on_front()) return tell(TENON_ERROR_AGAIN, "not on the event loop: use a pool route", problem);
+  for (const OpenTable* const open : static_cast<Batch&>(*taken).foreign) {
+    if (!face.may_write(*open)) return tell(TENON_ERROR_DENIED, "no permission to write to this table", problem);
+  }
   std::vector<Write>& writes = static_cast<Batch&>(*taken).writes;
   return writes.empty() ? TENON_OK : write_all(face, writes, problem);
 }
@@ -319,6 +327,7 @@ class Cursor final : public TablesFace::Holding, public tenon_cursor {
   bool lends() const override { return true; }
 
   std::unique_ptr<Store::Cursor> cursor;
+  const OpenTable* table = nullptr;
 };
 
 Cursor& of(tenon_cursor_t* cursor) { return *static_cast<Cursor*>(cursor); }
@@ -336,9 +345,11 @@ tenon_status tables_scan(tenon_table_t* table, const tenon_scan_t* scan, tenon_c
   const TablesFace::Entry entry(face);
   if (!entry) return tell(TENON_ERROR_STATE, "tables are there from ready until shutdown has returned", problem);
   if (face.on_front()) return tell(TENON_ERROR_AGAIN, "not on the event loop: use a pool route", problem);
+  if (!face.may_read(open)) return tell(TENON_ERROR_DENIED, "no permission to read this table", problem);
   tenon_scan_t wanted = *scan;
   if (wanted.field == static_cast<int32_t>(open.definition->primary)) wanted.field = -1;
   auto fresh = std::make_unique<Cursor>(face);
+  fresh->table = &open;
   StoreFailure failure;
   fresh->cursor = face.store().scan(*open.table, wanted, failure);
   if (!fresh->cursor) return tell(failure.status, failure.problem, problem);
@@ -355,6 +366,7 @@ tenon_status tables_next(tenon_cursor_t* cursor, tenon_record_t* record) {
   const TablesFace::Entry entry(own.face);
   if (!entry) return TENON_ERROR_STATE;
   if (own.face.on_front()) return TENON_ERROR_AGAIN;
+  if (!own.face.may_read(*own.table)) return TENON_ERROR_DENIED;
   StoreFailure failure;
   std::string_view key;
   std::string_view found;
@@ -375,6 +387,7 @@ tenon_status tables_count(tenon_table_t* table, bool exact, uint64_t* count) {
   const TablesFace::Entry entry(*open.face);
   if (!entry) return TENON_ERROR_STATE;
   if (open.face->on_front()) return TENON_ERROR_AGAIN;
+  if (!open.face->may_read(open)) return TENON_ERROR_DENIED;
   Store& store = open.face->store();
   if (!exact) {
     *count = store.facts(*open.table).estimate;
@@ -418,6 +431,7 @@ tenon_status tables_feed_begin(tenon_table_t* table, uint64_t from, tenon_feed_t
   const TablesFace::Entry entry(face);
   if (!entry) return TENON_ERROR_STATE;
   if (face.on_front()) return TENON_ERROR_AGAIN;
+  if (!face.may_read(open)) return TENON_ERROR_DENIED;
   Store& store = face.store();
   auto fresh = std::make_unique<OpenFeed>(face);
   fresh->table = &open;
@@ -436,6 +450,7 @@ tenon_status tables_feed_next(tenon_feed_t* feed, uint32_t timeout_ms, tenon_cha
   const TablesFace::Entry entry(face);
   if (!entry) return TENON_ERROR_STATE;
   if (face.on_front()) return TENON_ERROR_AGAIN;
+  if (!face.may_read(*own.table)) return TENON_ERROR_DENIED;
   // Said first, then looked: `drain` and `retire` do it the other way round.
   const bool in_handler = Pool::is_pool_thread();
   own.in_handler.store(in_handler, std::memory_order_seq_cst);
@@ -448,6 +463,8 @@ tenon_status tables_feed_next(tenon_feed_t* feed, uint32_t timeout_ms, tenon_cha
   own.in_handler.store(false, std::memory_order_seq_cst);
   if (!may_wait) return TENON_ERROR_CANCELLED;
   if (!came) return failure.status;
+  // It may have waited for long.
+  if (!face.may_read(*own.table)) return TENON_ERROR_DENIED;
   own.lent.store(true, std::memory_order_seq_cst);
   own.key = key_text(*own.table->definition, next.key);
   change->deleted = next.removed ? 1 : 0;
@@ -497,16 +514,18 @@ bool is_granted(const std::vector<std::string>& grants, std::string_view databas
   });
 }
 
-std::shared_ptr<TablesFace> TablesFace::make(const Front& front, TablesAccess access) {
+std::shared_ptr<TablesFace> TablesFace::make(const Front& front, TablesAccess access,
+                                             std::shared_ptr<Permissions> permissions) {
   if (!access.store) return nullptr;
   const std::shared_ptr<OpenStore> store = access.store;
-  auto face = std::make_shared<TablesFace>(front, std::move(access));
+  auto face = std::make_shared<TablesFace>(front, std::move(access), std::move(permissions));
   return store->attach(face) ? face : nullptr;
 }
 
 const tenon_host_tables_t& TablesFace::functions() { return kTables; }
 
-TablesFace::TablesFace(const Front& front, TablesAccess access) : front_(front), access_(std::move(access)) {}
+TablesFace::TablesFace(const Front& front, TablesAccess access, std::shared_ptr<Permissions> permissions)
+    : front_(front), access_(std::move(access)), permissions_(std::move(permissions)) {}
 
 TablesFace::~TablesFace() {
   for (Shelf& shelf : shelves_) {
@@ -602,7 +621,10 @@ tenon_status TablesFace::find(std::string_view name, tenon_table_t** table) {
   const std::string_view database = qualified ? name.substr(0, dot) : std::string_view(access_.database);
   const std::string_view plain = qualified ? name.substr(dot + 1) : name;
   const bool own = database == access_.database;
-  if (!own && !is_granted(access_.grants, database, plain, false)) return TENON_ERROR_DENIED;
+  const bool readable = own || is_granted(access_.grants, database, plain, false);
+  const std::string full = own ? std::string() : std::string(database).append(".").append(plain);
+  if (!readable && !permissions_->bound()) return permissions_->deny(Permit::TablesRead, full), TENON_ERROR_DENIED;
+  if (!readable && !permissions_->allow(Permit::TablesRead, full)) return TENON_ERROR_DENIED;
   Table* const found = store().find(database, plain);
   if (found == nullptr) return TENON_ERROR_NOT_FOUND;
   const std::lock_guard<std::mutex> lock(tables_mutex_);
@@ -613,10 +635,32 @@ tenon_status TablesFace::find(std::string_view name, tenon_table_t** table) {
   open->face = this;
   open->table = found;
   open->definition = store().definition(*found);
+  open->readable = readable;
   open->writable = own || is_granted(access_.grants, database, plain, true);
+  open->name = full;
   *table = open.get();
   tables_.push_back(std::move(open));
   return TENON_OK;
+}
+
+// Nobody who is bound by nothing has tables of others but those of `grants`.
+bool TablesFace::may(const OpenTable& table, Permit permit) {
+  constexpr uint64_t kRead = 1;
+  constexpr uint64_t kWrite = 2;
+  const uint64_t wanted = permit == Permit::TablesRead ? kRead : kWrite;
+  uint64_t known = table.known.load(std::memory_order_acquire);
+  const uint64_t epoch = permissions_->epoch();
+  if (known >> 2 != epoch) {
+    known = epoch << 2;
+    if (permissions_->bound()) {
+      if (permissions_->covers(Permit::TablesRead, table.name)) known |= kRead;
+      if (permissions_->covers(Permit::TablesWrite, table.name)) known |= kWrite;
+    }
+    table.known.store(known, std::memory_order_release);
+  }
+  if ((known & wanted) != 0) return true;
+  permissions_->deny(permit, table.name);
+  return false;
 }
 
 size_t TablesFace::own_shelf() {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "open_store.h"
+#include "permissions.h"
 #include "tenon/ext/tables.h"
 
 // The handles plugins hold.
@@ -29,14 +30,21 @@ struct OpenTable final : tenon_table {
   TablesFace* face = nullptr;
   Table* table = nullptr;
   std::shared_ptr<const Definition> definition;  // as it was then: what a key looks like never changes
+  // Whatever it is granted or not.
+  bool readable = false;
   bool writable = false;
+  std::string name;  // "database.Table"
+  // What the permissions of an epoch say of it: the epoch, shifted over two bits for reading and writing.
+  mutable std::atomic<uint64_t> known{0};
 };
 
 // Which tables a generation may use.
 struct TablesAccess {
   std::shared_ptr<OpenStore> store;  // null: it has no tables
   std::string database;              // its own: everything is allowed
-  std::vector<std::string> grants;   // "read:db.Table", "write:db.Table", which includes reading; "*" for any table
+  // What it may use whatever it is permitted: "read:db.Table", "write:db.Table", which includes reading; "*" for any
+  // table.
+  std::vector<std::string> grants;
 };
 
 // Whether `grants` allow to read, or to write, a table of another database.
@@ -52,10 +60,11 @@ bool is_granted(const std::vector<std::string>& grants, std::string_view databas
 class TablesFace final : public StoreUser, public std::enable_shared_from_this<TablesFace> {
  public:
   // Null without a store, or when that is being closed.
-  static std::shared_ptr<TablesFace> make(const Front& front, TablesAccess access);
+  static std::shared_ptr<TablesFace> make(const Front& front, TablesAccess access,
+                                          std::shared_ptr<Permissions> permissions);
   static const tenon_host_tables_t& functions();
 
-  TablesFace(const Front& front, TablesAccess access);
+  TablesFace(const Front& front, TablesAccess access, std::shared_ptr<Permissions> permissions);
   ~TablesFace() override;
   TablesFace(const TablesFace&) = delete;
   TablesFace& operator=(const TablesFace&) = delete;
@@ -120,6 +129,9 @@ class TablesFace final : public StoreUser, public std::enable_shared_from_this<T
   bool retiring() const { return state_.load(std::memory_order_seq_cst) == State::Retiring; }
   bool draining() const { return draining_.load(std::memory_order_seq_cst); }
   tenon_status find(std::string_view name, tenon_table_t** table);
+  // Whether `table` may be read, or written, now.
+  bool may_read(const OpenTable& table) { return table.readable || may(table, Permit::TablesRead); }
+  bool may_write(const OpenTable& table) { return table.writable || may(table, Permit::TablesWrite); }
   // A record of the store goes into the ledger, and comes back. The latter is right without an entry, too.
   class RecordHold;
   RecordHold& lend(const tenon_record_t& record);
@@ -143,6 +155,7 @@ class TablesFace final : public StoreUser, public std::enable_shared_from_this<T
   static void link(Shelf& shelf, Holding& holding);
   static void unlink(Shelf& shelf, Holding& holding);
 
+  bool may(const OpenTable& table, Permit permit);
   bool enter(Entry::Purpose purpose);
   void leave();
   void look_around();
@@ -153,6 +166,7 @@ class TablesFace final : public StoreUser, public std::enable_shared_from_this<T
 
   const Front& front_;
   TablesAccess access_;
+  const std::shared_ptr<Permissions> permissions_;
   std::atomic<State> state_{State::Early};
   std::atomic<bool> draining_{false};
   std::atomic<bool> gone_{false};

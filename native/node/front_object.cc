@@ -543,12 +543,15 @@ void FrontObject::Settle(Napi::Env env, core::Task& task) {
   if (task.timed_out || task.failed) {
     const char* code = task.timed_out                    ? "LifecycleTimeout"
                        : task.step == core::Step::Routes ? "RouteInvalid"
+                       : !task.missing.empty()           ? "PermissionDenied"
                                                          : "LifecycleFailed";
     const std::string message = task.timed_out ? step + " of " + plugin + " did not return within " +
                                                      std::to_string(waiter->deadline_ms) + " ms"
                                                : step + " of " + plugin + " failed: " + task.message;
     const Napi::Error error = Napi::Error::New(env, message);
     const_cast<Napi::Error&>(error).Set("code", Napi::String::New(env, code));
+    if (!task.timed_out && !task.missing.empty())
+      const_cast<Napi::Error&>(error).Set("permission", Napi::String::New(env, task.missing));
     waiter->promise.Reject(error.Value());
     return;
   }

@@ -1,7 +1,10 @@
 #include "generation_object.h"
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "lease.h"
 #include "plugin.h"
@@ -65,6 +68,36 @@ bool ReadConfig(const Napi::Object& options, core::ConfigValues& config) {
   }
   return right;
 }
+bool ReadLines(Napi::Value value, std::vector<std::string>& lines) {
+  if (!value.IsArray()) return false;
+  const Napi::Array list = value.As<Napi::Array>();
+  for (uint32_t index = 0; index < list.Length(); index++) {
+    const Napi::Value line = list.Get(index);
+    if (!line.IsString()) return false;
+    lines.push_back(line.As<Napi::String>().Utf8Value());
+  }
+  return true;
+}
+
+// Permissions as GenerationOptions has them; false with a TypeError pending.
+bool ReadPermissions(Napi::Value value, std::optional<core::PermissionLines>& permissions) {
+  if (value.IsUndefined() || value.IsNull()) return true;
+  bool right = value.IsObject();
+  if (right) {
+    const Napi::Object object = value.As<Napi::Object>();
+    permissions.emplace();
+    right =
+        ReadLines(object.Get("granted"), permissions->granted) && ReadLines(object.Get("asked"), permissions->asked);
+    const Napi::Value by = object.Get("by");
+    right = right && by.IsString();
+    if (right) permissions->by_manifest = by.As<Napi::String>().Utf8Value() == "manifest";
+  }
+  if (!right) {
+    Napi::TypeError::New(value.Env(), "permissions: granted and asked must be lists of strings, by manifest or config")
+        .ThrowAsJavaScriptException();
+  }
+  return right;
+}
 }  // namespace
 
 Napi::Function GenerationObject::Define(Napi::Env env) {
@@ -84,6 +117,7 @@ Napi::Function GenerationObject::Define(Napi::Env env) {
                       InstanceMethod<&GenerationObject::Perform<Step::Stop>>("stop"),
                       InstanceMethod<&GenerationObject::Load>("load"),
                       InstanceMethod<&GenerationObject::Configure>("configure"),
+                      InstanceMethod<&GenerationObject::Permit>("permit"),
                       InstanceMethod<&GenerationObject::Bind>("bind"),
                       InstanceMethod<&GenerationObject::Close>("close"),
                       InstanceAccessor<&GenerationObject::HasState>("hasState"),
@@ -145,6 +179,8 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
   if (!ReadAccess(options, access)) return;
   core::ConfigValues config;
   if (!ReadConfig(options, config)) return;
+  std::optional<core::PermissionLines> permissions;
+  if (!ReadPermissions(options.Get("permissions"), permissions)) return;
   owner_ = &pointer->owner();
   owner_reference_ = Napi::Persistent(owner_->Value());
   generation_ = std::make_shared<core::Generation>(
@@ -156,7 +192,8 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
           {number("deadlineMs").Uint32Value(), static_cast<uint64_t>(number("bodyLimit").Int64Value()),
            number("concurrency").Uint32Value()},
           std::move(access),
-          std::move(config)});
+          std::move(config),
+          std::move(permissions)});
 }
 
 GenerationObject::~GenerationObject() {
@@ -203,6 +240,11 @@ Napi::Value GenerationObject::Configure(const Napi::CallbackInfo& info) {
   task->application = info[0].As<Napi::String>().Utf8Value();
   task->bytes = info[1].As<Napi::String>().Utf8Value();
   return Start(info, core::Step::Configure, info[2], std::move(task));
+}
+
+void GenerationObject::Permit(const Napi::CallbackInfo& info) {
+  std::optional<core::PermissionLines> permissions;
+  if (generation_ && ReadPermissions(info[0], permissions)) generation_->permit(std::move(permissions));
 }
 
 void GenerationObject::Bind(const Napi::CallbackInfo& info) {

@@ -29,6 +29,7 @@ class GenerationObject final : public Napi::ObjectWrap<GenerationObject> {
   Napi::Value Configure(const Napi::CallbackInfo& info);
   Napi::Value Load(const Napi::CallbackInfo& info);
   Napi::Value Offers(const Napi::CallbackInfo& info);
+  void Permit(const Napi::CallbackInfo& info);
   void Bind(const Napi::CallbackInfo& info);
   Napi::Value HasState(const Napi::CallbackInfo& info);
   Napi::Value CanQuiesce(const Napi::CallbackInfo& info);

@@ -76,6 +76,8 @@ export const Refusal = {
   /** Too many wrong credentials; the header block may have `retry-after`. */
   TooManyAttempts: 11,
   ExtensionFailed: 12,
+  /** `handle` failed for want of a permission; the message is the line, a line feed and a sentence. */
+  PermissionDenied: 13,
 } as const;
 
 /** One route as a generation declares it. */
@@ -281,8 +283,22 @@ export interface GenerationOptions {
   config?: string;
   /** Who lists it as an extension, with the settings each gives it: a JSON object as text. */
   consumers?: readonly { application: string; settings: string }[];
-  /** With `store`: tables of other databases, `read:db.Table` or `write:db.Table` (which includes reading); `*` for any table. */
+  /**
+   * With `store`: tables of other databases that it may use whatever it is permitted, `read:db.Table` or `write:db.Table` (which
+   * includes reading); `*` for any table.
+   */
   grants?: readonly string[];
+  /** What it may do beyond its own; absent: everything but use further tables of others. */
+  permissions?: PermissionLines | undefined;
+}
+
+/** Lines of `base/permission`, checked. */
+export interface PermissionLines {
+  readonly granted: readonly string[];
+  /** What it asks for: what is not in here is not granted by the operator alone. */
+  readonly asked: readonly string[];
+  /** Who asks: its `manifest`, or its `config.yaml`, which grants it then. */
+  readonly by: 'manifest' | 'config';
 }
 
 /** How the calls of one generation ended. A call ends when it is answered, or, when nobody waits, when its handler is through. */
@@ -331,6 +347,8 @@ export interface GenerationHandle {
   configure(application: string, json: string, deadlineMs: number): Promise<'taken' | 'reload'>;
   shutdown(deadlineMs: number): Promise<void>;
   destroy(deadlineMs: number): Promise<void>;
+  /** What it may from the next call on; undefined: nothing binds it. Its subscriptions that it may not have rest until it may. */
+  permit(permissions: PermissionLines | undefined): void;
   /** Calls of `slot`, which stands for its method and path, go to route `index` of this generation; before it is swapped in. */
   bind(slot: number, index: number): void;
   /** After create: whether the plugin offers tenon.state, and quiesce. */

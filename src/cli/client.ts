@@ -131,7 +131,7 @@ export class Client {
 
   /** What `method` answers, and the tag of it; rejects like `get`. */
   async tagged<Answer>(
-    method: 'GET' | 'PUT' | 'DELETE',
+    method: 'GET' | 'PUT' | 'PATCH' | 'DELETE',
     target: string,
     { body, ifMatch }: { body?: unknown; ifMatch?: string | undefined } = {},
   ): Promise<{ answer: Answer; tag: string | undefined }> {

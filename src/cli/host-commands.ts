@@ -5,6 +5,7 @@ import type { ConfigFlags } from './config.js';
 import type { InstallFlags } from './install.js';
 import { reportFailure } from './failure.js';
 import type { ReloadsFlags } from './reloads.js';
+import type { PermissionFlags } from './permissions.js';
 import type { UninstallFlags } from './uninstall.js';
 
 /** A failure is told, and with --json is an object on standard output, too. */
@@ -124,6 +125,7 @@ export function addHostCommands(program: Command): void {
   ]).action((folder: string | undefined, flags: AskFlags) =>
     ending(flags, async () => (await import('./backup.js')).backup(folder, flags)),
   );
+  addPermissionCommand(program);
   addHotReloadCommands(program);
 }
 
@@ -159,6 +161,21 @@ function addBundleCommands(program: Command): void {
     .option('--yes', 'do not ask')
     .action((id: string, flags: UninstallFlags) =>
       ending(flags, async () => (await import('./uninstall.js')).uninstall(id, flags)),
+    );
+}
+
+function addPermissionCommand(program: Command): void {
+  ask(program, 'permissions <plugin>', 'What it asks for beyond its own, and is granted; changes hold at once.', [
+    'permissions shop',
+    'permissions shop --grant http:client:api.example.org',
+    'permissions shop --revoke write:config',
+    'permissions shop --grant-all',
+  ])
+    .option('--grant <permission>', 'grant this; may be given again', collect)
+    .option('--revoke <permission>', 'take this back; may be given again', collect)
+    .option('--grant-all', 'grant all that it asks for')
+    .action((id: string, flags: PermissionFlags) =>
+      ending(flags, async () => (await import('./permissions.js')).permissions(id, flags)),
     );
 }
 

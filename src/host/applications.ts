@@ -14,6 +14,7 @@ import { readRegular } from '../base/regular.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { SchemaSource } from '../tables/schema.js';
 import type { Bundled, Bundles } from './bundled.js';
+import type { Asked } from './grants.js';
 import type { Build } from './built.js';
 
 /** An application as the host sees it. */
@@ -41,6 +42,8 @@ export interface Application {
   readonly source: Source;
   /** Set for one with a manifest.json: what that says, checked. */
   readonly bundle: Bundled | undefined;
+  /** What it may do beyond its own, if it is granted. */
+  readonly asked: Asked;
   /** Absent for one without a schema that may not use tables of others either. */
   readonly tables: ApplicationTables | undefined;
 }
@@ -70,8 +73,6 @@ export interface ApplicationsOptions {
   buildMs: number;
   /** Absent: a folder with a manifest.json is as any other. */
   bundles?: Bundles;
-  /** Of what a bundle asks for, what it may; all of it when absent. */
-  granted?: (id: string, asked: readonly string[]) => readonly string[];
 }
 
 /** What makes a folder an application that is a bundle. */
@@ -163,9 +164,9 @@ export class Applications {
   /** The application that a bundle is. */
   async ofBundle(bundle: Bundled): Promise<Application> {
     const { files, source } = bundle;
-    const { granted = (_, asked) => asked, bundles } = this.#options;
-    const permissions = [...granted(source.id, files.manifest.permissions)];
+    const { bundles } = this.#options;
     const { config } = source;
+    const permissions = [...files.manifest.permissions];
     const reserved = { ...config.reserved, permissions };
     const listed = files.manifest.files;
     const read = listed === undefined ? {} : { read: files.read, stampOf: (file: string) => listed[file]?.sha256 };
@@ -229,7 +230,11 @@ async function applicationOf(source: Source, side: BundleSide = {}): Promise<App
   const { reloadOnChange = false } = config.reserved;
   const own = { custom, configSchema, reloadOnChange };
   const { bundle } = side;
-  return { id, folder, enabled, prefix, limits, extension, extensions, auth, ...own, source, bundle, tables };
+  const asked: Asked = {
+    permissions: config.reserved.permissions ?? [],
+    by: bundle === undefined ? 'config' : 'manifest',
+  };
+  return { id, folder, enabled, prefix, limits, extension, extensions, auth, ...own, source, bundle, asked, tables };
 }
 
 /** Largest file of a schema, bytes. */

@@ -4,6 +4,7 @@ import type { Chains, Gatekeeping } from './chains.js';
 import { sameJson } from './effective-config.js';
 import type { ExtensionSettings } from './extension-settings.js';
 import type { Consumer } from './extensions.js';
+import type { Grants, Standing } from './grants.js';
 import type { Generation } from '../plugin/generation.js';
 import { writeKeptConfig } from './kept-config.js';
 import type { Live, ServedRoute } from './live.js';
@@ -18,9 +19,10 @@ export interface AppliedConfigsOptions {
   routes: RouteBook;
   settings: ExtensionSettings;
   versions: Versions;
+  grants: Pick<Grants, 'linesFor' | 'standing'>;
 }
 
-const keys = { extensions: 'uses', auth: 'auth', custom: 'custom' } as const;
+const keys = { extensions: 'uses', auth: 'auth', custom: 'custom', permissions: 'asked' } as const;
 
 export class AppliedConfigs {
   readonly #options: AppliedConfigsOptions;
@@ -97,8 +99,23 @@ export class AppliedConfigs {
   nowApplies(plugin: Plugin, { applied, config }: Pick<Target, 'applied' | 'config'>): void {
     plugin.applied = applied;
     plugin.config = config;
+    this.permit(plugin);
     this.#options.versions.keepConfig(plugin.id, writeKeptConfig(applied));
     void this.#options.settings.keepOnly(plugin.id, applied.uses);
+  }
+
+  /** What it is granted holds from its next call on, in generations that end, too. Whether it failed for want of some. */
+  permit({ id, applied, running, leaving, wanted, error }: Plugin): boolean {
+    if (applied === undefined || running === undefined)
+      return running === undefined && wanted && error?.code === 'PermissionDenied';
+    const permissions = this.#options.grants.linesFor(id, applied.asked);
+    for (const { handle } of [...leaving, running]) handle.permit(permissions);
+    return false;
+  }
+
+  /** What its application asks for, and what of that it has. */
+  permissionsOf({ id, asks = { permissions: [], by: 'config' } }: Plugin): Standing {
+    return this.#options.grants.standing(id, asks);
   }
 
   /** Serve `served` behind what `applied` lists. The result takes it back. */

@@ -27,6 +27,8 @@ export interface BundleFacts {
   signer?: { keyId: string; name: string };
   /** When its manifest was written where it is, ISO 8601. */
   installedAt?: string;
+  /** What it asks for. */
+  permissions: readonly string[];
   warnings: readonly string[];
 }
 
@@ -211,6 +213,7 @@ export function factsOf({ files, verdict }: Bundled, library: string): BundleFac
     library,
     ...(signer === undefined ? {} : { signer: { keyId: signer.keyId, name: signer.name } }),
     ...(files.installedAt === undefined ? {} : { installedAt: files.installedAt }),
+    permissions: files.manifest.permissions,
     warnings,
   };
 }

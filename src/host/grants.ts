@@ -3,6 +3,7 @@ import { TenonError } from '../base/errors.js';
 import { isGranted, mostPermissions, splitGrant, wrongPermission } from '../base/permission.js';
 import { readRegular } from '../base/regular.js';
 import { replaceFile } from '../base/replace-file.js';
+import type { PermissionLines } from '../binding/core.js';
 import type { Audit, AuditEntry } from '../bundle/audit.js';
 import { idGrammar } from '../compiler/config.js';
 
@@ -23,6 +24,11 @@ export interface Permissions {
   readonly granted: readonly string[];
   /** What was asked for and is not granted, or not all of it. */
   readonly missing: readonly string[];
+}
+
+/** The same with who asks, and so whether anything is to be granted. */
+export interface Standing extends Permissions {
+  readonly by: Asked['by'];
 }
 
 export interface GrantsOptions {
@@ -57,7 +63,13 @@ export class Grants {
 
   /** Every line that is granted to `id`, whether it asks for it or not. */
   linesOf(id: string): readonly string[] {
-    return [...new Set([...(this.#fixed.get(id) ?? []), ...(this.#given.get(id) ?? [])])];
+    const { fixed, given } = this.whoGrants(id);
+    return [...new Set([...fixed, ...given])];
+  }
+
+  /** The same apart: lines of the settings, and those that can be taken back. */
+  whoGrants(id: string): { fixed: readonly string[]; given: readonly string[] } {
+    return { fixed: this.#fixed.get(id) ?? [], given: this.#given.get(id) ?? [] };
   }
 
   /** How it stands with a plugin that has a manifest and asks for `asked`. */
@@ -70,24 +82,34 @@ export class Grants {
   }
 
   /** The same of one with or without a manifest. */
-  standing(id: string, { permissions, by }: Asked): Permissions {
-    return by === 'manifest' ? this.of(id, permissions) : { asked: permissions, granted: permissions, missing: [] };
+  standing(id: string, { permissions, by }: Asked): Standing {
+    const whole = { asked: permissions, granted: permissions, missing: [] };
+    return { by, ...(by === 'manifest' ? this.of(id, permissions) : whole) };
   }
 
   /** What the plugin may do; undefined: everything, but use tables of others, which are what it asks for. */
-  limitsOf(id: string, asked: Asked): readonly string[] | undefined {
-    if (asked.by === 'config' && this.#options.scope === 'bundles') return undefined;
-    return this.standing(id, asked).granted;
+  linesFor(id: string, { permissions, by }: Asked): PermissionLines | undefined {
+    if (by === 'config' && this.#options.scope === 'bundles') return undefined;
+    return { granted: this.standing(id, { permissions, by }).granted, asked: permissions, by };
   }
 
-  /** Grant these too. Throws TypeError for what is no permission; rejects with what the disk and the audit log say. */
+  /** Grant these too. Rejects with TypeError for what is no permission, and with what the disk and the audit log say. */
   grant(id: string, lines: readonly string[], by: AuditEntry['by']): Promise<void> {
-    return this.#change(id, by, (present) => [...present, ...lines]);
+    return this.change(id, { grant: lines }, by);
   }
 
   /** Take these back: the very lines that were granted. What the settings grant stays. */
   revoke(id: string, lines: readonly string[], by: AuditEntry['by']): Promise<void> {
-    return this.#change(id, by, (present) => present.filter((line) => !lines.includes(line)));
+    return this.change(id, { revoke: lines }, by);
+  }
+
+  /** Both at once; what is in both is granted. */
+  change(
+    id: string,
+    { grant = [], revoke = [] }: { grant?: readonly string[]; revoke?: readonly string[] },
+    by: AuditEntry['by'],
+  ): Promise<void> {
+    return this.#change(id, by, (present) => [...present.filter((line) => !revoke.includes(line)), ...grant]);
   }
 
   /** Grant these and, beside the settings, nothing else. */

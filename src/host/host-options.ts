@@ -5,6 +5,7 @@ import type { GenerationLimits } from '../plugin/limits.js';
 import type { Applications } from './applications.js';
 import type { Chains } from './chains.js';
 import type { Desires } from './desired.js';
+import type { Grants } from './grants.js';
 import type { PinnedLimit } from './images.js';
 import type { JournalOptions } from './journal.js';
 import type { ProbationLimits } from './probation.js';
@@ -26,6 +27,7 @@ export interface HostOptions {
   tables: TableDoor;
   /** What the registry says. */
   desires: Desires;
+  grants: Grants;
   secretPlaces: SecretPlaces;
   states: SavedStates;
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */

@@ -56,6 +56,7 @@ export class Host {
     this.#configs = new AppliedConfigs({
       chains,
       routes: this.#routes,
+      grants: options.grants,
       versions: this.#versions,
       settings: new ExtensionSettings({
         log: options.log,
@@ -272,6 +273,12 @@ export class Host {
     if (purge) await this.#remembering.forget(id);
   }
 
+  /** What is granted to `id` has changed: it holds at once, and one that failed for want of it is tried again. */
+  permit(id: string): void {
+    const plugin = this.#plugins.get(id);
+    if (plugin !== undefined && this.#configs.permit(plugin)) this.#refreshLater(plugin.folder);
+  }
+
   /** What everybody may see, by id. */
   summaries(): PluginSummary[] {
     return this.list().map(summaryOf);
@@ -285,7 +292,7 @@ export class Host {
   show(id: string): PluginView {
     const plugin = this.#known(id);
     const view = plugin.view(this.#routes.of(id), this.#extensions.relationsOf(plugin));
-    return { ...view, ...this.#options.desires.viewOf(id) };
+    return { ...view, permissions: this.#configs.permissionsOf(plugin), ...this.#options.desires.viewOf(id) };
   }
 
   /** Why nothing is served at `path` although a plugin has it: it does not run, and not by its own config. */

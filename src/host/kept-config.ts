@@ -1,25 +1,28 @@
 /** What of a plugin's config was in force when it served last, as it is kept beside its builds. */
+import type { Asked } from './grants.js';
 import type { Applied } from './plugin.js';
 
-const nothing: Applied = { uses: [], auth: undefined, custom: '{}' };
+const nobody: Asked = { permissions: [], by: 'config' };
+const nothing: Applied = { uses: [], auth: undefined, custom: '{}', asked: nobody };
 
 /** Undefined for one that says nothing. */
-export function writeKeptConfig({ uses, auth, custom }: Applied): string | undefined {
-  if (uses.length === 0 && auth === undefined && custom === nothing.custom) return undefined;
-  return `${JSON.stringify({ uses, auth, custom })}\n`;
+export function writeKeptConfig({ uses, auth, custom, asked }: Applied): string | undefined {
+  const asks = asked.by === 'manifest' || asked.permissions.length > 0;
+  if (uses.length === 0 && auth === undefined && custom === nothing.custom && !asks) return undefined;
+  return `${JSON.stringify({ uses, auth, custom, ...(asks ? { asked } : {}) })}\n`;
 }
 
 /** Undefined stands for one that said nothing. Throws for text that was not written by {@link writeKeptConfig}. */
 export function readKeptConfig(text: string | undefined): Applied {
   if (text === undefined) return nothing;
   const read: unknown = JSON.parse(text);
-  if (isApplied(read)) return read;
+  if (isApplied(read)) return { ...nothing, ...read };
   throw new Error('it does not say what was in force');
 }
 
 function isApplied(value: unknown): value is Applied {
   if (!isObject(value)) return false;
-  const { uses, auth, custom } = value;
+  const { uses, auth, custom, asked = nobody } = value;
   return (
     Array.isArray(uses) &&
     uses.every(
@@ -30,8 +33,16 @@ function isApplied(value: unknown): value is Applied {
         typeof use['settings'] === 'string',
     ) &&
     (auth === undefined || auth === 'open' || auth === 'identity') &&
-    typeof custom === 'string'
+    typeof custom === 'string' &&
+    isAsked(asked)
   );
+}
+
+function isAsked(value: unknown): value is Asked {
+  if (!isObject(value)) return false;
+  const { permissions, by } = value;
+  const isList = Array.isArray(permissions) && permissions.every((each) => typeof each === 'string');
+  return isList && (by === 'manifest' || by === 'config');
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

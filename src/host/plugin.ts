@@ -5,6 +5,7 @@ import type { ExtensionUse } from '../compiler/config.js';
 import type { Generation } from '../plugin/generation.js';
 import type { BundleFacts } from './bundled.js';
 import type { RegistryView } from './desired.js';
+import type { Asked, Standing } from './grants.js';
 import type { EffectiveConfig } from './effective-config.js';
 import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
@@ -92,6 +93,8 @@ export interface Applied {
   readonly auth: 'open' | 'identity' | undefined;
   /** Its own config as its application gives it, references and all, even while the registry has set another one. */
   readonly custom: string;
+  /** What it asks for of what is to be granted. */
+  readonly asked: Asked;
 }
 
 /** One route that is served. */
@@ -141,6 +144,8 @@ export interface PluginView extends PluginSummary, Omit<Relations, 'shut'> {
   waiting: number;
   /** The bundle that what runs comes from, where it comes from one. */
   bundle?: BundleFacts;
+  /** What it asks for beyond its own, and has of it; absent for a static plugin. */
+  permissions?: Standing;
   /** What a person should know of the running image. */
   findings: { rule: string; detail: string; pins: boolean }[];
   /** What is not as the application says although it runs: seed data that was not loaded. */
@@ -171,6 +176,8 @@ export class Plugin {
   tables: TableWorld | undefined;
   /** What of its config is in force; while it runs. */
   applied: Applied | undefined;
+  /** What its application asked for when it was last to be loaded. */
+  asks: Asked | undefined;
   /** The config that the running generation has. */
   config: EffectiveConfig | undefined;
   /** What the running generation was told that each application sets, by id: JSON. */

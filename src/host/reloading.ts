@@ -10,6 +10,7 @@ import type { Chains } from './chains.js';
 import type { Departures } from './departures.js';
 import { type Desires, disabledBy } from './desired.js';
 import type { Extensions } from './extensions.js';
+import type { Grants } from './grants.js';
 import type { Journal } from './journal.js';
 import type { Live } from './live.js';
 import { Pins } from './pinned.js';
@@ -44,6 +45,7 @@ export interface ReloadingOptions {
   chains: Chains;
   configs: AppliedConfigs;
   desires: Desires;
+  grants: Pick<Grants, 'linesFor'>;
   secretPlaces: SecretPlaces;
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;
@@ -156,7 +158,7 @@ export class Reloading {
   }
 
   async #replace(plugin: Plugin, recorder: Recorder, request: ReloadRequest): Promise<Begun> {
-    const { admission, chains, configs, departures, extensions, journal, remembering, routes, versions } =
+    const { admission, chains, configs, departures, extensions, grants, journal, remembering, routes, versions } =
       this.#options;
     const { record } = recorder;
     const old = plugin.running;
@@ -169,6 +171,7 @@ export class Reloading {
     const { library, prefix, limits, expected, preserveState, applied, bundle } = target;
     const { refuseKilled } = this.#options;
     if (bundle !== undefined) await refuseKilled(plugin.id, bundle.sha256);
+    plugin.asks = applied.asked;
     await configs.tell(plugin, applied);
     const live = this.#liveOf(plugin);
     if (!this.#numbers.has(plugin.id)) this.#numbers.set(plugin.id, await versions.lastGeneration(plugin.id));
@@ -202,6 +205,7 @@ export class Reloading {
       },
       config: target.config.given,
       lent: () => extensions.lentTo(applied.uses),
+      permissions: () => grants.linesFor(plugin.id, applied.asked),
       consumers: () => (told = extensions.consumersOf(plugin.id)),
       confirm: async (next) => {
         unasked = await configs.confirm(plugin, next, told, request.passOver !== undefined);

@@ -1,7 +1,7 @@
 /** The reload, straight down: admit, stage, open, initialize, migrate, swap, drain, retire, unload, verify. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
-import type { Core } from '../binding/core.js';
+import type { Core, PermissionLines } from '../binding/core.js';
 import { type Admitted, admit, type Image, readImage } from '../plugin/admit.js';
 import { Generation } from '../plugin/generation.js';
 import type { GenerationLimits } from '../plugin/limits.js';
@@ -55,6 +55,8 @@ export interface Replacement {
   mayStay: () => Promise<boolean>;
   /** Its own config: a JSON object, as text. */
   config: string;
+  /** What it may do beyond its own; undefined: nothing binds it. Asked when it is opened. */
+  permissions: () => PermissionLines | undefined;
   /** What applications that list it set there; asked when it is opened. */
   consumers: () => readonly Consumer[];
   /** Why the build with this hash is not to be loaded, if so. */
@@ -123,7 +125,8 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
   const next = await recorder.time('open', () => {
     const { core, keepStaged } = work.admission;
     const { id, root, prefix, limits, config } = work;
-    const tables = tablesFor(work.id, world, work.lent());
+    const permissions = work.permissions();
+    const tables = tablesFor(work.id, world, work.lent(), permissions !== undefined);
     const makeHandle = live.makeHandle.bind(live);
     return Generation.open({
       core,
@@ -137,6 +140,7 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
       config,
       consumers: work.consumers(),
       tables,
+      permissions,
       keepStaged,
     });
   });

@@ -17,7 +17,7 @@ export interface TableWorld {
   readonly store: Store;
   /** Whose tables the plugin names without saying so. */
   readonly database: string;
-  /** Tables of other databases that it may use: `read:database.Table`, `write:database.*`. */
+  /** Tables of other databases that it asks for: `read:database.Table`, `write:database.*`. */
   readonly grants: readonly string[];
   readonly routes: readonly ServedRoute[];
   /** Names of the tables. */
@@ -54,15 +54,17 @@ export function lentBy(worlds: readonly (TableWorld | undefined)[]): LentTables 
   return { store, grants: shared.map(({ definition }) => `read:${definition.database}.${definition.name}`) };
 }
 
-/** What the code of the plugin `id` may reach of the tables of a host. */
+/** What the code of the plugin `id` may reach of the tables of a host; of one that is `bound`, whatever it is permitted. */
 export function tablesFor(
   id: string,
   world: TableWorld | undefined,
   lent: LentTables | undefined,
+  bound: boolean,
 ): Pick<GenerationOptions, 'store' | 'database' | 'grants'> | undefined {
   const store = world?.store ?? lent?.store;
   if (store === undefined) return undefined;
-  return { store, database: world?.database ?? id, grants: [...(world?.grants ?? []), ...(lent?.grants ?? [])] };
+  const asked = bound ? [] : (world?.grants ?? []);
+  return { store, database: world?.database ?? id, grants: [...asked, ...(lent?.grants ?? [])] };
 }
 
 /** The plugin's own routes, and of those of its tables all that it does not answer itself. */

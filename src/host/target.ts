@@ -8,6 +8,7 @@ import { type BundleFacts, factsOf } from './bundled.js';
 import { type Desires, disabledBy } from './desired.js';
 import { effectiveConfig, type EffectiveConfig } from './effective-config.js';
 import type { Extensions } from './extensions.js';
+import type { Asked } from './grants.js';
 import { readKeptConfig } from './kept-config.js';
 import type { Applied, Plugin } from './plugin.js';
 import type { PluginTables, WantedTables } from './plugin-tables.js';
@@ -150,7 +151,7 @@ export class Targets {
       limits: running?.limits ?? { ...this.#options.limits, ...application?.limits },
       preserveState: this.#preserves(application),
       tables,
-      applied: { ...applied, custom: config.own },
+      applied: { ...applied, custom: config.own, asked: askedBy(version, applied) },
       config,
       reloadOnChange: application?.reloadOnChange ?? false,
       expected: keptBuild(plugin.id, version),
@@ -209,6 +210,11 @@ function keptBuild(id: string, { sha256 }: Version): Expected {
   };
 }
 
-function appliedBy({ extensions, auth, custom }: Application): Applied {
-  return { uses: extensions, auth, custom };
+/** A kept build of a bundle asks for what it asked for then. */
+function askedBy({ bundle }: Version, applied: Applied): Asked {
+  return bundle === undefined ? applied.asked : { permissions: bundle.permissions, by: 'manifest' };
+}
+
+function appliedBy({ extensions, auth, custom, asked }: Application): Applied {
+  return { uses: extensions, auth, custom, asked };
 }

@@ -357,7 +357,8 @@ function isVersion(value: unknown): value is Version {
 
 function isBundleFacts(value: unknown): value is BundleFacts {
   if (typeof value !== 'object' || value === null) return false;
-  const { sha256, version, library: from, warnings } = value as Record<string, unknown>;
+  const { sha256, version, library: from, warnings, permissions } = value as Record<string, unknown>;
   const texts = [sha256, version, from].every((each) => typeof each === 'string');
-  return texts && hash.test(String(sha256)) && Array.isArray(warnings);
+  const lists = [warnings, permissions].every(Array.isArray);
+  return texts && lists && hash.test(String(sha256));
 }

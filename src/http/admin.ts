@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { TenonError } from '../base/errors.js';
 import type { PluginConfigs } from '../host/plugin-configs.js';
+import type { Grants } from '../host/grants.js';
 import type { Plugins } from '../host/plugins.js';
 import type { ReloadRecord } from '../host/record.js';
 import { actions, answerElsewhere, answerOf } from './action.js';
@@ -15,6 +16,7 @@ import { errorsPage, sendError, sendProblem } from './problem.js';
 import { hostsRoutes, isAway, type RegistryAdminOptions, registryFacts } from './registry-admin.js';
 import { pathOf } from './router.js';
 import { type TablesAdminOptions, tablesRoutes } from './tables-admin.js';
+import { permissionRoutes } from './permissions-admin.js';
 import { type TrustAdminOptions, trustRoutes } from './trust-admin.js';
 
 /** First segments of the paths that are the host's and no plugin's. */
@@ -165,6 +167,7 @@ export interface AdminOptions {
   registry: RegistryAdminOptions;
   install: InstallRoutes;
   bundles: TrustAdminOptions;
+  grants: Grants;
   /** What plugins and the host count, in the text format of Prometheus. */
   metrics: () => string;
   /** Scan the applications directory. */
@@ -191,6 +194,7 @@ export function adminApplication(options: AdminOptions): Express {
   hostsRoutes(app, options.registry);
   installRoutes(app, options.install);
   trustRoutes(app, options.bundles);
+  permissionRoutes(app, { grants: options.grants, show: (id) => host.show(id) });
   app.use((request: Request, response: Response) => {
     const absence = host.absence(pathOf(request.originalUrl));
     if (absence !== undefined) {

@@ -26,6 +26,7 @@ const refusalCodes: Readonly<Record<number, ErrorCode>> = {
   [Refusal.ExtensionUnavailable]: 'ExtensionUnavailable',
   [Refusal.TooManyAttempts]: 'TooManyAttempts',
   [Refusal.ExtensionFailed]: 'ExtensionFailed',
+  [Refusal.PermissionDenied]: 'PermissionDenied',
 };
 
 /** Refusals of extensions, which say in headers what the client is to do. */
@@ -281,7 +282,9 @@ export class Calls {
   #refuse(exchange: Exchange, bytes: Bytes): void {
     const { request, response, route } = exchange;
     const code = refusalCodes[this.#result[Word.Refusal] as number] ?? 'Internal';
-    const message = text(bytes) || `${route.plugin} did not answer`;
+    const said = text(bytes) || `${route.plugin} did not answer`;
+    const [permission, ...rest] = code === 'PermissionDenied' ? said.split('\n') : [];
+    const message = permission === undefined ? said : rest.join('\n');
     const requestId = this.#requestId();
     const generation = (this.#result[Word.Generation] as number) >>> 0;
     const status = this.#result[Word.Status] as number;
@@ -294,7 +297,11 @@ export class Calls {
     };
     // The core has logged what failed in an extension, with the cause.
     if (status >= 500 && code !== 'PluginBusy' && code !== 'ExtensionFailed') this.#log.warn(facts, message);
-    const details = { plugin: route.plugin, route: `${route.method} ${route.path}` };
+    const details = {
+      plugin: route.plugin,
+      route: `${route.method} ${route.path}`,
+      ...(permission === undefined ? {} : { permission }),
+    };
     if (explained.has(code))
       for (const { name, value } of parseBlock(this.#front.headers())) response.setHeader(name, value);
     sendProblem(request, response, { code, message, details, requestId, ...(status === 0 ? {} : { status }) });

@@ -45,6 +45,8 @@ export interface GenerationInput {
   consumers: readonly { application: string; settings: string }[];
   /** What it may reach of tables; absent for none. */
   tables: Pick<GenerationOptions, 'store' | 'database' | 'grants'> | undefined;
+  /** What it may do beyond its own; undefined: nothing binds it. */
+  permissions: GenerationOptions['permissions'];
   /** Leave the staged file where it is, for debuggers. */
   keepStaged: boolean;
 }
@@ -134,6 +136,7 @@ export class Generation {
         concurrency,
         config: input.config,
         consumers: input.consumers,
+        permissions: input.permissions,
         ...input.tables,
       });
       return new Generation(input, library, handle);
@@ -425,7 +428,7 @@ export class Generation {
       if (error.code === 'LifecycleTimeout') this.#late = step;
       throw new TenonError(code ?? error.code, `generation ${this.number}: ${error.message}`, {
         next: 'see what the plugin logged, correct it and reload',
-        details: { ...error.details, plugin: this.id, generation: this.number, step, cause: error.code },
+        details: { ...missingIn(cause, error), plugin: this.id, generation: this.number, step, cause: error.code },
         cause,
       });
     }
@@ -434,4 +437,8 @@ export class Generation {
 
 function pinned(reason: string): Outcome {
   return { unload: 'pinned', reason };
+}
+
+function missingIn(cause: unknown, { details }: TenonError): Record<string, unknown> {
+  return cause instanceof Error && 'permission' in cause ? { ...details, permission: cause.permission } : details;
 }

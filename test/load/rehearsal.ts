@@ -6,6 +6,7 @@ import type { Core, Front } from '../../src/binding/core.js';
 import type { Applications } from '../../src/host/applications.js';
 import { Chains } from '../../src/host/chains.js';
 import { Desires } from '../../src/host/desired.js';
+import type { Grants } from '../../src/host/grants.js';
 import { Host } from '../../src/host/host.js';
 import { Live, type ServedRoute } from '../../src/host/live.js';
 import { RouteBook } from '../../src/host/routes.js';
@@ -116,6 +117,10 @@ export class Rehearsal {
         restore: () => Promise.resolve(),
       },
       desires: new Desires(noRegistry()),
+      grants: {
+        linesFor: () => undefined,
+        standing: () => ({ asked: [], granted: [], missing: [] }),
+      } as unknown as Grants,
       forgotten: () => {},
       states: new SavedStates({ directory: '/states', stateLimit: 1000 }),
       preserveState: () => true,
@@ -409,6 +414,7 @@ export class Rehearsal {
           // What it sets there is another thing with each of its builds.
           extensions: id === 'two' ? [{ id: 'one', required: false, settings: this.#settings() }] : [],
           custom: '{}',
+          asked: { permissions: [], by: 'config' },
           source: { config: { reserved: {} } },
         };
       },

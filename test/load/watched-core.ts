@@ -108,6 +108,8 @@ export class WatchedHandle implements GenerationHandle {
 
   retire(): void {}
 
+  permit(): void {}
+
   /** Half of the builds want a new generation for every change. */
   async configure(application: string, json: string): Promise<'taken' | 'reload'> {
     await order().turn(`configure ${this.name}`);
