@@ -1,13 +1,11 @@
 // Builds build/Release/tenon.node and build/Release/tenon-runner with node-gyp, when what they are made of has changed.
 // `--target linux-arm64` (or linux-x64) builds those of another processor, in build/cross/<target>/build/Release.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   accessSync,
   constants,
   existsSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -18,6 +16,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { hashOfSources } from './native-sources.mjs';
 import { crossPackage, hostTarget, readTarget } from './native-target.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -40,16 +39,7 @@ function fail(sentence) {
 
 /** Node's own part decides over a build from scratch, the content over a build at all. */
 function currentStamp() {
-  const hash = createHash('sha256');
-  const sources = readdirSync(path.join(root, 'native'), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)))
-    .sort();
-  for (const file of [...sources, 'binding.gyp']) {
-    const bytes = readFileSync(path.join(root, file));
-    hash.update(`${file}\0${bytes.length}\0`).update(bytes);
-  }
-  return { node: `${process.version} ${target.name}`, content: hash.digest('hex') };
+  return { node: `${process.version} ${target.name}`, content: hashOfSources(root) };
 }
 
 function storedStamp() {
@@ -143,6 +133,8 @@ const crossEnvironment = () => ({
   CXX: `${target.toolPrefix}g++`,
   LINK: `${target.toolPrefix}g++`,
   AR: `${target.toolPrefix}ar`,
+  // what is made here is stripped and used nowhere but in prebuilds/
+  CXXFLAGS: '-g0',
 });
 
 if (upToDate(currentStamp())) {

@@ -4,11 +4,21 @@
 // needs.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { needsOf } from './native-needs.mjs';
+import { hashOfSources } from './native-sources.mjs';
 import { crossPackage, hostTarget, readTarget, targetNames } from './native-target.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -52,6 +62,7 @@ function make(target) {
       sha256: createHash('sha256').update(readFileSync(file)).digest('hex'),
       size: statSync(file).size,
     })),
+    sources: hashOfSources(root),
     needs: needsOf(made),
     compiler: run(compilerOf(target), ['--version']).split('\n')[0],
   };
@@ -69,4 +80,13 @@ for (const name of values.target === undefined ? targetNames : [values.target]) 
   const sentence = `${name} needs ${compilerOf(target)} (Debian: ${crossPackage(target)}), which is not installed`;
   if (values.all || values.target !== undefined) fail(sentence);
   console.warn(`prebuilds: ${sentence}; left out`);
+}
+
+// Everything that is there is packed, also what was made on other machines.
+for (const name of values.target === undefined ? readdirSync(path.join(root, 'prebuilds')) : []) {
+  const file = path.join(root, 'prebuilds', name, 'native.json');
+  if (existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).sources !== hashOfSources(root))
+    fail(
+      `prebuilds/${name} was made of other sources; make it again, or remove its ${parts.join(', ')} and native.json`,
+    );
 }

@@ -19,7 +19,7 @@ beforeAll(async () => {
   clone = await mkdtemp(path.join(tmpdir(), 'tenon-clone-'));
   await mkdir(path.join(clone, 'native'));
   await mkdir(path.join(clone, 'scripts'));
-  for (const script of ['build-native.mjs', 'native-target.mjs'])
+  for (const script of ['build-native.mjs', 'native-sources.mjs', 'native-target.mjs'])
     await copyFile(path.join(root, 'scripts', script), path.join(clone, 'scripts', script));
   await symlink(path.join(root, 'node_modules'), path.join(clone, 'node_modules'));
   await writeFile(path.join(clone, 'package.json'), '{"type":"module"}');
