@@ -172,6 +172,27 @@ describe.skipIf(reason !== undefined)(
       await running().answers('/counter/value', '{"value":1,"build":"B"}');
     });
 
+    test('`tenon doctor` finds the native parts, and says whether there is a RocksDB', async () => {
+      const words = [file('node_modules', 'tenon', 'dist', 'cli', 'tenon.js'), 'doctor', '--json', '--data', 'none'];
+      const { stdout } = await run(file('node'), words, scratch).catch((error: { stdout: string }) => error);
+      const { findings } = JSON.parse(stdout) as { findings: { what: string; ok: boolean; found: string }[] };
+      const prebuilt = file('node_modules', 'tenon', 'prebuilds', machine);
+      const hasRocksdb = (await readdir(prebuilt)).includes('librocksdb.so');
+      expect(findings).toMatchObject([
+        { what: 'Tenon', found: expect.stringContaining(machine) as string },
+        { what: 'core', ok: true },
+        { what: 'runner', ok: true, found: path.join(prebuilt, 'tenon-runner') },
+        { what: 'compiler' },
+        {
+          what: 'RocksDB',
+          ok: hasRocksdb,
+          found: expect.stringContaining(hasRocksdb ? `from ${prebuilt}` : 'no usable RocksDB') as string,
+        },
+        { what: 'applications', ok: true },
+        { what: 'host', ok: true },
+      ]);
+    });
+
     async function offered(id: string, library: string): Promise<string> {
       await mkdir(file('applications', `.${id}`));
       await writeFile(file('applications', `.${id}`, 'config.yaml'), 'version: 1.0.0\n');
