@@ -124,15 +124,22 @@ describe('package-lock.json', () => {
   });
 });
 
-describe('prebuilds/', () => {
-  const folder = path.join(root, 'prebuilds', 'linux-x64');
+const machines = readdirSync(path.join(root, 'prebuilds'));
+const withRocksdb = machines.filter((name) => existsSync(path.join(root, 'prebuilds', name, 'librocksdb.json')));
+
+test('prebuilds/ has a RocksDB for Linux on x64', () => {
+  expect(withRocksdb).toContain('linux-x64');
+});
+
+describe.each(withRocksdb)('prebuilds/%s', (name) => {
+  const folder = path.join(root, 'prebuilds', name);
   const facts = JSON.parse(readFileSync(path.join(folder, 'librocksdb.json'), 'utf8')) as {
     file: string;
     sha256: string;
     sources: { file: string; sha256: string }[];
   };
 
-  test('have the RocksDB that their facts tell of, and the licences of what is in it', () => {
+  test('has the RocksDB that its facts tell of, and the licences of what is in it', () => {
     const hash = createHash('sha256').update(readFileSync(path.join(folder, facts.file)));
     expect(hash.digest('hex')).toBe(facts.sha256);
     expect(readdirSync(path.join(folder, 'licences'))).toEqual([
@@ -142,7 +149,7 @@ describe('prebuilds/', () => {
     ]);
   });
 
-  test('were made of the sources that the script pins', () => {
+  test('was made of the sources that the script pins', () => {
     const script = readFileSync(path.join(root, 'scripts', 'build-rocksdb.mjs'), 'utf8');
     for (const { file, sha256 } of facts.sources) {
       expect(script).toContain(file);
