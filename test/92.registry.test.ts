@@ -137,17 +137,26 @@ describe('writes', () => {
 
   test('one that is invalid says why, and is active when it is mended', async () => {
     const { registry } = await connect();
-    expect(await registry.register(found('todo', { invalid: 'it does not compile' }))).toMatchObject({
+    expect(await registry.register(found('todo', { invalid: 'found: it does not compile' }))).toMatchObject({
       status: 'invalid',
-      statusReason: 'it does not compile',
+      statusReason: 'found: it does not compile',
     });
-    expect(await registry.register(found('todo', { invalid: 'it still does not' }))).toMatchObject({
-      statusReason: 'it still does not',
+    expect(await registry.register(found('todo', { invalid: 'found: it still does not' }))).toMatchObject({
+      statusReason: 'found: it still does not',
     });
-    expect(registry.desired('todo')?.statusReason).toBe('it still does not');
+    expect(registry.desired('todo')?.statusReason).toBe('found: it still does not');
     const mended = await registry.register(found('todo'));
     expect(mended).toMatchObject({ status: 'active', statusReason: null });
     expect(registry.desired('todo')).toEqual(mended);
+  });
+
+  test.each(['it gives wrong answers', null])('one that somebody has made invalid stays so: %s', async (reason) => {
+    const { registry } = await connect();
+    const values = reason === null ? 'NULL' : `'${reason}'`;
+    await server.sql(`INSERT INTO plugins (name, status, status_reason) VALUES ('todo', 'invalid', ${values})`);
+    const kept = { status: 'invalid', statusReason: reason };
+    expect(await registry.register(found('todo'))).toMatchObject(kept);
+    expect(await registry.register(found('todo', { invalid: 'found: it does not compile' }))).toMatchObject(kept);
   });
 
   test('a status is set, and kept from a host that registers', async () => {

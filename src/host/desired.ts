@@ -1,7 +1,7 @@
 /** What the registry says of plugins, as this host goes by it, and how far it has come. */
 import { TenonError } from '../base/errors.js';
 import type { RegistryDoor } from '../registry/door.js';
-import type { DesiredPlugin, PluginStatus } from '../registry/rows.js';
+import { type DesiredPlugin, foundReason, type PluginStatus } from '../registry/rows.js';
 
 /** What is shown of a plugin's row. */
 export interface RegistryView {
@@ -14,9 +14,6 @@ export interface RegistryView {
   pinned: boolean;
   revision: number;
 }
-
-/** What the reasons of hosts begin with: any other is that of a person. */
-export const foundReason = 'found: ';
 
 /** Why it is not to run, as a clause; undefined when it is to, or when a host has found it invalid: it may be valid by now. */
 export function heldBack(desired: DesiredPlugin | undefined): string | undefined {

@@ -2,8 +2,14 @@
 import { asTenonError, errorCodes } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { RegistryDoor } from '../registry/door.js';
-import type { ArtifactRow, DesiredPlugin, FoundPlugin, PluginReport } from '../registry/rows.js';
-import { type Desires, foundReason, heldBack } from './desired.js';
+import {
+  type ArtifactRow,
+  type DesiredPlugin,
+  type FoundPlugin,
+  foundReason,
+  type PluginReport,
+} from '../registry/rows.js';
+import { type Desires, heldBack } from './desired.js';
 import type { HostEvent } from './journal.js';
 import type { PluginView } from './plugin.js';
 import type { Plugins } from './plugins.js';

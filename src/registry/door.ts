@@ -66,7 +66,7 @@ export interface RegistryDoor {
   all(): ReadonlyMap<string, DesiredPlugin>;
 
   // These write, wait until it is written and known here, and reject with `RegistryUnavailable` while it is away.
-  /** A plugin that is not registered is; of one that is, `invalid` becomes `active` when it is valid now. */
+  /** A plugin that is not registered is; of one that is, what a host found `invalid` becomes `active` when it is valid now. */
   register(found: FoundPlugin): Promise<DesiredPlugin>;
   /** Rejects with `PluginNotFound` for one that is not registered. */
   setStatus(name: string, status: PluginStatus, reason?: string): Promise<DesiredPlugin>;

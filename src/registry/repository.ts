@@ -3,9 +3,11 @@ import { TenonError } from '../base/errors.js';
 import { checkedPlugin, isFields, isoTime, mostConfigBytes, mostReason } from './checked-row.js';
 import type { Session } from './database.js';
 import type { ReadPlugins } from './known-plugins.js';
-import type { ConfigVersion, DesiredPlugin, FoundPlugin, PluginStatus } from './rows.js';
+import { type ConfigVersion, type DesiredPlugin, type FoundPlugin, foundReason, type PluginStatus } from './rows.js';
 import { storable } from './storable.js';
 
+/** What somebody else has written is not for a host to take back. */
+const foundInvalid = `(known.status = 'invalid' AND starts_with(known.status_reason, '${foundReason}'))`;
 /** Most plugins that are read at once; of those after them by name the last that was known holds. */
 export const mostPlugins = 10_000;
 /** Most bytes of all configs that are read at once; the same holds for those after them by name. */
@@ -59,7 +61,7 @@ export async function readNamed(session: Session, names: readonly string[], wron
   return checked(rows, wrong);
 }
 
-/** A new row, or the one that is there: `invalid` and valid now, it is active; still invalid, it says why. */
+/** A new row, or the one that is there: what a host found invalid is active when it is valid now, else it says why. */
 export async function insertFound(session: Session, found: FoundPlugin): Promise<DesiredPlugin> {
   const reason = found.invalid === undefined ? null : storable(found.invalid).slice(0, mostReason);
   const values = [
@@ -77,11 +79,11 @@ export async function insertFound(session: Session, found: FoundPlugin): Promise
       `INSERT INTO plugins AS known (name, version, type, source_path, binary_path, status, status_reason)
        VALUES ($1, $2, $3, $4, $5, $6, $7)
        ON CONFLICT (name) DO UPDATE SET
-         status = CASE WHEN known.status = 'invalid' THEN excluded.status ELSE known.status END,
-         status_reason = CASE WHEN known.status = 'invalid' THEN excluded.status_reason ELSE known.status_reason END,
+         status = CASE WHEN ${foundInvalid} THEN excluded.status ELSE known.status END,
+         status_reason = CASE WHEN ${foundInvalid} THEN excluded.status_reason ELSE known.status_reason END,
          version = CASE WHEN known.pinned THEN known.version ELSE coalesce(known.version, excluded.version) END
        WHERE (known.version IS NULL AND excluded.version IS NOT NULL AND NOT known.pinned)
-         OR (known.status = 'invalid' AND known.status_reason IS DISTINCT FROM excluded.status_reason)
+         OR (${foundInvalid} AND known.status_reason IS DISTINCT FROM excluded.status_reason)
        RETURNING ${columns}`,
       values,
     );

@@ -4,6 +4,9 @@ export const statuses = ['active', 'disabled', 'invalid', 'quarantined'] as cons
 /** Only `active` ones are to run. */
 export type PluginStatus = (typeof statuses)[number];
 
+/** What the reasons of hosts begin with: any other is that of a person. */
+export const foundReason = 'found: ';
+
 /** How one plugin should be, on every host. */
 export interface DesiredPlugin {
   readonly name: string;
