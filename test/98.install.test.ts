@@ -308,7 +308,15 @@ describe('installing', () => {
         names.filter((name) => name.startsWith('shop')),
       ),
     ).toEqual([]);
-    expect(await readdir(path.join(world.data, 'cache', 'bundles'))).toEqual([]);
+    expect(await tree(path.join(world.data, 'cache', 'bundles'))).toEqual({});
+  });
+
+  test('serves what has tables alone', async () => {
+    await world.start(open);
+    const schema = 'type Task @table @export { id: ID! @primaryKey }\n';
+    const bundle = await makeBundle('shop', { files: { 'schema.graphql': schema }, manifest: { entrypoints: {} } });
+    expect(await world.host.install(bundle, upload)).toMatchObject({ status: 'installed', library: 'sources' });
+    expect((await world.get('/shop/Task')).status).toBe(200);
   });
 
   test.runIf(mayMount)('on a full disk fails, and the old one serves on', async () => {

@@ -10,8 +10,8 @@ import { makeBundle, platform } from '../load/bundles.js';
 import { World } from '../load/world.js';
 import { buildPlugin } from '../plugins/build.js';
 
-/** Reload so many times; throws when a byte was run that the manifest does not name. */
-export async function race(attempts: number): Promise<void> {
+/** Reload so many times; how often a byte was run that the manifest does not name. Throws when there was no race. */
+export async function race(attempts: number): Promise<number> {
   const world = await World.make();
   const mark = path.join(world.directory, 'mark');
   try {
@@ -56,6 +56,7 @@ export async function race(attempts: number): Promise<void> {
       { place: manifest, bytes: first.manifest },
       { place, bytes: first.library, ms: 40 },
     ]);
+    let executed = 0;
     const ended = new Map<string, number>();
     const count = (what: string): void => void ended.set(what, (ended.get(what) ?? 0) + 1);
     for (let attempt = 0; attempt < attempts; attempt++) {
@@ -63,7 +64,9 @@ export async function race(attempts: number): Promise<void> {
         ({ unchanged }) => count(unchanged === true ? 'unchanged' : 'loaded'),
         (error: unknown) => count(asTenonError(error).code),
       );
-      if (existsSync(mark)) throw new Error(`unverified code was run in attempt ${attempt}`);
+      if (!existsSync(mark)) continue;
+      executed += 1;
+      await rm(mark);
     }
     const swapped = await swaps.stop();
     const serves = (await world.get('/shop/version')).body;
@@ -72,6 +75,7 @@ export async function race(attempts: number): Promise<void> {
     expect(ended.get('BundleDamaged')).toBeGreaterThan(attempts / 50);
     expect((ended.get('unchanged') ?? 0) + (ended.get('loaded') ?? 0)).toBeGreaterThan(0);
     expect(ended.get('loaded')).toBeGreaterThan(0);
+    return executed;
   } finally {
     await world.close();
   }
