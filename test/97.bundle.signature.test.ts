@@ -222,7 +222,7 @@ describe.skipIf(noMinisign !== undefined)(`minisign itself${noMinisign === undef
     await writeFile(file('signed'), signed);
     for (const kind of ['-H', '-l']) {
       const words = ['-S', kind, '-s', 'own.key', '-m', 'signed', '-x', 'own.sig', '-t', 'a comment'];
-      minisign(folder, words, 'a word\n');
+      minisign(folder, words, password === undefined ? undefined : `${password}\n`);
       const signature = await readFile(file('own.sig'));
       expect(verifySignature(signed, signature, key.publicKey)).toEqual({
         keyId: key.keyId,

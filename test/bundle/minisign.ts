@@ -15,6 +15,13 @@ export const noMinisign: string | undefined = isInstalled()
 if (noMinisign !== undefined && process.env['CI'] !== undefined) throw new Error(noMinisign);
 
 /** Run it in `folder`; what it prints. Throws when it says no. */
-export function minisign(folder: string, words: readonly string[], input = ''): string {
-  return execFileSync('minisign', words, { cwd: folder, input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
+export function minisign(folder: string, words: readonly string[], input?: string): string {
+  // It may end before it has read what it does not ask for.
+  const stdio = [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] as const;
+  return execFileSync('minisign', words, {
+    cwd: folder,
+    encoding: 'utf8',
+    stdio: [...stdio],
+    ...(input === undefined ? {} : { input }),
+  });
 }
