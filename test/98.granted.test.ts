@@ -9,6 +9,7 @@ import { isGranted, permissionKinds, wrongPermission } from '../src/base/permiss
 import type { AuditEntry } from '../src/bundle/audit.js';
 import { Grants, type GrantsOptions } from '../src/host/grants.js';
 import { makeBundle } from './load/bundles.js';
+import { tenon } from './load/tenon.js';
 import { World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -494,6 +495,31 @@ describe('a plugin', () => {
     expect([await may('a'), await may('b')]).toEqual(['status 0', 'status 11']);
     await world.host.uninstall('asker', { purge: true, by: 'a test' });
     expect(JSON.parse(await readFile(path.join(world.data, 'grants.json'), 'utf8'))).toEqual({ grants: {} });
+  });
+
+  test('is granted what it asks for by the command line', async () => {
+    await manifest(['events:publish:a', 'write:config']);
+    await world.start();
+    const permissions = (...words: string[]): ReturnType<typeof tenon> =>
+      tenon(world.directory, 'permissions', 'asker', ...words, '--data', 'state');
+    expect(await permissions()).toMatchObject({
+      status: 0,
+      out: ['events:publish:a', 'write:config']
+        .map((line) => `not granted: ${line}; to grant it: tenon permissions asker --grant '${line}'\n`)
+        .join(''),
+    });
+    expect(await permissions('--grant-all', '--revoke', 'write:config')).toMatchObject({
+      status: 2,
+      err: expect.stringContaining('"write:config" cannot be taken from asker: it is not granted'),
+    });
+    expect(await permissions('--grant-all')).toMatchObject({
+      status: 0,
+      out: 'granted: events:publish:a\ngranted: write:config\n',
+    });
+    expect(await permissions('--grant', 'writ:config')).toMatchObject({
+      status: 2,
+      err: expect.stringContaining('did you mean "write:config"?'),
+    });
   });
 
   test('may at no time what was revoked before it asked, while calls go on', async () => {

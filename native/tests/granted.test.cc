@@ -1,8 +1,11 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
+#include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "harness.h"
@@ -38,8 +41,12 @@ struct Life {
     code.route(TENON_HTTP_GET, "/inline", TENON_EXECUTION_INLINE, handler);
     code.route(TENON_HTTP_GET, "/pool", TENON_EXECUTION_POOL, handler);
     generation = front.bring_up(plugin, code, 1);
+    plugin.swap(generation->lease());
   }
-  ~Life() { front.take_down(generation); }
+  ~Life() {
+    plugin.swap(nullptr);
+    front.take_down(generation);
+  }
 
   tenon_status publish() {
     const auto* const events =
@@ -116,26 +123,28 @@ TEST_CASE("a refusal says what is missing and who can grant it, to the thread it
   permissions.set(by_manifest({}, {"http:client:example.com"}));
   permissions.deny(Permit::HttpClient, "example.com:443");
   const auto first = permissions.denied(0, false);
-  REQUIRE(first);
+  CHECK(first.has_value());
+  if (!first) return;
   CHECK(first->line == "http:client:example.com");
   CHECK(first->sentence ==
         "asker was not granted \"http:client:example.com\": `tenon permissions asker --grant "
         "http:client:example.com` grants it");
-  CHECK_FALSE(permissions.denied(1, false));
+  CHECK_FALSE(permissions.denied(1, false).has_value());
   permissions.deny(Permit::HooksCall, "a\nb\x7f" + std::string(1000, 'x'));
   const auto second = permissions.denied(1, false);
-  REQUIRE(second);
+  CHECK(second.has_value());
+  if (!second) return;
   CHECK(second->line.substr(0, 16) == "hooks:call:a?b?x");
   CHECK(second->line.size() < 400);
   CHECK(second->sentence.find("its manifest.json does not ask for it") != std::string::npos);
   std::thread([&] {
-    CHECK_FALSE(permissions.denied(0, false));
-    CHECK(permissions.denied(1, true));
-    CHECK_FALSE(permissions.denied(2, true));
+    CHECK_FALSE(permissions.denied(0, false).has_value());
+    CHECK(permissions.denied(1, true).has_value());
+    CHECK_FALSE(permissions.denied(2, true).has_value());
   }).join();
   // Another one has refused nothing, wherever it is in memory.
   core::Permissions other(bench.plugin, 2);
-  CHECK_FALSE(other.denied(0, false));
+  CHECK_FALSE(other.denied(0, false).has_value());
   CHECK(bench.plugin.denied[static_cast<size_t>(Permit::HooksCall)] == 1);
 }
 

@@ -1,6 +1,6 @@
 /** One plugin as the host keeps it, and as it is shown. */
 import type { TenonError } from '../base/errors.js';
-import type { CallCounters } from '../binding/core.js';
+import type { CallCounters } from '../binding/call-counters.js';
 import type { ExtensionUse } from '../compiler/config.js';
 import type { Generation } from '../plugin/generation.js';
 import type { BundleFacts } from './bundled.js';

@@ -1,7 +1,7 @@
 /** The time after a reload in which the new generation must show that it does as well as the one before. */
 import type { Settings } from '../base/config.js';
 import { asTenonError, TenonError } from '../base/errors.js';
-import type { CallCounters } from '../binding/core.js';
+import type { CallCounters } from '../binding/call-counters.js';
 import type { Generation } from '../plugin/generation.js';
 import type { Live } from './live.js';
 

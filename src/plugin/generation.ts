@@ -1,7 +1,8 @@
 /** One life of a plugin: its library, its instance in the core, and what it did on the way down. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
-import type { CallCounters, Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
+import type { CallCounters } from '../binding/call-counters.js';
+import type { Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
 import { type Library, openLibrary } from '../binding/library.js';
 import type { Admitted } from './admit.js';
 import type { GenerationLimits } from './limits.js';

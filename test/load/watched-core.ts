@@ -1,7 +1,7 @@
 /** A core without native code: what it does takes turns of the order, and it watches that it is used as its protocol says. */
 import { TenonError } from '../../src/base/errors.js';
+import type { CallCounters } from '../../src/binding/call-counters.js';
 import type {
-  CallCounters,
   CoreLedger,
   GenerationHandle,
   GenerationOptions,
