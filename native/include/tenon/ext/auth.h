@@ -120,7 +120,9 @@ typedef struct tenon_host_auth {
   /* Forget every decision that was kept of this plugin's providers: a password was changed, a token revoked. [any] */
   void (*forget_decisions)(const struct tenon_host* host);
 
-  /* Hash of a password (1 to 1,024 bytes) with a salt of its own, as text: scrypt, N 32,768, r 8, p 1 (RFC 7914; 32 MiB
+  /* This and the next three: TENON_ERROR_DENIED without the permission auth:credentials.
+   *
+   * Hash of a password (1 to 1,024 bytes) with a salt of its own, as text: scrypt, N 32,768, r 8, p 1 (RFC 7914; 32 MiB
    * and about 60 ms of a processor), at most 160 bytes. A process hashes two at once, others wait for their turn:
    * TENON_ERROR_AGAIN when 64 wait already, or it has not come in 10 s. TENON_ERROR_ARGUMENT for a password outside its
    * bounds; TENON_ERROR_MEMORY when the process cannot have the 32 MiB; TENON_ERROR_UNSUPPORTED where it has no

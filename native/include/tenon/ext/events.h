@@ -83,14 +83,16 @@ typedef struct tenon_host_events {
   uint32_t size;
 
   /* Tell all subscribers of `topic`, which must not begin with "tenon.". Copies; waits for no subscriber.
-   * TENON_ERROR_TOO_LARGE past TENON_EVENT_LIMIT. That nobody subscribes is no error. [any] */
+   * TENON_ERROR_TOO_LARGE past TENON_EVENT_LIMIT. That nobody subscribes is no error. TENON_ERROR_DENIED without the
+   * permission events:publish:TOPIC. [any] */
   tenon_status (*publish)(const struct tenon_host* host, tenon_bytes_t topic, tenon_bytes_t payload);
 
   /* Tell of a span, under the topic tenon.span. [any] */
   tenon_status (*span)(const struct tenon_host* host, const tenon_span_t* span);
 
   /* Be given the events of a topic, or of all that begin with what stands before a "*" at the end. At most 64 for a
-   * plugin: TENON_ERROR_TOO_LARGE. TENON_ERROR_UNSUPPORTED for a plugin that does not offer tenon.events/1. [any] */
+   * plugin: TENON_ERROR_TOO_LARGE. TENON_ERROR_UNSUPPORTED for a plugin that does not offer tenon.events/1.
+   * TENON_ERROR_DENIED without the permission events:subscribe:PATTERN; one that is taken back later rests. [any] */
   tenon_status (*subscribe)(const struct tenon_host* host, tenon_bytes_t pattern);
   /* Undo it; TENON_ERROR_NOT_FOUND for a pattern that was not subscribed to. [any] */
   tenon_status (*unsubscribe)(const struct tenon_host* host, tenon_bytes_t pattern);

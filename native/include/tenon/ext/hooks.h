@@ -60,7 +60,8 @@ typedef struct tenon_host_hooks {
    * when nobody has a hook. Its `fail` is given the message, with the extension's id, when one fails: then the status
    * is TENON_ERROR. TENON_ERROR_AGAIN when an extension that is required does not run, or one is being replaced and
    * this is [main], or it takes longer than 30 s. Chains within chains may be eight deep: TENON_ERROR_TOO_LARGE.
-   * TENON_ERROR_STATE on any other thread. [handler] [task] [event]
+   * TENON_ERROR_STATE on any other thread. TENON_ERROR_DENIED without the permission hooks:call:NAME. [handler] [task]
+   * [event]
    */
   tenon_status (*run)(const struct tenon_host* host, tenon_bytes_t name, uint32_t version, tenon_bytes_t input,
                       const tenon_hook_output_t* output);

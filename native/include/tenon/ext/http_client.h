@@ -60,7 +60,8 @@ typedef struct tenon_host_http_client {
   uint32_t size;
   /* Send it; redirects are not followed. `*number` gets its number, and may be NULL. TENON_ERROR_ARGUMENT for what is
    * outside its bounds; TENON_ERROR_TOO_LARGE past TENON_HTTP_CLIENT_REQUESTS or TENON_HTTP_CLIENT_BYTES. From ready
-   * on, until shutdown: otherwise TENON_ERROR_STATE. [any] */
+   * on, until shutdown: otherwise TENON_ERROR_STATE. TENON_ERROR_DENIED without the permission http:client:HOST. [any]
+   */
   tenon_status (*send)(const struct tenon_host* host, const tenon_http_client_request_t* request,
                        tenon_http_client_done_fn done, void* context, uint64_t* number);
   /* Give it up: `done` runs with TENON_ERROR_CANCELLED, unless it has run. TENON_ERROR_NOT_FOUND for one that is over.

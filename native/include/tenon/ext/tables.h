@@ -75,8 +75,9 @@ typedef struct tenon_change {
 typedef struct tenon_host_tables {
   uint32_t size;
 
-  /* Open the table `name` of this application, or "database.Table" of another one when `permissions` of config.yaml
-   * grants it: without the grant TENON_ERROR_DENIED. TENON_ERROR_NOT_FOUND when there is none. [any] */
+  /* Open the table `name` of this application, or "database.Table" of another one when that is
+   * permitted: otherwise TENON_ERROR_DENIED, here and, when it is taken back, by every function below.
+   * TENON_ERROR_NOT_FOUND when there is none. [any] */
   tenon_status (*open)(const struct tenon_host* host, tenon_bytes_t name, tenon_table_t** table);
 
   /* Number of a field, for tenon_record_value and tenon_scan_t; -1 when the table has none of that name. Stays the same
