@@ -180,7 +180,7 @@ function byPlace(changes: readonly Change[]): Record<string, string[]> {
 }
 
 test(`${kills} hosts are killed amid writes: each write that was acknowledged is there, whole, in its indexes, and told once (TENON_TEST_SEED=${seed})`, {
-  timeout: 60_000 + kills * 10_000,
+  timeout: 60_000 + kills * 20_000,
 }, async () => {
   const random = new Random(seed);
   const lanes: Lane[] = [
