@@ -136,6 +136,8 @@ interface Surroundings {
 
 /** Between two looks for what was killed and runs, ms. */
 const killedMs = 10_000;
+/** For an archive to come and to be read, ms: a request has 30 s to arrive. */
+const uploadMs = 40_000;
 
 async function compose(
   settings: Settings,
@@ -299,7 +301,7 @@ async function compose(
     highest: new HighestVersions(path.join(data, 'installed.json')),
     host: plugins,
     admission,
-    limits: { bytes: settings.bundleLimit },
+    limits: { bytes: settings.bundleLimit, timeMs: uploadMs },
     policies: {
       upload: settings.uploadSignatures as SignaturePolicy,
       local: settings.localSignatures as SignaturePolicy,

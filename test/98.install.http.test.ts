@@ -1,5 +1,8 @@
 import { connect } from 'node:net';
-import { readdir } from 'node:fs/promises';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { makeBundle, platform } from './load/bundles.js';
 import { Clients } from './load/clients.js';
@@ -28,6 +31,7 @@ interface Reply {
     from?: string;
     details?: Record<string, unknown>;
     plugins?: { id: string }[];
+    entries?: { action: string }[];
   };
 }
 
@@ -178,6 +182,19 @@ describe('refused, with nothing left and what runs left alone', () => {
     expect(await present()).toEqual(before);
   });
 
+  test('a client that sends all of its body first hears why it was refused', async () => {
+    const { port } = new URL(world.url);
+    const socket = connect(Number(port), '127.0.0.1');
+    const length = 6 * 1024 * 1024;
+    socket.write(
+      `POST ${place} HTTP/1.1\r\nhost: localhost\r\nauthorization: ${authorization}\r\ncontent-type: application/gzip\r\ncontent-length: ${length}\r\n\r\n`,
+    );
+    await new Promise<void>((resolve) => void socket.write(Buffer.alloc(length), () => resolve()));
+    const [answer] = (await once(socket.setEncoding('utf8'), 'data')) as [string];
+    expect(answer).toMatch(/^HTTP\/1\.1 413 [^]*"error":"ArchiveTooLarge"/);
+    socket.destroy();
+  });
+
   test('who has no token: 401, before anything is read', async () => {
     const answer = await world.request('POST', place, { headers: gzip, body: over });
     expect(answer.status).toBe(401);
@@ -186,16 +203,14 @@ describe('refused, with nothing left and what runs left alone', () => {
   test('a client that goes in the middle leaves neither a file nor a descriptor', async () => {
     const archive = await makeBundle('other');
     const { descriptors } = gauge(world.data);
-    for (let turn = 0; turn < 20; turn++) {
-      const { port } = new URL(world.url);
-      const socket = connect(Number(port), '127.0.0.1');
-      socket.write(
-        `POST ${place} HTTP/1.1\r\nhost: localhost\r\nauthorization: ${authorization}\r\ncontent-type: application/gzip\r\ncontent-length: ${archive.length}\r\n\r\n`,
-      );
-      socket.write(archive.subarray(0, archive.length >> 1));
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      socket.destroy();
-    }
+    const { port } = new URL(world.url);
+    const head = `POST ${place} HTTP/1.1\r\nhost: localhost\r\nauthorization: ${authorization}\r\ncontent-type: application/gzip\r\ncontent-length: ${archive.length}\r\n\r\n`;
+    const begun = Buffer.concat([Buffer.from(head), archive.subarray(0, archive.length >> 1)]);
+    for (let turn = 0; turn < 20; turn++) connect(Number(port), '127.0.0.1').resume().end(begun);
+    const refused = async (): Promise<number> =>
+      (await ask('GET', '/api/v1/audit?limit=100')).body.entries?.filter(({ action }) => action === 'refuse').length ??
+      0;
+    await until('each of them was begun, and refused', async () => (await refused()) === 20);
     await until('descriptors are given back', () => gauge(world.data).descriptors <= descriptors);
     expect((await ask('GET', '/api/v1/plugins')).body.plugins?.map(({ id }) => id)).toEqual(['shop']);
     expect(await present()).toEqual(before);
@@ -204,18 +219,24 @@ describe('refused, with nothing left and what runs left alone', () => {
 
 test('two uploads of one plugin at once: one is installed, the other told to wait; others go on', async () => {
   await world.publish('counting', await buildPlugin('says_version', { defines: { PLUGIN_ID: '"counting"' } }));
-  await world.start(unsigned);
+  await world.start({ ...unsigned, trialMs: 60_000 });
   const clients = new Clients({
     url: world.url,
     count: 8,
     next: () => ({ method: 'GET', path: '/counting/version' }),
     judge: ({ status, body }) => (status === 200 && body === '1.0.0' ? undefined : `${status} ${body}`),
   });
-  const archives = [await makeBundle('shop'), await makeBundle('shop', { version: '1.1.0' })];
-  const answers = await Promise.all(archives.map((archive) => install(archive)));
-  expect(answers.map(({ status }) => status).toSorted((one, other) => one - other)).toEqual([201, 409]);
-  const [lost] = answers.filter(({ status }) => status === 409);
-  expect(lost?.body.error).toBe('InstallRunning');
+  const gate = path.join(world.directory, 'gate');
+  const library = await buildPlugin('says_version', { defines: { PLUGIN_ID: '"shop"', WAITS_AT: `"${gate}"` } });
+  const first = install(await makeBundle('shop', { library }));
+  await until('the first one is tried', () => existsSync(`${gate}.seen`));
+  expect(await install(await makeBundle('shop', { version: '1.1.0' }))).toMatchObject({
+    status: 409,
+    body: { error: 'InstallRunning' },
+  });
+  expect((await install(await makeBundle('other'))).status).toBe(201);
+  await writeFile(`${gate}.go`, '');
+  expect((await first).status).toBe(201);
   expect((await clients.stop()).unexpected).toEqual([]);
 });
 

@@ -1,6 +1,7 @@
 /** A bundle in memory: its files are those that its manifest names, byte for byte. */
 import { createHash } from 'node:crypto';
 import { TenonError } from '../base/errors.js';
+import { hashInPieces } from '../base/hash-in-pieces.js';
 import type { ArchiveFile } from './archive.js';
 import { type Manifest, type ManifestFile, manifestFile, parseManifest, signatureFile } from './manifest.js';
 
@@ -27,10 +28,10 @@ function damaged(where: string, path: string, rule: string, fault: string): Teno
   });
 }
 
-function requireSame(bytes: Buffer, said: ManifestFile, where: string, path: string): void {
+function requireSame(bytes: Buffer, sha256: string, said: ManifestFile, where: string, path: string): void {
   if (bytes.length !== said.size)
     throw damaged(where, path, 'size', `has ${bytes.length} bytes, and the manifest says ${said.size}`);
-  if (sha256Of(bytes) !== said.sha256.toLowerCase())
+  if (sha256 !== said.sha256.toLowerCase())
     throw damaged(where, path, 'sha256', 'has another SHA-256 than the manifest says');
 }
 
@@ -48,6 +49,17 @@ function listOf(manifest: Manifest, where: string): ReadonlyMap<string, Manifest
  * is missing, is another one than the manifest says, or is not listed. `where` names the archive for people.
  */
 export function bundleOf(files: readonly ArchiveFile[], where: string): Bundle {
+  return made(files, where, (_, bytes) => sha256Of(bytes));
+}
+
+/** The same for a process that serves: hashing leaves the event loop to others, too. Rejects as `bundleOf` throws. */
+export async function readBundle(files: readonly ArchiveFile[], where: string): Promise<Bundle> {
+  const hashes = new Map<string, string>();
+  for (const { path, bytes } of files) hashes.set(path, await hashInPieces(bytes));
+  return made(files, where, (path) => hashes.get(path) ?? '');
+}
+
+function made(files: readonly ArchiveFile[], where: string, hashOf: (path: string, bytes: Buffer) => string): Bundle {
   const byPath = new Map<string, Buffer>();
   for (const { path, bytes } of files) {
     if (byPath.has(path)) throw damaged(where, path, 'twice', 'is there twice');
@@ -71,7 +83,7 @@ export function bundleOf(files: readonly ArchiveFile[], where: string): Bundle {
   for (const [path, said] of listed) {
     const bytes = byPath.get(path);
     if (bytes === undefined) throw damaged(where, path, 'missing', 'is listed in the manifest and not there');
-    requireSame(bytes, said, where, path);
+    requireSame(bytes, hashOf(path, bytes), said, where, path);
   }
   for (const path of byPath.keys())
     if (!listed.has(path)) throw damaged(where, path, 'unlisted', 'is not listed in the manifest');

@@ -1,9 +1,9 @@
 /** Archives that were put into the applications directory: installed, and then gone; or refused, and left there. */
-import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import { asTenonError, describeError, TenonError } from '../base/errors.js';
+import { asTenonError, describeError, type ErrorCode, TenonError } from '../base/errors.js';
+import { hashInPieces } from '../base/hash-in-pieces.js';
 import type { Log } from '../base/log.js';
 import type { Installing } from './installing.js';
 
@@ -27,8 +27,8 @@ const wholeAfterMs = 5_000;
 /** One archive is looked at once for each content of it. */
 export class DroppedArchives {
   readonly #options: DroppedOptions;
-  /** Hash of what was refused, by file. */
-  readonly #refused = new Map<string, string>();
+  /** Hash of what was refused, by file; and whether anything but another content can change that. */
+  readonly #refused = new Map<string, { sha256: string; isFinal: boolean }>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
   /** One after the other: two archives may be two versions of one plugin. */
   #turn: Promise<void> = Promise.resolve();
@@ -40,6 +40,7 @@ export class DroppedArchives {
 
   /** Take every archive that is there, by name. It never rejects: what was refused is logged. */
   async takeAll(by: string): Promise<void> {
+    this.#forgetPassing();
     const names = await readdir(this.#options.directory).catch(() => []); // not there: nothing was dropped
     for (const name of names.filter(isArchiveName).toSorted()) await this.take(name, by);
   }
@@ -70,7 +71,7 @@ export class DroppedArchives {
     let found: Found | undefined;
     try {
       found = await readStill(file, limit);
-      if (found === undefined || this.#refused.get(name) === found.sha256) return;
+      if (found === undefined || this.#refused.get(name)?.sha256 === found.sha256) return;
       const { plugin, status } = await installing.install(found.bytes, { origin: 'local', by });
       log.info({ plugin: plugin.id, file: name, status }, `${name}: ${plugin.id} ${plugin.version} ${status}`);
     } catch (error) {
@@ -78,6 +79,8 @@ export class DroppedArchives {
       return;
     }
     this.#refused.delete(name);
+    // Some may have waited for it.
+    for (const other of this.#forgetPassing()) void this.take(other, by);
     // What came in its place meanwhile is told by the watch.
     const now = await readStill(file, limit).catch(() => undefined);
     if (now?.sha256 === found.sha256) await unlink(file);
@@ -95,13 +98,25 @@ export class DroppedArchives {
       this.#later(name, by, wholeAfterMs - age);
       return;
     }
-    if (found !== undefined) this.#refused.set(name, found.sha256);
+    if (found !== undefined) this.#refused.set(name, { sha256: found.sha256, isFinal: isOfBytes(code) });
     this.#options.log.error({ file: name, code, details }, `${name} was not installed: ${describeError(error)}`);
+  }
+
+  /** Names of those that were refused for what may have passed by now. */
+  #forgetPassing(): string[] {
+    const names = [...this.#refused].filter(([, { isFinal }]) => !isFinal).map(([name]) => name);
+    for (const name of names) this.#refused.delete(name);
+    return names;
   }
 
   #later(name: string, by: string, ms: number): void {
     if (!this.#closed) this.#timers.set(name, setTimeout(() => void this.take(name, by), ms).unref());
   }
+}
+
+/** Whether it is the archive itself that is wrong, and nothing around it. */
+function isOfBytes(code: ErrorCode): boolean {
+  return code.startsWith('Archive') || ['ManifestNotFound', 'InvalidManifest', 'BundleDamaged'].includes(code);
 }
 
 interface Found {
@@ -139,7 +154,7 @@ async function readStill(file: string, limit: number): Promise<Found | undefined
     const after = await handle.stat();
     if (after.size !== before.size || after.mtimeMs !== before.mtimeMs || after.ctimeMs !== before.ctimeMs)
       return undefined;
-    return { bytes, sha256: createHash('sha256').update(bytes).digest('hex'), changedMs: before.ctimeMs };
+    return { bytes, sha256: await hashInPieces(bytes), changedMs: before.ctimeMs };
   } finally {
     await handle.close();
   }

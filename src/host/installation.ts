@@ -7,7 +7,7 @@ import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { type ArchiveLimits, readArchive } from '../bundle/archive.js';
 import type { Audit } from '../bundle/audit.js';
-import { type Bundle, bundleOf } from '../bundle/bundle.js';
+import { type Bundle, readBundle } from '../bundle/bundle.js';
 import { type BundleFiles, filesOf, readBundleFolder } from '../bundle/folder.js';
 import { type HighestVersions, isBefore, isWithin } from '../bundle/highest.js';
 import { manifestFile, signatureFile } from '../bundle/manifest.js';
@@ -62,9 +62,9 @@ export class Installation {
     this.#options = options;
   }
 
-  /** The bundle of an archive. Rejects as `readArchive` and `bundleOf` do. */
+  /** The bundle of an archive. Rejects as `readArchive` and `readBundle` do. */
   async read(archive: Uint8Array | AsyncIterable<Uint8Array>): Promise<Bundle> {
-    return bundleOf(await readArchive(archive, this.#options.limits), 'the archive');
+    return readBundle(await readArchive(archive, this.#options.limits), 'the archive');
   }
 
   /** As `Installing.install`, of an id that nobody else is at work on. */

@@ -14,11 +14,16 @@ export interface InstallerOptions {
   log: Log;
 }
 
+/** Archives that are read at once. */
+const mostRead = 2;
+
 /** Has one installation or removal of a plugin at a time, and what is refused written down. */
 export class Installer implements Installing {
   readonly #options: InstallerOptions;
   readonly #busy = new Set<string>();
   readonly #running = new Set<Promise<unknown>>();
+  readonly #waiting: (() => void)[] = [];
+  #reading = 0;
   #closed = false;
 
   constructor(options: InstallerOptions) {
@@ -57,12 +62,27 @@ export class Installer implements Installing {
     const { installation } = this.#options;
     let bundle: Bundle | undefined;
     try {
-      const read = await installation.read(archive);
+      const read = await this.#inTurn(() => installation.read(archive));
       bundle = read;
       return await this.#alone(read.manifest.id, () => installation.install(read, options));
     } catch (error) {
-      if (options.dryRun !== true) await this.#refused(asTenonError(error), bundle, options.by);
+      // A file that is no archive yet, or none at all, is for the log.
+      const isBundle = bundle !== undefined || options.origin === 'upload';
+      if (options.dryRun !== true && isBundle) await this.#refused(asTenonError(error), bundle, options.by);
       throw error;
+    }
+  }
+
+  /** What is read is kept in memory: no more than a few archives at once. */
+  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#reading >= mostRead) await new Promise<void>((resolve) => void this.#waiting.push(resolve));
+    else this.#reading += 1;
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#reading -= 1;
+      else next();
     }
   }
 

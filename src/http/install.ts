@@ -2,6 +2,7 @@
 import type { Express, Request } from 'express';
 import { TenonError } from '../base/errors.js';
 import type { Installing, InstallOptions } from '../host/installing.js';
+import { whoAsks } from './trust-admin.js';
 import { takeUpload } from './upload.js';
 
 export interface InstallRoutes {
@@ -60,8 +61,4 @@ function readTruth(name: string, given: unknown): boolean {
   if (given === undefined || given === 'false') return false;
   if (given === 'true') return true;
   throw new TenonError('BadRequest', `${name}: ${JSON.stringify(given)} is not true or false`);
-}
-
-function whoAsks({ socket }: Request): string {
-  return `api ${socket.remoteAddress ?? '-'}`;
 }

@@ -107,4 +107,6 @@ function discard(request: IncomingMessage): void {
     size += chunk.length;
     if (size > discardLimit) request.destroy();
   });
+  // Whoever read it until now may have stopped it.
+  request.resume();
 }

@@ -1,5 +1,11 @@
-/* GET /version answers with its version. Macros: PLUGIN_ID, PLUGIN_VERSION. */
+/*
+ * GET /version answers with its version. Macros: PLUGIN_ID, PLUGIN_VERSION;
+ *   WAITS_AT   path: create makes PATH.seen, and goes on when PATH.go is there
+ */
+#include <fcntl.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <tenon/entry.h>
 #include <tenon/ext/http.h>
@@ -46,6 +52,11 @@ static void destroy(tenon_plugin_t* plugin) { (void)plugin; }
 
 static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {
   static tenon_plugin_t plugin;
+#ifdef WAITS_AT
+  close(open(WAITS_AT ".seen", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  for (int turn = 0; turn < 2000 && access(WAITS_AT ".go", F_OK) != 0; turn++)
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+#endif
   http = host->get_extension(host, TENON_HTTP_ID);
   plugin = (tenon_plugin_t){.size = sizeof plugin, .destroy = destroy, .get_extension = get_extension};
   *out = &plugin;
