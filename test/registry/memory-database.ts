@@ -30,6 +30,7 @@ export class MemoryDatabase implements Database {
   #listener: DatabaseListener | undefined;
   #stopListening: (() => Promise<void>) | undefined;
   #connected = false;
+  #losses = 0;
   #reachable: boolean;
   closed = false;
   /** Transactions that are under way. */
@@ -100,13 +101,15 @@ export class MemoryDatabase implements Database {
       setImmediate(() => this.#listener?.lost(new Error('connection refused'), 1000));
       return;
     }
+    const losses = this.#losses;
     const session = this.#session(this.#server.pg);
     await this.#server.prepare(async () => this.#listener?.prepare(session));
     this.#stopListening ??= await this.#server.pg.listen(channel, (payload) => {
       if (this.#connected && !this.deaf) setImmediate(() => this.#listener?.notified(payload));
     });
     setImmediate(() => {
-      if (this.closed || !this.#reachable || this.#connected) return;
+      // A loss that came meanwhile is told first, and the connection after it is another.
+      if (this.closed || !this.#reachable || this.#connected || losses !== this.#losses) return;
       this.#connected = true;
       this.#listener?.connected();
     });
@@ -115,6 +118,7 @@ export class MemoryDatabase implements Database {
   #drop(): void {
     if (!this.#connected) return;
     this.#connected = false;
+    this.#losses += 1;
     if (!this.closed) setImmediate(() => this.#listener?.lost(new Error('connection terminated'), 1000));
   }
 
