@@ -294,11 +294,12 @@ async function compose(
     owner: hostId(data).slice(0, 8),
     exchange: (one, other) => core.exchangeNames(one, other),
   });
-  await places.sweep();
-  const shared = { log, applications, bundles, places, audit, grants };
+  for (const { place, error } of await places.sweep())
+    log.warn({ path: place, err: error }, 'what an installation has left there could not be cleared away');
+  const highest = new HighestVersions(path.join(data, 'installed.json'));
+  const shared = { log, applications, bundles, places, audit, grants, highest };
   const installation = new Installation({
     ...shared,
-    highest: new HighestVersions(path.join(data, 'installed.json')),
     host: plugins,
     admission,
     limits: { bytes: settings.bundleLimit, timeMs: uploadMs },

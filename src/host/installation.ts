@@ -11,7 +11,7 @@ import { type Bundle, readBundle } from '../bundle/bundle.js';
 import { type BundleFiles, filesOf, readBundleFolder } from '../bundle/folder.js';
 import { type HighestVersions, isBefore, isWithin } from '../bundle/highest.js';
 import { manifestFile, signatureFile } from '../bundle/manifest.js';
-import type { Places } from '../bundle/place.js';
+import { look, type Places, type Seen } from '../bundle/place.js';
 import type { SignaturePolicy } from '../bundle/trust.js';
 import { configFile } from '../compiler/config.js';
 import { admit, type Image, readImage } from '../plugin/admit.js';
@@ -22,6 +22,7 @@ import type { Installed, InstallOptions } from './installing.js';
 import type { PluginView } from './plugin.js';
 import type { Plugins } from './plugins.js';
 import type { Admission } from './replace.js';
+import type { Wish } from './wishes.js';
 
 export interface InstallationOptions {
   log: Log;
@@ -31,7 +32,7 @@ export interface InstallationOptions {
   highest: HighestVersions;
   audit: Pick<Audit, 'write'>;
   grants: Pick<Grants, 'of' | 'linesOf' | 'grant' | 'revoke'>;
-  host: Pick<Plugins, 'list' | 'show' | 'load' | 'reload' | 'refresh' | 'unload' | 'staticOf'>;
+  host: Pick<Plugins, 'list' | 'show' | 'load' | 'reload' | 'rollback' | 'refresh' | 'unload' | 'staticOf' | 'wishes'>;
   admission: Admission;
   /** Of the archive, and of all that is in it. */
   limits: ArchiveLimits;
@@ -41,6 +42,7 @@ export interface InstallationOptions {
 
 /** What is in place of the bundle that comes. */
 interface Present {
+  readonly seen: Seen;
   /** Undefined for what cannot be read. */
   readonly files: BundleFiles | undefined;
   readonly view: PluginView | undefined;
@@ -117,15 +119,17 @@ export class Installation {
   }
 
   async #present(id: string, folder: string): Promise<Present | undefined> {
-    const { applications, host } = this.#options;
+    const { applications, highest, host } = this.#options;
     const view = host.list().find((one) => one.id === id);
     const elsewhere = view === undefined ? await applications.find(id) : view.folder;
     if (elsewhere !== undefined && elsewhere !== folder) throw exists(id, elsewhere);
-    const info = await lstat(folder).catch(() => undefined);
-    if (info === undefined) return undefined;
+    const seen = await look(folder);
+    if (seen === undefined) return undefined;
     const files = await readBundleFolder(folder).catch(() => undefined);
-    if (!info.isDirectory() || !isReplaceable(folder, files)) throw exists(id, folder);
-    return { files, view };
+    const info = await lstat(folder).catch(() => undefined);
+    if (info?.isDirectory() !== true || !(await isReplaceable(folder, files, () => highest.of(id))))
+      throw exists(id, folder);
+    return { seen, files, view };
   }
 
   async #refuseOlder(id: string, version: string, present: BundleFiles | undefined): Promise<void> {
@@ -174,7 +178,7 @@ export class Installation {
   }
 
   async #place({ bundle, bundled, folder, present }: Candidate, { by }: InstallOptions): Promise<void> {
-    const { audit, highest, places } = this.#options;
+    const { audit, highest, host, places } = this.#options;
     const { id, version } = bundle.manifest;
     const staged = await places.stage(entriesOf(bundle)).catch((error: unknown) => {
       throw failed(id, error);
@@ -188,21 +192,22 @@ export class Installation {
       await places.discard(staged);
       throw error;
     }
-    const put = await places.put(staged, folder).catch(async (error: unknown) => {
-      await places.discard(staged);
-      throw failed(id, error);
+    const wish = host.wishes().find((one) => one.id === id);
+    const put = await places.put(staged, folder, present?.seen).catch((error: unknown) => {
+      throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? exists(id, folder) : failed(id, error);
     });
     try {
-      await this.#bringUp(id, present);
+      await this.#bringUp(id, bundle.sha256, present);
       await highest.raise(id, version).catch((error: unknown) => {
         throw failed(id, error);
       });
     } catch (error) {
-      await put.undo().catch((second: unknown) => {
-        throw failed(id, second);
-      });
-      await this.#bringBack(id, folder, present);
-      throw error;
+      const undone = await put.undo().then(
+        () => true,
+        (second: unknown) => failed(id, second),
+      );
+      await this.#bringBack(id, folder, present, wish);
+      throw undone === true ? error : undone;
     }
     await put.finish().catch((error: unknown) => {
       this.#options.log.warn(
@@ -212,17 +217,39 @@ export class Installation {
     });
   }
 
-  async #bringUp(id: string, present: Present | undefined): Promise<void> {
+  /** It serves, or there is nobody who wants it to. */
+  async #bringUp(id: string, sha256: string, present: Present | undefined): Promise<void> {
     const { host } = this.#options;
     if (present?.view === undefined) await host.load(id);
     else await host.reload(id, 'api');
+    const { state, bundle, version, error, registry } = host.show(id);
+    if (state === 'disabled' || state === 'stopped' || (state === 'running' && bundle?.sha256 === sha256)) return;
+    if (state === 'running' && registry?.pinned === true)
+      throw new TenonError(
+        'VersionUnavailable',
+        `${id}: the registry pins version ${registry.version}, and another one was to be installed`,
+        {
+          next: 'pin the version that is to be installed, or set `pinned` to false',
+          details: { plugin: id, pin: registry.version, found: version },
+        },
+      );
+    throw new TenonError(
+      'InstallFailed',
+      `${id} was put in place, and does not serve${error ? `: ${error.message}` : ''}`,
+      {
+        next: 'install it again',
+        details: { plugin: id, state },
+      },
+    );
   }
 
   /** Its folder is what it was: so is the plugin, whatever the new one has left of it. */
-  async #bringBack(id: string, folder: string, present: Present | undefined): Promise<void> {
+  async #bringBack(id: string, folder: string, present: Present | undefined, wish: Wish | undefined): Promise<void> {
     const { host, log } = this.#options;
     try {
       if (present?.view?.state === 'stopped') await host.unload(id);
+      // Somebody went back to it: what the folder says is not what served.
+      else if (wish?.chosen === true) await host.rollback(id, wish.sha256);
       else await host.refresh(folder, 'api');
     } catch (error) {
       if (present?.view?.state !== 'failed') log.error({ plugin: id, err: error }, `${id} is not what it was before`);
@@ -248,15 +275,27 @@ export class Installation {
       library: chosen.from,
       ...(signer === undefined ? {} : { signer: { keyId: signer.keyId, name: signer.name } }),
       permissions: grants.of(id, asked),
-      warnings,
+      warnings: view === undefined || view.state === 'running' ? warnings : [...warnings, standsStill(view)],
     };
   }
 }
 
-/** Whether it is a bundle, and nothing that somebody works in. */
-export function isReplaceable(folder: string, files: BundleFiles | undefined): boolean {
-  if (!isBundle(folder)) return false;
-  return files?.manifest.files !== undefined || !existsSync(path.join(folder, configFile));
+function standsStill({ id, state, error }: PluginView): string {
+  return `${id} is in place, and does not run: ${error?.message ?? `it is ${state}`}`;
+}
+
+/**
+ * Whether it is a bundle, and nothing that somebody works in. `highest` gives the version of it that was installed, if any: of a bundle
+ * whose manifest is damaged or gone nothing else tells.
+ */
+export async function isReplaceable(
+  folder: string,
+  files: BundleFiles | undefined,
+  highest: () => Promise<string | undefined>,
+): Promise<boolean> {
+  const has = (name: string): boolean => existsSync(path.join(folder, name));
+  if (isBundle(folder) && (files?.manifest.files !== undefined || !has(configFile))) return true;
+  return files === undefined && (has(manifestFile) || has('prebuilds')) && (await highest()) !== undefined;
 }
 
 function* entriesOf({ manifestBytes, signature, files }: Bundle): Generator<readonly [string, Uint8Array]> {

@@ -9,6 +9,7 @@ import type { ReloadRecord, Trigger } from './record.js';
 import type { Begun } from './reload-request.js';
 import type { StaticPlugins } from './static-plugins.js';
 import type { Version } from './versions.js';
+import type { Wish } from './wishes.js';
 
 export class Plugins {
   readonly #host: Host;
@@ -22,6 +23,11 @@ export class Plugins {
   /** As {@link Host.ready}. */
   get ready(): boolean {
     return this.#host.ready;
+  }
+
+  /** As {@link Host.wishes}. */
+  wishes(): Wish[] {
+    return this.#host.wishes();
   }
 
   /** What everybody may see, by id. */

@@ -3,6 +3,7 @@ import type { Log } from '../base/log.js';
 import { TenonError } from '../base/errors.js';
 import type { Audit } from '../bundle/audit.js';
 import { readBundleFolder } from '../bundle/folder.js';
+import type { HighestVersions } from '../bundle/highest.js';
 import type { Places } from '../bundle/place.js';
 import { forgetBuilds } from '../compiler/owner.js';
 import type { Applications } from './applications.js';
@@ -18,6 +19,7 @@ export interface UninstallationOptions {
   applications: Applications;
   bundles: Bundles;
   places: Places;
+  highest: Pick<HighestVersions, 'of'>;
   audit: Pick<Audit, 'write'>;
   grants: Pick<Grants, 'forget'>;
   host: Pick<Host, 'refresh' | 'forgetKept'>;
@@ -40,10 +42,10 @@ export class Uninstallation {
 
   /** As `Installing.uninstall`, of an id that nobody else is at work on. */
   async uninstall(id: string, { purge = false, by }: UninstallOptions): Promise<void> {
-    const { applications, audit, bundles, grants, host, log, places } = this.#options;
+    const { applications, audit, bundles, grants, highest, host, log, places } = this.#options;
     const { folder } = this.#options.show(id);
     const files = folder === '' ? undefined : await readBundleFolder(folder).catch(() => undefined);
-    if (folder !== applications.folderOf(id) || !isReplaceable(folder, files))
+    if (folder !== applications.folderOf(id) || !(await isReplaceable(folder, files, () => highest.of(id))))
       throw new TenonError('NotInstalled', `${id} was not installed from a bundle`, {
         next: folder === '' ? 'change the program that has it' : `remove ${folder} itself`,
         details: { plugin: id, folder },

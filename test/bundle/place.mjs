@@ -1,8 +1,10 @@
-// Puts a bundle in place and ends: `place.mjs DIRECTORY MODE TEXT`. For tests that kill it on the way. It is run as it is, with what
-// was built: the calls of a compiler of TypeScript would be counted, too.
+// Puts a bundle in place and ends: `place.mjs DIRECTORY MODE TEXT`; or sweeps (MODE `sweep`), and writes what stays to the file TEXT.
+// For tests that kill it on the way. It is run as it is, with what was built: the calls of a compiler of TypeScript would be counted,
+// too.
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { loadCore } from '../../dist/binding/core.js';
-import { Places } from '../../dist/bundle/place.js';
+import { look, Places } from '../../dist/bundle/place.js';
 
 const [directory, mode, text] = process.argv.slice(2);
 const core = loadCore();
@@ -12,7 +14,10 @@ const places = new Places({
   exchange: (one, other) => mode !== 'steps' && core.exchangeNames(one, other),
 });
 const folder = path.join(directory, 'shop');
-if (mode === 'take') await places.discard(await places.take(folder));
+if (mode === 'sweep') {
+  const wrong = await places.sweep();
+  writeFileSync(text, JSON.stringify(wrong.map(({ place }) => path.basename(place))));
+} else if (mode === 'take') await places.discard(await places.take(folder));
 else {
   const put = await places.put(
     await places.stage([
@@ -20,6 +25,7 @@ else {
       ['lib/shop.so', Buffer.from(text)],
     ]),
     folder,
+    await look(folder),
   );
   await (mode === 'undo' ? put.undo() : put.finish());
 }
