@@ -180,6 +180,47 @@ describe('installing', () => {
     expect((await world.host.reload('shop')).outcome).toBe('succeeded');
   });
 
+  const spoilt: [string, () => Promise<void>][] = [
+    ['is damaged', () => world.write('shop', 'manifest.json', '{"id": ')],
+    ['is gone', () => rm(path.join(world.folder('shop'), 'manifest.json'))],
+  ];
+
+  test.each(spoilt)('mends a bundle whose manifest %s, and uninstalling takes it out', async (_, spoil) => {
+    await world.start(open);
+    const bundle = await makeBundle('shop', { files: { 'config.yaml': 'name: Shop\n' } });
+    await world.host.install(bundle, upload);
+    await spoil();
+    expect(await world.host.install(bundle, upload)).toMatchObject({ status: 'upgraded', warnings: [] });
+    expect((await world.host.reload('shop')).outcome).toBe('succeeded');
+    await spoil();
+    await world.host.uninstall('shop', { by: 'a test' });
+    expect([await serving(), await readdir(world.applications)]).toEqual(['404', []]);
+  });
+
+  test('says of one that is not to run that it does not', async () => {
+    await world.start(open);
+    const bundle = await makeBundle('shop', { files: { 'config.yaml': 'enabled: false\n' } });
+    const warnings = [expect.stringContaining('shop is in place, and does not run: its config says so')];
+    expect(await world.host.install(bundle, upload)).toMatchObject({ status: 'installed', warnings });
+    expect(await world.host.install(bundle, upload)).toMatchObject({ status: 'unchanged', warnings });
+    expect(world.host.plugin('shop').state).toBe('disabled');
+  });
+
+  test('of what does not serve leaves the build that somebody went back to', async () => {
+    await world.publish('other', await buildPlugin('says_version', { defines: { PLUGIN_ID: '"other"' } }));
+    await world.start(open);
+    for (const version of ['1.0.0', '1.1.0']) await world.host.install(await makeBundle('shop', { version }), upload);
+    await world.host.rollback('shop');
+    const { generation } = world.host.plugin('shop');
+    const files = { 'config.yaml': 'route_prefix: /other\n' };
+    await expect(
+      world.host.install(await makeBundle('shop', { version: '2.0.0', files }), upload),
+    ).rejects.toMatchObject({ code: 'RouteConflict' });
+    expect(await serving()).toBe('1.0.0');
+    expect(world.host.plugin('shop')).toMatchObject({ generation, state: 'running' });
+    expect(await errorOf()).toBeUndefined();
+  });
+
   const plugin = (name: string) => buildPlugin(name, { defines: { PLUGIN_ID: '"shop"' } });
   const refused: [string, ErrorCode, () => Promise<Buffer>][] = [
     ['that is no archive', 'ArchiveInvalid', async () => Buffer.from('nothing')],

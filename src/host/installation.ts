@@ -281,7 +281,8 @@ export class Installation {
 }
 
 function standsStill({ id, state, error }: PluginView): string {
-  return `${id} is in place, and does not run: ${error?.message ?? `it is ${state}`}`;
+  const why = error?.message ?? (state === 'disabled' ? 'its config says so' : `it is ${state}`);
+  return `${id} is in place, and does not run: ${why}`;
 }
 
 /**
