@@ -1,8 +1,9 @@
 /** Applications that are bundles: what may be used of their folders, and which library is theirs. */
-import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { hash, randomBytes } from 'node:crypto';
+import { mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { asTenonError, TenonError } from '../base/errors.js';
+import { readRegular } from '../base/regular.js';
 import { version as tenonVersion } from '../base/version.js';
 import type { Core } from '../binding/core.js';
 import { choosePrebuild, type LibraryFacts } from '../bundle/choose.js';
@@ -83,9 +84,10 @@ export class Bundles {
     const { manifest, manifestBytes: bytes, sha256, signature } = files;
     const verdict = await trust.judge(manifest.id, { bytes, sha256, signature }, policy);
     await this.refuseKilled(manifest.id, sha256);
-    if (manifest.files === undefined && verdict.signer !== undefined && policy === 'require')
+    const covers = manifest.files !== undefined || verdict.signer === undefined;
+    if (!covers && policy === 'require')
       throw wrong(folder, '/files', 'must list the files: a signature says nothing of files that are not listed');
-    return { files, verdict, source: await sourceOf(files, folder) };
+    return { files, verdict: covers ? verdict : ofNobody(manifest.id), source: await sourceOf(files, folder) };
   }
 
   /** Rejects with `BundleKilled` when the library or manifest with this hash may not be loaded. */
@@ -166,12 +168,13 @@ export class Bundles {
   async copy({ manifest, sha256, read }: BundleFiles, folder: string): Promise<string> {
     if (manifest.files === undefined) return folder;
     const place = this.copyOf(manifest.id, sha256);
-    if ((await stat(place).catch(() => undefined)) !== undefined) return place;
     const libraries = new Set(Object.values(manifest.entrypoints));
+    const copied = Object.entries(manifest.files).filter(([file]) => !libraries.has(file));
+    if (await isCopy(place, copied)) return place;
+    await rm(place, { recursive: true, force: true });
     const fresh = path.join(path.dirname(place), `.${randomBytes(8).toString('hex')}`);
     try {
-      for (const file of Object.keys(manifest.files)) {
-        if (libraries.has(file)) continue;
+      for (const [file] of copied) {
         const target = path.join(fresh, file);
         await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
         await writeFile(target, await read(file, this.#options.fileLimit), { mode: 0o400, flag: 'wx' });
@@ -218,6 +221,17 @@ export function factsOf({ files, verdict }: Bundled, library: string): BundleFac
   };
 }
 
+/** Whether the folder has these files and no others, each with the bytes that the manifest names: a power cut may have emptied them. */
+async function isCopy(place: string, files: [string, { sha256: string; size: number }][]): Promise<boolean> {
+  const entries = await readdir(place, { recursive: true, withFileTypes: true }).catch(() => undefined);
+  if (entries?.filter((entry) => !entry.isDirectory()).length !== files.length) return false;
+  for (const [file, { sha256, size }] of files) {
+    const bytes = await readRegular(path.join(place, file), size).catch(() => undefined); // it is made anew
+    if (bytes === undefined || hash('sha256', bytes) !== sha256) return false;
+  }
+  return true;
+}
+
 async function sourceOf({ manifest, read }: BundleFiles, folder: string): Promise<Source> {
   const { files, configSchema, entrypoints } = manifest;
   if (configSchema !== undefined) requireSchema(folder, configSchema);
@@ -230,6 +244,12 @@ async function sourceOf({ manifest, read }: BundleFiles, folder: string): Promis
     disagrees: (key, said) =>
       wrong(folder, `/${key}`, `is ${JSON.stringify(manifest[key])}, and config.yaml says ${JSON.stringify(said)}`),
   });
+}
+
+/** Its manifest is signed, and says nothing of its files. */
+function ofNobody(id: string): Verdict {
+  const warning = `${id}: manifest.json is signed and lists no files: the signature says nothing of its library`;
+  return { signer: undefined, warnings: [warning] };
 }
 
 function configOf({ id, name, version, description, ...manifest }: Manifest): ApplicationConfig {
