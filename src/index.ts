@@ -322,9 +322,7 @@ async function compose(
     audit,
     log,
   });
-  closer.add('installing', () => installing.close());
   const dropped = new DroppedArchives({ directory, limit: settings.bundleLimit, installing, log });
-  closer.add('dropped archives', () => dropped.close());
   const convergence = new Convergence({ door: registry, desires, host: plugins, applications, log });
   void convergence.open();
   const hotReload = hotReloadOf(manager);
@@ -335,16 +333,15 @@ async function compose(
     await statics.start();
     const trigger = host.ready ? 'api' : 'start';
     await host.discover(trigger);
-    await host.endKilled();
+    await endKilled();
     await dropped.takeAll(trigger);
     front.endStart();
     convergence.begin();
     if (trigger === 'api') await convergence.registered();
   };
   // The file of what was killed may be written by anybody whom the operator lets.
-  const lookForKilled = (): void =>
-    void host.endKilled().catch((error: unknown) => log.error({ err: error }, 'what was killed was not taken down'));
-  const killing = setInterval(lookForKilled, killedMs).unref();
+  const endKilled = (): Promise<void> => host.endKilled().catch(() => {}); // logged where it happened
+  const killing = setInterval(() => void endKilled(), killedMs).unref();
   closer.add('kill list', () => clearInterval(killing));
   const guard = new Guard({
     token: admin.token,
@@ -376,6 +373,10 @@ async function compose(
   closer.add('what the registry says', () => convergence.close());
   let leave: ((wishes: Wishes) => void) | undefined;
   closer.add('wishes', () => leave?.({ plugins: host.wishes(), hotReload: configurationOf(settings) }));
+
+  // What is being installed or removed needs all of the above.
+  closer.add('installing', () => installing.close());
+  closer.add('dropped archives', () => dropped.close());
 
   const server = new HttpServer({
     handle: door.handle,

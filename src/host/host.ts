@@ -10,6 +10,7 @@ import { askHealth } from './health.js';
 import { countImages, type Images, overLimit } from './images.js';
 import type { HostOptions } from './host-options.js';
 import { Journal } from './journal.js';
+import { Killing } from './killing.js';
 import { absenceAt, noSuchPlugin } from './absence.js';
 import { Plugin, type PluginSummary, type PluginView, summaryOf } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
@@ -41,6 +42,7 @@ export class Host {
   readonly #versions: Versions;
   readonly #remembering: Remembering;
   readonly #refused: RefusedFolders;
+  readonly #killing: Killing;
   #discovered = false;
   #closing: Promise<void> | undefined;
 
@@ -84,6 +86,10 @@ export class Host {
       journal: this.#journal,
       departures: this.#departures,
       refuseWhenClosing: () => this.#refuseWhenClosing(),
+    });
+    this.#killing = new Killing({
+      ...options,
+      takeDown: (plugin) => this.#reloading.takeDown(plugin, 'failed'),
     });
   }
 
@@ -245,26 +251,14 @@ export class Host {
     if (plugin !== undefined) await this.#forget(plugin, 'alone');
   }
 
-  /** Take down what runs and is on the kill list: from then on it is `failed`, with `BundleKilled`. */
-  async endKilled(): Promise<void> {
-    for (const plugin of this.#plugins.values()) {
-      if ((await this.#whyKilled(plugin)) === undefined) continue;
-      await plugin.turns.take('kill', async () => {
-        const error = await this.#whyKilled(plugin);
-        if (error === undefined) return;
-        plugin.error = error;
-        await this.#reloading.takeDown(plugin, 'failed');
-      });
-    }
+  /** Take down what runs and is on the kill list: from then on it is `failed`, with `BundleKilled`. Rejects when one cannot be. */
+  endKilled(): Promise<void> {
+    return this.#killing.endKilled([...this.#plugins.values()]);
   }
 
-  async #whyKilled({ id, running, bundle }: Plugin): Promise<TenonError | undefined> {
-    for (const sha256 of [running?.sha256, running && bundle?.sha256]) {
-      if (sha256 === undefined) continue;
-      const error = await this.#options.refuseKilled(id, sha256).then(() => undefined, asTenonError);
-      if (error?.code === 'BundleKilled') return error;
-    }
-    return undefined;
+  /** What the tables of `id` were made of when it served last, as text; undefined when it had none, or has never served. */
+  keptTables(id: string): Promise<string | undefined> {
+    return this.#versions.tablesOf(id);
   }
 
   /** Forget the builds that are kept of one that is gone; with `purge` what it knew, too. */

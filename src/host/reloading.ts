@@ -186,7 +186,10 @@ export class Reloading {
       id: plugin.id,
       library,
       expected,
-      permitted: (sha256) => refuseKilled(plugin.id, sha256),
+      permitted: async (sha256) => {
+        await refuseKilled(plugin.id, sha256);
+        if (bundle !== undefined) await refuseKilled(plugin.id, bundle.sha256);
+      },
       root: plugin.folder,
       prefix,
       limits,

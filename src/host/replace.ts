@@ -47,7 +47,7 @@ export interface Replacement {
   number: () => number;
   /** What the library must be; any, when absent. */
   expected?: Expected | undefined;
-  /** Rejects when the library with this hash may not be loaded at all. */
+  /** Rejects when the library with this hash may not be loaded at all; asked before it is, and again before it serves. */
   permitted: (sha256: string) => Promise<void>;
   /** Throws for a version that the plugin is not to have; asked when the library is opened, before its `create`. */
   accept: (version: string) => void;
@@ -174,6 +174,8 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
       if (work.keptState !== undefined) await recorder.time('migrate', () => handOver(work, next));
       await recorder.time('initialize', ready);
     }
+    // Whoever has killed it meanwhile found the old one running.
+    await work.permitted(image.sha256);
     swap(work, next, routes);
   } catch (cause) {
     // Who let go of a port gets it back only when the new generation is gone; anybody else goes on at once.
