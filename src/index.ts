@@ -302,6 +302,7 @@ async function compose(
     ...shared,
     host: plugins,
     admission,
+    quiet: manager.quiet,
     limits: { bytes: settings.bundleLimit, timeMs: uploadMs },
     policies: {
       upload: settings.uploadSignatures as SignaturePolicy,

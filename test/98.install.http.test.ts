@@ -240,6 +240,21 @@ test('two uploads of one plugin at once: one is installed, the other told to wai
   expect((await clients.stop()).unexpected).toEqual([]);
 });
 
+test('what was gone back to right after an upgrade stays, whatever the watch has seen; installing the newer one again brings it back', async () => {
+  await world.start({ ...unsigned, hotReload: true, libraryDebounceMs: 20, sourceDebounceMs: 20 });
+  const newer = await makeBundle('shop', { version: '1.1.0' });
+  await install(await makeBundle('shop'));
+  await install(newer);
+  expect((await ask('POST', '/api/v1/plugins/shop/rollback')).status).toBe(200);
+  // What is put there after all that is told, too: until then the watch has said what it had to say.
+  await world.publish('later', await buildPlugin('says_version', { defines: { PLUGIN_ID: '"later"' } }));
+  await until('the watch is heard', async () => (await world.get('/later/version')).status === 200);
+  expect(world.host.reloads().filter(({ plugin, trigger }) => plugin === 'shop' && trigger === 'watch')).toEqual([]);
+  expect((await world.get('/shop/version')).body).toBe('1.0.0');
+  expect(await install(newer)).toMatchObject({ status: 200, body: { status: 'upgraded', from: '1.0.0' } });
+  expect((await world.get('/shop/version')).body).toBe('1.1.0');
+});
+
 describe('the codes of old', () => {
   beforeEach(() => world.start(unsigned));
 

@@ -21,6 +21,7 @@ import type { Grants } from './grants.js';
 import type { Installed, InstallOptions } from './installing.js';
 import type { PluginView } from './plugin.js';
 import type { Plugins } from './plugins.js';
+import type { Quiet } from './quiet.js';
 import type { Admission } from './replace.js';
 import type { Wish } from './wishes.js';
 
@@ -34,6 +35,8 @@ export interface InstallationOptions {
   grants: Pick<Grants, 'of' | 'linesOf' | 'grant' | 'revoke'>;
   host: Pick<Plugins, 'list' | 'show' | 'load' | 'reload' | 'rollback' | 'refresh' | 'unload' | 'staticOf' | 'wishes'>;
   admission: Admission;
+  /** Of the watch of the applications directory. */
+  quiet: Quiet;
   /** Of the archive, and of all that is in it. */
   limits: ArchiveLimits;
   /** What is asked of the signature of an archive, by where it comes from. */
@@ -83,7 +86,7 @@ export class Installation {
       if (options.dryRun === true) return this.#installed(candidate, 'valid');
       const fresh = lines.filter((line) => !grants.linesOf(id).includes(line));
       if (fresh.length > 0) await grants.grant(id, fresh, options.by);
-      if (same) return this.#installed(candidate, 'unchanged');
+      if (same) return await this.#again(candidate);
       try {
         await this.#place(candidate, options);
       } catch (error) {
@@ -97,6 +100,17 @@ export class Installation {
     }
     this.#options.log.info({ plugin: id, version, sha256: bundle.sha256 }, `${id} ${version} was installed`);
     return this.#installed(candidate, present === undefined ? 'installed' : 'upgraded');
+  }
+
+  /** It is in place already; it is brought up where another build of it serves, or none for want of one that does. */
+  async #again(candidate: Candidate): Promise<Installed> {
+    const { bundle, present } = candidate;
+    const view = present?.view;
+    const rests = view?.state === 'stopped' || view?.state === 'disabled';
+    if (rests || (view?.state === 'running' && view.bundle?.sha256 === bundle.sha256))
+      return this.#installed(candidate, 'unchanged');
+    await this.#bringUp(bundle.manifest.id, bundle.sha256, present);
+    return this.#installed(candidate, 'upgraded');
   }
 
   /** What there is to go by before anything runs or is written. */
@@ -178,7 +192,7 @@ export class Installation {
   }
 
   async #place({ bundle, bundled, folder, present }: Candidate, { by }: InstallOptions): Promise<void> {
-    const { audit, highest, host, places } = this.#options;
+    const { audit, places, quiet } = this.#options;
     const { id, version } = bundle.manifest;
     const staged = await places.stage(entriesOf(bundle)).catch((error: unknown) => {
       throw failed(id, error);
@@ -192,11 +206,26 @@ export class Installation {
       await places.discard(staged);
       throw error;
     }
+    quiet.hold(folder);
+    try {
+      await this.#swap({ bundle, folder, present }, staged);
+    } finally {
+      await quiet.release(folder);
+    }
+  }
+
+  async #swap(
+    { bundle, folder, present }: Pick<Candidate, 'bundle' | 'folder' | 'present'>,
+    staged: string,
+  ): Promise<void> {
+    const { highest, host, places, quiet } = this.#options;
+    const { id, version } = bundle.manifest;
     const wish = host.wishes().find((one) => one.id === id);
     const put = await places.put(staged, folder, present?.seen).catch((error: unknown) => {
       throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? exists(id, folder) : failed(id, error);
     });
     try {
+      await quiet.acknowledge(folder);
       await this.#bringUp(id, bundle.sha256, present);
       await highest.raise(id, version).catch((error: unknown) => {
         throw failed(id, error);
@@ -206,6 +235,7 @@ export class Installation {
         () => true,
         (second: unknown) => failed(id, second),
       );
+      await quiet.acknowledge(folder);
       await this.#bringBack(id, folder, present, wish);
       throw undone === true ? error : undone;
     }
@@ -261,7 +291,8 @@ export class Installation {
     const { id, version, permissions: asked } = bundle.manifest;
     const view = status === 'valid' ? undefined : host.list().find((one) => one.id === id);
     const { signer, warnings } = bundled.verdict;
-    const from = present?.files?.manifest.version;
+    const served = present?.view?.state === 'running' ? present.view.version : undefined;
+    const from = status === 'unchanged' ? undefined : (served ?? present?.files?.manifest.version);
     return {
       status,
       plugin: {

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.js';
 import type { Plugins } from '../host/plugins.js';
 import type { HostEvent } from '../host/journal.js';
 import { mayPass } from '../host/passing.js';
+import type { Quiet } from '../host/quiet.js';
 import type { Attempt, ReloadRecord } from '../host/record.js';
 import { configurationOf, type HotReloadConfig, readChanges } from './configuration.js';
 import { Pace, type PaceLimits } from './pace.js';
@@ -141,6 +142,16 @@ export class HotReloadManager {
     if (hotReload === false) await this.disable();
     return this.status();
   }
+
+  /** For whoever changes an application's folder and has it loaded: see `Watch`. */
+  readonly quiet: Quiet = {
+    hold: (folder) => {
+      this.#cancel(folder);
+      this.#watch.hold(folder);
+    },
+    acknowledge: (folder) => this.#watch.acknowledge(folder),
+    release: (folder) => this.#watch.release(folder),
+  };
 
   status(): HotReloadStatus {
     const { settings } = this.#options;

@@ -65,6 +65,8 @@ export class Watch {
   readonly #options: WatchOptions;
   readonly #restless = new Map<string, Restless>();
   readonly #reported = new Map<string, Reported>();
+  /** Folders that somebody changes who tells of it. */
+  readonly #held = new Set<string>();
   readonly #secondLooks = new Map<string, NodeJS.Timeout>();
   #wanted = false;
   #watcher: FSWatcher | undefined;
@@ -122,6 +124,26 @@ export class Watch {
     await this.#know(before);
     if (this.#rescan !== undefined) this.#scanLater();
     if (excludes) await this.#rebegin();
+  }
+
+  /** Tell nothing of `folder` until it is released: somebody changes it, and has it loaded. */
+  hold(folder: string): void {
+    this.#held.add(folder);
+    clearTimeout(this.#restless.get(folder)?.timer);
+    this.#restless.delete(folder);
+  }
+
+  /** What is in a folder that is held counts as known. */
+  async acknowledge(folder: string): Promise<void> {
+    if (!this.#wanted) return;
+    const look = await this.#look(folder);
+    if (this.#wanted) this.#settled(folder, look);
+  }
+
+  /** What has changed since it was acknowledged is told, from now on. */
+  async release(folder: string): Promise<void> {
+    this.#held.delete(folder);
+    if (this.#wanted) await this.#lookAgain(folder);
   }
 
   /** Stop. Closing twice is fine. */
@@ -267,7 +289,7 @@ export class Watch {
   #disturb(folder: string): void {
     const before = this.#restless.get(folder);
     if (before !== undefined) before.heard ||= before.looking;
-    if (before !== undefined || !this.#wanted) return;
+    if (before !== undefined || !this.#wanted || this.#held.has(folder)) return;
     const now = performance.now();
     const seen = this.#reported.get(folder)?.at ?? Number.NEGATIVE_INFINITY;
     const restless: Restless = {
@@ -316,13 +338,18 @@ export class Watch {
   }
 
   #tell(folder: string, look: Look, files: readonly string[]): void {
-    const { changed, dropped, failed } = this.#options;
+    const { changed, dropped } = this.#options;
+    this.#settled(folder, look);
+    if (!isArchive(folder)) changed(folder, files);
+    else if (look.size > 0) dropped?.(path.basename(folder));
+  }
+
+  /** It is known to look so from now on. */
+  #settled(folder: string, look: Look): void {
+    const { failed } = this.#options;
     const before = this.#reported.get(folder);
     this.#report(folder, look);
-    if (isArchive(folder)) {
-      if (look.size > 0) dropped?.(path.basename(folder));
-      return;
-    }
+    if (isArchive(folder)) return;
     const after = this.#reported.get(folder);
     clearTimeout(this.#secondLooks.get(folder));
     const second = (): void => {
@@ -333,7 +360,6 @@ export class Watch {
     // The system goes on watching a directory that another has taken the place of.
     const other = before?.identity !== after?.identity || before?.exclude.join('\n') !== after?.exclude.join('\n');
     if (before !== undefined && after !== undefined && other) this.#rebegin().catch(failed);
-    changed(folder, files);
   }
 
   /** How an application looks; empty when there is none. */
