@@ -68,6 +68,27 @@ describe('a folder with a manifest.json', () => {
     expect(await serving()).toBe('1.0.0');
   });
 
+  test('that lists no files asks for what its config asks for, unless it says itself', async () => {
+    await world.publish('shop', await buildPlugin('says_version'));
+    await world.write('shop', 'config.yaml', 'permissions: ["tables:read:other.*"]\n');
+    const manifest = { id: 'shop', version: '1.0.0' };
+    await world.write('shop', 'manifest.json', JSON.stringify(manifest));
+    await world.start();
+    const asked = ['tables:read:other.*'];
+    const shown = () => world.host.plugin('shop');
+    expect(shown()).toMatchObject({ permissions: { asked, missing: asked }, bundle: { permissions: asked } });
+    const own = ['tables:read:another.*'];
+    await world.write('shop', 'manifest.json', JSON.stringify({ ...manifest, permissions: own }));
+    await world.host.reload('shop');
+    expect(shown()).toMatchObject({ permissions: { asked: own }, bundle: { permissions: own } });
+  });
+
+  test('that lists its files asks for nothing that its manifest does not', async () => {
+    await put({ files: { 'config.yaml': 'permissions: ["tables:read:other.*"]\n' } });
+    await world.start(open);
+    expect(world.host.plugin('shop')).toMatchObject({ permissions: { asked: [] }, bundle: { permissions: [] } });
+  });
+
   test('that lists its files has no others', async () => {
     await put({ files: { 'config.yaml': 'route_prefix: /store\n' } });
     await world.write('shop', 'schema.graphql', 'type Task @table @export { id: ID! @primaryKey }\n');

@@ -51,8 +51,8 @@ export interface CheckedFolder {
   read?: ((file: string, limit: number) => Promise<Buffer>) | undefined;
   /** What it is where there is no config.yaml. Where there is one, its id and version have to be these. */
   config: ApplicationConfig;
-  /** What it asks for, whatever config.yaml says of it. */
-  permissions: string[];
+  /** What it asks for, whatever config.yaml says of it; absent: what that says. */
+  permissions?: string[] | undefined;
   /** Whether it has a library that somebody else finds. */
   hasLibrary: boolean;
   /** What is wrong when config.yaml says something else. */
@@ -200,8 +200,9 @@ async function readCheckedConfig(
   if (config.appId !== otherwise.appId) throw disagrees('id', config.appId);
   if (config.version !== otherwise.version && config.version !== unsaidVersion)
     throw disagrees('version', config.version);
-  const { version, reserved } = otherwise;
-  return { config: { ...config, version, reserved: { ...reserved, ...config.reserved, permissions } }, text };
+  const { version, reserved: said } = otherwise;
+  const reserved = { ...said, ...config.reserved, ...(permissions === undefined ? {} : { permissions }) };
+  return { config: { ...config, version, reserved }, text };
 }
 
 async function readConfig(folder: string): Promise<{ config: ApplicationConfig; text: string }> {

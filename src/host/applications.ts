@@ -165,14 +165,11 @@ export class Applications {
   async ofBundle(bundle: Bundled): Promise<Application> {
     const { files, source } = bundle;
     const { bundles } = this.#options;
-    const { config } = source;
-    const permissions = [...files.manifest.permissions];
-    const reserved = { ...config.reserved, permissions };
     const listed = files.manifest.files;
     const read = listed === undefined ? {} : { read: files.read, stampOf: (file: string) => listed[file]?.sha256 };
     const place = async (): Promise<string> => (await bundles?.copy(files, source.folder)) ?? source.folder;
     const copied = listed === undefined ? {} : { place };
-    return applicationOf({ ...source, config: { ...config, reserved } }, { bundle, ...read, ...copied });
+    return applicationOf(source, { bundle, ...read, ...copied });
   }
 
   /** Compile it, or name the library it comes with. Rejects with `BuildFailed`, `BuildTimeout` or `ToolchainMissing`, and as `Bundles.build`. */

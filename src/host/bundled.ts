@@ -208,7 +208,7 @@ export class Bundles {
 }
 
 /** What is shown of it once its library is known. */
-export function factsOf({ files, verdict }: Bundled, library: string): BundleFacts {
+export function factsOf({ files, source, verdict }: Bundled, library: string): BundleFacts {
   const { signer, warnings } = verdict;
   return {
     sha256: files.sha256,
@@ -216,7 +216,7 @@ export function factsOf({ files, verdict }: Bundled, library: string): BundleFac
     library,
     ...(signer === undefined ? {} : { signer: { keyId: signer.keyId, name: signer.name } }),
     ...(files.installedAt === undefined ? {} : { installedAt: files.installedAt }),
-    permissions: files.manifest.permissions,
+    permissions: source.config.reserved.permissions ?? [],
     warnings,
   };
 }
@@ -233,12 +233,13 @@ async function isCopy(place: string, files: [string, { sha256: string; size: num
 }
 
 async function sourceOf({ manifest, read }: BundleFiles, folder: string): Promise<Source> {
-  const { files, configSchema, entrypoints } = manifest;
+  const { files, configSchema, entrypoints, permissions } = manifest;
   if (configSchema !== undefined) requireSchema(folder, configSchema);
   return readApplication(folder, {
     ...(files === undefined ? {} : { files: Object.keys(files).toSorted(), read }),
     config: configOf(manifest),
-    permissions: [...manifest.permissions],
+    // What lists its files asks for what the manifest says; a folder that somebody works in may say it in config.yaml alone.
+    permissions: files === undefined && permissions.length === 0 ? undefined : [...permissions],
     // One that lists nothing has the library that is named after it, or is to hear that it is not there.
     hasLibrary: files === undefined || Object.keys(entrypoints).length > 0,
     disagrees: (key, said) =>
