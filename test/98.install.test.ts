@@ -336,6 +336,17 @@ describe('installing', () => {
     expect(await world.host.install(await makeBundle('shop'), upload)).toMatchObject({ status: 'installed' });
   });
 
+  test('takes the place of nothing that has come while it was checked', async () => {
+    await world.start(open);
+    const defines = { PLUGIN_ID: '"shop"', FOLDER: JSON.stringify(world.folder('shop')) };
+    const bundle = await makeBundle('shop', { library: await buildPlugin('occupies_folder', { defines }) });
+    await expect(world.host.install(bundle, upload)).rejects.toMatchObject({
+      code: 'ApplicationExists',
+      details: { plugin: 'shop', folder: world.folder('shop') },
+    });
+    expect(Object.keys(await tree(world.applications)).toSorted()).toEqual(['shop', 'shop/work.c']);
+  });
+
   test('asks an upload for a signature, and has one of them at a time for each plugin', async () => {
     await world.start();
     const bundle = await makeBundle('shop');
