@@ -6,7 +6,7 @@ import type { Log } from './base/log.js';
 import type { Settings } from './base/settings.js';
 import type { Images } from './host/images.js';
 import type { HostEvent } from './host/journal.js';
-import type { Installed, InstallOptions, UninstallOptions } from './host/installing.js';
+import type { Installed, InstallOptions, Uninstalled, UninstallOptions } from './host/installing.js';
 import type { ReloadCallbacks } from './host/listeners.js';
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
@@ -98,8 +98,8 @@ export interface TenonHost {
    * reload does; what was there before serves then.
    */
   install(archive: Uint8Array | AsyncIterable<Uint8Array>, options: InstallOptions): Promise<Installed>;
-  /** Unload what was installed, and remove its folder. Rejects with `PluginNotFound`, `NotInstalled` and `InstallRunning`. */
-  uninstall(id: string, options: UninstallOptions): Promise<{ status: 'uninstalled'; plugin: { id: string } }>;
+  /** Unload what was installed, and remove its folder. Rejects with `PluginNotFound`, `NotInstalled`, `InstallFailed` and `InstallRunning`. */
+  uninstall(id: string, options: UninstallOptions): Promise<Uninstalled>;
   /** Builds that can be gone back to, the one that served last first. */
   versions(id: string): Promise<readonly Version[]>;
   /** The last 100 reload records, newest first. */

@@ -41,6 +41,7 @@ import { probationOf } from './host/probation.js';
 import type { Admission } from './host/replace.js';
 import { Live } from './host/live.js';
 import { Outgoing } from './host/outgoing.js';
+import { Purges } from './host/purges.js';
 import { RouteBook } from './host/routes.js';
 import { SavedStates } from './host/saved-states.js';
 import { StaticGates } from './host/static-gate.js';
@@ -73,7 +74,7 @@ export { errorCodes, TenonError, type ErrorCode } from './base/errors.js';
 export type { Settings } from './base/config.js';
 export type { Log } from './base/log.js';
 export type { Gauge, Images } from './host/images.js';
-export type { Installed, InstallOptions, UninstallOptions } from './host/installing.js';
+export type { Installed, InstallOptions, Uninstalled, UninstallOptions } from './host/installing.js';
 export type { HostEvent } from './host/journal.js';
 export type { ReloadCallbacks } from './host/listeners.js';
 export type { RegistryView } from './host/desired.js';
@@ -309,20 +310,17 @@ async function compose(
       local: settings.localSignatures as SignaturePolicy,
     },
   });
+  const purges = new Purges(path.join(data, 'purges'));
   const uninstallation = new Uninstallation({
     ...shared,
     host,
     show: (id) => plugins.show(id),
     purgeRow: (id) => convergence.purge(id, hostId(data)),
     builds: path.join(data, 'cache', 'builds'),
-    purgeTables: async (id, made) => (made === undefined ? undefined : tables.purge(id, made)),
+    purgeTables: (id, made) => tables.purge(id, made),
+    purges,
   });
-  const installing = new Installer({
-    installation,
-    uninstall: (id, asked) => uninstallation.uninstall(id, asked),
-    audit,
-    log,
-  });
+  const installing = new Installer({ installation, uninstallation, purges, audit, log });
   const dropped = new DroppedArchives({ directory, limit: settings.bundleLimit, installing, log });
   const convergence = new Convergence({ door: registry, desires, host: plugins, applications, log });
   void convergence.open();
@@ -333,6 +331,7 @@ async function compose(
     await convergence.open();
     await statics.start();
     const trigger = host.ready ? 'api' : 'start';
+    await installing.finish();
     await host.discover(trigger);
     await endKilled();
     await dropped.takeAll(trigger);

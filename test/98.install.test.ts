@@ -448,6 +448,63 @@ describe('uninstalling', () => {
     expect((await world.get('/shop/Task/b')).status).toBe(404);
   });
 
+  const tasks = { 'schema.graphql': 'type Task @table @export { id: ID! @primaryKey }\n' };
+  /** One with a record, as nobody has it who is installed anew. */
+  const withRecord = async (): Promise<void> => {
+    const manifest = { permissions: ['tables:read:other.*'] };
+    await world.host.install(await makeBundle('shop', { files: tasks, manifest }), { ...upload, grant: 'all' });
+    const headers = { 'content-type': 'application/json' };
+    expect((await world.request('PUT', '/shop/Task/b', { headers, body: '{}' })).status).toBe(201);
+  };
+  const isNew = async (): Promise<void> => {
+    const manifest = { permissions: ['tables:read:other.*'] };
+    const { permissions } = await world.host.install(await makeBundle('shop', { files: tasks, manifest }), upload);
+    expect([permissions.granted, (await world.get('/shop/Task/b')).status]).toEqual([[], 404]);
+  };
+
+  test('with purge removes the tables of what was damaged or killed', async () => {
+    await world.start(open);
+    for (const spoil of [
+      () => writeFile(path.join(world.folder('shop'), 'schema.graphql'), ''),
+      () => world.write('shop', 'manifest.json', '{'),
+    ]) {
+      await withRecord();
+      await spoil();
+      expect(await world.host.uninstall('shop', { purge: true, by: 'a test' })).toMatchObject({ warnings: [] });
+      await isNew();
+      await world.host.uninstall('shop', { purge: true, by: 'a test' });
+    }
+  });
+
+  test('with purge says when it is not known which tables there were', async () => {
+    await put({ files: tasks });
+    await writeFile(path.join(world.folder('shop'), 'schema.graphql'), '');
+    await world.start(open);
+    expect(await world.host.uninstall('shop', { purge: true, by: 'a test' })).toMatchObject({
+      warnings: [expect.stringContaining('are kept: which they were is not known')],
+    });
+  });
+
+  test.each(['by the next start', 'by asking for it again', 'before the next installation'])(
+    'with purge is finished %s when it was interrupted',
+    async (by) => {
+      await world.start(open);
+      await withRecord();
+      // What it knows is not to be removed.
+      const knows = path.join(world.data, 'state', 'shop.state');
+      await mkdir(path.join(knows, 'x'), { recursive: true });
+      await expect(world.host.uninstall('shop', { purge: true, by: 'a test' })).rejects.toThrow();
+      await rm(knows, { recursive: true });
+      if (by === 'by the next start') {
+        await world.host.close();
+        await world.start(open);
+      }
+      if (by === 'by asking for it again') await world.host.uninstall('shop', { purge: true, by: 'a test' });
+      await isNew();
+      expect(await readdir(world.data)).not.toContain('purges');
+    },
+  );
+
   test('keeps tables without purge, and refuses what was not installed', async () => {
     const schema = 'type Task @table @export { id: ID! @primaryKey }\n';
     await world.publish('other', await buildPlugin('says_version', { defines: { PLUGIN_ID: '"other"' } }));
@@ -478,6 +535,29 @@ test('what a plugin knows is gone with purge, and stays without', async () => {
     await world.host.install(bundle, upload);
     expect([await given('value'), await given('note')]).toEqual([value, note]);
   }
+});
+
+test('a host that closes waits for what is being installed, and takes plugins down after that', async () => {
+  await world.start(open);
+  const bytes = await makeBundle('shop');
+  let comes = false;
+  const slowly = async function* (): AsyncGenerator<Uint8Array> {
+    yield bytes.subarray(0, 100);
+    await until('the rest comes', () => comes);
+    yield bytes.subarray(100);
+  };
+  const installing = Promise.allSettled([world.host.install(slowly(), upload)]);
+  const closing = world.host.close();
+  await until('nobody listens any more', () =>
+    world.get('/').then(
+      () => false,
+      () => true,
+    ),
+  );
+  comes = true;
+  expect(await installing).toMatchObject([{ status: 'fulfilled', value: { status: 'installed' } }]);
+  await closing;
+  expect(world.log.filter(({ level }) => level >= 50)).toEqual([]);
 });
 
 test('a host that watches installs, upgrades and takes back without a further reload', async () => {

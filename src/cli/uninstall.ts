@@ -1,6 +1,8 @@
 /** `tenon uninstall`: an installed plugin goes, with its folder. */
 import { createInterface } from 'node:readline/promises';
+import type { Uninstalled } from '../host/installing.js';
 import { type AskFlags, Client } from './client.js';
+import { printable } from './printable.js';
 
 export interface UninstallFlags extends AskFlags {
   /** Also its tables, state, config and kept builds. */
@@ -18,8 +20,9 @@ export async function uninstall(id: string, flags: UninstallFlags): Promise<void
       return;
     }
   const target = `/api/v1/plugins/${encodeURIComponent(id)}${flags.purge === true ? '?purge=true' : ''}`;
-  const { answer } = await client.tagged<{ status: string; plugin: { id: string } }>('DELETE', target);
+  const { answer } = await client.tagged<Uninstalled>('DELETE', target);
   process.stdout.write(flags.json === true ? `${JSON.stringify(answer)}\n` : `${answer.plugin.id}: ${answer.status}\n`);
+  for (const warning of answer.warnings) process.stderr.write(`${id}: ${printable(warning)}\n`);
 }
 
 async function isMeant(id: string, purge: boolean): Promise<boolean> {

@@ -4,12 +4,14 @@ import type { Log } from '../base/log.js';
 import type { Audit } from '../bundle/audit.js';
 import type { Bundle } from '../bundle/bundle.js';
 import type { Installation } from './installation.js';
-import type { Installed, Installing, InstallOptions, UninstallOptions } from './installing.js';
-import type { PluginView } from './plugin.js';
+import type { Installed, Installing, InstallOptions, Uninstalled, UninstallOptions } from './installing.js';
+import type { Purges } from './purges.js';
+import type { Uninstallation } from './uninstallation.js';
 
 export interface InstallerOptions {
   installation: Pick<Installation, 'read' | 'install'>;
-  uninstall: (id: string, options: UninstallOptions) => Promise<void>;
+  uninstallation: Pick<Uninstallation, 'uninstall' | 'finish'>;
+  purges: Pick<Purges, 'ids'>;
   audit: Pick<Audit, 'write'>;
   log: Log;
 }
@@ -34,11 +36,22 @@ export class Installer implements Installing {
     return this.#run(() => this.#install(archive, options));
   }
 
-  uninstall(id: string, options: UninstallOptions): Promise<{ status: 'uninstalled'; plugin: Pick<PluginView, 'id'> }> {
+  uninstall(id: string, options: UninstallOptions): Promise<Uninstalled> {
     return this.#run(async () => {
-      await this.#alone(id, () => this.#options.uninstall(id, options));
-      return { status: 'uninstalled', plugin: { id } };
+      const warnings = await this.#alone(id, () => this.#options.uninstallation.uninstall(id, options));
+      return { status: 'uninstalled', plugin: { id }, warnings };
     });
+  }
+
+  /** Finish removals that were interrupted. It never rejects: what cannot be finished is logged, and left for the next time. */
+  async finish(): Promise<void> {
+    const { log, purges, uninstallation } = this.#options;
+    const failed = (error: unknown): void =>
+      log.error({ err: error }, 'a removal that was interrupted could not be finished');
+    const ids = await purges.ids().catch(failed);
+    // Who is at work on it finishes it first, or is finishing it.
+    for (const id of ids ?? [])
+      if (!this.#busy.has(id)) await this.#run(() => this.#alone(id, () => uninstallation.finish(id))).catch(failed);
   }
 
   /** Nothing is begun any more. Resolves when what runs has come to its end; closing twice is fine. */
@@ -59,12 +72,17 @@ export class Installer implements Installing {
   }
 
   async #install(archive: Uint8Array | AsyncIterable<Uint8Array>, options: InstallOptions): Promise<Installed> {
-    const { installation } = this.#options;
+    const { installation, uninstallation } = this.#options;
     let bundle: Bundle | undefined;
     try {
       const read = await this.#inTurn(() => installation.read(archive));
       bundle = read;
-      return await this.#alone(read.manifest.id, () => installation.install(read, options));
+      const { id } = read.manifest;
+      return await this.#alone(id, async () => {
+        // What is left of another one with its id is not for it.
+        if (options.dryRun !== true) await uninstallation.finish(id);
+        return installation.install(read, options);
+      });
     } catch (error) {
       // A file that is no archive yet, or none at all, is for the log.
       const isBundle = bundle !== undefined || options.origin === 'upload';

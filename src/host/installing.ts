@@ -36,6 +36,13 @@ export interface UninstallOptions {
   by: AuditEntry['by'];
 }
 
+export interface Uninstalled {
+  status: 'uninstalled';
+  plugin: Pick<PluginView, 'id'>;
+  /** One sentence each: what is left of it although it was to go. */
+  warnings: readonly string[];
+}
+
 /** The one who installs; one at a time for each plugin. */
 export interface Installing {
   /**
@@ -46,6 +53,9 @@ export interface Installing {
    * reload does.
    */
   install(archive: Uint8Array | AsyncIterable<Uint8Array>, options: InstallOptions): Promise<Installed>;
-  /** Unload it and remove its folder. Rejects with `PluginNotFound`, `NotInstalled` and `InstallRunning`. */
-  uninstall(id: string, options: UninstallOptions): Promise<{ status: 'uninstalled'; plugin: Pick<PluginView, 'id'> }>;
+  /**
+   * Unload it and remove its folder. A removal with `purge` that was interrupted is finished by asking for it again, by
+   * the next start, and before the next installation. Rejects with `PluginNotFound`, `NotInstalled`, `InstallFailed` and `InstallRunning`.
+   */
+  uninstall(id: string, options: UninstallOptions): Promise<Uninstalled>;
 }
