@@ -86,7 +86,7 @@ describe('uninstalling', () => {
     expect([permissions.granted, (await world.get('/shop/Task/b')).status]).toEqual([[], 404]);
   };
 
-  test('with purge removes the tables of what was damaged or killed', async () => {
+  test('with purge removes the tables of what was damaged', async () => {
     await world.start(open);
     for (const spoil of [
       () => writeFile(path.join(world.folder('shop'), 'schema.graphql'), ''),
