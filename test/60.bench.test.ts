@@ -14,7 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const limitMs = 120_000;
+/** Against standing still; what it takes is the business of the machine. */
+const limitMs = 400_000;
 
 test(
   'bench:reload measures reloads, pauses, detection and peers, and no request fails',
