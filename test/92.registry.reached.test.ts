@@ -102,7 +102,9 @@ describe.each<[kind: string, missing: string | undefined, prepare: () => Make | 
         version: '1.0.0',
         pinned: false,
       });
-      expect(await registry.register({ ...found('bad'), invalid: 'why' })).toMatchObject({ statusReason: 'why' });
+      expect(await registry.register({ ...found('bad'), invalid: 'found: why' })).toMatchObject({
+        statusReason: 'found: why',
+      });
       expect(await registry.register(found('bad'))).toMatchObject({ status: 'active', statusReason: null });
       const { configRevision } = await registry.setConfig('todo', { limit: [1, { deep: 'ä' }] });
       expect(await code(registry.setConfig('todo', {}, configRevision - 1))).toBe('PreconditionFailed');
