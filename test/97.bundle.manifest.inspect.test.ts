@@ -227,6 +227,17 @@ describe('tenon validate', () => {
     expect(await snapshot(folder)).toEqual(before);
   });
 
+  test('its id is that of the manifest, whatever the file or the folder is called', async () => {
+    const files = { 'config.yaml': 'name: Counter\n' };
+    const file = await bundleFile('counter', { files });
+    expect(await verdict(file)).toMatchObject({ ok: true, id: 'counter' });
+    expect(await verdict(await unpack(file, path.join(folder, 'v')))).toMatchObject({ ok: true, id: 'counter' });
+    const other = await bundleFile('counter', { files: { 'config.yaml': 'app_id: v\n' } });
+    expect((await verdict(await unpack(other, path.join(folder, 'counter')))).problems).toContainEqual(
+      expect.objectContaining({ pointer: '/id', message: 'is "counter", and config.yaml says "v"' }),
+    );
+  });
+
   /** Bundles that a host would refuse: what they are made of, and the code and the words of the refusal. */
   const refused: [string, () => Promise<BundleParts>, string, RegExp][] = [
     [
@@ -370,6 +381,27 @@ describe('tenon validate', () => {
   test('a library alone is tried', async () => {
     expect(await verdict(await buildPlugin('ok'))).toEqual({ ok: true, kind: 'library', problems: [] });
     expect((await verdict(await buildPlugin('crash_in_constructor'))).ok).toBe(false);
+  });
+
+  test('sources whose version is not the one of config.yaml are told, with their place', async () => {
+    const place = path.join(folder, 'counter');
+    await mkdir(path.join(place, 'resources'), { recursive: true });
+    await writeFile(path.join(place, 'config.yaml'), 'version: 0.2.0\n');
+    const defines = '#define PLUGIN_ID "counter"\n#define PLUGIN_VERSION "0.1.0"\n';
+    const source = await readFile(path.join(root, 'test/plugins/says_version.c'), 'utf8');
+    await writeFile(path.join(place, 'resources', 'counter.c'), defines + source);
+    const { ok, problems } = await verdict(place, { build: true });
+    expect([ok, problems]).toEqual([
+      true,
+      [
+        expect.objectContaining({
+          severity: 'warning',
+          file: 'resources/counter.c',
+          line: expect.any(Number),
+          message: 'TENON_PLUGIN says version 0.1.0, and config.yaml says 0.2.0',
+        }),
+      ],
+    ]);
   });
 
   test('sources are compiled when that is asked for', async () => {

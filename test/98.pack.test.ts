@@ -44,8 +44,6 @@ const files: Record<string, string> = {
   'config.yaml': config,
   'schema.json': JSON.stringify(schema),
   'manifest.json': JSON.stringify({
-    id: 'small',
-    version: '1.2.0',
     author: 'Somebody',
     license: 'MIT',
     engines: { tenon: '>=0.1.0' },
@@ -363,7 +361,7 @@ describe('tenon pack --merge', () => {
       'linux-x64-musl': 'prebuilds/linux-x64-musl/small.so',
     });
     expect(all.files.get('prebuilds/linux-arm64/small.so')?.toString()).toBe('linux-arm64');
-    expect((await merged(musl, own, arm, own)).equals(bytes)).toBe(true);
+    expect((await merged(musl, own, arm)).equals(bytes)).toBe(true);
     // What is merged can be merged.
     await writeFile(path.join(world.directory, 'two.tgz'), await merged(arm, own));
     expect((await merged('two.tgz', musl)).equals(bytes)).toBe(true);
@@ -382,6 +380,14 @@ describe('tenon pack --merge', () => {
       details: { bundles: at('small-1.2.0.tgz', other) },
     });
     expect((await readdir(world.directory)).filter((name) => name.startsWith('2-small'))).toEqual([]);
+  });
+
+  test('refuses the same bundle twice, whatever its file is called', async () => {
+    const [own = '', copy = ''] = at('small-1.2.0.tgz', 'copy.tgz');
+    await writeFile(copy, await readFile(own));
+    const twice = (words: string[]): Promise<Packed> => write(words, { merge: true, out: at('twice.tgz')[0] ?? '' });
+    await expect(twice([own, own])).rejects.toThrow(new TypeError(`--merge: ${own} is given twice`));
+    await expect(twice([own, copy])).rejects.toThrow(new TypeError(`--merge: ${copy} is the same bundle as ${own}`));
   });
 
   test('refuses two libraries for one platform', async () => {
@@ -442,6 +448,12 @@ describe('tenon pack refuses', () => {
       { 'resources/small.c': plugin.replace('"small"', '"other"') },
       'PluginIdMismatch',
       'resources/small.c:11:1: TENON_PLUGIN has the id "other"',
+    ],
+    [
+      'sources of another version',
+      { 'resources/small.c': plugin.replace('"1.2.0"', '"1.1.0"') },
+      'PackFailed',
+      'TENON_PLUGIN in resources/small.c says version 1.1.0, and config.yaml says 1.2.0',
     ],
     [
       'static files that are not there',

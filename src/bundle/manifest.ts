@@ -51,12 +51,11 @@ const depthLimit = 32;
 const problemLimit = 100;
 
 /**
- * Read a manifest. `folderName` is the id of one that names none. Throws `InvalidManifest` with `details: {pointer, problems: [{pointer,
- * message}]}`; `where` names the file or archive for people.
+ * Read a manifest. `id` and `version` are those of one that names none. Throws `InvalidManifest` with `details: {pointer, problems:
+ * [{pointer, message}]}`; `where` names the file or archive for people.
  */
-export function parseManifest(bytes: Uint8Array, where: string, folderName?: string): Manifest {
-  const value = jsonOf(bytes, where);
-  const given = Object.hasOwn(value, 'id') || folderName === undefined ? value : { ...value, id: folderName };
+export function parseManifest(bytes: Uint8Array, where: string, id?: string, version?: string): Manifest {
+  const given = { ...whenSaid('id', id), ...whenSaid('version', version), ...jsonOf(bytes, where) };
   const problems = problemsOf(given);
   if (problems.length > 0) throw refused(where, problems);
   return manifestOf(given as unknown as Written);

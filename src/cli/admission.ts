@@ -4,8 +4,10 @@ import { Closer } from '../base/closer.js';
 import { asTenonError } from '../base/errors.js';
 import { type Core, loadCore } from '../binding/core.js';
 import type { Application } from '../compiler/application.js';
-import { atItsSource } from '../compiler/source.js';
-import { admit, type Image } from '../plugin/admit.js';
+import { unsaidVersion } from '../compiler/config.js';
+import type { Diagnostic } from '../compiler/diagnostics.js';
+import { atItsSource, placeOfPlugin } from '../compiler/source.js';
+import { admit, type Admitted, type Image } from '../plugin/admit.js';
 import { Staging } from '../plugin/stage.js';
 import { Trial } from '../plugin/trial.js';
 
@@ -17,12 +19,24 @@ export class Admission {
   #trial: Trial | undefined;
 
   /**
-   * Resolves when a host with these settings would begin to load `library` of `application`. One with sanitizers is not
-   * `tried`: it runs in a program that has them. Rejects as {@link admit} does, for an id with the place in the source.
+   * Resolves when a host with these settings would begin to load `library` of `application`, to what keeps it from being
+   * packed. One with sanitizers is not `tried`: it runs in a program that has them. Rejects as {@link admit} does, for an id with
+   * the place in the source.
    */
-  async check(application: Application, library: string, settings: Settings, tried: boolean): Promise<void> {
+  async check(
+    application: Application,
+    library: string,
+    settings: Settings,
+    tried: boolean,
+  ): Promise<readonly Diagnostic[]> {
     try {
-      await this.#admit(library, { expectedId: application.id }, settings, tried);
+      const { facts } = await this.#admit(library, { expectedId: application.id }, settings, tried);
+      const { version } = facts.note;
+      if (version === application.version || application.version === unsaidVersion) return [];
+      const place = await placeOfPlugin(application);
+      return place === undefined
+        ? []
+        : [{ ...place, severity: 'warning', message: versionsDiffer('TENON_PLUGIN', version, application) }];
     } catch (error) {
       throw await atItsSource(asTenonError(error), application);
     }
@@ -43,9 +57,9 @@ export class Admission {
     what: { expectedId?: string; image?: Image },
     settings: Settings,
     tried: boolean,
-  ): Promise<void> {
+  ): Promise<Admitted> {
     const core = (this.#core ??= loadCore());
-    const { staged } = await admit(library, {
+    const admitted = await admit(library, {
       ...what,
       sizeLimit: settings.imageLimit,
       core,
@@ -53,7 +67,8 @@ export class Admission {
       staging: await this.#staging(settings.data, core),
       limits: { deadlineMs: settings.trialMs },
     });
-    staged.unlink();
+    admitted.staged.unlink();
+    return admitted;
   }
 
   #runner(): Trial {
@@ -77,4 +92,10 @@ export class Admission {
     );
     return opening;
   }
+}
+
+/** The sentence for a plugin whose version, at `where`, is not the one of the application. */
+export function versionsDiffer(where: string, found: string, { version }: Application): string {
+  const said = version === unsaidVersion ? 'says none' : `says ${version}`;
+  return `${where} says version ${found}, and config.yaml ${said}`;
 }

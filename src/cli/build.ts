@@ -122,7 +122,7 @@ async function buildOne(folder: string, wanted: Wanted): Promise<Outcome> {
     outcome.diagnostics = [...ofTables.diagnostics, ...built.warnings];
     if (ofTables.error !== undefined) throw ofTables.error;
     const sanitize = profile === 'sanitize' && application.prebuilt === undefined;
-    await admission.check(application, built.library, settings, !sanitize);
+    outcome.diagnostics.push(...(await admission.check(application, built.library, settings, !sanitize)));
     outcome.ok = true;
     if (test) {
       const parent = testsIn(settings.data);

@@ -11,8 +11,9 @@ import type { ImageFacts } from '../binding/image.js';
 import { platformName, thisPlatform } from '../bundle/platform.js';
 import { compile } from '../compiler/build.js';
 import type { Diagnostic } from '../compiler/diagnostics.js';
+import { placeOfPlugin } from '../compiler/source.js';
 import { type Target, targetNamed } from '../compiler/target.js';
-import type { Admission } from './admission.js';
+import { type Admission, versionsDiffer } from './admission.js';
 import type { Subject } from './pack-subject.js';
 
 export interface PackedLibrary {
@@ -69,7 +70,7 @@ async function librariesBuilt(subject: Subject, options: LibrariesOptions): Prom
     });
     const bytes = await readFile(built.library);
     if (target === undefined) await admission.check(application, built.library, settings, true);
-    const library = checkedLibrary(subject, { bytes, platform, file: `the library for ${platform}` });
+    const library = await checkedLibrary(subject, { bytes, platform, file: `the library for ${platform}` });
     libraries.push(library);
     diagnostics.push(...built.warnings);
     const carried = [application.folder, settings.data, packageRoot].find((place) => bytes.includes(`${place}/`));
@@ -98,7 +99,7 @@ async function librariesThere(
       const code = cause.code === 'EFBIG' ? 'ImageTooLarge' : 'ImageNotFound';
       throw new TenonError(code, `${file} cannot be read: ${cause.message}`, { details: { path: file }, cause });
     });
-    const library = checkedLibrary(subject, { bytes, platform, file });
+    const library = await checkedLibrary(subject, { bytes, platform, file });
     libraries.push(library);
     if (library.platform === platformName(thisPlatform())) await admission.check(application, file, settings, true);
     if (library.abi === undefined) warnings.push(`${file} cannot be read here, and is packed as it is`);
@@ -118,7 +119,10 @@ interface Candidate {
   file: string;
 }
 
-function checkedLibrary({ application, said }: Subject, { bytes, platform, file }: Candidate): PackedLibrary {
+async function checkedLibrary(
+  { application, said }: Subject,
+  { bytes, platform, file }: Candidate,
+): Promise<PackedLibrary> {
   const { id, version } = application;
   const refused = (why: string, next: string): TenonError =>
     new TenonError('PackFailed', `${file}: ${why}`, { next, details: { application: id, path: file } });
@@ -138,8 +142,12 @@ function checkedLibrary({ application, said }: Subject, { bytes, platform, file 
   }
   const { note, arch, libc, glibcFloor } = facts;
   if (note.id !== id) throw refused(`it is the plugin ${note.id}, not ${id}`, 'give both the same id');
-  if (note.version !== version)
-    throw refused(`its version is ${note.version}, not ${version}`, 'build it again, or correct the version');
+  if (note.version !== version) {
+    const place = await placeOfPlugin(application);
+    throw place === undefined
+      ? refused(`its version is ${note.version}, not ${version}`, 'build it again, or correct the version')
+      : refused(versionsDiffer(`TENON_PLUGIN in ${place.file}`, note.version, application), 'make the two the same');
+  }
   const os = process.platform === 'darwin' ? 'darwin' : 'linux';
   const own = platformName({ os, arch, libc });
   if (platform !== undefined && platform.replace(/-glibc$/, '') !== own)

@@ -8,14 +8,17 @@ import type { ArchiveFile } from '../bundle/archive.js';
 import { type Manifest, manifestFile, manifestLimit, manifestText, parseManifest } from '../bundle/manifest.js';
 import type { Application } from '../compiler/application.js';
 
-/** manifest.json of an application's folder; undefined when there is none. Rejects with `InvalidManifest`. */
-export async function folderManifest(folder: string): Promise<Manifest | undefined> {
+/**
+ * manifest.json of an application's folder; undefined when there is none. `id` and `version` stand in for those that it
+ * leaves out. Rejects with `InvalidManifest`.
+ */
+export async function folderManifest(folder: string, id: string, version?: string): Promise<Manifest | undefined> {
   const place = path.join(folder, manifestFile);
   const bytes = await readRegular(place, manifestLimit).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw invalid(place, '', `cannot be read: ${error.message}`);
   });
-  return bytes === undefined ? undefined : parseManifest(bytes, place, path.basename(folder));
+  return bytes === undefined ? undefined : parseManifest(bytes, place, id, version);
 }
 
 export interface ManifestParts {

@@ -15,7 +15,7 @@ interface Named extends Bundle {
 }
 
 /**
- * The bundle that has every library of `words`, files of bundles. Throws TypeError for fewer than two, `PackFailed` naming the first thing beside libraries that
+ * The bundle that has every library of `words`, files of bundles. Throws TypeError for fewer than two and for the same one twice, `PackFailed` naming the first thing beside libraries that
  * is not the same in all, and as reading bundles does.
  */
 export async function mergeBundles(
@@ -31,6 +31,15 @@ export async function mergeBundles(
   const [first, ...others] = bundles;
   if (first === undefined) throw new TypeError('--merge needs two bundles or more');
   for (const other of others) requireSame(first, other);
+  for (const [at, { word, sha256 }] of bundles.entries()) {
+    const before = bundles.slice(0, at).find((bundle) => bundle.sha256 === sha256);
+    if (before !== undefined)
+      throw new TypeError(
+        before.word === word
+          ? `--merge: ${word} is given twice`
+          : `--merge: ${word} is the same bundle as ${before.word}`,
+      );
+  }
 
   const files = new Map<string, Buffer>();
   const entrypoints = new Map<string, string>();

@@ -5,7 +5,7 @@ import { TenonError } from '../base/errors.js';
 import { readRegular } from '../base/regular.js';
 import { type Manifest, manifestFile } from '../bundle/manifest.js';
 import { type Application, type CheckedFolder, librarySuffix, readApplication } from '../compiler/application.js';
-import { configFile, configLimit, defaultConfig, parseConfig } from '../compiler/config.js';
+import { type ApplicationConfig, configFile, configLimit, defaultConfig, parseConfig } from '../compiler/config.js';
 import { disagreement, folderManifest } from './pack-manifest.js';
 
 export interface Subject {
@@ -21,7 +21,8 @@ export interface Subject {
  * manifest does.
  */
 export async function readSubject(folder: string): Promise<Subject> {
-  const said = await folderManifest(folder);
+  const own = await configBesideManifest(folder);
+  const said = await folderManifest(folder, own?.appId ?? path.basename(folder), own?.version);
   const config = path.join(folder, configFile);
   if (
     said === undefined &&
@@ -29,7 +30,7 @@ export async function readSubject(folder: string): Promise<Subject> {
     !existsSync(path.join(folder, path.basename(folder) + librarySuffix))
   )
     throw new TypeError(`there is no application in ${folder}: it has neither a config.yaml nor a manifest.json`);
-  const application = await readApplication(folder, said && (await asSaid(folder, said)));
+  const application = await readApplication(folder, said && asSaid(folder, said, own));
   const prebuilt = application.sources.length > 0 ? [] : librariesThere(application, said);
   if (prebuilt.length === 0 && application.sources.length === 0 && application.schemas.length === 0)
     throw new TenonError('SourcesMissing', `${folder} has nothing to pack: no sources, no library and no schema`, {
@@ -51,9 +52,9 @@ function librariesThere({ id, folder, prebuilt }: Application, said: Manifest | 
 }
 
 /** What config.yaml leaves out, and that the two agree on what this is. */
-async function asSaid(folder: string, said: Manifest): Promise<CheckedFolder> {
+function asSaid(folder: string, said: Manifest, own: ApplicationConfig | undefined): CheckedFolder {
   const { id, name, version, description, isolation, configSchema, reloadOnChange } = said;
-  const permissions = (await ownPermissions(folder)) ?? [...said.permissions];
+  const permissions = own?.reserved.permissions ?? [...said.permissions];
   return {
     config: {
       ...defaultConfig(id),
@@ -73,9 +74,9 @@ async function asSaid(folder: string, said: Manifest): Promise<CheckedFolder> {
   };
 }
 
-/** Those that config.yaml asks for; undefined when it says nothing of them, and when there is none. */
-async function ownPermissions(folder: string): Promise<string[] | undefined> {
+/** What config.yaml says where there is a manifest.json, too; undefined when one of them is not there. */
+async function configBesideManifest(folder: string): Promise<ApplicationConfig | undefined> {
   const place = path.join(folder, configFile);
-  if (!existsSync(place)) return undefined;
-  return parseConfig((await readRegular(place, configLimit)).toString('utf8'), folder).reserved.permissions;
+  if (!existsSync(place) || !existsSync(path.join(folder, manifestFile))) return undefined;
+  return parseConfig((await readRegular(place, configLimit)).toString('utf8'), folder, path.basename(folder));
 }

@@ -168,7 +168,8 @@ class Validation {
     });
     this.report.problems.push(...built.warnings);
     this.report.library = { path: path.basename(built.library), platform: 'sources' };
-    await this.#admission.check(application, built.library, this.#settings, true);
+    const warnings = await this.#admission.check(application, built.library, this.#settings, true);
+    this.report.problems.push(...warnings);
     return built.library;
   }
 

@@ -49,7 +49,7 @@ export interface CheckedFolder {
   files?: readonly string[] | undefined;
   /** Bytes of one of `files`; rejects with `code` `EFBIG` for more than `limit`. Absent: they are read from the folder. */
   read?: ((file: string, limit: number) => Promise<Buffer>) | undefined;
-  /** What it is where there is no config.yaml. Where there is one, its id and version have to be these. */
+  /** What it is where there is no config.yaml. Where there is one, an id and a version that it says have to be these. */
   config: ApplicationConfig;
   /** What it asks for, whatever config.yaml says of it; absent: what that says. */
   permissions?: string[] | undefined;
@@ -196,7 +196,7 @@ async function readCheckedConfig(
     throw (error as NodeJS.ErrnoException).code === 'EFBIG' ? configTooLarge(folder) : error;
   });
   const text = bytes.toString('utf8');
-  const config = parseConfig(text, folder);
+  const config = parseConfig(text, folder, otherwise.appId);
   if (config.appId !== otherwise.appId) throw disagrees('id', config.appId);
   if (config.version !== otherwise.version && config.version !== unsaidVersion)
     throw disagrees('version', config.version);

@@ -257,9 +257,10 @@ export function configTooLarge(folder: string): TenonError {
 
 /**
  * Read `source`, the text of `<folder>/config.yaml`.
+ * @param id what it is where `app_id` does not say, unchecked; absent: the folder's name, which has to be one then
  * Throws `ConfigInvalid` with `details: {file, line, column, problems}`.
  */
-export function parseConfig(source: string, folder: string): ApplicationConfig {
+export function parseConfig(source: string, folder: string, id?: string): ApplicationConfig {
   if (Buffer.byteLength(source) > configLimit) throw configTooLarge(folder);
 
   const lines = new LineCounter();
@@ -315,12 +316,12 @@ export function parseConfig(source: string, folder: string): ApplicationConfig {
   }
   if (problems.length > 0) throw invalid(folder, problems);
 
-  const folderName = path.basename(folder);
-  if (!given.has('app_id') && !idGrammar.test(folderName)) {
-    const message = `app_id is needed, because the folder's name "${folderName}" cannot be an id (a-z, 0-9, "_", "-")`;
+  const unsaidId = id ?? path.basename(folder);
+  if (!given.has('app_id') && id === undefined && !idGrammar.test(unsaidId)) {
+    const message = `app_id is needed, because the folder's name "${unsaidId}" cannot be an id (a-z, 0-9, "_", "-")`;
     throw invalid(folder, [{ line: 1, column: 1, message }]);
   }
-  const config = configOf(given, folderName, listed.uses);
+  const config = configOf(given, unsaidId, listed.uses);
   const itself = listed.uses.findIndex(({ id }) => id === config.appId);
   if (itself !== -1)
     throw invalid(folder, [{ ...at(listed.offsets[itself] ?? 0), message: `extensions lists ${config.appId} itself` }]);
@@ -334,10 +335,10 @@ export function defaultConfig(folderName: string): ApplicationConfig {
 
 function configOf(
   given: ReadonlyMap<string, unknown>,
-  folderName: string,
+  unsaidId: string,
   extensions: readonly ExtensionUse[],
 ): ApplicationConfig {
-  const appId = (given.get('app_id') as string | undefined) ?? folderName;
+  const appId = (given.get('app_id') as string | undefined) ?? unsaidId;
   const kept: Record<string, unknown> = {};
   for (const [key, [name]] of Object.entries(reserved)) if (given.has(key)) kept[name] = given.get(key);
   return {

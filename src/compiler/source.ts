@@ -234,20 +234,28 @@ export async function atItsSource(error: TenonError, application: Application): 
   const { code, details } = error;
   const { id } = details;
   if (code !== 'PluginIdMismatch' || typeof id !== 'string' || details['expected'] !== application.id) return error;
+  const place = await placeOfPlugin(application);
+  if (place === undefined) return error;
+  const { file, line, column } = place;
+  const sentence = `${file}:${line}:${column}: TENON_PLUGIN has the id "${id}", and the application is "${application.id}"`;
+  return new TenonError(code, sentence, {
+    next: `write "${application.id}" there, or \`app_id: ${id}\` in config.yaml`,
+    details: { ...details, file, line, column },
+    cause: error,
+  });
+}
+
+/** Where the first TENON_PLUGIN of its sources stands, as they are now; undefined when none is there. */
+export async function placeOfPlugin(
+  application: Application,
+): Promise<{ file: string; line: number; column: number } | undefined> {
   for (const file of application.sources) {
     const bytes = await readRegular(path.join(application.folder, file), sourceLimit).catch(() => undefined);
     if (bytes === undefined) continue;
     const { plugin } = await scanText(bytes.toString('utf8'), sha256(bytes), languageOf(file));
-    if (plugin === undefined) continue;
-    const { line, column } = plugin;
-    const sentence = `${file}:${line}:${column}: TENON_PLUGIN has the id "${id}", and the application is "${application.id}"`;
-    return new TenonError(code, sentence, {
-      next: `write "${application.id}" there, or \`app_id: ${id}\` in config.yaml`,
-      details: { ...details, file, line, column },
-      cause: error,
-    });
+    if (plugin !== undefined) return { file, line: plugin.line, column: plugin.column };
   }
-  return error;
+  return undefined;
 }
 
 function languageOf(file: string): Language {
