@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readArchive } from '../src/bundle/archive.js';
 import { bundleOf } from '../src/bundle/bundle.js';
 import { publicKeyText, readPublicKey } from '../src/bundle/minisign.js';
-import { makeSecretKey, readSecretKey, signatureOf } from '../src/bundle/secret-key.js';
+import { makeSecretKey, readSecretKey, secretKeyText, signatureOf } from '../src/bundle/secret-key.js';
 import { writeArchive } from '../src/bundle/write-archive.js';
 import { keygen } from '../src/cli/keygen.js';
 import { sign, verify } from '../src/cli/sign.js';
@@ -183,6 +183,27 @@ describe('on the command line', () => {
     expect(await readFile(from, 'utf8')).toBe('no archive');
   });
 
+  test('a secret key in the place of a public one goes nowhere, nor the other way round', async () => {
+    const { publicKey, ...rest } = makeSecretKey();
+    const secret = await secretKeyText({ publicKey, ...rest }, undefined);
+    await writeFile(place('mine.key'), secret);
+    await writeFile(place('mine.pub'), publicKeyText(publicKey));
+    const sentence = `${place('mine.key')} is a secret key; give the public one, ${place('mine.pub')}`;
+    // Nobody is there to hear it: who asked would be told that.
+    const nowhere = { url: 'http://127.0.0.1:1', plugins: '*' };
+    const line = secret.split('\n')[1] ?? '';
+    await expect(trustKey(place('mine.key'), nowhere)).rejects.toThrow(new TypeError(sentence));
+    await expect(trustKey(line, nowhere)).rejects.toThrow(new TypeError('that is a secret key; give the public one'));
+    await expect(trustKey(`${publicKey.text.slice(0, -2)}=`, nowhere)).rejects.toThrow(TypeError);
+    await expect(verify(place('no.tgz'), { key: place('mine.key') })).rejects.toThrow(new TypeError(sentence));
+    await writeFile(place('mine.tgz'), smallBundle('shop'));
+    await expect(sign(place('mine.tgz'), { key: place('mine.pub') })).rejects.toThrow(
+      new TypeError(`${place('mine.pub')} is a public key; signing needs the secret one`),
+    );
+    const said = await tenon(world.directory, 'trust', 'add', 'mine.key', '--plugins', '*', '--data', 'state');
+    expect(said).toEqual({ status: 2, out: '', err: expect.stringContaining('mine.key is a secret key') });
+  });
+
   test('sign takes a folder whose files are those of its manifest, and a password from a file or the environment', async () => {
     await writeFile(place('word'), 'a word\nand more\n');
     await writeFile(place('wort'), 'a wort\n');
@@ -237,12 +258,18 @@ describe('on the command line', () => {
       err: `shop 1.0.0: signed by the key ${keyId} of Acme\n`,
     });
     const { sha256: hash } = bundleOf(await readArchive(archive), 'shop');
-    expect((await said(() => kill(signed, { ...flags, reason: 'it steals' }))).out).toBe(`${hash}: killed\n`);
+    expect(await said(() => kill(signed, { ...flags, reason: 'it steals' }))).toEqual({
+      out: `${hash}: killed\n`,
+      err: expect.stringContaining('what runs of it is stopped'),
+    });
     await expect(verify(signed, flags)).rejects.toThrow('the manifest of shop is on the kill list: it steals');
     const { out } = await said(() => listTrust(flags));
     expect(out).toMatch(new RegExp(`^${keyId} +shop,acme-\\* +Acme$`, 'm'));
     expect(out).toMatch(new RegExp(`^${hash} +it steals$`, 'm'));
-    expect((await said(() => spare(hash.toUpperCase(), flags))).out).toBe(`${hash}: may be loaded again\n`);
+    expect(await said(() => spare(hash.toUpperCase(), flags))).toEqual({
+      out: `${hash}: may be loaded again\n`,
+      err: expect.stringContaining('comes back with `tenon load`'),
+    });
     const removed = await said(() => distrustKey(keyId.toLowerCase(), flags));
     expect(removed.out).toBe(`${keyId}: not trusted any more\n`);
     await expect(distrustKey(keyId, flags)).rejects.toThrow('no key with this id is trusted');

@@ -2,22 +2,15 @@
 import path from 'node:path';
 import { resolveSettings } from '../base/config.js';
 import { asTenonError, TenonError } from '../base/errors.js';
-import { readRegular } from '../base/regular.js';
 import { loadCore } from '../binding/core.js';
 import { offeredBy } from '../bundle/choose.js';
 import type { BundleFiles } from '../bundle/folder.js';
 import type { Manifest, ManifestFile } from '../bundle/manifest.js';
-import {
-  linesOf,
-  type PublicKey,
-  readPublicKey,
-  signatureKeyId,
-  trustedPrefix,
-  verifySignature,
-} from '../bundle/minisign.js';
+import { linesOf, type PublicKey, signatureKeyId, trustedPrefix, verifySignature } from '../bundle/minisign.js';
 import { thisPlatform } from '../bundle/platform.js';
 import { readGiven } from './bundle-at.js';
 import { exitStatus, reportFailure } from './failure.js';
+import { givenPublicKey } from './public-key.js';
 import { libraryRows, type LibraryReport, reportLibrary } from './library-report.js';
 import { printable } from './printable.js';
 
@@ -45,14 +38,12 @@ export interface InspectReport {
   files?: (ManifestFile & { path: string })[];
 }
 
-const keyFileLimit = 4096;
-
 /**
  * Print what is at `place`. Resolves to the exit status: 1 for what cannot be read, and when `flags.key` has not signed it.
  * Rejects with TypeError for a place or a key that is none.
  */
 export async function inspect(place: string, flags: InspectFlags): Promise<number> {
-  const key = flags.key === undefined ? undefined : await publicKey(flags.key);
+  const key = flags.key === undefined ? undefined : givenPublicKey(flags.key);
   try {
     const report = await reportOf(path.resolve(place), key);
     process.stdout.write(flags.json === true ? `${JSON.stringify(report)}\n` : page(report));
@@ -66,16 +57,6 @@ export async function inspect(place: string, flags: InspectFlags): Promise<numbe
     });
     return reportFailure(clean, flags.json);
   }
-}
-
-async function publicKey(given: string): Promise<PublicKey> {
-  if (/^RW[A-Za-z0-9+/]{54}$/.test(given)) return readPublicKey(given);
-  const bytes = await readRegular(path.resolve(given), keyFileLimit).catch((cause: unknown) => {
-    throw new TypeError(`--key: ${given} is no key, and no file that can be read: ${(cause as Error).message}`, {
-      cause,
-    });
-  });
-  return readPublicKey(bytes.toString('utf8'));
 }
 
 async function reportOf(place: string, key: PublicKey | undefined): Promise<InspectReport> {

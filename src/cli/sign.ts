@@ -1,5 +1,5 @@
 /** `tenon sign` and `tenon verify`: the signature of a bundle, an archive or a folder. */
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { resolveSettings } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
@@ -8,11 +8,12 @@ import { replaceFile } from '../base/replace-file.js';
 import { type ArchiveFile, readArchive } from '../bundle/archive.js';
 import { type Bundle, bundleOf } from '../bundle/bundle.js';
 import { signatureFile } from '../bundle/manifest.js';
-import { readPublicKey, type Signed, verifySignature } from '../bundle/minisign.js';
+import { type Signed, verifySignature } from '../bundle/minisign.js';
 import { readSecretKey, type SecretKey, secretKeyLimit } from '../bundle/secret-key.js';
 import { bundleInFolder, signatureOfBundle, withSignature } from '../bundle/sign.js';
 import { Trust } from '../bundle/trust.js';
 import { writeArchive } from '../bundle/write-archive.js';
+import { givenPublicKey, isPublicKey } from './public-key.js';
 import { knownPassword, type PasswordFlags } from './password.js';
 
 export interface SignFlags extends PasswordFlags {
@@ -54,9 +55,13 @@ async function read(place: string): Promise<Subject> {
   return { bundle: bundleOf(files, place), files };
 }
 
-/** The secret key that flags name. Rejects with `KeyInvalid`, and with TypeError for a file or a password that cannot be had. */
+/**
+ * The secret key that flags name. Rejects with `KeyInvalid`, and with TypeError for a file or a password that cannot be had, and for
+ * a public key.
+ */
 export async function secretKeyFrom(flags: Pick<SignFlags, 'key' | 'passwordFile'>): Promise<SecretKey> {
   const text = (await readBytes(flags.key, secretKeyLimit, 'option key')).toString();
+  if (isPublicKey(text)) throw new TypeError(`${flags.key} is a public key; signing needs the secret one`);
   return readSecretKey(text, () => knownPassword(flags));
 }
 
@@ -75,9 +80,10 @@ export async function sign(place: string, flags: SignFlags): Promise<void> {
 
 /** Rejects with `SignatureMissing`, `SignatureInvalid`, `SignerUntrusted`, and as the archive is refused. */
 export async function verify(place: string, flags: VerifyFlags): Promise<void> {
+  const key = flags.key === undefined ? undefined : givenPublicKey(flags.key);
   const { bundle } = await read(place);
   const { manifest, manifestBytes, sha256, signature } = bundle;
-  if (flags.key === undefined) {
+  if (key === undefined) {
     const { settings } = resolveSettings({ flags: { data: flags.data } });
     const trust = new Trust(path.resolve(settings.trust || path.join(settings.data, 'trust.json')));
     const { signer } = await trust.judge(manifest.id, { bytes: manifestBytes, sha256, signature }, 'require');
@@ -88,22 +94,7 @@ export async function verify(place: string, flags: VerifyFlags): Promise<void> {
     throw new TenonError('SignatureMissing', `${place}: the bundle is not signed`, {
       next: 'sign it with `tenon sign`',
     });
-  tell(place, bundle, verifySignature(manifestBytes, signature, readPublicKey(keyText(flags.key))), flags);
-}
-
-/** A key as it is given: itself, or a file. */
-export function keyText(given: string): string {
-  if (/^RW[A-Za-z0-9+/]{54}$/.test(given)) return given;
-  try {
-    return readFileSync(given, 'utf8');
-  } catch (error) {
-    throw new TypeError(
-      `${JSON.stringify(given)} is neither a public key nor a file of one: ${(error as Error).message}`,
-      {
-        cause: error,
-      },
-    );
-  }
+  tell(place, bundle, verifySignature(manifestBytes, signature, key), flags);
 }
 
 function tell(

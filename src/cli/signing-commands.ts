@@ -93,15 +93,20 @@ function addTrustCommands(program: Command): void {
   ]).action((keyId: string, flags: AskFlags) =>
     ending(flags, async () => (await import('./trust.js')).distrustKey(keyId, flags)),
   );
-  ask(group, 'kill <what>', 'Never load it again: a SHA-256, a library, or a bundle, whose manifest it is then.', [
-    "trust kill shop-1.2.0.tgz --reason 'CVE-2026-1234'",
-    'trust kill 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
-  ])
+  ask(
+    group,
+    'kill <what>',
+    'Stop it, and never load it again: a SHA-256, a library, or a bundle, whose manifest it is then.',
+    [
+      "trust kill shop-1.2.0.tgz --reason 'CVE-2026-1234'",
+      'trust kill 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+    ],
+  )
     .option('--reason <words>', 'why, for whoever meets it')
     .action((what: string, flags: AskFlags & { reason?: string }) =>
       ending(flags, async () => (await import('./trust.js')).kill(what, flags)),
     );
-  ask(group, 'spare <what>', 'Take it off the kill list.', [
+  ask(group, 'spare <what>', 'Take it off the kill list; `tenon load` starts its plugin again.', [
     'trust spare 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
   ]).action((what: string, flags: AskFlags) =>
     ending(flags, async () => (await import('./trust.js')).spare(what, flags)),

@@ -9,7 +9,7 @@ import { bundleOf } from '../bundle/bundle.js';
 import type { Killed, TrustedKey, TrustList } from '../bundle/trust.js';
 import { type AskFlags, Client } from './client.js';
 import { printable } from './printable.js';
-import { keyText } from './sign.js';
+import { givenPublicKey } from './public-key.js';
 import { printTable } from './table.js';
 
 const keys = '/api/v1/trust/keys';
@@ -43,7 +43,7 @@ export async function trustKey(given: string, { plugins, name, ...flags }: Trust
   const patterns = plugins?.match(/[^ ,]+/g) ?? [];
   if (patterns.length === 0)
     throw new TypeError('option plugins: say which plugins the key may sign, as `--plugins shop,acme-*`; `*`: all');
-  const key = keyText(given).trim().split('\n').at(-1);
+  const { text: key } = givenPublicKey(given);
   const answer = await Client.find(flags).post<{ key: TrustedKey }>(keys, { key, name: name ?? '', plugins: patterns });
   if (flags.json === true) print(answer);
   else process.stdout.write(`${answer.key.keyId}: trusted with ${answer.key.plugins.join(', ')}\n`);
@@ -61,13 +61,21 @@ export async function kill(given: string, { reason, ...flags }: AskFlags & { rea
   const sha256 = await hashOf(given);
   const answer = await Client.find(flags).post<{ killed: Killed }>(killed, { sha256, reason: reason ?? '' });
   if (flags.json === true) print(answer);
-  else process.stdout.write(`${sha256}: killed\n`);
+  else {
+    process.stdout.write(`${sha256}: killed\n`);
+    process.stderr.write(
+      'what runs of it is stopped; it is never loaded again unless `tenon trust spare` takes it back\n',
+    );
+  }
 }
 
 export async function spare(given: string, flags: AskFlags): Promise<void> {
   const { answer } = await Client.find(flags).tagged<{ sha256: string }>('DELETE', `${killed}/${await hashOf(given)}`);
   if (flags.json === true) print(answer);
-  else process.stdout.write(`${answer.sha256}: may be loaded again\n`);
+  else {
+    process.stdout.write(`${answer.sha256}: may be loaded again\n`);
+    process.stderr.write('nothing is started by that: a plugin that was stopped comes back with `tenon load`\n');
+  }
 }
 
 const gzipMark = Buffer.from([0x1f, 0x8b]);
