@@ -115,6 +115,7 @@ export const errorCodes = {
   ArchiveTooLarge: { status: 413, title: 'The archive is over a limit' },
   ManifestNotFound: { status: 422, title: 'There is no manifest.json' },
   InvalidManifest: { status: 422, title: 'The manifest is not valid' },
+  BundleNotFetched: { status: 502, title: 'The bundle could not be fetched from its address' },
   BundleDamaged: { status: 422, title: 'A file is not the one that the manifest names' },
   SignatureMissing: { status: 403, title: 'The bundle is not signed' },
   SignatureInvalid: { status: 403, title: 'The signature is not one of this bundle' },

@@ -45,10 +45,13 @@ export class Refusal extends Error {
 function sentenceOf(status: number, { error, message, details = {} }: Problem): string {
   const { plugin, known } = details;
   const said = message ?? `the host answered ${status}`;
+  // It is the API's own next step; whoever has the command line has a shorter one.
+  if (error === 'VersionNotFound')
+    return said.replace(/see GET \/api\/v1\/plugins\/([\w-]+)\/versions/, 'see `tenon versions $1`');
   if (error !== 'PluginNotFound' || typeof plugin !== 'string' || !Array.isArray(known)) return said;
   const ids = known.map(String);
   const meant = closest(plugin, ids);
-  const next = ids.length === 0 ? 'there is none' : `there are ${ids.join(', ')}`;
+  const next = ids.length === 0 ? 'none is there' : `there are ${ids.join(', ')}`;
   return `there is no plugin ${JSON.stringify(plugin)}; ${meant === undefined ? next : `did you mean ${meant}?`}`;
 }
 

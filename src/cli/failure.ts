@@ -8,11 +8,16 @@ export const exitStatus = { refused: 1, misuse: 2, noHost: 3 } as const;
 /** Say it in one line on standard error, with `json` as one object on standard output too. The exit status. */
 export function reportFailure(error: unknown, json = false): number {
   process.stderr.write(`tenon: ${error instanceof Refusal ? error.message : describeError(error)}\n`);
-  const misuse = error instanceof TypeError || (error instanceof Refusal && error.status === 400);
+  const misuse = error instanceof TypeError || (error instanceof Refusal && isMisuse(error));
   if (json && !misuse)
     process.stdout.write(`${JSON.stringify(error instanceof Refusal ? error.problem : facts(error))}\n`);
   if (misuse) return exitStatus.misuse;
   return asTenonError(error).code === 'HostNotRunning' ? exitStatus.noHost : exitStatus.refused;
+}
+
+/** What the host says of an archive is about what is in it, not about the words of the command. */
+function isMisuse({ status, problem }: Refusal): boolean {
+  return status === 400 && problem.error?.startsWith('Archive') !== true;
 }
 
 function facts(error: unknown): object {

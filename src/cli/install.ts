@@ -24,6 +24,10 @@ export interface InstallFlags extends AskFlags {
 const fetchMs = 300_000;
 
 export async function install(source: string, flags: InstallFlags): Promise<void> {
+  if (flags.sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(flags.sha256))
+    throw new TypeError(
+      `option sha256: ${JSON.stringify(flags.sha256)} is no SHA-256, which has 64 hexadecimal digits`,
+    );
   const client = Client.find(flags);
   const archive = await readSource(source, resolveSettings().settings.bundleLimit);
   if (flags.sha256 !== undefined) check(source, archive, flags.sha256);
@@ -47,16 +51,21 @@ async function readSource(source: string, limit: number): Promise<Buffer> {
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === 'EFBIG') throw tooLarge(source, limit);
-    throw new TypeError(`bundle: ${source} cannot be read: ${message}`, { cause });
+    const why = code === 'ENOENT' ? 'is not there' : `cannot be read: ${message}`;
+    throw new TypeError(`${source} ${why}`, { cause });
   }
 }
 
 async function download(source: string, limit: number): Promise<Buffer> {
-  const failed = (why: string, cause?: unknown): TypeError => new TypeError(`bundle: ${source}: ${why}`, { cause });
+  if (!URL.canParse(source)) throw new TypeError(`bundle: ${JSON.stringify(source)} is no URL`);
+  const failed = (why: string, next: string, cause?: unknown): TenonError =>
+    new TenonError('BundleNotFetched', `${source} ${why}`, { next, details: { url: source }, cause });
   const answer = await fetch(source, { signal: AbortSignal.timeout(fetchMs) }).catch((error: Error) => {
-    throw failed((error.cause as Error | undefined)?.message ?? error.message, error);
+    const reason = (error.cause as Error | undefined)?.message ?? error.message;
+    throw failed(`cannot be reached: ${reason}`, 'check the address, or get the file by other means', error);
   });
-  if (!answer.ok || answer.body === null) throw failed(`the server answers ${answer.status}`);
+  if (!answer.ok || answer.body === null)
+    throw failed(`is not to be had: its server answers ${answer.status}`, 'check the address');
   const chunks: Uint8Array[] = [];
   let size = 0;
   try {
@@ -67,7 +76,7 @@ async function download(source: string, limit: number): Promise<Buffer> {
     }
   } catch (error) {
     if (error instanceof TenonError) throw error;
-    throw failed(`the answer broke off: ${(error as Error).message}`, error);
+    throw failed(`broke off: ${(error as Error).message}`, 'try it again', error);
   }
   return Buffer.concat(chunks);
 }
