@@ -93,7 +93,10 @@ describe('GET /api/v1/events', () => {
     await world.publish('service', await buildPlugin('no_note'));
     await expect(world.host.reload('service')).rejects.toMatchObject({ code: 'ImageNoteMissing' });
     await until('all is told', () => listener.types.includes('reload.failed'));
-    expect(listener.types.filter((type) => type !== 'reload.phase')).toEqual([
+    // On a busy machine a record may say that something took its time.
+    const isAside = ({ type, data }: Told): boolean =>
+      type === 'reload.phase' || (type === 'log' && data['level'] !== 'error');
+    expect(listener.told.filter((one) => !isAside(one)).map(({ type }) => type)).toEqual([
       'reload.started',
       'plugin.serving',
       'reload.succeeded',
@@ -102,8 +105,8 @@ describe('GET /api/v1/events', () => {
       'reload.failed',
     ]);
     expect(listener.told.find(({ type }) => type === 'reload.phase')?.data).toMatchObject({ reload: record.id });
-    const log = listener.told.find(({ type }) => type === 'log');
-    expect(log?.data).toMatchObject({ level: 'error', plugin: 'service', code: 'ImageNoteMissing' });
+    const log = listener.told.find(({ type, data }) => type === 'log' && data['level'] === 'error');
+    expect(log?.data).toMatchObject({ plugin: 'service', code: 'ImageNoteMissing' });
     expect(listener.told.every(({ type, data }) => data['type'] === type && typeof data['at'] === 'string')).toBe(true);
   });
 

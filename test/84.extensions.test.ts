@@ -478,7 +478,10 @@ describe('config', () => {
     await login('TENON_ERROR');
     await world.host.reload('login');
     await until('it is told', () => states().join() === 'app running ConfigInvalid,login running');
-    expect(world.log.filter(({ level, msg }) => level >= 40 && msg.includes('what app sets there'))).toHaveLength(1);
+    const told = (): number =>
+      world.log.filter(({ level, msg }) => level >= 40 && msg.includes('what app sets there')).length;
+    await until('it is logged', () => told() > 0);
+    expect(told()).toBe(1);
     await login('TENON_ERROR', 'concurrency: 3');
     await world.host.reload('login');
     expect(world.host.plugin('login').generation).toBeGreaterThan(1);
