@@ -193,6 +193,18 @@ describe.skipIf(reason !== undefined)(
       ]);
     });
 
+    test('a bundle that was packed on another machine is installed, and serves', async () => {
+      const tenon = path.join(root, 'dist', 'cli', 'tenon.js');
+      await mkdir(file('sources'));
+      await run(process.execPath, [tenon, 'new', 'shop', '--template', 'c'], file('sources'));
+      const words = ['pack', file('sources', 'shop'), '--target', 'linux-arm64', '--out', file('shop.tgz')];
+      await run(process.execPath, [tenon, ...words, '--data', file('packing')], scratch);
+      await copyFile(file('shop.tgz'), file('applications', 'shop-0.1.0.tgz'));
+      await running().says((line) => line.includes('"reload.succeeded"') && line.includes('"plugin":"shop"'));
+      await running().answers('/shop/greeting', 'Hello, world\n');
+      expect(await readdir(file('applications', 'shop', 'prebuilds'))).toEqual([machine]);
+    });
+
     async function offered(id: string, library: string): Promise<string> {
       await mkdir(file('applications', `.${id}`));
       await writeFile(file('applications', `.${id}`, 'config.yaml'), 'version: 1.0.0\n');
