@@ -5,7 +5,8 @@ import path from 'node:path';
 import { resolveSettings } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
 import { readRegular } from '../base/regular.js';
-import { manifestFile, manifestLimit, parseManifest, signatureFile } from '../bundle/manifest.js';
+import { manifestFile, signatureFile } from '../bundle/manifest.js';
+import { bundleInFolder } from '../bundle/sign.js';
 import { writeArchive } from '../bundle/write-archive.js';
 import type { Installed } from '../host/installing.js';
 import { type AskFlags, Client } from './client.js';
@@ -45,7 +46,7 @@ export async function install(source: string, flags: InstallFlags): Promise<void
 async function readSource(source: string, limit: number): Promise<Buffer> {
   if (/^https?:\/\//.test(source)) return download(source, limit);
   const facts = await lstat(source).catch(() => undefined);
-  if (facts?.isDirectory() === true) return archiveOf(path.resolve(source));
+  if (facts?.isDirectory() === true) return archiveOf(path.resolve(source), limit);
   try {
     return await readRegular(source, limit);
   } catch (cause) {
@@ -82,30 +83,13 @@ async function download(source: string, limit: number): Promise<Buffer> {
 }
 
 /** What the manifest of a folder lists, as an archive. */
-async function archiveOf(folder: string): Promise<Buffer> {
-  const read = (file: string, limit: number): Promise<Buffer> => readRegular(path.join(folder, file), limit);
-  const bytes = await read(manifestFile, manifestLimit).catch((cause: unknown) => {
-    throw new TenonError('ManifestNotFound', `${folder} has no readable ${manifestFile}`, {
-      next: 'pack it with `tenon pack`',
-      details: { folder },
-      cause,
-    });
-  });
-  const { files } = parseManifest(bytes, path.join(folder, manifestFile), path.basename(folder));
-  if (files === undefined)
-    throw new TenonError('InvalidManifest', `${folder}: its manifest lists no files`, {
-      next: 'pack it with `tenon pack`',
-      details: { pointer: '/files' },
-    });
-  const signature = await read(signatureFile, manifestLimit).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  const packed = [{ path: manifestFile, bytes }];
-  if (signature !== undefined) packed.push({ path: signatureFile, bytes: signature });
-  for (const [file, { size }] of Object.entries(files).toSorted(([left], [right]) => (left < right ? -1 : 1)))
-    packed.push({ path: file, bytes: await read(file, size) });
-  return writeArchive(packed);
+async function archiveOf(folder: string, limit: number): Promise<Buffer> {
+  const { manifestBytes, signature, files } = await bundleInFolder(folder, limit);
+  return writeArchive([
+    { path: manifestFile, bytes: manifestBytes },
+    ...(signature === undefined ? [] : [{ path: signatureFile, bytes: signature }]),
+    ...[...files].map(([file, bytes]) => ({ path: file, bytes })),
+  ]);
 }
 
 function check(source: string, archive: Buffer, wanted: string): void {
