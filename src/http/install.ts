@@ -2,6 +2,7 @@
 import type { Express, Request } from 'express';
 import { TenonError } from '../base/errors.js';
 import type { Installing, InstallOptions } from '../host/installing.js';
+import { readTruth, refuseUnknown } from './parameters.js';
 import { whoAsks } from './trust-admin.js';
 import { takeUpload } from './upload.js';
 
@@ -48,17 +49,4 @@ function readGrants(given: unknown): readonly string[] | 'all' {
   if (!lines.every((line) => typeof line === 'string' && line !== ''))
     throw new TenonError('BadRequest', 'grant: each one is a permission', { next: 'see docs/plugin-permissions.md' });
   return lines.includes('all') ? 'all' : (lines as string[]);
-}
-
-/** One that is mistyped would do what was only to be checked. */
-function refuseUnknown(others: Request['query'], known: string): void {
-  const [unknown] = Object.keys(others);
-  if (unknown !== undefined)
-    throw new TenonError('BadRequest', `there is no parameter ${JSON.stringify(unknown)} here, only ${known}`);
-}
-
-function readTruth(name: string, given: unknown): boolean {
-  if (given === undefined || given === 'false') return false;
-  if (given === 'true') return true;
-  throw new TenonError('BadRequest', `${name}: ${JSON.stringify(given)} is not true or false`);
 }

@@ -4,6 +4,7 @@ import { TenonError } from '../base/errors.js';
 import type { PluginConfigs } from '../host/plugin-configs.js';
 import type { PluginView } from '../host/plugin.js';
 import { includesTag, readEntityTags, tagValues } from './entity-tags.js';
+import { readTruth, refuseUnknown } from './parameters.js';
 
 const bodyLimit = 512 * 1024;
 const place = '/api/v1/plugins/:id/config';
@@ -31,7 +32,9 @@ export function pluginConfigRoutes(app: Express, { configs, show }: PluginConfig
   });
   const set = async (request: WithId, response: Response, config: unknown): Promise<void> => {
     const { id } = request.params;
-    const dryRun = readDryRun(request.query);
+    const { dryRun: given, ...others } = request.query;
+    refuseUnknown(others, 'dryRun');
+    const dryRun = readTruth('dryRun', given);
     const change = await configs.set(id, { config, dryRun, replaces: readPreconditions(request) });
     const { view, tag } = await configs.show(id);
     // Of a body that was only checked there is no tag, nor is there one any more when another one was set meanwhile.
@@ -55,16 +58,6 @@ function readConfig(body: unknown): unknown {
   }
   if (config === null) throw new TenonError('BadRequest', 'the body is null', { next });
   return config;
-}
-
-function readDryRun({ dryRun: given, ...others }: Request['query']): boolean {
-  const [unknown] = Object.keys(others);
-  // One that is mistyped would set what was only to be checked.
-  if (unknown !== undefined)
-    throw new TenonError('BadRequest', `there is no parameter ${JSON.stringify(unknown)} here, only dryRun`);
-  if (given === undefined || given === 'false') return false;
-  if (given === 'true') return true;
-  throw new TenonError('BadRequest', `dryRun: ${JSON.stringify(given)} is not true or false`);
 }
 
 /** Whether the config with a tag may be replaced; undefined when the request does not say. */
