@@ -3,7 +3,7 @@ import { isIPv6 } from 'node:net';
 import { closest } from './closest.js';
 
 /** Longest line, characters. */
-export const permissionLength = 383;
+const permissionLength = 383;
 /** So many may be asked for by one plugin. */
 export const mostPermissions = 256;
 

@@ -19,7 +19,7 @@ const lineGrammar = /^\P{Cc}*$/u;
 
 const linuxArchitectures = ['x64', 'arm64', 'arm', 'ia32', 'ppc64', 's390x', 'riscv64', 'loong64'];
 /** Keys of `entrypoints`. */
-export const platformKeys: readonly string[] = [
+const platformKeys: readonly string[] = [
   'main',
   ...linuxArchitectures.flatMap((arch) => ['', '-glibc', '-musl'].map((libc) => `linux-${arch}${libc}`)),
   'darwin-x64',

@@ -2,7 +2,7 @@
 import { quoted } from './manifest-grammar.js';
 
 /** Longest path, bytes of UTF-8. */
-export const pathLimit = 1024;
+const pathLimit = 1024;
 /** Longest segment of one, bytes of UTF-8: what file systems take. */
 const segmentLimit = 255;
 /** Most segments of a path. */
