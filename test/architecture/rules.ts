@@ -13,8 +13,9 @@ export const rooms: readonly (readonly string[])[] = [
   ['host'],
   ['http', 'reload'],
   ['embedding'],
+  ['main'],
   ['index', 'supervisor'],
-  ['cli', 'main'],
+  ['cli'],
 ];
 
 /** What only one file, or one room (ending in `/`), may import. */
