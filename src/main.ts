@@ -1,7 +1,7 @@
 /** The composition root: the rooms of a host are built here in order, and closed in reverse. */
 import { rmSync } from 'node:fs';
 import path from 'node:path';
-import { Closer } from './base/closer.js';
+import type { Closer } from './base/closer.js';
 import { type Environment, listOf, type Settings } from './base/config.js';
 import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
 import { TenonError } from './base/errors.js';

@@ -14,6 +14,12 @@ export interface Settings {
   adminToken: string;
   /** Names to call the admin API by, beside localhost, addresses and the name in `host`; separated by commas. */
   adminHosts: string;
+  /** Port of a listener of its own for the admin API, 0 for a free one; empty: it is served on `port`. */
+  adminPort: string;
+  /** Address of that listener. */
+  adminAddress: string;
+  /** Path of a unix socket for the admin API, mode 0600, beside or in place of `adminPort`; empty: none. */
+  adminSocket: string;
   /** Whether changes in the applications directory are taken up by themselves. */
   hotReload: boolean;
   /** Quiet time after a change of a library, ms. */
@@ -40,6 +46,32 @@ export interface Settings {
   logLevel: string;
   /** Colours on a terminal. */
   color: boolean;
+  /** Whether each request is logged when it is answered. */
+  logRequests: boolean;
+  /** Whether what plugins write to standard output and standard error becomes records of the log; of `tenon start` and `tenon dev`. */
+  logOutput: boolean;
+  /** Time for the head of a request to arrive, ms. */
+  headersMs: number;
+  /** Time for a whole request to arrive, ms. */
+  requestMs: number;
+  /** Time that a connection without a request is kept, ms. */
+  keepAliveMs: number;
+  /** Time in which a client takes nothing of an answer that waits for it before it is cut off, ms. */
+  stallMs: number;
+  /** Head of a request, bytes. */
+  headersLimit: number;
+  /** Connections that are open at once. */
+  connectionLimit: number;
+  /** The same, from one address. */
+  addressConnectionLimit: number;
+  /** Time between the moment `/readyz` says no and the end of listening, when the host stops, ms: for those who share out requests. */
+  shutdownDelayMs: number;
+  /** Whether answers that pay for it are compressed: those of tables, files and the host itself; never those of plugins. */
+  compression: boolean;
+  /** File of the certificate chain, PEM: HTTPS in place of HTTP; empty: none. It is read again when it changes. */
+  tlsCertificate: string;
+  /** File of its private key, PEM. */
+  tlsKey: string;
   /** Time for a request whose route names none, ms. */
   deadlineMs: number;
   /** Request body of a route that names no limit, bytes. */
@@ -170,6 +202,15 @@ export const definitions: Record<SettingName, Definition> = {
     grammar: [/^[\x21-\x7e]+$/, 'visible ASCII characters without a blank, as a request can carry them'],
   },
   adminHosts: { kind: 'text', key: 'adminHosts', environment: 'TENON_ADMIN_HOSTS', fallback: '', grammar: hostNames },
+  adminPort: {
+    kind: 'text',
+    key: 'admin.port',
+    environment: 'ADMIN_PORT',
+    fallback: '',
+    grammar: [/^(?:\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])$/, 'a port, 0 to 65535'],
+  },
+  adminAddress: { kind: 'text', key: 'admin.host', environment: 'ADMIN_HOST', fallback: '127.0.0.1' },
+  adminSocket: { kind: 'text', key: 'admin.socket', environment: 'TENON_ADMIN_SOCKET', fallback: '' },
   hotReload: {
     kind: 'boolean',
     key: 'hotReload.enabled',
@@ -251,6 +292,25 @@ export const definitions: Record<SettingName, Definition> = {
   },
   logLevel: { kind: 'level', key: 'log.level', environment: 'LOG_LEVEL', fallback: 'info' },
   color: { kind: 'boolean', key: 'log.color', fallback: true },
+  logRequests: { kind: 'boolean', key: 'log.requests', environment: 'TENON_LOG_REQUESTS', fallback: false },
+  logOutput: { kind: 'boolean', key: 'log.output', fallback: true },
+  headersMs: { kind: 'integer', key: 'http.headersMs', fallback: 10_000, least: 100, most: 10 * minute },
+  requestMs: { kind: 'integer', key: 'http.requestMs', fallback: 30_000, least: 100, most: 60 * minute },
+  keepAliveMs: { kind: 'integer', key: 'http.keepAliveMs', fallback: 72_000, least: 100, most: 60 * minute },
+  stallMs: { kind: 'integer', key: 'http.stallMs', fallback: 30_000, least: 100, most: 60 * minute },
+  headersLimit: { kind: 'integer', key: 'http.headersLimit', fallback: 16 * 1024, least: 1024, most: mebibyte },
+  connectionLimit: { kind: 'integer', key: 'http.connections', fallback: 8192, least: 1, most: 1_000_000 },
+  addressConnectionLimit: {
+    kind: 'integer',
+    key: 'http.connectionsPerAddress',
+    fallback: 2048,
+    least: 1,
+    most: 1_000_000,
+  },
+  shutdownDelayMs: { kind: 'integer', key: 'http.shutdownDelayMs', fallback: 0, least: 0, most: 10 * minute },
+  compression: { kind: 'boolean', key: 'http.compression', fallback: true },
+  tlsCertificate: { kind: 'text', key: 'tls.certificate', environment: 'TENON_TLS_CERTIFICATE', fallback: '' },
+  tlsKey: { kind: 'text', key: 'tls.key', environment: 'TENON_TLS_KEY', fallback: '' },
   deadlineMs: { kind: 'integer', key: 'limits.deadlineMs', fallback: 30_000, least: 1, most: 60 * minute },
   bodyLimit: { kind: 'integer', key: 'limits.bodyLimit', fallback: mebibyte, least: 0, most: 1024 * mebibyte },
   concurrency: { kind: 'integer', key: 'limits.concurrency', fallback: 4, least: 1, most: 64 },

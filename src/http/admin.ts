@@ -13,7 +13,8 @@ import { type HotReload, hotReloadRoutes } from './hot-reload.js';
 import { installRoutes, type InstallRoutes } from './install.js';
 import { pluginConfigRoutes } from './plugin-config.js';
 import { errorsPage, sendError, sendProblem } from './problem.js';
-import { hostsRoutes, isAway, type RegistryAdminOptions, registryFacts } from './registry-admin.js';
+import { mount } from './mount.js';
+import { isAway, type RegistryAdminOptions, registryFacts, registryOperations } from './registry-admin.js';
 import { pathOf } from './router.js';
 import { type TablesAdminOptions, tablesRoutes } from './tables-admin.js';
 import { permissionRoutes } from './permissions-admin.js';
@@ -191,7 +192,7 @@ export function adminApplication(options: AdminOptions): Express {
   hotReloadRoutes(app, host, options.hotReload);
   pluginConfigRoutes(app, { configs: options.configs, show: (id) => host.show(id) });
   tablesRoutes(app, options.tables);
-  hostsRoutes(app, options.registry);
+  mount(app, guard, registryOperations(options.registry));
   installRoutes(app, options.install);
   trustRoutes(app, options.bundles);
   permissionRoutes(app, { grants: options.grants, show: (id) => host.show(id) });

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { TenonError } from '../base/errors.js';
+import type { Scope } from './operation.js';
 import { TokenCheck } from './token.js';
 
 /** What a caller must know. */
@@ -46,8 +47,8 @@ export class Guard {
     this.#names = new Set(['localhost', ...options.names.map((name) => name.toLowerCase())]);
   }
 
-  /** Why `request` may not; undefined when it may. */
-  deny(request: IncomingMessage): Denial | undefined {
+  /** Why `request` may not; undefined when it may. @param _scope what its token has to be allowed */
+  deny(request: IncomingMessage, _scope: Scope = 'read'): Denial | undefined {
     const name = nameOf(request.headers.host);
     if (!this.#knows(name)) return { error: strangeName(name), headers: {} };
     const address = request.socket.remoteAddress ?? '';
@@ -58,6 +59,11 @@ export class Guard {
     if (this.#token.accepts(authorization)) return undefined;
     if (authorization !== undefined) this.#count(address, now);
     return { error: unauthorized(), headers: { 'www-authenticate': 'Bearer realm="tenon"' } };
+  }
+
+  /** As the audit log names whoever sent `request`. */
+  who({ socket }: IncomingMessage): string {
+    return `api ${socket.remoteAddress ?? ''}`.trimEnd();
   }
 
   /** A page can give its own name any address (DNS rebinding), so a name must be known; an address is what it is. */

@@ -1,8 +1,8 @@
 /** What the admin API shows of the registry. */
-import type { Express } from 'express';
 import type { PluginView } from '../host/plugin.js';
 import type { RegistryStatus } from '../registry/door.js';
 import type { HostRow } from '../registry/rows.js';
+import type { Operation } from './operation.js';
 
 export interface RegistryAdminOptions {
   status: () => RegistryStatus;
@@ -26,13 +26,34 @@ export function registryFacts(status: RegistryStatus, trusted: boolean): object 
   return { degraded: isAway(status), registry: { kind, connected, since, ...why } };
 }
 
-export function hostsRoutes(app: Express, registry: RegistryAdminOptions): void {
-  app.get('/api/v1/hosts', async (_request, response) => {
-    response.json({ hosts: await registry.hosts() });
-  });
-  app.post('/api/v1/plugins/:id/forget', async (request, response) => {
-    const { id } = request.params;
-    const here = await registry.remove(id);
-    response.json({ status: 'forgotten', plugin: { id, state: here?.state ?? 'missing' } });
-  });
+/** The operations on hosts, and on plugins that their rows are about. */
+export function registryOperations(registry: RegistryAdminOptions): Operation[] {
+  return [
+    {
+      id: 'listHosts',
+      tag: 'registry',
+      method: 'get',
+      path: '/api/v1/hosts',
+      scope: 'read',
+      summary: 'The hosts of the registry, and what each of them runs',
+      answers: { 200: { description: 'The hosts', content: { 'application/json': { type: 'object' } } } },
+      errors: ['RegistryUnavailable'],
+      handle: async () => ({ body: { hosts: await registry.hosts() } }),
+    },
+    {
+      id: 'forgetPlugin',
+      tag: 'registry',
+      method: 'post',
+      path: '/api/v1/plugins/{id}/forget',
+      scope: 'config',
+      summary: 'Take a plugin off every host of the registry; its folder stays',
+      parameters: [{ name: 'id', in: 'path', description: 'Id of the plugin', schema: { type: 'string' } }],
+      answers: { 200: { description: 'Done', content: { 'application/json': { type: 'object' } } } },
+      errors: ['RegistryUnavailable', 'PluginNotFound'],
+      handle: async ({ path: { id = '' } }) => {
+        const here = await registry.remove(id);
+        return { body: { status: 'forgotten', plugin: { id, state: here?.state ?? 'missing' } } };
+      },
+    },
+  ];
 }
