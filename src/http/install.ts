@@ -1,10 +1,10 @@
 /** Installing over HTTP: an archive comes, a plugin goes. */
-import type { Express, Request } from 'express';
-import { TenonError } from '../base/errors.js';
 import type { Installing, InstallOptions } from '../host/installing.js';
-import { readTruth, refuseUnknown } from './parameters.js';
-import { whoAsks } from './trust-admin.js';
-import { takeUpload } from './upload.js';
+import type { Answered, Asked, Operation } from './operation.js';
+import { dryRun, pluginId } from './parameters.js';
+import { installRefusals } from './refusals.js';
+import { always, listOf, objectOf, ref, text, truth } from './shapes.js';
+import { formType, plainTypes, takeUpload } from './upload.js';
 
 export interface InstallRoutes {
   installing: Installing;
@@ -12,41 +12,116 @@ export interface InstallRoutes {
   limit: number;
 }
 
-export function installRoutes(app: Express, { installing, limit }: InstallRoutes): void {
-  app.post('/api/v1/plugins/install', async (request, response) => {
-    const options = readOptions(request);
-    const upload = takeUpload(request, limit);
-    try {
-      const installed = await installing.install(upload.bytes, options);
-      response.status(installed.status === 'installed' ? 201 : 200).json(installed);
-    } finally {
-      upload.stop();
-    }
-  });
-  app.delete('/api/v1/plugins/:id', async (request, response) => {
-    const { purge, ...others } = request.query;
-    refuseUnknown(others, 'purge');
-    response.json(
-      await installing.uninstall(request.params.id, { purge: readTruth('purge', purge), by: whoAsks(request) }),
-    );
-  });
+export function installOperations({ installing, limit }: InstallRoutes): Operation[] {
+  return [installOperation(installing, limit), uninstallOperation(installing)];
 }
 
-function readOptions(request: Request): InstallOptions {
-  const { dryRun, allowDowngrade, grant, ...others } = request.query;
-  refuseUnknown(others, 'dryRun, allowDowngrade and grant');
+function installOperation(installing: Installing, limit: number): Operation {
+  const archive = text(undefined, { format: 'binary', contentMediaType: 'application/gzip' });
+  const installed = { 'application/json': ref('Installed') };
   return {
-    dryRun: readTruth('dryRun', dryRun),
-    allowDowngrade: readTruth('allowDowngrade', allowDowngrade),
-    ...(grant === undefined ? {} : { grant: readGrants(grant) }),
-    origin: 'upload',
-    by: whoAsks(request),
+    id: 'installPlugin',
+    tag: 'bundles',
+    method: 'post',
+    path: '/api/v1/plugins/install',
+    scope: 'install',
+    summary: 'Install or upgrade a plugin from the archive of a bundle',
+    description:
+      'All of it is checked, and its library passes a trial, before anything is written. When the new version does not serve, the one before is there again.',
+    parameters: [
+      dryRun,
+      {
+        name: 'allowDowngrade',
+        in: 'query',
+        description: 'Also a version before the newest that was installed',
+        schema: truth(),
+      },
+      {
+        name: 'grant',
+        in: 'query',
+        description: 'Permissions to grant, of those it asks for, or `all`; may be given again',
+        schema: listOf(text(undefined, { minLength: 1 })),
+      },
+    ],
+    requestBody: {
+      description: `The archive, as the body or as the field "file" of a form; at most ${limit} bytes`,
+      required: true,
+      content: {
+        ...Object.fromEntries(plainTypes.map((type) => [type, archive])),
+        [formType]: objectOf({ file: archive }),
+      },
+      read: 'raw',
+      limit,
+    },
+    answers: {
+      200: { description: 'It was upgraded, is there already, or was only tried', content: installed },
+      201: { description: 'It was not there before', content: installed },
+    },
+    errors: installRefusals,
+    handle: async (asked): Promise<Answered> => {
+      const options = optionsOf(asked);
+      const upload = takeUpload(asked.request, limit);
+      try {
+        const body = await installing.install(upload.bytes, options);
+        return { status: body.status === 'installed' ? 201 : 200, body };
+      } finally {
+        upload.stop();
+      }
+    },
   };
 }
 
-function readGrants(given: unknown): readonly string[] | 'all' {
-  const lines = [given].flat();
-  if (!lines.every((line) => typeof line === 'string' && line !== ''))
-    throw new TenonError('BadRequest', 'grant: each one is a permission', { next: 'see docs/plugin-permissions.md' });
-  return lines.includes('all') ? 'all' : (lines as string[]);
+function uninstallOperation(installing: Installing): Operation {
+  return {
+    id: 'uninstallPlugin',
+    tag: 'bundles',
+    method: 'delete',
+    path: '/api/v1/plugins/{id}',
+    scope: 'install',
+    summary: 'Unload a plugin that was installed, and remove its folder',
+    parameters: [
+      pluginId,
+      {
+        name: 'purge',
+        in: 'query',
+        description: 'Also its tables, state, config and kept builds',
+        schema: truth(),
+      },
+    ],
+    answers: {
+      200: {
+        description: 'It is gone',
+        content: {
+          'application/json': objectOf({
+            status: always('uninstalled'),
+            plugin: objectOf({ id: text() }),
+            warnings: listOf(text(), 'What is left of it although it was to go'),
+          }),
+        },
+      },
+    },
+    errors: [
+      'PluginNotFound',
+      'NotInstalled',
+      'InstallFailed',
+      'InstallRunning',
+      'NotRecorded',
+      'RegistryUnavailable',
+      'HostClosing',
+    ],
+    handle: async ({ path: { id = '' }, query, by }) => ({
+      body: await installing.uninstall(id, { purge: query['purge'] === true, by }),
+    }),
+  };
+}
+
+function optionsOf({ query, by }: Asked): InstallOptions {
+  const grant = query['grant'] as readonly string[] | undefined;
+  return {
+    dryRun: query['dryRun'] === true,
+    allowDowngrade: query['allowDowngrade'] === true,
+    ...(grant === undefined ? {} : { grant: grant.includes('all') ? 'all' : grant }),
+    origin: 'upload',
+    by,
+  };
 }

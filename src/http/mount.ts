@@ -1,38 +1,64 @@
 /** Puts operations on the Express application: who may, and what was asked for, is checked here, once. */
-import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
+import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import { TenonError } from '../base/errors.js';
+import { beginBody } from './body.js';
 import type { Guard } from './guard.js';
-import type { Answered, Operation, Parameter, RequestBody } from './operation.js';
-import { sendError } from './problem.js';
+import type { Answered, Asked, Operation, Parameter, RequestBody } from './operation.js';
+import { sendError, sendProblem } from './problem.js';
+import { pathOf } from './router.js';
 
-/** Serve `operations`, in order: of two that match a path the first one is asked. */
+/** Everything below it needs a token, what is not there too: nobody else is to learn what is. */
+const adminPath = '/api';
+
+/**
+ * Serve `operations`, in order: of two that match a path the first one is asked. What they do not serve goes on, but for a path of theirs
+ * with another method (405).
+ */
 export function mount(app: Express, guard: Guard, operations: readonly Operation[]): void {
+  app.use(adminPath, (_request: Request, response: Response, next: NextFunction) => {
+    response.setHeader('cache-control', 'no-store');
+    next();
+  });
   for (const operation of operations) {
-    const { method, path, scope, requestBody } = operation;
-    const place = path.replaceAll(/\{(\w+)\}/g, ':$1');
-    const permit: RequestHandler = (request, response, next) => {
-      const denial = scope === undefined ? undefined : guard.deny(request, scope);
-      if (denial === undefined) next();
-      else sendError(request, response, denial.error, denial.headers);
-    };
-    app[method](place, permit, ...readerOf(requestBody), (request: Request, response: Response) =>
-      serve(operation, guard, request, response),
+    const reader = readerOf(operation.requestBody);
+    app[operation.method](operation.path.replaceAll(/\{(\w+)\}/g, ':$1'), (request: Request, response: Response) =>
+      serve({ operation, guard, reader }, request, response),
     );
   }
+  const methodsAt = methodsOf(operations);
+  app.use(adminPath, (request: Request, response: Response, next: NextFunction) => {
+    if (isPermitted(guard, request, response, 'read')) next();
+  });
+  app.use((request: Request, response: Response, next: NextFunction) => {
+    const path = pathOf(request.originalUrl);
+    const methods = methodsAt(path);
+    if (methods.length === 0) next();
+    else answerOtherMethod(request, response, path, methods);
+  });
+}
+
+interface Served {
+  readonly operation: Operation;
+  readonly guard: Guard;
+  readonly reader: RequestHandler | undefined;
 }
 
 // Any content type: curl says form by itself, and there is only one way to read it.
-function readerOf(body: RequestBody | undefined): RequestHandler[] {
-  if (body === undefined || body.read === 'raw') return [];
+function readerOf(body: RequestBody | undefined): RequestHandler | undefined {
+  if (body === undefined || body.read === 'raw') return undefined;
   const options = { limit: body.limit, type: () => true };
-  return [body.read === 'json' ? express.json(options) : express.text(options)];
+  return body.read === 'json' ? express.json(options) : express.text(options);
 }
 
-async function serve(operation: Operation, guard: Guard, request: Request, response: Response): Promise<void> {
+async function serve({ operation, guard, reader }: Served, request: Request, response: Response): Promise<void> {
+  const { scope } = operation;
+  if (scope !== undefined && !isPermitted(guard, request, response, scope)) return;
   const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query');
+  const query = scope === undefined ? request.query : readQuery(request.query, declared);
+  if (reader !== undefined) await read(reader, request, response);
   const answered = await operation.handle({
     path: request.params as Record<string, string>,
-    query: readQuery(request.query, declared),
+    query: query as Asked['query'],
     body: request.body as unknown,
     by: guard.who(request),
     request,
@@ -41,11 +67,61 @@ async function serve(operation: Operation, guard: Guard, request: Request, respo
   if (answered !== undefined) send(response, answered);
 }
 
-function send(response: Response, { status = 200, headers = {}, body }: Answered): void {
+function isPermitted(
+  guard: Guard,
+  request: Request,
+  response: Response,
+  scope: NonNullable<Operation['scope']>,
+): boolean {
+  const denial = guard.deny(request, scope);
+  if (denial !== undefined) sendError(request, response, denial.error, denial.headers);
+  return denial === undefined;
+}
+
+function read(reader: RequestHandler, request: Request, response: Response): Promise<void> {
+  beginBody(request);
+  return new Promise((resolve, reject) => {
+    void reader(request, response, (error?: Error | string) => {
+      if (error === undefined) resolve();
+      else reject(error instanceof Error ? error : new Error(error));
+    });
+  });
+}
+
+function send(response: Response, { status = 200, headers = {}, body, text }: Answered): void {
   response.status(status);
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  if (body === undefined) response.end();
+  if (text !== undefined) response.send(text);
+  else if (body === undefined) response.end();
   else response.json(body);
+}
+
+/** Which methods serve a path, for `Allow`; none, when it is no path of `operations`. */
+function methodsOf(operations: readonly Operation[]): (path: string) => string[] {
+  const known = operations.map(({ method, path }) => ({
+    method: method.toUpperCase(),
+    // As Express matches: without regard to case, and to a slash at the end.
+    pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}/?$`, 'i'),
+  }));
+  return (path) => {
+    const methods = known.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
+    return methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+  };
+}
+
+function answerOtherMethod(request: Request, response: Response, path: string, methods: string[]): void {
+  const allow = [...methods, 'OPTIONS'].join(', ');
+  if (request.method === 'OPTIONS') {
+    response.setHeader('allow', allow);
+    response.status(204).end();
+    return;
+  }
+  sendProblem(request, response, {
+    code: 'MethodNotAllowed',
+    message: `${request.method} is not served at ${path}`,
+    details: { allow: methods },
+    headers: { allow },
+  });
 }
 
 type Value = string | number | boolean | readonly string[] | undefined;

@@ -12,7 +12,10 @@ export type Schema = Readonly<Record<string, unknown>>;
 export const scopes = ['read', 'config', 'install', 'admin'] as const;
 export type Scope = (typeof scopes)[number];
 
-/** A parameter; one of the query that is not declared is refused, and so is one that is given twice unless its schema is an array. */
+/**
+ * A parameter. Where a token is needed, one of the query that is not declared is refused, and so is one that is given twice unless its
+ * schema is an array. Operations for everybody are more patient: whoever watches a host adds parameters of its own.
+ */
 export interface Parameter {
   readonly name: string;
   readonly in: 'path' | 'query' | 'header';
@@ -21,6 +24,8 @@ export interface Parameter {
   readonly schema: Schema;
   /** Those of the path always are. */
   readonly required?: boolean;
+  /** Whether `?name` alone is fine. */
+  readonly allowEmptyValue?: boolean;
 }
 
 /** The body of a request. */
@@ -50,7 +55,7 @@ export interface DescribedAnswer {
 export interface Asked {
   /** Values of the path, decoded. */
   readonly path: Readonly<Record<string, string>>;
-  /** Values of the query that were given, by their types. */
+  /** Values of the query that were given, by their types; of an operation for everybody as they came. */
   readonly query: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
   /** The parsed JSON, or the text. */
   readonly body: unknown;
@@ -60,13 +65,15 @@ export interface Asked {
   readonly response: Response;
 }
 
-/** What an operation answers with: JSON, unless it has written to the response by itself. */
+/** What an operation answers with, unless it has written to the response by itself. */
 export interface Answered {
   /** 200 by default. */
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Absent: no body. */
+  /** Sent as JSON. Absent, and without `text`: no body. */
   readonly body?: unknown;
+  /** Sent as it is, by the content type that `headers` name. */
+  readonly text?: string;
 }
 
 export interface Operation {
@@ -76,7 +83,7 @@ export interface Operation {
   readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
   /** As OpenAPI writes it: `/api/v1/plugins/{id}`. */
   readonly path: string;
-  /** Absent: everybody may. */
+  /** Absent: everybody may. Operations below `/api` have one. */
   readonly scope?: Scope;
   readonly summary: string;
   readonly description?: string;

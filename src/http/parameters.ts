@@ -1,17 +1,17 @@
-/** Parameters in the query of an admin request. */
-import type { Request } from 'express';
-import { TenonError } from '../base/errors.js';
+/** Parameters that several operations have. */
+import type { Parameter } from './operation.js';
+import { text, truth } from './shapes.js';
 
-/** Throws `BadRequest` when there is any of `others`: one that is mistyped would do what was only to be checked. `known` names the rest. */
-export function refuseUnknown(others: Request['query'], known: string): void {
-  const [unknown] = Object.keys(others);
-  if (unknown !== undefined)
-    throw new TenonError('BadRequest', `there is no parameter ${JSON.stringify(unknown)} here, only ${known}`);
-}
+export const pluginId: Parameter = {
+  name: 'id',
+  in: 'path',
+  description: 'Id of the plugin',
+  schema: text(undefined, { pattern: '^[a-z0-9][a-z0-9_-]{0,62}$' }),
+};
 
-/** True or false, false when it is not given. Throws `BadRequest`. */
-export function readTruth(name: string, given: unknown): boolean {
-  if (given === undefined || given === 'false') return false;
-  if (given === 'true') return true;
-  throw new TenonError('BadRequest', `${name}: ${JSON.stringify(given)} is not true or false`);
-}
+export const dryRun: Parameter = {
+  name: 'dryRun',
+  in: 'query',
+  description: 'Check everything, and change nothing',
+  schema: truth(),
+};

@@ -1,10 +1,13 @@
 /** What plugins ask for and are granted, over HTTP. */
-import express, { type Express, type Request } from 'express';
 import { TenonError } from '../base/errors.js';
 import { isGranted, mostPermissions, wrongPermission } from '../base/permission.js';
 import type { Grants, Standing } from '../host/grants.js';
 import type { PluginView } from '../host/plugin.js';
-import { whoAsks } from './trust-admin.js';
+import type { Operation, RequestBody } from './operation.js';
+import { pluginId } from './parameters.js';
+import { permissionLines } from './shapes-host.js';
+import { standing as standingShape } from './shapes-plugin.js';
+import { objectOf, optional, text } from './shapes.js';
 
 export interface PermissionRoutes {
   grants: Grants;
@@ -12,14 +15,21 @@ export interface PermissionRoutes {
   show: (id: string) => PluginView;
 }
 
-type WithId = Request<{ id: string }>;
+const path = '/api/v1/plugins/{id}/permissions';
+const refusals = ['PluginNotFound', 'PluginStatic'] as const;
+const parts = {
+  tag: 'permissions',
+  path,
+  parameters: [pluginId],
+  answers: {
+    200: {
+      description: 'How it stands with the plugin',
+      content: { 'application/json': objectOf({ plugin: text(), ...standingShape }) },
+    },
+  },
+} as const;
 
-const bodyLimit = 256 * 1024;
-const place = '/api/v1/plugins/:id/permissions';
-
-export function permissionRoutes(app: Express, { grants, show }: PermissionRoutes): void {
-  // Any content type: curl says form by itself, and there is only one way to read it.
-  const json = express.json({ limit: bodyLimit, type: () => true });
+export function permissionOperations({ grants, show }: PermissionRoutes): Operation[] {
   const standing = (id: string): Standing => {
     const { permissions } = show(id);
     if (permissions !== undefined) return permissions;
@@ -28,24 +38,59 @@ export function permissionRoutes(app: Express, { grants, show }: PermissionRoute
       details: { plugin: id },
     });
   };
-  app.get(place, ({ params: { id } }: WithId, response) => {
-    response.json({ plugin: id, ...standing(id) });
-  });
-  app.put(place, json, async (request: WithId, response) => {
-    const { id } = request.params;
-    const { granted } = readLines(request.body, ['granted']);
-    requireAsked(id, standing(id), granted ?? []);
-    await grants.set(id, granted ?? [], whoAsks(request));
-    response.json({ plugin: id, ...standing(id) });
-  });
-  app.patch(place, json, async (request: WithId, response) => {
-    const { id } = request.params;
-    const { grant = [], revoke = [] } = readLines(request.body, ['grant', 'revoke']);
-    requireAsked(id, standing(id), grant);
-    requireGranted(id, grants, revoke);
-    await grants.change(id, { grant, revoke }, whoAsks(request));
-    response.json({ plugin: id, ...standing(id) });
-  });
+  const answer = (id: string): { body: object } => ({ body: { plugin: id, ...standing(id) } });
+  return [
+    {
+      ...parts,
+      id: 'showPermissions',
+      method: 'get',
+      scope: 'read',
+      summary: 'What a plugin asks for beyond its own, and is granted',
+      errors: refusals,
+      handle: ({ path: { id = '' } }) => answer(id),
+    },
+    {
+      ...parts,
+      id: 'setPermissions',
+      method: 'put',
+      scope: 'install',
+      summary: 'Grant these, and nothing else beside what the settings grant',
+      requestBody: bodyOf({ granted: permissionLines }),
+      errors: [...refusals, 'NotRecorded'],
+      handle: async ({ path: { id = '' }, body, by }) => {
+        const { granted } = readLines(body, ['granted']);
+        requireAsked(id, standing(id), granted ?? []);
+        await grants.set(id, granted ?? [], by);
+        return answer(id);
+      },
+    },
+    {
+      ...parts,
+      id: 'changePermissions',
+      method: 'patch',
+      scope: 'install',
+      summary: 'Grant some, and take some back',
+      requestBody: bodyOf({ grant: optional(permissionLines), revoke: optional(permissionLines) }),
+      errors: [...refusals, 'NotRecorded'],
+      handle: async ({ path: { id = '' }, body, by }) => {
+        const { grant = [], revoke = [] } = readLines(body, ['grant', 'revoke']);
+        requireAsked(id, standing(id), grant);
+        requireGranted(id, grants, revoke);
+        await grants.change(id, { grant, revoke }, by);
+        return answer(id);
+      },
+    },
+  ];
+}
+
+function bodyOf(members: Parameters<typeof objectOf>[0]): RequestBody {
+  return {
+    description: 'Lists of permissions',
+    required: true,
+    content: { 'application/json': objectOf(members) },
+    read: 'json',
+    limit: 256 * 1024,
+  };
 }
 
 /** Lists of permissions under some of `names`. Throws `BadRequest` for whatever else the body is. */

@@ -3,6 +3,9 @@ import type { PluginView } from '../host/plugin.js';
 import type { RegistryStatus } from '../registry/door.js';
 import type { HostRow } from '../registry/rows.js';
 import type { Operation } from './operation.js';
+import { pluginId } from './parameters.js';
+import { wishRefusals } from './refusals.js';
+import { listOf, objectOf, ref } from './shapes.js';
 
 export interface RegistryAdminOptions {
   status: () => RegistryStatus;
@@ -36,7 +39,12 @@ export function registryOperations(registry: RegistryAdminOptions): Operation[] 
       path: '/api/v1/hosts',
       scope: 'read',
       summary: 'The hosts of the registry, and what each of them runs',
-      answers: { 200: { description: 'The hosts', content: { 'application/json': { type: 'object' } } } },
+      answers: {
+        200: {
+          description: 'By name; at most 1,000',
+          content: { 'application/json': objectOf({ hosts: listOf(ref('Host')) }) },
+        },
+      },
       errors: ['RegistryUnavailable'],
       handle: async () => ({ body: { hosts: await registry.hosts() } }),
     },
@@ -47,9 +55,9 @@ export function registryOperations(registry: RegistryAdminOptions): Operation[] 
       path: '/api/v1/plugins/{id}/forget',
       scope: 'config',
       summary: 'Take a plugin off every host of the registry; its folder stays',
-      parameters: [{ name: 'id', in: 'path', description: 'Id of the plugin', schema: { type: 'string' } }],
-      answers: { 200: { description: 'Done', content: { 'application/json': { type: 'object' } } } },
-      errors: ['RegistryUnavailable', 'PluginNotFound'],
+      parameters: [pluginId],
+      answers: { 200: { description: 'It is done', content: { 'application/json': ref('PluginAction') } } },
+      errors: wishRefusals,
       handle: async ({ path: { id = '' } }) => {
         const here = await registry.remove(id);
         return { body: { status: 'forgotten', plugin: { id, state: here?.state ?? 'missing' } } };

@@ -6,14 +6,14 @@ import { TenonError } from '../base/errors.js';
 import { announcedLength, beginBody } from './body.js';
 
 /** What a file by itself may be called. */
-const plainTypes = [
+export const plainTypes = [
   'application/gzip',
   'application/x-gzip',
   'application/x-tar+gzip',
   'application/x-compressed-tar',
   'application/octet-stream',
 ];
-const formType = 'multipart/form-data';
+export const formType = 'multipart/form-data';
 /** What the frame of a form may add to its file, bytes. */
 const frameBytes = 64 * 1024;
 

@@ -1,0 +1,174 @@
+/** Whether the host lives and can serve, what everybody may see of its plugins, and what the codes of its errors mean. */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { noSuchPlugin } from '../host/absence.js';
+import type { Plugins } from '../host/plugins.js';
+import type { Guard } from './guard.js';
+import type { Answered, Asked, Operation } from './operation.js';
+import { errorsPage } from './problem.js';
+import { isAway, type RegistryAdminOptions, registryFacts } from './registry-admin.js';
+import { pluginId } from './parameters.js';
+import { listOf, objectOf, ref, text } from './shapes.js';
+import type { TablesAdminOptions } from './tables-admin.js';
+
+export interface HealthOptions {
+  host: Plugins;
+  guard: Guard;
+  tables: Pick<TablesAdminOptions, 'store'>;
+  registry: Pick<RegistryAdminOptions, 'status'>;
+  /** What plugins and the host count, in the text format of Prometheus. */
+  metrics: () => string;
+}
+
+const errorsFile = fileURLToPath(new URL('../../docs/errors.md', import.meta.url));
+const healthKeptMs = 1000;
+const plainText = { 'text/plain': text() };
+const plain = { 'content-type': 'text/plain' };
+
+/** Asks the plugins at most once a second, whoever asks how often. */
+function healthOf(host: Plugins): () => Promise<Map<string, string>> {
+  let at = Number.NEGATIVE_INFINITY;
+  let last: Promise<Map<string, string>> | undefined;
+  return () => {
+    const now = performance.now();
+    if (last === undefined || now - at > healthKeptMs) {
+      at = now;
+      last = host.health();
+    }
+    return last;
+  };
+}
+
+function readinessOf({ host, guard, tables, registry }: HealthOptions): (asked: Asked) => Promise<Answered> {
+  const health = healthOf(host);
+  return async ({ query, request }) => {
+    const sick = await health();
+    const trouble = tables.store()?.trouble();
+    const ready = host.ready && sick.size === 0 && trouble === undefined;
+    const isShut = host.list().some(({ shutBy }) => shutBy !== undefined);
+    const degraded = isAway(registry.status()) || isShut;
+    const status = ready ? 200 : 503;
+    if (query['verbose'] === undefined)
+      return { status, headers: plain, text: ready ? (degraded ? 'degraded\n' : 'ok\n') : 'not ready\n' };
+    // Messages name paths and quote sources: they are for whoever has the token.
+    const trusted = request.headers.authorization !== undefined && guard.deny(request) === undefined;
+    const plugins = host.list().map(({ id, state, generation, error, shutBy }) => ({
+      id,
+      state,
+      ...(generation === undefined ? {} : { generation, healthy: !sick.has(id) && shutBy === undefined }),
+      ...(trusted && error !== undefined ? { error: error.message } : {}),
+      ...(trusted && shutBy !== undefined ? { health: error?.message } : {}),
+      ...(trusted && sick.has(id) ? { health: sick.get(id) } : {}),
+    }));
+    const shut = isShut ? { degraded } : {};
+    const ill = trouble === undefined ? {} : { tables: trusted ? trouble : { code: trouble.code } };
+    const body = {
+      ready,
+      started: host.ready,
+      plugins,
+      ...ill,
+      ...registryFacts(registry.status(), trusted),
+      ...shut,
+    };
+    return { status, body };
+  };
+}
+
+/** What everybody may ask for. */
+export function healthOperations(options: HealthOptions): Operation[] {
+  const { host, metrics } = options;
+  const readiness = { ...plainText, 'application/json': ref('Readiness') };
+  return [
+    {
+      id: 'checkLife',
+      tag: 'health',
+      method: 'get',
+      path: '/livez',
+      summary: 'Whether the process answers',
+      answers: { 200: { description: 'It does', content: plainText } },
+      errors: [],
+      handle: () => ({ headers: plain, text: 'ok\n' }),
+    },
+    {
+      id: 'checkReadiness',
+      tag: 'health',
+      method: 'get',
+      path: '/readyz',
+      summary: 'Whether the host is to be sent requests',
+      description:
+        'The text is `ok`, `degraded` (it serves, but the registry or an extension is away) or `not ready`. Messages of errors are told to whoever has a token.',
+      parameters: [
+        {
+          name: 'verbose',
+          in: 'query',
+          description: 'With any value, or none: why, as JSON',
+          schema: text(),
+          allowEmptyValue: true,
+        },
+      ],
+      answers: {
+        200: { description: 'It is', content: readiness },
+        503: { description: 'It is not', content: readiness },
+      },
+      errors: [],
+      handle: readinessOf(options),
+    },
+    {
+      id: 'readMetrics',
+      tag: 'health',
+      method: 'get',
+      path: '/metrics',
+      summary: 'What plugins and the host count',
+      answers: { 200: { description: 'In the text format of Prometheus', content: plainText } },
+      errors: [],
+      handle: () => ({ headers: { 'content-type': 'text/plain; version=0.0.4' }, text: metrics() }),
+    },
+    {
+      id: 'listPublicPlugins',
+      tag: 'plugins',
+      method: 'get',
+      path: '/plugins',
+      summary: 'The plugins, as everybody may see them',
+      answers: {
+        200: {
+          description: 'By id',
+          content: { 'application/json': objectOf({ plugins: listOf(ref('PluginSummary')) }) },
+        },
+      },
+      errors: [],
+      handle: () => ({ body: { plugins: host.summaries() } }),
+    },
+    {
+      id: 'showPublicPlugin',
+      tag: 'plugins',
+      method: 'get',
+      path: '/plugins/{id}',
+      summary: 'A plugin, as everybody may see it',
+      parameters: [pluginId],
+      answers: { 200: { description: 'The plugin', content: { 'application/json': ref('PluginSummary') } } },
+      errors: ['PluginNotFound'],
+      handle: ({ path: { id = '' } }) => {
+        const all = host.summaries();
+        const found = all.find((one) => one.id === id);
+        if (found !== undefined) return { body: found };
+        throw noSuchPlugin(
+          id,
+          all.map((one) => one.id),
+        );
+      },
+    },
+    {
+      id: 'explainErrors',
+      tag: 'health',
+      method: 'get',
+      path: errorsPage,
+      summary: 'What the codes of errors mean',
+      answers: { 200: { description: 'A page', content: { 'text/markdown': text() } } },
+      errors: [],
+      handle: async () => ({
+        headers: { 'content-type': 'text/markdown' },
+        text: await readFile(errorsFile, 'utf8'),
+      }),
+    },
+  ];
+}
