@@ -45,6 +45,7 @@ import { TableWorlds } from './host/table-world.js';
 import { Uninstallation } from './host/uninstallation.js';
 import { adminApplication, reservedSegments } from './http/admin.js';
 import { Calls } from './http/calls.js';
+import { certificateOf } from './http/certificate.js';
 import { EventFeed } from './http/events.js';
 import { Guard } from './http/guard.js';
 import { HttpServer } from './http/server.js';
@@ -89,6 +90,8 @@ export async function compose(
   const { data, applications: directory } = settings;
   requireDirectory('applications', directory);
   openDataDirectory(data, log);
+  const certificate = certificateOf(settings, log);
+  closer.add('certificate', () => certificate?.close());
   const core = loadCore();
   const lock = core.lockFile(path.join(data, 'lock'));
   closer.add('data directory lock', () => lock.release());
@@ -321,7 +324,9 @@ export async function compose(
     handle: door.handle,
     handleExpecting: door.handleExpecting,
     handleUpgrade: (request, socket, head) => upgrades.handle(request, socket, head),
-    onError: (error) => log.warn({ error: error.message }, 'a connection could not be accepted'),
+    limits: settings,
+    log,
+    certificate,
     host: settings.host,
     port: settings.port,
   });
@@ -351,7 +356,9 @@ export async function compose(
       const { url } = await server.listen(descriptor);
       try {
         registry.listens(url);
-        if (!closing) writeHostFile(data, { pid: process.pid, url, startedAt: new Date().toISOString(), version });
+        const startedAt = new Date().toISOString();
+        const trusted = certificate === undefined ? {} : { certificate: certificate.file };
+        if (!closing) writeHostFile(data, { pid: process.pid, url, startedAt, version, ...trusted });
       } catch (error) {
         log.warn({ err: error }, 'where the host is could not be written: the command line does not find it by itself');
       }

@@ -48,6 +48,11 @@ export const errorCodes = {
   MethodNotAllowed: { status: 405, title: 'The method is not served here' },
   BodyTooLarge: { status: 413, title: 'The request body is over the limit' },
   BadRequest: { status: 400, title: 'The request could not be understood' },
+  UrlTooLong: { status: 414, title: 'The target of the request is over the limit' },
+  HeadersTooLarge: { status: 431, title: 'The head of the request is over a limit' },
+  RequestTimeout: { status: 408, title: 'The request did not arrive in time' },
+  ExpectationFailed: { status: 417, title: 'What the request expects is not known here' },
+  TooManyConnections: { status: 503, title: 'Too many connections are open' },
   RouteGone: { status: 404, title: 'The plugin no longer serves this route' },
   PluginStopped: { status: 503, title: 'The plugin is not running' },
   PluginBusy: { status: 503, title: 'Too many calls wait for the plugin' },
@@ -136,6 +141,7 @@ export const errorCodes = {
   NativePartMissing: { status: 500, title: 'A native part of Tenon is missing' },
   DataDirectoryLocked: { status: 500, title: 'Another host uses the data directory' },
   AddressInUse: { status: 500, title: 'The address is taken' },
+  TlsInvalid: { status: 500, title: 'The certificate or its key cannot be used' },
   HostNotRunning: { status: 503, title: 'No host answers' },
 } as const satisfies Record<string, { status: number; title: string }>;
 

@@ -11,6 +11,8 @@ export interface HostFile {
   pid: number;
   /** Where it is reached from this machine. */
   url: string;
+  /** Path of the certificate it shows there; of HTTPS. */
+  certificate?: string;
   /** ISO 8601. */
   startedAt: string;
   version: string;

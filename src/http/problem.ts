@@ -1,5 +1,5 @@
 /** The one place that turns an error into an answer: application/problem+json (RFC 9457). */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { asTenonError, errorCodes, type ErrorCode, type TenonError } from '../base/errors.js';
 
 /** Body of every answer that is an error. */
@@ -95,6 +95,24 @@ export function sendError(
     details: known.details,
     ...(headers === undefined ? {} : { headers }),
   });
+}
+
+/** The bytes of an answer with `error`, for a connection that nothing else is said on afterwards. */
+export function lastAnswer(error: TenonError, headers: Record<string, string> = {}): Buffer {
+  const { code, status, details, next } = error;
+  const message = next === undefined ? error.message : `${error.message}; ${next}`;
+  const body = Buffer.from(JSON.stringify(problem(code, status, message, details, hostRequestId())));
+  const lines = {
+    'Content-Type': 'application/problem+json',
+    'Cache-Control': 'no-store',
+    'Content-Length': String(body.length),
+    Date: new Date().toUTCString(),
+    Connection: 'close',
+    ...(status === 503 ? { 'Retry-After': '1' } : {}),
+    ...headers,
+  };
+  const head = Object.entries(lines).map(([name, value]) => `${name}: ${value}\r\n`);
+  return Buffer.concat([Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${head.join('')}\r\n`), body]);
 }
 
 const discardLimit = 8 * 1024 * 1024;

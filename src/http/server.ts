@@ -1,4 +1,4 @@
-/** The port: node:http, its time limits, and how it ends. */
+/** The port: node:http or node:https, its limits, and how it ends. */
 import type { Duplex } from 'node:stream';
 import {
   createServer,
@@ -8,9 +8,18 @@ import {
   type ServerOptions as ServerOptionsOfNode,
   type ServerResponse,
 } from 'node:http';
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Settings } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { Certificate } from './certificate.js';
+import { type ConnectionCounts, type ConnectionLimits, Connections, type Refused } from './connections.js';
+import { Muted } from './muted.js';
+import { sendError } from './problem.js';
+import { HeadCheck } from './request-head.js';
+import { answerOn, endWith, Unreadable } from './unreadable.js';
 
 /** Where to listen, and who answers. */
 export interface ServerOptions {
@@ -22,11 +31,27 @@ export interface ServerOptions {
    * protocol requests are ordinary ones.
    */
   handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
-  /** Told of a connection that could not be accepted, for want of descriptors as a rule; the server goes on. */
-  onError: (error: Error) => void;
+  limits: ServerLimits;
+  log: Log;
+  /** HTTPS in place of HTTP. Closed by whoever has opened it. */
+  certificate?: Certificate | undefined;
   host: string;
   /** 0 takes a free one. */
   port: number;
+}
+
+/** Settings of every server. */
+export type ServerLimits = ConnectionLimits &
+  Pick<Settings, 'headersMs' | 'requestMs' | 'keepAliveMs' | 'headersLimit'>;
+
+/** What a server has seen since it began. */
+export interface ServerCounts extends ConnectionCounts {
+  /** Requests that could not be read, or did not arrive in time, by the code that they were answered. */
+  readonly unreadable: Readonly<Record<string, number>>;
+  /** Handshakes of TLS that have failed. */
+  readonly handshakes: number;
+  /** When the certificate expires, Unix time in seconds; of HTTPS. */
+  readonly certificateExpires?: number;
 }
 
 /** Where a server listens. */
@@ -60,35 +85,116 @@ interface Connection {
 
 /** One port. Listens once, and closes once. */
 export class HttpServer {
-  readonly #server: Server;
+  readonly #server: Server | SecureServer;
+  readonly #certificate: Certificate | undefined;
+  readonly #connections: Connections;
+  readonly #unreadable: Unreadable;
+  readonly #refusals: Muted;
+  /** Those that speak HTTP: of TLS, once a handshake is over. */
   readonly #sockets = new Map<Socket, Connection>();
   readonly #host: string;
   readonly #port: number;
+  #handshakes = 0;
   #listening: Promise<Place> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: ServerOptions) {
+    const { limits, log, certificate } = options;
     this.#host = options.host;
     this.#port = options.port;
-    this.#server = createServer(serverOptions, options.handle);
-    this.#server.on('checkContinue', options.handleExpecting);
-    this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
-      afterAnswers(socket, () => {
-        if (isForSocket(request)) {
-          const connection = this.#sockets.get(socket);
-          if (connection !== undefined) connection.upgraded = true;
-          options.handleUpgrade(request, socket, head);
-        } else this.#readAgain(request, socket, head);
-      }),
+    this.#certificate = certificate;
+    this.#unreadable = new Unreadable(limits.headersLimit);
+    this.#refusals = new Muted((count, facts) =>
+      log.warn({ ...facts, count }, 'too many connections: some were refused'),
     );
+    const stalls = new Muted((count) =>
+      log.warn({ count, stallMs: limits.stallMs }, 'clients took nothing of their answers: cut off'),
+    );
+    this.#connections = new Connections(limits, (count) => stalls.tell({}, count));
+    const given = { ...serverOptions, ...limitsOfNode(limits) };
+    this.#server = certificate === undefined ? createServer(given) : secureServer(certificate, limits, given);
+    this.#takeConnections();
+    this.#takeRequests(options);
+    this.#server.on('clientError', (error: Error, socket: Duplex) => this.#unreadable.answer(error, socket as Socket));
     this.#server.on('error', (error: Error) => {
-      if (this.#server.listening) options.onError(error);
+      if (this.#server.listening) log.warn({ error: error.message }, 'a connection could not be accepted');
     });
-    this.#server.on('connection', (socket: Socket) => {
-      if (this.#sockets.has(socket)) return;
+  }
+
+  /** What has been seen until now. */
+  get counts(): ServerCounts {
+    const expires = this.#certificate?.expiresAt.getTime();
+    return {
+      ...this.#connections.counts,
+      unreadable: this.#unreadable.counts,
+      handshakes: this.#handshakes,
+      ...(expires === undefined ? {} : { certificateExpires: expires / 1000 }),
+    };
+  }
+
+  /** Stand before node's own listener, which reads from whatever it is told of. */
+  #takeConnections(): void {
+    const server = this.#server;
+    const [serve] = server.listeners('connection') as [(this: unknown, socket: Socket) => void];
+    server.removeAllListeners('connection');
+    server.on('connection', (socket: Socket) => {
+      const refused = this.#sockets.has(socket) ? undefined : this.#connections.admit(socket);
+      if (refused === undefined) serve.call(server, socket);
+      else this.#refuse(socket, refused);
+    });
+    server.on(this.#certificate === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+      if (this.#sockets.has(socket) || socket.destroyed || socket.writableEnded) return;
       this.#sockets.set(socket, { accepted: performance.now() });
       socket.once('close', () => this.#sockets.delete(socket));
     });
+    server.on('tlsClientError', () => {
+      this.#handshakes += 1;
+    });
+  }
+
+  #refuse(socket: Socket, refused: Refused): void {
+    this.#refusals.tell({ limit: refused });
+    // To speak TLS costs what is to be saved; and what is short of descriptors must not keep this one.
+    if (this.#certificate !== undefined || refused === 'descriptors') socket.destroy();
+    else
+      endWith(
+        socket,
+        new TenonError('TooManyConnections', 'too many connections are open', { next: 'come back later' }),
+      );
+  }
+
+  #takeRequests({ handle, handleExpecting, handleUpgrade, limits }: ServerOptions): void {
+    const head = new HeadCheck(limits.headersLimit);
+    const checked =
+      (serve: RequestListener): RequestListener =>
+      (request, response) => {
+        // Nobody could be answered: what came before has ended the connection.
+        if (request.socket.writableEnded) return;
+        const error = head.refuse(request);
+        if (error !== undefined) refuse(request, response, error);
+        else if (request.url === '*') answerAsterisk(response);
+        else serve(request, response);
+      };
+    this.#server.on('request', checked(handle));
+    this.#server.on('checkContinue', checked(handleExpecting));
+    this.#server.on('checkExpectation', checked(refuseExpectation));
+    this.#server.on('connect', (_request: IncomingMessage, socket: Socket) => refuseTunnel(socket));
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, rest: Buffer) =>
+      afterAnswers(socket, () => {
+        if (!isForSocket(request)) {
+          this.#readAgain(request, socket, rest);
+          return;
+        }
+        const error = head.refuse(request);
+        if (error !== undefined) {
+          endWith(socket, error);
+          return;
+        }
+        const connection = this.#sockets.get(socket);
+        if (connection !== undefined) connection.upgraded = true;
+        handleUpgrade(request, socket, rest);
+      }),
+    );
   }
 
   /**
@@ -109,14 +215,19 @@ export class HttpServer {
   }
 
   #listen(descriptor: number | undefined): Promise<Place> {
+    this.#certificate?.onRenewal((pair) => {
+      if ('setSecureContext' in this.#server) this.#server.setSecureContext({ ...pair, ...protocols });
+    });
+    const scheme = this.#certificate === undefined ? 'http' : 'https';
     return new Promise((resolve, reject) => {
       const fail = (cause: NodeJS.ErrnoException): void => reject(cannotListen(this.#host, this.#port, cause));
       this.#server.once('error', fail);
       const where = descriptor === undefined ? { host: this.#host, port: this.#port } : { fd: descriptor };
       this.#server.listen(where, () => {
         this.#server.off('error', fail);
+        this.#connections.begin();
         const { address, family, port } = this.#server.address() as AddressInfo;
-        resolve({ host: address, port, url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}` });
+        resolve({ host: address, port, url: `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}` });
       });
     });
   }
@@ -136,9 +247,11 @@ export class HttpServer {
     if (!this.#server.listening) return;
     const graceMs = Math.min(deadlineMs, continues ? continuedGraceMs : lastGraceMs);
     const before = new Set(this.#sockets.keys());
+    const begun = performance.now();
     const look = (): void => {
       endStreams();
       this.#endIdle(graceMs);
+      if (performance.now() - begun > firstRequestMs) this.#endHandshakes();
     };
     look();
     // Behind a poll of the sockets: what has come by now is read before.
@@ -147,9 +260,7 @@ export class HttpServer {
     // http's own `close` cuts a connection whose answer was handed over but has not left yet: it counts as idle there.
     const closed = new Promise<void>((resolve) => void NetServer.prototype.close.call(this.#server, () => resolve()));
     // http's own `closeAllConnections` does not know those with another protocol.
-    const cut = setTimeout(() => {
-      for (const socket of this.#sockets.keys()) socket.destroy();
-    }, deadlineMs);
+    const cut = setTimeout(() => this.#connections.cutAll(), deadlineMs);
     await closed;
     clearInterval(looks);
     clearTimeout(cut);
@@ -159,7 +270,7 @@ export class HttpServer {
   /** Node before 24.9 ends HTTP where any upgrade begins, and reads no body: the request is given to it again without one. */
   #readAgain(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.unshift(Buffer.concat([headWithoutUpgrade(request), head]));
-    this.#server.emit('connection', socket);
+    this.#server.emit(this.#certificate === undefined ? 'connection' : 'secureConnection', socket);
   }
 
   /** None of `sockets` is open and idle, or `limitMs` have passed. */
@@ -167,6 +278,12 @@ export class HttpServer {
     const end = performance.now() + limitMs;
     const waits = (socket: Socket): boolean => this.#sockets.has(socket) && !isAnswering(socket);
     while (performance.now() < end && [...sockets].some(waits)) await sleep(untilIdleMs);
+  }
+
+  /** Of those that do not come to a request. */
+  #endHandshakes(): void {
+    const talking = new Set([...this.#sockets.keys()].map(transportOf));
+    for (const socket of this.#connections) if (!talking.has(socket)) socket.destroy();
   }
 
   /**
@@ -188,6 +305,11 @@ export class HttpServer {
   }
 }
 
+/** The socket that one of TLS was made of; Node's own mark. */
+function transportOf(socket: Socket & { _parent?: Socket | null }): Socket {
+  return socket._parent ?? socket;
+}
+
 /** How long an idle connection is kept when nobody goes on in the place of this process, ms. */
 const lastGraceMs = 100;
 /** The same when another process does: a request and its answer, half around the world. */
@@ -199,12 +321,57 @@ const firstRequestMs = 1_000;
 
 /** As `upgrade` of a request is asked about by Node from 24.9 on. */
 const serverOptions: ServerOptionsOfNode & { shouldUpgradeCallback: (request: IncomingMessage) => boolean } = {
-  headersTimeout: 10_000,
-  requestTimeout: 30_000,
-  keepAliveTimeout: 72_000,
   noDelay: true,
+  requireHostHeader: false, // Node's own answer is no problem+json
   shouldUpgradeCallback: isForSocket,
 };
+
+const protocols = { minVersion: 'TLSv1.2' } as const;
+
+function limitsOfNode({ headersMs, requestMs, keepAliveMs, headersLimit }: ServerLimits): ServerOptionsOfNode {
+  const shorter = Math.min(headersMs, requestMs);
+  return {
+    headersTimeout: shorter,
+    requestTimeout: requestMs,
+    keepAliveTimeout: keepAliveMs,
+    maxHeaderSize: headersLimit,
+    connectionsCheckingInterval: Math.min(1_000, Math.max(50, shorter / 4)),
+  };
+}
+
+function secureServer(certificate: Certificate, limits: ServerLimits, given: ServerOptionsOfNode): SecureServer {
+  return createSecureServer({
+    ...given,
+    ...certificate.pair,
+    ...protocols,
+    ALPNProtocols: ['http/1.1'],
+    handshakeTimeout: limits.headersMs,
+  });
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, error: TenonError): void {
+  response.setHeader('connection', 'close');
+  sendError(request, response, error);
+}
+
+/** `OPTIONS *` asks about the server as a whole. */
+function answerAsterisk(response: ServerResponse): void {
+  response.statusCode = 204;
+  response.setHeader('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
+  response.end();
+}
+
+function refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
+  const { expect } = request.headers;
+  const sentence = `the request expects ${JSON.stringify(expect)}, and only 100-continue is known`;
+  refuse(request, response, new TenonError('ExpectationFailed', sentence));
+}
+
+function refuseTunnel(socket: Socket): void {
+  socket.on('error', () => {}); // its end says it
+  const error = new TenonError('MethodNotAllowed', 'CONNECT is not served: this is no proxy');
+  afterAnswers(socket, () => endWith(socket, error, { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' }));
+}
 
 function isForSocket({ headers }: IncomingMessage): boolean {
   return headers.upgrade?.toLowerCase() === 'websocket';
@@ -244,11 +411,6 @@ export function cannotListen(host: string, port: number, cause: NodeJS.ErrnoExce
 /** Whether a response belongs to the connection: from its request until its last byte has left. */
 function isAnswering(socket: Socket): boolean {
   return answerOn(socket) !== undefined;
-}
-
-/** node:http's own mark. */
-function answerOn(socket: Socket & { _httpMessage?: ServerResponse | null }): ServerResponse | undefined {
-  return socket._httpMessage ?? undefined;
 }
 
 /** Go on once all that was asked for on the connection before is answered; never, when it ends with that. */
