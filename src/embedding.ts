@@ -1,5 +1,5 @@
 /** What embedders give a host, and what they get. */
-import type { IncomingMessage, RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Environment } from './base/config.js';
 import type { Log } from './base/log.js';
@@ -11,8 +11,10 @@ import type { ReloadCallbacks } from './host/listeners.js';
 import type { PluginView } from './host/plugin.js';
 import type { ReloadRecord } from './host/record.js';
 import type { StaticPluginSource } from './host/static-plugin.js';
+import type { EventOf } from './host/subscriptions.js';
 import type { Version } from './host/versions.js';
 import type { Wish } from './host/wishes.js';
+import type { InjectedAnswer, InjectedRequest } from './http/inject.js';
 import type { AdminToken } from './http/token.js';
 import type { RegistryStatus } from './registry/door.js';
 import type { HotReloadConfig } from './reload/configuration.js';
@@ -51,11 +53,26 @@ export interface TenonHost {
    */
   readonly handle: RequestListener;
   /**
+   * The same as a middleware, for `app.use` of Express, Connect, and Fastify with its middleware support, also below a path: what neither
+   * the plugins nor the host serve is left to what comes after it. Below a path the addresses in answers do not have that.
+   */
+  handler(): (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void) => void;
+  /**
    * Opens the WebSockets that the host serves: for the event `upgrade` of a server of your own. It takes the connection over in
    * any case, and answers what is no WebSocket of the host; paths of your own sockets are kept from it. Sockets are closed
    * by `close`, with 1012.
    */
   readonly handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /**
+   * A request without a socket, for tests: `await host.inject('/hello/greeting')`. It passes everything that one over the network
+   * does. Resolves when the answer has ended; rejects with TypeError for a wrong request, and when its signal aborts.
+   */
+  inject(request: string | InjectedRequest): Promise<InjectedAnswer>;
+  /**
+   * Call `listener` with every event of `type`, in the turn of the event loop in which it is true; what it throws is logged. What is
+   * returned ends that. Throws TypeError for a type that there is not.
+   */
+  on<Type extends HostEvent['type']>(type: Type, listener: (event: EventOf<Type>) => unknown): () => void;
   /**
    * Begin to listen on the port of the settings; the URL. Rejects with `AddressInUse`, and with TypeError when it listens
    * already. From then on `host.json` in the data directory says where the host is, until it closes.

@@ -25,8 +25,10 @@ export type { ConfigChange, ConfigHistoryEntry, ConfigView } from './host/plugin
 export type { GenerationView, PluginState, PluginView, RouteView } from './host/plugin.js';
 export type { BuildFacts, Phase, ReloadRecord, Trigger } from './host/record.js';
 export type * from './host/static-plugin.js';
+export type { EventOf } from './host/subscriptions.js';
 export type { Version } from './host/versions.js';
 export type { Wish } from './host/wishes.js';
+export type { InjectedAnswer, InjectedRequest } from './http/inject.js';
 export type { RegistryStatus } from './registry/door.js';
 export type { HostRow, PluginReport, PluginStatus } from './registry/rows.js';
 export type { HotReloadConfig } from './reload/configuration.js';

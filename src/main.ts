@@ -41,6 +41,7 @@ import { RouteBook } from './host/routes.js';
 import { SavedStates } from './host/saved-states.js';
 import { StaticGates } from './host/static-gate.js';
 import { StaticPlugins } from './host/static-plugins.js';
+import { Subscriptions } from './host/subscriptions.js';
 import { TableWorlds } from './host/table-world.js';
 import { Uninstallation } from './host/uninstallation.js';
 import { adminApplication, reservedSegments } from './http/admin.js';
@@ -48,12 +49,14 @@ import { Calls } from './http/calls.js';
 import { certificateOf } from './http/certificate.js';
 import { EventFeed } from './http/events.js';
 import { Guard } from './http/guard.js';
+import { Metrics } from './http/metrics.js';
+import { inject } from './http/inject.js';
 import { HttpServer } from './http/server.js';
 import { staticEndpoint } from './http/static-endpoints.js';
-import { withStatics } from './http/static-metrics.js';
 import { TableEndpoints } from './http/table-endpoints.js';
 import { type Gateway, TableGates } from './http/table-gate.js';
 import { adminToken } from './http/token.js';
+import { Tokens } from './http/tokens.js';
 import { Upgrades } from './http/upgrade.js';
 import { limitsOf } from './plugin/limits.js';
 import { Staging } from './plugin/stage.js';
@@ -105,6 +108,8 @@ export async function compose(
 
   const trust = new Trust(path.resolve(settings.trust || path.join(data, 'trust.json')));
   const audit = new Audit(path.join(data, 'audit.log'));
+  const tokens = await Tokens.open({ file: path.join(data, 'tokens.json'), audit, log });
+  closer.add('tokens', () => tokens.close());
   const staging = await Staging.open({
     dataDirectory: data,
     mayExecute: (place) => core.mayExecute(place),
@@ -117,12 +122,27 @@ export async function compose(
     process.off('exit', sweep);
     return staging.close();
   });
+  const metrics = new Metrics({
+    core: (openMetrics) => front.metricsText(openMetrics),
+    statics: () => statics.counts(),
+    figures: async () => ({
+      build: { version, abi: `${core.abi.major}.${core.abi.minor}`, node: process.versions.node },
+      ready: host.ready,
+      plugins: plugins.figures(),
+      images: host.images(),
+      registry: registry.status(),
+      store: await tables.store?.metrics(),
+    }),
+  });
   const trial = new Trial();
   closer.add('trial', () => trial.close());
 
   const front: Front = new core.Front({
     onReady: () => door.pump(),
-    onLog: (records, dropped) => writePluginLog(log, records, dropped),
+    onLog: (records, dropped) => {
+      metrics.events.logDropped(dropped);
+      writePluginLog(log, records, dropped);
+    },
     onFetch: (requests) => outgoing.take(requests),
     tokenKey: tokenKey(data, log),
     operatorToken: admin.token,
@@ -171,13 +191,19 @@ export async function compose(
     environment,
     buildMs: settings.buildMs,
     bundles,
+    onBuild: (outcome, ms) => metrics.events.built(outcome, ms),
   });
   const routes = new RouteBook(reservedSegments, (all) => door.serve(all));
+  const subscriptions = new Subscriptions((error, { type }) =>
+    log.error({ err: error, event: type }, 'a listener of events threw'),
+  );
   const tell = tellAll(log, [
     (event) => manager.observe(event),
     (event) => convergence.observe(event),
     (event) => events.tellEvent(event),
     (event) => emitNews(front, event),
+    (event) => metrics.events.observe(event),
+    subscriptions.tell,
     ...listeners,
   ]);
   const admission: Admission = {
@@ -287,6 +313,7 @@ export async function compose(
   closer.add('kill list', () => clearInterval(killing));
   const guard = new Guard({
     token: admin.token,
+    tokens,
     names: [settings.host, ...listOf(settings.adminHosts)],
   });
   const configured = pluginsWithConfig(plugins, applications);
@@ -298,13 +325,14 @@ export async function compose(
     registry: convergence,
     install: { installing, limit: settings.bundleLimit },
     grants,
+    tokens,
     bundles: { trust, audit, killed: () => host.endKilled() },
     configs: new PluginConfigs({ log, registry, convergence, ...secretPlaces, plugins: configured }),
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
-    metrics: () => withStatics(front.metricsText(), statics.counts()),
+    metrics,
   });
-  const door = new Calls({ front, log, reserved: reservedSegments, otherwise });
+  const door = new Calls({ front, log, reserved: reservedSegments, otherwise, meters: metrics.requests });
   const upgrades = new Upgrades({
     find: (path) => endpoints.socketOf(door.find('GET', path)),
     handle: door.handle,
@@ -351,7 +379,10 @@ export async function compose(
     hotReload,
     admin,
     handle: door.handle,
+    handler: () => door.take,
     handleUpgrade: (request, socket, head) => upgrades.handle(request, socket, head),
+    inject: (request) => inject(door.handle, request),
+    on: (type, listener) => subscriptions.on(type, listener),
     listen: async (descriptor) => {
       const { url } = await server.listen(descriptor);
       try {

@@ -273,11 +273,12 @@ void EventBus::forget(const Plugin& plugin) {
   subscribers_.erase(found);
 }
 
-std::string EventBus::metrics_text() const {
+std::string EventBus::metrics_text(Exposition exposition) const {
   std::string queued;
   std::string dropped;
-  append_family("tenon_plugin_events_queued", "gauge", "Events that wait for a plugin.", queued);
-  append_family("tenon_plugin_events_dropped_total", "counter", "Events that there was no room for.", dropped);
+  append_family(exposition, "tenon_plugin_events_queued", "gauge", "Events that wait for a plugin.", queued);
+  append_family(exposition, "tenon_plugin_events_dropped_total", "counter", "Events that there was no room for.",
+                dropped);
   const std::shared_ptr<const Listing> now = listing();
   for (const Subscription& one : now->subscriptions) {
     const std::string& id = one.plugin->id();

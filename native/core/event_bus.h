@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "event.h"
+#include "metrics.h"
 
 namespace tenon::core {
 
@@ -114,7 +115,7 @@ class EventBus {
   // Nobody of `plugin` takes events any more; its queue is dropped. [front]
   void forget(const Plugin& plugin);
   // How much waits and was dropped, by plugin, in the text format of Prometheus. [any]
-  std::string metrics_text() const;
+  std::string metrics_text(Exposition exposition) const;
   // The host has started: what was kept for the first who subscribes is dropped. [front]
   void end_start();
 

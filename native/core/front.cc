@@ -8,6 +8,7 @@
 #include "generation.h"
 #include "image_threads.h"
 #include "pipeline.h"
+#include "plugin_metrics.h"
 #include "thread_guard.h"
 #include "watchdog.h"
 
@@ -63,7 +64,7 @@ void Front::forget(Plugin& plugin) {
   ungate(plugin);
   events_.forget(plugin);
   metrics_.forget(plugin.id());
-  plugin.calls = plugin.faults = 0;
+  plugin.calls = plugin.faults = plugin.deadline_misses = 0;
   plugin.steps.clear();
   for (std::atomic<uint64_t>& count : plugin.denied) count = 0;
 }
@@ -361,6 +362,7 @@ void Front::count(Call& call) {
   counters.count(fault);
   call.plugin->calls++;
   if (fault) call.plugin->faults++;
+  if (missed) call.plugin->deadline_misses++;
   const uint64_t began = call.began.load(std::memory_order_relaxed);
   if (began == 0 || (call.seen & kStreamed) != 0) return;
   const uint64_t took = (running ? now() : call.ended) - began;
@@ -569,42 +571,8 @@ void Front::retire(std::unique_ptr<HostFace> face) {
   if (faces_.size() > kKeptFaces) faces_.pop_front();
 }
 
-std::string Front::metrics_text() const {
-  std::string calls;
-  std::string faults;
-  std::string steps;
-  std::string step_faults;
-  std::string step_times;
-  append_family("tenon_plugin_calls_total", "counter", "Requests of a plugin that have ended.", calls);
-  append_family("tenon_plugin_faults_total", "counter", "Those that the plugin failed, missed or answered with 5xx.",
-                faults);
-  append_family("tenon_extension_steps_total", "counter",
-                "Steps and hooks of other plugins' requests that ran in an extension.", steps);
-  append_family("tenon_extension_faults_total", "counter", "Those that failed, or in which a deadline passed.",
-                step_faults);
-  append_family("tenon_extension_seconds_total", "counter", "Time that they took.", step_times);
-  std::string denied;
-  append_family("tenon_permission_denied_total", "counter", "What plugins were refused for want of a permission.",
-                denied);
-  for (const auto& [id, plugin] : plugins_) {
-    if (!plugin->is_open) continue;
-    append_sample("tenon_plugin_calls_total", id, {}, {}, static_cast<double>(plugin->calls), calls);
-    append_sample("tenon_plugin_faults_total", id, {}, {}, static_cast<double>(plugin->faults), faults);
-    for (size_t index = 0; index < kPermits; index++) {
-      const uint64_t count = plugin->denied[index].load(std::memory_order_relaxed);
-      if (count == 0) continue;
-      const std::string kind(permission_name(static_cast<Permit>(index)));
-      append_sample("tenon_permission_denied_total", id, {{"permission", kind}}, {}, static_cast<double>(count),
-                    denied);
-    }
-    const StepCounters& did = plugin->steps;
-    if (did.runs == 0 && did.faults == 0) continue;
-    append_sample("tenon_extension_steps_total", id, {}, {}, static_cast<double>(did.runs.load()), steps);
-    append_sample("tenon_extension_faults_total", id, {}, {}, static_cast<double>(did.faults.load()), step_faults);
-    append_sample("tenon_extension_seconds_total", id, {}, {}, static_cast<double>(did.nanoseconds.load()) / 1e9,
-                  step_times);
-  }
-  return calls + faults + steps + step_faults + step_times + denied + events_.metrics_text() + metrics_.text();
+std::string Front::metrics_text(Exposition exposition) const {
+  return plugin_metrics_text(exposition, plugins_) + events_.metrics_text(exposition) + metrics_.text(exposition);
 }
 
 bool Front::check_deadlines(uint64_t time) {

@@ -171,8 +171,8 @@ class Front : public std::enable_shared_from_this<Front> {
   void try_again(std::function<void()> again);
   void retire(std::unique_ptr<HostFace> face);
 
-  // Calls and events of plugins, and what they count themselves, in the text format of Prometheus.
-  std::string metrics_text() const;
+  // Calls and events of plugins, and what they count themselves.
+  std::string metrics_text(Exposition exposition) const;
 
   // Whether any deadline is armed; claims those that have passed. [watchdog]
   bool check_deadlines(uint64_t time);

@@ -1,6 +1,7 @@
 #include "metrics.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -12,8 +13,9 @@ namespace tenon::core {
 
 namespace {
 
-// Names of the host's own.
-constexpr std::string_view kReserved = "tenon_";
+// What names of the host's own begin with.
+constexpr std::array<std::string_view, 3> kReserved = {"tenon_", "process_", "nodejs_"};
+constexpr std::string_view kTotal = "_total";
 
 uint64_t bits_of(double value) {
   uint64_t bits = 0;
@@ -27,6 +29,11 @@ double double_of(uint64_t bits) {
   return value;
 }
 
+bool is_reserved(std::string_view name) {
+  return std::any_of(kReserved.begin(), kReserved.end(),
+                     [name](std::string_view begin) { return name.substr(0, begin.size()) == begin; });
+}
+
 bool is_letter(char one) { return (one >= 'a' && one <= 'z') || (one >= 'A' && one <= 'Z') || one == '_'; }
 
 bool is_name(std::string_view name) {
@@ -36,6 +43,26 @@ bool is_name(std::string_view name) {
 
 bool ends_with(std::string_view text, std::string_view end) {
   return text.size() > end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+// OpenMetrics calls the family of a counter so; its lines end with `_total`.
+std::string_view counted(std::string_view name) {
+  return ends_with(name, kTotal) ? name.substr(0, name.size() - kTotal.size()) : name;
+}
+
+std::vector<std::string> names_of_lines(std::string_view name, uint32_t kind) {
+  std::vector<std::string> names;
+  const auto add = [&names](std::string_view begin, std::string_view end) {
+    names.push_back(std::string(begin).append(end));
+  };
+  if (kind == TENON_METRIC_GAUGE) {
+    add(name, "");
+  } else if (kind == TENON_METRIC_COUNTER) {
+    for (const std::string_view end : {"", "_total", "_created"}) add(counted(name), end);
+  } else {
+    for (const std::string_view end : {"", "_bucket", "_sum", "_count", "_created"}) add(name, end);
+  }
+  return names;
 }
 
 bool is_text(tenon_bytes_t text, size_t limit) {
@@ -97,15 +124,27 @@ const char* kind_name(uint32_t kind) {
   return kind == TENON_METRIC_COUNTER ? "counter" : kind == TENON_METRIC_GAUGE ? "gauge" : "histogram";
 }
 
-void append_series(std::string_view plugin, const Series& series, std::string& text) {
+// OpenMetrics writes whole bounds with a fraction.
+void append_bound(Exposition exposition, double bound, std::string& to) {
+  const size_t begin = to.size();
+  append_number(bound, to);
+  const bool whole = to.find_first_not_of("-0123456789", begin) == std::string::npos;
+  if (exposition == Exposition::OpenMetrics && whole) to.append(".0");
+}
+
+void append_series(Exposition exposition, std::string_view plugin, const Series& series, std::string& text) {
   const std::string& name = series.name();
+  if (series.kind() == TENON_METRIC_COUNTER && exposition == Exposition::OpenMetrics) {
+    const std::string total = std::string(counted(name)).append(kTotal);
+    return append_sample(total, plugin, series.labels(), {}, series.value(), text);
+  }
   if (series.kind() != TENON_METRIC_HISTOGRAM)
     return append_sample(name, plugin, series.labels(), {}, series.value(), text);
   const std::vector<uint64_t> counts = series.counts();
   const std::string bucket = name + "_bucket";
   for (size_t index = 0; index < counts.size(); index++) {
     std::string bound = "le=\"";
-    append_number(index < series.buckets().size() ? series.buckets()[index] : HUGE_VAL, bound);
+    append_bound(exposition, index < series.buckets().size() ? series.buckets()[index] : HUGE_VAL, bound);
     bound.push_back('"');
     append_sample(bucket, plugin, series.labels(), bound, static_cast<double>(counts[index]), text);
   }
@@ -131,13 +170,17 @@ void append_sample(std::string_view name, std::string_view plugin, const Series:
   text.push_back('\n');
 }
 
-void append_family(std::string_view name, std::string_view kind, std::string_view help, std::string& text) {
-  if (!help.empty()) {
-    text.append("# HELP ").append(name).append(" ");
-    append_escaped(help, false, text);
-    text.push_back('\n');
+void append_family(Exposition exposition, std::string_view name, std::string_view kind, std::string_view help,
+                   std::string& text) {
+  const bool open = exposition == Exposition::OpenMetrics;
+  const std::string_view family = open && kind == "counter" ? counted(name) : name;
+  text.append("# HELP ").append(family).append(" ");
+  append_escaped(help.empty() ? "Not described by its plugin." : help, open, text);
+  text.append("\n# TYPE ").append(family).append(" ").append(kind).append("\n");
+  for (const std::string_view unit : {"seconds", "bytes"}) {
+    if (!open || !ends_with(family, unit) || family[family.size() - unit.size() - 1] != '_') continue;
+    text.append("# UNIT ").append(family).append(" ").append(unit).append("\n");
   }
-  text.append("# TYPE ").append(name).append(" ").append(kind).append("\n");
 }
 
 // --- one series
@@ -193,7 +236,7 @@ std::shared_ptr<PluginSeries> Metrics::of(const std::string& plugin) {
 tenon_status Metrics::series(PluginSeries& plugin, const tenon_metric_t& metric, uint64_t& number) {
   if (metric.kind < TENON_METRIC_COUNTER || metric.kind > TENON_METRIC_HISTOGRAM) return TENON_ERROR_ARGUMENT;
   const std::string_view name = view(metric.name);
-  if (!is_name(name) || name.substr(0, kReserved.size()) == kReserved) return TENON_ERROR_ARGUMENT;
+  if (!is_name(name) || is_reserved(name)) return TENON_ERROR_ARGUMENT;
   if (!is_text(metric.help, kHelpBytes)) return TENON_ERROR_ARGUMENT;
   std::optional<Series::Labels> labels = labels_of(metric);
   std::optional<std::vector<double>> buckets = buckets_of(metric);
@@ -202,7 +245,13 @@ tenon_status Metrics::series(PluginSeries& plugin, const tenon_metric_t& metric,
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto known = plugins_.find(plugin.plugin());
   if (known == plugins_.end() || known->second.get() != &plugin) return TENON_ERROR_STATE;
-  if (collides(name, metric.kind)) return TENON_ERROR_EXISTS;
+  const std::vector<std::string> lines = names_of_lines(name, metric.kind);
+  const auto known_family = families_.find(name);
+  const bool fresh = known_family == families_.end();
+  const auto is_taken = [this](const std::string& line) { return taken_.count(line) > 0; };
+  if (fresh ? std::any_of(lines.begin(), lines.end(), is_taken) : known_family->second.kind != metric.kind) {
+    return TENON_ERROR_EXISTS;
+  }
   const size_t size = plugin.size();
   for (size_t index = 0; index < size; index++) {
     const Series& one = *plugin.all_[index];
@@ -215,24 +264,12 @@ tenon_status Metrics::series(PluginSeries& plugin, const tenon_metric_t& metric,
   if (family.count++ == 0) {
     family.kind = metric.kind;
     family.help = view(metric.help);
+    for (const std::string& line : lines) taken_.insert(line);
   }
   plugin.all_[size] = std::make_unique<Series>(metric.kind, std::string(name), std::move(*labels), std::move(*buckets));
   plugin.size_.store(size + 1, std::memory_order_release);
   number = size + 1;
   return TENON_OK;
-}
-
-// Whether `name` is of another kind, or the lines of a histogram would have the name of another family.
-bool Metrics::collides(std::string_view name, uint32_t kind) const {
-  const auto found = families_.find(name);
-  if (found != families_.end()) return found->second.kind != kind;
-  for (const std::string_view end : {"_bucket", "_sum", "_count"}) {
-    if (kind == TENON_METRIC_HISTOGRAM && families_.find(std::string(name).append(end)) != families_.end()) return true;
-    if (!ends_with(name, end)) continue;
-    const auto base = families_.find(name.substr(0, name.size() - end.size()));
-    if (base != families_.end() && base->second.kind == TENON_METRIC_HISTOGRAM) return true;
-  }
-  return false;
 }
 
 void Metrics::forget(const std::string& plugin) {
@@ -241,7 +278,9 @@ void Metrics::forget(const std::string& plugin) {
   if (found == plugins_.end()) return;
   for (size_t index = 0; index < found->second->size(); index++) {
     const auto family = families_.find(found->second->all_[index]->name());
-    if (--family->second.count == 0) families_.erase(family);
+    if (--family->second.count > 0) continue;
+    for (const std::string& line : names_of_lines(family->first, family->second.kind)) taken_.erase(line);
+    families_.erase(family);
   }
   plugins_.erase(found);
 }
@@ -279,18 +318,18 @@ void Metrics::collect(void (*visit)(void* context, const tenon_metric_value_t* v
   }
 }
 
-std::string Metrics::text() const {
+std::string Metrics::text(Exposition exposition) const {
   const Snapshot all = snapshot();
   std::map<std::string_view, std::string> lines;
   for (const std::shared_ptr<PluginSeries>& plugin : all.plugins) {
     for (uint64_t number = 1; number <= plugin->size(); number++) {
       const Series& series = *plugin->at(number);
-      append_series(plugin->plugin(), series, lines[series.name()]);
+      append_series(exposition, plugin->plugin(), series, lines[series.name()]);
     }
   }
   std::string text;
   for (const auto& [name, family] : all.families) {
-    append_family(name, kind_name(family.kind), family.help, text);
+    append_family(exposition, name, kind_name(family.kind), family.help, text);
     text.append(lines[name]);
   }
   return text;

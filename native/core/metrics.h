@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +17,9 @@
 #include "tenon/ext/metrics.h"
 
 namespace tenon::core {
+
+// The text format of Prometheus, 0.0.4, or that of OpenMetrics 1.0 (without its end).
+enum class Exposition { Prometheus, OpenMetrics };
 
 // One series: a number, or the buckets of a histogram. Adding takes no lock.
 class Series {
@@ -85,8 +89,8 @@ class Metrics {
   void forget(const std::string& plugin);
   // Every series of every plugin. [any]
   void collect(void (*visit)(void* context, const tenon_metric_value_t* value), void* context) const;
-  // The same as text, in the format of Prometheus 0.0.4. [any]
-  std::string text() const;
+  // The same as text. [any]
+  std::string text(Exposition exposition) const;
 
  private:
   struct Family {
@@ -100,18 +104,20 @@ class Metrics {
   };
 
   Snapshot snapshot() const;
-  bool collides(std::string_view name, uint32_t kind) const;
 
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<PluginSeries>> plugins_;
   std::map<std::string, Family, std::less<>> families_;
+  // What the lines of the families may be called, in either format.
+  std::set<std::string> taken_;
 };
 
 // One line of the text: `name{plugin="…",…} value`. `more` is a label that follows the others, or empty.
 void append_sample(std::string_view name, std::string_view plugin, const Series::Labels& labels, std::string_view more,
                    double value, std::string& text);
 // What a family is, before its lines.
-void append_family(std::string_view name, std::string_view kind, std::string_view help, std::string& text);
+void append_family(Exposition exposition, std::string_view name, std::string_view kind, std::string_view help,
+                   std::string& text);
 
 }  // namespace tenon::core
 

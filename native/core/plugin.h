@@ -109,6 +109,8 @@ class Plugin {
   // Calls of all its generations that have ended, and those that were its fault. [front]
   uint64_t calls = 0;
   uint64_t faults = 0;
+  // Those of them that missed their deadline in it, without those in its extensions. [front]
+  uint64_t deadline_misses = 0;
   StepCounters steps;
   // What it was refused for want of a permission, by `Permit`. [any]
   std::array<std::atomic<uint64_t>, 8> denied{};

@@ -73,6 +73,8 @@ class Pool {
   static void enter_thread();
 
   uint32_t alive() const { return alive_.load(std::memory_order_acquire); }
+  // Calls that wait for a thread. [any]
+  uint32_t queued() const { return queued_.load(std::memory_order_acquire); }
   uint32_t lost() const { return lost_.load(std::memory_order_acquire); }
 
  private:

@@ -36,6 +36,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("keepFloatingPoint", Napi::Function::New<tenon::node::KeepFloatingPoint>(env, "keepFloatingPoint"));
   exports.Set("lockFile", Napi::Function::New<tenon::node::LockFile>(env, "lockFile"));
   exports.Set("exchangeNames", Napi::Function::New<tenon::node::ExchangeNames>(env, "exchangeNames"));
+  exports.Set("notifySystem", Napi::Function::New<tenon::node::NotifySystem>(env, "notifySystem"));
+  exports.Set("reapStrangers", Napi::Function::New<tenon::node::ReapStrangers>(env, "reapStrangers"));
   return exports;
 }
 

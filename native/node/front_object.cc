@@ -503,7 +503,8 @@ void FrontObject::EndStart(const Napi::CallbackInfo&) {
 }
 
 Napi::Value FrontObject::MetricsText(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), closed_ ? std::string() : front_->metrics_text());
+  const auto exposition = info[0].ToBoolean() ? core::Exposition::OpenMetrics : core::Exposition::Prometheus;
+  return Napi::String::New(info.Env(), closed_ ? std::string() : front_->metrics_text(exposition));
 }
 
 Napi::Value FrontObject::Perform(Napi::Env env, std::shared_ptr<core::Task> task, uint32_t deadline_ms) {

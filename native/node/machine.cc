@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../core/machine.h"
+#include "../core/service_manager.h"
 #include "image_threads.h"
 #include "thread_guard.h"
 
@@ -106,6 +107,27 @@ Napi::Value ExchangeNames(const Napi::CallbackInfo& info) {
   if (outcome != core::Exchange::failed) return Napi::Boolean::New(env, outcome == core::Exchange::done);
   Napi::Error::New(env, one + " and " + other + " could not change places: " + problem).ThrowAsJavaScriptException();
   return env.Undefined();
+}
+
+Napi::Value NotifySystem(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsString() || !info[1].IsString()) {
+    Napi::TypeError::New(env, "socket and text: two strings are needed").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const std::string socket = info[0].As<Napi::String>().Utf8Value();
+  std::string problem;
+  if (!core::notify_system(socket, info[1].As<Napi::String>().Utf8Value(), problem))
+    Napi::Error::New(env, socket + " was not told: " + problem).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+Napi::Value ReapStrangers(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber()) {
+    Napi::TypeError::New(info.Env(), "own: a number is needed").ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  return Napi::Number::New(info.Env(), core::reap_strangers(info[0].As<Napi::Number>().Int32Value()));
 }
 
 }  // namespace tenon::node

@@ -192,8 +192,9 @@ TEST_CASE("events: what happens before anybody subscribes is kept for the first 
     const std::lock_guard<std::mutex> lock(listener.mutex);
     CHECK(listener.dropped == 2);
   }
-  CHECK(front->events().metrics_text().find("tenon_plugin_events_dropped_total{plugin=\"listener\"} 2\n") !=
-        std::string::npos);
+  CHECK(front->events()
+            .metrics_text(core::Exposition::Prometheus)
+            .find("tenon_plugin_events_dropped_total{plugin=\"listener\"} 2\n") != std::string::npos);
   CHECK(listener.all().front() == "n|source|0");
   CHECK(source.publish("n", "more") == TENON_OK);
   CHECK(front.until([&] { return listener.all().back() == "n|source|more"; }));

@@ -78,6 +78,10 @@ TEST_CASE("metrics: what is no metric is refused") {
   CHECK(refuse(described(TENON_METRIC_HISTOGRAM, "took", {}, {1, 3})) == TENON_ERROR_EXISTS);
   CHECK(refuse(described(TENON_METRIC_GAUGE, "took")) == TENON_ERROR_EXISTS);
   CHECK(refuse(described(TENON_METRIC_GAUGE, "took_sum")) == TENON_ERROR_EXISTS);
+  CHECK(refuse(described(TENON_METRIC_COUNTER, "took_total")) == TENON_ERROR_EXISTS);
+  for (const char* const name : {"tenon_x", "process_x", "nodejs_x"}) {
+    CHECK(refuse(described(TENON_METRIC_GAUGE, name)) == TENON_ERROR_ARGUMENT);
+  }
   CHECK(make(metrics, *metrics.of("other"), described(TENON_METRIC_COUNTER, "took"), number) == TENON_ERROR_EXISTS);
   for (int count = 1; count < static_cast<int>(TENON_METRICS_SERIES); count++) {
     REQUIRE(refuse(described(TENON_METRIC_GAUGE, "g" + std::to_string(count))) == TENON_OK);
@@ -122,13 +126,23 @@ TEST_CASE("metrics: the text is what Prometheus reads") {
   bar->at(number)->add(5);
   CHECK(bar->at(0) == nullptr);
   CHECK(bar->at(3) == nullptr);
-  CHECK(metrics.text() ==
+  CHECK(metrics.text(core::Exposition::Prometheus) ==
         "# HELP sold_total What it is.\n# TYPE sold_total counter\n"
         "sold_total{plugin=\"bar\"} 2\n"
         "sold_total{plugin=\"shop\",what=\"a\\\"b\\\\c\\nd\"} 1.5\n"
         "# HELP took What it is.\n# TYPE took histogram\n"
         "took_bucket{plugin=\"bar\",le=\"0.1\"} 1\n"
         "took_bucket{plugin=\"bar\",le=\"1\"} 1\n"
+        "took_bucket{plugin=\"bar\",le=\"+Inf\"} 2\n"
+        "took_sum{plugin=\"bar\"} 5.1\n"
+        "took_count{plugin=\"bar\"} 2\n");
+  CHECK(metrics.text(core::Exposition::OpenMetrics) ==
+        "# HELP sold What it is.\n# TYPE sold counter\n"
+        "sold_total{plugin=\"bar\"} 2\n"
+        "sold_total{plugin=\"shop\",what=\"a\\\"b\\\\c\\nd\"} 1.5\n"
+        "# HELP took What it is.\n# TYPE took histogram\n"
+        "took_bucket{plugin=\"bar\",le=\"0.1\"} 1\n"
+        "took_bucket{plugin=\"bar\",le=\"1.0\"} 1\n"
         "took_bucket{plugin=\"bar\",le=\"+Inf\"} 2\n"
         "took_sum{plugin=\"bar\"} 5.1\n"
         "took_count{plugin=\"bar\"} 2\n");
@@ -141,4 +155,25 @@ TEST_CASE("metrics: the text is what Prometheus reads") {
       },
       &seen);
   CHECK(seen == std::vector<std::string>{"bar sold_total 0", "bar took 2", "shop sold_total 0"});
+}
+
+TEST_CASE("metrics: a name is free in both formats, or it is taken") {
+  core::Metrics metrics;
+  const auto plugin = metrics.of("shop");
+  uint64_t number = 0;
+  const auto give = [&](uint32_t kind, const char* name) {
+    return make(metrics, *plugin, described(kind, name), number);
+  };
+  REQUIRE(give(TENON_METRIC_COUNTER, "sold") == TENON_OK);
+  CHECK(give(TENON_METRIC_COUNTER, "sold_total") == TENON_ERROR_EXISTS);
+  CHECK(give(TENON_METRIC_GAUGE, "sold_created") == TENON_ERROR_EXISTS);
+  CHECK(give(TENON_METRIC_GAUGE, "sold_out") == TENON_OK);
+  REQUIRE(give(TENON_METRIC_COUNTER, "read_bytes_total") == TENON_OK);
+  CHECK(give(TENON_METRIC_GAUGE, "read_bytes") == TENON_ERROR_EXISTS);
+  plugin->at(1)->add(3);
+  const std::string text = metrics.text(core::Exposition::OpenMetrics);
+  CHECK(text.find("# TYPE sold counter\nsold_total{plugin=\"shop\"} 3\n") != std::string::npos);
+  CHECK(text.find("# TYPE read_bytes counter\n# UNIT read_bytes bytes\nread_bytes_total{") != std::string::npos);
+  metrics.forget("shop");
+  CHECK(make(metrics, *metrics.of("shop"), described(TENON_METRIC_GAUGE, "read_bytes"), number) == TENON_OK);
 }

@@ -271,7 +271,7 @@ TEST_CASE("the time of a step, and its fault, are the extension's") {
   world.reload(0, std::move(failing));
   CHECK(world.ask("/app/inline").status == 500);
   CHECK(steps.faults == 1);
-  const std::string text = world.front->metrics_text();
+  const std::string text = world.front->metrics_text(core::Exposition::Prometheus);
   CHECK(text.find("\ntenon_extension_steps_total{plugin=\"slow\"} 2\n") != std::string::npos);
   CHECK(text.find("\ntenon_extension_faults_total{plugin=\"slow\"} 1\n") != std::string::npos);
   CHECK(text.find("\ntenon_extension_seconds_total{plugin=\"slow\"} ") != std::string::npos);

@@ -207,9 +207,9 @@ export interface Front {
   endStart(): void;
   /**
    * What plugins count (tenon.metrics/1), their calls, faults and events, by plugin, in the text format of Prometheus
-   * (0.0.4); empty once closed. Numbers of a plugin last until its pointer is closed.
+   * (0.0.4), or in that of OpenMetrics (1.0, without its end); empty once closed. Numbers of a plugin last until its pointer is closed.
    */
-  metricsText(): string;
+  metricsText(openMetrics?: boolean): string;
   /** Forget everything; every Plugin must have been closed. Closing twice is fine. */
   close(): void;
 }
@@ -410,6 +410,13 @@ export interface Core extends StoreDoor {
    * an Error when it could and did not.
    */
   exchangeNames(one: string, other: string): boolean;
+  /**
+   * Send `text` as one datagram to the socket of a service manager: an absolute path, or after `@` a name that is in no file
+   * system. Never waits. Throws an Error that says why it could not be sent.
+   */
+  notifySystem(socket: string, text: string): void;
+  /** Take the exit statuses of all ended children but the process `own`: of those that nobody else waits for. How many. */
+  reapStrangers(own: number): number;
 }
 
 const addon = 'tenon.node';

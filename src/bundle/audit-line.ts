@@ -12,7 +12,9 @@ export interface AuditEntry {
     | 'kill'
     | 'spare'
     | 'grant'
-    | 'revoke';
+    | 'revoke'
+    | 'createToken'
+    | 'revokeToken';
   readonly plugin?: string;
   readonly version?: string;
   /** SHA-256 of the manifest, or of what was killed. */

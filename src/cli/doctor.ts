@@ -1,81 +1,95 @@
-/** `tenon doctor`: what this machine has of what Tenon needs, and how to get the rest. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
+/** `tenon doctor`: what this machine has of what Tenon needs, what that means, and how to get the rest. It changes nothing. */
 import path from 'node:path';
-import { processEnvironment, resolveSettings } from '../base/config.js';
-import { asTenonError, TenonError } from '../base/errors.js';
-import { findHost } from '../base/host-file.js';
+import { processEnvironment, resolveSettings, type Settings } from '../base/config.js';
+import { describeError } from '../base/errors.js';
 import { machineName } from '../base/machine-name.js';
 import { version } from '../base/version.js';
-import { loadCore, runnerPath } from '../binding/core.js';
-import { findToolchain } from '../compiler/toolchain.js';
-import { schemasAlone, whyNoApplication } from '../host/applications.js';
-import { openTableStore } from '../tables/open.js';
+import { failed, type Finding, lookAtAll, type Probe } from './doctor-finding.js';
+import { machineProbes } from './doctor-machine.js';
+import { placeProbes } from './doctor-places.js';
+import { serviceProbes } from './doctor-services.js';
+import { toolProbes } from './doctor-tools.js';
+import { tryNative } from './doctor-trial.js';
+import { watchProbes } from './doctor-watch.js';
 import { exitStatus } from './failure.js';
 import { printTable } from './table.js';
 
 export interface DoctorFlags {
   data?: string;
+  applications?: string;
   json?: true;
 }
 
-/** One thing that was looked at. */
-interface Finding {
-  what: string;
-  ok: boolean;
-  /** What is there, or why it is not. */
-  found: string;
-  /** How to get it. */
-  next?: string;
-}
+/** Where no file of settings can be. */
+const nowhere = path.join('/dev', 'null');
 
-async function look(what: string, find: () => string | Promise<string>): Promise<Finding> {
+/** What the host would be told; with the defaults where it would be told something wrong, which is a finding then. */
+function settingsOf(flags: DoctorFlags): { settings: Settings; probe: Probe } {
+  const given = { data: flags.data, applications: flags.applications };
   try {
-    return { what, ok: true, found: await find() };
-  } catch (cause) {
-    const { message, next } = asTenonError(cause);
-    return { what, ok: false, found: message, ...(next === undefined ? {} : { next }) };
+    const { settings, printed } = resolveSettings({ flags: given });
+    const set = printed.filter(({ source }) => source !== 'default').length;
+    return {
+      settings,
+      probe: { what: 'settings', look: () => `${set} set, ${printed.length - set} as they are by default` },
+    };
+  } catch (error) {
+    if (error instanceof TypeError) throw error;
+    const { data = 'data', applications = 'applications' } = flags;
+    const places = { data: path.resolve(data), applications: path.resolve(applications) };
+    const { settings } = resolveSettings({ flags: places, variables: {}, directory: nowhere });
+    const look = () =>
+      failed(
+        describeError(error),
+        'no host starts with it; what is below was looked at with the defaults',
+        'correct it',
+      );
+    return { settings, probe: { what: 'settings', look } };
   }
 }
 
-/** The exit status: 0 when nothing is missing. */
+/** The exit status: 0 when Tenon works here. */
 export async function doctor(flags: DoctorFlags): Promise<number> {
-  const { settings } = resolveSettings({ flags: { data: flags.data } });
-  const findings = [
-    await look('Tenon', () => `${version} on Node.js ${process.version}, ${machineName}`),
-    await look('core', () => `speaks ABI ${loadCore().abi.major}.${loadCore().abi.minor}`),
-    await look('runner', () => runnerPath()),
-    await look('compiler', () => {
-      const { cmake, ninja, cc, cxx } = findToolchain(processEnvironment());
-      return [cc, cxx, cmake, ninja ?? 'make'].join(', ');
-    }),
-    await look('RocksDB', async () => {
-      const folder = await mkdtemp(path.join(os.tmpdir(), 'tenon-doctor-'));
-      try {
-        const store = await openTableStore(loadCore(), { ...settings, directory: path.join(folder, 'tables') });
-        const { engine } = store;
-        await store.close();
-        return `${engine.version} from ${engine.library}`;
-      } finally {
-        await rm(folder, { recursive: true, force: true });
-      }
-    }),
-    await look('applications', async () => {
-      const alone = (await schemasAlone(settings.applications)).map(whyNoApplication);
-      if (alone.length > 0) throw new TenonError('ConfigNotFound', alone.join('; '));
-      return settings.applications;
-    }),
-    await look('host', () => findHost(settings.data) ?? `none runs with ${settings.data}`),
-  ];
+  const { settings, probe } = settingsOf(flags);
+  const env = processEnvironment();
+  const { rocksdb, tablesSync, tablesLog, tablesCache } = settings;
+  const store = { rocksdb, tablesSync, tablesLog, tablesCache };
+  const tried = async (of: 'core' | 'runner'): Promise<string> => (await tryNative({ of })).found ?? '';
+  const { findings, stuck } = await lookAtAll([
+    { what: 'Tenon', look: () => `${version} on Node.js ${process.version}, ${machineName}` },
+    probe,
+    { what: 'core', look: () => tried('core'), why: 'no host starts' },
+    { what: 'runner', look: () => tried('runner'), why: 'no library can be tried before it is loaded' },
+    ...toolProbes(env),
+    {
+      what: 'RocksDB',
+      look: async () => (await tryNative({ of: 'RocksDB', settings: store })).found ?? '',
+      why: 'applications with tables cannot be served',
+    },
+    ...machineProbes(settings, env),
+    ...placeProbes(settings),
+    ...watchProbes(settings),
+    ...serviceProbes(settings),
+  ]);
   const healthy = findings.every(({ ok }) => ok);
   if (flags.json === true) process.stdout.write(`${JSON.stringify({ healthy, findings })}\n`);
-  else
-    printTable(
-      findings.map(({ what, ok, found, next }) => [
-        what,
-        ok ? 'ok' : 'missing',
-        next === undefined ? found : `${found}; ${next}`,
-      ]),
+  else print(findings);
+  const status = healthy ? 0 : exitStatus.refused;
+  // What a probe still waits for, a file system that does not answer perhaps, would keep the process.
+  if (stuck) process.stdout.write('', () => process.exit(status));
+  return status;
+}
+
+function print(findings: readonly Finding[]): void {
+  printTable(findings.map(({ what, state, found }) => [what, state, found]));
+  const wrong = findings.filter(({ state }) => state !== 'ok');
+  if (wrong.length === 0) {
+    process.stderr.write('Nothing is missing.\n');
+    return;
+  }
+  process.stdout.write('\n');
+  for (const { what, state, why, next } of wrong)
+    process.stdout.write(
+      `${what} (${state})${why === undefined ? '' : `: ${why}`}${next === undefined ? '' : `\n  ${next}`}\n`,
     );
-  return healthy ? 0 : exitStatus.refused;
 }

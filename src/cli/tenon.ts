@@ -12,6 +12,7 @@ import { addHostCommands } from './host-commands.js';
 import { addPackCommand } from './pack-command.js';
 import { addSigningCommands } from './signing-commands.js';
 import { addReadingCommands } from './reading-commands.js';
+import { addTokenCommands } from './token-commands.js';
 
 const program = new Command('tenon')
   .description('A host for native plugins on Node.js.')
@@ -133,6 +134,7 @@ addPackCommand(program);
 addReadingCommands(program);
 addHostCommands(program);
 addSigningCommands(program);
+addTokenCommands(program);
 
 program
   .command('restore')
@@ -149,11 +151,15 @@ program
 
 program
   .command('doctor')
-  .description('What this machine has of what Tenon needs, and how to get the rest.')
-  .option('--data <folder>', 'data directory to look for a host in (TENON_DATA; ./data)')
+  .description('What this machine has of what Tenon needs, and how to get the rest. It changes nothing.')
+  .option('--data <folder>', 'data directory of the host (TENON_DATA; ./data)')
+  .option('--applications <folder>', 'folder of the applications (TENON_APPLICATIONS; ./applications)')
   .option('--json', 'print one JSON object on standard output')
-  .addHelpText('before', 'Examples:\n  tenon doctor\n')
-  .addHelpText('after', '\nExit status: 0 nothing is missing; 1 something is; 2 wrong use.\n')
+  .addHelpText('before', 'Examples:\n  tenon doctor\n  tenon doctor --data /var/lib/tenon --json\n')
+  .addHelpText(
+    'after',
+    '\nExit status: 0 Tenon works here, with warnings perhaps; 1 something is missing; 2 wrong use.\n',
+  )
   .action(async (flags: DoctorFlags) => {
     const { doctor } = await import('./doctor.js');
     process.exitCode = await doctor(flags);

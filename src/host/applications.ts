@@ -73,7 +73,12 @@ export interface ApplicationsOptions {
   buildMs: number;
   /** Absent: a folder with a manifest.json is as any other. */
   bundles?: Bundles;
+  /** Told of each build of sources, with the time it took. */
+  onBuild?: (outcome: BuildOutcome, ms: number) => void;
 }
+
+/** `cached`: it was built before, and nothing had changed. */
+export type BuildOutcome = 'built' | 'cached' | 'failed';
 
 /** What makes a folder an application that is a bundle. */
 const bundleMarks = [manifestFile, signatureFile];
@@ -181,15 +186,17 @@ export class Applications {
 
   /** Rejects with `BuildFailed`, `BuildTimeout` or `ToolchainMissing`. */
   async compile(source: Source): Promise<Build> {
-    const { dataDirectory, environment, buildMs } = this.#options;
+    const { dataDirectory, environment, buildMs, onBuild } = this.#options;
     const { signal } = this.#abort;
     signal.throwIfAborted();
-    const { library, warnings } = await compile(source, {
-      dataDirectory,
-      env: environment,
-      timeoutMs: buildMs,
-      signal,
+    const began = performance.now();
+    const took = (outcome: BuildOutcome): void => onBuild?.(outcome, performance.now() - began);
+    const options = { dataDirectory, env: environment, timeoutMs: buildMs, signal };
+    const { library, warnings, cached } = await compile(source, options).catch((error: unknown) => {
+      took('failed');
+      throw error;
     });
+    if (source.prebuilt === undefined) took(cached ? 'cached' : 'built');
     return { library, warnings: warnings.map(describeWarning) };
   }
 

@@ -13,6 +13,7 @@ import { Journal } from './journal.js';
 import { Killing } from './killing.js';
 import { absenceAt, noSuchPlugin } from './absence.js';
 import { Plugin, type PluginSummary, type PluginView, summaryOf } from './plugin.js';
+import { figuresOf, type PluginFigures } from './plugin-meters.js';
 import type { ReloadRecord, Trigger } from './record.js';
 import { type Begun, type LateFailure, Reloading, type ReloadRequest } from './reloading.js';
 import { Remembering } from './remembering.js';
@@ -280,6 +281,10 @@ export class Host {
 
   list(): PluginView[] {
     return [...this.#plugins.keys()].sort().map((id) => this.show(id));
+  }
+
+  figures(): PluginFigures[] {
+    return [...this.#plugins.values()].map(figuresOf);
   }
 
   /** Throws `PluginNotFound`. */

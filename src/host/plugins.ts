@@ -4,6 +4,7 @@ import { absenceAt } from './absence.js';
 import type { CheckedStatic } from './checked-static.js';
 import type { Host } from './host.js';
 import type { Images } from './images.js';
+import { type PluginFigures, staticFigures } from './plugin-meters.js';
 import type { PluginState, PluginSummary, PluginView } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
 import type { Begun } from './reload-request.js';
@@ -33,6 +34,11 @@ export class Plugins {
   /** What everybody may see, by id. */
   summaries(): PluginSummary[] {
     return [...this.#host.summaries(), ...this.#statics.summaries()].toSorted(byId);
+  }
+
+  /** What of each goes up and down. */
+  figures(): PluginFigures[] {
+    return [...this.#host.figures(), ...this.#statics.summaries().map(staticFigures)].toSorted(byId);
   }
 
   list(): PluginView[] {

@@ -1,5 +1,6 @@
 /** What the host itself serves: health, the list of plugins, the admin API. Express, behind the plugins' routes. */
-import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import express, { type NextFunction, type Request, type Response } from 'express';
 import { TenonError } from '../base/errors.js';
 import type { Grants } from '../host/grants.js';
 import type { PluginConfigs } from '../host/plugin-configs.js';
@@ -10,6 +11,8 @@ import type { Guard } from './guard.js';
 import { healthOperations } from './health.js';
 import { type HotReload, hotReloadOperations } from './hot-reload.js';
 import { installOperations, type InstallRoutes } from './install.js';
+import type { Otherwise } from './calls.js';
+import type { Metrics } from './metrics.js';
 import { mount } from './mount.js';
 import { type OpenApiPart, openApiOperation } from './openapi.js';
 import type { Operation } from './operation.js';
@@ -20,6 +23,8 @@ import { sendError, sendProblem } from './problem.js';
 import { type RegistryAdminOptions, registryOperations } from './registry-admin.js';
 import { pathOf } from './router.js';
 import { type TablesAdminOptions, tablesOperations } from './tables-admin.js';
+import { tokenOperations } from './tokens-admin.js';
+import type { Tokens } from './tokens.js';
 import { type TrustAdminOptions, trustOperations } from './trust-admin.js';
 
 /** First segments of the paths that are the host's and no plugin's. */
@@ -38,8 +43,9 @@ export interface AdminOptions {
   install: InstallRoutes;
   bundles: TrustAdminOptions;
   grants: Grants;
-  /** What plugins and the host count, in the text format of Prometheus. */
-  metrics: () => string;
+  tokens: Tokens;
+  /** What plugins and the host count. */
+  metrics: Metrics;
   /** Scan the applications directory. */
   discover: () => Promise<void>;
   /** What plugins and tables add to the API's document; the same object as long as it says the same. */
@@ -64,29 +70,18 @@ function operationsOf(options: AdminOptions): readonly Operation[] {
     ...registryOperations(options.registry),
     ...installOperations(options.install),
     ...trustOperations(options.bundles),
+    ...tokenOperations(options.tokens),
   ];
   return operations;
 }
 
-/** The Express application. */
-export function adminApplication(options: AdminOptions): Express {
+/** Answers what no plugin serves; what is not served here either is left to `next`, or answered with 404. */
+export function adminApplication(options: AdminOptions): Otherwise {
   const { host, guard } = options;
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
   mount(app, guard, operationsOf(options));
-  app.use((request: Request, response: Response) => {
-    const absence = host.absence(pathOf(request.originalUrl));
-    if (absence !== undefined) {
-      sendError(request, response, absence);
-      return;
-    }
-    sendProblem(request, response, {
-      code: 'RouteNotFound',
-      message: `nothing is served at ${request.method} ${pathOf(request.originalUrl)}`,
-      details: { method: request.method, path: pathOf(request.originalUrl) },
-    });
-  });
   // Express knows an error handler by its four parameters.
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
     const status =
@@ -96,5 +91,21 @@ export function adminApplication(options: AdminOptions): Express {
       sendError(request, response, new TenonError('BadRequest', (error as Error).message));
     else sendError(request, response, error);
   });
-  return app;
+  return (request, response, next) => {
+    const path = pathOf(request.url ?? '/');
+    app(request as Request, response as Response, () => {
+      const absence = host.absence(path);
+      if (absence !== undefined) sendError(request, response, absence);
+      else if (next !== undefined) next();
+      else sendNowhere(request, response, path);
+    });
+  };
+}
+
+function sendNowhere(request: IncomingMessage, response: ServerResponse, path: string): void {
+  sendProblem(request, response, {
+    code: 'RouteNotFound',
+    message: `nothing is served at ${request.method ?? ''} ${path}`,
+    details: { method: request.method, path },
+  });
 }

@@ -2,7 +2,7 @@
  * The way of a request into a plugin and back. What runs for every request is plain code on plain objects: no promise,
  * no closure, no copy of the headers.
  */
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { type Front, Outcome, Refusal, Word } from '../binding/core.js';
@@ -10,6 +10,7 @@ import type { ServedRoute } from '../host/live.js';
 import { type Bytes, finish, HeaderBlocks, parseBlock } from './answer.js';
 import { announcedLength, beforeBody, isAwaited, readBody } from './body.js';
 import { onDisconnect } from './disconnect.js';
+import type { RequestMeters } from './metrics-requests.js';
 import { sendError, sendProblem } from './problem.js';
 import { isDecodable, originForm, pathOf, Router } from './router.js';
 
@@ -64,14 +65,19 @@ interface Exchange {
   readonly passage?: Passage;
 }
 
+/** Whoever else answers. */
+export type Otherwise = (request: IncomingMessage, response: ServerResponse, next?: () => void) => void;
+
 /** What the calls go through, and what is not theirs. */
 export interface CallsOptions {
   front: Front;
   log: Log;
   /** First segments of paths that no route serves. */
   reserved: readonly string[];
-  /** Takes every request whose path no plugin serves. */
-  otherwise: RequestListener;
+  /** Takes every request whose path no plugin serves, or calls `next`, when it is given, for one that it does not serve either. */
+  otherwise: Otherwise;
+  /** Told of every request. */
+  meters: RequestMeters;
 }
 
 /** Serves requests: those of plugins by calls into the core, all others by `otherwise`. One belongs to one front. */
@@ -80,8 +86,9 @@ export class Calls {
   readonly #result: Int32Array;
   readonly #log: Log;
   readonly #reserved: readonly string[];
-  readonly #otherwise: RequestListener;
+  readonly #otherwise: Otherwise;
   readonly #blocks: HeaderBlocks;
+  readonly #meters: RequestMeters;
   readonly #pending = new Map<number, Exchange>();
   #router: Router;
   #closing = false;
@@ -93,6 +100,7 @@ export class Calls {
     this.#log = options.log;
     this.#reserved = options.reserved;
     this.#otherwise = options.otherwise;
+    this.#meters = options.meters;
     this.#blocks = new HeaderBlocks(() => front.headers());
     this.#router = new Router([], options.reserved);
   }
@@ -100,6 +108,7 @@ export class Calls {
   /** Serve these routes and no other from the next request on. Throws `RouteInvalid`, and then nothing changes. */
   serve(routes: readonly ServedRoute[]): void {
     this.#router = new Router(routes, this.#reserved);
+    this.#meters.serve(routes);
   }
 
   /** The route that serves `method` on `path`. */
@@ -113,7 +122,17 @@ export class Calls {
   }
 
   /** What node:http, Express or any other server of the user's calls with a request. */
-  readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
+  readonly handle = (request: IncomingMessage, response: ServerResponse): void => this.take(request, response);
+
+  /** The same as a middleware: what nothing is served at is left to `next`. */
+  readonly take = (request: IncomingMessage, response: ServerResponse, next?: () => void): void => {
+    const began = performance.now();
+    const route = this.#serve(request, response, next);
+    this.#meters.note(request, response, route, began);
+  };
+
+  /** Answer a request, now or later; the route that does. */
+  #serve(request: IncomingMessage, response: ServerResponse, next?: () => void): ServedRoute | undefined {
     let url = request.url ?? '/';
     if (url.charCodeAt(0) !== 47) {
       url = originForm(url);
@@ -124,17 +143,18 @@ export class Calls {
     if (this.#closing) response.setHeader('connection', 'close');
     const route = this.#router.find(method, path);
     if (route === undefined) {
-      this.#elsewhere(request, response, path);
-      return;
+      this.#elsewhere(request, response, path, next);
+      return undefined;
     }
     if (route.endpoint !== undefined) {
       route.endpoint(request, response);
-      return;
+      return route;
     }
     const length = announcedLength(request);
     if (length === 0) this.#call(request, response, route, undefined);
     else this.#receive(request, response, route, length);
-  };
+    return route;
+  }
 
   /**
    * The same for node:http's `checkContinue`: a client that asks first is told to go on only when its body begins to be
@@ -343,10 +363,11 @@ export class Calls {
     this.#pass(request, response, { plugin, method, path, slot, go, answering: () => {} }, true);
   }
 
-  #elsewhere(request: IncomingMessage, response: ServerResponse, path: string): void {
+  #elsewhere(request: IncomingMessage, response: ServerResponse, path: string, next?: () => void): void {
     const methods = this.#router.allowed(path);
     if (methods.length === 0) {
-      if (isDecodable(path)) this.#otherwise(request, response);
+      if (isDecodable(path)) this.#otherwise(request, response, next);
+      else if (next !== undefined) next();
       else sendError(request, response, undecodable(path));
       return;
     }

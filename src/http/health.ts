@@ -6,6 +6,7 @@ import type { Plugins } from '../host/plugins.js';
 import type { Guard } from './guard.js';
 import type { Answered, Asked, Operation } from './operation.js';
 import { errorsPage } from './problem.js';
+import type { Metrics } from './metrics.js';
 import { isAway, type RegistryAdminOptions, registryFacts } from './registry-admin.js';
 import { pluginId } from './parameters.js';
 import { listOf, objectOf, ref, text } from './shapes.js';
@@ -16,8 +17,8 @@ export interface HealthOptions {
   guard: Guard;
   tables: Pick<TablesAdminOptions, 'store'>;
   registry: Pick<RegistryAdminOptions, 'status'>;
-  /** What plugins and the host count, in the text format of Prometheus. */
-  metrics: () => string;
+  /** What plugins and the host count. */
+  metrics: Metrics;
 }
 
 const errorsFile = fileURLToPath(new URL('../../docs/errors.md', import.meta.url));
@@ -119,9 +120,17 @@ export function healthOperations(options: HealthOptions): Operation[] {
       method: 'get',
       path: '/metrics',
       summary: 'What plugins and the host count',
-      answers: { 200: { description: 'In the text format of Prometheus', content: plainText } },
+      answers: {
+        200: {
+          description: 'In the text format of Prometheus, or in that of OpenMetrics for who accepts it',
+          content: { ...plainText, 'application/openmetrics-text': text() },
+        },
+      },
       errors: [],
-      handle: () => ({ headers: { 'content-type': 'text/plain; version=0.0.4' }, text: metrics() }),
+      handle: async ({ request, response }) => {
+        await metrics.serve(request, response);
+        return undefined;
+      },
     },
     {
       id: 'listPublicPlugins',

@@ -8,7 +8,7 @@ import { sendError, sendProblem } from './problem.js';
 import { pathOf } from './router.js';
 
 /** Everything below it needs a token, what is not there too: nobody else is to learn what is. */
-const adminPath = '/api';
+const adminPath = '/api/v1';
 
 /**
  * Serve `operations`, in order: of two that match a path the first one is asked. What they do not serve goes on, but for a path of theirs
@@ -30,7 +30,7 @@ export function mount(app: Express, guard: Guard, operations: readonly Operation
     if (isPermitted(guard, request, response, 'read')) next();
   });
   app.use((request: Request, response: Response, next: NextFunction) => {
-    const path = pathOf(request.originalUrl);
+    const path = pathOf(request.url);
     const methods = methodsAt(path);
     if (methods.length === 0) next();
     else answerOtherMethod(request, response, path, methods);

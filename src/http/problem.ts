@@ -58,6 +58,13 @@ export interface ProblemFacts {
   headers?: Record<string, string>;
 }
 
+const codes = new WeakMap<ServerResponse, ErrorCode>();
+
+/** Code of the problem that `response` is; undefined for any other answer. */
+export function codeOf(response: ServerResponse): ErrorCode | undefined {
+  return codes.get(response);
+}
+
 /**
  * Answer with a problem; when the answer has begun, cut the connection instead. Headers that others have set (of the
  * server around an embedded host, `connection`) stay.
@@ -68,6 +75,7 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
     return;
   }
   const status = facts.status ?? errorCodes[facts.code].status;
+  codes.set(response, facts.code);
   const requestId = facts.requestId ?? hostRequestId();
   const body = JSON.stringify(problem(facts.code, status, facts.message, facts.details ?? {}, requestId));
   response.statusCode = status;

@@ -1,5 +1,5 @@
-/** The admin token: where it comes from, and how a request shows that it has it. */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+/** The admin token: where it comes from. */
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
@@ -33,22 +33,4 @@ export function adminToken(dataDirectory: string, given: string): AdminToken {
   writeFileSync(file, `${token}\n`, { mode: 0o600 });
   chmodSync(file, 0o600);
   return { token, file, made: true };
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
-}
-
-/** Whether an `Authorization` header carries the token; takes as long for any wrong one. */
-export class TokenCheck {
-  readonly #digest: Buffer;
-
-  constructor(token: string) {
-    this.#digest = digest(token);
-  }
-
-  accepts(authorization: string | undefined): boolean {
-    const [, given] = /^Bearer +([^\s]+)$/i.exec(authorization ?? '') ?? [];
-    return given !== undefined && timingSafeEqual(digest(given), this.#digest);
-  }
 }

@@ -25,6 +25,7 @@ const importers: Readonly<Record<string, string>> = {
   'pino-pretty': 'src/base/log.ts',
   express: 'src/http/',
   'find-my-way': 'src/http/',
+  'prom-client': 'src/http/',
   chokidar: 'src/reload/',
   pg: 'src/registry/',
   '@electric-sql/pglite': 'src/registry/',

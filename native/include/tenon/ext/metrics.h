@@ -29,7 +29,7 @@ typedef struct tenon_metric {
   uint32_t size;
   uint32_t kind;      /* TENON_METRIC_… */
   tenon_bytes_t name; /* [a-zA-Z_][a-zA-Z0-9_]*, 1 to 127 bytes; a counter's ends with "_total" by custom; names that
-                         begin with "tenon_" are the host's */
+                         begin with "tenon_", "process_" or "nodejs_" are the host's */
   tenon_bytes_t help; /* one sentence, at most 1 KiB; that of the first series of a name counts */
   const tenon_log_field_t* labels; /* keys as names, other than "plugin" and "le"; values of at most 255 bytes */
   size_t label_count;
@@ -52,8 +52,9 @@ typedef struct tenon_host_metrics {
 
   /* The series `metric` of this plugin, made when it is new: `*series` gets its number, which holds as long as the
    * generation. TENON_ERROR_TOO_LARGE past TENON_METRICS_SERIES; TENON_ERROR_EXISTS when the name is of another kind,
-   * of any plugin, is a line of a histogram (its name and "_bucket", "_sum" or "_count"), or has other buckets in this
-   * plugin. From create on. [any] */
+   * of any plugin, is a line of another family (of a histogram its name and "_bucket", "_sum", "_count" or "_created",
+   * of a counter the name with and without "_total", and with "_created"), or has other buckets in this plugin. From
+   * create on. [any] */
   tenon_status (*series)(const struct tenon_host* host, const tenon_metric_t* metric, uint64_t* series);
   /* Add to a counter (0 or more) or a gauge; observe a value in a histogram. What is not finite, and a number that is
    * of no series of this plugin, is let be. Never waits. [any] */

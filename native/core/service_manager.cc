@@ -1,0 +1,48 @@
+#include "service_manager.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+namespace tenon::core {
+
+bool notify_system(const std::string& socket, const std::string& text, std::string& problem) {
+  sockaddr_un address = {};
+  if (socket.size() < 2 || (socket[0] != '/' && socket[0] != '@') || socket.size() >= sizeof(address.sun_path)) {
+    problem = "neither an absolute path nor a name after @, or too long";
+    return false;
+  }
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, socket.data(), socket.size());
+  if (socket[0] == '@') address.sun_path[0] = '\0';
+  // Such a name ends where the address does, a path at its zero.
+  const size_t end = socket[0] == '@' ? 0 : 1;
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket.size() + end);
+  const int descriptor = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+  if (descriptor < 0) return problem = std::strerror(errno), false;
+  fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  const ssize_t sent =
+      sendto(descriptor, text.data(), text.size(), MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&address), length);
+  if (sent < 0) problem = std::strerror(errno);
+  close(descriptor);
+  return sent >= 0;
+}
+
+int reap_strangers(pid_t own) {
+  int count = 0;
+  for (;;) {
+    siginfo_t ended = {};
+    // Looked at first: whoever has started `own` waits for it, too, and comes again when it was in the way.
+    if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0) return count;
+    if (ended.si_pid == 0 || ended.si_pid == own) return count;
+    if (waitpid(ended.si_pid, nullptr, WNOHANG) > 0) count++;
+  }
+}
+
+}  // namespace tenon::core

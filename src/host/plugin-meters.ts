@@ -1,0 +1,46 @@
+/** What of a plugin goes up and down, for whoever watches many of them. */
+import type { Generation, GenerationState } from '../plugin/generation.js';
+import type { Plugin, PluginState, PluginSummary } from './plugin.js';
+
+export interface PluginFigures {
+  readonly id: string;
+  readonly type: PluginSummary['type'];
+  readonly state: PluginState;
+  readonly version?: string | undefined;
+  readonly generation?: number | undefined;
+  /** How many are in each state. */
+  readonly generations: ReadonlyMap<GenerationState, number>;
+  /** Calls in all of them. */
+  readonly leases: number;
+  readonly threads: { readonly alive: number; readonly lost: number };
+}
+
+export function figuresOf({ id, state, running, leaving }: Plugin): PluginFigures {
+  const all: Generation[] = running === undefined ? [...leaving] : [running, ...leaving];
+  const generations = new Map<GenerationState, number>();
+  const threads = { alive: 0, lost: 0 };
+  let leases = 0;
+  for (const generation of all) {
+    generations.set(generation.state, (generations.get(generation.state) ?? 0) + 1);
+    leases += generation.handle.leases;
+    const { alive, lost } = generation.handle.threads;
+    threads.alive += alive;
+    threads.lost += lost;
+  }
+  return {
+    id,
+    type: 'dynamic',
+    state,
+    version: running?.version,
+    generation: running?.number,
+    generations,
+    leases,
+    threads,
+  };
+}
+
+/** A plugin that is a part of the program has no library. */
+export function staticFigures({ id, type, state, version, generation }: PluginSummary): PluginFigures {
+  const none = { alive: 0, lost: 0 };
+  return { id, type, state, version, generation, generations: new Map(), leases: 0, threads: none };
+}

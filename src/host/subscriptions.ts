@@ -1,0 +1,54 @@
+/** Listeners for one type of event each. */
+import type { HostEvent } from './journal.js';
+
+/** The event of a type. */
+export type EventOf<Type extends HostEvent['type']> = Extract<HostEvent, { type: Type }>;
+
+type Told = (event: HostEvent) => unknown;
+
+/** Who listens to which type, in order of coming. */
+export class Subscriptions {
+  readonly #listeners = new Map<string, Set<Told>>();
+  readonly #failed: (error: unknown, event: HostEvent) => void;
+
+  /** @param failed told of what a listener throws or rejects with; it keeps nothing from the others */
+  constructor(failed: (error: unknown, event: HostEvent) => void) {
+    this.#failed = failed;
+  }
+
+  /** Tell `listener` of every event of `type`; what is returned ends that. Throws TypeError. */
+  on<Type extends HostEvent['type']>(type: Type, listener: (event: EventOf<Type>) => unknown): () => void {
+    if (!eventTypes.includes(type)) throw new TypeError(`on: there is no event ${JSON.stringify(type)}`);
+    if (typeof listener !== 'function') throw new TypeError(`on: the listener of ${type} is no function`);
+    const own: Told = (event) => listener(event as EventOf<Type>);
+    const all = this.#listeners.get(type) ?? new Set();
+    this.#listeners.set(type, all.add(own));
+    return () => void all.delete(own);
+  }
+
+  /** Tell those who listen to this type. */
+  readonly tell = (event: HostEvent): void => {
+    for (const listener of this.#listeners.get(event.type) ?? [])
+      try {
+        const result = listener(event);
+        if (result instanceof Promise) result.catch((error: unknown) => this.#failed(error, event));
+      } catch (error) {
+        this.#failed(error, event);
+      }
+  };
+}
+
+const known: Record<HostEvent['type'], true> = {
+  'reload.started': true,
+  'reload.phase': true,
+  'reload.succeeded': true,
+  'reload.failed': true,
+  'reload.rolledBack': true,
+  'plugin.serving': true,
+  'plugin.stopped': true,
+  'generation.unloaded': true,
+  'host.full': true,
+};
+
+/** Every type of event. */
+export const eventTypes = Object.keys(known) as readonly HostEvent['type'][];
