@@ -2,7 +2,11 @@
 import type { HostEvent } from './journal.js';
 
 /** The event of a type. */
-export type EventOf<Type extends HostEvent['type']> = Extract<HostEvent, { type: Type }>;
+export type EventOf<Type extends HostEvent['type'], Each extends HostEvent = HostEvent> = Each extends HostEvent
+  ? Type extends Each['type']
+    ? Each & { readonly type: Type }
+    : never
+  : never;
 
 type Told = (event: HostEvent) => unknown;
 
