@@ -33,7 +33,7 @@
     {
       "target_name": "tenon-runner",
       "type": "executable",
-      "sources": ["native/core/route.cc", "<!@(node -p \"fs.readdirSync('native/runner').filter((file) => file.endsWith('.cc')).map((file) => 'native/runner/' + file).join(' ')\")"],
+      "sources": ["native/core/route.cc", "native/core/json.cc", "<!@(node -p \"fs.readdirSync('native/runner').filter((file) => file.endsWith('.cc')).map((file) => 'native/runner/' + file).join(' ')\")"],
       "conditions": [
         ["OS=='linux'", { "libraries": ["-ldl"], "ldflags": ["-Wl,--build-id", "-Wl,-z,relro,-z,now"], "ldflags!": ["-rdynamic"] }],
       ],

@@ -15,6 +15,7 @@ import type { EventOf } from './host/subscriptions.js';
 import type { Version } from './host/versions.js';
 import type { Wish } from './host/wishes.js';
 import type { InjectedAnswer, InjectedRequest } from './http/inject.js';
+import type { AdminDescriptors } from './http/admin-listener.js';
 import type { AdminToken } from './http/token.js';
 import type { RegistryStatus } from './registry/door.js';
 import type { HotReloadConfig } from './reload/configuration.js';
@@ -77,8 +78,11 @@ export interface TenonHost {
    * Begin to listen on the port of the settings; the URL. Rejects with `AddressInUse`, and with TypeError when it listens
    * already. From then on `host.json` in the data directory says where the host is, until it closes.
    * @param descriptor a bound socket to listen on instead, which another process may hold too
+   * @param admin the same for the listener of the admin API, when it has one, which begins first
    */
-  listen(descriptor?: number): Promise<string>;
+  listen(descriptor?: number, admin?: AdminDescriptors): Promise<string>;
+  /** Where the admin API has a listener of its own, `unix:/path` when that has no port; undefined without one, and before `listen`. */
+  adminUrl(): string | undefined;
   /** Scan the applications directory for what came, changed or went. `/readyz` says ready after the first time. */
   discover(): Promise<void>;
   /**

@@ -44,13 +44,15 @@ import { StaticPlugins } from './host/static-plugins.js';
 import { Subscriptions } from './host/subscriptions.js';
 import { TableWorlds } from './host/table-world.js';
 import { Uninstallation } from './host/uninstallation.js';
-import { adminApplication, reservedSegments } from './http/admin.js';
+import { adminApplication, type AdminOptions, reservedSegments } from './http/admin.js';
+import { AdminListener } from './http/admin-listener.js';
 import { Calls } from './http/calls.js';
 import { certificateOf } from './http/certificate.js';
 import { EventFeed } from './http/events.js';
 import { Guard } from './http/guard.js';
 import { Metrics } from './http/metrics.js';
 import { inject } from './http/inject.js';
+import { RouteDocument } from './http/openapi-routes.js';
 import { HttpServer } from './http/server.js';
 import { staticEndpoint } from './http/static-endpoints.js';
 import { TableEndpoints } from './http/table-endpoints.js';
@@ -193,10 +195,17 @@ export async function compose(
     bundles,
     onBuild: (outcome, ms) => metrics.events.built(outcome, ms),
   });
-  const routes = new RouteBook(reservedSegments, (all) => door.serve(all));
   const subscriptions = new Subscriptions((error, { type }) =>
     log.error({ err: error, event: type }, 'a listener of events threw'),
   );
+  const document = new RouteDocument({
+    placeOf: (route) => endpoints.placeOf(route),
+    gateOf: (id) => chains.gateOf(id),
+  });
+  const routes = new RouteBook(reservedSegments, (all) => {
+    door.serve(all);
+    document.serve(all);
+  });
   const tell = tellAll(log, [
     (event) => manager.observe(event),
     (event) => convergence.observe(event),
@@ -314,10 +323,10 @@ export async function compose(
   const guard = new Guard({
     token: admin.token,
     tokens,
-    names: [settings.host, ...listOf(settings.adminHosts)],
+    names: [settings.host, settings.adminAddress, ...listOf(settings.adminHosts)],
   });
   const configured = pluginsWithConfig(plugins, applications);
-  const otherwise = adminApplication({
+  const administration: AdminOptions = {
     host: plugins,
     guard,
     hotReload,
@@ -331,7 +340,20 @@ export async function compose(
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
     metrics,
-  });
+    others: () => document.part(),
+  };
+  const { adminPort, adminAddress, adminSocket } = settings;
+  const edge = { limits: settings, log, certificate };
+  const adminListener =
+    adminPort === '' && adminSocket === ''
+      ? undefined
+      : new AdminListener({
+          ...edge,
+          application: adminApplication(administration),
+          at: adminPort === '' ? undefined : { host: adminAddress, port: Number(adminPort) },
+          socket: adminSocket === '' ? undefined : path.resolve(adminSocket),
+        });
+  const otherwise = adminApplication({ ...administration, isElsewhere: adminListener !== undefined });
   const door = new Calls({ front, log, reserved: reservedSegments, otherwise, meters: metrics.requests });
   const upgrades = new Upgrades({
     find: (path) => endpoints.socketOf(door.find('GET', path)),
@@ -348,25 +370,24 @@ export async function compose(
   closer.add('installing', () => installing.close());
   closer.add('dropped archives', () => dropped.close());
 
+  let api: string | undefined;
   const server = new HttpServer({
     handle: door.handle,
     handleExpecting: door.handleExpecting,
     handleUpgrade: (request, socket, head) => upgrades.handle(request, socket, head),
-    limits: settings,
-    log,
-    certificate,
+    ...edge,
     host: settings.host,
     port: settings.port,
   });
   closer.add('server', async () => {
     door.lastAnswers();
     upgrades.close();
-    const closed = server.close({
+    const end = {
       deadlineMs: settings.drainMs,
       continues: leave !== undefined,
       endStreams: () => plugins.endStreams(),
-    });
-    await Promise.all([endpoints.close(), closed]);
+    };
+    await Promise.all([endpoints.close(), server.close(end), adminListener?.close(end)]);
   });
 
   closer.add('host file', () => removeHostFile(data));
@@ -383,13 +404,17 @@ export async function compose(
     handleUpgrade: (request, socket, head) => upgrades.handle(request, socket, head),
     inject: (request) => inject(door.handle, request),
     on: (type, listener) => subscriptions.on(type, listener),
-    listen: async (descriptor) => {
+    adminUrl: () => api,
+    listen: async (descriptor, held) => {
+      api = await adminListener?.listen(held);
       const { url } = await server.listen(descriptor);
+      if (api !== undefined) log.info({ url: api }, 'the admin API has a listener of its own');
       try {
         registry.listens(url);
         const startedAt = new Date().toISOString();
         const trusted = certificate === undefined ? {} : { certificate: certificate.file };
-        if (!closing) writeHostFile(data, { pid: process.pid, url, startedAt, version, ...trusted });
+        if (!closing)
+          writeHostFile(data, { pid: process.pid, url, startedAt, version, ...trusted, ...(api && { api }) });
       } catch (error) {
         log.warn({ err: error }, 'where the host is could not be written: the command line does not find it by itself');
       }

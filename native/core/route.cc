@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "byte_buffer.h"
+#include "json.h"
 
 namespace tenon::core {
 
@@ -117,6 +118,31 @@ bool read_roles(tenon_bytes_t declared, Route& route, std::string& problem) {
   return true;
 }
 
+void read_text(tenon_bytes_t declared, size_t limit, const char* name, std::string& text, std::string& flaw) {
+  if (declared.size == 0) return;
+  std::string found;
+  if (declared.data == nullptr) {
+    found = "is NULL";
+  } else if (declared.size > limit) {
+    found = "has " + std::to_string(declared.size) + " bytes, more than " + std::to_string(limit);
+  } else if (!is_utf8(view(declared))) {
+    found = "is no UTF-8";
+  } else {
+    text = std::string(view(declared));
+    return;
+  }
+  if (flaw.empty()) flaw = std::string("its ") + name + " " + found;
+}
+
+RouteWords read_words(const tenon_route_t& declared) {
+  RouteWords words;
+  if (declared.size < sizeof(tenon_route_t)) return words;
+  read_text(declared.summary, RouteWords::kSummaryBytes, "summary", words.summary, words.flaw);
+  read_text(declared.description, RouteWords::kDescriptionBytes, "description", words.description, words.flaw);
+  read_text(declared.openapi, RouteWords::kDocumentBytes, "openapi", words.openapi, words.flaw);
+  return words;
+}
+
 int hexadecimal(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -179,12 +205,13 @@ std::optional<Route> check_route(uint32_t index, const tenon_route_t* declared, 
            std::nullopt;
   }
   route.auth = declared->auth;
-  if (declared->size >= sizeof(tenon_route_t) && !read_roles(declared->roles, route, flaw)) {
+  if (declared->size >= offsetof(tenon_route_t, summary) && !read_roles(declared->roles, route, flaw)) {
     return problem = which + " (" + route.pattern + ") " + flaw, std::nullopt;
   }
   if (route.auth == TENON_AUTH_ROLES && route.roles.empty()) {
     return problem = which + " (" + route.pattern + ") is for roles and names none", std::nullopt;
   }
+  route.words = read_words(*declared);
   return route;
 }
 
@@ -216,6 +243,7 @@ std::optional<RouteTable> check_routes(tenon_plugin_t* plugin, const tenon_plugi
   if (count > Route::kMost) return problem = std::to_string(count) + " routes are more than 4,096", std::nullopt;
   table.routes.reserve(count);
   std::map<std::pair<tenon_http_method, std::string>, uint32_t> known;
+  size_t said = 0;
   for (uint32_t index = 0; index < count; index++) {
     std::optional<Route> route = check_route(index, http.route(plugin, index), defaults, problem);
     if (!route) return std::nullopt;
@@ -224,6 +252,11 @@ std::optional<RouteTable> check_routes(tenon_plugin_t* plugin, const tenon_plugi
       return problem = "routes " + std::to_string(first->second) + " and " + std::to_string(index) + " are both " +
                        method_name(route->method) + " " + route->pattern,
              std::nullopt;
+    }
+    said += route->words.size();
+    if (said > RouteWords::kAllBytes) {
+      said -= route->words.size();
+      route->words = {{}, {}, {}, "what its routes say of themselves is together more than 1 MiB"};
     }
     table.routes.push_back(std::move(*route));
   }

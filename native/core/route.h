@@ -25,6 +25,21 @@ struct Segment {
   std::string text;
 };
 
+// What a route says of itself to people. What could not be taken is left out; `flaw` says the first of it.
+struct RouteWords {
+  static constexpr size_t kSummaryBytes = 256;
+  static constexpr size_t kDescriptionBytes = 16 * 1024;
+  static constexpr size_t kDocumentBytes = 64 * 1024;
+  static constexpr size_t kAllBytes = 1024 * 1024;
+
+  std::string summary;
+  std::string description;
+  std::string openapi;
+  std::string flaw;
+
+  size_t size() const { return summary.size() + description.size() + openapi.size(); }
+};
+
 // A route of one generation: what the plugin declared, checked and copied, so that nothing is read from the plugin
 // again. Immutable once the generation serves, but for the header block that the front keeps here.
 struct Route {
@@ -45,6 +60,7 @@ struct Route {
   uint64_t body_limit;
   uint32_t auth;  // TENON_AUTH_…
   std::vector<std::string> roles;
+  RouteWords words;
 
   // The front's: the last block of response headers here, and its identity.
   mutable std::string header_block;

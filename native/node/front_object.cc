@@ -579,6 +579,11 @@ void FrontObject::Settle(Napi::Env env, core::Task& task) {
         const Napi::Array roles = Napi::Array::New(env, route.roles.size());
         for (uint32_t index = 0; index < route.roles.size(); index++) roles.Set(index, route.roles[index]);
         object.Set("roles", roles);
+        const core::RouteWords& words = route.words;
+        if (!words.summary.empty()) object.Set("summary", words.summary);
+        if (!words.description.empty()) object.Set("description", words.description);
+        if (!words.openapi.empty()) object.Set("openapi", words.openapi);
+        if (!words.flaw.empty()) object.Set("flaw", words.flaw);
         list.Set(route.index, object);
       }
       waiter->promise.Resolve(list);

@@ -73,7 +73,7 @@ void PluginUnderTest::route(tenon_http_method method, std::string pattern, uint3
                             uint32_t deadline_ms, uint32_t auth, std::string roles) {
   auto declared = std::make_unique<Declared>();
   declared->pattern = std::move(pattern);
-  declared->route = {sizeof(tenon_route_t), method, {nullptr, 0}, execution, deadline_ms, 0, auth, {}};
+  declared->route = {sizeof(tenon_route_t), method, {nullptr, 0}, execution, deadline_ms, 0, auth, {}, {}, {}, {}};
   declared->roles = std::move(roles);
   declared->handler = std::move(handler);
   routes_.push_back(std::move(declared));

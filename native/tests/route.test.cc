@@ -11,7 +11,7 @@ namespace {
 
 bool accepts(std::string_view pattern, std::string* problem = nullptr) {
   const tenon_route_t declared = {
-      sizeof(tenon_route_t), TENON_HTTP_GET, bytes(pattern), TENON_EXECUTION_POOL, 0, 0, 0, {}};
+      sizeof(tenon_route_t), TENON_HTTP_GET, bytes(pattern), TENON_EXECUTION_POOL, 0, 0, 0, {}, {}, {}, {}};
   std::string why;
   const bool accepted = core::check_route(0, &declared, {1000, 1000, 4}, why).has_value();
   CHECK(accepted == why.empty());
@@ -45,6 +45,41 @@ TEST_CASE("a pattern that is refused is shown as it is written") {
   CHECK(problem.find("\"/a?b?\"") != std::string::npos);
   CHECK_FALSE(accepts("/" + std::string(126, 'a') + "ß", &problem));
   CHECK(problem.find("aaa\"") != std::string::npos);
+}
+
+namespace {
+
+core::RouteWords words_of(std::string_view summary, std::string_view description, std::string_view openapi,
+                          size_t size = sizeof(tenon_route_t)) {
+  const tenon_route_t declared = {
+      static_cast<uint32_t>(size), TENON_HTTP_GET, bytes("/a"), TENON_EXECUTION_POOL, 0, 0, 0, {}, bytes(summary),
+      bytes(description),          bytes(openapi)};
+  std::string why;
+  std::optional<core::Route> route = core::check_route(0, &declared, {1000, 1000, 4}, why);
+  REQUIRE(route.has_value());
+  return std::move(route->words);
+}
+
+}  // namespace
+
+TEST_CASE("a route is documented by what can be taken, and served all the same") {
+  const core::RouteWords whole = words_of("Count", "Counts *up*.", "{}");
+  CHECK(whole.summary == "Count");
+  CHECK(whole.description == "Counts *up*.");
+  CHECK(whole.openapi == "{}");
+  CHECK(whole.flaw.empty());
+
+  CHECK(words_of(std::string(257, 's'), "", "").flaw == "its summary has 257 bytes, more than 256");
+  const core::RouteWords broken = words_of("Count", "\xff", "{}");
+  CHECK(broken.flaw == "its description is no UTF-8");
+  CHECK(broken.description.empty());
+  CHECK(broken.summary == "Count");
+  CHECK(words_of("", "", std::string(65537, ' ')).openapi.empty());
+}
+
+TEST_CASE("a plugin built before routes had words has none") {
+  CHECK(words_of("Count", "Counts.", "{}", offsetof(tenon_route_t, summary)).size() == 0);
+  CHECK(words_of("Count", "Counts.", "{}", offsetof(tenon_route_t, roles)).size() == 0);
 }
 
 TEST_CASE("percent escapes are decoded, broken ones left alone") {

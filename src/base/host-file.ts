@@ -13,6 +13,8 @@ export interface HostFile {
   url: string;
   /** Path of the certificate it shows there; of HTTPS. */
   certificate?: string;
+  /** Where its admin API is, when that has a listener of its own: a URL, or `unix:/path`. */
+  api?: string;
   /** ISO 8601. */
   startedAt: string;
   version: string;
@@ -21,6 +23,8 @@ export interface HostFile {
 /** Where the next host will listen, and who holds its port until then. */
 interface NextHost {
   url: string;
+  api?: string;
+  certificate?: string;
   parent: number;
 }
 
@@ -28,16 +32,19 @@ const name = 'host.json';
 const nextName = 'next-host.json';
 
 /** Say where the host is; for its owner alone. It has locked the data directory. */
-export function writeHostFile(data: string, { url, ...facts }: HostFile): void {
-  // An address to listen on everywhere is none to call.
-  const reached = url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
-  replace(path.join(data, name), { ...facts, url: reached });
+export function writeHostFile(data: string, { url, api, ...facts }: HostFile): void {
+  replace(path.join(data, name), { ...facts, url: reached(url), ...(api === undefined ? {} : { api: reached(api) }) });
+}
+
+/** An address to listen on everywhere is none to call. */
+function reached(url: string): string {
+  return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
 }
 
 /** The host ends so that another one takes its place, where it is: `parent`, its process, holds the port. */
 export function announceNextHost(data: string, parent: number): void {
-  const { url } = JSON.parse(readFileSync(path.join(data, name), 'utf8')) as HostFile;
-  replace(path.join(data, nextName), { url, parent });
+  const { url, api, certificate } = JSON.parse(readFileSync(path.join(data, name), 'utf8')) as HostFile;
+  replace(path.join(data, nextName), { url, api, certificate, parent });
 }
 
 /** The next host is there, or none will be. */
@@ -73,14 +80,32 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** Where the admin API of a host is. */
+export interface ApiPlace {
+  /** Or `unix:/path`. */
+  readonly url: string;
+  /** Path of the certificate that it shows; of HTTPS. */
+  readonly certificate: string | undefined;
+}
+
 /**
  * URL of the host that runs with this data directory, or of the one that will in a moment: whoever connects there waits
  * for it. Undefined when there is none, or when what is written is of one that was killed.
  */
 export function findHost(data: string): string | undefined {
-  const { pid, url } = read<HostFile>(path.join(data, name)) ?? {};
+  return look(data)?.url;
+}
+
+/** The same of its admin API. */
+export function findApi(data: string): ApiPlace | undefined {
+  const { url, api = url, certificate } = look(data) ?? {};
+  return api === undefined ? undefined : { url: api, certificate };
+}
+
+function look(data: string): Partial<HostFile> | Partial<NextHost> | undefined {
+  const here = read<HostFile>(path.join(data, name));
   const holder = read<number>(path.join(data, 'lock'));
-  if (pid !== undefined && pid === holder && isAlive(pid)) return url;
+  if (here?.pid !== undefined && here.pid === holder && isAlive(here.pid)) return here;
   const next = read<NextHost>(path.join(data, nextName));
-  return next?.parent !== undefined && isAlive(next.parent) ? next.url : undefined;
+  return next?.parent !== undefined && isAlive(next.parent) ? next : undefined;
 }

@@ -95,6 +95,11 @@ export interface RouteFacts {
   auth: 'none' | 'open' | 'identity' | 'roles';
   /** With `roles`: whoever has one of them. */
   roles: readonly string[];
+  /** For the document of the API; what could not be taken is absent, and `flaw` says why. */
+  summary?: string;
+  description?: string;
+  openapi?: string;
+  flaw?: string;
 }
 
 /** What a generation offers to applications that list it; known after its routes were read. */

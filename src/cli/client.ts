@@ -1,11 +1,13 @@
 /** A running host as a command sees it: found through its data directory, spoken to over HTTP. */
 import { existsSync, readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import path from 'node:path';
 import { closest } from '../base/closest.js';
 import { resolveSettings } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
-import { findHost } from '../base/host-file.js';
+import { findApi } from '../base/host-file.js';
 import type { Phase, ReloadRecord } from '../index.js';
+import { type Asked, exchange, NoAnswer, textOf } from './exchange.js';
 
 /** Where the host is, as the command line says it; each is optional. */
 export interface HostFlags {
@@ -94,14 +96,14 @@ export class Client {
     const { settings } = resolveSettings({ flags: { data } });
     const given = token ?? settings.adminToken;
     if (url !== undefined) {
-      if (!/^https?:\/\/[^/]/.test(url) || !URL.canParse(url))
-        throw new TypeError(`option url: ${JSON.stringify(url)} is no URL of a host`);
+      const isUrl = /^unix:\/./.test(url) || (/^https?:\/\/[^/]/.test(url) && URL.canParse(url));
+      if (!isUrl) throw new TypeError(`option url: ${JSON.stringify(url)} is no URL of a host`);
       return new Client(url.replace(/\/+$/, ''), given);
     }
-    const found = findHost(settings.data);
+    const found = findApi(settings.data);
     if (found === undefined) throw notRunning(`no host runs with the data directory ${settings.data}`);
     const file = path.join(settings.data, 'admin-token');
-    return new Client(found, given === '' && existsSync(file) ? readFileSync(file, 'utf8').trim() : given);
+    return new Client(found.url, given === '' && existsSync(file) ? readFileSync(file, 'utf8').trim() : given);
   }
 
   /** This one, which hears the events after the last that `before` heard. */
@@ -127,9 +129,9 @@ export class Client {
 
   /** What `POST` of an archive answers; rejects like `get`. */
   async upload<Answer>(target: string, archive: Buffer): Promise<Answer> {
-    const body = new Uint8Array(archive);
-    const answer = await this.#send('POST', target, { body, headers: { 'content-type': 'application/gzip' } });
-    return (await answer.json()) as Answer;
+    const headers = { 'content-type': 'application/gzip' };
+    const answer = await this.#send('POST', target, { body: archive, headers });
+    return JSON.parse(await textOf(answer)) as Answer;
   }
 
   /** What `method` answers, and the tag of it; rejects like `get`. */
@@ -142,7 +144,7 @@ export class Client {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(ifMatch === undefined ? {} : { headers: { 'if-match': ifMatch } }),
     });
-    return { answer: (await answer.json()) as Answer, tag: answer.headers.get('etag') ?? undefined };
+    return { answer: JSON.parse(await textOf(answer)) as Answer, tag: answer.headers.etag };
   }
 
   /**
@@ -150,14 +152,13 @@ export class Client {
    * `get`.
    */
   async *events(signal?: AbortSignal): AsyncGenerator<StreamedEvent> {
-    const headers = this.#lastEvent === '' ? {} : { 'last-event-id': this.#lastEvent };
+    const headers: Record<string, string> = this.#lastEvent === '' ? {} : { 'last-event-id': this.#lastEvent };
     const answer = await this.#send('GET', '/api/v1/events', { headers, ...(signal === undefined ? {} : { signal }) });
-    if (answer.body === null) return;
     const decoder = new TextDecoder();
     let text = '';
     try {
-      for await (const chunk of answer.body) {
-        text += decoder.decode(chunk as Uint8Array, { stream: true });
+      for await (const chunk of answer) {
+        text += decoder.decode(chunk as Buffer, { stream: true });
         const blocks = text.split('\n\n');
         text = blocks.pop() ?? '';
         for (const block of blocks) {
@@ -171,30 +172,29 @@ export class Client {
       }
     } catch (error) {
       // A connection that breaks is the end of the stream.
-      if ((error as Error).message !== 'terminated' && signal?.aborted !== true) throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET' && signal?.aborted !== true) throw error;
     }
   }
 
   async #ask<Answer>(method: string, target: string, body?: string): Promise<Answer> {
     const answer = await this.#send(method, target, body === undefined ? {} : { body });
-    return (await answer.json()) as Answer;
+    return JSON.parse(await textOf(answer)) as Answer;
   }
 
-  async #send(method: string, target: string, init: RequestInit): Promise<Response> {
-    const headers = new Headers(init.headers);
-    if (this.#token !== '') headers.set('authorization', `Bearer ${this.#token}`);
-    const answer = await fetch(this.url + target, { ...init, method, headers }).catch((error: Error) => {
-      const cause = error.cause as NodeJS.ErrnoException | undefined;
-      if (cause?.code === 'UND_ERR_HEADERS_TIMEOUT')
-        throw new TenonError('DeadlineExceeded', `${this.url} has not answered for 5 minutes`, {
+  async #send(method: string, target: string, { headers, ...asked }: Partial<Asked>): Promise<IncomingMessage> {
+    const authorization = this.#token === '' ? {} : { authorization: `Bearer ${this.#token}` };
+    const all = { ...headers, ...authorization };
+    const answer = await exchange(this.url, target, { ...asked, method, headers: all }).catch((error: Error) => {
+      if (error instanceof NoAnswer)
+        throw new TenonError('DeadlineExceeded', error.message, {
           next: 'what was asked for goes on; see `tenon reloads`',
-          cause,
+          cause: error,
         });
-      throw notRunning(`${this.url} does not answer: ${cause?.message ?? error.message}`, error);
+      throw notRunning(`${this.url} does not answer: ${error.message}`, error);
     });
-    if (answer.ok) return answer;
-    const text = await answer.text();
-    throw new Refusal(answer.status, readProblem(text));
+    const { statusCode: status = 0 } = answer;
+    if (status >= 200 && status < 300) return answer;
+    throw new Refusal(status, readProblem(await textOf(answer)));
   }
 }
 

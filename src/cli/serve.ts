@@ -136,7 +136,7 @@ class Ending {
 }
 
 /** Run the host until it is asked to end. Rejects when it cannot start. */
-async function serve({ flags, tellsReloads, descriptor, continues }: Order & Given): Promise<void> {
+async function serve({ flags, tellsReloads, descriptor, admin, continues }: Order & Given): Promise<void> {
   const { settings } = resolveSettings({ flags });
   const log = openLog({ level: settings.logLevel, ...(settings.color ? {} : { color: false }) });
   let host: TenonHost | undefined = undefined;
@@ -163,9 +163,11 @@ async function serve({ flags, tellsReloads, descriptor, continues }: Order & Giv
       return false;
     });
     if (continues && !resumed) await host.discover();
-    const url = await host.listen(descriptor);
+    const url = await host.listen(descriptor, admin);
     forgetNextHost(settings.data);
     say(continues ? `Tenon goes on in a fresh process, on ${url}` : `Tenon listens on ${url}`);
+    const api = host.adminUrl();
+    if (api !== undefined && !continues) say(`  its admin API on ${api}`);
     if (!continues || resumed) await host.discover();
     if (!continues && !ending.begun) printWelcome(host, url);
     discovered = true;

@@ -1,9 +1,9 @@
 /** `tenon start`: serve until a signal says stop. This process is the parent; the host is its child. */
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type PrintedSetting, resolveSettings } from '../base/config.js';
+import { type PrintedSetting, resolveSettings, type Settings } from '../base/config.js';
 import { type HostEnd, HostProcess, type HostProcessOptions } from '../supervisor/host-process.js';
-import { holdPort } from '../supervisor/port.js';
+import { type HeldPort, holdPort, holdSocket } from '../supervisor/port.js';
 import { printTable } from './table.js';
 
 /** Settings that the command line gives. */
@@ -19,6 +19,11 @@ export interface Order {
   flags: HostOptionFlags;
   /** Whether each reload is told in lines for people, on standard error. */
   tellsReloads: boolean;
+}
+
+interface HeldAdmin {
+  port?: HeldPort | undefined;
+  socket?: HeldPort | undefined;
 }
 
 export interface StartFlags extends HostOptionFlags {
@@ -37,9 +42,24 @@ function printConfig(printed: readonly PrintedSetting[]): void {
 export async function hostProcess(order: Order, stdio: HostProcessOptions['stdio']): Promise<HostProcess> {
   const { settings } = resolveSettings({ flags: order.flags });
   const port = await holdPort(settings.host, settings.port);
+  const admin = await holdAdmin(settings).catch((error: unknown) => {
+    port?.close();
+    throw error;
+  });
   const here = fileURLToPath(import.meta.url);
   const program = path.join(path.dirname(here), `serve${path.extname(here)}`);
-  return new HostProcess({ program, order, port, stdio });
+  return new HostProcess({ program, order, port, admin, stdio });
+}
+
+/** What the listener of the admin API needs, when it has one. */
+async function holdAdmin({ adminPort, adminAddress, adminSocket }: Settings): Promise<HeldAdmin> {
+  const port = adminPort === '' ? undefined : await holdPort(adminAddress, Number(adminPort));
+  if (adminSocket === '') return { port };
+  const socket = await holdSocket(path.resolve(adminSocket)).catch((error: unknown) => {
+    port?.close();
+    throw error;
+  });
+  return { port, socket };
 }
 
 /** Say what killed the host, if something has. The exit status. */

@@ -10,6 +10,7 @@ import type { RestoreFlags } from './restore.js';
 import type { StartFlags } from './start.js';
 import { addHostCommands } from './host-commands.js';
 import { addPackCommand } from './pack-command.js';
+import { addBenchCommand } from './bench-command.js';
 import { addSigningCommands } from './signing-commands.js';
 import { addReadingCommands } from './reading-commands.js';
 import { addTokenCommands } from './token-commands.js';
@@ -164,6 +165,8 @@ program
     const { doctor } = await import('./doctor.js');
     process.exitCode = await doctor(flags);
   });
+
+addBenchCommand(program);
 
 function misuse(error: CommanderError): never {
   process.exit(error.exitCode === 0 ? 0 : 2);

@@ -1,6 +1,8 @@
 /** Static plugins as they were given, checked once: from here on they are as they should be. */
 import { ConfigSchema, configFlaw, type Flaw, SchemaFlawed } from '../compiler/config-schema.js';
 import { idGrammar, jsonOf } from '../compiler/extension-list.js';
+import { DescriptionFlawed } from './described-schema.js';
+import { readOperation, type RouteWords } from './route-words.js';
 import type { StaticPlugin, StaticPluginSource, StaticRoute } from './static-plugin.js';
 
 /** One route, with the whole path that a client asks for. */
@@ -11,6 +13,7 @@ export interface CheckedRoute {
   readonly roles: readonly string[];
   /** Undefined: as the host says. */
   readonly deadlineMs: number | undefined;
+  readonly words: RouteWords | undefined;
   readonly route: StaticRoute;
 }
 
@@ -38,6 +41,7 @@ const steps = ['initialize', 'ready', 'changed', 'health', 'shutdown'] as const;
 const longestDeadline = 3_600_000;
 const mostRoutes = 1000;
 const mostParameters = 16;
+const longestWords = 16 * 1024;
 
 /**
  * What `sources`, the option `plugins`, stand for. Rejects with a TypeError that names what is wrong.
@@ -176,8 +180,31 @@ function checkRoute(given: unknown, prefix: string, option: string): CheckedRout
     auth: roles === undefined ? (auth ?? 'none') : 'roles',
     roles: roles ?? [],
     deadlineMs,
+    words: wordsOf(route, option),
     route,
   };
+}
+
+function wordsOf({ method, path, summary, description, openapi }: StaticRoute, option: string): RouteWords | undefined {
+  for (const [name, text] of Object.entries({ summary, description }))
+    if (text !== undefined && (typeof text !== 'string' || Buffer.byteLength(text) > longestWords))
+      throw wrong(option, name, `must be a text of at most ${longestWords} bytes`);
+  const plain = {
+    ...(summary === undefined ? {} : { summary }),
+    ...(description === undefined ? {} : { description }),
+  };
+  if (openapi === undefined) return Object.keys(plain).length === 0 ? undefined : { operation: plain, refers: [] };
+  const read = jsonOf(openapi);
+  if ('wrong' in read) throw wrong(option, 'openapi', read.wrong);
+  try {
+    const { operation, refers } = readOperation(read.json, { method, pattern: path });
+    const [name] = refers;
+    if (name !== undefined) throw new DescriptionFlawed('', `refers to ${name}, and a static plugin has no tables`);
+    return { operation: { ...plain, ...operation }, refers };
+  } catch (error) {
+    if (error instanceof DescriptionFlawed) throw wrong(option, 'openapi', error.message);
+    throw error;
+  }
 }
 
 /** What is wrong with a path of plain segments or, unless it is `plain`, of parameters. */

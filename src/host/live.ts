@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Core, Front, GenerationHandle, GenerationOptions, PluginPointer, RouteFacts } from '../binding/core.js';
 import type { Generation } from '../plugin/generation.js';
 import type { DefaultAccess, NeedOfSomebody } from '../tables/permissions.js';
+import { readWords, type RouteWords } from './route-words.js';
 
 /** One route as the host serves it. */
 export interface ServedRoute {
@@ -22,6 +23,8 @@ export interface ServedRoute {
   readonly need?: NeedOfSomebody;
   /** Of a table's: who may do what the method is for; `otherwise` is for tables that do not say. */
   readonly needs?: (otherwise: DefaultAccess) => readonly string[];
+  /** What it says of itself. */
+  readonly words?: RouteWords;
   /** Answers in place of a library: a route of a table or of a static plugin, which has no slot. */
   readonly endpoint?: Endpoint;
 }
@@ -74,7 +77,9 @@ export class Live {
       const slot = this.#pointer.slot(route.method, path);
       generation.handle.bind(slot, route.index);
       const { method, bodyLimit, execution, deadlineMs, auth, roles } = route;
-      return { plugin: this.id, method, path, slot, bodyLimit, execution, deadlineMs, auth, roles };
+      const { words } = readWords(route);
+      const said = words === undefined ? {} : { words };
+      return { plugin: this.id, method, path, slot, bodyLimit, execution, deadlineMs, auth, roles, ...said };
     });
   }
 

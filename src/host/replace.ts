@@ -8,10 +8,12 @@ import type { GenerationLimits } from '../plugin/limits.js';
 import type { Staging } from '../plugin/stage.js';
 import type { State } from '../plugin/state.js';
 import type { Trial } from '../plugin/trial.js';
+import { recordSchemas } from '../tables/record-schemas.js';
 import type { Expected } from './built.js';
 import type { Consumer } from './extensions.js';
 import type { Live, ServedRoute } from './live.js';
 import { buildFacts, type Recorder } from './record.js';
+import { wordFlaws } from './route-words.js';
 import { type LentTables, tablesFor, type TableWorld, withTables } from './table-world.js';
 
 /** What admission needs, the same for every plugin. */
@@ -152,6 +154,9 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
     const initialize = async (): Promise<void> => {
       await next.initialize();
       routes = withTables(live.bind(next), world);
+      const { served } = world ?? {};
+      const schemas = new Set(served === undefined ? [] : recordSchemas(served.schema).keys());
+      for (const flaw of wordFlaws(work.id, next.routes, schemas)) recorder.warn(flaw);
       work.check(routes, next);
     };
     work.accept(next.version);

@@ -228,7 +228,7 @@ export class StaticLife {
   #served(door: StaticDoor): ServedRoute[] {
     const { endpoint, limits } = this.#world;
     return this.definition.routes.map((route) => {
-      const { method, path, auth, roles, deadlineMs = limits.deadlineMs } = route;
+      const { method, path, auth, roles, words, deadlineMs = limits.deadlineMs } = route;
       return {
         plugin: this.id,
         method,
@@ -239,6 +239,7 @@ export class StaticLife {
         deadlineMs,
         auth,
         roles,
+        ...(words === undefined ? {} : { words }),
         endpoint: endpoint({ ...route, deadlineMs }, door),
       };
     });

@@ -41,6 +41,12 @@ export interface StaticRoute {
   readonly roles?: readonly string[] | undefined;
   /** Until the answer begins, ms, 1 to 3,600,000; the host's setting by default. */
   readonly deadlineMs?: number | undefined;
+  /** What it does, in one line, for `/openapi.json`. */
+  readonly summary?: string | undefined;
+  /** More of it, CommonMark. */
+  readonly description?: string | undefined;
+  /** An operation of OpenAPI 3.1: tags, deprecated, parameters, requestBody, responses. At most 64 KiB of JSON. */
+  readonly openapi?: Readonly<Record<string, unknown>> | undefined;
   /**
    * Answers, at once or later, on the event loop; what it throws or rejects with is logged and answered with 500
    * `HandlerFailed`. The body is its own to read and to limit. Called with the route as `this`.

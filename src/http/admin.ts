@@ -6,6 +6,7 @@ import type { Grants } from '../host/grants.js';
 import type { PluginConfigs } from '../host/plugin-configs.js';
 import type { Plugins } from '../host/plugins.js';
 import { actionOperations } from './action.js';
+import { docsOperations } from './docs-page.js';
 import type { EventFeed } from './events.js';
 import type { Guard } from './guard.js';
 import { healthOperations } from './health.js';
@@ -50,6 +51,14 @@ export interface AdminOptions {
   discover: () => Promise<void>;
   /** What plugins and tables add to the API's document; the same object as long as it says the same. */
   others?: () => OpenApiPart;
+  /** Whether the API has a listener of its own, and is not served here. */
+  isElsewhere?: boolean;
+}
+
+function apiElsewhere(): TenonError {
+  return new TenonError('RouteNotFound', 'the admin API is not served here: it has a listener of its own', {
+    next: 'see the settings admin.port and admin.socket of the host',
+  });
 }
 
 const nothing: OpenApiPart = { paths: {}, schemas: {}, tags: [] };
@@ -61,6 +70,7 @@ function operationsOf(options: AdminOptions): readonly Operation[] {
   const operations: Operation[] = [
     ...healthOperations(options),
     openApiOperation(() => operations, options.others ?? (() => nothing)),
+    ...docsOperations(),
     ...pluginsOperations(options),
     ...actionOperations(options),
     ...hotReloadOperations(host, options.hotReload),
@@ -81,6 +91,8 @@ export function adminApplication(options: AdminOptions): Otherwise {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
+  if (options.isElsewhere === true)
+    app.use('/api', (request: Request, response: Response) => sendError(request, response, apiElsewhere()));
   mount(app, guard, operationsOf(options));
   // Express knows an error handler by its four parameters.
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {

@@ -14,6 +14,8 @@ export interface OpenApiPart {
   readonly paths: Readonly<Record<string, object>>;
   /** Components, by name; none of those of the host. */
   readonly schemas: Readonly<Record<string, Schema>>;
+  /** How callers make themselves known, by name. */
+  readonly securitySchemes?: Readonly<Record<string, object>>;
   readonly tags: readonly { readonly name: string; readonly description: string }[];
 }
 
@@ -92,6 +94,7 @@ export function openApiDocument(operations: readonly Operation[], others?: OpenA
           scheme: 'bearer',
           description: 'The admin token of the data directory, or one that was made with some of the scopes.',
         },
+        ...others?.securitySchemes,
       },
       responses: sharedResponses(operations),
       schemas: { ...sharedSchemas, ...others?.schemas },

@@ -38,6 +38,8 @@ export interface ServerOptions {
   host: string;
   /** 0 takes a free one. */
   port: number;
+  /** Unix socket to listen on in place of both. */
+  path?: string;
 }
 
 /** Settings of every server. */
@@ -94,6 +96,7 @@ export class HttpServer {
   readonly #sockets = new Map<Socket, Connection>();
   readonly #host: string;
   readonly #port: number;
+  readonly #path: string | undefined;
   #handshakes = 0;
   #listening: Promise<Place> | undefined;
   #closing: Promise<void> | undefined;
@@ -102,6 +105,7 @@ export class HttpServer {
     const { limits, log, certificate } = options;
     this.#host = options.host;
     this.#port = options.port;
+    this.#path = options.path;
     this.#certificate = certificate;
     this.#unreadable = new Unreadable(limits.headersLimit);
     this.#refusals = new Muted((count, facts) =>
@@ -222,10 +226,15 @@ export class HttpServer {
     return new Promise((resolve, reject) => {
       const fail = (cause: NodeJS.ErrnoException): void => reject(cannotListen(this.#host, this.#port, cause));
       this.#server.once('error', fail);
-      const where = descriptor === undefined ? { host: this.#host, port: this.#port } : { fd: descriptor };
+      const own = this.#path === undefined ? { host: this.#host, port: this.#port } : { path: this.#path };
+      const where = descriptor === undefined ? own : { fd: descriptor };
       this.#server.listen(where, () => {
         this.#server.off('error', fail);
         this.#connections.begin();
+        if (this.#path !== undefined) {
+          resolve({ host: this.#path, port: 0, url: `unix:${this.#path}` });
+          return;
+        }
         const { address, family, port } = this.#server.address() as AddressInfo;
         resolve({ host: address, port, url: `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}` });
       });

@@ -15,6 +15,7 @@ import { writeMethods } from './change-conversation.js';
 import { ChangeSockets } from './change-socket.js';
 import { ChangeStreams, endStream } from './change-stream.js';
 import { GraphiqlPage, GraphqlEndpoint, graphqlProtocol } from './graphql.js';
+import type { TablePlace } from './openapi-tables.js';
 import { sendError } from './problem.js';
 import { json, ndjson } from './rest-exchange.js';
 import { RestTables } from './rest.js';
@@ -51,6 +52,7 @@ export class TableEndpoints {
   readonly #options: TableEndpointsOptions;
   readonly #page = new GraphiqlPage();
   readonly #sockets = new Map<Endpoint, SocketRoute>();
+  readonly #places = new WeakMap<Endpoint, TablePlace>();
   readonly #graphqls = new Set<GraphqlEndpoint>();
   #shared: Shared | undefined;
 
@@ -70,6 +72,7 @@ export class TableEndpoints {
     const routes: ServedRoute[] = [];
     const need = needOfSomebody(served.tables.map(({ schema }) => schema));
     const add = (
+      place: Omit<TablePlace, 'served'>,
       methods: readonly string[],
       path: string,
       allowed: readonly Allowed[],
@@ -88,6 +91,7 @@ export class TableEndpoints {
       let opens: Endpoint | undefined;
       for (const method of methods) {
         const endpoint = this.#guard({ plugin: application, method, path }, answer, isClosed);
+        this.#places.set(endpoint, { served, ...place });
         if (method === 'GET') opens = endpoint;
         const needs: ServedRoute['needs'] = (otherwise) =>
           rolesForAny(
@@ -109,6 +113,7 @@ export class TableEndpoints {
         this.#graphqls.delete(graphql);
       });
       add(
+        {},
         ['GET', 'POST'],
         `${prefix}/graphql`,
         served.tables
@@ -136,6 +141,7 @@ export class TableEndpoints {
       const about = (serve: GuardedSocket['serve']): GuardedSocket | undefined =>
         ws ? { check, serve, methods: writeMethods } : undefined;
       add(
+        { table, of: 'list' },
         rest ? ['GET', 'POST'] : ['GET'],
         path,
         [{ table, by: (method) => (method === 'POST' ? ['create'] : reading) }],
@@ -144,6 +150,7 @@ export class TableEndpoints {
       );
       const one = about((socket, request, access) => sockets.serve(socket, table, keyOf(request), access));
       add(
+        { table, of: 'record' },
         rest ? ['GET', 'PUT', 'PATCH', 'DELETE'] : ['GET'],
         `${path}/:key`,
         [{ table, by: (method) => doneToOne[method] ?? reading }],
@@ -163,6 +170,11 @@ export class TableEndpoints {
   /** Who talks over the sockets of a route; undefined for one that stays HTTP. */
   socketOf(route: ServedRoute | undefined): SocketRoute | undefined {
     return route?.endpoint === undefined ? undefined : this.#sockets.get(route.endpoint);
+  }
+
+  /** What a route of tables is for. */
+  placeOf(route: ServedRoute): TablePlace | undefined {
+    return route.endpoint === undefined ? undefined : this.#places.get(route.endpoint);
   }
 
   /** End all that goes on; the store may be closed then. Twice is fine. */

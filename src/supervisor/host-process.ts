@@ -10,6 +10,8 @@ export interface HostProcessOptions {
   order: object;
   /** Closed when the host ends for good. */
   port: HeldPort | undefined;
+  /** Of the listener of the admin API; closed likewise. */
+  admin?: { port?: HeldPort | undefined; socket?: HeldPort | undefined };
   /** Whether the standard streams are the parent's, or its output is read by the parent, and its input empty. */
   stdio: 'inherit' | 'pipe';
 }
@@ -21,6 +23,9 @@ export interface HostEnd {
   /** What it was killed by. */
   signal?: NodeJS.Signals;
 }
+
+/** Of a child, behind the standard streams and the channel to its parent. */
+const firstDescriptor = 4;
 
 /** One host, in one process after the other. */
 export class HostProcess {
@@ -41,7 +46,7 @@ export class HostProcess {
     for (let continues = false; ; continues = true) {
       const end = await this.#runOnce(continues, started);
       if (end.status === recycleStatus && !this.#stopping) continue;
-      this.#options.port?.close();
+      this.#closePorts();
       return end.status === recycleStatus ? { status: 0 } : end;
     }
   }
@@ -58,15 +63,28 @@ export class HostProcess {
   /** From now on nobody waits for a host that does not come. */
   #giveUpPort(): void {
     this.#stopping = true;
-    this.#options.port?.close();
+    this.#closePorts();
+  }
+
+  #closePorts(): void {
+    const { port, admin } = this.#options;
+    for (const held of [port, admin?.port, admin?.socket]) held?.close();
   }
 
   #runOnce(continues: boolean, started: (child: ChildProcess) => void): Promise<HostEnd> {
-    const { program, order, port, stdio } = this.#options;
+    const { program, order, port, admin, stdio } = this.#options;
     const input = stdio === 'pipe' ? 'ignore' : 'inherit';
-    const given: Given = { continues, ...(port === undefined ? {} : { descriptor: 4 }) };
+    const descriptors: number[] = [];
+    const pass = (held: HeldPort | undefined): number | undefined =>
+      held && firstDescriptor + descriptors.push(held.descriptor) - 1;
+    // What is undefined is not in the JSON that the child reads.
+    const given: Given = {
+      continues,
+      descriptor: pass(port),
+      admin: { port: pass(admin?.port), socket: pass(admin?.socket) },
+    };
     const child = spawn(process.execPath, [...process.execArgv, program, JSON.stringify({ ...order, ...given })], {
-      stdio: [input, stdio, stdio, 'ipc', ...(port === undefined ? [] : [port.descriptor])],
+      stdio: [input, stdio, stdio, 'ipc', ...descriptors],
     });
     this.#child = child;
     child.on('message', (notice: Notice) => {

@@ -16,7 +16,9 @@ export type Notice = 'stopping';
 /** What the parent gives its child. */
 export interface Given {
   /** Number of the descriptor of a bound socket to listen on; absent when the host has to bind its own. */
-  descriptor?: number;
+  descriptor?: number | undefined;
+  /** The same of the listener of the admin API. */
+  admin?: { port?: number | undefined; socket?: number | undefined };
   /** Whether a host before this one ended so that this one begins: its clients wait. */
   continues: boolean;
 }

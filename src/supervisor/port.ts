@@ -3,6 +3,7 @@ import { lookup } from 'node:dns/promises';
 import net from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { cannotListen } from '../http/server.js';
+import { clearSocket } from '../http/unix-socket.js';
 
 /** A bound socket that no one in this process accepts on. What connects while nobody listens waits in its backlog. */
 export interface HeldPort {
@@ -13,8 +14,8 @@ export interface HeldPort {
 
 interface Handle {
   readonly fd: number;
-  /** 0, or an error that binding has kept for later. */
-  getsockname(address: object): number;
+  /** 0, or an error that binding has kept for later; of ports alone. */
+  getsockname?(address: object): number;
   close(): void;
 }
 
@@ -44,11 +45,30 @@ export async function holdPort(host: string, port: number): Promise<HeldPort | u
   });
   const handle = bind(address, port, family, undefined, 0);
   if (typeof handle === 'number') return fail(handle);
-  const late = handle.getsockname({});
+  const late = handle.getsockname?.({}) ?? 0;
   if (late !== 0) {
     handle.close();
     fail(late);
   }
+  return held(handle);
+}
+
+/**
+ * Make the unix socket `path`, 0600; its file goes when it is given up. Undefined where the runtime cannot. Rejects with `AddressInUse` and
+ * `SettingsInvalid`; what a host that was killed has left there is replaced.
+ */
+export async function holdSocket(path: string): Promise<HeldPort | undefined> {
+  if (bind === undefined) return undefined;
+  await clearSocket(path);
+  const before = process.umask(0o177);
+  const handle = bind(path, -1, -1, undefined, 0);
+  process.umask(before);
+  if (typeof handle !== 'number') return held(handle);
+  const code = getSystemErrorName(handle);
+  throw cannotListen(path, 0, Object.assign(new Error(code), { code }));
+}
+
+function held(handle: Handle): HeldPort {
   let open = true;
   return {
     descriptor: handle.fd,

@@ -182,11 +182,12 @@ class Application final {
       const char* name;
       Method method;
       Handler handler;
-    } methods[] = {{entry.get, "GET", Method::Get, &Resource::get},
-                   {entry.post, "POST", Method::Post, &Resource::post},
-                   {entry.put, "PUT", Method::Put, &Resource::put},
-                   {entry.patch, "PATCH", Method::Patch, &Resource::patch},
-                   {entry.del, "DELETE", Method::Delete, &Resource::del}};
+      std::string_view summary;
+    } methods[] = {{entry.get, "GET", Method::Get, &Resource::get, entry.get_summary},
+                   {entry.post, "POST", Method::Post, &Resource::post, entry.post_summary},
+                   {entry.put, "PUT", Method::Put, &Resource::put, entry.put_summary},
+                   {entry.patch, "PATCH", Method::Patch, &Resource::patch, entry.patch_summary},
+                   {entry.del, "DELETE", Method::Delete, &Resource::del, entry.del_summary}};
     for (const auto& each : methods) {
       if (!each.there) continue;
       for (size_t other = 0; other < declared_.size(); ++other) {
@@ -203,7 +204,8 @@ class Application final {
                            detail::bytes(path), static_cast<uint32_t>(entry.execution), entry.deadline_ms,
                            entry.body_limit,
                            entry.roles.empty() ? static_cast<uint32_t>(entry.auth) : uint32_t{TENON_AUTH_ROLES},
-                           detail::bytes(entry.roles)});
+                           detail::bytes(entry.roles), detail::bytes(each.summary), detail::bytes(entry.description),
+                           detail::bytes(entry.openapi)});
     }
     resources_.push_back(std::move(resource));
     return TENON_OK;

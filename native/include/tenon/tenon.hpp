@@ -627,6 +627,11 @@ inline bool remove(std::string_view key) noexcept {
  *     body_limit   uint64_t           bytes; the host's setting
  *     auth         tenon::Auth        of config.yaml; Open: everybody, Identity: whoever is known
  *     roles        std::string_view   "admin,editor": whoever has one of them
+ *     summary      std::string_view   what it does, in one line, for the document that the host serves at
+ * /openapi.json; get_summary, post_summary, put_summary, patch_summary, del_summary: of one method description
+ * std::string_view   more of it, CommonMark openapi      std::string_view   JSON: an operation of OpenAPI 3.1, or an
+ * object with one for each method, as
+ *                                     {"get": {...}, "post": {...}}; limits and what is read are in ext/http.h
  * Two resources may share a `path` when their methods differ, so that reading is open and writing is not.
  */
 class Resource {
@@ -670,6 +675,9 @@ struct ResourceEntry {
   std::string_view roles; /* not empty: one of them is needed */
   bool get, post, put, patch, del;
   Resource* (*make)(); /* NULL: nothing to serve */
+  std::string_view get_summary, post_summary, put_summary, patch_summary, del_summary;
+  std::string_view description;
+  std::string_view openapi; /* JSON */
 };
 
 namespace detail {
@@ -724,6 +732,14 @@ TENON_OPTION(deadline_ms, uint32_t, 0)
 TENON_OPTION(body_limit, uint64_t, 0)
 TENON_OPTION(auth, Auth, Auth::Unsaid)
 TENON_OPTION(roles, std::string_view, std::string_view())
+TENON_OPTION(summary, std::string_view, std::string_view())
+TENON_OPTION(get_summary, std::string_view, Option_summary<Type>::value)
+TENON_OPTION(post_summary, std::string_view, Option_summary<Type>::value)
+TENON_OPTION(put_summary, std::string_view, Option_summary<Type>::value)
+TENON_OPTION(patch_summary, std::string_view, Option_summary<Type>::value)
+TENON_OPTION(del_summary, std::string_view, Option_summary<Type>::value)
+TENON_OPTION(description, std::string_view, std::string_view())
+TENON_OPTION(openapi, std::string_view, std::string_view())
 #undef TENON_OPTION
 
 template <typename Base, typename Type>
@@ -737,12 +753,14 @@ Base* make() {
 template <typename Type>
 constexpr ResourceEntry resource(const char* name) {
   if constexpr (!detail::IsComplete<Type>::value) {
-    return {name, {}, Execution::Pool, 0, 0, Auth::Unsaid, {}, false, false, false, false, false, nullptr};
+    return {name,  {},    Execution::Pool, 0,  0,  Auth::Unsaid, {}, false, false, false,
+            false, false, nullptr,         {}, {}, {},           {}, {},    {},    {}};
   } else {
     static_assert(std::is_base_of_v<Resource, Type>, "a resource must derive from tenon::Resource");
     static_assert(std::is_convertible_v<Type*, Resource*>, "a resource must derive publicly from tenon::Resource");
     if constexpr (std::is_abstract_v<Type>) {
-      return {name, {}, Execution::Pool, 0, 0, Auth::Unsaid, {}, false, false, false, false, false, nullptr};
+      return {name,  {},    Execution::Pool, 0,  0,  Auth::Unsaid, {}, false, false, false,
+              false, false, nullptr,         {}, {}, {},           {}, {},    {},    {}};
     } else {
       static_assert(std::is_default_constructible_v<Type>, "a resource needs a constructor without arguments");
       constexpr std::string_view path = detail::Option_path<Type>::value;
@@ -764,7 +782,14 @@ constexpr ResourceEntry resource(const char* name) {
               detail::Has_put<Type>::value,
               detail::Has_patch<Type>::value,
               detail::Has_del<Type>::value,
-              &detail::make<Resource, Type>};
+              &detail::make<Resource, Type>,
+              detail::Option_get_summary<Type>::value,
+              detail::Option_post_summary<Type>::value,
+              detail::Option_put_summary<Type>::value,
+              detail::Option_patch_summary<Type>::value,
+              detail::Option_del_summary<Type>::value,
+              detail::Option_description<Type>::value,
+              detail::Option_openapi<Type>::value};
     }
   }
 }

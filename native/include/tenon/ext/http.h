@@ -58,6 +58,19 @@ typedef struct tenon_route {
   uint64_t body_limit;  /* bytes of request body; 0 takes the host's setting (1 MiB); at most 1 GiB */
   uint32_t auth;        /* TENON_AUTH_…; what needs somebody is refused at load where nobody can be known */
   tenon_bytes_t roles;  /* with TENON_AUTH_ROLES: 1 to 64 names as in auth.h, separated by commas */
+  /*
+   * For the document that the host serves at /openapi.json; UTF-8, all may be empty, 1 MiB in all routes together. What
+   * cannot be taken is left out with a warning, and the route is served all the same.
+   */
+  tenon_bytes_t summary;     /* what it does, in one line; at most 256 bytes */
+  tenon_bytes_t description; /* more of it, CommonMark; at most 16 KiB */
+  /*
+   * JSON, at most 64 KiB: an operation of OpenAPI 3.1 with any of summary, description, tags, deprecated, externalDocs,
+   * parameters, requestBody and responses. In place of one, or beside, it may have `get`, `post`, `put`, `patch`,
+   * `delete` and `options`, as a path item has: the one of the route's method is laid over the rest, so that routes of
+   * one path can share a text. A `$ref` may name schemas of the application's tables only: "#/components/schemas/Task".
+   */
+  tenon_bytes_t openapi;
 } tenon_route_t;
 
 /* A request and its response while a handler has them. Opaque; owned by the host; valid on the handler's thread until
