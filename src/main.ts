@@ -132,7 +132,7 @@ export async function compose(
       ready: host.ready,
       plugins: plugins.figures(),
       images: host.images(),
-      registry: registry.status(),
+      registry: { ...registry.status(), ...registry.figures() },
       store: await tables.store?.metrics(),
     }),
   });
@@ -358,6 +358,7 @@ export async function compose(
   const upgrades = new Upgrades({
     find: (path) => endpoints.socketOf(door.find('GET', path)),
     handle: door.handle,
+    opened: (path, socket) => metrics.sockets.note(door.find('GET', path)?.plugin ?? '', socket),
     origins: listOf(settings.tablesOrigins),
     ...(settings.tablesHosts === '' ? {} : { hosts: listOf(settings.tablesHosts.toLowerCase()) }),
   });

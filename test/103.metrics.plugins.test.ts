@@ -120,6 +120,7 @@ describe('a plugin whose labels try to break the text', () => {
 
   test('has them as they were, in both formats', async () => {
     for (const accept of ['text/plain', openMetrics]) {
+      expect(world.host.plugin('hostile').state).toBe('running');
       const [line] = readLines(await metrics(world, accept)).filter(({ name }) => name.startsWith('odd_bytes'));
       expect(line).toEqual({
         name: 'odd_bytes_total',

@@ -3,9 +3,13 @@ import { request as send } from 'node:http';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { StaticPlugin } from '../src/index.js';
+import { hostFamilies } from '../src/http/metrics-host.js';
+import { requestBounds } from '../src/http/metrics-requests.js';
+import { textOf } from '../src/http/metrics-text.js';
 import { complaintsOf, countOpenMetrics, noPromtool, readLines, sumOf } from './load/exposition.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
+import { SocketClient } from './tables/socket-client.js';
 
 const openMetrics = 'application/openmetrics-text;version=1.0.0';
 const clock: StaticPlugin = {
@@ -30,7 +34,7 @@ beforeAll(async () => {
   await world.write(
     'todo',
     'schema.graphql',
-    'type Task @table @export(rest: true, sse: true) {\n  id: ID! @primaryKey\n  title: String!\n}\n',
+    'type Task @table @export(rest: true, sse: true, ws: true) {\n  id: ID! @primaryKey\n  title: String!\n}\n',
   );
   await world.start({ plugins: [clock], drainMs: 500, lifecycleMs: 500 });
 });
@@ -177,30 +181,34 @@ describe('requests', () => {
     );
   });
 
-  test('are in flight until they have ended', async () => {
-    const answer = world.get('/service/slow?ms=300');
-    await until('it is in flight', async () => (await number('tenon_http_requests_in_flight', service)) === 1);
-    await until('it is in the plugin', async () => (await number('tenon_plugin_leases', service)) === 1);
-    await answer;
-    expect(await number('tenon_http_requests_in_flight', service)).toBeUndefined();
-    expect(await number('tenon_plugin_leases', service)).toBe(0);
+  test('are in flight until they have ended, and aborted when their client goes', async () => {
+    const route = { plugin: 'service', route: '/service/stream' };
+    const inFlight = (): Promise<number | undefined> => number('tenon_http_requests_in_flight', service);
+    const aborted = await growth(ended, { ...route, code: 'aborted' }, async () => {
+      const asked = send(`${world.url}/service/stream?chunks=4000`).on('error', () => {});
+      asked.end();
+      const [answer] = (await once(asked, 'response')) as [NodeJS.ReadableStream]; // nobody reads it
+      answer.on('error', () => {});
+      expect(await inFlight()).toBe(1);
+      expect(await number('tenon_plugin_leases', service)).toBe(1);
+      asked.destroy();
+      await until('it is over', async () => (await inFlight()) === undefined);
+      await until('the plugin has let go', async () => (await number('tenon_plugin_leases', service)) === 0);
+    });
+    expect(aborted).toBe(1);
+  });
+
+  test('are in the buckets of their times', async () => {
+    await world.get('/service/slow?ms=300');
     const buckets = readLines(await metrics()).filter(
       ({ name, labels }) => name === `${times}_bucket` && labels['route'] === slow.route,
     );
     const at = (le: string): number => buckets.find(({ labels }) => labels['le'] === le)?.value ?? -1;
+    expect(buckets).toHaveLength(requestBounds.length + 1);
     expect(at('+Inf')).toBeGreaterThan(at('0.25'));
-    expect(at('0.25')).toBeGreaterThan(at('0.001'));
-  });
-
-  test('whose client goes are aborted', async () => {
-    const aborted = await growth(ended, { ...slow, code: 'aborted' }, async () => {
-      const asked = send(`${world.url}/service/slow?ms=400`).on('error', () => {});
-      asked.end();
-      await until('it is in flight', async () => (await number('tenon_http_requests_in_flight', service)) === 1);
-      asked.destroy();
-      await until('it is over', async () => (await number('tenon_http_requests_in_flight', service)) === undefined);
-    });
-    expect(aborted).toBe(1);
+    expect(at('0.001')).toBe(0);
+    const values = buckets.map(({ value }) => value);
+    expect(values).toEqual(values.toSorted((one, other) => one - other));
   });
 
   test('that the host refuses are told by code, and missed deadlines by plugin', async () => {
@@ -233,6 +241,18 @@ describe('requests', () => {
   });
 });
 
+test('WebSockets are clients while they are open, and told by how they ended', async () => {
+  const todo = { plugin: 'todo' };
+  const address = `${world.url.replace('http', 'ws')}/todo/Task`;
+  const [one, two] = [await SocketClient.open(address), await SocketClient.open(address)];
+  expect(await number('tenon_websocket_clients', todo)).toBe(2);
+  one.socket.close(1000);
+  two.socket.close(4321);
+  await until('both are gone', async () => (await number('tenon_websocket_clients', todo)) === 0);
+  expect(await number('tenon_websocket_closed_total', { ...todo, code: '1000' })).toBe(1);
+  expect(await number('tenon_websocket_closed_total', { ...todo, code: 'other' })).toBe(1);
+});
+
 describe('the host', () => {
   test('tells what it runs, and what that takes', async () => {
     const text = await metrics();
@@ -249,5 +269,30 @@ describe('the host', () => {
     const put = (): Promise<unknown> =>
       world.request('PUT', '/todo/Task/1', { body: '{"title":"a"}', headers: { 'content-type': 'application/json' } });
     expect(await growth('tenon_store_commits_total', {}, put)).toBe(1);
+  });
+
+  test.skipIf(noPromtool)('has families for a registry that promtool has nothing to say against', () => {
+    const status = {
+      kind: 'server',
+      place: 'postgres://db',
+      connected: false,
+      since: '2026-01-01T00:00:00.000Z',
+    } as const;
+    const registry = { ...status, connections: 2, notifications: 3, reads: 4, readSeconds: 0.5, readAt: 1e9 };
+    const none = { count: 0, bytes: 0 };
+    const families = hostFamilies({
+      build: { version: '1', abi: '1.0', node: '20' },
+      ready: false,
+      plugins: [],
+      images: { alive: none, draining: none, pinned: none },
+      registry,
+    });
+    const text = families.map((family) => textOf(family, false)).join('');
+    expect(complaintsOf(text)).toBe('');
+    expect(
+      readLines(text)
+        .filter(({ name }) => name.startsWith('tenon_registry_'))
+        .map(({ value }) => value),
+    ).toEqual([0, 1767225600, 2, 3, 4, 0.5, 1e9]);
   });
 });

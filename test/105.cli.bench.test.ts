@@ -119,6 +119,7 @@ describe('tenon bench reload', () => {
   });
 
   test('says what is wrong with its words, and that a plugin does not run', async () => {
+    await publish('service', await buildPlugin('service'));
     expect(await bench('service', '--rounds', '0')).toMatchObject({
       status: 2,
       out: '',

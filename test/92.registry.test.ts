@@ -457,6 +457,21 @@ describe('what somebody else writes', () => {
   });
 });
 
+test('it is counted what was done to know what the registry says', async () => {
+  const { registry } = await connect();
+  expect(registry.figures()).toMatchObject({ reads: 1, notifications: 0 });
+  await registry.reconcile();
+  await registry.reconcile();
+  const { reads, readSeconds, readAt = 0 } = registry.figures();
+  expect(reads).toBe(3);
+  expect(readSeconds).toBeGreaterThan(0);
+  expect(Math.abs(Date.now() / 1000 - readAt)).toBeLessThan(60);
+  await registry.register(found('todo'));
+  await server.sql(`UPDATE plugins SET status = 'disabled'`);
+  await expect.poll(() => registry.desired('todo')?.status, soon).toBe('disabled');
+  expect(registry.figures().notifications).toBeGreaterThan(0);
+});
+
 describe('the registry away', () => {
   test('at the start: what the copy on disk says holds until it can be read', async () => {
     const first = await connect();

@@ -112,9 +112,10 @@ export class Client {
     return this;
   }
 
-  /** What `GET` answers. Rejects with `Refusal`, or `HostNotRunning` when nobody answers. */
-  get<Answer>(target: string): Promise<Answer> {
-    return this.#ask('GET', target);
+  /** What `GET` answers. Rejects with `Refusal`, or `HostNotRunning` when nobody answers, or none before `signal` is aborted. */
+  async get<Answer>(target: string, signal?: AbortSignal): Promise<Answer> {
+    const answer = await this.#send('GET', target, signal === undefined ? {} : { signal });
+    return JSON.parse(await textOf(answer)) as Answer;
   }
 
   /** What `POST` answers, when it is done; rejects like `get`. */

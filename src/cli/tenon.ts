@@ -11,6 +11,7 @@ import type { StartFlags } from './start.js';
 import { addHostCommands } from './host-commands.js';
 import { addPackCommand } from './pack-command.js';
 import { addBenchCommand } from './bench-command.js';
+import { addCompletionCommand } from './completion-command.js';
 import { addSigningCommands } from './signing-commands.js';
 import { addReadingCommands } from './reading-commands.js';
 import { addTokenCommands } from './token-commands.js';
@@ -167,6 +168,7 @@ program
   });
 
 addBenchCommand(program);
+addCompletionCommand(program);
 
 function misuse(error: CommanderError): never {
   process.exit(error.exitCode === 0 ? 0 : 2);

@@ -24,7 +24,7 @@ export interface HealthOptions {
 const errorsFile = fileURLToPath(new URL('../../docs/errors.md', import.meta.url));
 const healthKeptMs = 1000;
 const plainText = { 'text/plain': text() };
-const plain = { 'content-type': 'text/plain' };
+const plain = { 'content-type': 'text/plain; charset=utf-8' };
 
 /** Asks the plugins at most once a second, whoever asks how often. */
 function healthOf(host: Plugins): () => Promise<Map<string, string>> {
@@ -175,7 +175,7 @@ export function healthOperations(options: HealthOptions): Operation[] {
       answers: { 200: { description: 'A page', content: { 'text/markdown': text() } } },
       errors: [],
       handle: async () => ({
-        headers: { 'content-type': 'text/markdown' },
+        headers: { 'content-type': 'text/markdown; charset=utf-8' },
         text: await readFile(errorsFile, 'utf8'),
       }),
     },

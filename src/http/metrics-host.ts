@@ -2,7 +2,7 @@
 import type { Images } from '../host/images.js';
 import type { PluginFigures } from '../host/plugin-meters.js';
 import type { PluginState } from '../host/plugin.js';
-import type { RegistryStatus } from '../registry/door.js';
+import type { RegistryFigures, RegistryStatus } from '../registry/door.js';
 import type { Family, Labels, Sample } from './metrics-text.js';
 
 export interface HostFigures {
@@ -10,7 +10,7 @@ export interface HostFigures {
   readonly ready: boolean;
   readonly plugins: readonly PluginFigures[];
   readonly images: Images;
-  readonly registry: RegistryStatus;
+  readonly registry: RegistryStatus & Readonly<RegistryFigures>;
   /** Of the store; absent while there is none. */
   readonly store?: Readonly<Record<string, number>> | undefined;
 }
@@ -97,8 +97,15 @@ function pluginFamilies(all: readonly PluginFigures[]): Family[] {
   ];
 }
 
-function registryFamilies({ kind, connected, since, connections }: RegistryStatus): Family[] {
+function registryFamilies(registry: HostFigures['registry']): Family[] {
+  const { kind, connected, since, connections, notifications, reads, readSeconds, readAt } = registry;
   const labels: Labels = { kind };
+  const counter = (name: string, help: string, value: number): Family => ({
+    name,
+    type: 'counter',
+    help,
+    samples: [{ labels, value }],
+  });
   return [
     gauge('tenon_registry_connected', 'Whether the registry is connected and was read.', [
       { labels, value: connected ? 1 : 0 },
@@ -106,12 +113,15 @@ function registryFamilies({ kind, connected, since, connections }: RegistryStatu
     gauge('tenon_registry_since_timestamp_seconds', 'Since when it is so.', [
       { labels, value: Date.parse(since) / 1000 },
     ]),
-    {
-      name: 'tenon_registry_connections_total',
-      type: 'counter',
-      help: 'Connections to the registry that were made.',
-      samples: [{ labels, value: connections }],
-    },
+    counter('tenon_registry_connections_total', 'Connections to the registry that were made.', connections),
+    counter('tenon_registry_notifications_total', 'Notifications of the registry that came.', notifications),
+    counter('tenon_registry_reads_total', 'Reads of all that the registry says.', reads),
+    counter('tenon_registry_read_seconds_total', 'Time that they took.', readSeconds),
+    gauge(
+      'tenon_registry_last_read_timestamp_seconds',
+      'When the last of them ended.',
+      readAt === undefined ? [] : [{ labels, value: readAt }],
+    ),
   ];
 }
 

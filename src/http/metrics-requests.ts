@@ -14,7 +14,7 @@ const countedMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT
 /** Statuses of one route that are told apart; of further ones their class is. */
 const mostStatuses = 16;
 /** Meters that are written before somebody else has a turn. */
-const atOnce = 100;
+const atOnce = 50;
 
 const requests = { name: 'tenon_http_requests_total', type: 'counter', help: 'Requests that have ended.' } as const;
 const durations = {

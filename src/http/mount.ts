@@ -88,12 +88,18 @@ function read(reader: RequestHandler, request: Request, response: Response): Pro
   });
 }
 
+// Not by Express, which would answer 304 to whoever says so, where there is no tag, too.
 function send(response: Response, { status = 200, headers = {}, body, text }: Answered): void {
-  response.status(status);
+  response.statusCode = status;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  if (text !== undefined) response.send(text);
-  else if (body === undefined) response.end();
-  else response.json(body);
+  if (text === undefined && body === undefined) {
+    response.end();
+    return;
+  }
+  if (text === undefined) response.setHeader('content-type', 'application/json; charset=utf-8');
+  const bytes = Buffer.from(text ?? JSON.stringify(body));
+  response.setHeader('content-length', bytes.byteLength);
+  response.end(bytes);
 }
 
 /** Which methods serve a path, for `Allow`; none, when it is no path of `operations`. */

@@ -72,6 +72,10 @@ const gatedBy: readonly ErrorCode[] = [
   'TooManyAttempts',
   'ExtensionUnavailable',
   'ExtensionFailed',
+  'PluginStopped',
+  'PluginBusy',
+  'PluginUnresponsive',
+  'DeadlineExceeded',
 ];
 
 class Drawing {
@@ -83,6 +87,7 @@ class Drawing {
   readonly #securitySchemes: Record<string, object> = {};
   readonly #served = new Set<ServedTables>();
   readonly #ids = new Set<string>();
+  readonly #tags = new Map<string, string>();
 
   constructor(options: RouteDocumentOptions, access: ReadonlyMap<string, Access>) {
     this.#options = options;
@@ -97,10 +102,7 @@ class Drawing {
       paths: Object.fromEntries([...this.#items.values()].map(({ path, operations }) => [path, operations])),
       schemas: this.#schemas,
       securitySchemes: this.#securitySchemes,
-      tags: [...new Set(routes.map(({ plugin }) => plugin))].map((name) => ({
-        name: tagOf(name),
-        description: `What ${name} serves`,
-      })),
+      tags: [...this.#tags].map(([name, description]) => ({ name, description })),
     };
   }
 
@@ -117,29 +119,30 @@ class Drawing {
     const { path, names, shown } = template(route.path);
     const shape = path.replaceAll(/\{[^}]*\}/g, '{}');
     const item = this.#items.get(shape) ?? { path, shown, operations: {} };
-    const described = place === undefined ? this.#plain(route) : tableOperation(place, method);
+    const access = this.#access.get(plugin) ?? accessOf(undefined);
+    const before = access.gated ? gatedBy : [];
+    const described = place === undefined ? this.#plain(route, before) : tableOperation(place, method, before);
     if (described === undefined) return;
     this.#items.set(shape, item);
-    const access = this.#access.get(plugin) ?? accessOf(undefined);
-    const { parameters = [], responses, tags, ...others } = described as DescribedOperation;
-    const own = names.map((name, at) => pathParameter(name, item.shown[at] ?? name, parameters, place !== undefined));
+    const { parameters = [], tags, ...others } = described as DescribedOperation;
+    const inPath = names.map((name, at) =>
+      pathParameter(name, item.shown[at] ?? name, parameters, place !== undefined),
+    );
     const rest = parameters.filter((one) => one.in !== 'path');
     const said = this.#security(route, access);
+    const own = (tags ?? ['']).map((tag) => tagOf(plugin, tag));
+    for (const tag of own) this.#tags.set(tag, `What ${plugin} serves`);
     item.operations[method.toLowerCase()] = {
       operationId: this.#idOf(route),
-      tags: (tags ?? ['']).map((tag) => tagOf(plugin, tag)),
+      tags: own,
       ...others,
-      ...(own.length + rest.length === 0 ? {} : { parameters: [...own, ...rest] }),
-      responses: together(
-        responses ?? { default: { description: 'What the plugin answers' } },
-        problems(access.gated ? gatedBy : []),
-      ),
+      ...(inPath.length + rest.length === 0 ? {} : { parameters: [...inPath, ...rest] }),
       ...said,
     };
   }
 
   /** A route of a plugin, by what it says. */
-  #plain(route: ServedRoute): OperationObject {
+  #plain(route: ServedRoute, before: readonly ErrorCode[]): OperationObject {
     const { plugin, method, execution, bodyLimit, words } = route;
     const { responses, requestBody, ...others } = this.#expanded(plugin, words?.operation ?? {}, words?.refers ?? []);
     const takes = method !== 'GET' && method !== 'OPTIONS';
@@ -152,7 +155,7 @@ class Drawing {
     return {
       ...others,
       ...(body === undefined ? {} : { requestBody: body }),
-      responses: together(whole, problems(codes)),
+      responses: together(whole, problems([...codes, ...before])),
     };
   }
 
@@ -187,7 +190,8 @@ class Drawing {
   }
 
   #idOf({ plugin, method, path }: ServedRoute): string {
-    const words = path.split('/').filter((word) => word !== '');
+    const [first, ...others] = path.split('/').slice(1);
+    const words = first === plugin ? others : [first ?? '', ...others];
     const named = words.map((word) =>
       word === '*'
         ? 'Rest'

@@ -19,10 +19,16 @@ export interface TablePlace {
 
 const eventStream = 'text/event-stream';
 
-const always: readonly ErrorCode[] = ['BadRequest', 'NotAcceptable', 'PluginStopped', 'StoreFailed', 'StoreClosed'];
-const reading: readonly ErrorCode[] = [...always, 'QueryInvalid'];
+const always: readonly ErrorCode[] = [
+  'BadRequest',
+  'NotAcceptable',
+  'PluginStopped',
+  'StoreFailed',
+  'StoreClosed',
+  'Internal',
+];
 const writing: readonly ErrorCode[] = [
-  ...reading,
+  'QueryInvalid',
   'RecordInvalid',
   'BodyTooLarge',
   'ContentTypeUnsupported',
@@ -31,11 +37,19 @@ const writing: readonly ErrorCode[] = [
 ];
 const following: readonly ErrorCode[] = ['TooManySubscribers', 'ChangesGone'];
 
-/** What the route at `place` does; undefined when it serves no such method. */
-export function tableOperation({ served, table, of }: TablePlace, method: string): OperationObject | undefined {
-  if (table === undefined) return graphqlOperation(method);
+/**
+ * What the route at `place` does; undefined when it serves no such method.
+ * @param before codes of what stands before it
+ */
+export function tableOperation(
+  { served, table, of }: TablePlace,
+  method: string,
+  before: readonly ErrorCode[],
+): OperationObject | undefined {
+  const common = [...always, ...before];
+  if (table === undefined) return graphqlOperation(method, common);
+  const about = new AboutTable(table.schema, (name) => referTo(`${served.application}.${name}`), common);
   const { schema } = table;
-  const about = new AboutTable(schema, (name) => referTo(`${served.application}.${name}`));
   if (method === 'GET') return of === 'list' ? about.list() : about.record();
   if (!schema.exports.rest) return undefined;
   if (method === 'POST') return about.create();
@@ -49,11 +63,13 @@ class AboutTable {
   readonly #schema: TableSchema;
   readonly #name: string;
   readonly #refer: (name: string) => string;
+  readonly #common: readonly ErrorCode[];
 
-  constructor(schema: TableSchema, refer: (name: string) => string) {
+  constructor(schema: TableSchema, refer: (name: string) => string, common: readonly ErrorCode[]) {
     this.#schema = schema;
     this.#name = schema.definition.name;
     this.#refer = refer;
+    this.#common = common;
   }
 
   get #exports(): Exports {
@@ -71,7 +87,7 @@ class AboutTable {
 
   list(): OperationObject {
     const { rest, sse } = this.#exports;
-    if (!rest && !sse) return onlySocket(this.#name);
+    if (!rest && !sse) return onlySocket(this.#name, this.#common);
     const filters = this.#schema.fields.flatMap((field) => this.#filterOf(field));
     return {
       summary: rest ? `List records of ${this.#name}` : `Follow the changes of ${this.#name}`,
@@ -102,14 +118,14 @@ class AboutTable {
             },
           },
         },
-        problems([...reading, 'CursorInvalid', 'SortTooLarge', ...(sse ? following : [])]),
+        problems([...this.#common, 'QueryInvalid', 'CursorInvalid', 'SortTooLarge', ...(sse ? following : [])]),
       ),
     };
   }
 
   record(): OperationObject {
     const { rest, sse } = this.#exports;
-    if (!rest && !sse) return onlySocket(this.#name);
+    if (!rest && !sse) return onlySocket(this.#name, this.#common);
     const select = query('select', 'Fields to show, in this order, with commas between them', { type: 'string' });
     return {
       summary: rest ? `Read a record of ${this.#name}` : `Follow the changes of a record of ${this.#name}`,
@@ -130,7 +146,13 @@ class AboutTable {
           },
           ...(rest ? { 304: { description: 'It is what the client has', headers: { ETag: etag } } } : {}),
         },
-        problems([...reading, ...(rest ? notFound : []), 'PreconditionFailed', ...(sse ? following : [])]),
+        problems([
+          ...this.#common,
+          'QueryInvalid',
+          ...(rest ? notFound : []),
+          'PreconditionFailed',
+          ...(sse ? following : []),
+        ]),
       ),
     };
   }
@@ -167,7 +189,7 @@ class AboutTable {
           201: { description: 'Created', headers: { ...written, Location: location }, content: answer },
           204: { description: 'All were there, and are replaced; nothing is to be shown', headers: written },
         },
-        problems([...writing, 'RecordExists']),
+        problems([...this.#common, ...writing, 'RecordExists']),
       ),
     };
   }
@@ -190,7 +212,7 @@ class AboutTable {
             content: { [json]: { schema: this.#record } },
           },
         },
-        problems(writing),
+        problems([...this.#common, ...writing]),
       ),
     };
   }
@@ -205,7 +227,7 @@ class AboutTable {
         description: 'What is laid over the record; `null` is stored as null',
         content: { [mergePatch]: { schema }, [json]: { schema } },
       },
-      responses: together(this.#changed('Changed'), problems([...writing, ...notFound])),
+      responses: together(this.#changed('Changed'), problems([...this.#common, ...writing, ...notFound])),
     };
   }
 
@@ -215,7 +237,7 @@ class AboutTable {
       parameters: [conditions.ifMatch, conditions.ifNoneMatch],
       responses: together(
         { 204: { description: 'Deleted' } },
-        problems([...reading, ...notFound, 'PreconditionFailed', 'StoreFull']),
+        problems([...this.#common, 'QueryInvalid', ...notFound, 'PreconditionFailed', 'StoreFull']),
       ),
     };
   }
@@ -332,10 +354,10 @@ const prefer = {
   schema: { type: 'string' },
 };
 
-function onlySocket(name: string): OperationObject {
+function onlySocket(name: string, common: readonly ErrorCode[]): OperationObject {
   return {
     summary: `Open a WebSocket to ${name}`,
-    responses: together({ 101: { description: 'The socket is open' } }, problems([...always, 'UpgradeRequired'])),
+    responses: together({ 101: { description: 'The socket is open' } }, problems([...common, 'UpgradeRequired'])),
   };
 }
 
@@ -362,7 +384,7 @@ const graphqlResult: Schema = {
   },
 };
 
-function graphqlOperation(method: string): OperationObject | undefined {
+function graphqlOperation(method: string, common: readonly ErrorCode[]): OperationObject | undefined {
   if (method !== 'GET' && method !== 'POST') return undefined;
   const posts = method === 'POST';
   const result = {
@@ -399,7 +421,7 @@ function graphqlOperation(method: string): OperationObject | undefined {
         400: refused,
         401: { ...refused, description: 'Nothing of it may be done by somebody who is not known' },
       },
-      problems([...always, 'MethodNotAllowed', 'BodyTooLarge', 'ContentTypeUnsupported', 'TooManySubscribers']),
+      problems([...common, 'MethodNotAllowed', 'BodyTooLarge', 'ContentTypeUnsupported', 'TooManySubscribers']),
     ),
   };
 }

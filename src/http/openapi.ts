@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { type ErrorCode, errorCodes } from '../base/errors.js';
 import { version } from '../base/version.js';
+import { includesTag, readEntityTags, tagValues } from './entity-tags.js';
 import type { DescribedAnswer, Operation, Parameter, RequestBody, Schema } from './operation.js';
 import { errorsPage } from './problem.js';
 import { anything, objectOf, oneOf, ref, text, whole } from './shapes.js';
@@ -127,8 +128,8 @@ function parameterObject({ name, in: place, description, schema, required, allow
   };
 }
 
-function requestBodyObject({ description, required, content }: RequestBody): Json {
-  return { description, required, content: contentObject(content) };
+function requestBodyObject({ description, required, content, limit }: RequestBody): Json {
+  return { description, required, content: contentObject(content), 'x-maxBytes': limit };
 }
 
 function contentObject(content: Readonly<Record<string, Schema>>): Json {
@@ -202,13 +203,13 @@ function headersOf(status: string): Json | undefined {
 
 /** The operation that serves the document, itself among `operations`; `others` gives back the same object as long as it would say the same. */
 export function openApiOperation(operations: () => readonly Operation[], others: () => OpenApiPart): Operation {
-  let made: { readonly part: OpenApiPart; readonly text: string; readonly etag: string } | undefined;
-  const current = (): { text: string; etag: string } => {
+  let made: { readonly part: OpenApiPart; readonly text: string; readonly tag: string } | undefined;
+  const current = (): { text: string; tag: string } => {
     const part = others();
     if (made?.part === part) return made;
     const written = JSON.stringify(openApiDocument(operations(), part));
     const hash = createHash('sha256').update(written).digest('hex').slice(0, 32);
-    made = { part, text: written, etag: `"${hash}"` };
+    made = { part, text: written, tag: hash };
     return made;
   };
   const headers = { etag: { description: 'Changes with the document', schema: text() } };
@@ -226,10 +227,13 @@ export function openApiOperation(operations: () => readonly Operation[], others:
       304: { description: 'It is known', headers },
     },
     errors: [],
-    handle: () => {
-      const { text: written, etag } = current();
-      const sent = { 'content-type': 'application/json', 'cache-control': 'no-cache', etag };
-      return { headers: sent, text: written };
+    handle: ({ request }) => {
+      const { text: written, tag } = current();
+      const sent = { 'cache-control': 'no-cache', etag: `"${tag}"` };
+      const known = request.headers['if-none-match'];
+      if (known !== undefined && includesTag(tagValues(readEntityTags('If-None-Match', known), false), tag))
+        return { status: 304, headers: sent };
+      return { headers: { ...sent, 'content-type': 'application/json; charset=utf-8' }, text: written };
     },
   };
 }

@@ -39,7 +39,7 @@ export interface RequestBody {
    * itself); `raw` is left to the operation.
    */
   readonly read: 'json' | 'text' | 'raw';
-  /** Bytes of `json` and `text`. */
+  /** Largest that is taken, bytes; of `raw` the operation sees to it. */
   readonly limit: number;
 }
 

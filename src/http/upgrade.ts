@@ -36,6 +36,8 @@ export interface UpgradeOptions {
   origins?: readonly string[];
   /** Names the host may be called by, without port; any by default. */
   hosts?: readonly string[];
+  /** Told of each socket that was opened, before it is served. */
+  opened?: (path: string, socket: WebSocket) => void;
 }
 
 interface Opening {
@@ -114,6 +116,7 @@ export class Upgrades {
     this.#responses.set(request, response);
     this.#server.handleUpgrade(request, socket, head, (opened) => {
       socket.off('error', ignore);
+      this.#options.opened?.(pathOf(originForm(request.url ?? '/')), opened);
       serve(opened);
     });
   }

@@ -26,6 +26,17 @@ export interface RegistryStatus {
   readonly connections: number;
 }
 
+/** What was done so far to know what the registry says. */
+export interface RegistryFigures {
+  /** Notifications that came. */
+  notifications: number;
+  /** Reads of everything that succeeded, and the time they took, seconds. */
+  reads: number;
+  readSeconds: number;
+  /** When the last of them ended, seconds since the epoch; absent before the first. */
+  readAt?: number;
+}
+
 /** Told by the registry to the host, one at a time. */
 export interface RegistryListener {
   /**
@@ -60,6 +71,7 @@ export interface RegistryDoor {
    */
   open(listener: RegistryListener): Promise<void>;
   status(): RegistryStatus;
+  figures(): Readonly<RegistryFigures>;
   /** How a plugin should be; undefined: nobody has registered it, or nothing is known. Synchronous, from memory. */
   desired(name: string): DesiredPlugin | undefined;
   /** All of them, by name. */

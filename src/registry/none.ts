@@ -14,6 +14,7 @@ export function noRegistry(): RegistryDoor {
   return {
     open: () => Promise.resolve(),
     status: () => ({ kind: 'none', place: '', connected: false, since, connections: 0 }),
+    figures: () => ({ notifications: 0, reads: 0, readSeconds: 0 }),
     desired: () => undefined,
     all: () => new Map(),
     register: refuse,

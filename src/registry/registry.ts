@@ -4,7 +4,7 @@ import type { Log } from '../base/log.js';
 import { wrongConfig } from './checked-row.js';
 import { RegistryCopy } from './copy.js';
 import type { Database, Session } from './database.js';
-import type { RegistryDoor, RegistryListener, RegistryStatus, ReloadRow } from './door.js';
+import type { RegistryDoor, RegistryFigures, RegistryListener, RegistryStatus, ReloadRow } from './door.js';
 import { type HostIdentity, readHosts, tidy } from './host-row.js';
 import { type Difference, KnownPlugins, type ReadPlugins } from './known-plugins.js';
 import { migrate } from './migrate.js';
@@ -76,6 +76,7 @@ export class Registry implements RegistryDoor {
   #since = new Date().toISOString();
   #error: string | undefined;
   #connections = 0;
+  readonly #figures: RegistryFigures = { notifications: 0, reads: 0, readSeconds: 0 };
   #told: boolean | undefined;
   #reconciling: NodeJS.Timeout | undefined;
   #tidying: NodeJS.Timeout | undefined;
@@ -87,7 +88,13 @@ export class Registry implements RegistryDoor {
     this.#options = options;
     this.#copy = new RegistryCopy(copyFile, log);
     this.#reading = new Reading({
-      all: async () => this.#whole(await readAll(database, (name, error) => this.#tellWrong(name, error))),
+      all: async () => {
+        const began = performance.now();
+        this.#whole(await readAll(database, (name, error) => this.#tellWrong(name, error)));
+        this.#figures.reads += 1;
+        this.#figures.readSeconds += (performance.now() - began) / 1000;
+        this.#figures.readAt = Date.now() / 1000;
+      },
       named: async (names) => {
         const read = await readNamed(database, names, (name, error) => this.#tellWrong(name, error));
         for (const { name } of read.plugins) this.#wrong.delete(name);
@@ -139,6 +146,10 @@ export class Registry implements RegistryDoor {
     const { kind, place } = this.#options.database;
     const facts = { kind, place, connected: this.#read, since: this.#since, connections: this.#connections };
     return this.#error === undefined ? facts : { ...facts, error: this.#error };
+  }
+
+  figures(): Readonly<RegistryFigures> {
+    return this.#figures;
   }
 
   desired(name: string): DesiredPlugin | undefined {
@@ -310,6 +321,7 @@ export class Registry implements RegistryDoor {
 
   #notified(payload: string): void {
     const hint = hintOf(payload);
+    this.#figures.notifications += 1;
     if (hint === undefined) this.#reading.hint();
     else if (hint.revision === undefined || hint.revision > (this.#known.get(hint.name)?.revision ?? -1))
       this.#reading.hint(hint.name);

@@ -16,8 +16,8 @@ function isExported({ rest, graphql, sse, ws }: Exports): boolean {
 }
 
 /**
- * By name: of the table Task `Task`, `Task.Part` (any of its fields), `Task.Input` and `Task.Patch`; of nested types likewise, and of
- * enums. What no client reaches is not among them. Names within are those of `refer`.
+ * By name: of the table Task `Task`, `Task.Part` (any of its fields) and, with REST, `Task.Input` and `Task.Patch`; of nested types
+ * likewise, and of enums. What no client reaches is not among them. Names within are those of `refer`.
  */
 export function recordSchemas(
   application: ApplicationSchema,
@@ -53,6 +53,8 @@ class Records {
       description: `Some fields of ${name}, as \`select\` asks for them`,
       properties: read,
     });
+    // Only REST says what is written.
+    if (!table.exports.rest) return;
     const { primaryKey } = table.definition;
     const given = required.filter((field) => field !== primaryKey && roleOf(table, field) === undefined);
     this.schemas.set(`${name}.Input`, {

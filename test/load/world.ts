@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { type CreateHostOptions, createHost, type HostEvent, openHost, type TenonHost } from '../../src/index.js';
+import { requireDocumented } from './documented.js';
 
 /** One line of the host's log. */
 export interface LogLine {
@@ -112,9 +113,13 @@ export class World {
     return writeFile(path.join(this.applications, name), content);
   }
 
+  /** What the host itself answers has to be as its document says. */
   async request(method: string, target: string, init: RequestInit = {}): Promise<Answer> {
     const answer = await fetch(this.url + target, { method, ...init });
-    return { status: answer.status, headers: answer.headers, body: await answer.text() };
+    const { status, headers } = answer;
+    const body = await answer.text();
+    await requireDocumented(this.url, { method, target, status, type: headers.get('content-type'), body });
+    return { status, headers, body };
   }
 
   get(target: string): Promise<Answer> {

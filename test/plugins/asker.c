@@ -30,9 +30,7 @@ static atomic_uint events;
 enum { ASK, TOLD, INLINE, ELSEWHERE, EVENTS, ROUTES };
 
 #define ROUTE(path, execution)                                                                                         \
-  {                                                                                                                    \
-    sizeof(tenon_route_t), TENON_HTTP_GET, {path, sizeof(path) - 1}, execution, 0, 0, TENON_AUTH_NONE, { NULL, 0 }     \
-  }
+  { sizeof(tenon_route_t), TENON_HTTP_GET, {path, sizeof(path) - 1}, execution, 0, 0, .auth = TENON_AUTH_NONE }
 
 static const tenon_route_t routes[ROUTES] = {
     ROUTE("/ask", TENON_EXECUTION_POOL),      ROUTE("/told", TENON_EXECUTION_POOL),

@@ -56,15 +56,8 @@ static tenon_status changed(tenon_plugin_t* self, tenon_bytes_t application, ten
 }
 
 static const tenon_route_t routes[] = {
-    {sizeof(tenon_route_t), TENON_HTTP_POST, {"/own", 4}, TENON_EXECUTION_INLINE, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
-    {sizeof(tenon_route_t),
-     TENON_HTTP_POST,
-     {"/consumers", 10},
-     TENON_EXECUTION_POOL,
-     0,
-     0,
-     TENON_AUTH_NONE,
-     {NULL, 0}},
+    {sizeof(tenon_route_t), TENON_HTTP_POST, {"/own", 4}, TENON_EXECUTION_INLINE, 0, 0, .auth = TENON_AUTH_NONE},
+    {sizeof(tenon_route_t), TENON_HTTP_POST, {"/consumers", 10}, TENON_EXECUTION_POOL, 0, 0, .auth = TENON_AUTH_NONE},
 };
 
 static uint32_t route_count(tenon_plugin_t* self) {

@@ -22,10 +22,8 @@ static tenon_plugin_t plugin;
 
 #define ROUTE(path, where)                                                                                             \
   {                                                                                                                    \
-    sizeof(tenon_route_t), TENON_HTTP_POST, {path, sizeof(path) - 1}, TENON_EXECUTION_##where, 0, 0, TENON_AUTH_NONE,  \
-    {                                                                                                                  \
-      NULL, 0                                                                                                          \
-    }                                                                                                                  \
+    sizeof(tenon_route_t), TENON_HTTP_POST, {path, sizeof(path) - 1}, TENON_EXECUTION_##where, 0, 0,                   \
+        .auth = TENON_AUTH_NONE                                                                                        \
   }
 enum { HASH, VERIFY, SIGN, OPEN, RANDOM, ON_MAIN, CAPACITY, ROUTES };
 static const tenon_route_t routes[ROUTES] = {

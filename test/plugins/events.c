@@ -18,11 +18,10 @@ static const tenon_host_http_t* http;
 enum { EVENTS, LINES, SLOW, ROUTES };
 static const tenon_route_t routes[ROUTES] = {
     [EVENTS] =
-        {sizeof(tenon_route_t), TENON_HTTP_GET, {"/stream", 7}, TENON_EXECUTION_POOL, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
+        {sizeof(tenon_route_t), TENON_HTTP_GET, {"/stream", 7}, TENON_EXECUTION_POOL, 0, 0, .auth = TENON_AUTH_NONE},
     [LINES] =
-        {sizeof(tenon_route_t), TENON_HTTP_GET, {"/lines", 6}, TENON_EXECUTION_POOL, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
-    [SLOW] =
-        {sizeof(tenon_route_t), TENON_HTTP_GET, {"/slow", 5}, TENON_EXECUTION_POOL, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
+        {sizeof(tenon_route_t), TENON_HTTP_GET, {"/lines", 6}, TENON_EXECUTION_POOL, 0, 0, .auth = TENON_AUTH_NONE},
+    [SLOW] = {sizeof(tenon_route_t), TENON_HTTP_GET, {"/slow", 5}, TENON_EXECUTION_POOL, 0, 0, .auth = TENON_AUTH_NONE},
 };
 
 static uint32_t route_count(tenon_plugin_t* plugin) {

@@ -54,9 +54,7 @@ enum { GET_VALUE, PUT_VALUE, GET_BUILD, GET_NOTE, PUT_NOTE, SLOW, ROUTES };
 #define ROUTE(verb, text)                                                                                              \
   {                                                                                                                    \
     sizeof(tenon_route_t), TENON_HTTP_##verb, {text, sizeof(text) - 1}, TENON_EXECUTION_POOL, 0, MOST,                 \
-        TENON_AUTH_NONE, {                                                                                             \
-      NULL, 0                                                                                                          \
-    }                                                                                                                  \
+        .auth = TENON_AUTH_NONE                                                                                        \
   }
 static const tenon_route_t routes[ROUTES] = {
     [GET_VALUE] = ROUTE(GET, "/value"), [PUT_VALUE] = ROUTE(PUT, "/value"), [GET_BUILD] = ROUTE(GET, "/build"),

@@ -26,8 +26,8 @@ static tenon_plugin_t plugin;
 enum { START, CANCEL, ROUTES };
 
 static const tenon_route_t routes[ROUTES] = {
-    {sizeof(tenon_route_t), TENON_HTTP_POST, {"/start", 6}, TENON_EXECUTION_POOL, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
-    {sizeof(tenon_route_t), TENON_HTTP_POST, {"/cancel", 7}, TENON_EXECUTION_INLINE, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
+    {sizeof(tenon_route_t), TENON_HTTP_POST, {"/start", 6}, TENON_EXECUTION_POOL, 0, 0, .auth = TENON_AUTH_NONE},
+    {sizeof(tenon_route_t), TENON_HTTP_POST, {"/cancel", 7}, TENON_EXECUTION_INLINE, 0, 0, .auth = TENON_AUTH_NONE},
 };
 
 static uint32_t route_count(tenon_plugin_t* self) {

@@ -20,7 +20,7 @@
 static const tenon_host_http_t* http;
 
 static const tenon_route_t the_route = {
-    sizeof(tenon_route_t), TENON_HTTP_GET, {"/version", 8}, TENON_EXECUTION_INLINE, 0, 0, TENON_AUTH_NONE, {NULL, 0}};
+    sizeof(tenon_route_t), TENON_HTTP_GET, {"/version", 8}, TENON_EXECUTION_INLINE, 0, 0, .auth = TENON_AUTH_NONE};
 
 static uint32_t route_count(tenon_plugin_t* plugin) {
   (void)plugin;

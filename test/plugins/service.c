@@ -60,9 +60,7 @@ enum { GET_BUILD, COUNT, SLOW, ECHO, STREAM, FAIL, ITEM, HANG, COOKIES, SEEN, CA
 #define ROUTE(verb, text, where, ms, limit)                                                                            \
   {                                                                                                                    \
     sizeof(tenon_route_t), TENON_HTTP_##verb, {text, sizeof(text) - 1}, TENON_EXECUTION_##where, ms, limit,            \
-        TENON_AUTH_NONE, {                                                                                             \
-      NULL, 0                                                                                                          \
-    }                                                                                                                  \
+        .auth = TENON_AUTH_NONE                                                                                        \
   }
 #ifndef EXTRA_PATTERN
 #define EXTRA_PATTERN "/extra"

@@ -120,8 +120,8 @@ static void on_event(tenon_plugin_t* plugin, const tenon_event_t* given, size_t 
 static const tenon_plugin_events_t events_side = {sizeof events_side, on_event};
 
 static const tenon_route_t routes[] = {
-    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/do", 3}, TENON_EXECUTION_INLINE, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
-    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/seen", 5}, TENON_EXECUTION_INLINE, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
+    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/do", 3}, TENON_EXECUTION_INLINE, 0, 0, .auth = TENON_AUTH_NONE},
+    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/seen", 5}, TENON_EXECUTION_INLINE, 0, 0, .auth = TENON_AUTH_NONE},
 };
 
 static uint32_t route_count(tenon_plugin_t* plugin) {

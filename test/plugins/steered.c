@@ -32,8 +32,8 @@ static void append(void* context, tenon_bytes_t bytes) {
   text->size += bytes.size;
 }
 
-static const tenon_route_t state = {sizeof(tenon_route_t), TENON_HTTP_GET, {"/state", 6}, TENON_EXECUTION_INLINE, 0, 0,
-                                    TENON_AUTH_NONE,       {NULL, 0}};
+static const tenon_route_t state = {sizeof(tenon_route_t),  TENON_HTTP_GET, {"/state", 6}, TENON_EXECUTION_INLINE, 0, 0,
+                                    .auth = TENON_AUTH_NONE};
 
 static uint32_t route_count(tenon_plugin_t* self) {
   (void)self;

@@ -327,9 +327,7 @@ static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request
 }
 
 #define ROUTE(pattern, where)                                                                                          \
-  {                                                                                                                    \
-    sizeof(tenon_route_t), TENON_HTTP_POST, {pattern, sizeof(pattern) - 1}, where, 0, 0, TENON_AUTH_NONE, { NULL, 0 }  \
-  }
+  { sizeof(tenon_route_t), TENON_HTTP_POST, {pattern, sizeof(pattern) - 1}, where, 0, 0, .auth = TENON_AUTH_NONE }
 static const tenon_route_t routes[] = {ROUTE("/pool", TENON_EXECUTION_POOL), ROUTE("/main", TENON_EXECUTION_INLINE),
                                        ROUTE("/life", TENON_EXECUTION_INLINE)};
 static uint32_t route_count(tenon_plugin_t* plugin) {

@@ -217,10 +217,10 @@ static tenon_status load(tenon_plugin_t* plugin, const tenon_state_reader_t* rea
 static const tenon_plugin_state_t state_side = {sizeof state_side, 1, save, load};
 
 static const tenon_route_t routes[] = {
-    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/ok", 3}, TENON_EXECUTION_POOL, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
-    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/run", 4}, TENON_EXECUTION_POOL, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
-    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/publish", 8}, TENON_EXECUTION_INLINE, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
-    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/seen", 5}, TENON_EXECUTION_INLINE, 0, 0, TENON_AUTH_NONE, {NULL, 0}},
+    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/ok", 3}, TENON_EXECUTION_POOL, 0, 0, .auth = TENON_AUTH_NONE},
+    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/run", 4}, TENON_EXECUTION_POOL, 0, 0, .auth = TENON_AUTH_NONE},
+    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/publish", 8}, TENON_EXECUTION_INLINE, 0, 0, .auth = TENON_AUTH_NONE},
+    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/seen", 5}, TENON_EXECUTION_INLINE, 0, 0, .auth = TENON_AUTH_NONE},
 };
 
 static uint32_t route_count(tenon_plugin_t* plugin) {

@@ -1,0 +1,3 @@
+import { apiFuzz } from './load/api-fuzz.js';
+
+apiFuzz(20_000);
