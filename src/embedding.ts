@@ -83,6 +83,11 @@ export interface TenonHost {
   listen(descriptor?: number, admin?: AdminDescriptors): Promise<string>;
   /** Where the admin API has a listener of its own, `unix:/path` when that has no port; undefined without one, and before `listen`. */
   adminUrl(): string | undefined;
+  /**
+   * Read the certificate and its key now, which is also done when they change; without HTTPS nothing. Throws `TlsInvalid`: the
+   * certificate before stays.
+   */
+  reloadCertificate(): void;
   /** Scan the applications directory for what came, changed or went. `/readyz` says ready after the first time. */
   discover(): Promise<void>;
   /**

@@ -410,17 +410,25 @@ export async function compose(
       api = await adminListener?.listen(held);
       const { url } = await server.listen(descriptor);
       if (api !== undefined) log.info({ url: api }, 'the admin API has a listener of its own');
-      try {
-        registry.listens(url);
-        const startedAt = new Date().toISOString();
-        const trusted = certificate === undefined ? {} : { certificate: certificate.file };
-        if (!closing)
-          writeHostFile(data, { pid: process.pid, url, startedAt, version, ...trusted, ...(api && { api }) });
-      } catch (error) {
-        log.warn({ err: error }, 'where the host is could not be written: the command line does not find it by itself');
-      }
+      const startedAt = new Date().toISOString();
+      const tellPlace = (): void => {
+        const trusted = certificate === undefined ? {} : { certificate: certificate.own };
+        const facts = { pid: process.pid, url, startedAt, version, ...trusted, ...(api && { api }) };
+        try {
+          if (!closing) writeHostFile(data, facts);
+        } catch (error) {
+          log.warn(
+            { err: error },
+            'where the host is could not be written: the command line does not find it by itself',
+          );
+        }
+      };
+      registry.listens(url);
+      tellPlace();
+      certificate?.onRenewal(tellPlace);
       return url;
     },
+    reloadCertificate: () => certificate?.reload(),
     discover,
     resume: async ({ plugins: wishes, hotReload: config }) => {
       await manager.configure(config);

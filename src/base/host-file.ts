@@ -11,7 +11,7 @@ export interface HostFile {
   pid: number;
   /** Where it is reached from this machine. */
   url: string;
-  /** Path of the certificate it shows there; of HTTPS. */
+  /** The certificate it shows there, PEM; of HTTPS. */
   certificate?: string;
   /** Where its admin API is, when that has a listener of its own: a URL, or `unix:/path`. */
   api?: string;
@@ -84,7 +84,7 @@ function isAlive(pid: number): boolean {
 export interface ApiPlace {
   /** Or `unix:/path`. */
   readonly url: string;
-  /** Path of the certificate that it shows; of HTTPS. */
+  /** The certificate that it shows, PEM; of HTTPS. */
   readonly certificate: string | undefined;
 }
 

@@ -82,11 +82,13 @@ export interface StreamedEvent {
 export class Client {
   readonly url: string;
   readonly #token: string;
+  readonly #certificate: string | undefined;
   #lastEvent = '';
 
-  private constructor(url: string, token: string) {
+  private constructor(url: string, token: string, certificate?: string) {
     this.url = url;
     this.#token = token;
+    this.#certificate = certificate;
   }
 
   /**
@@ -103,7 +105,8 @@ export class Client {
     const found = findApi(settings.data);
     if (found === undefined) throw notRunning(`no host runs with the data directory ${settings.data}`);
     const file = path.join(settings.data, 'admin-token');
-    return new Client(found.url, given === '' && existsSync(file) ? readFileSync(file, 'utf8').trim() : given);
+    const kept = given === '' && existsSync(file) ? readFileSync(file, 'utf8').trim() : given;
+    return new Client(found.url, kept, found.certificate);
   }
 
   /** This one, which hears the events after the last that `before` heard. */
@@ -185,7 +188,12 @@ export class Client {
   async #send(method: string, target: string, { headers, ...asked }: Partial<Asked>): Promise<IncomingMessage> {
     const authorization = this.#token === '' ? {} : { authorization: `Bearer ${this.#token}` };
     const all = { ...headers, ...authorization };
-    const answer = await exchange(this.url, target, { ...asked, method, headers: all }).catch((error: Error) => {
+    const answer = await exchange(this.url, target, {
+      ...asked,
+      method,
+      headers: all,
+      certificate: this.#certificate,
+    }).catch((error: Error) => {
       if (error instanceof NoAnswer)
         throw new TenonError('DeadlineExceeded', error.message, {
           next: 'what was asked for goes on; see `tenon reloads`',

@@ -1,6 +1,7 @@
 /** One request to a host: over TCP, TLS or a unix socket, which node's `fetch` does not know. */
 import { type IncomingMessage, request as plainRequest, type RequestOptions } from 'node:http';
 import { request as secureRequest } from 'node:https';
+import type { ConnectionOptions } from 'node:tls';
 
 /** What is asked for. */
 export interface Asked {
@@ -8,6 +9,8 @@ export interface Asked {
   headers: Readonly<Record<string, string>>;
   body?: string | Uint8Array | undefined;
   signal?: AbortSignal | undefined;
+  /** The only certificate that is trusted, PEM, whatever name and authority are in it; else those that the system trusts. */
+  certificate?: string | undefined;
 }
 
 /** From a request to the beginning of its answer, ms. */
@@ -25,15 +28,16 @@ export class NoAnswer extends Error {
 export function exchange(
   url: string,
   target: string,
-  { method, headers, body, signal }: Asked,
+  { method, headers, body, signal, certificate }: Asked,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const isLocal = url.startsWith('unix:');
-    const options: RequestOptions = {
+    const options: RequestOptions & ConnectionOptions = {
       method,
       headers: { ...headers, ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }) },
       agent: false,
       ...(signal === undefined ? {} : { signal }),
+      ...(certificate === undefined ? {} : trustOnly(certificate)),
       ...(isLocal ? { socketPath: url.slice('unix:'.length), path: target, host: 'localhost' } : {}),
     };
     const request = isLocal
@@ -50,6 +54,10 @@ export function exchange(
     });
     request.end(body);
   });
+}
+
+function trustOnly(certificate: string): ConnectionOptions & { allowPartialTrustChain: boolean } {
+  return { ca: certificate, allowPartialTrustChain: true, checkServerIdentity: () => undefined };
 }
 
 /** Of several addresses that a name has, the first one says why. */

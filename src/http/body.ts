@@ -1,5 +1,6 @@
 /** Reading a request's body as a whole. */
 import type { IncomingMessage } from 'node:http';
+import { TenonError } from '../base/errors.js';
 
 /** Bytes of body that are announced: 0 without a body, -1 when the length is not told. Reads only the raw headers. */
 export function announcedLength(request: IncomingMessage): number {
@@ -10,6 +11,15 @@ export function announcedLength(request: IncomingMessage): number {
     if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') return -1;
   }
   return 0;
+}
+
+/** Throws `ContentTypeUnsupported` for a body that is packed: the host unpacks none, as it would have to bound what comes out. */
+export function requirePlain({ headers }: IncomingMessage): void {
+  const { 'content-encoding': coding = 'identity' } = headers;
+  if (coding.trim().toLowerCase() !== 'identity')
+    throw new TenonError('ContentTypeUnsupported', `a body with content-encoding ${coding} is not read`, {
+      next: 'send it as it is',
+    });
 }
 
 /** What to do when the body of a request is read, for clients that wait for that before they send it. */

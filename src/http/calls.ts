@@ -164,7 +164,7 @@ export class Calls {
     response.setHeader('connection', 'close');
     beforeBody(request, () => {
       response.writeContinue();
-      if (!this.#closing) response.removeHeader('connection');
+      if (!this.#closing && response.shouldKeepAlive) response.removeHeader('connection');
     });
     this.handle(request, response);
   };

@@ -61,9 +61,9 @@ export class Certificate {
     return { cert, key };
   }
 
-  /** Path of the file with the chain. */
-  get file(): string {
-    return this.#files.certificate;
+  /** The certificate of the host itself, without those above it, PEM. */
+  get own(): string {
+    return this.#current.leaf.toString();
   }
 
   get expiresAt(): Date {
@@ -82,7 +82,10 @@ export class Certificate {
     if (fresh.cert.equals(this.#current.cert) && fresh.key.equals(this.#current.key)) return;
     this.#current = fresh;
     for (const renewed of this.#listeners) renewed(this.pair);
-    this.#log.info({ certificate: this.file, expires: this.expiresAt.toISOString() }, 'the certificate was renewed');
+    this.#log.info(
+      { certificate: this.#files.certificate, expires: this.expiresAt.toISOString() },
+      'the certificate was renewed',
+    );
     this.#tellState();
   }
 

@@ -22,14 +22,15 @@ export interface ConnectionCounts {
 
 interface Connection {
   readonly address: string | undefined;
-  /** Bytes that the system had taken for it at the last look, and since when; undefined while nothing waits. */
-  waiting: { taken: number; since: number } | undefined;
+  /** Bytes that the system had taken for it, and at how many looks these were all; undefined while nothing waits. */
+  waiting: { taken: number; looks: number } | undefined;
 }
 
 /** Sockets as they were accepted: those of TLS before anything is read of them. */
 export class Connections {
   readonly #limits: ConnectionLimits;
   readonly #stalled: (count: number) => void;
+  readonly #lookMs: number;
   readonly #open = new Map<Socket, Connection>();
   readonly #byAddress = new Map<string, number>();
   readonly #refused: Record<Refused, number> = { connections: 0, address: 0, descriptors: 0 };
@@ -42,6 +43,7 @@ export class Connections {
   constructor(limits: ConnectionLimits, stalled: (count: number) => void) {
     this.#limits = limits;
     this.#stalled = stalled;
+    this.#lookMs = Math.min(1_000, Math.max(20, limits.stallMs / 4));
   }
 
   get counts(): ConnectionCounts {
@@ -70,8 +72,7 @@ export class Connections {
     this.#open.set(socket, { address, waiting: undefined });
     if (address !== undefined) this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1);
     socket.once('close', () => this.#leave(socket));
-    const lookMs = Math.min(1_000, Math.max(20, this.#limits.stallMs / 4));
-    this.#looks ??= setInterval(() => this.#look(), lookMs).unref();
+    this.#looks ??= setInterval(() => this.#look(), this.#lookMs).unref();
     return undefined;
   }
 
@@ -105,7 +106,8 @@ export class Connections {
   }
 
   #look(): void {
-    const now = performance.now();
+    // Counted, not timed: while this process stood still no client could take anything.
+    const most = Math.ceil(this.#limits.stallMs / this.#lookMs);
     let cut = 0;
     for (const [socket, connection] of this.#open) {
       const handle = handleOf(socket);
@@ -115,8 +117,8 @@ export class Connections {
         continue;
       }
       const taken = handle.bytesWritten - queued;
-      if (connection.waiting?.taken !== taken) connection.waiting = { taken, since: now };
-      else if (now - connection.waiting.since >= this.#limits.stallMs) {
+      if (connection.waiting?.taken !== taken) connection.waiting = { taken, looks: 0 };
+      else if (++connection.waiting.looks >= most) {
         socket.destroy();
         cut += 1;
       }

@@ -1,7 +1,7 @@
 /** Puts operations on the Express application: who may, and what was asked for, is checked here, once. */
 import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import { TenonError } from '../base/errors.js';
-import { beginBody } from './body.js';
+import { beginBody, requirePlain } from './body.js';
 import type { Guard } from './guard.js';
 import type { Answered, Asked, Operation, Parameter, RequestBody } from './operation.js';
 import { sendError, sendProblem } from './problem.js';
@@ -55,6 +55,7 @@ async function serve({ operation, guard, reader }: Served, request: Request, res
   if (scope !== undefined && !isPermitted(guard, request, response, scope)) return;
   const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query');
   const query = scope === undefined ? request.query : readQuery(request.query, declared);
+  if (operation.requestBody !== undefined) requirePlain(request);
   if (reader !== undefined) await read(reader, request, response);
   const answered = await operation.handle({
     path: request.params as Record<string, string>,

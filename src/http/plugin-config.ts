@@ -2,6 +2,7 @@
 import { TenonError } from '../base/errors.js';
 import type { PluginConfigs } from '../host/plugin-configs.js';
 import type { PluginView } from '../host/plugin.js';
+import { readConfigText } from './config-body.js';
 import { includesTag, readEntityTags, tagValues } from './entity-tags.js';
 import type { Answered, Asked, Operation, Parameter } from './operation.js';
 import { dryRun, pluginId } from './parameters.js';
@@ -133,8 +134,9 @@ function readConfig(body: unknown): unknown {
   const next = 'send the config as a JSON object, or DELETE to go back to what its application says';
   let config: unknown;
   try {
-    config = JSON.parse(typeof body === 'string' ? body : '');
+    config = readConfigText(typeof body === 'string' ? body : '');
   } catch (cause) {
+    if (cause instanceof TenonError) throw cause;
     throw new TenonError('BadRequest', `the body is no JSON: ${(cause as Error).message}`, { next, cause });
   }
   if (config === null) throw new TenonError('BadRequest', 'the body is null', { next });

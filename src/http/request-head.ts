@@ -23,6 +23,8 @@ export class HeadCheck {
     const { rawHeaders, url = '/' } = request;
     if (rawHeaders.length > 2 * headerCountLimit) return tooManyHeaders();
     if (url.length > this.#urlLimit) return urlTooLong(this.#urlLimit);
+    if (request.httpVersionMajor !== 1) return bad('the request line names no version of HTTP that is spoken here');
+    if (url.includes('#')) return bad('the target has a fragment, which is not for servers');
     let host: string | undefined;
     let coding: string | undefined;
     for (let at = 0; at + 1 < rawHeaders.length; at += 2) {

@@ -169,18 +169,26 @@ export class HttpServer {
 
   #takeRequests({ handle, handleExpecting, handleUpgrade, limits }: ServerOptions): void {
     const head = new HeadCheck(limits.headersLimit);
+    /** Something on them was answered with `Connection: close`. */
+    const ending = new WeakSet<Socket>();
     const checked =
       (serve: RequestListener): RequestListener =>
       (request, response) => {
-        // Nobody could be answered: what came before has ended the connection.
-        if (request.socket.writableEnded) return;
+        const { socket } = request;
+        // What comes behind a last answer is nobody's, least of all the rest of a body that was not read as one.
+        if (socket.writableEnded || (response.socket === null && ending.has(socket))) return;
         const error = head.refuse(request);
+        if (error !== undefined || this.#closing !== undefined) ending.add(socket);
         if (error !== undefined) refuse(request, response, error);
         else if (request.url === '*') answerAsterisk(response);
         else serve(request, response);
       };
     this.#server.on('request', checked(handle));
-    this.#server.on('checkContinue', checked(handleExpecting));
+    this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      // Node takes a list with it for the same.
+      const isAlone = request.headers.expect?.trim().toLowerCase() === '100-continue';
+      checked(isAlone ? handleExpecting : refuseExpectation)(request, response);
+    });
     this.#server.on('checkExpectation', checked(refuseExpectation));
     this.#server.on('connect', (_request: IncomingMessage, socket: Socket) => refuseTunnel(socket));
     this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, rest: Buffer) =>
