@@ -11,6 +11,7 @@ import { checkStatics } from './host/checked-static.js';
 import { type Listener, toCallbacks } from './host/listeners.js';
 import { reservedSegments } from './http/admin.js';
 import type { CreateHostOptions, TenonHost } from './embedding.js';
+import type { OwnOutput } from './host/output-log.js';
 import { compose } from './main.js';
 
 export { errorCodes, TenonError, type ErrorCode } from './base/errors.js';
@@ -57,7 +58,12 @@ export async function createHost(options: CreateHostOptions = {}): Promise<Tenon
  * `createHost` up to the applications: none is compiled or loaded before `discover` is called. For whoever wants to
  * listen, or to be able to close, while they are built.
  */
-export async function openHost(options: CreateHostOptions = {}): Promise<TenonHost> {
+export function openHost(options: CreateHostOptions = {}): Promise<TenonHost> {
+  return openOwnHost(options, undefined);
+}
+
+/** `openHost` in a process that is the host's own: what is written to its standard streams is logged. Not for embedders. */
+export async function openOwnHost(options: CreateHostOptions, output: OwnOutput | undefined): Promise<TenonHost> {
   const { log = silentLog(), onEvent, environment = processEnvironment(), ...others } = options;
   const { onReloadStart, onReloadSuccess, onReloadFailed, plugins = [], ...flags } = others;
   const { settings } = resolveSettings({ flags, variables: {} });
@@ -66,7 +72,7 @@ export async function openHost(options: CreateHostOptions = {}): Promise<TenonHo
   try {
     const callbacks = toCallbacks({ onReloadStart, onReloadSuccess, onReloadFailed });
     const listeners: Listener[] = [(event) => onEvent?.(event), callbacks];
-    return await compose(settings, closer, { log, listeners, environment, definitions });
+    return await compose(settings, closer, { log, listeners, environment, definitions, output });
   } catch (error) {
     await closer.close().catch((second: unknown) => log.error({ err: second }, 'what was set up did not close'));
     throw error;

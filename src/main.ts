@@ -7,7 +7,7 @@ import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-di
 import { TenonError } from './base/errors.js';
 import { removeHostFile, writeHostFile } from './base/host-file.js';
 import { hostId } from './base/host-id.js';
-import { type Log, tapLog } from './base/log.js';
+import { type Log, logLevels, type LogRecord, tapLog } from './base/log.js';
 import { tokenKey } from './base/token-key.js';
 import { version } from './base/version.js';
 import { type Front, loadCore } from './binding/core.js';
@@ -28,6 +28,8 @@ import { Host } from './host/host.js';
 import { Installation } from './host/installation.js';
 import { Installer } from './host/installer.js';
 import { type Listener, tellAll } from './host/listeners.js';
+import { LogLevels } from './host/log-levels.js';
+import { type OwnOutput, writeOutput } from './host/output-log.js';
 import { writePluginLog } from './host/plugin-log.js';
 import { PluginConfigs, pluginsWithConfig } from './host/plugin-configs.js';
 import { emitNews } from './host/plugin-news.js';
@@ -45,21 +47,18 @@ import { Subscriptions } from './host/subscriptions.js';
 import { TableWorlds } from './host/table-world.js';
 import { Uninstallation } from './host/uninstallation.js';
 import { adminApplication, type AdminOptions, reservedSegments } from './http/admin.js';
-import { AdminListener } from './http/admin-listener.js';
-import { Calls } from './http/calls.js';
+import { LogFeed } from './http/logs.js';
 import { certificateOf } from './http/certificate.js';
 import { EventFeed } from './http/events.js';
+import { FrontDoor } from './http/front-door.js';
 import { Guard } from './http/guard.js';
 import { Metrics } from './http/metrics.js';
-import { inject } from './http/inject.js';
 import { RouteDocument } from './http/openapi-routes.js';
-import { HttpServer } from './http/server.js';
 import { staticEndpoint } from './http/static-endpoints.js';
 import { TableEndpoints } from './http/table-endpoints.js';
 import { type Gateway, TableGates } from './http/table-gate.js';
 import { adminToken } from './http/token.js';
 import { Tokens } from './http/tokens.js';
-import { Upgrades } from './http/upgrade.js';
 import { limitsOf } from './plugin/limits.js';
 import { Staging } from './plugin/stage.js';
 import { Trial } from './plugin/trial.js';
@@ -77,6 +76,8 @@ export interface Surroundings {
   listeners: readonly Listener[];
   environment: Environment;
   definitions: readonly CheckedStatic[];
+  /** Of a process that is the host's own: what is written to its standard streams. */
+  output?: OwnOutput | undefined;
 }
 
 /** Between two looks for what was killed and runs, ms. */
@@ -88,10 +89,18 @@ const uploadMs = 40_000;
 export async function compose(
   settings: Settings,
   closer: Closer,
-  { log: own, listeners, environment, definitions }: Surroundings,
+  { log: own, listeners, environment, definitions, output }: Surroundings,
 ): Promise<TenonHost> {
   const events = new EventFeed(() => log);
-  const log = tapLog(own, (record) => events.tellLog(record));
+  const logs = new LogFeed(() => log);
+  const levels = new LogLevels(settings.logLevel, (level, plugin) => front.setLogLevel(level, plugin));
+  const tellLog = (record: LogRecord, kept: boolean): void => {
+    if (kept) logs.tell(record);
+    if (logLevels[record.level] >= logLevels.warn) events.tellLog(record);
+  };
+  const log = tapLog(own, tellLog, () => levels.lowest);
+  // The core keeps their levels.
+  const pluginLog = tapLog(own, tellLog);
   const { data, applications: directory } = settings;
   requireDirectory('applications', directory);
   openDataDirectory(data, log);
@@ -143,13 +152,18 @@ export async function compose(
     onReady: () => door.pump(),
     onLog: (records, dropped) => {
       metrics.events.logDropped(dropped);
-      writePluginLog(log, records, dropped);
+      writePluginLog(pluginLog, records, dropped);
     },
+    logLevel: levels.lowest,
     onFetch: (requests) => outgoing.take(requests),
     tokenKey: tokenKey(data, log),
     operatorToken: admin.token,
   });
   closer.add('front', () => front.close());
+  if (output !== undefined) {
+    front.tagOutput(output.mark);
+    output.open((lines, dropped) => writeOutput(pluginLog, levels, lines, dropped));
+  }
   const outgoing = new Outgoing((number, answer) => front.fetched(number, answer));
   closer.add('outgoing requests', () => outgoing.close());
 
@@ -332,6 +346,7 @@ export async function compose(
     hotReload,
     events,
     registry: convergence,
+    log: { logs, levels },
     install: { installing, limit: settings.bundleLimit },
     grants,
     tokens,
@@ -342,25 +357,15 @@ export async function compose(
     metrics,
     others: () => document.part(),
   };
-  const { adminPort, adminAddress, adminSocket } = settings;
-  const edge = { limits: settings, log, certificate };
-  const adminListener =
-    adminPort === '' && adminSocket === ''
-      ? undefined
-      : new AdminListener({
-          ...edge,
-          application: adminApplication(administration),
-          at: adminPort === '' ? undefined : { host: adminAddress, port: Number(adminPort) },
-          socket: adminSocket === '' ? undefined : path.resolve(adminSocket),
-        });
-  const otherwise = adminApplication({ ...administration, isElsewhere: adminListener !== undefined });
-  const door = new Calls({ front, log, reserved: reservedSegments, otherwise, meters: metrics.requests });
-  const upgrades = new Upgrades({
-    find: (path) => endpoints.socketOf(door.find('GET', path)),
-    handle: door.handle,
-    opened: (path, socket) => metrics.sockets.note(door.find('GET', path)?.plugin ?? '', socket),
-    origins: listOf(settings.tablesOrigins),
-    ...(settings.tablesHosts === '' ? {} : { hosts: listOf(settings.tablesHosts.toLowerCase()) }),
+  const door = new FrontDoor({
+    front,
+    log,
+    settings,
+    certificate,
+    metrics,
+    reserved: reservedSegments,
+    application: (isElsewhere) => adminApplication({ ...administration, isElsewhere }),
+    socketOf: (route) => endpoints.socketOf(route),
   });
   closer.add('plugins', () => host.close());
   closer.add('what the registry says', () => convergence.close());
@@ -371,28 +376,14 @@ export async function compose(
   closer.add('installing', () => installing.close());
   closer.add('dropped archives', () => dropped.close());
 
-  let api: string | undefined;
-  const server = new HttpServer({
-    handle: door.handle,
-    handleExpecting: door.handleExpecting,
-    handleUpgrade: (request, socket, head) => upgrades.handle(request, socket, head),
-    ...edge,
-    host: settings.host,
-    port: settings.port,
-  });
-  closer.add('server', async () => {
-    door.lastAnswers();
-    upgrades.close();
-    const end = {
-      deadlineMs: settings.drainMs,
-      continues: leave !== undefined,
-      endStreams: () => plugins.endStreams(),
-    };
-    await Promise.all([endpoints.close(), server.close(end), adminListener?.close(end)]);
+  closer.add('front door', async () => {
+    const closed = door.close({ continues: leave !== undefined, endStreams: () => plugins.endStreams() });
+    await Promise.all([endpoints.close(), closed]);
   });
 
   closer.add('host file', () => removeHostFile(data));
   closer.add('events', () => events.close());
+  closer.add('logs', () => logs.close());
   closer.add('hot reload', () => manager.close());
   if (settings.hotReload) await manager.enable();
 
@@ -402,13 +393,12 @@ export async function compose(
     admin,
     handle: door.handle,
     handler: () => door.take,
-    handleUpgrade: (request, socket, head) => upgrades.handle(request, socket, head),
-    inject: (request) => inject(door.handle, request),
+    handleUpgrade: door.handleUpgrade,
+    inject: (request) => door.inject(request),
     on: (type, listener) => subscriptions.on(type, listener),
-    adminUrl: () => api,
+    adminUrl: () => door.adminUrl,
     listen: async (descriptor, held) => {
-      api = await adminListener?.listen(held);
-      const { url } = await server.listen(descriptor);
+      const { url, api } = await door.listen(descriptor, held);
       if (api !== undefined) log.info({ url: api }, 'the admin API has a listener of its own');
       const startedAt = new Date().toISOString();
       const tellPlace = (): void => {

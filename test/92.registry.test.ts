@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type LogRecord, silentLog, tapLog } from '../src/base/log.js';
+import { logLevels, type LogRecord, silentLog, tapLog } from '../src/base/log.js';
 import type { ReloadRow } from '../src/registry/door.js';
 import type { FoundPlugin } from '../src/registry/rows.js';
 import { Registry } from '../src/registry/registry.js';
@@ -61,7 +61,11 @@ async function connect(wanted: Wanted = {}): Promise<Told> {
     database,
     copyFile: path.join(directory ?? os.tmpdir(), 'registry.json'),
     host: { id, name, version: '1.0.0', os: 'linux', arch: 'x64', pid: 42, startedAt: '2026-01-01T00:00:00.000Z' },
-    log: tapLog(silentLog(), (record) => log?.push(record)),
+    log: tapLog(
+      silentLog(),
+      (record) => log?.push(record),
+      () => logLevels.warn,
+    ),
     waitMs,
     reconcileMs,
   });

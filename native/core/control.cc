@@ -6,6 +6,7 @@
 #include "front.h"
 #include "generation.h"
 #include "image_threads.h"
+#include "log_origin.h"
 #include "thread_guard.h"
 
 namespace tenon::core {
@@ -81,6 +82,8 @@ void Control::run() {
     }
     const auto in_plugin = [&](const auto& work) {
       {
+        const Generation& generation = *task->generation;
+        const WorkOfThread step(generation.plugin(), generation.number(), step_name(task->step));
         const FloatingPointGuard floating_point;
         work();
       }

@@ -76,10 +76,10 @@ void* Crew::main(void* argument) {
 // Under the mutex: say so, once, and have the owner asked again.
 void Crew::miss() {
   Front& front = plugin_.front();
-  if (!std::exchange(missed_, true) && front.log_level() <= TENON_LOG_ERROR) {
+  if (!std::exchange(missed_, true) && plugin_.log_level() <= TENON_LOG_ERROR) {
     const std::string text = "no thread could be started for " + std::string(work_) + " of " + plugin_.id() +
                              ", generation " + std::to_string(generation_) + ": it is tried again";
-    if (front.log().write(plugin_.id(), generation_, TENON_LOG_ERROR, bytes(text), nullptr, 0)) front.wake();
+    if (front.log().write({plugin_.id(), generation_, {}}, TENON_LOG_ERROR, bytes(text), nullptr, 0)) front.wake();
   }
   if (std::exchange(asking_, true)) return;
   front.try_again([link = link_] {

@@ -4,6 +4,8 @@
 #include <chrono>
 
 #include "front.h"
+#include "generation.h"
+#include "log_origin.h"
 #include "permissions.h"
 #include "plugin.h"
 
@@ -191,6 +193,7 @@ void EventPump::deliver(ThreadGuard& guard, const std::vector<std::shared_ptr<co
   views_.clear();
   for (const std::shared_ptr<const Event>& event : batch) views_.push_back(event->view());
   {
+    const WorkOfThread work(plugin_, lease_->generation->number(), "on_event");
     const FloatingPointGuard floating_point;
     delivering_.store(true, std::memory_order_release);
     events_->on_event(instance_, views_.data(), views_.size(), dropped);

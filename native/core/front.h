@@ -82,7 +82,12 @@ class Front : public std::enable_shared_from_this<Front> {
   bool closed() const { return closed_.load(std::memory_order_relaxed); }  // [any]
 
   const std::string& name() const { return name_; }
-  int32_t log_level() const { return log_level_; }
+  // The lowest level of tenon.log that is kept, of plugins that have none of their own. [any]
+  int32_t log_level() const { return log_level_.load(std::memory_order_relaxed); }
+  void set_log_level(int32_t level) { log_level_.store(level, std::memory_order_relaxed); }
+  // The call whose handler or chain runs on its thread now, or null.
+  const Call* inline_call() const { return inline_call_; }
+  void set_inline_call(const Call* call) { inline_call_ = call; }
   // What the keys that plugins sign with are made of; empty: they sign nothing. Before `open`.
   void set_token_key(std::string key) { token_key_ = std::move(key); }
   const std::string& token_key() const { return token_key_; }  // [any]
@@ -192,7 +197,8 @@ class Front : public std::enable_shared_from_this<Front> {
   bool check_again(uint64_t time);
 
   const std::string name_;
-  const int32_t log_level_;
+  std::atomic<int32_t> log_level_;
+  const Call* inline_call_ = nullptr;
   std::string token_key_;
   const pthread_t thread_;
   LogRing log_;

@@ -65,7 +65,7 @@ void Generation::bind(uint32_t local_slot, uint32_t index) {
 
 void Generation::log(int32_t level, std::string_view message, const tenon_log_field_t* fields,
                      size_t field_count) const {
-  if (face_ && level >= front_->log_level()) write_log(plugin_, number(), level, bytes(message), fields, field_count);
+  if (face_ && level >= plugin_.log_level()) write_log(plugin_, number(), level, bytes(message), fields, field_count);
 }
 
 template <typename Change>

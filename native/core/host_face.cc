@@ -10,6 +10,7 @@
 #include "front.h"
 #include "generation.h"
 #include "hooks_face.h"
+#include "log_origin.h"
 #include "metrics_face.h"
 #include "middleware_face.h"
 #include "tasks_face.h"
@@ -30,14 +31,13 @@ void log_write(const tenon_host_t* host, int32_t level, tenon_bytes_t message, c
                size_t field_count) {
   HostFace& face = HostFace::of(host);
   if (!face.open()) return;
-  Front& front = face.plugin().front();
   if (level >= TENON_LOG_WARN) face.remember(std::string(view(message).substr(0, Response::kMessageBytes)));
-  if (level >= front.log_level()) write_log(face.plugin(), face.number(), level, message, fields, field_count);
+  if (level >= face.plugin().log_level()) write_log(face.plugin(), face.number(), level, message, fields, field_count);
 }
 
 bool log_enabled(const tenon_host_t* host, int32_t level) {
   const HostFace& face = HostFace::of(host);
-  return face.open() && level >= face.plugin().front().log_level();
+  return face.open() && level >= face.plugin().log_level();
 }
 
 constexpr tenon_host_log_t kLog = {sizeof(tenon_host_log_t), log_write, log_enabled};
@@ -272,7 +272,8 @@ void write_log(Plugin& plugin, uint64_t generation, int32_t level, tenon_bytes_t
                const tenon_log_field_t* fields, size_t field_count) {
   Front& front = plugin.front();
   publish_log(plugin, generation, level, message, fields, field_count);
-  if (front.log().write(plugin.id(), generation, level, message, fields, field_count)) front.wake();
+  if (front.log().write({plugin.id(), generation, origin_of_thread(front)}, level, message, fields, field_count))
+    front.wake();
 }
 
 }  // namespace tenon::core

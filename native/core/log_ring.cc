@@ -7,16 +7,19 @@
 
 namespace tenon::core {
 
-bool LogRing::write(const std::string& plugin, uint64_t generation, int32_t level, tenon_bytes_t message,
-                    const tenon_log_field_t* fields, size_t field_count) {
+bool LogRing::write(const LogSource& source, int32_t level, tenon_bytes_t message, const tenon_log_field_t* fields,
+                    size_t field_count) {
   if (count_.fetch_add(1, std::memory_order_relaxed) >= kRecords) {
     count_.fetch_sub(1, std::memory_order_relaxed);
     dropped_.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
   auto record = std::make_unique<LogRecord>();
-  record->plugin = plugin;
-  record->generation = generation;
+  record->plugin = source.plugin;
+  record->generation = source.generation;
+  record->request = source.origin.request;
+  record->work = source.origin.work;
+  if (source.origin.number != 0) record->work += " " + std::to_string(source.origin.number);
   record->level = level;
   record->time_ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())

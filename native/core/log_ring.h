@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "log_origin.h"
 #include "tenon/ext/log.h"
 
 namespace tenon::core {
@@ -20,7 +21,16 @@ struct LogRecord {
   int64_t time_ms;
   std::string message;
   std::vector<std::pair<std::string, std::string>> fields;
+  uint64_t request;  // during which it was written; 0: none
+  std::string work;  // or during what else: "initialize", "task 12"
   LogRecord* next = nullptr;
+};
+
+// Who writes a record, and during what.
+struct LogSource {
+  const std::string& plugin;
+  uint64_t generation;
+  LogOrigin origin;
 };
 
 // Records on their way from any thread to the front: bounded, lock-free, in order of writing. A full ring drops the new
@@ -37,8 +47,8 @@ class LogRing {
   LogRing& operator=(const LogRing&) = delete;
 
   // True when the reader must be woken. [any]
-  bool write(const std::string& plugin, uint64_t generation, int32_t level, tenon_bytes_t message,
-             const tenon_log_field_t* fields, size_t field_count);
+  bool write(const LogSource& source, int32_t level, tenon_bytes_t message, const tenon_log_field_t* fields,
+             size_t field_count);
 
   // Everything written since, oldest first. [front]
   std::vector<std::unique_ptr<LogRecord>> take();

@@ -107,6 +107,7 @@ bool run_inline(Call& call, Generation& generation) {
     if (arrival == Arrival::Waiting) return false;
     if (arrival == Arrival::Refused) return finish(call);
   }
+  call.front.set_inline_call(&call);
   if (generation.counters().is_sample_due()) call.began.store(now(), std::memory_order_relaxed);
   if (call.pass || call.plugin->has_chain()) {
     call.conclude(handle(call));
@@ -115,6 +116,7 @@ bool run_inline(Call& call, Generation& generation) {
     const FloatingPointGuard floating_point;
     call.conclude(run_handler(call, generation));
   }
+  call.front.set_inline_call(nullptr);
   call.request.forget_headers();
   return finish(call);
 }

@@ -13,6 +13,11 @@ void Plugin::open(uint32_t queue_limit) {
   is_open = true;
 }
 
+int32_t Plugin::log_level() const {
+  const int32_t own = log_level_.load(std::memory_order_relaxed);
+  return own != 0 ? own : front_.log_level();
+}
+
 // Count first, then look again: `hold` and `swap` write first, then look at the count. One of the two sides sees the
 // other, so nobody is in a generation that was swapped away, or behind a held gate, without being counted.
 Plugin::Entry Plugin::enter(Lease*& lease) {

@@ -58,6 +58,9 @@ class Plugin {
   uint32_t queue_limit() const { return queue_limit_; }
   Front& front() { return front_; }
   StateStore& state() { return state_; }
+  // The lowest level of tenon.log that is kept of it; `own` 0: that of the front. It outlives its generations. [any]
+  int32_t log_level() const;
+  void set_log_level(int32_t own) { log_level_.store(own, std::memory_order_relaxed); }
 
   // Take a lease on the live generation. [any]
   Entry enter(Lease*& lease);
@@ -123,6 +126,7 @@ class Plugin {
   const std::string id_;
   uint32_t queue_limit_ = 0;
   StateStore state_;
+  std::atomic<int32_t> log_level_{0};
   std::atomic<Lease*> live_{nullptr};
   std::atomic<bool> held_{false};
   std::atomic<bool> has_chain_{false};

@@ -3,6 +3,8 @@
 #include <chrono>
 
 #include "clock.h"
+#include "generation.h"
+#include "log_origin.h"
 #include "plugin.h"
 
 namespace tenon::core {
@@ -184,6 +186,7 @@ void Tasks::perform(std::unique_lock<std::mutex>& lock, ThreadGuard& guard, Job&
   if (has_work()) summon();
   lock.unlock();
   {
+    const WorkOfThread work(plugin_, lease.generation->number(), job.is_timer ? "timer" : "task", job.number);
     const FloatingPointGuard floating_point;
     job.work.run(job.work.context, job.number);
   }

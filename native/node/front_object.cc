@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "generation.h"
+#include "log_output.h"
 #include "outgoing_values.h"
 
 namespace tenon::node {
@@ -88,6 +89,13 @@ const char* ReadRest(napi_env env, const napi_value* arguments, size_t count, co
   return misuse;
 }
 
+// A request that comes again has the number that it had.
+void RenumberRequest(napi_env env, napi_value value, core::Request& request) {
+  int64_t number = 0;
+  if (napi_get_value_int64(env, value, &number) == napi_ok && number > 0)
+    request.number = static_cast<uint64_t>(number);
+}
+
 napi_value Bytes(napi_env env, std::string_view text) {
   napi_value value = nullptr;
   napi_create_string_latin1(env, text.data(), text.size(), &value);
@@ -130,7 +138,8 @@ Napi::Function FrontObject::Define(Napi::Env env) {
       {InstanceMethod<&FrontObject::Headers>("headers"), InstanceMethod<&FrontObject::Cancel>("cancel"),
        InstanceMethod<&FrontObject::Acknowledge>("acknowledge"), InstanceMethod<&FrontObject::Fetched>("fetched"),
        InstanceMethod<&FrontObject::Close>("close"), InstanceMethod<&FrontObject::Emit>("emit"),
-       InstanceMethod<&FrontObject::EndStart>("endStart"), InstanceMethod<&FrontObject::MetricsText>("metricsText")});
+       InstanceMethod<&FrontObject::EndStart>("endStart"), InstanceMethod<&FrontObject::SetLogLevel>("setLogLevel"),
+       InstanceMethod<&FrontObject::TagOutput>("tagOutput"), InstanceMethod<&FrontObject::MetricsText>("metricsText")});
 }
 
 FrontObject* FrontObject::From(Napi::Value value) {
@@ -294,9 +303,35 @@ void FrontObject::Log(Napi::Env env) {
     object.Set("message", Napi::Value(env, Text(env, record.message)));
     object.Set("fields", fields);
     object.Set("time", static_cast<double>(record.time_ms));
+    if (record.request != 0) object.Set("requestId", front_->name() + "-" + std::to_string(record.request));
+    if (!record.work.empty()) object.Set("during", record.work);
     list.Set(index, object);
   }
   on_log_.Call({list, Napi::Number::New(env, static_cast<double>(front_->log().take_dropped()))});
+}
+
+void FrontObject::SetLogLevel(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber() || !(info[1].IsUndefined() || info[1].IsString())) {
+    Napi::TypeError::New(info.Env(), "level, plugin: a number, and a string or undefined, are needed")
+        .ThrowAsJavaScriptException();
+    return;
+  }
+  if (closed_) return;
+  const int32_t level = info[0].As<Napi::Number>().Int32Value();
+  if (info[1].IsString()) {
+    front_->plugin(info[1].As<Napi::String>().Utf8Value()).set_log_level(level);
+  } else {
+    front_->set_log_level(level);
+  }
+}
+
+Napi::Value FrontObject::TagOutput(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsString()) {
+    Napi::TypeError::New(env, "mark: a string is needed").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  return Napi::Boolean::New(env, !closed_ && core::tag_output(front_, info[0].As<Napi::String>().Utf8Value()));
 }
 
 void FrontObject::Fetch(Napi::Env env) {
@@ -316,8 +351,8 @@ void FrontObject::Fetched(const Napi::CallbackInfo& info) {
 }
 
 napi_value FrontObject::Call(napi_env env, napi_callback_info info) {
-  napi_value arguments[6];
-  size_t count = 6;
+  napi_value arguments[7];
+  size_t count = 7;
   void* data = nullptr;
   napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
   FrontObject& self = *static_cast<FrontObject*>(data);
@@ -348,6 +383,7 @@ napi_value FrontObject::Call(napi_env env, napi_callback_info info) {
   const char* misuse = ReadBytes(env, arguments[1], call->request.url()) ? nullptr : "url: a string is needed";
   if (count > 3) misuse = ReadRest(env, arguments + 3, count - 3, call->request, misuse);
   if (count > 5) napi_get_value_bool(env, arguments[5], &call->asks_only);
+  if (count > 6) RenumberRequest(env, arguments[6], call->request);
   if (misuse != nullptr) {
     front.recycle(*call);
     napi_throw_type_error(env, nullptr, misuse);

@@ -40,6 +40,8 @@ class FrontObject final : public Napi::ObjectWrap<FrontObject> {
   void Fetched(const Napi::CallbackInfo& info);
   void Emit(const Napi::CallbackInfo& info);
   void EndStart(const Napi::CallbackInfo& info);
+  void SetLogLevel(const Napi::CallbackInfo& info);
+  Napi::Value TagOutput(const Napi::CallbackInfo& info);
   Napi::Value MetricsText(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 

@@ -245,7 +245,7 @@ TEST_CASE("log records from many threads arrive whole and in order, or are count
     writers.emplace_back([&ring, writer] {
       const tenon_log_field_t field = {bytes("key"), bytes("value")};
       for (int number = 0; number < 20000; number++) {
-        ring.write("test", 1, writer, bytes(std::to_string(number)), &field, 1);
+        ring.write({"test", 1, {}}, writer, bytes(std::to_string(number)), &field, 1);
       }
     });
   }

@@ -1,4 +1,5 @@
 /** The host's log: pino, readable on a terminal, one JSON object a line otherwise. */
+import { isatty } from 'node:tty';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 
@@ -6,6 +7,8 @@ import pretty from 'pino-pretty';
 export type Log = pino.Logger;
 
 export interface LogOptions {
+  /** Descriptor that it goes to; that of standard output by default. */
+  descriptor?: number | undefined;
   /** Lowest level that is kept: trace, debug, info, warn, error, fatal or silent. */
   level: string;
   /** Readable lines instead of JSON; by default when standard output is a terminal. */
@@ -16,10 +19,12 @@ export interface LogOptions {
 
 /** A log that writes to standard output before a call returns, so that nothing is lost when the process ends. */
 export function openLog(options: LogOptions): Log {
-  const terminal = process.stdout.isTTY === true;
+  const { descriptor = 1 } = options;
+  const terminal = isatty(descriptor);
   const base = { level: options.level, base: null };
   if (options.pretty ?? terminal) {
     const stream = pretty({
+      destination: descriptor,
       sync: true,
       colorize: options.color ?? terminal,
       ignore: 'pid,hostname,phases',
@@ -28,7 +33,16 @@ export function openLog(options: LogOptions): Log {
     });
     return pino(base, stream);
   }
-  return pino({ ...base, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 1, sync: true }));
+  return pino(
+    { ...base, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: descriptor, sync: true }),
+  );
+}
+
+/** Writes lines for people to `descriptor`, each before the call returns. */
+export function openWords(descriptor: number): (line: string) => void {
+  const destination = pino.destination({ dest: descriptor, sync: true });
+  return (line) => void destination.write(`${line}\n`);
 }
 
 /** A log that keeps nothing. */
@@ -36,26 +50,45 @@ export function silentLog(): Log {
   return pino({ level: 'silent' });
 }
 
+/** Levels, the lowest first, by pino's number. */
+export const logLevels = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60 } as const;
+export type LogLevel = keyof typeof logLevels;
+
+/** The number of a level as a setting has it: `silent` is above all. */
+export function levelNumber(level: string): number {
+  return (logLevels as Readonly<Record<string, number>>)[level] ?? 100;
+}
+
 /** One record of a log as others than its output see it. */
 export interface LogRecord {
-  level: 'warn' | 'error' | 'fatal';
+  level: LogLevel;
   message: string;
   fields: Record<string, unknown>;
 }
 
-/** `log`, whose records of warn and above are told to `told` too, whatever its level. `told` must not throw. */
-export function tapLog(log: Log, told: (record: LogRecord) => void): Log {
+/**
+ * `log` from the level `lowest` on, which may change. `told` is told of each record, whatever the level of `log`, and of those of warn and
+ * above also when they are below `lowest`, with `kept` false then. It must not throw.
+ */
+export function tapLog(
+  log: Log,
+  told: (record: LogRecord, kept: boolean) => void,
+  lowest: () => number = () => 0,
+): Log {
   const tapped = Object.create(log) as Log;
-  for (const level of ['warn', 'error', 'fatal'] as const) {
+  for (const level of Object.keys(logLevels) as LogLevel[]) {
+    const number = logLevels[level];
     const both = (...all: [unknown, string?, ...unknown[]]): void => {
-      const [first, second] = all;
+      const kept = number >= lowest();
+      if (!kept && number < logLevels.warn) return;
       // Looked up at each call: the level of a log may change.
-      log[level].apply(log, all);
-      told(
+      if (kept) log[level].apply(log, all);
+      const [first, second] = all;
+      const record =
         typeof first === 'string'
           ? { level, message: first, fields: {} }
-          : { level, message: second ?? '', fields: plainFields(first) },
-      );
+          : { level, message: second ?? '', fields: plainFields(first) };
+      told(record, kept);
     };
     tapped[level] = both;
   }

@@ -148,6 +148,10 @@ export interface PluginLogRecord {
   fields: Record<string, string>;
   /** Milliseconds since the epoch. */
   time: number;
+  /** Of the request that its thread handled. */
+  requestId?: string;
+  /** What else its thread ran the plugin for: a step of its life, `task 12`, `on_event`. */
+  during?: string;
 }
 
 export interface FrontOptions {
@@ -184,6 +188,7 @@ export interface Front {
    * @param method number of the contract, e.g. 2 for HEAD; the route's own by default
    * @param asksOnly whether to learn only if extensions and the route let it go on: status 100 when they do. No handler and no
    * middleware runs then, and nobody is told of it
+   * @param number of a request that comes again; the next one by default
    */
   call(
     slot: number,
@@ -192,6 +197,7 @@ export interface Front {
     body?: Uint8Array,
     method?: number,
     asksOnly?: boolean,
+    number?: number,
   ): string | Uint8Array | undefined;
   /** Take the next completion of earlier calls; `Outcome.None` when there is none. */
   next(): string | Uint8Array | undefined;
@@ -208,6 +214,13 @@ export interface Front {
    * after 64 KiB.
    */
   emit(topic: string, message: string, fields?: Readonly<Record<string, string>>): void;
+  /** The lowest level of tenon.log that is kept, of one plugin or of all that have none of their own; 0 takes that of one back. */
+  setLogLevel(level: number, plugin?: string): void;
+  /**
+   * From here on what plugins write to standard output and standard error is told apart there, see `native/core/log_output.h`; once, in
+   * a process that is the host's own. False where that cannot be.
+   */
+  tagOutput(mark: string): boolean;
   /** The host has started: events that were kept for the first who subscribes are dropped if nobody has. */
   endStart(): void;
   /**

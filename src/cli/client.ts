@@ -155,9 +155,14 @@ export class Client {
    * The events from now on, and at further calls from the last one on. It ends when the host ends the stream; rejects like
    * `get`.
    */
-  async *events(signal?: AbortSignal): AsyncGenerator<StreamedEvent> {
+  events(signal?: AbortSignal): AsyncGenerator<StreamedEvent> {
+    return this.stream('/api/v1/events', signal);
+  }
+
+  /** The same of another stream; one client is for one stream. */
+  async *stream<Event>(target: string, signal?: AbortSignal): AsyncGenerator<Event> {
     const headers: Record<string, string> = this.#lastEvent === '' ? {} : { 'last-event-id': this.#lastEvent };
-    const answer = await this.#send('GET', '/api/v1/events', { headers, ...(signal === undefined ? {} : { signal }) });
+    const answer = await this.#send('GET', target, { headers, ...(signal === undefined ? {} : { signal }) });
     const decoder = new TextDecoder();
     let text = '';
     try {
@@ -171,7 +176,7 @@ export class Client {
           );
           this.#lastEvent = fields.get('id') ?? this.#lastEvent;
           const data = fields.get('data');
-          if (data !== undefined) yield JSON.parse(data) as StreamedEvent;
+          if (data !== undefined) yield JSON.parse(data) as Event;
         }
       }
     } catch (error) {

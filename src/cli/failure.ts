@@ -5,9 +5,13 @@ import { Refusal } from './client.js';
 /** Exit statuses beside 0. */
 export const exitStatus = { refused: 1, misuse: 2, noHost: 3 } as const;
 
+function sayIt(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
 /** Say it in one line on standard error, with `json` as one object on standard output too. The exit status. */
-export function reportFailure(error: unknown, json = false): number {
-  process.stderr.write(`tenon: ${error instanceof Refusal ? error.message : describeError(error)}\n`);
+export function reportFailure(error: unknown, json = false, say = sayIt): number {
+  say(`tenon: ${error instanceof Refusal ? error.message : describeError(error)}`);
   const misuse = error instanceof TypeError || (error instanceof Refusal && isMisuse(error));
   if (json && !misuse)
     process.stdout.write(`${JSON.stringify(error instanceof Refusal ? error.problem : facts(error))}\n`);

@@ -4,6 +4,7 @@ import type { AskFlags } from './client.js';
 import type { ConfigFlags } from './config.js';
 import type { InstallFlags } from './install.js';
 import { reportFailure } from './failure.js';
+import type { LogsFlags } from './logs.js';
 import type { ReloadsFlags } from './reloads.js';
 import type { PermissionFlags } from './permissions.js';
 import type { UninstallFlags } from './uninstall.js';
@@ -119,6 +120,28 @@ export function addHostCommands(program: Command): void {
   ]).action((id: string | undefined, flags: AskFlags) =>
     ending(flags, async () => (await import('./events.js')).events(id, flags)),
   );
+  const logs = ask(program, 'logs [plugin]', 'What the host and its plugins have logged, and with --follow log.', [
+    'logs',
+    'logs hello --level warn --since 10m',
+    'logs hello --follow',
+    'logs level hello debug',
+  ])
+    .option('--level <level>', 'from this level on: trace, debug, info, warn, error or fatal')
+    .option('--since <time>', 'how long ago, as 90s, 10m, 2h or 1d, or a time in ISO 8601')
+    .option('--limit <count>', 'at most so many, the last of them: 1 to 2000 (200; with --follow 20)')
+    .option('-f, --follow', 'go on with what comes, until the host is gone')
+    .action((id: string | undefined, flags: LogsFlags) =>
+      ending(flags, async () => (await import('./logs.js')).logs(id, flags)),
+    );
+  ask(logs, 'level [plugin] [level]', 'Show or set from which level on records are kept, until the host ends.', [
+    'logs level',
+    'logs level debug',
+    'logs level hello trace',
+    'logs level hello default',
+  ]).action((plugin: string | undefined, level: string | undefined, _flags: AskFlags, command: Command) => {
+    const flags = command.optsWithGlobals<AskFlags>();
+    return ending(flags, async () => (await import('./logs.js')).logLevel(plugin, level, flags));
+  });
   ask(program, 'backup [folder]', 'Copy the tables of a running host; prints where the copy is.', [
     'backup',
     'backup /var/backups/tenon-monday',

@@ -1,9 +1,11 @@
 /** The host as a process: what `tenon start` and `tenon dev` run as their child. Its argument is an `Order` as JSON. */
 import { resolveSettings, type Settings } from '../base/config.js';
 import { announceNextHost, forgetNextHost } from '../base/host-file.js';
-import { type Log, openLog } from '../base/log.js';
-import { type HostEvent, openHost, type TenonHost, type Wishes } from '../index.js';
+import { type Log, openLog, openWords } from '../base/log.js';
+import { type HostEvent, openOwnHost, type TenonHost, type Wishes } from '../index.js';
 import { type Given, hearParent, recycleStatus, tellParent } from '../supervisor/parent.js';
+import type { OutputLine } from '../host/output-log.js';
+import type { OutputBatch } from '../supervisor/output.js';
 import { reportFailure } from './failure.js';
 import { reloadReport } from './reload-report.js';
 import type { Order } from './start.js';
@@ -26,10 +28,13 @@ function longestClose({ drainMs, lifecycleMs, trialMs }: Settings): number {
   return drains * drainMs + steps * lifecycleMs + trialMs + graceMs;
 }
 
+const order = JSON.parse(process.argv[2] ?? '') as Order & Given;
+
 /** For people. */
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
-}
+const say =
+  order.output === undefined
+    ? (line: string): void => void process.stderr.write(`${line}\n`)
+    : openWords(order.output.words);
 
 /** What it serves, and a line to try. */
 function printWelcome(host: TenonHost, url: string): void {
@@ -135,10 +140,45 @@ class Ending {
   }
 }
 
+/** What the parent has read of the standard streams. */
+class WrittenOutput {
+  readonly mark: string;
+  #tell: ((lines: readonly OutputLine[], dropped: number) => void) | undefined;
+  #early: OutputBatch | undefined;
+
+  constructor(mark: string) {
+    this.mark = mark;
+  }
+
+  /** Log it; what cannot be logged the parent says by itself. */
+  take(batch: OutputBatch): void {
+    if (this.#tell === undefined) {
+      this.#early = batch;
+      return;
+    }
+    this.#tell(batch.output, batch.dropped);
+    tellParent('logged');
+  }
+
+  open(tell: (lines: readonly OutputLine[], dropped: number) => void): void {
+    this.#tell = tell;
+    if (this.#early !== undefined) this.take(this.#early);
+  }
+}
+
 /** Run the host until it is asked to end. Rejects when it cannot start. */
-async function serve({ flags, tellsReloads, descriptor, admin, continues }: Order & Given): Promise<void> {
+async function serve({
+  flags,
+  tellsReloads,
+  descriptor,
+  admin,
+  continues,
+  output: given,
+}: Order & Given): Promise<void> {
   const { settings } = resolveSettings({ flags });
-  const log = openLog({ level: settings.logLevel, ...(settings.color ? {} : { color: false }) });
+  // From which level on is the host's to say, while it runs.
+  const output = openLog({ level: 'trace', descriptor: given?.log, ...(settings.color ? {} : { color: false }) });
+  const log = output.child({}, { level: settings.logLevel });
   let host: TenonHost | undefined = undefined;
   let discovered = false;
   let full = false;
@@ -151,10 +191,14 @@ async function serve({ flags, tellsReloads, descriptor, admin, continues }: Orde
     if (discovered) ending.recycle();
     else full = true;
   };
-  const opening = openHost({ ...explicit(settings), log, onEvent });
+  const written = given === undefined ? undefined : new WrittenOutput(given.mark);
+  const opening = openOwnHost({ ...explicit(settings), log: output, onEvent }, written);
   const ending = new Ending(opening, settings, log);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => ending.signal(signal));
-  hearParent(({ atOnce, why }) => (atOnce ? ending.atOnce(why) : ending.stop(why)));
+  hearParent(
+    ({ atOnce, why }) => (atOnce ? ending.atOnce(why) : ending.stop(why)),
+    (batch) => written?.take(batch),
+  );
   host = await opening;
   try {
     // Those who wait for a host that begins anew are not to find it empty, nor to wait for a compiler.
@@ -195,7 +239,7 @@ function explicit(settings: Settings): Partial<Settings> {
 }
 
 try {
-  await serve(JSON.parse(process.argv[2] ?? '') as Order & Given);
+  await serve(order);
 } catch (error) {
-  process.exitCode = reportFailure(error);
+  process.exitCode = reportFailure(error, false, say);
 }

@@ -39,7 +39,10 @@ function printConfig(printed: readonly PrintedSetting[]): void {
 }
 
 /** The host of `order` as a child that has the port of its settings. Rejects with `AddressInUse`, and for wrong settings. */
-export async function hostProcess(order: Order, stdio: HostProcessOptions['stdio']): Promise<HostProcess> {
+export async function hostProcess(
+  order: Order,
+  { stdio, lastWords }: Pick<HostProcessOptions, 'stdio' | 'lastWords'>,
+): Promise<HostProcess> {
   const { settings } = resolveSettings({ flags: order.flags });
   const port = await holdPort(settings.host, settings.port);
   const admin = await holdAdmin(settings).catch((error: unknown) => {
@@ -48,7 +51,7 @@ export async function hostProcess(order: Order, stdio: HostProcessOptions['stdio
   });
   const here = fileURLToPath(import.meta.url);
   const program = path.join(path.dirname(here), `serve${path.extname(here)}`);
-  return new HostProcess({ program, order, port, admin, stdio });
+  return new HostProcess({ program, order, port, admin, stdio, captures: settings.logOutput, lastWords });
 }
 
 /** What the listener of the admin API needs, when it has one. */
@@ -77,7 +80,10 @@ export async function start({ printConfig: print, ...flags }: StartFlags, tellsR
     printConfig(resolveSettings({ flags }).printed);
     return 0;
   }
-  const host = await hostProcess({ flags, tellsReloads }, 'inherit');
+  const host = await hostProcess(
+    { flags, tellsReloads },
+    { stdio: 'inherit', lastWords: (line) => void process.stderr.write(`${line}\n`) },
+  );
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => host.stop(signal));
   return tellEnd(await host.run());
 }

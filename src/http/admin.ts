@@ -14,6 +14,7 @@ import { type HotReload, hotReloadOperations } from './hot-reload.js';
 import { installOperations, type InstallRoutes } from './install.js';
 import type { Otherwise } from './calls.js';
 import type { Metrics } from './metrics.js';
+import { type LogAdminOptions, logOperations } from './logs.js';
 import { mount } from './mount.js';
 import { type OpenApiPart, openApiOperation } from './openapi.js';
 import type { Operation } from './operation.js';
@@ -41,6 +42,7 @@ export interface AdminOptions {
   configs: PluginConfigs;
   tables: TablesAdminOptions;
   registry: RegistryAdminOptions;
+  log: Omit<LogAdminOptions, 'show'>;
   install: InstallRoutes;
   bundles: TrustAdminOptions;
   grants: Grants;
@@ -81,6 +83,7 @@ function operationsOf(options: AdminOptions): readonly Operation[] {
     ...installOperations(options.install),
     ...trustOperations(options.bundles),
     ...tokenOperations(options.tokens),
+    ...logOperations({ ...options.log, show }),
   ];
   return operations;
 }

@@ -12,6 +12,7 @@ import { announcedLength, beforeBody, isAwaited, readBody } from './body.js';
 import { onDisconnect } from './disconnect.js';
 import type { RequestMeters } from './metrics-requests.js';
 import { sendError, sendProblem } from './problem.js';
+import { nameRequest } from './request-id.js';
 import { isDecodable, originForm, pathOf, Router } from './router.js';
 
 const refusalCodes: Readonly<Record<number, ErrorCode>> = {
@@ -73,6 +74,8 @@ export interface CallsOptions {
   front: Front;
   log: Log;
   /** First segments of paths that no route serves. */
+  /** Whether each request is to be known by its id and generation afterwards (`request-id`); else only those that may be answered elsewhere. */
+  names?: boolean;
   reserved: readonly string[];
   /** Takes every request whose path no plugin serves, or calls `next`, when it is given, for one that it does not serve either. */
   otherwise: Otherwise;
@@ -90,6 +93,7 @@ export class Calls {
   readonly #blocks: HeaderBlocks;
   readonly #meters: RequestMeters;
   readonly #pending = new Map<number, Exchange>();
+  readonly #names: boolean;
   #router: Router;
   #closing = false;
 
@@ -100,6 +104,7 @@ export class Calls {
     this.#log = options.log;
     this.#reserved = options.reserved;
     this.#otherwise = options.otherwise;
+    this.#names = options.names === true;
     this.#meters = options.meters;
     this.#blocks = new HeaderBlocks(() => front.headers());
     this.#router = new Router([], options.reserved);
@@ -182,6 +187,7 @@ export class Calls {
     const headers = request.rawHeaders.join('\n');
     const method = request.method === 'HEAD' ? headMethod : undefined;
     const bytes = this.#front.call(passage.slot, url, headers, undefined, method, asksOnly);
+    nameRequest(request, this.#requestId());
     const exchange = { request, response, route: passage, passage };
     if (this.#result[Word.Outcome] === Outcome.Response) this.#settle(exchange, nowhere, bytes);
     else this.#await(exchange, bytes);
@@ -200,7 +206,14 @@ export class Calls {
     }
   };
 
-  #call(request: IncomingMessage, response: ServerResponse, route: ServedRoute, body: Uint8Array | undefined): void {
+  /** @param number what the core has called it by before */
+  #call(
+    request: IncomingMessage,
+    response: ServerResponse,
+    route: ServedRoute,
+    body: Uint8Array | undefined,
+    number?: number,
+  ): void {
     const front = this.#front;
     const result = this.#result;
     const url = request.url ?? '/';
@@ -208,9 +221,13 @@ export class Calls {
     const raw = request.rawHeaders;
     const headers = route.execution === 'inline' ? raw : raw.join('\n');
     let bytes: Bytes;
-    if (request.method === 'HEAD') bytes = front.call(route.slot, url, headers, body, headMethod);
+    if (number !== undefined) {
+      const method = request.method === 'HEAD' ? headMethod : undefined;
+      bytes = front.call(route.slot, url, headers, body, method, false, number);
+    } else if (request.method === 'HEAD') bytes = front.call(route.slot, url, headers, body, headMethod);
     else if (body !== undefined) bytes = front.call(route.slot, url, headers, body);
     else bytes = front.call(route.slot, url, headers);
+    if (this.#names) this.#name(request);
     if (result[Word.Outcome] === Outcome.Response) {
       const block = result[Word.Headers] as number;
       if (block !== 0) this.#blocks.apply(response, block);
@@ -238,6 +255,7 @@ export class Calls {
   #settle(exchange: Exchange, call: number, bytes: Bytes): void {
     const { response, passage } = exchange;
     const result = this.#result;
+    if (this.#names) this.#name(exchange.request);
     const block = result[Word.Headers] as number;
     if (passage !== undefined && result[Word.Outcome] === Outcome.Response && result[Word.Status] === passed) {
       this.#pending.delete(call);
@@ -327,10 +345,21 @@ export class Calls {
     sendProblem(request, response, { code, message, details, requestId, ...(status === 0 ? {} : { status }) });
   }
 
-  #requestId(): string {
+  /** Of a call that waits the generation is none of this result's words. */
+  #name(request: IncomingMessage): void {
+    const isPending = this.#result[Word.Outcome] === Outcome.Pending;
+    const generation = isPending ? 0 : (this.#result[Word.Generation] as number) >>> 0;
+    nameRequest(request, this.#requestId(), generation === 0 ? undefined : generation);
+  }
+
+  #requestNumber(): number {
     const low = (this.#result[Word.RequestLow] as number) >>> 0;
     const high = (this.#result[Word.RequestHigh] as number) >>> 0;
-    return `${this.#front.name}-${high * 0x1_0000_0000 + low}`;
+    return high * 0x1_0000_0000 + low;
+  }
+
+  #requestId(): string {
+    return `${this.#front.name}-${this.#requestNumber()}`;
   }
 
   #receive(request: IncomingMessage, response: ServerResponse, route: ServedRoute, length: number): void {
@@ -350,16 +379,17 @@ export class Calls {
         }),
       );
     else {
-      const read = (): void =>
-        readBody(request, route.bodyLimit, (body) => this.#call(request, response, route, body), tooLarge);
+      const read = (number?: number): void =>
+        readBody(request, route.bodyLimit, (body) => this.#call(request, response, route, body, number), tooLarge);
       if (length >= 0 && length <= unaskedBytes && !isAwaited(request)) read();
       else this.#ask(request, response, route, read);
     }
   }
 
   /** Go on when its extensions, and the route itself, would let the request through. Their steps come again with the body. */
-  #ask(request: IncomingMessage, response: ServerResponse, route: ServedRoute, go: () => void): void {
+  #ask(request: IncomingMessage, response: ServerResponse, route: ServedRoute, read: (number: number) => void): void {
     const { plugin, method, path, slot } = route;
+    const go = (): void => read(this.#requestNumber());
     this.#pass(request, response, { plugin, method, path, slot, go, answering: () => {} }, true);
   }
 

@@ -1,6 +1,7 @@
 /** The one place that turns an error into an answer: application/problem+json (RFC 9457). */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { asTenonError, errorCodes, type ErrorCode, type TenonError } from '../base/errors.js';
+import { carryRequestId, freshRequestId, requestIdOf } from './request-id.js';
 
 /** Body of every answer that is an error. */
 export interface Problem {
@@ -18,14 +19,6 @@ export interface Problem {
 
 /** Path at which a host serves the page of all codes. */
 export const errorsPage = '/docs/errors.md';
-
-let answered = 0;
-
-/** Id for a request that no plugin saw: `h` and a number. */
-export function hostRequestId(): string {
-  answered += 1;
-  return `h${answered}`;
-}
 
 function problem(
   code: ErrorCode,
@@ -76,11 +69,12 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
   }
   const status = facts.status ?? errorCodes[facts.code].status;
   codes.set(response, facts.code);
-  const requestId = facts.requestId ?? hostRequestId();
+  const requestId = facts.requestId ?? requestIdOf(request);
   const body = JSON.stringify(problem(facts.code, status, facts.message, facts.details ?? {}, requestId));
   response.statusCode = status;
   response.setHeader('content-type', 'application/problem+json');
   response.setHeader('cache-control', 'no-store');
+  carryRequestId(response, requestId);
   if (status === 503) response.setHeader('retry-after', '1');
   for (const [name, value] of Object.entries(facts.headers ?? {})) response.setHeader(name, value);
   // Whoever still sends a body is listened to a little longer, so that the answer arrives.
@@ -109,7 +103,7 @@ export function sendError(
 export function lastAnswer(error: TenonError, headers: Record<string, string> = {}): Buffer {
   const { code, status, details, next } = error;
   const message = next === undefined ? error.message : `${error.message}; ${next}`;
-  const body = Buffer.from(JSON.stringify(problem(code, status, message, details, hostRequestId())));
+  const body = Buffer.from(JSON.stringify(problem(code, status, message, details, freshRequestId())));
   const lines = {
     'Content-Type': 'application/problem+json',
     'Cache-Control': 'no-store',

@@ -1,6 +1,9 @@
 /** The parent process: holds the port, runs the host as its child, and runs a fresh one when that one asks for it. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import os from 'node:os';
+import type { Readable } from 'node:stream';
+import { ChildOutput } from './child-output.js';
 import { type EndRequest, type Given, type Notice, recycleStatus } from './parent.js';
 import type { HeldPort } from './port.js';
 
@@ -14,7 +17,13 @@ export interface HostProcessOptions {
   admin?: { port?: HeldPort | undefined; socket?: HeldPort | undefined };
   /** Whether the standard streams are the parent's, or its output is read by the parent, and its input empty. */
   stdio: 'inherit' | 'pipe';
+  /** Whether what is written to the standard streams is logged by the host; the last of it goes to `lastWords` when there is none any more. */
+  captures: boolean;
+  lastWords: (line: string) => void;
 }
+
+/** What the host says by itself, where the parent reads it: its log, and words for people. */
+export type Spoken = readonly (Readable | null)[];
 
 /** How a host has ended for good. */
 export interface HostEnd {
@@ -40,9 +49,9 @@ export class HostProcess {
 
   /**
    * Run it until it ends for good; how it did.
-   * @param started told of every child at its start
+   * @param started given what every child says, at its start
    */
-  async run(started: (child: ChildProcess) => void = () => {}): Promise<HostEnd> {
+  async run(started: (spoken: Spoken) => void = () => {}): Promise<HostEnd> {
     for (let continues = false; ; continues = true) {
       const end = await this.#runOnce(continues, started);
       if (end.status === recycleStatus && !this.#stopping) continue;
@@ -71,9 +80,12 @@ export class HostProcess {
     for (const held of [port, admin?.port, admin?.socket]) held?.close();
   }
 
-  #runOnce(continues: boolean, started: (child: ChildProcess) => void): Promise<HostEnd> {
-    const { program, order, port, admin, stdio } = this.#options;
+  #runOnce(continues: boolean, started: (spoken: Spoken) => void): Promise<HostEnd> {
+    const { program, order, port, admin, stdio, captures } = this.#options;
     const input = stdio === 'pipe' ? 'ignore' : 'inherit';
+    const streams = captures ? 'pipe' : stdio;
+    const own = stdio === 'pipe' ? (['pipe', 'pipe'] as const) : ([1, 2] as const);
+    const mark = randomBytes(8).toString('hex');
     const descriptors: number[] = [];
     const pass = (held: HeldPort | undefined): number | undefined =>
       held && firstDescriptor + descriptors.push(held.descriptor) - 1;
@@ -83,19 +95,24 @@ export class HostProcess {
       descriptor: pass(port),
       admin: { port: pass(admin?.port), socket: pass(admin?.socket) },
     };
+    const first = firstDescriptor + descriptors.length;
+    if (captures) given.output = { mark, log: first, words: first + 1 };
     const child = spawn(process.execPath, [...process.execArgv, program, JSON.stringify({ ...order, ...given })], {
-      stdio: [input, stdio, stdio, 'ipc', ...descriptors],
+      stdio: [input, streams, streams, 'ipc', ...descriptors, ...(captures ? own : [])],
     });
     this.#child = child;
+    const output = captures ? new ChildOutput(child, mark, this.#options.lastWords) : undefined;
     child.on('message', (notice: Notice) => {
       if (notice === 'stopping') this.#giveUpPort();
+      else output?.logged();
     });
-    started(child);
+    started(captures ? (child.stdio.slice(first) as (Readable | null)[]) : [child.stdout, child.stderr]);
     return new Promise((resolve, reject) => {
       child.once('error', reject);
-      child.once('close', (status, signal) =>
-        resolve(signal === null ? { status: status ?? 1 } : { status: 128 + os.constants.signals[signal], signal }),
-      );
+      const ended = (status: number | null, signal: NodeJS.Signals | null): void =>
+        resolve(signal === null ? { status: status ?? 1 } : { status: 128 + os.constants.signals[signal], signal });
+      if (output === undefined) child.once('close', ended);
+      else child.once('exit', (status, signal) => void output.end().then(() => ended(status, signal)));
     });
   }
 }

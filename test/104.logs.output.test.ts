@@ -1,0 +1,210 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { OutputLine } from '../src/host/output-log.js';
+import { OutputQueue, OutputReader } from '../src/supervisor/output.js';
+import { Command, token } from './load/command.js';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+interface Logged {
+  level: string;
+  message: string;
+  source?: string;
+  plugin?: string;
+  generation?: number;
+  requestId?: string;
+  cut?: number;
+}
+
+const mark = '0123456789abcdef';
+
+function head(facts: string, text: string): string {
+  return `\u001e${mark} ${facts} ${Buffer.byteLength(text)}\n${text}`;
+}
+
+function read(chunks: readonly Uint8Array[]): OutputLine[] {
+  const lines: OutputLine[] = [];
+  const reader = new OutputReader('stdout', mark, (line) => lines.push(line));
+  for (const chunk of chunks) reader.read(Buffer.from(chunk));
+  reader.end();
+  return lines;
+}
+
+describe('what is read of a stream', () => {
+  test('is the same lines, however it is cut into pieces', () => {
+    const whole = Buffer.from(
+      `raw\n${head('7 2 talks front-1', 'be')}of nobody ${head('8 1 other -', 'two\nthree')}${head('7 2 talks front-1', 'gun ö\n')}` +
+        `\u001e${mark.slice(0, 9)}\n\u001e${mark} no head\n${head('7 2 talks front-2', 'next')}`,
+    );
+    const lines = read([whole]);
+    expect(lines.map(({ source: _, ...line }) => line)).toEqual([
+      { text: 'raw' },
+      { text: 'two', plugin: 'other', generation: 1 },
+      { text: 'begun ö', plugin: 'talks', generation: 2, requestId: 'front-1' },
+      { text: `of nobody \\x1e${mark.slice(0, 9)}` },
+      { text: `\\x1e${mark} no head` },
+      { text: 'three', plugin: 'other', generation: 1 },
+      { text: 'next', plugin: 'talks', generation: 2, requestId: 'front-2' },
+    ]);
+    const cuts = fc.uniqueArray(fc.integer({ min: 1, max: whole.length - 1 }), { maxLength: 20 });
+    fc.assert(
+      fc.property(cuts, (places) => {
+        const ends = [0, ...places.toSorted((one, other) => one - other), whole.length];
+        expect(read(ends.slice(1).map((end, index) => whole.subarray(ends[index], end)))).toEqual(lines);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('never throws and never gives what would steer a terminal', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.uint8Array(), fc.constant(Buffer.from(`\u001e${mark} 1 1 a - 9\n`)))),
+        (chunks) => {
+          // oxlint-disable-next-line no-control-regex
+          for (const { text } of read(chunks)) expect(text).not.toMatch(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test('is cut after 8 KiB of a line, between characters', () => {
+    const [line] = read([Buffer.from(`${'x'.repeat(8191)}öö\n`)]);
+    expect(line).toMatchObject({ text: 'x'.repeat(8191), cut: 3 });
+  });
+
+  test('waits for the host batch by batch, and loses the oldest lines when that takes too long', () => {
+    const batches: { count: number; dropped: number }[] = [];
+    const queue = new OutputQueue(({ output, dropped }) => batches.push({ count: output.length, dropped }) > 0);
+    const line = (index: number): OutputLine => ({ source: 'stderr', text: `${index}`.padEnd(1000) });
+    for (let index = 0; index < 2000; index++) queue.add(line(index));
+    expect(batches).toEqual([{ count: 1, dropped: 0 }]);
+    expect(queue.left().at(-1)).toEqual(line(1999));
+    const dropped = 2000 - queue.left().length;
+    expect(dropped).toBeGreaterThan(900);
+    queue.logged();
+    expect(batches.at(-1)).toEqual({ count: 256, dropped });
+  });
+});
+
+describe('what plugins write to the standard streams of tenon start', () => {
+  let world: World;
+  let host: Command;
+
+  beforeAll(async () => {
+    world = await World.make();
+    await world.publish('talks', await buildPlugin('talks'));
+    await world.publish('streams', await buildPlugin('streams'));
+    host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {});
+    await until('it serves', () => host.err.includes('Try:'));
+  });
+  afterAll(async () => {
+    host.child.kill();
+    await host.exit;
+    await world.close();
+  });
+
+  async function logs(query = ''): Promise<Logged[]> {
+    const answer = await fetch(`${host.url}/api/v1/logs?limit=2000${query}`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    return ((await answer.json()) as { logs: Logged[] }).logs;
+  }
+
+  /** The lines that were written for one request. */
+  async function written(target: string, count: number): Promise<Logged[]> {
+    const id = await (await fetch(host.url + target)).text();
+    const mine = async (): Promise<Logged[]> =>
+      (await logs()).filter(({ source, requestId }) => source !== undefined && requestId === id);
+    await until('it is logged', async () => (await mine()).length >= count);
+    return mine();
+  }
+
+  test('is logged once, with whose code wrote it at its start', async () => {
+    await until('it is logged', async () => (await logs('&plugin=talks')).some(({ source }) => source !== undefined));
+    const said = (await logs()).filter(({ message }) => message === 'printed at its start');
+    expect(said).toMatchObject([{ level: 'info', source: 'stdout', plugin: 'talks', generation: 1 }]);
+  });
+
+  test('is logged when it goes through the streams of C++', async () => {
+    const mine = async (): Promise<Logged[]> => (await logs('&plugin=streams')).filter(({ source }) => source);
+    await until('it is logged', async () => (await mine()).length === 3);
+    const lines = (await mine()).map(({ source, message, level }) => [source, message, level]);
+    expect(lines.toSorted()).toEqual([
+      ['stderr', 'through cerr, 2', 'warn'],
+      ['stderr', 'through clog, 3', 'warn'],
+      ['stdout', 'through cout, 1', 'info'],
+    ]);
+  });
+
+  test('is logged without a plugin when one has taken the streams of C++ off those of C', async () => {
+    const unsynced = await buildPlugin('streams', { defines: { PLUGIN_ID: '"unsynced"', UNSYNCED: '1' } });
+    await world.publish('unsynced', unsynced);
+    const mine = async (): Promise<Logged[]> =>
+      (await logs()).filter(({ message, plugin }) => message.startsWith('through') && plugin !== 'streams');
+    await until('it is logged', async () => (await mine()).length === 3);
+    expect((await mine()).map(({ message }) => message).toSorted()).toEqual([
+      'through cerr, 2',
+      'through clog, 3',
+      'through cout, 1',
+    ]);
+  });
+
+  test.each([
+    ['inline', 'printf', ['printed 1', 'and another']],
+    ['pool', 'printf', ['printed 1', 'and another']],
+    ['pool', 'partial', ['without an end']],
+    ['pool', 'puts', ['put']],
+    ['pool', 'stderr', ['careful, 7 left']],
+    ['pool', 'binary', ['\\x01\\xff\\x1b[31mred']],
+  ])('is logged with its request, %s %s', async (where, how, messages) => {
+    const lines = await written(`/talks/${where}?how=${how}`, messages.length);
+    expect(lines.map(({ message }) => message)).toEqual(messages);
+    const source = how === 'stderr' ? 'stderr' : 'stdout';
+    for (const line of lines) expect(line).toMatchObject({ source, plugin: 'talks', generation: 1 });
+  });
+
+  test('is cut when a line is long', async () => {
+    expect(await written('/talks/pool?how=long', 1)).toMatchObject([{ message: 'x'.repeat(8192), cut: 20_004 - 8192 }]);
+  });
+
+  test.each([
+    ['write', 'written raw'],
+    ['thread', 'printed in a thread'],
+  ])('is logged without a plugin where nobody knows whose it is: %s', async (how, message) => {
+    await fetch(`${host.url}/talks/pool?how=${how}`);
+    const found = async (): Promise<Logged | undefined> => (await logs()).find((line) => line.message === message);
+    await until('it is logged', async () => (await found()) !== undefined);
+    expect(await found()).toMatchObject({ source: 'stdout', level: 'info' });
+    expect(await found()).not.toHaveProperty('plugin');
+  });
+
+  test('is in the log of the process, and nothing else of it is on its standard streams', async () => {
+    await until('it is there', () => host.out.includes('"printed in a thread"'));
+    for (const line of host.out.trim().split('\n')) expect(() => JSON.parse(line) as unknown).not.toThrow();
+    expect(host.err).not.toMatch(/printed|written/);
+  });
+
+  test('is said by the parent when it is the last of a host that has crashed', async () => {
+    await fetch(`${host.url}/talks/pool?how=abort`).catch(() => {});
+    await host.exit;
+    expect(host.err).toMatch(/^talks: last words of the plugin$/m);
+    expect(host.err).toContain('the host was ended by SIGABRT');
+  });
+});
+
+test('what plugins write stays where it goes when the setting log.output is false', async () => {
+  const world = await World.make();
+  try {
+    await world.publish('talks', await buildPlugin('talks'));
+    await world.write('..', 'tenon.yaml', 'log:\n  output: false\n');
+    const host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {});
+    await until('it serves', () => host.err.includes('Try:'));
+    host.child.kill();
+    await host.exit;
+    expect(host.out).toContain('printed at its start');
+  } finally {
+    await world.close();
+  }
+});
