@@ -13,6 +13,7 @@ import type { ReloadRecord } from './host/record.js';
 import type { StaticPluginSource } from './host/static-plugin.js';
 import type { EventOf } from './host/subscriptions.js';
 import type { Version } from './host/versions.js';
+import type { ReadSettings } from './http/settings-admin.js';
 import type { Wish } from './host/wishes.js';
 import type { InjectedAnswer, InjectedRequest } from './http/inject.js';
 import type { AdminDescriptors } from './http/admin-listener.js';
@@ -31,6 +32,11 @@ export interface CreateHostOptions extends HostSettings, ReloadCallbacks {
   onEvent?: (event: HostEvent) => void;
   /** Environment of the compilers; the process's own by default. */
   environment?: Environment;
+  /**
+   * What the API shows of the settings, for a program that reads them from somewhere and can read them again; by default it
+   * answers that they are the program's.
+   */
+  readSettings?: ReadSettings;
   /** Plugins that are part of the program, in the order in which they start; see docs/static-plugins.md. */
   plugins?: readonly StaticPluginSource[];
 }
@@ -109,6 +115,11 @@ export interface TenonHost {
    */
   enable(id: string): Promise<PluginView | undefined>;
   disable(id: string): Promise<PluginView | undefined>;
+  /**
+   * Lowest level that is logged from now on, as `debug` or `silent`; of one plugin, or of the host and of plugins that have none of their own.
+   * Undefined goes back to the setting, or to the host's. Throws `PluginNotFound`, and TypeError for a word that is no level.
+   */
+  setLogLevel(level: string | undefined, plugin?: string): void;
   /** How the registry is reached. */
   registry(): RegistryStatus;
   /** Build and swap in what the application is now; resolves when the old generation is gone. */

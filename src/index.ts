@@ -27,6 +27,7 @@ export type { GenerationView, PluginState, PluginView, RouteView } from './host/
 export type { BuildFacts, Phase, ReloadRecord, Trigger } from './host/record.js';
 export type * from './host/static-plugin.js';
 export type { EventOf } from './host/subscriptions.js';
+export type { ChangedSetting, ReadSettings, SettingsReload } from './http/settings-admin.js';
 export type { Version } from './host/versions.js';
 export type { Wish } from './host/wishes.js';
 export type { InjectedAnswer, InjectedRequest } from './http/inject.js';
@@ -64,7 +65,7 @@ export function openHost(options: CreateHostOptions = {}): Promise<TenonHost> {
 
 /** `openHost` in a process that is the host's own: what is written to its standard streams is logged. Not for embedders. */
 export async function openOwnHost(options: CreateHostOptions, output: OwnOutput | undefined): Promise<TenonHost> {
-  const { log = silentLog(), onEvent, environment = processEnvironment(), ...others } = options;
+  const { log = silentLog(), onEvent, environment = processEnvironment(), readSettings, ...others } = options;
   const { onReloadStart, onReloadSuccess, onReloadFailed, plugins = [], ...flags } = others;
   const { settings } = resolveSettings({ flags, variables: {} });
   const definitions = await checkStatics(plugins, reservedSegments);
@@ -72,7 +73,7 @@ export async function openOwnHost(options: CreateHostOptions, output: OwnOutput 
   try {
     const callbacks = toCallbacks({ onReloadStart, onReloadSuccess, onReloadFailed });
     const listeners: Listener[] = [(event) => onEvent?.(event), callbacks];
-    return await compose(settings, closer, { log, listeners, environment, definitions, output });
+    return await compose(settings, closer, { log, listeners, environment, definitions, output, readSettings });
   } catch (error) {
     await closer.close().catch((second: unknown) => log.error({ err: second }, 'what was set up did not close'));
     throw error;

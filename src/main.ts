@@ -1,11 +1,12 @@
 /** The composition root: the rooms of a host are built here in order, and closed in reverse. */
 import { rmSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Closer } from './base/closer.js';
 import { type Environment, listOf, type Settings } from './base/config.js';
 import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
 import { TenonError } from './base/errors.js';
-import { removeHostFile, writeHostFile } from './base/host-file.js';
+import { removeHostFile } from './base/host-file.js';
 import { hostId } from './base/host-id.js';
 import { type Log, logLevels, type LogRecord, tapLog } from './base/log.js';
 import { tokenKey } from './base/token-key.js';
@@ -48,6 +49,8 @@ import { TableWorlds } from './host/table-world.js';
 import { Uninstallation } from './host/uninstallation.js';
 import { adminApplication, type AdminOptions, reservedSegments } from './http/admin.js';
 import { LogFeed } from './http/logs.js';
+import type { ReadSettings } from './http/settings-admin.js';
+import { Announcement } from './http/announcement.js';
 import { certificateOf } from './http/certificate.js';
 import { EventFeed } from './http/events.js';
 import { FrontDoor } from './http/front-door.js';
@@ -72,11 +75,11 @@ import { Tables } from './tables/tables.js';
 
 /** What a host is made with, beside its settings. */
 export interface Surroundings {
+  readSettings: ReadSettings | undefined;
   log: Log;
   listeners: readonly Listener[];
   environment: Environment;
   definitions: readonly CheckedStatic[];
-  /** Of a process that is the host's own: what is written to its standard streams. */
   output?: OwnOutput | undefined;
 }
 
@@ -89,11 +92,14 @@ const uploadMs = 40_000;
 export async function compose(
   settings: Settings,
   closer: Closer,
-  { log: own, listeners, environment, definitions, output }: Surroundings,
+  { log: own, listeners, environment, definitions, output, readSettings }: Surroundings,
 ): Promise<TenonHost> {
   const events = new EventFeed(() => log);
   const logs = new LogFeed(() => log);
-  const levels = new LogLevels(settings.logLevel, (level, plugin) => front.setLogLevel(level, plugin));
+  const levels = new LogLevels(
+    () => settings.logLevel,
+    (level, plugin) => front.setLogLevel(level, plugin),
+  );
   const tellLog = (record: LogRecord, kept: boolean): void => {
     if (kept) logs.tell(record);
     if (logLevels[record.level] >= logLevels.warn) events.tellLog(record);
@@ -355,6 +361,7 @@ export async function compose(
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
     metrics,
+    settings: readSettings,
     others: () => document.part(),
   };
   const door = new FrontDoor({
@@ -381,10 +388,16 @@ export async function compose(
     await Promise.all([endpoints.close(), closed]);
   });
 
-  closer.add('host file', () => removeHostFile(data));
+  const announcement = new Announcement({ data, log, certificate, registry });
+  closer.add('announcement', () => announcement.withdraw());
   closer.add('events', () => events.close());
   closer.add('logs', () => logs.close());
   closer.add('hot reload', () => manager.close());
+  closer.add('time for those who share out requests', async () => {
+    if (leave !== undefined) return;
+    plugins.leave();
+    if (door.listening) await sleep(settings.shutdownDelayMs);
+  });
   if (settings.hotReload) await manager.enable();
 
   return {
@@ -397,26 +410,14 @@ export async function compose(
     inject: (request) => door.inject(request),
     on: (type, listener) => subscriptions.on(type, listener),
     adminUrl: () => door.adminUrl,
+    setLogLevel: (level, plugin) => {
+      if (plugin === undefined) levels.set(level);
+      else levels.setPlugin(plugins.show(plugin).id, level);
+    },
     listen: async (descriptor, held) => {
-      const { url, api } = await door.listen(descriptor, held);
-      if (api !== undefined) log.info({ url: api }, 'the admin API has a listener of its own');
-      const startedAt = new Date().toISOString();
-      const tellPlace = (): void => {
-        const trusted = certificate === undefined ? {} : { certificate: certificate.own };
-        const facts = { pid: process.pid, url, startedAt, version, ...trusted, ...(api && { api }) };
-        try {
-          if (!closing) writeHostFile(data, facts);
-        } catch (error) {
-          log.warn(
-            { err: error },
-            'where the host is could not be written: the command line does not find it by itself',
-          );
-        }
-      };
-      registry.listens(url);
-      tellPlace();
-      certificate?.onRenewal(tellPlace);
-      return url;
+      const listening = await door.listen(descriptor, held);
+      if (!closing) announcement.make(listening);
+      return listening.url;
     },
     reloadCertificate: () => certificate?.reload(),
     discover,

@@ -23,6 +23,8 @@ const seconds: Readonly<Record<string, number>> = {
   '47.examples': 18,
   '56.reload.faults': 16,
   '46.start': 15,
+  '106.process.manager': 15,
+  '106.process': 12,
   '58.cli': 14,
   '04.documents': 14,
   '44.watch': 14,

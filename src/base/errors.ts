@@ -141,7 +141,8 @@ export const errorCodes = {
   NotRecorded: { status: 507, title: 'What was decided could not be written down' },
   PermissionDenied: { status: 403, title: 'The plugin was not granted what it asked for' },
   // the process
-  SettingsInvalid: { status: 500, title: 'A setting is not valid' },
+  SettingsInvalid: { status: 422, title: 'A setting is not valid' },
+  SettingsFixed: { status: 409, title: 'The setting cannot change while the host runs' },
   NativePartMissing: { status: 500, title: 'A native part of Tenon is missing' },
   DataDirectoryLocked: { status: 500, title: 'Another host uses the data directory' },
   AddressInUse: { status: 500, title: 'The address is taken' },

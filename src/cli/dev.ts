@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { resolveSettings } from '../base/config.js';
 import type { HostEnd, Spoken } from '../supervisor/host-process.js';
 import { DevView } from './dev-view.js';
-import { type HostOptionFlags, hostProcess, start, tellEnd } from './start.js';
+import { endAs, type HostOptionFlags, hostProcess, onHangUp, start } from './start.js';
 
 export interface DevFlags extends HostOptionFlags {
   plain?: true;
@@ -12,7 +12,7 @@ export interface DevFlags extends HostOptionFlags {
 /** Of what the host said, when it ended badly. */
 const lastLines = 10;
 
-/** Run the host until a signal or the key q; the exit status. Rejects when it cannot begin. */
+/** Run the host until a signal or the key q, then end the process. Rejects when it cannot begin. */
 export async function dev({ plain, ...flags }: DevFlags): Promise<number> {
   const { stdin, stdout, stderr } = process;
   if (plain === true || stdin.isTTY !== true || stdout.isTTY !== true) return start(flags, true);
@@ -27,7 +27,8 @@ export async function dev({ plain, ...flags }: DevFlags): Promise<number> {
     view.tell('stopping: requests under way end first; q again stops at once');
     host.stop(why);
   };
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop(signal));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+  onHangUp(host, stop);
   const view = new DevView({ data: settings.data, color: settings.color, quit: () => stop('the key q') });
   const listen = ([log, words]: Spoken): void => {
     if (log) createInterface({ input: log }).on('line', (line) => view.said(line));
@@ -40,5 +41,5 @@ export async function dev({ plain, ...flags }: DevFlags): Promise<number> {
     view.close();
   }
   if (end.status !== 0) for (const line of said) stderr.write(`${line}\n`);
-  return tellEnd(end);
+  return endAs(end);
 }

@@ -7,6 +7,7 @@ import { reportFailure } from './failure.js';
 import type { LogsFlags } from './logs.js';
 import type { ReloadsFlags } from './reloads.js';
 import type { PermissionFlags } from './permissions.js';
+import type { SettingsFlags } from './settings.js';
 import type { UninstallFlags } from './uninstall.js';
 
 /** A failure is told, and with --json is an object on standard output, too. */
@@ -148,6 +149,15 @@ export function addHostCommands(program: Command): void {
   ]).action((folder: string | undefined, flags: AskFlags) =>
     ending(flags, async () => (await import('./backup.js')).backup(folder, flags)),
   );
+  ask(program, 'settings [action]', 'What the host was told and where that came from; `reload` has it read again.', [
+    'settings',
+    'settings reload --dry-run',
+    'settings reload',
+  ])
+    .option('--dry-run', 'say what would change, and change nothing')
+    .action((action: string | undefined, flags: SettingsFlags) =>
+      ending(flags, async () => (await import('./settings.js')).settings(action, flags)),
+    );
   addPermissionCommand(program);
   addHotReloadCommands(program);
 }

@@ -1,31 +1,44 @@
 /** The host as a process: what `tenon start` and `tenon dev` run as their child. Its argument is an `Order` as JSON. */
-import { resolveSettings, type Settings } from '../base/config.js';
+import { type ResolvedSettings, resolveSettings, type Settings } from '../base/config.js';
 import { announceNextHost, forgetNextHost } from '../base/host-file.js';
+import { describeError, TenonError } from '../base/errors.js';
 import { type Log, openLog, openWords } from '../base/log.js';
-import { type HostEvent, openOwnHost, type TenonHost, type Wishes } from '../index.js';
-import { type Given, hearParent, recycleStatus, tellParent } from '../supervisor/parent.js';
 import type { OutputLine } from '../host/output-log.js';
+import { type HostEvent, openOwnHost, type TenonHost, type Wishes } from '../index.js';
 import type { OutputBatch } from '../supervisor/output.js';
+import {
+  EndWishes,
+  type Given,
+  type ParentRequest,
+  ParentRequests,
+  recycleStatus,
+  tellParent,
+} from '../supervisor/parent.js';
+import { changesOf } from '../reload/configuration.js';
 import { reportFailure } from './failure.js';
 import { reloadReport } from './reload-report.js';
+import { SettingsInForce } from './settings-in-force.js';
 import type { Order } from './start.js';
 import { leaveWishes, takeWishes } from './wishes-file.js';
+
+/** What a host writes, and what libraries and compilers write for it, is its owner's alone. */
+const othersNothing = 0o077;
 
 /** For what no setting limits: ending builds, closing files, ms. */
 const graceMs = 10_000;
 
 /**
- * The longest that closing may rightly take, ms. The server drains; then a plugin that is in the middle of a reload
+ * The longest that closing may rightly take, ms. Those who share out requests are waited for; the server drains; then a plugin that is in the middle of a reload
  * finishes it (a trial, four steps up, five to hand its state over behind a drain), and the old generation and the new
  * one go down, each with a drain, the end of a health check, shutdown, destroy and the end of its threads; the new one
  * lets go and saves before that. Extensions go down after those who list them: three more of them one after the other
  * are allowed for.
  */
-function longestClose({ drainMs, lifecycleMs, trialMs }: Settings): number {
+function longestClose({ shutdownDelayMs, drainMs, lifecycleMs, trialMs }: Settings): number {
   const levels = 1 + 3;
   const drains = 1 + 1 + 2 * levels;
   const steps = 4 + 5 + (2 * 4 + 2) * levels;
-  return drains * drainMs + steps * lifecycleMs + trialMs + graceMs;
+  return shutdownDelayMs + drains * drainMs + steps * lifecycleMs + trialMs + graceMs;
 }
 
 const order = JSON.parse(process.argv[2] ?? '') as Order & Given;
@@ -59,7 +72,7 @@ class Ending {
   #status: number | undefined;
   /** Whether a person or program wants the end. */
   #stopped = false;
-  #signals = 0;
+  readonly #wishes = new EndWishes();
 
   constructor(opening: Promise<TenonHost>, settings: Settings, log: Log) {
     this.#opening = opening;
@@ -76,8 +89,7 @@ class Ending {
    * whole group come here and, by way of the parent, as requests.
    */
   signal(signal: string): void {
-    this.#signals += 1;
-    if (this.#signals > 1) this.atOnce(signal);
+    if (this.#wishes.insists()) this.atOnce(signal);
     this.stop(signal);
   }
 
@@ -85,7 +97,7 @@ class Ending {
   stop(why: string): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    tellParent('stopping');
+    tellParent({ told: 'stopping' });
     forgetNextHost(this.#settings.data);
     this.#log.info({ signal: why }, 'requests under way end, then the host stops; a second signal stops it at once');
     this.#begin(0);
@@ -126,7 +138,7 @@ class Ending {
     const leave = (wishes: Wishes): void => {
       if (this.#status === recycleStatus) leaveWishes(this.#settings.data, wishes);
     };
-    const closed = this.#opening.then((host) => host.close(leave));
+    const closed = this.#opening.then((host) => host.close(status === recycleStatus ? leave : undefined));
     closed.then(
       () => {
         log.info(this.#status === recycleStatus ? 'stopped, to begin anew' : 'stopped');
@@ -157,7 +169,7 @@ class WrittenOutput {
       return;
     }
     this.#tell(batch.output, batch.dropped);
-    tellParent('logged');
+    tellParent({ told: 'logged' });
   }
 
   open(tell: (lines: readonly OutputLine[], dropped: number) => void): void {
@@ -167,17 +179,20 @@ class WrittenOutput {
 }
 
 /** Run the host until it is asked to end. Rejects when it cannot start. */
-async function serve({
-  flags,
-  tellsReloads,
-  descriptor,
-  admin,
-  continues,
-  output: given,
-}: Order & Given): Promise<void> {
-  const { settings } = resolveSettings({ flags });
+async function serve({ flags, tellsReloads, continues, begins, ...given }: Order & Given): Promise<void> {
+  // A terminal tells it to its whole group; the parent knows what it means.
+  process.on('SIGHUP', () => {});
+  process.umask(othersNothing);
+  const read = (): ResolvedSettings => resolveSettings({ flags });
+  const parent = new ParentRequests();
+  const beginning = (begins ? await parent.beginning : undefined) ?? read();
+  const { settings } = beginning;
   // From which level on is the host's to say, while it runs.
-  const output = openLog({ level: 'trace', descriptor: given?.log, ...(settings.color ? {} : { color: false }) });
+  const output = openLog({
+    level: 'trace',
+    descriptor: given.output?.log,
+    ...(settings.color ? {} : { color: false }),
+  });
   const log = output.child({}, { level: settings.logLevel });
   let host: TenonHost | undefined = undefined;
   let discovered = false;
@@ -191,14 +206,37 @@ async function serve({
     if (discovered) ending.recycle();
     else full = true;
   };
-  const written = given === undefined ? undefined : new WrittenOutput(given.mark);
-  const opening = openOwnHost({ ...explicit(settings), log: output, onEvent }, written);
+  let tellReady = (): void => {};
+  const ready = new Promise<void>((resolve) => (tellReady = resolve));
+  const readSettings = new SettingsInForce({
+    settings: beginning,
+    read,
+    whenReady: async () => {
+      await ready;
+      if (ending.begun) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
+    },
+    apply: async ({ logLevel, ...changed }) => {
+      await host?.hotReload.configure(changesOf(changed));
+      if (logLevel === undefined || host === undefined) return;
+      log.level = logLevel;
+      host.settings.logLevel = logLevel;
+      host.setLogLevel(undefined);
+    },
+    taken: ({ status, changed }) => {
+      const keys = changed.map(({ key }) => key);
+      log.info({ keys }, `settings were read again, and have changed: ${keys.join(', ')}`);
+      // Behind the answer to whoever has asked for it.
+      if (status === 'restarting') setImmediate(() => ending.recycle());
+    },
+  });
+  const written = given.output === undefined ? undefined : new WrittenOutput(given.output.mark);
+  const opening = openOwnHost({ ...explicit(settings), log: output, onEvent, readSettings }, written);
   const ending = new Ending(opening, settings, log);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => ending.signal(signal));
-  hearParent(
-    ({ atOnce, why }) => (atOnce ? ending.atOnce(why) : ending.stop(why)),
-    (batch) => written?.take(batch),
-  );
+  parent.hear((request) => {
+    if (request.ask === 'log') written?.take(request.batch);
+    else obey(request, ending, () => void readAgain(readSettings, log));
+  });
   host = await opening;
   try {
     // Those who wait for a host that begins anew are not to find it empty, nor to wait for a compiler.
@@ -207,14 +245,14 @@ async function serve({
       return false;
     });
     if (continues && !resumed) await host.discover();
-    const url = await host.listen(descriptor, admin);
+    const url = await host.listen(given.descriptor, given.admin);
     forgetNextHost(settings.data);
     say(continues ? `Tenon goes on in a fresh process, on ${url}` : `Tenon listens on ${url}`);
-    const api = host.adminUrl();
-    if (api !== undefined && !continues) say(`  its admin API on ${api}`);
     if (!continues || resumed) await host.discover();
     if (!continues && !ending.begun) printWelcome(host, url);
     discovered = true;
+    tellReady();
+    if (!ending.begun) tellParent({ told: 'ready', about: `${host.plugins().length} plugins on ${url}` });
     // The next one begins with the builds that serve. What never did will not let go of its image there either.
     if (full && replaced) ending.recycle();
     else if (full) log.error('the host is full from its start on: it begins anew when one more image is pinned');
@@ -222,6 +260,24 @@ async function serve({
     if (ending.begun) return; // what was cut short by it is no failure
     await host.close().catch((second: unknown) => log.error({ err: second }, 'not everything closed'));
     throw error;
+  }
+}
+
+function obey(request: ParentRequest, ending: Ending, readAgain: () => void): void {
+  if (request.ask === 'sign') tellParent({ told: 'sign' });
+  else if (request.ask === 'reload') readAgain();
+  else if (request.ask === 'end') {
+    if (request.atOnce) ending.atOnce(request.why);
+    else ending.stop(request.why);
+  }
+}
+
+/** What nobody waits for an answer to: what came of it is logged. */
+async function readAgain(settings: SettingsInForce, log: Log): Promise<void> {
+  try {
+    await settings.reload(false);
+  } catch (error) {
+    log.error({ err: error }, `the settings stay as they were: ${describeError(error)}`);
   }
 }
 

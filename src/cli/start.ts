@@ -1,9 +1,13 @@
 /** `tenon start`: serve until a signal says stop. This process is the parent; the host is its child. */
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type PrintedSetting, resolveSettings, type Settings } from '../base/config.js';
+import tty from 'node:tty';
+import { processEnvironment, resolveSettings, type Settings } from '../base/config.js';
 import { type HostEnd, HostProcess, type HostProcessOptions } from '../supervisor/host-process.js';
-import { type HeldPort, holdPort, holdSocket } from '../supervisor/port.js';
+import { reapWhenFirst } from '../supervisor/first-process.js';
+import { givenPort, type HeldPort, holdPort, holdSocket } from '../supervisor/port.js';
+import { ServiceManager } from '../supervisor/service-manager.js';
+import { settingRows } from './settings.js';
 import { printTable } from './table.js';
 
 /** Settings that the command line gives. */
@@ -30,28 +34,23 @@ export interface StartFlags extends HostOptionFlags {
   printConfig?: true;
 }
 
-function printConfig(printed: readonly PrintedSetting[]): void {
-  const head = ['key in tenon.yaml', 'value', 'source', 'environment'];
-  printTable([
-    head,
-    ...printed.map(({ key, value, source, environment }) => [key, JSON.stringify(value), source, environment ?? '']),
-  ]);
-}
-
 /** The host of `order` as a child that has the port of its settings. Rejects with `AddressInUse`, and for wrong settings. */
 export async function hostProcess(
   order: Order,
   { stdio, lastWords }: Pick<HostProcessOptions, 'stdio' | 'lastWords'>,
 ): Promise<HostProcess> {
-  const { settings } = resolveSettings({ flags: order.flags });
-  const port = await holdPort(settings.host, settings.port);
-  const admin = await holdAdmin(settings).catch((error: unknown) => {
+  const settings = resolveSettings({ flags: order.flags });
+  const environment = processEnvironment();
+  const manager = ServiceManager.of(environment);
+  const port = givenPort(environment) ?? (await holdPort(settings.settings.host, settings.settings.port));
+  const admin = await holdAdmin(settings.settings).catch((error: unknown) => {
     port?.close();
     throw error;
   });
   const here = fileURLToPath(import.meta.url);
   const program = path.join(path.dirname(here), `serve${path.extname(here)}`);
-  return new HostProcess({ program, order, port, admin, stdio, captures: settings.logOutput, lastWords });
+  const captures = settings.settings.logOutput;
+  return new HostProcess({ program, order, settings, port, admin, stdio, captures, lastWords, manager });
 }
 
 /** What the listener of the admin API needs, when it has one. */
@@ -65,25 +64,37 @@ async function holdAdmin({ adminPort, adminAddress, adminSocket }: Settings): Pr
   return { port, socket };
 }
 
-/** Say what killed the host, if something has. The exit status. */
-export function tellEnd({ status, signal }: HostEnd): number {
-  if (signal !== undefined) process.stderr.write(`tenon: the host was ended by ${signal}\n`);
-  return status;
+/** SIGHUP has settings read again; of a terminal that is gone it is the end. @param stop told of such an end */
+export function onHangUp(host: HostProcess, stop: (why: string) => void): void {
+  const hasTerminal = tty.isatty(0);
+  process.on('SIGHUP', () => {
+    if (hasTerminal && !tty.isatty(0)) stop('the terminal is gone');
+    else host.reload();
+  });
 }
 
 /**
- * Run the host until a signal; the exit status. Rejects when it cannot begin.
+ * Say what killed the host, if something has, and end as it has. At once: a process that ends by itself takes its
+ * signal handlers down first, and the next of many signals would kill it.
+ */
+export function endAs({ status, signal }: HostEnd): never {
+  if (signal !== undefined) process.stderr.write(`tenon: the host was ended by ${signal}\n`);
+  process.exit(status);
+}
+
+/**
+ * Run the host until a signal, then end the process; the exit status of anything else. Rejects when it cannot begin.
  * @param tellsReloads each reload in lines for people
  */
 export async function start({ printConfig: print, ...flags }: StartFlags, tellsReloads = false): Promise<number> {
   if (print === true) {
-    printConfig(resolveSettings({ flags }).printed);
+    printTable(settingRows(resolveSettings({ flags }).printed));
     return 0;
   }
-  const host = await hostProcess(
-    { flags, tellsReloads },
-    { stdio: 'inherit', lastWords: (line) => void process.stderr.write(`${line}\n`) },
-  );
+  const lastWords = (line: string): void => void process.stderr.write(`${line}\n`);
+  const host = await hostProcess({ flags, tellsReloads }, { stdio: 'inherit', lastWords });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => host.stop(signal));
-  return tellEnd(await host.run());
+  onHangUp(host, (why) => host.stop(why));
+  reapWhenFirst(() => host.pid);
+  return endAs(await host.run());
 }

@@ -1,5 +1,5 @@
 /** The levels of the log while the host runs: its own, and those of plugins that differ. */
-import { levelNumber } from '../base/log.js';
+import { levelNumber, logLevels } from '../base/log.js';
 
 /** What is kept: records of these levels and above. */
 export interface LogLevelsView {
@@ -12,17 +12,17 @@ export interface LogLevelsView {
 }
 
 export class LogLevels {
-  readonly #setting: string;
+  readonly #setting: () => string;
   readonly #tellCore: (level: number, plugin?: string) => void;
   readonly #plugins = new Map<string, string>();
   #level: string;
   #lowest: number;
 
   /** @param tellCore has the core keep tenon.log from this level on, of all plugins or of one; 0 takes that of one back */
-  constructor(setting: string, tellCore: (level: number, plugin?: string) => void) {
+  constructor(setting: () => string, tellCore: (level: number, plugin?: string) => void) {
     this.#setting = setting;
-    this.#level = setting;
-    this.#lowest = levelNumber(setting);
+    this.#level = setting();
+    this.#lowest = levelNumber(this.#level);
     this.#tellCore = tellCore;
   }
 
@@ -39,20 +39,29 @@ export class LogLevels {
 
   view(): LogLevelsView {
     const plugins = [...this.#plugins].toSorted(([one], [other]) => one.localeCompare(other));
-    return { level: this.#level, setting: this.#setting, plugins: Object.fromEntries(plugins) };
+    return { level: this.#level, setting: this.#setting(), plugins: Object.fromEntries(plugins) };
   }
 
-  /** Until the host ends; undefined goes back to the setting. */
+  /** Until the host ends; undefined goes back to the setting. Throws TypeError for a word that is no level. */
   set(level: string | undefined): void {
-    this.#level = level ?? this.#setting;
+    requireLevel(level);
+    this.#level = level ?? this.#setting();
     this.#lowest = levelNumber(this.#level);
     this.#tellCore(this.#lowest);
   }
 
-  /** Of one plugin, whatever becomes of its generations; undefined: that of the host again. */
+  /** Of one plugin, whatever becomes of its generations; undefined: that of the host again. Throws TypeError likewise. */
   setPlugin(plugin: string, level: string | undefined): void {
+    requireLevel(level);
     if (level === undefined) this.#plugins.delete(plugin);
     else this.#plugins.set(plugin, level);
     this.#tellCore(level === undefined ? 0 : levelNumber(level), plugin);
   }
+}
+
+function requireLevel(level: string | undefined): void {
+  if (level !== undefined && level !== 'silent' && !Object.hasOwn(logLevels, level))
+    throw new TypeError(
+      `level: ${JSON.stringify(level)} is none of ${[...Object.keys(logLevels), 'silent'].join(', ')}`,
+    );
 }

@@ -15,15 +15,21 @@ import type { Wish } from './wishes.js';
 export class Plugins {
   readonly #host: Host;
   readonly #statics: StaticPlugins;
+  #leaves = false;
 
   constructor(host: Host, statics: StaticPlugins) {
     this.#host = host;
     this.#statics = statics;
   }
 
-  /** As {@link Host.ready}. */
+  /** As {@link Host.ready}, until the host is about to leave. */
   get ready(): boolean {
-    return this.#host.ready;
+    return this.#host.ready && !this.#leaves;
+  }
+
+  /** From now on they are not ready, though they serve. */
+  leave(): void {
+    this.#leaves = true;
   }
 
   /** As {@link Host.wishes}. */

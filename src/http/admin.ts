@@ -16,6 +16,7 @@ import type { Otherwise } from './calls.js';
 import type { Metrics } from './metrics.js';
 import { type LogAdminOptions, logOperations } from './logs.js';
 import { mount } from './mount.js';
+import { type ReadSettings, settingsOperations } from './settings-admin.js';
 import { type OpenApiPart, openApiOperation } from './openapi.js';
 import type { Operation } from './operation.js';
 import { permissionOperations } from './permissions-admin.js';
@@ -47,6 +48,8 @@ export interface AdminOptions {
   bundles: TrustAdminOptions;
   grants: Grants;
   tokens: Tokens;
+  /** Absent in a program that gives the host its settings. */
+  settings: ReadSettings | undefined;
   /** What plugins and the host count. */
   metrics: Metrics;
   /** Scan the applications directory. */
@@ -84,6 +87,7 @@ function operationsOf(options: AdminOptions): readonly Operation[] {
     ...trustOperations(options.bundles),
     ...tokenOperations(options.tokens),
     ...logOperations({ ...options.log, show }),
+    ...settingsOperations(options.settings),
   ];
   return operations;
 }

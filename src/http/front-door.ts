@@ -132,6 +132,11 @@ export class FrontDoor {
     return { url, api };
   }
 
+  /** Whether clients can connect. */
+  get listening(): boolean {
+    return this.#server.listening;
+  }
+
   /** Where the admin API has a listener of its own, once it listens. */
   get adminUrl(): string | undefined {
     return this.#adminUrl;

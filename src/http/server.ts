@@ -249,6 +249,11 @@ export class HttpServer {
     });
   }
 
+  /** Whether clients can connect. */
+  get listening(): boolean {
+    return this.#server.listening;
+  }
+
   /**
    * Stop accepting, end connections, let answers under way finish. Connections with another protocol are left to whoever
    * speaks it, until the deadline. An idle connection is ended a little later: a request

@@ -31,6 +31,9 @@ const settingOf: Record<keyof HotReloadConfig, SettingName> = {
   autoDiscovery: 'autoDiscovery',
 };
 
+/** The settings that can be changed. */
+export const changeable: readonly SettingName[] = Object.values(settingOf);
+
 /** `changes` as settings. Throws TypeError, naming what is not known or not right. */
 export function readChanges(changes: unknown): Partial<Settings> {
   if (typeof changes !== 'object' || changes === null || Array.isArray(changes))
@@ -48,6 +51,12 @@ export function readChanges(changes: unknown): Partial<Settings> {
     settings[name] = readSetting(name, raw, key);
   }
   return settings;
+}
+
+/** Those of `changed` that are of hot reload. */
+export function changesOf(changed: Partial<Settings>): Partial<HotReloadConfig> {
+  const entries = Object.entries(settingOf).filter(([, name]) => name in changed);
+  return Object.fromEntries(entries.map(([key, name]) => [key, changed[name]]));
 }
 
 /** What is in force. */

@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OutputQueue, OutputReader } from './output.js';
+import type { ParentRequest } from './parent.js';
 
 /** For what a process has left in its pipes to be read, ms: a process that it has started may keep them open. */
 const leftMs = 500;
@@ -17,7 +18,9 @@ export class ChildOutput {
   constructor(child: ChildProcess, mark: string, lastWords: (line: string) => void) {
     this.#child = child;
     this.#lastWords = lastWords;
-    const queue = new OutputQueue((batch) => child.connected && (child.send(batch, () => {}), true));
+    const queue = new OutputQueue(
+      (batch) => child.connected && (child.send({ ask: 'log', batch } satisfies ParentRequest, () => {}), true),
+    );
     this.#queue = queue;
     const ended: Promise<unknown>[] = [];
     this.#readers = (['stdout', 'stderr'] as const).map((source) => {

@@ -1,7 +1,10 @@
 /** The listening socket of the parent: bound here, listened on by one child after the other. */
 import { lookup } from 'node:dns/promises';
+import { closeSync } from 'node:fs';
 import net from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import type { Environment } from '../base/config.js';
+import { TenonError } from '../base/errors.js';
 import { cannotListen } from '../http/server.js';
 import { clearSocket } from '../http/unix-socket.js';
 
@@ -29,6 +32,29 @@ const { _createServerHandle: bind } = net as unknown as {
     flags: number,
   ) => Handle | number;
 };
+
+/** The first descriptor that is given. */
+const firstGiven = 3;
+
+/**
+ * The socket that a service manager has bound for this process (socket activation); undefined when it has none. Throws
+ * `SettingsInvalid` for more than one.
+ */
+export function givenPort({ LISTEN_PID: pid, LISTEN_FDS: count = '' }: Environment): HeldPort | undefined {
+  if (pid !== String(process.pid) || count === '' || count === '0') return undefined;
+  if (count !== '1')
+    throw new TenonError('SettingsInvalid', `environment variable LISTEN_FDS: ${count} sockets were given`, {
+      next: 'give one, of type stream',
+    });
+  let open = true;
+  return {
+    descriptor: firstGiven,
+    close: () => {
+      if (open) closeSync(firstGiven);
+      open = false;
+    },
+  };
+}
 
 /**
  * Bind `host:port`; 0 takes a free one. Undefined where the runtime cannot: then the child has to listen by itself.

@@ -1,0 +1,209 @@
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { callOnce, Clients } from './load/clients.js';
+import { Command, hostProcess, token } from './load/command.js';
+import { tenon } from './load/tenon.js';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+const headers = { authorization: `Bearer ${token}` };
+
+async function get(url: string): Promise<number> {
+  return (await callOnce(url, { method: 'GET', path: '/readyz' })).status;
+}
+
+/** Start a host in `world` with `lines` in its tenon.yaml; resolves when all is served. */
+async function start(world: World, lines: string): Promise<Command> {
+  await writeSettings(world, lines);
+  const host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {});
+  await until('it serves', () => host.err.includes('Try: '));
+  return host;
+}
+
+function writeSettings(world: World, lines: string): Promise<void> {
+  return writeFile(path.join(world.directory, 'tenon.yaml'), lines);
+}
+
+async function isCalled(url: string): Promise<boolean> {
+  const answer = await fetch(`${url}/api/v1/plugins/service`, { headers });
+  const { generations } = (await answer.json()) as { generations: { leases: number }[] };
+  return generations.some(({ leases }) => leases > 0);
+}
+
+describe('settings of a host that runs', () => {
+  let world: World;
+  let host: Command;
+  beforeAll(async () => {
+    world = await World.make();
+    await world.publish('service', await buildPlugin('service'));
+    host = await start(world, 'hotReload:\n  enabled: false\n');
+  });
+  afterAll(async () => {
+    host.child.kill('SIGKILL');
+    await host.exit;
+    await world.close();
+  });
+
+  function settings(...words: string[]): ReturnType<typeof tenon> {
+    return tenon(world.directory, 'settings', ...words, '--data', 'state');
+  }
+
+  async function valueOf(key: string): Promise<unknown> {
+    const answer = await fetch(`${host.url}/api/v1/settings`, { headers });
+    const { settings: all } = (await answer.json()) as { settings: { key: string; value: unknown }[] };
+    return all.find((one) => one.key === key)?.value;
+  }
+
+  test('SIGHUP has them read again: fresh processes go on under 32 keep-alive clients, and no request fails', async () => {
+    const clients = new Clients({
+      url: host.url,
+      count: 32,
+      next: () => ({ method: 'GET', path: '/service/build' }),
+      judge: ({ status, body }) => (status === 200 ? undefined : `${status} ${body}`),
+    });
+    for (const queue of [901, 902, 903]) {
+      const before = await hostProcess(world.data);
+      await writeSettings(world, `hotReload:\n  enabled: false\nlimits:\n  queue: ${queue}\n`);
+      host.child.kill('SIGHUP');
+      await until('a fresh process serves', async () => {
+        const now = await hostProcess(world.data);
+        return now !== undefined && now !== before && (await get(host.url)) === 200;
+      });
+      expect(await valueOf('limits.queue')).toBe(queue);
+    }
+    await writeSettings(world, 'limits:\n  queue: many\n');
+    host.child.kill('SIGHUP');
+    await until('it is told', () => host.out.includes('limits.queue: \\"many\\" is not a whole number'));
+    expect(host.out).toContain('the settings stay as they were');
+    const { answered } = clients;
+    await until('clients go on', () => clients.answered > answered + 100);
+    expect((await clients.stop()).unexpected).toEqual([]);
+    expect(await valueOf('limits.queue')).toBe(903);
+  });
+
+  test('what can hold at once does, in the same process', async () => {
+    await writeSettings(
+      world,
+      'hotReload:\n  enabled: false\n  debounceMs: 77\nlog:\n  level: debug\nlimits:\n  queue: 903\n',
+    );
+    const before = await hostProcess(world.data);
+    const said = await settings('reload', '--json');
+    expect(JSON.parse(said.out)).toEqual({
+      status: 'applied',
+      changed: [
+        { name: 'libraryDebounceMs', key: 'hotReload.debounceMs', effect: 'live' },
+        { name: 'logLevel', key: 'log.level', effect: 'live' },
+      ],
+    });
+    const status = await fetch(`${host.url}/api/v1/hot-reload/status`, { headers });
+    expect(await status.json()).toMatchObject({ debounceDelayMs: 77 });
+    expect((await settings('reload')).out).toBe('nothing has changed\n');
+    expect(await hostProcess(world.data)).toBe(before);
+  });
+
+  test('are shown with their source, secrets masked', async () => {
+    const { out, status } = await settings();
+    expect(status).toBe(0);
+    expect(out).toMatch(/^port +0 +flag +PORT$/m);
+    expect(out).toMatch(/^limits\.queue +903 +tenon\.yaml$/m);
+    expect(out).toMatch(/^adminToken +"\*+" +environment +TENON_ADMIN_TOKEN$/m);
+    expect(out).not.toContain(token);
+  });
+
+  test('a change of the address asks for a restart, and takes nothing else; a dry run takes nothing at all', async () => {
+    await writeSettings(world, 'host: 0.0.0.0\nlimits:\n  queue: 904\n');
+    const refused = await settings('reload');
+    expect(refused).toMatchObject({ status: 1, out: '' });
+    expect(refused.err).toContain('host cannot change while the host runs: nothing was taken; restart the host');
+    await writeSettings(world, 'limits:\n  queue: 905\n');
+    const dry = await settings('reload', '--dry-run');
+    expect(dry.out).toContain('limits.queue (by a fresh process)');
+    expect(await valueOf('limits.queue')).toBe(903);
+    expect((await settings('relod')).status).toBe(2);
+  });
+
+  test('those before come back when no host can begin with those that were read', async () => {
+    await writeSettings(world, 'applications: /dev/null\nlimits:\n  queue: 906\n');
+    expect((await settings('reload')).out).toContain('a fresh process goes on with them');
+    await until('the parent says so', () => host.err.includes('the next one has those before'));
+    await until('it serves again', async () => (await get(host.url)) === 200);
+    expect(await valueOf('limits.queue')).toBe(903);
+    expect((await callOnce(host.url, { method: 'GET', path: '/service/build' })).body).toBe('one');
+  });
+
+  test('a hundred signals within a tenth of a second are one: the call under way ends, and the host does, once', async () => {
+    const slow = callOnce(host.url, { method: 'GET', path: '/service/slow?ms=1500' });
+    await until('the call is in', () => isCalled(host.url));
+    const stopped = host.out.match(/"msg":"stopped"/g)?.length ?? 0;
+    for (let sent = 0; sent < 100; sent += 1) host.child.kill(sent % 2 === 0 ? 'SIGTERM' : 'SIGINT');
+    expect((await slow).body).toBe('one');
+    expect(await host.exit).toEqual([0, null]);
+    expect(host.out.match(/"msg":"stopped"/g)).toHaveLength(stopped + 1);
+    expect(host.err).not.toContain('was ended by');
+  });
+});
+
+describe('the end of a host', () => {
+  let world: World;
+  let host: Command;
+  beforeEach(async () => {
+    world = await World.make();
+    await world.publish('service', await buildPlugin('service'));
+  });
+  afterEach(async () => {
+    host.child.kill('SIGKILL');
+    await host.exit;
+    await world.close();
+  });
+
+  test('begins with /readyz, which says no while all else is served; what it has written is its owner’s alone', async () => {
+    const mask = process.umask(0);
+    try {
+      host = await start(world, 'http:\n  shutdownDelayMs: 60000\n');
+    } finally {
+      process.umask(mask);
+    }
+    expect(await get(host.url)).toBe(200);
+    const written = await readdir(world.data, { recursive: true });
+    const modes = await Promise.all(
+      written.map(async (name) => (await stat(path.join(world.data, name))).mode & 0o077),
+    );
+    expect(written.filter((_, index) => modes[index] !== 0)).toEqual([]);
+    expect(written).not.toEqual([]);
+    host.child.kill('SIGTERM');
+    await until('it is not ready', async () => (await get(host.url)) === 503);
+    expect((await callOnce(host.url, { method: 'GET', path: '/service/build' })).body).toBe('one');
+    await until('a second signal ends it', () => {
+      host.child.kill('SIGTERM');
+      return host.child.exitCode !== null;
+    });
+    expect(host.child.exitCode).toBe(130);
+  });
+
+  test('comes at a signal in the middle of its start, once and with 0', async () => {
+    host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {});
+    const children = `/proc/${host.child.pid}/task/${host.child.pid}/children`;
+    await until('its host is begun', async () => (await readFile(children, 'utf8')).trim() !== '');
+    host.child.kill('SIGTERM');
+    expect(await host.exit).toEqual([0, null]);
+    expect(host.err).not.toContain('Try: ');
+  });
+});
+
+test('a host of a program says that its settings are the program’s', async () => {
+  const world = await World.make();
+  try {
+    await world.start({ adminToken: token });
+    for (const [method, target] of [
+      ['GET', 'settings'],
+      ['POST', 'settings/reload'],
+    ]) {
+      const answer = await fetch(`${world.url}/api/v1/${target}`, { method: method ?? '', headers });
+      expect(answer.status).toBe(404);
+      expect(await answer.json()).toMatchObject({ message: expect.stringContaining('part of a program') as string });
+    }
+  } finally {
+    await world.close();
+  }
+});
