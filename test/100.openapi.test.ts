@@ -177,6 +177,43 @@ describe('the API', () => {
   });
 });
 
+test('events are as the document says', async () => {
+  const leave = new AbortController();
+  const headers = { authorization: 'Bearer a-token-of-the-tests' };
+  const stream = await fetch(`${world.url}/api/v1/events`, { headers, signal: leave.signal });
+  for (const action of ['reload', 'unload', 'load']) await world.admin('POST', `/api/v1/plugins/service/${action}`);
+  await world.write('service', 'config.yaml', 'deadlineMs: never\n');
+  expect((await world.admin('POST', '/api/v1/plugins/service/reload')).status).toBe(422);
+  const api = new ApiDocument(document);
+  const seen = new Set<string>();
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of stream.body ?? []) {
+    rest += decoder.decode(chunk as Uint8Array, { stream: true });
+    const blocks = rest.split('\n\n');
+    rest = blocks.pop() ?? '';
+    for (const block of blocks) {
+      const data = /^data: ?(.*)$/m.exec(block)?.[1];
+      if (data === undefined) continue;
+      const event = JSON.parse(data) as { type: string };
+      expect([data, api.flaws('HostEvent', event)]).toEqual([data, undefined]);
+      seen.add(event.type);
+    }
+    if (seen.has('reload.failed') && seen.has('log')) break;
+  }
+  leave.abort();
+  const told = [
+    'reload.started',
+    'reload.phase',
+    'reload.succeeded',
+    'reload.failed',
+    'plugin.stopped',
+    'plugin.serving',
+    'log',
+  ];
+  expect([...seen].toSorted()).toEqual(told.toSorted());
+});
+
 describe('answers in tests', () => {
   const exchange = {
     method: 'GET',

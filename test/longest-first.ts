@@ -30,6 +30,7 @@ const seconds: Readonly<Record<string, number>> = {
   '44.watch': 14,
   '68.tables.wrong': 13,
   '59.dev': 12,
+  '100.openapi.fuzz': 12,
   '68.tables.gone': 11,
   '67.tables.plugin': 11,
   '50.state': 11,

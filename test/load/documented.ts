@@ -74,6 +74,11 @@ export class ApiDocument {
     return this.operations.find((one) => one.method === served && this.#patterns.get(one)?.test(path) === true);
   }
 
+  /** What of `value` is not as the document's schema `name` has it; undefined when nothing is. */
+  flaws(name: string, value: unknown): string | undefined {
+    return this.#fits(name, { $ref: `document#/components/schemas/${name}` }, value);
+  }
+
   /** What of an answer is not as the document has it; undefined when nothing is. */
   complaint(exchange: Exchange): string | undefined {
     const { method, target, status } = exchange;
@@ -93,7 +98,7 @@ export class ApiDocument {
 
   #problem({ type, body }: Pick<Exchange, 'type' | 'body'>): string | undefined {
     return bareType(type) === 'application/problem+json'
-      ? this.#fits('Problem', { $ref: 'document#/components/schemas/Problem' }, JSON.parse(body))
+      ? this.flaws('Problem', JSON.parse(body))
       : `it is ${type}, and no problem`;
   }
 
