@@ -74,9 +74,8 @@ test('docs/http-api.md lists every operation with its scope, and every event', (
   expect(listed.toSorted()).toEqual(
     operations.map(({ method, path, scope }) => `\`${method} ${path}\` ${scope}`).toSorted(),
   );
-  const types = JSON.stringify(
-    (schemas['HostEvent']?.['oneOf'] as { $ref: string }[]).map(({ $ref }) => schemas[$ref.replace(/^.*\//, '')]),
-  );
+  const kinds = (schemas['HostEvent']?.['oneOf'] ?? []) as { $ref: string }[];
+  const types = JSON.stringify(kinds.map(({ $ref }) => schemas[$ref.replace(/^.*\//, '')]));
   const events = [...types.matchAll(/"type":\{"type":"string","const":"([^"]+)"\}/g)].map(([, type = '']) => type);
   expect(events.filter((type) => !page.includes(`\`${type}\``))).toEqual([]);
   expect(events).toHaveLength(11);
