@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildPlugin } from '../plugins/build.js';
 import { makeBundle } from './bundles.js';
-import { ApiDocument } from './documented.js';
+import { ApiDocument, isOfHost } from './documented.js';
 import { type DrawnRequest, drawnRequests } from './drawn-request.js';
 import { World } from './world.js';
 
@@ -72,6 +72,30 @@ async function fuzz(world: World, count: number, seed: number): Promise<FuzzRepo
   return { requests, statuses, succeeded: [...succeeded].toSorted() };
 }
 
+/** Of operations that take long, or take away what others are asked about. */
+const weights: Readonly<Record<string, number>> = {
+  loadPlugin: 2,
+  unloadPlugin: 1,
+  reloadPlugin: 2,
+  rollbackPlugin: 2,
+  triggerHotReload: 1,
+  installPlugin: 6,
+  uninstallPlugin: 2,
+  discoverPlugins: 1,
+  setConfig: 8,
+  unsetConfig: 2,
+  enablePlugin: 4,
+  disablePlugin: 2,
+  forgetPlugin: 1,
+  killBundle: 1,
+  spareBundle: 3,
+  makeBackup: 2,
+  enableHotReload: 3,
+  configureHotReload: 8,
+  checkAudit: 3,
+  followEvents: 5,
+};
+
 async function drawing(world: World, document: ApiDocument): Promise<fc.Arbitrary<DrawnRequest>> {
   const archives = await Promise.all([makeBundle('shop'), makeBundle('shop', { version: '1.1.0' })]);
   const cut = archives.map((archive) => archive.subarray(0, Math.floor(archive.byteLength / 2)));
@@ -107,28 +131,7 @@ async function drawing(world: World, document: ApiDocument): Promise<fc.Arbitrar
         )
         .map(asJson),
     },
-    weights: {
-      loadPlugin: 2,
-      unloadPlugin: 1,
-      reloadPlugin: 2,
-      rollbackPlugin: 2,
-      triggerHotReload: 1,
-      installPlugin: 6,
-      uninstallPlugin: 2,
-      discoverPlugins: 1,
-      setConfig: 8,
-      unsetConfig: 2,
-      enablePlugin: 4,
-      disablePlugin: 2,
-      forgetPlugin: 1,
-      killBundle: 1,
-      spareBundle: 3,
-      makeBackup: 2,
-      enableHotReload: 3,
-      configureHotReload: 8,
-      checkAudit: 3,
-      followEvents: 5,
-    },
+    weightOf: ({ id, path: place }) => weights[id] ?? (isOfHost(place) ? 20 : 6),
   });
 }
 

@@ -32,6 +32,15 @@ export interface Exchange {
   readonly body: string;
 }
 
+/** What is looked at of a document. */
+interface Parts {
+  readonly paths: Readonly<Record<string, Json>>;
+  readonly components: {
+    readonly schemas: Readonly<Record<string, Json>>;
+    readonly responses: Readonly<Record<string, Response>>;
+  };
+}
+
 const methods = ['get', 'put', 'post', 'patch', 'delete'];
 /** Told of any path, by whoever looks for the operation. */
 const unlisted = new Set([404, 405, 401, 403, 421, 429]);
@@ -46,20 +55,18 @@ export class ApiDocument {
 
   /** @param document of a host. Only operations whose path is `ours` are taken. */
   constructor(document: Json, ours: (path: string) => boolean = () => true) {
-    const closed = closeObjects(document) as {
-      paths: Readonly<Record<string, Json>>;
-      components: { schemas: Readonly<Record<string, Json>>; responses: Readonly<Record<string, Response>> };
-    };
-    this.schemas = closed.components.schemas;
+    const given = { open: document as unknown as Parts, closed: closeObjects(document) as Parts };
+    this.schemas = given.closed.components.schemas;
     this.#ajv = new Ajv2020({ strict: false, validateSchema: false, validateFormats: false, allErrors: true });
-    this.#ajv.addSchema(closed, 'document');
-    this.operations = Object.entries(closed.paths)
-      .filter(([path]) => ours(path))
-      .flatMap(([path, item]) =>
-        Object.entries(item)
+    for (const [name, each] of Object.entries(given)) this.#ajv.addSchema(each, name);
+    this.operations = Object.keys(document['paths'] as object)
+      .filter(ours)
+      .flatMap((path) => {
+        const { paths, components } = isOfHost(path) ? given.closed : given.open;
+        return Object.entries(paths[path] ?? {})
           .filter(([method]) => methods.includes(method))
-          .map(([method, operation]) => operationOf(path, method, operation as Json, closed.components.responses)),
-      );
+          .map(([method, operation]) => operationOf(path, method, operation as Json, components.responses));
+      });
     this.#patterns = new Map(
       this.operations.map((one) => [
         one,
@@ -76,7 +83,7 @@ export class ApiDocument {
 
   /** What of `value` is not as the document's schema `name` has it; undefined when nothing is. */
   flaws(name: string, value: unknown): string | undefined {
-    return this.#fits(name, { $ref: `document#/components/schemas/${name}` }, value);
+    return this.#fits(name, { $ref: `#/components/schemas/${name}` }, value, 'closed');
   }
 
   /** What of an answer is not as the document has it; undefined when nothing is. */
@@ -84,10 +91,20 @@ export class ApiDocument {
     const { method, target, status } = exchange;
     const path = target.replace(/\?.*$/s, '');
     const operation = this.find(method, path);
-    const why = operation === undefined ? this.#other(exchange) : this.#answered(operation, exchange);
+    const why =
+      operation?.responses[status] === undefined && !isOfHost(path) && [404, 503].includes(status)
+        ? this.#gone(exchange)
+        : operation === undefined
+          ? this.#other(exchange)
+          : this.#answered(operation, exchange);
     return why === undefined
       ? undefined
       : `${method} ${target} ${status} (${operation?.id ?? 'no operation'}): ${why}: ${exchange.body.slice(0, 600)}`;
+  }
+
+  /** What a plugin serves may be gone since the document was read. */
+  #gone({ method, ...rest }: Exchange): string | undefined {
+    return method === 'HEAD' ? undefined : this.#problem(rest);
   }
 
   #other({ status, method, ...rest }: Exchange): string | undefined {
@@ -102,20 +119,21 @@ export class ApiDocument {
       : `it is ${type}, and no problem`;
   }
 
-  #answered({ id, responses }: Documented, { method, status, type, body }: Exchange): string | undefined {
-    const response = responses[status];
+  #answered({ id, path, responses }: Documented, { method, status, type, body }: Exchange): string | undefined {
+    const response = responses[status] ?? responses['default'];
     if (response === undefined) return 'the status is not in the document';
     if (method === 'HEAD') return undefined;
-    if (response.content === undefined) return body === '' ? undefined : 'there is a body';
+    if (response.content === undefined)
+      return body === '' || responses[status] === undefined ? undefined : 'there is a body';
     const bare = bareType(type);
     const content = response.content[bare];
     if (content === undefined) return `the type ${type} is not in the document`;
     if (!bare.endsWith('json')) return undefined;
-    return this.#fits(`${id} ${status} ${bare}`, content.schema, JSON.parse(body));
+    return this.#fits(`${id} ${status} ${bare}`, content.schema, JSON.parse(body), isOfHost(path) ? 'closed' : 'open');
   }
 
-  #fits(name: string, schema: Json, value: unknown): string | undefined {
-    const validate = this.#compiled.get(name) ?? this.#ajv.compile(absolute(schema) as Json);
+  #fits(name: string, schema: Json, value: unknown, base: 'open' | 'closed'): string | undefined {
+    const validate = this.#compiled.get(name) ?? this.#ajv.compile(absolute(schema, base) as Json);
     this.#compiled.set(name, validate);
     if (validate(value)) return undefined;
     return (validate.errors ?? [])
@@ -158,7 +176,7 @@ function operationOf(
   };
 }
 
-/** A member that nobody has described is a mistake of the description, though clients have to bear it. */
+/** Of the host: a member that nobody has described is a mistake of the description, though clients have to bear it. */
 function closeObjects(node: unknown, inAll = false): unknown {
   if (Array.isArray(node)) return node.map((each) => closeObjects(each, inAll));
   if (typeof node !== 'object' || node === null) return node;
@@ -168,14 +186,14 @@ function closeObjects(node: unknown, inAll = false): unknown {
   return isOpen && !inAll ? { ...object, additionalProperties: false } : object;
 }
 
-/** References into the document, from outside of it. */
-function absolute(node: unknown): unknown {
-  if (Array.isArray(node)) return node.map(absolute);
+/** References into the document `base`, from outside of it. */
+function absolute(node: unknown, base: string): unknown {
+  if (Array.isArray(node)) return node.map((each) => absolute(each, base));
   if (typeof node !== 'object' || node === null) return node;
   return Object.fromEntries(
     Object.entries(node).map(([key, value]) => [
       key,
-      key === '$ref' && typeof value === 'string' && value.startsWith('#') ? `document${value}` : absolute(value),
+      key === '$ref' && typeof value === 'string' && value.startsWith('#') ? base + value : absolute(value, base),
     ]),
   );
 }

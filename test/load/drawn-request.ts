@@ -25,8 +25,8 @@ export interface Surroundings {
   readonly likely: Readonly<Record<string, fc.Arbitrary<string>>>;
   /** Bodies of operations, by id. */
   readonly bodies: Readonly<Record<string, fc.Arbitrary<Buffer>>>;
-  /** How often an operation is drawn; 20 by default. */
-  readonly weights: Readonly<Record<string, number>>;
+  /** How often an operation is drawn. */
+  readonly weightOf: (operation: Documented) => number;
 }
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
@@ -242,7 +242,7 @@ function textOf(value: unknown): string {
 export function drawnRequests(document: ApiDocument, around: Surroundings): fc.Arbitrary<DrawnRequest> {
   return fc.oneof(
     ...document.operations.map((operation) => ({
-      weight: around.weights[operation.id] ?? 20,
+      weight: around.weightOf(operation),
       arbitrary: requestsOf(operation, document, around),
     })),
   );
