@@ -396,7 +396,7 @@ export async function compose(
   closer.add('time for those who share out requests', async () => {
     if (leave !== undefined) return;
     plugins.leave();
-    if (door.listening) await sleep(settings.shutdownDelayMs);
+    if (door.listening && settings.shutdownDelayMs > 0) await sleep(settings.shutdownDelayMs);
   });
   if (settings.hotReload) await manager.enable();
 

@@ -1,11 +1,14 @@
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { request as send } from 'node:http';
+import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { StaticPlugin } from '../src/index.js';
 import { hostFamilies } from '../src/http/metrics-host.js';
 import { requestBounds } from '../src/http/metrics-requests.js';
 import { textOf } from '../src/http/metrics-text.js';
+import { root } from './architecture/tree.js';
 import { complaintsOf, countOpenMetrics, noPromtool, readLines, sumOf } from './load/exposition.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
@@ -163,20 +166,23 @@ describe('requests', () => {
 
   test('move the numbers by exactly what was asked, in any mix', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.constantFrom(...asks), { minLength: 1, maxLength: 60 }), async (mix) => {
-        const before = await metrics();
-        await Promise.all(mix.map(({ method, target }) => world.request(method, target)));
-        const after = await metrics();
-        const expected = counts(before, ended);
-        const expectedTimes = counts(before, `${times}_count`);
-        for (const { labels } of mix) {
-          expected.set(keyOf(labels), (expected.get(keyOf(labels)) ?? 0) + 1);
-          const timed = keyOf({ ...labels, code: '' });
-          expectedTimes.set(timed, (expectedTimes.get(timed) ?? 0) + 1);
-        }
-        expect(counts(after, ended)).toEqual(expected);
-        expect(counts(after, `${times}_count`)).toEqual(expectedTimes);
-      }),
+      fc.asyncProperty(
+        fc.array(fc.constantFrom(...asks), { minLength: 40, maxLength: 80, size: 'max' }),
+        async (mix) => {
+          const before = await metrics();
+          await Promise.all(mix.map(({ method, target }) => world.request(method, target)));
+          const after = await metrics();
+          const expected = counts(before, ended);
+          const expectedTimes = counts(before, `${times}_count`);
+          for (const { labels } of mix) {
+            expected.set(keyOf(labels), (expected.get(keyOf(labels)) ?? 0) + 1);
+            const timed = keyOf({ ...labels, code: '' });
+            expectedTimes.set(timed, (expectedTimes.get(timed) ?? 0) + 1);
+          }
+          expect(counts(after, ended)).toEqual(expected);
+          expect(counts(after, `${times}_count`)).toEqual(expectedTimes);
+        },
+      ),
       { numRuns: 12 },
     );
   });
@@ -294,5 +300,53 @@ describe('the host', () => {
         .filter(({ name }) => name.startsWith('tenon_registry_'))
         .map(({ value }) => value),
     ).toEqual([0, 1767225600, 2, 3, 4, 0.5, 1e9]);
+  });
+});
+
+describe('docs/metrics.md', () => {
+  const document = readFileSync(path.join(root, 'docs', 'metrics.md'), 'utf8');
+  const rows = new Map(
+    [...document.matchAll(/^\| `(tenon_\w+)` \| (\w+) \| ([^|]*)\|/gm)].map(([, name = '', type = '', labels = '']) => [
+      name,
+      {
+        type,
+        labels: labels
+          .split(',')
+          .map((each) => each.trim())
+          .filter((each) => each !== '')
+          .toSorted(),
+      },
+    ]),
+  );
+
+  test('has every family of the host, with its type and its labels', async () => {
+    const text = await metrics();
+    const types = [...text.matchAll(/^# TYPE (tenon_\w+) (\w+)$/gm)].map(([, name = '', type = '']) => ({
+      name,
+      type,
+    }));
+    expect(types.length).toBeGreaterThan(40);
+    expect(types.filter(({ name, type }) => rows.get(name)?.type !== type)).toEqual([]);
+    for (const { name, labels } of readLines(text)) {
+      const row = rows.get(name) ?? rows.get(name.replace(/_(?:bucket|sum|count)$/, ''));
+      if (!name.startsWith('tenon_')) continue;
+      expect([
+        name,
+        Object.keys(labels)
+          .filter((key) => key !== 'le')
+          .toSorted(),
+      ]).toEqual([name, row?.labels]);
+    }
+  });
+
+  test('has none that nobody writes', () => {
+    const folders = ['src/http', 'native/core'].map((folder) => path.join(root, folder));
+    const sources = folders.flatMap((folder) =>
+      readdirSync(folder)
+        .filter((file) => /metrics|event_bus/.test(file))
+        .map((file) => readFileSync(path.join(folder, file), 'utf8')),
+    );
+    const written = sources.join('\n');
+    expect([...rows.keys()].filter((name) => !new RegExp(`['"]${name}['"]`).test(written))).toEqual([]);
   });
 });

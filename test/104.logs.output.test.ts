@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { OutputLine } from '../src/host/output-log.js';
 import { OutputQueue, OutputReader } from '../src/supervisor/output.js';
 import { Command, token } from './load/command.js';
+import { type Said, tenon } from './load/tenon.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -37,14 +38,15 @@ describe('what is read of a stream', () => {
         `\u001e${mark.slice(0, 9)}\n\u001e${mark} no head\n${head('7 2 talks front-2', 'next')}`,
     );
     const lines = read([whole]);
-    expect(lines.map(({ source: _, ...line }) => line)).toEqual([
-      { text: 'raw' },
-      { text: 'two', plugin: 'other', generation: 1 },
-      { text: 'begun ö', plugin: 'talks', generation: 2, requestId: 'front-1' },
-      { text: `of nobody \\x1e${mark.slice(0, 9)}` },
-      { text: `\\x1e${mark} no head` },
-      { text: 'three', plugin: 'other', generation: 1 },
-      { text: 'next', plugin: 'talks', generation: 2, requestId: 'front-2' },
+    const source = 'stdout';
+    expect(lines).toEqual([
+      { source, text: 'raw' },
+      { source, text: 'two', plugin: 'other', generation: 1 },
+      { source, text: 'begun ö', plugin: 'talks', generation: 2, requestId: 'front-1' },
+      { source, text: `of nobody \\x1e${mark.slice(0, 9)}` },
+      { source, text: `\\x1e${mark} no head` },
+      { source, text: 'three', plugin: 'other', generation: 1 },
+      { source, text: 'next', plugin: 'talks', generation: 2, requestId: 'front-2' },
     ]);
     const cuts = fc.uniqueArray(fc.integer({ min: 1, max: whole.length - 1 }), { maxLength: 20 });
     fc.assert(
@@ -130,11 +132,11 @@ describe('what plugins write to the standard streams of tenon start', () => {
   test('is logged when it goes through the streams of C++', async () => {
     const mine = async (): Promise<Logged[]> => (await logs('&plugin=streams')).filter(({ source }) => source);
     await until('it is logged', async () => (await mine()).length === 3);
-    const lines = (await mine()).map(({ source, message, level }) => [source, message, level]);
+    const lines = (await mine()).map(({ source, message, level }) => `${source} ${message} ${level}`);
     expect(lines.toSorted()).toEqual([
-      ['stderr', 'through cerr, 2', 'warn'],
-      ['stderr', 'through clog, 3', 'warn'],
-      ['stdout', 'through cout, 1', 'info'],
+      'stderr through cerr, 2 warn',
+      'stderr through clog, 3 warn',
+      'stdout through cout, 1 info',
     ]);
   });
 
@@ -184,6 +186,39 @@ describe('what plugins write to the standard streams of tenon start', () => {
     await until('it is there', () => host.out.includes('"printed in a thread"'));
     for (const line of host.out.trim().split('\n')) expect(() => JSON.parse(line) as unknown).not.toThrow();
     expect(host.err).not.toMatch(/printed|written/);
+  });
+
+  test('is read and steered by tenon logs', async () => {
+    const ask = (...words: string[]): Promise<Said> => tenon(world.directory, 'logs', ...words, '--data', 'state');
+    const [id] = await written('/talks/pool?how=puts', 1).then((lines) => lines.map(({ requestId }) => requestId));
+    const text = await ask('talks', '--since', '1h', '--limit', '1');
+    expect(text).toMatchObject({ status: 0, err: '' });
+    expect(text.out).toMatch(new RegExp(`^\\d{4}-\\S+Z INFO  talks#1: put  ${id ?? ''}\\n$`));
+    const json = await ask('talks', '--json', '--limit', '1');
+    expect(JSON.parse(json.out)).toMatchObject({ message: 'put', requestId: id, plugin: 'talks', type: 'log' });
+    expect(await ask('level', 'talks', 'debug')).toEqual({ status: 0, out: 'host   info\ntalks  debug\n', err: '' });
+    expect(JSON.parse((await ask('level', 'talks', 'default', '--json')).out)).toMatchObject({ plugins: {} });
+    expect(await ask('level', 'talks')).toMatchObject({ status: 0, out: 'host   info\ntalks  info, as the host\n' });
+    for (const words of [
+      ['--level', 'loud'],
+      ['--since', 'yesterday'],
+      ['--limit', '0'],
+      ['level', 'talks', 'loud'],
+    ])
+      expect({ words, status: (await ask(...words)).status }).toEqual({ words, status: 2 });
+    for (const words of [['nobody'], ['level', 'nobody'], ['level', 'nobody', 'debug']])
+      expect({ words, status: (await ask(...words)).status }).toEqual({ words, status: 1 });
+  });
+
+  test('comes by tenon logs --follow while it is written', async () => {
+    const words = ['logs', 'talks', '--follow', '--limit', '1', '--data', 'state'];
+    const following = new Command(words, world.directory, {});
+    await until('it listens', () => following.out !== '');
+    const [line] = await written('/talks/inline?how=printf', 2);
+    await until('it is told', () => following.out.includes(`printed 1  ${line?.requestId ?? '?'}`));
+    expect(following.err).toBe('');
+    following.child.kill();
+    await following.exit;
   });
 
   test('is said by the parent when it is the last of a host that has crashed', async () => {

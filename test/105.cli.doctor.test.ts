@@ -5,6 +5,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { TenonError } from '../src/base/errors.js';
+import { lookAtAll } from '../src/cli/doctor-finding.js';
 import { Command } from './load/command.js';
 import { noPostgres, PostgresServer } from './registry/postgres.js';
 
@@ -171,6 +173,19 @@ describe('tenon doctor', () => {
     expect(report.status).toBe(1);
   });
 
+  test('says what is wrong with the files of a certificate', async () => {
+    const { of } = await doctor({ TENON_TLS_CERTIFICATE: 'nowhere.pem', TENON_TLS_KEY: 'nowhere.key' });
+    expect(of('certificate')).toMatchObject({
+      state: 'missing',
+      found: expect.stringContaining('nowhere.pem') as string,
+    });
+    const half = await doctor({ TENON_TLS_CERTIFICATE: 'nowhere.pem' });
+    expect(half.of('certificate')).toMatchObject({
+      state: 'failed',
+      next: expect.stringContaining('tls.key') as string,
+    });
+  });
+
   test('prints a table, and under it what comes of what is wrong', async () => {
     const command = new Command(['doctor'], directory, { ...alone, CC: 'no-such-cc' });
     expect(await command.exit).toEqual([1, null]);
@@ -196,6 +211,30 @@ describe('tenon doctor', () => {
       }
     },
   );
+});
+
+describe('a look', () => {
+  test('that throws or never comes back is a finding, and holds up no other one', async () => {
+    const { findings, stuck } = await lookAtAll(
+      [
+        { what: 'silent', look: () => new Promise<string>(() => {}), why: 'nobody knows' },
+        { what: 'cross', look: () => Promise.reject(new Error('no')) },
+        {
+          what: 'missing',
+          look: () => Promise.reject(new TenonError('NativePartMissing', 'not there', { next: 'get it' })),
+        },
+        { what: 'well', look: () => 'it is' },
+      ],
+      50,
+    );
+    expect(stuck).toBe(true);
+    expect(findings).toEqual([
+      { what: 'silent', ok: false, state: 'failed', found: 'no answer within 0.05 s', why: 'nobody knows' },
+      { what: 'cross', ok: false, state: 'failed', found: 'no' },
+      { what: 'missing', ok: false, state: 'missing', found: 'not there', next: 'get it' },
+      { what: 'well', ok: true, state: 'ok', found: 'it is' },
+    ]);
+  });
 });
 
 const namespaces = spawnSync('unshare', ['-rm', 'true']).status === 0;

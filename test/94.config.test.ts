@@ -752,7 +752,7 @@ describe('tenon config', () => {
   test('is misused with a sentence', async () => {
     await start('custom: {b: 1}\n');
     for (const [words, sentence] of [
-      [['sett'], 'there is no action "sett"; there are get, set, unset and history'],
+      [['sett'], 'there is no action "sett"; did you mean set?'],
       [['set'], 'config set needs a file, or key=value'],
       [['set', 'nowhere.json'], '"nowhere.json" is neither key=value nor a file'],
       [['set', 'a=1', 'b'], '"b" is no key=value'],

@@ -8,6 +8,7 @@ const seconds: Readonly<Record<string, number>> = {
   '33.sdk': 60,
   '93.registry.hosts': 50,
   '36.compiler.results': 42,
+  '105.cli.verbs': 34,
   '94.config': 40,
   '34.compiler.broken': 39,
   '91.registry.embedded': 38,

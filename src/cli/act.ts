@@ -1,6 +1,6 @@
 /** `tenon load`, `unload`, `reload`, `rollback`, `enable`, `disable`, `forget`: one plugin of a running host. They end when it is done. */
 import type { ReloadRecord } from '../index.js';
-import { type AskFlags, Client } from './client.js';
+import { type AskFlags, Client, Refusal } from './client.js';
 import { reloadLine } from './phases.js';
 
 /** The answer of the host. */
@@ -12,7 +12,19 @@ interface Done {
 
 /** `what` the API calls it, with its query; the plugin's line goes to standard output, the reload's to standard error. */
 export async function act(what: string, id: string, flags: AskFlags, query = ''): Promise<void> {
-  await post(`/api/v1/plugins/${encodeURIComponent(id)}/${what}${query}`, flags);
+  const client = Client.find(flags);
+  const done = client.post<Done>(`/api/v1/plugins/${encodeURIComponent(id)}/${what}${query}`);
+  tell(await done.catch((error: unknown) => failWithKnown(error, id, client)), flags);
+}
+
+/** The registry says that there is no such plugin, and not which there are. */
+async function failWithKnown(error: unknown, id: string, client: Client): Promise<never> {
+  if (!(error instanceof Refusal) || error.problem.error !== 'PluginNotFound') throw error;
+  const { status, problem } = error;
+  if (problem.details?.['known'] !== undefined) throw error;
+  const { plugins } = await client.get<{ plugins: { id: string }[] }>('/api/v1/plugins');
+  const details = { ...problem.details, plugin: id, known: plugins.map((plugin) => plugin.id) };
+  throw new Refusal(status, { ...problem, details });
 }
 
 /** Do what stands at `target`, and say what came of it. */

@@ -14,8 +14,9 @@ export type Given =
 
 /** Whether `place` (absolute) is a folder. Rejects with TypeError when nothing is there. */
 export async function isFolder(place: string): Promise<boolean> {
-  const info = await stat(place).catch((cause: unknown) => {
-    throw new TypeError(`place: ${place} cannot be read: ${(cause as Error).message}`, { cause });
+  const info = await stat(place).catch((cause: NodeJS.ErrnoException) => {
+    const why = cause.code === 'ENOENT' ? 'is not there' : `cannot be read: ${cause.message}`;
+    throw new TypeError(`place: ${place} ${why}`, { cause });
   });
   return info.isDirectory();
 }

@@ -48,6 +48,8 @@ function sentenceOf(status: number, { error, message, details = {} }: Problem): 
   const { plugin, known } = details;
   const said = message ?? `the host answered ${status}`;
   // It is the API's own next step; whoever has the command line has a shorter one.
+  if (error === 'Unauthorized')
+    return 'the host wants its admin token: give it with --token or TENON_ADMIN_TOKEN, or name its data directory with --data';
   if (error === 'VersionNotFound')
     return said.replace(/see GET \/api\/v1\/plugins\/([\w-]+)\/versions/, 'see `tenon versions $1`');
   if (error !== 'PluginNotFound' || typeof plugin !== 'string' || !Array.isArray(known)) return said;
@@ -119,6 +121,12 @@ export class Client {
   async get<Answer>(target: string, signal?: AbortSignal): Promise<Answer> {
     const answer = await this.#send('GET', target, signal === undefined ? {} : { signal });
     return JSON.parse(await textOf(answer)) as Answer;
+  }
+
+  /** The text that `GET` answers; rejects like `get`. */
+  async text(target: string): Promise<string> {
+    const answer = await this.#send('GET', target, {});
+    return textOf(answer);
   }
 
   /** What `POST` answers, when it is done; rejects like `get`. */

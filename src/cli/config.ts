@@ -2,12 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { ConfigChange, ConfigHistoryEntry, ConfigView } from '../index.js';
+import { closest } from '../base/closest.js';
 import { type AskFlags, Client, Refusal } from './client.js';
 import { printTable } from './table.js';
 
 export interface ConfigFlags extends AskFlags {
   dryRun?: true;
 }
+
+const actions = ['get', 'set', 'unset', 'history'];
 
 type Members = Record<string, unknown>;
 
@@ -19,12 +22,18 @@ interface Changed extends ConfigChange {
 /** Rejects with TypeError for an action that there is none of, and for values that say nothing. */
 export async function config(id: string, action = 'get', values: readonly string[], flags: ConfigFlags): Promise<void> {
   const target = `/api/v1/plugins/${encodeURIComponent(id)}/config`;
+  if (!actions.includes(action)) throw noAction(action);
   if (action === 'set') return set(target, values, flags);
   if (values.length > 0) throw new TypeError(`config ${action} takes no ${JSON.stringify(values[0])}`);
   if (action === 'get') return get(target, flags);
   if (action === 'unset') return change('DELETE', target, undefined, flags);
-  if (action === 'history') return history(target, flags);
-  throw new TypeError(`there is no action ${JSON.stringify(action)}; there are get, set, unset and history`);
+  return history(target, flags);
+}
+
+function noAction(action: string): TypeError {
+  const meant = closest(action, actions);
+  const next = meant === undefined ? `there are ${actions.join(', ')}` : `did you mean ${meant}?`;
+  return new TypeError(`there is no action ${JSON.stringify(action)}; ${next}`);
 }
 
 function print(value: unknown): void {

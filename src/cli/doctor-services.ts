@@ -21,7 +21,10 @@ const renewalDays = 14;
 
 export function serviceProbes(settings: Settings): Probe[] {
   return [
-    { what: 'port', look: () => port(settings) },
+    { what: 'port', look: () => port(settings.host, settings.port, settings.data) },
+    ...(settings.adminPort === ''
+      ? []
+      : [{ what: 'admin port', look: () => port(settings.adminAddress, Number(settings.adminPort), settings.data) }]),
     ...(settings.tlsCertificate === '' && settings.tlsKey === ''
       ? []
       : [{ what: 'certificate', look: () => certificate(settings), why: 'HTTPS cannot be served' }]),
@@ -30,19 +33,21 @@ export function serviceProbes(settings: Settings): Probe[] {
   ];
 }
 
-async function port({ host: address, port: number, data }: Settings): Promise<Answer | string> {
+async function port(address: string, number: number, data: string): Promise<Answer | string> {
   const place = `${address}:${number}`;
   if (number === 0) return `any that is free, on ${address}`;
   const running = findHost(data);
   if (running !== undefined && new URL(running).port === String(number))
     return `${place} is that of the host that runs`;
   try {
+    // Bound and not listened on: nobody can connect meanwhile.
     const held = await holdPort(address, number);
     held?.close();
     return `${place} is free`;
   } catch (error) {
     const why = 'a host that is started here cannot listen';
-    const next = 'stop what has it, or choose another with --port, PORT or `port` in tenon.yaml';
+    const next =
+      'stop what has it, or choose another: --port, PORT or `port` in tenon.yaml, for the admin API ADMIN_PORT';
     const { code, message } = error as TenonError;
     if (code !== 'AddressInUse')
       return failed(message, why, 'choose an address of this machine, and a port from 1024 on');

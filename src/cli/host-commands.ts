@@ -55,6 +55,16 @@ export function addHostCommands(program: Command): void {
     (id: string | undefined, flags: AskFlags) =>
       ending(flags, async () => (await import('./routes.js')).routes(id, flags)),
   );
+  ask(program, 'discover', 'Have the host look at its applications now.', ['discover']).action((flags: AskFlags) =>
+    ending(flags, async () => (await import('./discover.js')).discover(flags)),
+  );
+  ask(program, 'metrics', 'What the host counts, in the text format of Prometheus.', [
+    'metrics',
+    'metrics --json',
+  ]).action((flags: AskFlags) => ending(flags, async () => (await import('./served.js')).metrics(flags)));
+  ask(program, 'openapi', 'The OpenAPI document of the host.', ['openapi', 'openapi --json > openapi.json']).action(
+    (flags: AskFlags) => ending(flags, async () => (await import('./served.js')).openapi(flags)),
+  );
   const acts = [
     ['load', 'Load a plugin that does not run.'],
     [

@@ -1,6 +1,7 @@
 /** `tenon hosts`: the hosts that share a registry, as a running one knows them. */
 import type { HostRow } from '../index.js';
 import { type AskFlags, Client } from './client.js';
+import { printable } from './printable.js';
 import { printTable } from './table.js';
 
 export async function hosts(flags: AskFlags): Promise<void> {
@@ -15,18 +16,21 @@ export async function hosts(flags: AskFlags): Promise<void> {
     url ?? '-',
     version,
     stoppedAt === null ? `seen ${seenAt}` : `stopped ${stoppedAt}`,
-    runs(plugins),
+    printable(runs(plugins)),
   ]);
   printTable([['HOST', 'PROCESS', 'URL', 'VERSION', '', 'PLUGINS'], ...rows]);
 }
 
-/** How many plugins are in which state. */
+/** How many plugins are in which state, and which of them have failed, with why. */
 function runs(plugins: HostRow['plugins']): string {
   const counts = new Map<string, number>();
-  for (const report of Object.values(plugins)) {
-    const { state } = (report ?? {}) as { state?: unknown };
+  const failed: string[] = [];
+  for (const [id, report] of Object.entries(plugins)) {
+    const { state, error } = (report ?? {}) as { state?: unknown; error?: { code?: unknown } };
     const word = typeof state === 'string' ? state : 'unknown';
     counts.set(word, (counts.get(word) ?? 0) + 1);
+    if (error !== undefined) failed.push(typeof error.code === 'string' ? `${id} (${error.code})` : id);
   }
-  return [...counts].map(([state, count]) => `${count} ${state}`).join(', ');
+  const states = [...counts].map(([state, count]) => `${count} ${state}`).join(', ');
+  return failed.length === 0 ? states : `${states}; not as it should be: ${failed.join(', ')}`;
 }

@@ -41,8 +41,9 @@ interface Subject {
 }
 
 async function readBytes(file: string, limit: number, what: string): Promise<Buffer> {
-  return readRegular(file, limit).catch((error: Error) => {
-    throw new TypeError(`${what}: ${error.message}`, { cause: error });
+  return readRegular(file, limit).catch((error: NodeJS.ErrnoException) => {
+    const why = error.code === 'ENOENT' ? `${file} is not there` : error.message;
+    throw new TypeError(`${what}: ${why}`, { cause: error });
   });
 }
 

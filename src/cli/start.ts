@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import tty from 'node:tty';
-import { processEnvironment, resolveSettings, type Settings } from '../base/config.js';
+import { type PrintedSetting, processEnvironment, resolveSettings, type Settings } from '../base/config.js';
 import { type HostEnd, HostProcess, type HostProcessOptions } from '../supervisor/host-process.js';
 import { reapWhenFirst } from '../supervisor/first-process.js';
 import { givenPort, type HeldPort, holdPort, holdSocket } from '../supervisor/port.js';
@@ -32,6 +32,12 @@ interface HeldAdmin {
 
 export interface StartFlags extends HostOptionFlags {
   printConfig?: true;
+  json?: true;
+}
+
+function printConfig(printed: readonly PrintedSetting[], json: boolean): void {
+  if (json) process.stdout.write(`${JSON.stringify({ settings: printed })}\n`);
+  else printTable(settingRows(printed));
 }
 
 /** The host of `order` as a child that has the port of its settings. Rejects with `AddressInUse`, and for wrong settings. */
@@ -86,11 +92,12 @@ export function endAs({ status, signal }: HostEnd): never {
  * Run the host until a signal, then end the process; the exit status of anything else. Rejects when it cannot begin.
  * @param tellsReloads each reload in lines for people
  */
-export async function start({ printConfig: print, ...flags }: StartFlags, tellsReloads = false): Promise<number> {
+export async function start({ printConfig: print, json, ...flags }: StartFlags, tellsReloads = false): Promise<number> {
   if (print === true) {
-    printTable(settingRows(resolveSettings({ flags }).printed));
+    printConfig(resolveSettings({ flags }).printed, json === true);
     return 0;
   }
+  if (json === true) throw new TypeError('option json: it is for --print-config; the log is JSON off a terminal');
   const lastWords = (line: string): void => void process.stderr.write(`${line}\n`);
   const host = await hostProcess({ flags, tellsReloads }, { stdio: 'inherit', lastWords });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => host.stop(signal));

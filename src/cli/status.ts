@@ -1,22 +1,35 @@
 /** `tenon status`: how a running host does. */
 import type { HotReloadStatus, Images, RegistryStatus } from '../index.js';
-import { type AskFlags, Client } from './client.js';
+import { type AskFlags, Client, Refusal } from './client.js';
 import { hotReloadRows } from './hot-reload.js';
 import { printTable } from './table.js';
 
 /** What the host answers. */
 export interface HostStatus {
+  /** Whether it has looked at all applications; `tenon status` prints whether it says that it is ready for requests. */
   ready: boolean;
   images: Images;
   hotReload: HotReloadStatus;
   registry: RegistryStatus;
 }
 
+/** What `/readyz?verbose` says. */
+export interface Readiness {
+  ready: boolean;
+  started: boolean;
+  degraded?: boolean;
+  plugins: { id: string; state: string; healthy?: boolean; health?: string; error?: string }[];
+  tables?: { code: string; message?: string };
+}
+
 export async function status(flags: AskFlags): Promise<void> {
   const client = Client.find(flags);
-  const answer = await client.get<HostStatus>('/api/v1/status');
+  const [answer, readiness] = await Promise.all([client.get<HostStatus>('/api/v1/status'), readinessOf(client)]);
+  const ready = readiness?.ready ?? answer.ready;
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify(answer)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ ...answer, ready, ...(readiness === undefined ? {} : { readiness }) })}\n`,
+    );
     return;
   }
   const images = Object.entries(answer.images).map(([name, { count, bytes }]) => [
@@ -25,11 +38,35 @@ export async function status(flags: AskFlags): Promise<void> {
   ]);
   printTable([
     ['host', client.url],
-    ['ready', answer.ready ? 'yes' : 'no'],
+    ['ready', ready ? (readiness?.degraded === true ? 'yes, degraded' : 'yes') : 'no'],
+    ...(readiness === undefined ? [] : troubleRows(readiness)),
     ...images,
     ...hotReloadRows(answer.hotReload),
     ['registry', registryLine(answer.registry)],
   ]);
+}
+
+/** What is asked by whoever shares out requests. Undefined where it is not served. */
+async function readinessOf(client: Client): Promise<Readiness | undefined> {
+  try {
+    return await client.get<Readiness>('/readyz?verbose');
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const { problem } = error;
+    return 'ready' in problem ? (problem as Readiness) : undefined;
+  }
+}
+
+/** Why it is not ready, and what does not run. */
+function troubleRows({ started, plugins, tables }: Readiness): string[][] {
+  const ill = plugins.filter(({ healthy }) => healthy === false);
+  const down = plugins.filter(({ state, healthy }) => state === 'failed' && healthy === undefined);
+  return [
+    ...(started ? [] : [['', 'it has not looked at all applications yet']]),
+    ...ill.map(({ id, health }) => ['not healthy', `${id}${health === undefined ? '' : `: ${health}`}`]),
+    ...down.map(({ id, error }) => ['not running', `${id}${error === undefined ? '' : `: ${error}`}`]),
+    ...(tables === undefined ? [] : [['tables', tables.message ?? tables.code]]),
+  ];
 }
 
 function registryLine({ kind, place, connected, since, error }: RegistryStatus): string {

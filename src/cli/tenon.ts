@@ -61,6 +61,7 @@ servingCommand(
 `,
 )
   .option('--print-config', 'print every setting with its key in tenon.yaml and its source, and end')
+  .option('--json', 'with --print-config: as one JSON object')
   .action(async (flags: StartFlags) => {
     const { start } = await import('./start.js');
     process.exitCode = await start(flags);

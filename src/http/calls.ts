@@ -132,12 +132,12 @@ export class Calls {
   /** The same as a middleware: what nothing is served at is left to `next`. */
   readonly take = (request: IncomingMessage, response: ServerResponse, next?: () => void): void => {
     const began = performance.now();
-    const route = this.#serve(request, response, next);
+    const route = this.#answer(request, response, next);
     this.#meters.note(request, response, route, began);
   };
 
   /** Answer a request, now or later; the route that does. */
-  #serve(request: IncomingMessage, response: ServerResponse, next?: () => void): ServedRoute | undefined {
+  #answer(request: IncomingMessage, response: ServerResponse, next?: () => void): ServedRoute | undefined {
     let url = request.url ?? '/';
     if (url.charCodeAt(0) !== 47) {
       url = originForm(url);
