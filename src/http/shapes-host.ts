@@ -148,7 +148,7 @@ const audit = objectOf<AuditLine>({
   at: moment(),
   previous: sha256('Of the line before'),
   damage: optional(text('What was wrong with the log when this line was written')),
-  action: oneOf(['install', 'upgrade', 'uninstall', 'refuse', 'trust', 'distrust', 'kill', 'spare', 'grant', 'revoke']),
+  action: text('What was done, one word: `install`, `refuse`, `trust`, `grant` …'),
   plugin: optional(text()),
   version: optional(text()),
   sha256: optional(sha256()),
