@@ -153,7 +153,8 @@ async function send({ method, path, query, headers, key: of, body, type }: Drawn
     headers: [...given, ...(type === '' ? [] : [['content-type', type] as [string, string]])],
     ...(body === undefined ? {} : { body }),
   });
-  document.check(method, path, { status: answer.status, type: answer.headers.get('content-type'), body: answer.body });
+  const answered = { status: answer.status, type: answer.headers.get('content-type'), body: answer.body };
+  expect(document.flaw(method, path, answered)).toBeUndefined();
   return answer.status;
 }
 
@@ -181,8 +182,8 @@ test('a record that the document allows is taken, and comes back as the document
   const dates = fc.option(fc.constantFrom<unknown>('2026-01-31', '2026-01-31T12:00:00.5+02:00', 0, 1e12));
   const records = valuesOf(input).chain((record) =>
     fc.record({ due: dates, place: fc.constant({ city: 'Ulm' }) }).map((more) => {
-      const { createdAt, updatedAt, ...others } = record as Record<string, unknown>;
-      return { ...others, ...more };
+      const others = Object.entries(record as object).filter(([name]) => !name.endsWith('edAt'));
+      return { ...Object.fromEntries(others), ...more };
     }),
   );
   await fc.assert(
@@ -196,7 +197,8 @@ test('a record that the document allows is taken, and comes back as the document
         headers,
         body: JSON.stringify({ ...record, id: 'one' }),
       });
-      document.check('put', '/todo/Task/{key}', { status, type: sent.get('content-type'), body });
+      const answered = { status, type: sent.get('content-type'), body };
+      expect(document.flaw('put', '/todo/Task/{key}', answered)).toBeUndefined();
       expect([200, 201], body).toContain(status);
     }),
     { numRuns: 100 },
@@ -211,10 +213,12 @@ test('results of GraphQL are as the document has them', async () => {
         headers: { 'content-type': 'application/json', accept: accepted },
         body: JSON.stringify({ query }),
       });
-      document.check('post', '/todo/graphql', { status, type: headers.get('content-type'), body });
+      const answered = { status, type: headers.get('content-type'), body };
+      expect(document.flaw('post', '/todo/graphql', answered)).toBeUndefined();
     }
     const target = `/todo/graphql?query=${encodeURIComponent(query)}`;
     const { status, headers, body } = await world.get(target);
-    document.check('get', '/todo/graphql', { status, type: headers.get('content-type'), body });
+    const answered = { status, type: headers.get('content-type'), body };
+    expect(document.flaw('get', '/todo/graphql', answered)).toBeUndefined();
   }
 });

@@ -82,6 +82,31 @@ TEST_CASE("a plugin built before routes had words has none") {
   CHECK(words_of("Count", "Counts.", "{}", offsetof(tenon_route_t, roles)).size() == 0);
 }
 
+TEST_CASE("all routes of a plugin together say so much at most, and the rest are served without words") {
+  static const std::string document(core::RouteWords::kDocumentBytes, ' ');
+  tenon_plugin_http_t http = {};
+  http.size = sizeof(http);
+  http.route_count = [](tenon_plugin_t*) { return 20u; };
+  http.route = [](tenon_plugin_t*, uint32_t index) -> const tenon_route_t* {
+    static std::string pattern;
+    static tenon_route_t declared;
+    pattern = "/" + std::to_string(index);
+    declared = {};
+    declared.size = sizeof(tenon_route_t);
+    declared.method = TENON_HTTP_GET;
+    declared.pattern = bytes(pattern);
+    declared.openapi = bytes(document);
+    return &declared;
+  };
+  std::string problem;
+  const std::optional<core::RouteTable> table = core::check_routes(nullptr, http, {1000, 1000, 4}, problem);
+  REQUIRE(table.has_value());
+  CHECK(table->routes[15].words.openapi.size() == document.size());
+  CHECK(table->routes[15].words.flaw.empty());
+  CHECK(table->routes[16].words.openapi.empty());
+  CHECK(table->routes[16].words.flaw == "what its routes say of themselves is together more than 1 MiB");
+}
+
 TEST_CASE("percent escapes are decoded, broken ones left alone") {
   CHECK(core::percent_decoded("a%20b%2Fc", false) == "a b/c");
   CHECK(core::percent_decoded("a+b", true) == "a b");

@@ -62,22 +62,22 @@ export class ApiDocument {
     return this.resolve(found);
   }
 
-  /** Throws when the document does not tell of such an answer. */
-  check(method: string, path: string, { status, type, body }: Answered): void {
+  /** Why the document does not tell of such an answer; undefined when it does. */
+  flaw(method: string, path: string, { status, type, body }: Answered): string | undefined {
     const { responses } = this.operation(method, path);
     const answer = responses[String(status)];
     const said = `${method} ${path} answers ${status} ${type}: ${body.slice(0, 500)}`;
-    if (answer === undefined) throw new Error(`${said}, of which the document tells nothing`);
-    if (body === '') return;
+    if (answer === undefined) return `${said}, of which the document tells nothing`;
+    if (body === '') return undefined;
     const media = type?.split(';')[0] ?? '';
     const schema = answer.content?.[media]?.schema;
-    if (schema === undefined) throw new Error(`${said}, of which the document does not tell the type`);
-    if (lines.includes(media)) return;
+    if (schema === undefined) return `${said}, of which the document does not tell the type`;
+    if (lines.includes(media)) return undefined;
     const told = JSON.parse(body) as { error?: string };
     const validate = this.#validator(schema);
-    if (!validate(told)) throw new Error(`${said}: ${this.#ajv.errorsText(validate.errors)}`);
-    if (media === 'application/problem+json' && !answer.description.includes(`\`${told.error}\``))
-      throw new Error(`${said}, whose code the document does not tell`);
+    if (!validate(told)) return `${said}: ${this.#ajv.errorsText(validate.errors)}`;
+    const isTold = media !== 'application/problem+json' || answer.description.includes(`\`${told.error}\``);
+    return isTold ? undefined : `${said}, whose code the document does not tell`;
   }
 
   #validator(schema: object): ValidateFunction {
