@@ -356,6 +356,7 @@ export async function compose(
     install: { installing, limit: settings.bundleLimit },
     grants,
     tokens,
+    imageLimit: settings.imageLimit,
     bundles: { trust, audit, killed: () => host.endKilled() },
     configs: new PluginConfigs({ log, registry, convergence, ...secretPlaces, plugins: configured }),
     discover,

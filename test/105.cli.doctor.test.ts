@@ -138,7 +138,9 @@ describe('tenon doctor', () => {
     const library = path.join(directory, 'librocksdb-bad.so');
     await writeFile(source, '#include <stdlib.h>\n__attribute__((constructor)) static void end(void) { abort(); }\n');
     execFileSync('cc', ['-shared', '-fPIC', '-o', library, source]);
-    const report = await doctor({ TENON_ROCKSDB: library });
+    const TMPDIR = await mkdtemp(path.join(directory, 'tmp-'));
+    const report = await doctor({ TENON_ROCKSDB: library, TMPDIR });
+    expect(await readdir(TMPDIR)).toEqual([]);
     expect(report.of('RocksDB')).toMatchObject({
       state: 'failed',
       found: expect.stringContaining('SIGABRT') as string,

@@ -98,7 +98,7 @@ describe('a client that takes nothing of an answer', () => {
   });
 
   test('is told to the plugin that streams', async () => {
-    await until('the plugin knows', async () => (await world.get('/service/cancelled')).body === 'yes');
+    await expect.poll(async () => (await world.get('/service/cancelled')).body).toBe('yes');
   });
 });
 

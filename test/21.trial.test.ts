@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { TenonError } from '../src/base/errors.js';
 import { loadCore } from '../src/binding/core.js';
-import { Trial, type TrialLimits } from '../src/plugin/trial.js';
+import { Trial, type TrialLimits, type Tried } from '../src/plugin/trial.js';
 import { buildPlugin } from './plugins/build.js';
 
 const patient = { timeout: 45_000 };
@@ -69,17 +69,21 @@ beforeEach(() => {
 });
 afterEach(() => trial.close());
 
-async function tryPlugin(name: string, limits: Partial<TrialLimits> = {}): Promise<void> {
-  await trial.try(await buildPlugin(name), { id: 'fault', ...limits });
+async function tryPlugin(name: string, limits: Partial<TrialLimits> = {}): Promise<Tried> {
+  return trial.try(await buildPlugin(name), { id: 'fault', ...limits });
 }
 
 describe('the outcome of a trial', () => {
-  test('is nothing for a good plugin', async () => {
-    await expect(tryPlugin('ok')).resolves.toBeUndefined();
+  test('is the routes of a good plugin', async () => {
+    await expect(tryPlugin('ok')).resolves.toEqual({ routes: [], more: 0 });
+    const { routes, more } = await tryPlugin('many_routes');
+    expect(routes.length).toBeGreaterThan(50);
+    expect(routes).toEqual(routes.map((_, at) => `GET /number/${at}`));
+    expect(routes.length + more).toBe(500);
   });
 
   test('goes no further than the entry for a plugin that asks for that', async () => {
-    await expect(tryPlugin('open_only')).resolves.toBeUndefined();
+    await expect(tryPlugin('open_only')).resolves.toEqual({ routes: [], more: 0 });
   });
 
   test.each([
@@ -181,7 +185,7 @@ describe('a path', () => {
   test('may hold any byte', async () => {
     const odd = path.join(directory, 'a b\nc "%s" \u{1f600}.so');
     writeFileSync(odd, readFileSync(await buildPlugin('ok')));
-    await expect(trial.try(odd, { id: 'fault' })).resolves.toBeUndefined();
+    await expect(trial.try(odd, { id: 'fault' })).resolves.toMatchObject({ more: 0 });
   });
 
   test('to a library with a hole that the check let through never harms the runner', async () => {

@@ -46,7 +46,7 @@ using Nonce = std::array<uint8_t, 16>;
 
 constexpr size_t kTailBytes = 4096;
 constexpr size_t kReadBytes = 65536;
-constexpr size_t kMessageBytes = 2048;
+constexpr size_t kMessageBytes = 3584;
 constexpr size_t kLineBytes = 65536;
 constexpr rlim_t kOpenFiles = 64;
 constexpr rlim_t kFileBytes = 1 << 20;
@@ -364,18 +364,35 @@ class Child {
     if (plugin->health != nullptr && !accepted(plugin->health(plugin))) return;
     begin(Stage::Destroy);
     plugin->destroy(plugin);
-    end(Outcome::Passed, 0, {});
+    end(Outcome::Passed, 0, routes_);
   }
 
-  bool routes_are_sound(tenon_plugin_t* plugin) const {
+  bool routes_are_sound(tenon_plugin_t* plugin) {
     const auto* const http = static_cast<const tenon_plugin_http_t*>(plugin->get_extension(plugin, TENON_HTTP_ID));
     if (http == nullptr) return true;
     std::string problem = "its tenon.http/1 lacks route_count, route or handle";
     // The settings of a host are not known here, and decide over none.
     constexpr core::RouteDefaults kAny = {1, 1, 1};
     const bool whole = TENON_HAS(http, route_count) && TENON_HAS(http, route) && TENON_HAS(http, handle);
-    if (whole && core::check_routes(plugin, *http, kAny, problem)) return true;
+    if (const auto table = whole ? core::check_routes(plugin, *http, kAny, problem) : std::nullopt) {
+      list(table->routes);
+      return true;
+    }
     return broke(problem), false;
+  }
+
+  // As many as a verdict takes, and how many more there are.
+  void list(const std::vector<core::Route>& routes) {
+    constexpr size_t kCountBytes = 8;
+    for (size_t index = 0; index < routes.size(); index++) {
+      const core::Route& route = routes[index];
+      const std::string line = std::string(core::method_name(route.method)) + " " + route.pattern + "\n";
+      if (routes_.size() + line.size() + kCountBytes > kMessageBytes) {
+        routes_ += "+" + std::to_string(routes.size() - index) + "\n";
+        return;
+      }
+      routes_ += line;
+    }
   }
 
   bool descriptor_is_sound(const tenon_plugin_descriptor_t* descriptor) const {
@@ -410,6 +427,7 @@ class Child {
   int channel_ = -1;
   int stages_ = -1;
   Stage stage_ = Stage::Start;
+  std::string routes_;
 };
 
 // The parent -----------------------------------------------------------------------------------------------------

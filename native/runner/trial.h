@@ -12,7 +12,7 @@
 // output and error.
 //
 //   OUTCOME      CODE              MESSAGE
-//   passed       -                 -
+//   passed       -                 its routes, METHOD PATTERN on a line each, +N for those that do not fit
 //   openFailed   -                 the dynamic loader's
 //   mismatch     abi or id         what the descriptor says that the note did not
 //   refused      a tenon_status    the last that the plugin logged, or what it broke

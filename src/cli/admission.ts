@@ -63,7 +63,7 @@ export class Admission {
       ...what,
       sizeLimit: settings.imageLimit,
       core,
-      trial: tried ? this.#runner() : { try: () => Promise.resolve() },
+      trial: tried ? this.#runner() : { try: () => Promise.resolve({ routes: [], more: 0 }) },
       staging: await this.#staging(settings.data, core),
       limits: { deadlineMs: settings.trialMs },
     });

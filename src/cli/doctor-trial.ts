@@ -1,6 +1,8 @@
 /** Runs `doctor-native.js`, and tells how it ended when it says nothing. */
 import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../base/config.js';
@@ -11,7 +13,7 @@ export type StoreSettings = Pick<Settings, 'rocksdb' | 'tablesSync' | 'tablesLog
 /** What is to be tried there. */
 export type Trial =
   | { of: 'core' | 'runner' }
-  | { of: 'RocksDB'; settings: StoreSettings }
+  | { of: 'RocksDB'; settings: StoreSettings; folder: string }
   | { of: 'executing'; places: readonly string[] };
 
 export interface TrialAnswer {
@@ -35,6 +37,16 @@ export async function tryNative(trial: Trial): Promise<TrialAnswer> {
   if (answer.message === undefined) return answer;
   const { code = 'Internal', message, next } = answer;
   throw new TenonError(code as ErrorCode, message, next === undefined ? {} : { next });
+}
+
+/** Whether it opens a store: what that is, and where it is from. The store is gone afterwards, however that ends. */
+export async function tryRocksdb(settings: StoreSettings): Promise<string> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'tenon-doctor-'));
+  try {
+    return (await tryNative({ of: 'RocksDB', settings, folder })).found ?? '';
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 function ask(program: string, trial: Trial): Promise<TrialAnswer> {

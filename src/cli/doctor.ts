@@ -9,7 +9,7 @@ import { machineProbes } from './doctor-machine.js';
 import { placeProbes } from './doctor-places.js';
 import { serviceProbes } from './doctor-services.js';
 import { toolProbes } from './doctor-tools.js';
-import { tryNative } from './doctor-trial.js';
+import { tryNative, tryRocksdb } from './doctor-trial.js';
 import { watchProbes } from './doctor-watch.js';
 import { exitStatus } from './failure.js';
 import { printTable } from './table.js';
@@ -63,7 +63,7 @@ export async function doctor(flags: DoctorFlags): Promise<number> {
     ...toolProbes(env),
     {
       what: 'RocksDB',
-      look: async () => (await tryNative({ of: 'RocksDB', settings: store })).found ?? '',
+      look: () => tryRocksdb(store),
       why: 'applications with tables cannot be served',
     },
     ...machineProbes(settings, env),

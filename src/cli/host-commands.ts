@@ -75,10 +75,18 @@ export function addHostCommands(program: Command): void {
     ['enable', 'Have a plugin run on every host of the registry.'],
     ['disable', 'Have a plugin run on no host of the registry, until it is enabled.'],
   ] as const;
-  for (const [what, description] of acts)
-    ask(program, `${what} <plugin>`, description, [`${what} hello`]).action((id: string, flags: AskFlags) =>
-      ending(flags, async () => (await import('./act.js')).act(what, id, flags)),
+  for (const [what, description] of acts) {
+    const hasDryRun = what === 'load' || what === 'reload';
+    const examples = [`${what} hello`, ...(hasDryRun ? [`${what} hello --dry-run`] : [])];
+    const command = ask(program, `${what} <plugin>`, description, examples);
+    if (hasDryRun) command.option('--dry-run', 'build and try it, say what would come of it, and change nothing');
+    command.action((id: string, { dryRun, ...flags }: AskFlags & { dryRun?: true }) =>
+      ending(flags, async () => {
+        const { act, rehearse } = await import('./act.js');
+        await (dryRun === true ? rehearse : act)(what, id, flags);
+      }),
     );
+  }
   ask(program, 'forget <plugin>', 'Take a plugin off every host of the registry; its folder stays.', [
     'forget hello',
   ]).action((id: string, flags: AskFlags) =>
@@ -90,10 +98,13 @@ export function addHostCommands(program: Command): void {
     'rollback hello --to 3f9c01ab',
   ])
     .option('--to <build>', 'its hash (6 digits or more), generation or version')
-    .action((id: string, flags: AskFlags & { to?: string }) =>
+    .option('--dry-run', 'see that the build is there and whole, try it, and change nothing')
+    .action((id: string, { to, dryRun, ...flags }: AskFlags & { to?: string; dryRun?: true }) =>
       ending(flags, async () => {
-        const query = flags.to === undefined ? '' : `?${new URLSearchParams({ to: flags.to }).toString()}`;
-        await (await import('./act.js')).act('rollback', id, flags, query);
+        const query = to === undefined ? '' : new URLSearchParams({ to }).toString();
+        const { act, rehearse } = await import('./act.js');
+        if (dryRun === true) await rehearse('rollback', id, flags, query && `&${query}`);
+        else await act('rollback', id, flags, query && `?${query}`);
       }),
     );
   addBundleCommands(program);

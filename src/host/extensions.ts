@@ -78,9 +78,13 @@ export class Extensions {
     if (failures.length > 0) throw failures[0];
   }
 
-  /** Throws `ExtensionMissing`, `ExtensionCycle`, and `ExtensionUnavailable` when one that is required does not run. */
-  requireRunning(id: string): void {
+  /**
+   * Throws `ExtensionMissing`, `ExtensionCycle`, and `ExtensionUnavailable` when one that is required does not run.
+   * @param as what its application says, when that was not learned
+   */
+  requireRunning(id: string, as?: Application): void {
     const all = this.#all();
+    if (as !== undefined) all.set(id, { id, enabled: as.enabled, extension: as.extension, uses: as.extensions });
     checkUses(id, all);
     for (const use of all.get(id)?.uses ?? []) {
       const plugin = this.#plugins.get(use.id);

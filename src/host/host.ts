@@ -16,6 +16,7 @@ import { Plugin, type PluginSummary, type PluginView, summaryOf } from './plugin
 import { figuresOf, type PluginFigures } from './plugin-meters.js';
 import type { ReloadRecord, Trigger } from './record.js';
 import { type Begun, type LateFailure, Reloading, type ReloadRequest } from './reloading.js';
+import { Rehearsals } from './rehearsals.js';
 import { Remembering } from './remembering.js';
 import type { RouteBook } from './routes.js';
 import { isTaken, RefusedFolders } from './taken.js';
@@ -225,6 +226,11 @@ export class Host {
       this.#begin(plugin, 'rollback', { byHand: true, version }),
     );
     return finished;
+  }
+
+  /** What loading, reloading and going back would come to. */
+  get rehearsals(): Rehearsals {
+    return new Rehearsals(this.#reloading.rehearsal, this.#plugins, this.#options.applications);
   }
 
   /** Builds of a plugin that can be gone back to, the one that served last first. Rejects with `PluginNotFound`. */

@@ -7,6 +7,7 @@ import type { Images } from './images.js';
 import { type PluginFigures, staticFigures } from './plugin-meters.js';
 import type { PluginState, PluginSummary, PluginView } from './plugin.js';
 import type { ReloadRecord, Trigger } from './record.js';
+import type { Rehearsed, TriedLibrary } from './rehearsal.js';
 import type { Begun } from './reload-request.js';
 import type { StaticPlugins } from './static-plugins.js';
 import type { Version } from './versions.js';
@@ -83,6 +84,18 @@ export class Plugins {
   /** As {@link Host.rollback}; rejects with `PluginStatic`, too. */
   async rollback(id: string, to?: string): Promise<ReloadRecord> {
     return this.#statics.has(id) ? this.#statics.refuse(id) : this.#host.rollback(id, to);
+  }
+
+  /** What it would come to; rejects with `PluginStatic`, too. */
+  async rehearse(what: 'load' | 'reload' | 'rollback', id: string, to?: string): Promise<Rehearsed> {
+    if (this.#statics.has(id)) return this.#statics.refuse(id);
+    const { rehearsals } = this.#host;
+    return what === 'rollback' ? rehearsals.rollback(id, to) : rehearsals[what](id);
+  }
+
+  /** As {@link Rehearsals.library}. */
+  rehearseLibrary(bytes: Uint8Array): Promise<TriedLibrary> {
+    return this.#host.rehearsals.library(bytes);
   }
 
   async versions(id: string): Promise<readonly Version[]> {

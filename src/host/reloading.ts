@@ -21,6 +21,7 @@ import type { Remembering } from './remembering.js';
 import { PluginTables } from './plugin-tables.js';
 import { type Admission, type Replaced, type Replacement, replace } from './replace.js';
 import { Probation, type ProbationLimits } from './probation.js';
+import { Rehearsal } from './rehearsal.js';
 import type { RouteBook } from './routes.js';
 import type { TableDoor } from './table-world.js';
 import type { SecretPlaces } from './secrets.js';
@@ -67,12 +68,15 @@ export class Reloading {
   readonly #tables: PluginTables;
   readonly #targets: Targets;
   readonly #pins: Pins;
+  /** What a reload would come to. */
+  readonly rehearsal: Rehearsal;
 
   constructor(options: ReloadingOptions) {
     this.#options = options;
     this.#tables = new PluginTables(options.tables, options.versions, options.log);
     this.#targets = new Targets({ ...options, tables: this.#tables });
     this.#pins = new Pins(options);
+    this.rehearsal = new Rehearsal({ ...options, tables: this.#tables, pins: this.#pins });
   }
 
   /**

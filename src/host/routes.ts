@@ -32,7 +32,7 @@ export class RouteBook {
   }
 
   /** Throws `RouteConflict` when `plugin` may not have one of `routes`. */
-  check(plugin: string, routes: readonly ServedRoute[]): void {
+  check(plugin: string, routes: readonly Pick<ServedRoute, 'method' | 'path'>[]): void {
     const taken = new Map<string, ServedRoute>();
     for (const route of this.all()) if (route.plugin !== plugin) taken.set(shapeOf(route), route);
     for (const route of routes) {

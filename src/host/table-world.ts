@@ -75,7 +75,7 @@ export function withTables(own: readonly ServedRoute[], tables: TableWorld | und
 }
 
 /** Two patterns that match the same paths have the same shape. */
-export function shapeOf(route: ServedRoute): string {
+export function shapeOf(route: Pick<ServedRoute, 'method' | 'path'>): string {
   return `${route.method} ${route.path.replaceAll(/\/:[^/]+/g, '/:')}`;
 }
 

@@ -39,7 +39,7 @@ export interface Target {
 export interface TargetsOptions {
   applications: Applications;
   versions: Versions;
-  extensions: Extensions;
+  extensions: Pick<Extensions, 'learn' | 'requireRunning' | 'doubtsAbout'>;
   limits: GenerationLimits;
   tables: PluginTables;
   desires: Desires;

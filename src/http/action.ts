@@ -7,6 +7,7 @@ import type { Operation, Parameter } from './operation.js';
 import { pluginId } from './parameters.js';
 import { loadRefusals, rollbackRefusals, wishRefusals } from './refusals.js';
 import type { RegistryAdminOptions } from './registry-admin.js';
+import { rehearsedSchema } from './rehearsal-admin.js';
 import { ref, text } from './shapes.js';
 
 type Action = 'load' | 'unload' | 'reload' | 'rollback' | 'enable' | 'disable';
@@ -54,6 +55,7 @@ export function actionOperations({ host, registry }: ActionOptions): Operation[]
         if (view.state === 'disabled') throw disabled(view);
         return answerOf('load', view, undefined);
       },
+      rehearse: (id) => host.rehearse('load', id),
     }),
     actionOperation('unload', 'Stop a plugin until it is loaded again, here alone', {
       errors: ['PluginNotFound', 'HostClosing', 'PluginStatic', 'ExtensionUnavailable', 'StillInUse'],
@@ -68,6 +70,7 @@ export function actionOperations({ host, registry }: ActionOptions): Operation[]
         const reload = await host.reload(id, 'api');
         return answerOf('reload', host.show(id), reload);
       },
+      rehearse: (id) => host.rehearse('reload', id),
     }),
     actionOperation('rollback', 'Go back to a kept build', {
       errors: rollbackRefusals,
@@ -83,6 +86,7 @@ export function actionOperations({ host, registry }: ActionOptions): Operation[]
         const reload = await host.rollback(id, to);
         return answerOf('rollback', host.show(id), reload);
       },
+      rehearse: (id, to) => host.rehearse('rollback', id, to),
     }),
     actionOperation('enable', 'Have a plugin run on every host of the registry', {
       errors: wishRefusals,
@@ -99,9 +103,24 @@ interface ActionParts {
   readonly errors: Operation['errors'];
   readonly parameters?: readonly Parameter[];
   readonly act: (id: string, to: string | undefined) => Promise<object>;
+  /** What it would come to; absent where there is nothing to be tried. */
+  readonly rehearse?: ActionParts['act'];
 }
 
-function actionOperation(action: Action, summary: string, { errors, parameters = [], act }: ActionParts): Operation {
+const dryRun: Parameter = {
+  name: 'dryRun',
+  in: 'query',
+  description: 'Say what it would come to, and change nothing',
+  schema: { type: 'boolean' },
+};
+
+function actionOperation(
+  action: Action,
+  summary: string,
+  { errors, parameters = [], act, rehearse }: ActionParts,
+): Operation {
+  const done = ref('PluginAction');
+  const schema = rehearse === undefined ? done : { anyOf: [done, rehearsedSchema] };
   return {
     id: `${action}Plugin`,
     tag: 'plugins',
@@ -109,10 +128,18 @@ function actionOperation(action: Action, summary: string, { errors, parameters =
     path: `/api/v1/plugins/{id}/${action}`,
     scope: 'config',
     summary,
-    parameters: [pluginId, ...parameters],
-    answers: { 200: { description: 'It is done', content: { 'application/json': ref('PluginAction') } } },
+    parameters: [pluginId, ...parameters, ...(rehearse === undefined ? [] : [dryRun])],
+    answers: {
+      200: {
+        description: 'It is done, or with `dryRun` what it would come to',
+        content: { 'application/json': schema },
+      },
+    },
     errors,
-    handle: async ({ path: { id = '' }, query }) => ({ body: await act(id, query['to'] as string | undefined) }),
+    handle: async ({ path: { id = '' }, query }) => {
+      const work = query['dryRun'] === true && rehearse !== undefined ? rehearse : act;
+      return { body: await work(id, query['to'] as string | undefined) };
+    },
   };
 }
 

@@ -23,6 +23,7 @@ import { permissionOperations } from './permissions-admin.js';
 import { pluginConfigOperations } from './plugin-config.js';
 import { pluginsOperations } from './plugins-admin.js';
 import { sendError, sendProblem } from './problem.js';
+import { rehearsalOperations } from './rehearsal-admin.js';
 import { type RegistryAdminOptions, registryOperations } from './registry-admin.js';
 import { pathOf } from './router.js';
 import { type TablesAdminOptions, tablesOperations } from './tables-admin.js';
@@ -48,6 +49,8 @@ export interface AdminOptions {
   bundles: TrustAdminOptions;
   grants: Grants;
   tokens: Tokens;
+  /** Bytes of a library. */
+  imageLimit: number;
   /** Absent in a program that gives the host its settings. */
   settings: ReadSettings | undefined;
   /** What plugins and the host count. */
@@ -68,13 +71,13 @@ function apiElsewhere(): TenonError {
 
 const nothing: OpenApiPart = { paths: {}, schemas: {}, tags: [] };
 
-/** All operations of the host, of which the document tells. */
+/** The operations that are served here, of which the document tells. */
 function operationsOf(options: AdminOptions): readonly Operation[] {
   const { host, configs, grants } = options;
   const show = host.show.bind(host);
-  const operations: Operation[] = [
+  const all: Operation[] = [
     ...healthOperations(options),
-    openApiOperation(() => operations, options.others ?? (() => nothing)),
+    openApiOperation(() => served, options.others ?? (() => nothing)),
     ...docsOperations(),
     ...pluginsOperations(options),
     ...actionOperations(options),
@@ -86,10 +89,12 @@ function operationsOf(options: AdminOptions): readonly Operation[] {
     ...installOperations(options.install),
     ...trustOperations(options.bundles),
     ...tokenOperations(options.tokens),
+    ...rehearsalOperations(host, options.imageLimit),
     ...logOperations({ ...options.log, show }),
     ...settingsOperations(options.settings),
   ];
-  return operations;
+  const served = options.isElsewhere === true ? all.filter(({ scope }) => scope === undefined) : all;
+  return served;
 }
 
 /** Answers what no plugin serves; what is not served here either is left to `next`, or answered with 404. */

@@ -27,7 +27,7 @@ export function mount(app: Express, guard: Guard, operations: readonly Operation
   }
   const methodsAt = methodsOf(operations);
   app.use(adminPath, (request: Request, response: Response, next: NextFunction) => {
-    if (isPermitted(guard, request, response, 'read')) next();
+    if (isPermitted(guard, request, response, 'any')) next();
   });
   app.use((request: Request, response: Response, next: NextFunction) => {
     const path = pathOf(request.url);
@@ -72,7 +72,7 @@ function isPermitted(
   guard: Guard,
   request: Request,
   response: Response,
-  scope: NonNullable<Operation['scope']>,
+  scope: NonNullable<Operation['scope']> | 'any',
 ): boolean {
   const denial = guard.deny(request, scope);
   if (denial !== undefined) sendError(request, response, denial.error, denial.headers);

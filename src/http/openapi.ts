@@ -35,6 +35,7 @@ const tags = [
   { name: 'hot reload', description: 'What takes changes up by itself' },
   { name: 'registry', description: 'The wish list that hosts share' },
   { name: 'tables', description: 'Tables of the host' },
+  { name: 'access', description: 'Tokens: who may use the API' },
   { name: 'host', description: 'The host itself' },
 ] as const;
 
@@ -63,9 +64,10 @@ const sharedSchemas: Readonly<Record<string, Schema>> = {
 };
 
 /** Codes that an operation may be refused with, all of them. */
-export function refusalsOf({ scope, errors, requestBody }: Operation): ErrorCode[] {
+export function refusalsOf({ method, scope, errors, requestBody }: Operation): ErrorCode[] {
   const everybody: ErrorCode[] = ['BadRequest', 'Internal'];
-  const withToken: ErrorCode[] = ['Unauthorized', 'Forbidden', 'HostNotAllowed', 'TooManyAttempts'];
+  const fromPages: ErrorCode[] = method === 'get' ? [] : ['OriginNotAllowed'];
+  const withToken: ErrorCode[] = ['Unauthorized', 'ScopeMissing', 'HostNotAllowed', 'TooManyAttempts', ...fromPages];
   const withBody: ErrorCode[] = requestBody === undefined ? [] : ['BodyTooLarge'];
   return [...new Set([...everybody, ...(scope === undefined ? [] : withToken), ...withBody, ...errors])];
 }

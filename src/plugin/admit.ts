@@ -9,7 +9,7 @@ import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
 import type { Core } from '../binding/core.js';
 import type { ImageFacts } from '../binding/image.js';
 import type { Staged, Staging } from './stage.js';
-import type { Trial, TrialLimits } from './trial.js';
+import type { Trial, TrialLimits, Tried } from './trial.js';
 
 /** A library file, read once. */
 export interface Image {
@@ -39,6 +39,7 @@ export interface Admitted {
   readonly size: number;
   readonly facts: ImageFacts;
   readonly staged: Staged;
+  readonly tried: Tried;
   /** Milliseconds: reading and checking; staging; the trial. */
   readonly timings: { readonly admitMs: number; readonly stageMs: number; readonly trialMs: number };
 }
@@ -103,19 +104,21 @@ export async function admit(path: string, options: AdmitOptions): Promise<Admitt
   const checked = performance.now();
   const staged = await options.staging.write(id, image.bytes);
   const written = performance.now();
+  let tried: Tried;
   try {
-    await options.trial.try(staged.path, { ...options.limits, id });
+    tried = await options.trial.try(staged.path, { ...options.limits, id });
   } catch (error) {
     staged.unlink();
     throw error;
   }
-  const tried = performance.now();
+  const ended = performance.now();
   return {
     sha256: image.sha256,
     size: image.bytes.byteLength,
     facts,
     staged,
-    timings: { admitMs: checked - begun, stageMs: written - checked, trialMs: tried - written },
+    tried,
+    timings: { admitMs: checked - begun, stageMs: written - checked, trialMs: ended - written },
   };
 }
 

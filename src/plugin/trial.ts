@@ -26,8 +26,16 @@ interface Pending {
   /** Runners that died with this trial in their hands. */
   lost: number;
   watchdog: NodeJS.Timeout | undefined;
-  resolve: () => void;
+  resolve: (tried: Tried) => void;
   reject: (error: Error) => void;
+}
+
+/** What a library showed that has passed. */
+export interface Tried {
+  /** `GET /items/:id`, before any prefix; none of a library that is only opened. */
+  readonly routes: readonly string[];
+  /** Routes that are too many to be told. */
+  readonly more: number;
 }
 
 interface Runner {
@@ -72,12 +80,12 @@ export class Trial {
   }
 
   /**
-   * Resolves when the library at `path` (absolute) passes. Rejects with `TrialOpenFailed`, `TrialCrashed`,
+   * What the library at `path` (absolute) shows, when it passes. Rejects with `TrialOpenFailed`, `TrialCrashed`,
    * `TrialExited`, `TrialTimeout`, `TrialRefused`, `RouteInvalid`, `AbiUnsupported` or `PluginIdMismatch` (of the
    * descriptor) with the stage in the details, and with `TrialUnavailable` when the runner died twice over it or could not be run. Trials
    * run side by side.
    */
-  try(path: string, limits: TrialLimits): Promise<void> {
+  try(path: string, limits: TrialLimits): Promise<Tried> {
     const deadlineMs = limits.deadlineMs ?? 2_000;
     const memoryBytes = limits.memoryBytes ?? 512 * 1024 * 1024;
     const cpuSeconds = limits.cpuSeconds ?? 2;
@@ -183,8 +191,9 @@ export class Trial {
       if (pending === undefined) continue;
       runner.pending.delete(Number(number));
       clearTimeout(pending.watchdog);
-      const error = judge(pending, { outcome, stage, code, message: decode(message), output: decode(output) });
-      if (error === undefined) pending.resolve();
+      const verdict = { outcome, stage, code, message: decode(message), output: decode(output) };
+      const error = judge(pending, verdict);
+      if (error === undefined) pending.resolve(triedOf(verdict));
       else pending.reject(error);
     }
   }
@@ -209,6 +218,12 @@ interface Verdict {
   code: string;
   message: string;
   output: string;
+}
+
+function triedOf({ message }: Verdict): Tried {
+  const lines = message.split('\n').map(printable).filter(Boolean);
+  const more = Number(lines.find((line) => line.startsWith('+')) ?? 0);
+  return { routes: lines.filter((line) => !line.startsWith('+')), more };
 }
 
 function decode(hex: string): string {

@@ -2,6 +2,7 @@
  * The smallest plugin there is. A file that includes it changes one thing:
  *   PLUGIN_ID, PLUGIN_VERSION, PLUGIN_TRIAL   what it says of itself
  *   INITIALIZE, HEALTH, DESTROY               name of an own function for the step
+ *   GET_EXTENSION                             the same for what it offers
  *   OWN_ENTRY                                 defined: the file brings entry and note itself
  */
 #ifndef TEST_MINIMAL_H
@@ -43,11 +44,16 @@ static void DESTROY(tenon_plugin_t* plugin);
 static void minimal_destroy(tenon_plugin_t* plugin) { (void)plugin; }
 #endif
 
+#ifdef GET_EXTENSION
+static const void* GET_EXTENSION(tenon_plugin_t* plugin, const char* id);
+#else
+#define GET_EXTENSION minimal_get_extension
 static const void* minimal_get_extension(tenon_plugin_t* plugin, const char* id) {
   (void)plugin;
   (void)id;
   return NULL;
 }
+#endif
 
 static tenon_status minimal_create(const tenon_host_t* host, tenon_plugin_t** out) {
   static tenon_plugin_t plugin;
@@ -56,7 +62,7 @@ static tenon_status minimal_create(const tenon_host_t* host, tenon_plugin_t** ou
                             .initialize = INITIALIZE,
                             .health = HEALTH,
                             .destroy = DESTROY,
-                            .get_extension = minimal_get_extension};
+                            .get_extension = GET_EXTENSION};
   *out = &plugin;
   return TENON_OK;
 }
