@@ -83,10 +83,8 @@ export interface Surroundings {
   output?: OwnOutput | undefined;
 }
 
-/** Between two looks for what was killed and runs, ms. */
-const killedMs = 10_000;
-/** For an archive to come and to be read, ms: a request has 30 s to arrive. */
-const uploadMs = 40_000;
+/** Between two looks for what was killed and runs, and for an archive to come and be read (a request has 30 s to arrive), ms. */
+const [killedMs, uploadMs] = [10_000, 40_000];
 
 /** Build a host of `settings`; what it sets up is closed by `closer`, by the caller when this rejects. */
 export async function compose(

@@ -10,6 +10,7 @@ import { asTenonError } from '../base/errors.js';
 import type { CallCounters } from './call-counters.js';
 import type { ImageFacts, ImageThread } from './image.js';
 import { nativeFolder, nativePartMissing } from './native-parts.js';
+import type { PluginLogRecord } from './plugin-log-record.js';
 import type { OutgoingAnswer, OutgoingRequest } from './outgoing.js';
 import type { Store, StoreDoor } from './store.js';
 
@@ -136,22 +137,6 @@ export interface ChainEntry {
   plugin: PluginPointer;
   /** Whether requests are refused with `ExtensionUnavailable` while it does not run; else they go on without it. */
   required: boolean;
-}
-
-/** One record of tenon.log. */
-export interface PluginLogRecord {
-  plugin: string;
-  generation: number;
-  /** pino's number. */
-  level: number;
-  message: string;
-  fields: Record<string, string>;
-  /** Milliseconds since the epoch. */
-  time: number;
-  /** Of the request that its thread handled. */
-  requestId?: string;
-  /** What else its thread ran the plugin for: a step of its life, `task 12`, `on_event`. */
-  during?: string;
 }
 
 export interface FrontOptions {

@@ -248,6 +248,8 @@ async function serve({ flags, tellsReloads, continues, begins, ...given }: Order
     const url = await host.listen(given.descriptor, given.admin);
     forgetNextHost(settings.data);
     say(continues ? `Tenon goes on in a fresh process, on ${url}` : `Tenon listens on ${url}`);
+    const api = host.adminUrl();
+    if (api !== undefined && !continues) say(`  its admin API on ${api}`);
     if (!continues || resumed) await host.discover();
     if (!continues && !ending.begun) printWelcome(host, url);
     discovered = true;

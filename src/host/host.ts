@@ -120,8 +120,7 @@ export class Host {
    * loaded from the kept builds, without a compiler. What cannot be is left to `discover`.
    */
   async resume(wishes: readonly Wish[]): Promise<void> {
-    const folders = [...new Set(wishes.map(({ folder }) => folder))];
-    await this.#extensions.inOrder(folders, async (folder) => {
+    await this.#extensions.inOrder([...new Set(wishes.map(({ folder }) => folder))], async (folder) => {
       for (const wish of wishes.filter((one) => one.folder === folder))
         await this.#resume(wish).catch((error: unknown) =>
           this.#options.log.warn({ plugin: wish.id, err: error }, `${wish.id} goes on as its application says`),
@@ -289,9 +288,7 @@ export class Host {
     return [...this.#plugins.keys()].sort().map((id) => this.show(id));
   }
 
-  figures(): PluginFigures[] {
-    return [...this.#plugins.values()].map(figuresOf);
-  }
+  readonly figures = (): PluginFigures[] => [...this.#plugins.values()].map(figuresOf);
 
   /** Throws `PluginNotFound`. */
   show(id: string): PluginView {

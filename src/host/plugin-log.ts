@@ -1,6 +1,6 @@
 /** Puts what plugins log into the log of the host. */
 import type { Log, LogLevel } from '../base/log.js';
-import type { PluginLogRecord } from '../binding/core.js';
+import type { PluginLogRecord } from '../binding/plugin-log-record.js';
 
 const methods: Readonly<Record<number, LogLevel>> = {
   10: 'trace',

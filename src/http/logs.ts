@@ -78,6 +78,8 @@ const recordSchema: Schema = {
     source: { enum: ['stdout', 'stderr'], description: 'Of a line that was written there' },
     cut: { type: 'boolean', description: 'Whether long fields were cut' },
   },
+  // What else the host has to say of it.
+  additionalProperties: true,
 };
 
 const levelsSchema: Schema = {

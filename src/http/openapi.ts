@@ -68,7 +68,7 @@ export function refusalsOf({ method, scope, errors, requestBody }: Operation): E
   const everybody: ErrorCode[] = ['BadRequest', 'Internal'];
   const fromPages: ErrorCode[] = method === 'get' ? [] : ['OriginNotAllowed'];
   const withToken: ErrorCode[] = ['Unauthorized', 'ScopeMissing', 'HostNotAllowed', 'TooManyAttempts', ...fromPages];
-  const withBody: ErrorCode[] = requestBody === undefined ? [] : ['BodyTooLarge'];
+  const withBody: ErrorCode[] = requestBody === undefined ? [] : ['BodyTooLarge', 'ContentTypeUnsupported'];
   return [...new Set([...everybody, ...(scope === undefined ? [] : withToken), ...withBody, ...errors])];
 }
 

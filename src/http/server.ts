@@ -17,6 +17,7 @@ import type { Log } from '../base/log.js';
 import type { Certificate } from './certificate.js';
 import { type ConnectionCounts, type ConnectionLimits, Connections, type Refused } from './connections.js';
 import { Muted } from './muted.js';
+import { headWithoutUpgrade } from './plain-head.js';
 import { sendError } from './problem.js';
 import { HeadCheck } from './request-head.js';
 import { answerOn, endWith, Unreadable } from './unreadable.js';
@@ -397,26 +398,6 @@ function refuseTunnel(socket: Socket): void {
 
 function isForSocket({ headers }: IncomingMessage): boolean {
   return headers.upgrade?.toLowerCase() === 'websocket';
-}
-
-/** The bytes of a request up to its body, without a word about another protocol. */
-function headWithoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
-  const lines = [`${method ?? 'GET'} ${url ?? '/'} HTTP/${httpVersion}`];
-  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at] ?? '';
-    const value = rawHeaders[at + 1] ?? '';
-    const lower = name.toLowerCase();
-    if (lower === 'upgrade' || lower === 'http2-settings') continue;
-    lines.push(`${name}: ${lower === 'connection' ? withoutUpgrade(value) : value}`);
-  }
-  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
-}
-
-/** The options of a connection that are left. */
-function withoutUpgrade(value: string): string {
-  const hops = ['upgrade', 'http2-settings'];
-  const kept = value.split(',').filter((option) => !hops.includes(option.trim().toLowerCase()));
-  return kept.join(',').trim();
 }
 
 /** Why `host:port` cannot be listened on. */

@@ -6,10 +6,10 @@ import {
   type GenerationOptions,
   loadCore,
   Outcome,
-  type PluginLogRecord,
   type PluginPointer,
   Word,
 } from '../../src/binding/core.js';
+import type { PluginLogRecord } from '../../src/binding/plugin-log-record.js';
 import { openLibrary } from '../../src/binding/library.js';
 import { buildPlugin } from '../plugins/build.js';
 import { until } from './world.js';

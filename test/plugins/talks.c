@@ -28,10 +28,8 @@ static struct {
 
 #define ROUTE(verb, text, where)                                                                                       \
   {                                                                                                                    \
-    sizeof(tenon_route_t), TENON_HTTP_##verb, {text, sizeof(text) - 1}, TENON_EXECUTION_##where, 0, 0,                 \
-        TENON_AUTH_NONE, {                                                                                             \
-      NULL, 0                                                                                                          \
-    }                                                                                                                  \
+    .size = sizeof(tenon_route_t), .method = TENON_HTTP_##verb, .pattern = {text, sizeof(text) - 1},                   \
+    .execution = TENON_EXECUTION_##where, .auth = TENON_AUTH_NONE                                                      \
   }
 
 static const tenon_route_t routes[] = {ROUTE(GET, "/inline", INLINE), ROUTE(GET, "/pool", POOL),
