@@ -146,6 +146,7 @@ export async function compose(
       plugins: plugins.figures(),
       images: host.images(),
       registry: { ...registry.status(), ...registry.figures() },
+      connections: door.connections,
       store: await tables.store?.metrics(),
     }),
   });

@@ -235,7 +235,11 @@ async function serve({ flags, tellsReloads, continues, begins, ...given }: Order
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => ending.signal(signal));
   parent.hear((request) => {
     if (request.ask === 'log') written?.take(request.batch);
-    else obey(request, ending, () => void readAgain(readSettings, log));
+    else
+      obey(request, ending, () => {
+        host?.reloadCertificate();
+        void readAgain(readSettings, log);
+      });
   });
   host = await opening;
   try {

@@ -1,4 +1,4 @@
-/** Whom wrong tokens are counted for. */
+/** Whom connections and wrong tokens are counted for. */
 import { isIPv6 } from 'node:net';
 
 /**

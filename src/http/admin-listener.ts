@@ -93,7 +93,7 @@ export class AdminListener {
         response.setHeader('connection', 'close');
         beforeBody(request, () => {
           response.writeContinue();
-          if (!this.#closing) response.removeHeader('connection');
+          if (!this.#closing && response.shouldKeepAlive) response.removeHeader('connection');
         });
         this.#handle(request, response);
       },

@@ -1,7 +1,8 @@
 /** The connections of a port: how many there may be, and which clients take nothing of what they asked for. */
 import { readFileSync } from 'node:fs';
-import { isIPv6, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Settings } from '../base/config.js';
+import { sourceOf } from './address.js';
 
 /** Settings of a port. */
 export type ConnectionLimits = Pick<Settings, 'connectionLimit' | 'addressConnectionLimit' | 'stallMs'>;
@@ -62,7 +63,7 @@ export class Connections {
 
   /** Count `socket` for as long as it is open; or why it may not be. */
   admit(socket: Socket): Refused | undefined {
-    const address = groupOf(socket.remoteAddress);
+    const address = socket.remoteAddress === undefined ? undefined : sourceOf(socket.remoteAddress);
     const refused = this.#refusal(socket, address);
     if (refused !== undefined) {
       this.#refused[refused] += 1;
@@ -139,18 +140,6 @@ interface Handle {
 
 function handleOf(socket: Socket & { _handle?: Handle | null }): Handle | undefined {
   return socket._handle ?? undefined;
-}
-
-/** Whoever has one IPv6 address has 2^64 of them. Undefined for a unix socket. */
-function groupOf(address: string | undefined): string | undefined {
-  if (address === undefined) return undefined;
-  const mapped = address.replace(/^::ffff:(?=\d+\.)/i, '');
-  if (!isIPv6(mapped)) return mapped;
-  const [head = '', tail] = mapped.replace(/%.*$/, '').split('::');
-  const before = head.split(':').filter((group) => group !== '');
-  const after = (tail ?? '').split(':').filter((group) => group !== '');
-  const zeros = Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0');
-  return [...before, ...zeros, ...after].slice(0, 4).join(':');
 }
 
 const keptDescriptors = 64;

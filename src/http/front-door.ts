@@ -12,7 +12,7 @@ import type { Certificate } from './certificate.js';
 import { inject, type InjectedAnswer, type InjectedRequest } from './inject.js';
 import type { Metrics } from './metrics.js';
 import { RequestLog } from './request-log.js';
-import { HttpServer } from './server.js';
+import { HttpServer, type ServerCounts } from './server.js';
 import { Upgrades, type UpgradeOptions } from './upgrade.js';
 
 /** What the door leads to. */
@@ -130,6 +130,11 @@ export class FrontDoor {
     this.#adminUrl = api;
     const { url } = await this.#server.listen(descriptor);
     return { url, api };
+  }
+
+  /** What has become of the connections of the public port; undefined while it does not listen. */
+  get connections(): ServerCounts | undefined {
+    return this.#server.listening ? this.#server.counts : undefined;
   }
 
   /** Whether clients can connect. */

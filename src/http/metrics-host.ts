@@ -3,7 +3,9 @@ import type { Images } from '../host/images.js';
 import type { PluginFigures } from '../host/plugin-meters.js';
 import type { PluginState } from '../host/plugin.js';
 import type { RegistryFigures, RegistryStatus } from '../registry/door.js';
-import type { Family, Labels, Sample } from './metrics-text.js';
+import { connectionFamilies } from './metrics-connections.js';
+import { type Family, gauge, type Labels, type Sample } from './metrics-text.js';
+import type { ServerCounts } from './server.js';
 
 export interface HostFigures {
   readonly build: { readonly version: string; readonly abi: string; readonly node: string };
@@ -11,6 +13,8 @@ export interface HostFigures {
   readonly plugins: readonly PluginFigures[];
   readonly images: Images;
   readonly registry: RegistryStatus & Readonly<RegistryFigures>;
+  /** Of the public port; absent while the host does not listen. */
+  readonly connections?: ServerCounts | undefined;
   /** Of the store; absent while there is none. */
   readonly store?: Readonly<Record<string, number>> | undefined;
 }
@@ -18,7 +22,7 @@ export interface HostFigures {
 const states: readonly PluginState[] = ['loading', 'running', 'stopped', 'disabled', 'failed'];
 
 export function hostFamilies(figures: HostFigures): Family[] {
-  const { build, ready, images, registry, store = {} } = figures;
+  const { build, ready, images, registry, connections, store = {} } = figures;
   return [
     gauge('tenon_build_info', 'Versions of the host, of the ABI it speaks, and of Node.js.', [
       { labels: build, value: 1 },
@@ -35,6 +39,7 @@ export function hostFamilies(figures: HostFigures): Family[] {
       'Sizes of the images of plugins that are mapped.',
       eachState(images, ({ bytes }) => bytes),
     ),
+    ...(connections === undefined ? [] : connectionFamilies(connections)),
     ...(registry.kind === 'none' ? [] : registryFamilies(registry)),
     ...storeFamilies(store),
   ];
@@ -159,10 +164,6 @@ function storeFamilies(store: Readonly<Record<string, number>>): Family[] {
     if (value === undefined) return [];
     return [{ name, help, type: name.endsWith('_total') ? 'counter' : 'gauge', samples: [{ value }] } as const];
   });
-}
-
-function gauge(name: string, help: string, samples: readonly Sample[]): Family {
-  return { name, type: 'gauge', help, samples };
 }
 
 function eachState(images: Images, value: (gauge: Images['alive']) => number): Sample[] {

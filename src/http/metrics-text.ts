@@ -68,3 +68,12 @@ function escapeHelp(text: string): string {
 function escapeLabel(text: string): string {
   return escapeHelp(text).replaceAll('"', '\\"');
 }
+
+export function gauge(name: string, help: string, samples: readonly Sample[]): Family {
+  return { name, type: 'gauge', help, samples };
+}
+
+/** @param name ends in `_total` */
+export function counter(name: string, help: string, samples: readonly Sample[]): Family {
+  return { name, type: 'counter', help, samples };
+}
