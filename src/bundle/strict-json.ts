@@ -17,6 +17,9 @@ export class JsonRefused extends Error {
   }
 }
 
+/** What is wrong with a name of an object that has it already. */
+export const twice = 'is there twice';
+
 /** `pointer`, one segment further. */
 export function below(pointer: string, segment: string | number): string {
   return `${pointer}/${String(segment).replaceAll('~', '~0').replaceAll('/', '~1')}`;
@@ -78,7 +81,7 @@ class Reading {
       if (this.#text[this.#at] !== '"') throw this.#unexpected(pointer, 'a name in double quotes');
       const name = this.#string(pointer);
       const place = below(pointer, name);
-      if (members.has(name)) throw new JsonRefused({ pointer: place, message: 'is there twice' });
+      if (members.has(name)) throw new JsonRefused({ pointer: place, message: twice });
       if (!this.#passes(':')) throw this.#unexpected(place, '":"');
       members.set(name, this.#value(place, depth));
     } while (this.#passes(','));

@@ -1,21 +1,25 @@
 /** A config as a request says it: JSON that nobody can read in two ways. */
 import { TenonError } from '../base/errors.js';
-import { JsonRefused, strictJson } from '../bundle/strict-json.js';
+import { JsonRefused, strictJson, twice } from '../bundle/strict-json.js';
 
 const depthLimit = 64;
 
-/** Throws SyntaxError for what is no JSON, `BadRequest` for a name that is there twice, too deep a value, and `__proto__`. */
+/**
+ * Throws SyntaxError for what is no JSON, `BadRequest` for a name that is there twice, and for `__proto__`. What cannot be a config is
+ * told by whoever checks it.
+ */
 export function readConfigText(text: string): unknown {
-  JSON.parse(text);
+  const config: unknown = JSON.parse(text);
   try {
-    const config = strictJson(Buffer.from(text), depthLimit);
-    refusePrototype(config);
-    return config;
+    strictJson(Buffer.from(text), depthLimit);
   } catch (error) {
     if (!(error instanceof JsonRefused)) throw error;
-    const where = error.pointer === '' ? 'the config' : error.pointer;
-    throw new TenonError('BadRequest', `${where} ${error.message}`, { details: { pointer: error.pointer } });
+    const { pointer, message } = error;
+    if (message !== twice) return config;
+    throw new TenonError('BadRequest', `${pointer} ${message}`, { next: 'give it once', details: { pointer } });
   }
+  refusePrototype(config);
+  return config;
 }
 
 /** Whoever merges such a config with another one may set what all objects have. */
