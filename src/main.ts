@@ -157,7 +157,7 @@ export async function compose(
     onReady: () => door.pump(),
     onLog: (records, dropped) => {
       metrics.events.logDropped(dropped);
-      writePluginLog(pluginLog, records, dropped);
+      writePluginLog(pluginLog, records, dropped, (request) => door.traceOf(request));
     },
     logLevel: levels.lowest,
     onFetch: (requests) => outgoing.take(requests),
@@ -169,7 +169,10 @@ export async function compose(
     front.tagOutput(output.mark);
     output.open((lines, dropped) => writeOutput(pluginLog, levels, lines, dropped));
   }
-  const outgoing = new Outgoing((number, answer) => front.fetched(number, answer));
+  const outgoing = new Outgoing(
+    (number, answer) => front.fetched(number, answer),
+    (request) => door.traceOf(request),
+  );
   closer.add('outgoing requests', () => outgoing.close());
 
   const tables = new Tables({
@@ -214,9 +217,7 @@ export async function compose(
     bundles,
     onBuild: (outcome, ms) => metrics.events.built(outcome, ms),
   });
-  const subscriptions = new Subscriptions((error, { type }) =>
-    log.error({ err: error, event: type }, 'a listener of events threw'),
-  );
+  const subscriptions = new Subscriptions(log);
   const document = new RouteDocument({
     placeOf: (route) => endpoints.placeOf(route),
     gateOf: (id) => chains.gateOf(id),
@@ -410,10 +411,8 @@ export async function compose(
     inject: (request) => door.inject(request),
     on: (type, listener) => subscriptions.on(type, listener),
     adminUrl: () => door.adminUrl,
-    setLogLevel: (level, plugin) => {
-      if (plugin === undefined) levels.set(level);
-      else levels.setPlugin(plugins.show(plugin).id, level);
-    },
+    setLogLevel: (level, plugin) =>
+      plugin === undefined ? levels.set(level) : levels.setPlugin(plugins.show(plugin).id, level),
     listen: async (descriptor, held) => {
       const listening = await door.listen(descriptor, held);
       if (!closing) announcement.make(listening);

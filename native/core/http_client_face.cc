@@ -10,6 +10,7 @@
 #include "front.h"
 #include "host_face.h"
 #include "lease.h"
+#include "log_origin.h"
 #include "plugin.h"
 #include "tasks.h"
 
@@ -201,6 +202,7 @@ tenon_status HttpClientFace::send(const tenon_http_client_request_t& given, teno
     request->number = front.outgoing().take_number();
     request->plugin = plugin_.id();
     request->generation = generation_;
+    request->request = origin_of_thread(front).request;
     request->face = shared_from_this();
     if (number != nullptr) *number = request->number;
     Request& own = requests_[request->number];

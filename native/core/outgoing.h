@@ -23,6 +23,7 @@ struct OutgoingRequest {
   bool given_up = false;  // then nothing below is set
   std::string plugin;
   uint64_t generation = 0;
+  uint64_t request = 0;   // in whose handler or chain it was made; 0: none
   uint64_t deadline = 0;  // monotonic
   std::string method;
   std::string url;

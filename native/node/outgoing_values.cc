@@ -86,6 +86,7 @@ Napi::Array RequestList(Napi::Env env, const std::vector<std::unique_ptr<core::O
       const uint64_t left = request.deadline > time ? request.deadline - time : 0;
       object.Set("plugin", request.plugin);
       object.Set("generation", static_cast<double>(request.generation));
+      object.Set("request", static_cast<double>(request.request));
       object.Set("deadlineMs", static_cast<double>(left / core::milliseconds(1)));
       object.Set("method", request.method);
       object.Set("url", request.url);

@@ -2,6 +2,7 @@
 import { isatty } from 'node:tty';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
+import { traceIds } from './tracing.js';
 
 /** pino's logger; `child({ plugin, generation })` tags what a plugin says. */
 export type Log = pino.Logger;
@@ -68,7 +69,7 @@ export interface LogRecord {
 
 /**
  * `log` from the level `lowest` on, which may change. `told` is told of each record, whatever the level of `log`, and of those of warn and
- * above also when they are below `lowest`, with `kept` false then. It must not throw.
+ * above also when they are below `lowest`, with `kept` false then. It must not throw. What is logged in a span has its ids.
  */
 export function tapLog(
   log: Log,
@@ -78,9 +79,10 @@ export function tapLog(
   const tapped = Object.create(log) as Log;
   for (const level of Object.keys(logLevels) as LogLevel[]) {
     const number = logLevels[level];
-    const both = (...all: [unknown, string?, ...unknown[]]): void => {
+    const both = (...given: [unknown, string?, ...unknown[]]): void => {
       const kept = number >= lowest();
       if (!kept && number < logLevels.warn) return;
+      const all = withIds(given);
       // Looked up at each call: the level of a log may change.
       if (kept) log[level].apply(log, all);
       const [first, second] = all;
@@ -93,6 +95,16 @@ export function tapLog(
     tapped[level] = both;
   }
   return tapped;
+}
+
+/** With `trace_id` and `span_id` of the span that runs now, if there is one. */
+function withIds(given: [unknown, string?, ...unknown[]]): [unknown, string?, ...unknown[]] {
+  const ids = traceIds();
+  if (ids === undefined) return given;
+  const [first, ...rest] = given;
+  if (typeof first === 'string') return [ids, first, ...rest];
+  if (first instanceof Error) return [{ ...ids, err: first }, rest[0] ?? first.message, ...rest.slice(1)];
+  return [{ ...ids, ...(first as object) }, ...rest];
 }
 
 function plainFields(given: unknown): Record<string, unknown> {

@@ -7,6 +7,8 @@ export type OutgoingRequest =
       cancelled: false;
       plugin: string;
       generation: number;
+      /** Number of the request in whose handler or chain it was made; 0 for any other code. */
+      request: number;
       /** What is left of its time, milliseconds. */
       deadlineMs: number;
       method: string;

@@ -1,6 +1,7 @@
 /** What a host tells of its reloads and plugins: to its log, to a listener, and to whoever asks for the last ones. */
 import type { TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
+import { lookForTracing } from '../base/tracing.js';
 import type { Outcome } from '../plugin/generation.js';
 import type { Plugin } from './plugin.js';
 import {
@@ -54,6 +55,7 @@ export class Journal {
 
   /** A reload of `plugin` begins: what fills its record, and tells its phases. */
   begin(plugin: Plugin, trigger: Trigger): Recorder {
+    lookForTracing();
     const attempt = trigger === 'watch' ? this.#options.attempt?.(plugin.folder) : undefined;
     const recorder: Recorder = new Recorder(plugin.id, trigger, attempt?.number, (phase, ms) =>
       this.tell({ type: 'reload.phase', plugin: plugin.id, reload: recorder.record.id, phase, ms }),

@@ -1,10 +1,14 @@
 /** Makes the requests of plugins to other servers: node:http and node:https, with connections that are kept. */
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { tracing, type TraceContext } from '../base/tracing.js';
 import type { OutgoingAnswer, OutgoingRequest } from '../binding/outgoing.js';
 import { outgoingFailure } from './outgoing-failure.js';
+import { traceOutgoing } from './tracing-outgoing.js';
 
 type Order = Extract<OutgoingRequest, { cancelled: false }>;
+/** What the request of this number is, as a part of a trace. */
+type TraceOf = (request: number) => TraceContext | undefined;
 type Answer = (number: number, answer: OutgoingAnswer) => void;
 
 /** Bounds of answers, bytes: the headers of one, the body of one, and all bodies that are not complete yet. */
@@ -138,13 +142,15 @@ class Exchange {
 /** All requests of a host. They do not keep the process alive longer than their connections do. */
 export class Outgoing {
   readonly #answer: Answer;
+  readonly #traceOf: TraceOf;
   readonly #shared: Shared;
   readonly #open = new Map<number, Exchange>();
   #closed = false;
 
   /** @param answer told once for each request that was not cancelled, from the event loop */
-  constructor(answer: Answer) {
+  constructor(answer: Answer, traceOf: TraceOf = () => undefined) {
     this.#answer = answer;
+    this.#traceOf = traceOf;
     const options = { keepAlive: true, maxFreeSockets: 64, timeout: idleMs };
     this.#shared = { agents: { 'http:': new http.Agent(options), 'https:': new https.Agent(options) }, held: 0 };
   }
@@ -168,10 +174,13 @@ export class Outgoing {
     for (const agent of Object.values(this.#shared.agents)) agent.destroy();
   }
 
-  #begin(order: Order): void {
-    const { number } = order;
+  #begin(given: Order): void {
+    const { number } = given;
+    const traced = tracing.on ? traceOutgoing(given, this.#traceOf(given.request)) : undefined;
+    const order = traced === undefined ? given : { ...given, headers: traced.headers };
     const exchange = new Exchange(order, this.#shared, (answer) => {
       this.#open.delete(number);
+      traced?.end(answer);
       if (answer !== undefined) this.#answer(number, answer);
     });
     this.#open.set(number, exchange);

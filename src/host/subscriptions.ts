@@ -1,4 +1,5 @@
 /** Listeners for one type of event each. */
+import type { Log } from '../base/log.js';
 import type { HostEvent } from './journal.js';
 
 /** The event of a type. */
@@ -13,11 +14,11 @@ type Told = (event: HostEvent) => unknown;
 /** Who listens to which type, in order of coming. */
 export class Subscriptions {
   readonly #listeners = new Map<string, Set<Told>>();
-  readonly #failed: (error: unknown, event: HostEvent) => void;
+  readonly #log: Log;
 
-  /** @param failed told of what a listener throws or rejects with; it keeps nothing from the others */
-  constructor(failed: (error: unknown, event: HostEvent) => void) {
-    this.#failed = failed;
+  /** @param log where it is told what a listener throws or rejects with; that keeps nothing from the others */
+  constructor(log: Log) {
+    this.#log = log;
   }
 
   /** Tell `listener` of every event of `type`; what is returned ends that. Throws TypeError. */
@@ -35,11 +36,15 @@ export class Subscriptions {
     for (const listener of this.#listeners.get(event.type) ?? [])
       try {
         const result = listener(event);
-        if (result instanceof Promise) result.catch((error: unknown) => this.#failed(error, event));
+        if (result instanceof Promise) result.catch((error: unknown) => this.#fail(error, event));
       } catch (error) {
-        this.#failed(error, event);
+        this.#fail(error, event);
       }
   };
+
+  #fail(error: unknown, { type }: HostEvent): void {
+    this.#log.error({ err: error, event: type }, 'a listener of events threw');
+  }
 }
 
 const known: Record<HostEvent['type'], true> = {

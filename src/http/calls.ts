@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
+import { tracing } from '../base/tracing.js';
 import { type Front, Outcome, Refusal, Word } from '../binding/core.js';
 import type { ServedRoute } from '../host/live.js';
 import { type Bytes, finish, HeaderBlocks, parseBlock } from './answer.js';
@@ -76,6 +77,8 @@ export interface CallsOptions {
   /** First segments of paths that no route serves. */
   /** Whether each request is to be known by its id and generation afterwards (`request-id`); else only those that may be answered elsewhere. */
   names?: boolean;
+  /** Told how the core has numbered a request, as long as requests are traced. */
+  numbered?: (request: IncomingMessage, number: number) => void;
   reserved: readonly string[];
   /** Takes every request whose path no plugin serves, or calls `next`, when it is given, for one that it does not serve either. */
   otherwise: Otherwise;
@@ -94,6 +97,7 @@ export class Calls {
   readonly #meters: RequestMeters;
   readonly #pending = new Map<number, Exchange>();
   readonly #names: boolean;
+  readonly #numbered: ((request: IncomingMessage, number: number) => void) | undefined;
   #router: Router;
   #closing = false;
 
@@ -105,6 +109,7 @@ export class Calls {
     this.#reserved = options.reserved;
     this.#otherwise = options.otherwise;
     this.#names = options.names === true;
+    this.#numbered = options.numbered;
     this.#meters = options.meters;
     this.#blocks = new HeaderBlocks(() => front.headers());
     this.#router = new Router([], options.reserved);
@@ -188,6 +193,7 @@ export class Calls {
     const method = request.method === 'HEAD' ? headMethod : undefined;
     const bytes = this.#front.call(passage.slot, url, headers, undefined, method, asksOnly);
     nameRequest(request, this.#requestId());
+    if (tracing.on) this.#numbered?.(request, this.#requestNumber());
     const exchange = { request, response, route: passage, passage };
     if (this.#result[Word.Outcome] === Outcome.Response) this.#settle(exchange, nowhere, bytes);
     else this.#await(exchange, bytes);
@@ -227,7 +233,7 @@ export class Calls {
     } else if (request.method === 'HEAD') bytes = front.call(route.slot, url, headers, body, headMethod);
     else if (body !== undefined) bytes = front.call(route.slot, url, headers, body);
     else bytes = front.call(route.slot, url, headers);
-    if (this.#names) this.#name(request);
+    if (this.#names || tracing.on) this.#name(request);
     if (result[Word.Outcome] === Outcome.Response) {
       const block = result[Word.Headers] as number;
       if (block !== 0) this.#blocks.apply(response, block);
@@ -255,7 +261,7 @@ export class Calls {
   #settle(exchange: Exchange, call: number, bytes: Bytes): void {
     const { response, passage } = exchange;
     const result = this.#result;
-    if (this.#names) this.#name(exchange.request);
+    if (this.#names || tracing.on) this.#name(exchange.request);
     const block = result[Word.Headers] as number;
     if (passage !== undefined && result[Word.Outcome] === Outcome.Response && result[Word.Status] === passed) {
       this.#pending.delete(call);
@@ -350,6 +356,7 @@ export class Calls {
     const isPending = this.#result[Word.Outcome] === Outcome.Pending;
     const generation = isPending ? 0 : (this.#result[Word.Generation] as number) >>> 0;
     nameRequest(request, this.#requestId(), generation === 0 ? undefined : generation);
+    if (tracing.on) this.#numbered?.(request, this.#requestNumber());
   }
 
   #requestNumber(): number {

@@ -4,6 +4,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Duplex } from 'node:stream';
 import { listOf, type Settings } from '../base/config.js';
 import type { Log } from '../base/log.js';
+import { lookForTracing, type TraceContext } from '../base/tracing.js';
 import type { Front } from '../binding/core.js';
 import type { ServedRoute } from '../host/live.js';
 import { type AdminDescriptors, AdminListener } from './admin-listener.js';
@@ -13,6 +14,7 @@ import { inject, type InjectedAnswer, type InjectedRequest } from './inject.js';
 import type { Metrics } from './metrics.js';
 import { RequestLog } from './request-log.js';
 import { HttpServer, type ServerCounts } from './server.js';
+import { RequestSpans } from './tracing-requests.js';
 import { Upgrades, type UpgradeOptions } from './upgrade.js';
 
 /** What the door leads to. */
@@ -52,6 +54,7 @@ export class FrontDoor {
   readonly #server: HttpServer;
   readonly #admin: AdminListener | undefined;
   readonly #drainMs: number;
+  readonly #spans: RequestSpans;
   #adminUrl: string | undefined;
   /** What node:http, Express or any other server of the user's calls with a request. */
   readonly handle: RequestListener;
@@ -61,11 +64,14 @@ export class FrontDoor {
   constructor(options: FrontDoorOptions) {
     const { front, log, settings, certificate, metrics, reserved, application, socketOf } = options;
     const edge = { limits: settings, log, certificate };
+    lookForTracing();
+    const spans = new RequestSpans({ find: (method, at) => calls.find(method, at), reserved });
+    this.#spans = spans;
     const { adminPort, adminAddress, adminSocket, logRequests } = settings;
     if (adminPort !== '' || adminSocket !== '')
       this.#admin = new AdminListener({
         ...edge,
-        application: application(false),
+        application: spans.wrap(application(false)),
         at: adminPort === '' ? undefined : { host: adminAddress, port: Number(adminPort) },
         socket: adminSocket === '' ? undefined : path.resolve(adminSocket),
       });
@@ -76,10 +82,11 @@ export class FrontDoor {
       otherwise: application(this.#admin !== undefined),
       meters: metrics.requests,
       names: logRequests,
+      numbered: spans.name,
     });
     this.#calls = calls;
     const requests = new RequestLog({ log, find: (method, at) => calls.find(method, at) });
-    const noted = (handle: Otherwise): Otherwise => (logRequests ? requests.wrap(handle) : handle);
+    const noted = (handle: Otherwise): Otherwise => spans.wrap(logRequests ? requests.wrap(handle) : handle);
     this.take = noted(calls.take);
     this.handle = (request, response) => this.take(request, response);
     this.#upgrades = new Upgrades({
@@ -108,6 +115,9 @@ export class FrontDoor {
   /** Take what the core has finished. */
   readonly pump = (): void => this.#calls.pump();
 
+  /** What the request that the core has numbered so is, as a part of a trace; undefined when it is none. */
+  readonly traceOf = (number: number): TraceContext | undefined => this.#spans.of(number);
+
   /** Bring a request through the extensions of a plugin, see `Calls.pass`. */
   readonly pass = (request: IncomingMessage, response: ServerResponse, passage: Passage): void =>
     this.#calls.pass(request, response, passage);
@@ -126,6 +136,7 @@ export class FrontDoor {
    * @param descriptor a bound socket for the public port, `held` those of the admin API; without them they are bound here
    */
   async listen(descriptor?: number, held?: AdminDescriptors): Promise<Listening> {
+    lookForTracing();
     const api = await this.#admin?.listen(held);
     this.#adminUrl = api;
     const { url } = await this.#server.listen(descriptor);

@@ -6,7 +6,9 @@ export function connectionFamilies(counts: ServerCounts): Family[] {
   const { open, accepted, refused, stalled, unreadable, handshakes, certificateExpires } = counts;
   return [
     gauge('tenon_http_connections', 'Connections that are open.', [{ value: open }]),
-    counter('tenon_http_connections_accepted_total', 'Connections that were accepted and served.', [{ value: accepted }]),
+    counter('tenon_http_connections_accepted_total', 'Connections that were accepted and served.', [
+      { value: accepted },
+    ]),
     counter(
       'tenon_http_connections_refused_total',
       'Connections that were over a limit.',

@@ -1,10 +1,12 @@
 /** One record for each request that is answered, whoever answers it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../base/log.js';
+import { traceIds } from '../base/tracing.js';
 import type { ServedRoute } from '../host/live.js';
 import type { Otherwise } from './calls.js';
 import { carryRequestId, generationOf, requestIdOf } from './request-id.js';
 import { originForm, pathOf } from './router.js';
+import { tracedRequest } from './tracing-requests.js';
 
 export interface RequestLogOptions {
   log: Log;
@@ -49,6 +51,7 @@ export class RequestLog {
         remote,
         requestId: requestIdOf(request),
         ...fromClient(request),
+        ...idsOf(request),
         ...(response.writableFinished ? {} : { aborted: true }),
       };
       log.info(facts, `${method} ${path} ${response.statusCode}`);
@@ -95,4 +98,10 @@ function fromClient({ headers }: IncomingMessage): { clientRequestId?: string; t
     ...(typeof id === 'string' && visible.test(id) ? { clientRequestId: id } : {}),
     ...(trace === undefined ? {} : { traceId: trace }),
   };
+}
+
+/** Of its span, where requests are traced. */
+function idsOf(request: IncomingMessage): object {
+  const around = tracedRequest(request);
+  return (around && traceIds(around)) ?? {};
 }

@@ -26,6 +26,7 @@ const importers: Readonly<Record<string, string>> = {
   express: 'src/http/',
   'find-my-way': 'src/http/',
   'prom-client': 'src/http/',
+  '@opentelemetry/api': 'src/base/tracing.ts',
   chokidar: 'src/reload/',
   pg: 'src/registry/',
   '@electric-sql/pglite': 'src/registry/',

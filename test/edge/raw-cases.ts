@@ -424,7 +424,8 @@ const bodies: RawCase[] = [
     ([name = '', body = '']): RawCase => ({
       name: `a config that is ${name}`,
       bytes: adminBody('PUT', config, body),
-      statuses: [400],
+      // What is JSON and no config is told as a wrong config.
+      statuses: [400, 422],
     }),
   ),
   one('a record of another type', table('POST', item, '{"id":"a"}', 'text/plain'), 415, 'ContentTypeUnsupported'),
