@@ -26,7 +26,7 @@ import type { HotReload } from './reload/hot-reload.js';
 export type HostSettings = { [Name in keyof Settings]?: Settings[Name] | undefined };
 
 export interface CreateHostOptions extends HostSettings, ReloadCallbacks {
-  /** Where the host and its plugins log; nowhere by default. */
+  /** Where the host and its plugins log, from its own level on unless `logLevel` is given; nowhere by default. */
   log?: Log;
   /** Told while plugins come, change and go, in the turn of the event loop in which it is true. */
   onEvent?: (event: HostEvent) => void;

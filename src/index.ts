@@ -6,7 +6,7 @@
  */
 import { Closer } from './base/closer.js';
 import { processEnvironment, resolveSettings } from './base/config.js';
-import { silentLog } from './base/log.js';
+import { type Log, logLevels, silentLog } from './base/log.js';
 import { checkStatics } from './host/checked-static.js';
 import { type Listener, toCallbacks } from './host/listeners.js';
 import { reservedSegments } from './http/admin.js';
@@ -67,7 +67,8 @@ export function openHost(options: CreateHostOptions = {}): Promise<TenonHost> {
 export async function openOwnHost(options: CreateHostOptions, output: OwnOutput | undefined): Promise<TenonHost> {
   const { log = silentLog(), onEvent, environment = processEnvironment(), readSettings, ...others } = options;
   const { onReloadStart, onReloadSuccess, onReloadFailed, plugins = [], ...flags } = others;
-  const { settings } = resolveSettings({ flags, variables: {} });
+  const logLevel = flags.logLevel ?? levelOf(log);
+  const { settings } = resolveSettings({ flags: { ...flags, logLevel }, variables: {} });
   const definitions = await checkStatics(plugins, reservedSegments);
   const closer = new Closer();
   try {
@@ -78,4 +79,9 @@ export async function openOwnHost(options: CreateHostOptions, output: OwnOutput 
     await closer.close().catch((second: unknown) => log.error({ err: second }, 'what was set up did not close'));
     throw error;
   }
+}
+
+/** What a given log keeps, as a setting; of one that keeps nothing the setting has its default, for the events tell warnings all the same. */
+function levelOf({ level }: Log): string | undefined {
+  return Object.hasOwn(logLevels, level) ? level : undefined;
 }

@@ -24,7 +24,7 @@ beforeAll(async () => {
   world = await World.make();
   await world.publish('talks', await buildPlugin('talks'));
   await world.publish('quiet', await buildPlugin('talks', { defines: { PLUGIN_ID: '"quiet"' } }));
-  await world.start({ logRequests: true });
+  await world.start({ logLevel: 'info', logRequests: true });
   lines = world.log;
 });
 afterAll(() => world.close());
