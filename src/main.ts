@@ -1,5 +1,4 @@
 /** The composition root: the rooms of a host are built here in order, and closed in reverse. */
-import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Closer } from './base/closer.js';
@@ -53,6 +52,8 @@ import type { ReadSettings } from './http/settings-admin.js';
 import { Announcement } from './http/announcement.js';
 import { certificateOf } from './http/certificate.js';
 import { EventFeed } from './http/events.js';
+import { compressing } from './http/compression.js';
+import { fileServing } from './http/static-files.js';
 import { FrontDoor } from './http/front-door.js';
 import { Guard } from './http/guard.js';
 import { Metrics } from './http/metrics.js';
@@ -130,13 +131,7 @@ export async function compose(
     mayExecute: (place) => core.mayExecute(place),
     keepStaged: settings.keepStaged,
   });
-  // A process that ends without closing takes the directory with it, where it can.
-  const sweep = (): void => rmSync(staging.directory, { recursive: true, force: true });
-  if (!settings.keepStaged) process.once('exit', sweep);
-  closer.add('staging', () => {
-    process.off('exit', sweep);
-    return staging.close();
-  });
+  closer.add('staging', () => staging.close());
   const metrics = new Metrics({
     core: (openMetrics) => front.metricsText(openMetrics),
     statics: () => statics.counts(),
@@ -180,6 +175,7 @@ export async function compose(
     log,
   });
   closer.add('tables', () => tables.close());
+  const compress = compressing(settings.compression);
   const gateway: Gateway = {
     gateOf: (application) => chains.gateOf(application),
     pass: (request, response, passage) => door.pass(request, response, passage),
@@ -188,6 +184,7 @@ export async function compose(
     log,
     bodyLimit: settings.bodyLimit,
     introspection: settings.graphqlIntrospection,
+    compress,
     gates: new TableGates(gateway),
   });
   closer.add('changes of tables', () => endpoints.close());
@@ -222,7 +219,7 @@ export async function compose(
     placeOf: (route) => endpoints.placeOf(route),
     gateOf: (id) => chains.gateOf(id),
   });
-  const routes = new RouteBook(reservedSegments, (all) => {
+  const routes = new RouteBook(reservedSegments, fileServing({ ...gateway, compress }), (all) => {
     door.serve(all);
     document.serve(all);
   });
@@ -362,6 +359,7 @@ export async function compose(
     discover,
     tables: { store: () => tables.store, backups: path.join(data, 'backups') },
     metrics,
+    compress,
     settings: readSettings,
     others: () => document.part(),
   };

@@ -52,7 +52,7 @@ describe('an application folder', () => {
         'name: Shop\napp_id: shop-2\nversion: 1.2.3-rc.1\ndescription: d\nenabled: false\nextension: true',
         'route_prefix: /\nrest: true\ngraphql: false\nws: true\nsse: true\nschemas: [schema.graphql]',
         'resources: ["**/*.c"]\nextensions: [login, {id: watch, required: false, settings: {level: 3}}]\nauth: open\ndependencies: {pkg-config: zlib}',
-        'dataLoader: data/*.json\nstatic_files: {path: web}\nisolation: process\nreload: {debounceMs: 5}',
+        'dataLoader: data/*.json\nstatic_files: {directory: web}\ncors: true\nisolation: process\nreload: {debounceMs: 5}',
         'permissions: ["write:config"]\nconfigSchema: {type: object}\ncustom: {any: [1, 2]}',
         'concurrency: 2\ndeadlineMs: 1500\nbodyLimit: 4096',
       ].join('\n'),
@@ -68,8 +68,9 @@ describe('an application folder', () => {
       { id: 'watch', required: false, settings: '{"level":3}' },
     ]);
     expect(config).toMatchObject({ schemas: ['schema.graphql'], seeds: ['data/*.json'] });
+    expect(config).toMatchObject({ staticFiles: { directory: 'web', path: '/' }, cors: { origins: '*' } });
     expect(config.surfaces).toEqual({ rest: true, graphql: false, ws: true, sse: true });
-    expect(Object.keys(config.reserved)).toHaveLength(6);
+    expect(Object.keys(config.reserved)).toHaveLength(5);
   });
 
   it.each(['/', '/shop', '/shop/', '/shop/v1.2', "/-._~!$&'()+,;=@"])(

@@ -78,6 +78,7 @@ export const errorCodes = {
   RecordExists: { status: 409, title: 'There is a record with that key already' },
   RecordInvalid: { status: 400, title: 'The record breaks the definition of its table' },
   PreconditionFailed: { status: 412, title: 'The record is not in the state the request asks for' },
+  RangeInvalid: { status: 416, title: 'There are no such bytes' },
   QueryInvalid: { status: 400, title: 'The query could not be understood' },
   CursorInvalid: { status: 400, title: 'The cursor is not one of this query' },
   SortTooLarge: { status: 400, title: 'There is too much to sort without an index' },

@@ -88,7 +88,7 @@ function optionsOf(settings: Settings, places: { applications: string; data: str
 /** A route that clients can ask for as it is; else one with something in the place of its parameters. */
 function routeOf({ routes }: PluginView): string {
   const paths = routes
-    .filter(({ method, execution }) => method === 'GET' && execution !== 'table')
+    .filter(({ method, execution }) => method === 'GET' && execution !== 'table' && execution !== 'file')
     .map((route) => route.path);
   const [first] = paths;
   return paths.find((each) => !/[:*]/.test(each)) ?? first?.replaceAll(/[:*]\w*/g, '1') ?? '/livez';

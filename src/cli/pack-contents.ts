@@ -20,7 +20,7 @@ const code = /\.(?:c|cc|cpp|cxx|h|hh|hpp|hxx|inc|inl|ipp|tpp|def)$/;
 
 /**
  * Read them; with `sources` what its libraries are made of, too. Rejects with `PackFailed` for a file that cannot be read
- * and for `static_files` that name nothing.
+ * and for `static_files` that have none.
  */
 export async function contentsOf(
   application: Application,
@@ -29,15 +29,19 @@ export async function contentsOf(
   const { folder, config, schemas, seeds } = application;
   const below = await entriesBelow(folder);
   const root = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile());
-  const { configSchema, staticFiles } = config.reserved;
-  const globs = staticGlobs(staticFiles, application.id);
+  const { configSchema } = config.reserved;
+  const globs = config.staticFiles === undefined ? [] : [`${config.staticFiles.directory}/**`];
   const isStatic = matcherOf(globs);
   const shown = below.files.filter(isStatic);
   if (globs.length > 0 && shown.length === 0)
-    throw new TenonError('PackFailed', `static_files of ${application.id} name no file: ${globs.join(', ')}`, {
-      next: 'correct `static_files` in config.yaml, or take it out',
-      details: { application: application.id, patterns: globs },
-    });
+    throw new TenonError(
+      'PackFailed',
+      `static_files of ${application.id} name no file: ${config.staticFiles?.directory}`,
+      {
+        next: 'correct `static_files` in config.yaml, or take it out',
+        details: { application: application.id, patterns: globs },
+      },
+    );
   const chosen = new Set([
     ...root.map(({ name }) => name).filter((name) => name === configFile || papers.test(name)),
     ...schemas,
@@ -64,18 +68,6 @@ function sourcesOf({ sources, vendored, config }: Application, files: readonly s
     ...files.filter((file) => others.some((folder) => file.startsWith(folder))),
     ...files.filter((file) => code.test(file) && !/^(?:test|build)\//.test(file)),
   ];
-}
-
-/** Of a text, or a list of them: patterns of files, or folders. */
-function staticGlobs(said: unknown, id: string): string[] {
-  if (said === undefined) return [];
-  const texts = Array.isArray(said) ? (said as unknown[]) : [said];
-  if (texts.every((text) => typeof text === 'string'))
-    return texts.map((text) => text.replace(/^\.\//, '').replace(/\/+$/, '')).flatMap((text) => [text, `${text}/**`]);
-  throw new TenonError('PackFailed', `static_files of ${id} must be a folder, a pattern of files, or a list of them`, {
-    next: 'correct `static_files` in config.yaml',
-    details: { application: id },
-  });
 }
 
 function matcherOf(globs: readonly string[]): (file: string) => boolean {

@@ -32,11 +32,16 @@ export async function readSubject(folder: string): Promise<Subject> {
     throw new TypeError(`there is no application in ${folder}: it has neither a config.yaml nor a manifest.json`);
   const application = await readApplication(folder, said && asSaid(folder, said, own));
   const prebuilt = application.sources.length > 0 ? [] : librariesThere(application, said);
-  if (prebuilt.length === 0 && application.sources.length === 0 && application.schemas.length === 0)
-    throw new TenonError('SourcesMissing', `${folder} has nothing to pack: no sources, no library and no schema`, {
-      next: `put ${application.id}${librarySuffix} there, or resources/NAME.cpp and a config.yaml`,
-      details: { folder },
-    });
+  const { sources, schemas, config: has } = application;
+  if (prebuilt.length === 0 && sources.length === 0 && schemas.length === 0 && has.staticFiles === undefined)
+    throw new TenonError(
+      'SourcesMissing',
+      `${folder} has nothing to pack: no sources, no library, no schema and no files`,
+      {
+        next: `put ${application.id}${librarySuffix} there, or resources/NAME.cpp and a config.yaml`,
+        details: { folder },
+      },
+    );
   return { application, said, prebuilt };
 }
 

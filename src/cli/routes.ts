@@ -22,7 +22,7 @@ export async function routes(id: string | undefined, flags: AskFlags): Promise<v
     plugin,
     whoOf({ needs }),
     execution,
-    execution === 'table' ? '-' : String(deadlineMs),
+    execution === 'table' || execution === 'file' ? '-' : String(deadlineMs),
     String(bodyLimit),
   ]);
   printTable([['METHOD', 'PATH', 'PLUGIN', 'WHO', 'EXECUTION', 'DEADLINE MS', 'BODY BYTES'], ...rows]);

@@ -109,7 +109,14 @@ async function readFolder(folder: string, checked: CheckedFolder | undefined): P
   const sources = own.filter((file) => sourceName.test(file) && named(file));
   const library = path.join(folder, config.appId + librarySuffix);
   const prebuilt = sources.length === 0 && listed === undefined && existsSync(library) ? library : undefined;
-  if (sources.length === 0 && prebuilt === undefined && schemas.length === 0 && checked?.hasLibrary !== true)
+  const hasFiles = config.staticFiles !== undefined;
+  if (
+    sources.length === 0 &&
+    prebuilt === undefined &&
+    schemas.length === 0 &&
+    !hasFiles &&
+    checked?.hasLibrary !== true
+  )
     throw new TenonError(
       'SourcesMissing',
       `the application ${config.appId} has nothing to serve: no schema (${config.schemas.join(', ')}), no sources (${config.resources.join(', ')}) and no ${path.basename(library)}`,

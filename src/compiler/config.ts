@@ -5,12 +5,35 @@ import path from 'node:path';
 import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument, type YAMLMap } from 'yaml';
 import { TenonError } from '../base/errors.js';
 import { closest } from '../base/closest.js';
-import { wrongPattern } from '../base/pattern.js';
 import { mostPermissions, wrongPermission } from '../base/permission.js';
+import {
+  anything,
+  type Check,
+  mapping,
+  matching,
+  oneOf,
+  patterns,
+  prefix,
+  text,
+  texts,
+  truth,
+  whole,
+} from './config-check.js';
 import { checkDependencies, type Dependencies, readDependencies } from './dependencies.js';
 import { type ExtensionUse, idGrammar, jsonOf, readExtensionList } from './extension-list.js';
+import {
+  checkCors,
+  checkFiles,
+  corsKeys,
+  type CorsRules,
+  fileKeys,
+  readCors,
+  readFiles,
+  type StaticFiles,
+} from './web-config.js';
 
 export type { ExtensionUse } from './extension-list.js';
+export type { CorsRules, StaticFiles } from './web-config.js';
 export { idGrammar } from './extension-list.js';
 
 /** What config.yaml says, defaults filled in. */
@@ -48,6 +71,10 @@ export interface ApplicationConfig {
   custom: string;
   /** What is needed to build it, beside its own sources. */
   dependencies: Dependencies;
+  /** Pages of which other origins may read what it serves; undefined: what its answers say themselves. */
+  cors: CorsRules | undefined;
+  /** Files that are served beside its routes; undefined for none. */
+  staticFiles: StaticFiles | undefined;
   /** Keys that are checked and kept, and that the compiler does not act upon. */
   reserved: ReservedConfig;
 }
@@ -63,7 +90,6 @@ export interface Surfaces {
 /** What config.yaml says to other rooms, and to releases to come. */
 export interface ReservedConfig {
   routePrefix?: string;
-  staticFiles?: unknown;
   isolation?: 'inline' | 'process';
   reload?: ReloadConfig;
   permissions?: string[];
@@ -88,61 +114,14 @@ export interface ReloadConfig {
   retryDelayMs?: number;
 }
 
-/** Undefined when `value` is right, else what it should be. */
-type Check = (value: unknown) => string | undefined;
-
-const text: Check = (value) => (typeof value === 'string' ? undefined : 'must be text (quote it)');
-const truth: Check = (value) => (typeof value === 'boolean' ? undefined : 'must be true or false');
-const anything: Check = () => undefined;
-const texts: Check = (value) =>
-  Array.isArray(value) && value.every((item) => typeof item === 'string') ? undefined : 'must be a list of texts';
-const mapping: Check = (value) =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? undefined
-    : 'must be a mapping of keys to values';
-const whole =
-  (least: number, most: number): Check =>
-  (value) =>
-    Number.isInteger(value) && (value as number) >= least && (value as number) <= most
-      ? undefined
-      : `must be a whole number from ${least} to ${most}`;
-const oneOf =
-  (...words: string[]): Check =>
-  (value) =>
-    words.includes(value as string) ? undefined : `must be ${words.join(' or ')}`;
-const matching =
-  (grammar: RegExp, sentence: string): Check =>
-  (value) =>
-    typeof value === 'string' && grammar.test(value) ? undefined : sentence;
-
 const version = matching(
   /^(?=.{1,31}$)\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$/,
   'must be a semantic version of at most 31 characters, such as "1.2.0"',
 );
-/** Plain segments, as in a route: they stand in the path of a request letter for letter. */
-const prefix: Check = (value) => {
-  const given = typeof value === 'string' ? value : '';
-  const segments = given.slice(1).replace(/\/$/, '').split('/');
-  const plain = segments.every((segment) => /^(?!\.\.?$)[\w.~!$&'()+,;=@-]+$/.test(segment));
-  return given === '/' || (given.startsWith('/') && plain)
-    ? undefined
-    : `must be a path that begins with "/", of segments of A-Z, a-z, 0-9 and -._~!$&'()+,;=@, none of them "." or ".."`;
-};
-
 const object: Check = (value) => {
   const read = jsonOf(value);
   return 'wrong' in read ? read.wrong : undefined;
 };
-
-const patterns =
-  (least: number): Check =>
-  (value) => {
-    const wrong = texts(value);
-    if (wrong !== undefined) return wrong;
-    if ((value as string[]).length < least) return 'must hold at least one pattern';
-    const clause = (value as string[]).map(wrongPattern).find((one) => one !== undefined);
-    return clause === undefined ? undefined : `must hold nothing but ${clause.replace('a pattern', 'patterns')}`;
-  };
 
 const schemaFile: Check = (value) =>
   /^(?!.*\.\.)[\w.-]+(?:\/[\w.-]+)*\.json$/.test(String(value))
@@ -198,12 +177,16 @@ const acted: Record<string, Check> = {
   concurrency: whole(1, 64),
   deadlineMs: whole(1, 3_600_000),
   bodyLimit: whole(1, 1024 ** 3),
+  cors: checkCors,
+  static_files: checkFiles,
 };
+
+/** Keys of keys. */
+const inner: Record<string, Record<string, Check>> = { reload: reloadKeys, cors: corsKeys, static_files: fileKeys };
 
 /** ... and what is accepted, under the given name, for other rooms and for releases to come. */
 const reserved: Record<string, [keyof ReservedConfig, Check]> = {
   route_prefix: ['routePrefix', prefix],
-  static_files: ['staticFiles', anything],
   isolation: ['isolation', oneOf('inline', 'process')],
   reload: ['reload', mapping],
   permissions: ['permissions', permissions],
@@ -305,8 +288,9 @@ export function parseConfig(source: string, folder: string, id?: string): Applic
             for (const flaw of flaws)
               problems.push({ ...at(flaw.offset || offset), message: `extensions ${flaw.message}` });
           }
-          if (above === '' && key === 'reload' && isMap(pair.value))
-            read(pair.value, 'reload.', (inner) => ownOf(reloadKeys, inner), Object.keys(reloadKeys));
+          const below = above === '' ? ownOf(inner, key) : undefined;
+          if (below !== undefined && isMap(pair.value))
+            read(pair.value, `${key}.`, (name) => ownOf(below, name), Object.keys(below));
         }
       };
       read(document.contents, '', (key) => ownOf(acted, key) ?? ownOf(reserved, key)?.[1], knownKeys);
@@ -359,6 +343,8 @@ function configOf(
     extensions,
     auth: given.get('auth') as ApplicationConfig['auth'],
     custom: JSON.stringify(given.get('custom') ?? {}),
+    cors: readCors(given.get('cors')),
+    staticFiles: readFiles(given.get('static_files')),
     reserved: kept,
   };
 }

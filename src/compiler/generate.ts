@@ -142,8 +142,9 @@ function check(application: Application, sources: readonly Source[]): TenonError
   const [byHand] = plugins;
   if (byHand !== undefined && declared.length > 0)
     throw clash(byHand, 'a plugin written by hand does not serve', 'keep one of the two ways', declared);
-  // Tables alone are served too.
-  if (byHand === undefined && declared.length === 0 && application.schemas.length === 0)
+  // Tables and files alone are served too.
+  const serves = application.schemas.length > 0 || application.config.staticFiles !== undefined;
+  if (byHand === undefined && declared.length === 0 && !serves)
     return new TenonError(
       'SourcesMissing',
       `the sources of ${application.id} declare no tenon::Resource, no {Name}Extension and no TENON_PLUGIN`,

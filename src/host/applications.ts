@@ -8,7 +8,7 @@ import { TenonError } from '../base/errors.js';
 import { manifestFile, signatureFile } from '../bundle/manifest.js';
 import { type Application as Source, librarySuffix, readApplication } from '../compiler/application.js';
 import { compile, describeWarning } from '../compiler/build.js';
-import type { ExtensionUse, Surfaces } from '../compiler/config.js';
+import type { CorsRules, ExtensionUse, Surfaces } from '../compiler/config.js';
 import type { ConfigSchema } from '../compiler/config-schema.js';
 import { readRegular } from '../base/regular.js';
 import type { GenerationLimits } from '../plugin/limits.js';
@@ -16,6 +16,7 @@ import type { SchemaSource } from '../tables/schema.js';
 import type { Bundled, Bundles } from './bundled.js';
 import type { Asked } from './grants.js';
 import type { Build } from './built.js';
+import { type ServedFiles, servedFiles } from './served-files.js';
 
 /** An application as the host sees it. */
 export interface Application {
@@ -44,6 +45,10 @@ export interface Application {
   readonly bundle: Bundled | undefined;
   /** What it may do beyond its own, if it is granted. */
   readonly asked: Asked;
+  /** Whose pages may read what it serves. */
+  readonly cors: CorsRules | undefined;
+  /** The files that it serves, which are in their place once this resolves; absent for none. */
+  readonly files: (() => Promise<ServedFiles>) | undefined;
   /** Absent for one without a schema that may not use tables of others either. */
   readonly tables: ApplicationTables | undefined;
 }
@@ -238,7 +243,23 @@ async function applicationOf(source: Source, side: BundleSide = {}): Promise<App
     permissions: config.reserved.permissions ?? [],
     by: bundle === undefined ? 'config' : 'manifest',
   };
-  return { id, folder, enabled, prefix, limits, extension, extensions, auth, ...own, source, bundle, asked, tables };
+  const web = { cors: config.cors, files: servedFiles(config.staticFiles, { prefix, folder, place: side.place }) };
+  return {
+    id,
+    folder,
+    enabled,
+    prefix,
+    limits,
+    extension,
+    extensions,
+    auth,
+    ...own,
+    ...web,
+    source,
+    bundle,
+    asked,
+    tables,
+  };
 }
 
 /** Largest file of a schema, bytes. */

@@ -22,7 +22,14 @@ export interface AppliedConfigsOptions {
   grants: Pick<Grants, 'linesFor' | 'standing'>;
 }
 
-const keys = { extensions: 'uses', auth: 'auth', custom: 'custom', permissions: 'asked' } as const;
+const keys = {
+  extensions: 'uses',
+  auth: 'auth',
+  custom: 'custom',
+  permissions: 'asked',
+  cors: 'cors',
+  static_files: 'files',
+} as const;
 
 export class AppliedConfigs {
   readonly #options: AppliedConfigsOptions;
@@ -48,7 +55,7 @@ export class AppliedConfigs {
 
   /**
    * Whether the generation that runs can go on with what its application says now; its own config is taken up here. Rejects
-   * with `RouteInvalid`, and with `ConfigInvalid` when the plugin refuses its config.
+   * with `RouteInvalid`, `RouteConflict`, and with `ConfigInvalid` when the plugin refuses its config.
    */
   async mayStay(plugin: Plugin, target: Target): Promise<boolean> {
     const { prefix, tables, limits, applied, config, reloadOnChange } = target;
@@ -57,6 +64,7 @@ export class AppliedConfigs {
     if (plugin.tables?.key !== tables.key || !same(limits, running.limits)) return false;
     const { chains, routes } = this.#options;
     chains.check(id, gatekeeping(applied, running), routes.of(id));
+    routes.checkWeb(id, applied);
     if (sameJson(plugin.config?.given, config.given)) return true;
     return !reloadOnChange && (await configure(plugin.id, running, config.given)) === 'taken';
   }
@@ -83,9 +91,10 @@ export class AppliedConfigs {
     const hasOther = !sameJson(plugin.config?.given, config.given);
     plugin.config = config;
     if (same(before, applied) && !hasOther) return;
-    const { chains } = this.#options;
+    const { chains, routes } = this.#options;
     const auth = chains.authOf(plugin.id);
     chains.set(plugin.id, live, gatekeeping(applied, plugin.running));
+    routes.dress(plugin.id, applied);
     this.#warnOfOpening(plugin.id, auth, recorder);
     // While the registry has set its config, what the application gives it is kept, and not in force.
     const isOther = (key: keyof Applied): boolean =>
@@ -130,7 +139,7 @@ export class AppliedConfigs {
     const before = chains.authOf(id);
     const takeChainBack = chains.set(id, live, gatekeeping(applied, next));
     try {
-      const takeRoutesBack = routes.publish(id, served);
+      const takeRoutesBack = routes.publish(id, served, applied);
       chains.serves(
         id,
         providersOf(next).map(({ challenge }) => challenge),

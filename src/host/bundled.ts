@@ -118,8 +118,8 @@ export class Bundles {
     const platform = thisPlatform();
     const choice = await choosePrebuild(manifest, { platform, abi: core.abi, version: tenonVersion, inspect });
     if (Object.keys(manifest.entrypoints).length === 0) {
-      if ([source.prebuilt, ...source.sources, ...source.schemas].every((file) => file === undefined))
-        throw notThere(manifest.id, manifest.id + librarySuffix);
+      const others = [source.prebuilt, ...source.sources, ...source.schemas, source.config.staticFiles];
+      if (others.every((thing) => thing === undefined)) throw notThere(manifest.id, manifest.id + librarySuffix);
       const from = source.prebuilt === undefined ? 'sources' : platformName(platform);
       return { path: source.prebuilt && path.basename(source.prebuilt), from, refusal: undefined };
     }

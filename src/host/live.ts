@@ -1,6 +1,7 @@
 /** The live pointer of one plugin: which generation its calls enter. The only user of the core's PluginPointer. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Core, Front, GenerationHandle, GenerationOptions, PluginPointer, RouteFacts } from '../binding/core.js';
+import type { CorsRules } from '../compiler/config.js';
 import type { Generation } from '../plugin/generation.js';
 import type { DefaultAccess, NeedOfSomebody } from '../tables/permissions.js';
 import { readWords, type RouteWords } from './route-words.js';
@@ -14,7 +15,7 @@ export interface ServedRoute {
   /** What the core knows it by. */
   readonly slot: number;
   readonly bodyLimit: number;
-  readonly execution: RouteFacts['execution'] | 'table' | 'static';
+  readonly execution: RouteFacts['execution'] | 'table' | 'static' | 'file';
   readonly deadlineMs: number;
   /** Who may call it; absent for a route of a table. */
   readonly auth?: RouteFacts['auth'];
@@ -25,7 +26,9 @@ export interface ServedRoute {
   readonly needs?: (otherwise: DefaultAccess) => readonly string[];
   /** What it says of itself. */
   readonly words?: RouteWords;
-  /** Answers in place of a library: a route of a table or of a static plugin, which has no slot. */
+  /** Pages of which other origins may read its answers; absent: what these say themselves. */
+  readonly cors?: CorsRules;
+  /** Answers in place of a library: a route of a table, of files or of a static plugin, which has no slot. */
   readonly endpoint?: Endpoint;
 }
 

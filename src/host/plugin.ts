@@ -1,7 +1,7 @@
 /** One plugin as the host keeps it, and as it is shown. */
 import type { TenonError } from '../base/errors.js';
 import type { CallCounters } from '../binding/call-counters.js';
-import type { ExtensionUse } from '../compiler/config.js';
+import type { CorsRules, ExtensionUse } from '../compiler/config.js';
 import type { Generation } from '../plugin/generation.js';
 import type { BundleFacts } from './bundled.js';
 import type { RegistryView } from './desired.js';
@@ -11,6 +11,7 @@ import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
 import type { DefaultAccess } from '../tables/permissions.js';
 import type { ReloadRecord } from './record.js';
+import type { ServedFiles } from './served-files.js';
 import type { TableWorld } from './table-world.js';
 import { Turns } from './turns.js';
 
@@ -95,6 +96,10 @@ export interface Applied {
   readonly custom: string;
   /** What it asks for of what is to be granted. */
   readonly asked: Asked;
+  /** Whose pages may read what it serves. */
+  readonly cors?: CorsRules | undefined;
+  /** Files that are served beside its routes. */
+  readonly files?: ServedFiles | undefined;
 }
 
 /** One route that is served. */
@@ -102,8 +107,8 @@ export interface RouteView {
   method: string;
   /** With the prefix of the application. */
   path: string;
-  /** `table`: it is answered for the plugin, and knows no deadline; `static`: by a static plugin, which limits bodies itself. */
-  execution: 'inline' | 'pool' | 'table' | 'static';
+  /** `table` and `file`: it is answered for the plugin, and knows no deadline; `static`: by a static plugin, which limits bodies itself. */
+  execution: 'inline' | 'pool' | 'table' | 'static' | 'file';
   deadlineMs: number;
   /** Bytes. */
   bodyLimit: number;

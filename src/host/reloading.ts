@@ -219,7 +219,7 @@ export class Reloading {
       },
       refused: async (sha256) => (request.byHand || anew ? undefined : versions.condemned(plugin.id, sha256)),
       check: (served, next) => {
-        routes.check(plugin.id, served);
+        routes.check(plugin.id, served, applied);
         chains.check(plugin.id, gatekeeping(applied, next), served);
       },
       publish: (served, next) => configs.publish(plugin, live, { applied, recorder }, served, next),

@@ -122,7 +122,7 @@ export class Targets {
       limits: { ...this.#options.limits, ...application.limits },
       preserveState: this.#preserves(application),
       tables: tables.wanted(plugin, application),
-      applied: { ...appliedBy(application), custom: config.own },
+      applied: { ...(await appliedBy(application)), custom: config.own },
       config,
       reloadOnChange: application.reloadOnChange,
       application,
@@ -215,6 +215,6 @@ function askedBy({ bundle }: Version, applied: Applied): Asked {
   return bundle === undefined ? applied.asked : { permissions: bundle.permissions, by: 'manifest' };
 }
 
-function appliedBy({ extensions, auth, custom, asked }: Application): Applied {
-  return { uses: extensions, auth, custom, asked };
+async function appliedBy({ extensions, auth, custom, asked, cors, files }: Application): Promise<Applied> {
+  return { uses: extensions, auth, custom, asked, cors, files: await files?.() };
 }

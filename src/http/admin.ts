@@ -13,6 +13,7 @@ import { healthOperations } from './health.js';
 import { type HotReload, hotReloadOperations } from './hot-reload.js';
 import { installOperations, type InstallRoutes } from './install.js';
 import type { Otherwise } from './calls.js';
+import { type Compress, compressing } from './compression.js';
 import type { Metrics } from './metrics.js';
 import { type LogAdminOptions, logOperations } from './logs.js';
 import { mount } from './mount.js';
@@ -55,6 +56,8 @@ export interface AdminOptions {
   settings: ReadSettings | undefined;
   /** What plugins and the host count. */
   metrics: Metrics;
+  /** Absent: no answer is compressed. */
+  compress?: Compress;
   /** Scan the applications directory. */
   discover: () => Promise<void>;
   /** What plugins and tables add to the API's document; the same object as long as it says the same. */
@@ -105,7 +108,7 @@ export function adminApplication(options: AdminOptions): Otherwise {
   app.set('etag', false);
   if (options.isElsewhere === true)
     app.use('/api', (request: Request, response: Response) => sendError(request, response, apiElsewhere()));
-  mount(app, guard, operationsOf(options));
+  mount(app, guard, operationsOf(options), options.compress ?? compressing(false));
   // Express knows an error handler by its four parameters.
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
     const status =

@@ -9,6 +9,7 @@ import { tracing } from '../base/tracing.js';
 import { type Front, Outcome, Refusal, Word } from '../binding/core.js';
 import type { ServedRoute } from '../host/live.js';
 import { type Bytes, finish, HeaderBlocks, parseBlock } from './answer.js';
+import { meetPage } from './cors.js';
 import { announcedLength, beforeBody, isAwaited, readBody } from './body.js';
 import { onDisconnect } from './disconnect.js';
 import type { RequestMeters } from './metrics-requests.js';
@@ -156,6 +157,8 @@ export class Calls {
       this.#elsewhere(request, response, path, next);
       return undefined;
     }
+    if (route.cors !== undefined && meetPage(request, response, route.cors, () => this.#router.allowed(path)))
+      return undefined;
     if (route.endpoint !== undefined) {
       route.endpoint(request, response);
       return route;
@@ -408,6 +411,9 @@ export class Calls {
       else sendError(request, response, undecodable(path));
       return;
     }
+    const at = (method = methods[0] ?? ''): ServedRoute | undefined => this.#router.find(method, path);
+    const { cors } = at(request.headers['access-control-request-method']) ?? at() ?? {};
+    if (cors !== undefined && meetPage(request, response, cors, () => methods)) return;
     const allow = [...methods, 'OPTIONS'].filter((method, at, all) => all.indexOf(method) === at).join(', ');
     if (request.method === 'OPTIONS') {
       response.setHeader('allow', allow);

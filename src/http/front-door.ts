@@ -10,6 +10,7 @@ import type { ServedRoute } from '../host/live.js';
 import { type AdminDescriptors, AdminListener } from './admin-listener.js';
 import { Calls, type Otherwise, type Passage } from './calls.js';
 import type { Certificate } from './certificate.js';
+import { namesOrigin } from './cors.js';
 import { inject, type InjectedAnswer, type InjectedRequest } from './inject.js';
 import type { Metrics } from './metrics.js';
 import { RequestLog } from './request-log.js';
@@ -93,6 +94,10 @@ export class FrontDoor {
       find: (at) => socketOf(calls.find('GET', at)),
       handle: calls.handle,
       opened: (at, socket) => metrics.sockets.note(calls.find('GET', at)?.plugin ?? '', socket),
+      allows: (at, origin) => {
+        const rules = calls.find('GET', at)?.cors;
+        return rules !== undefined && namesOrigin(rules, origin);
+      },
       origins: listOf(settings.tablesOrigins),
       ...(settings.tablesHosts === '' ? {} : { hosts: listOf(settings.tablesHosts.toLowerCase()) }),
     });

@@ -2,6 +2,7 @@
 import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import { TenonError } from '../base/errors.js';
 import { beginBody, requirePlain } from './body.js';
+import type { Compress } from './compression.js';
 import type { Guard } from './guard.js';
 import type { Answered, Asked, Operation, Parameter, RequestBody } from './operation.js';
 import { sendError, sendProblem } from './problem.js';
@@ -14,7 +15,7 @@ const adminPath = '/api/v1';
  * Serve `operations`, in order: of two that match a path the first one is asked. What they do not serve goes on, but for a path of theirs
  * with another method (405).
  */
-export function mount(app: Express, guard: Guard, operations: readonly Operation[]): void {
+export function mount(app: Express, guard: Guard, operations: readonly Operation[], compress: Compress): void {
   app.use(adminPath, (_request: Request, response: Response, next: NextFunction) => {
     response.setHeader('cache-control', 'no-store');
     next();
@@ -22,7 +23,7 @@ export function mount(app: Express, guard: Guard, operations: readonly Operation
   for (const operation of operations) {
     const reader = readerOf(operation.requestBody);
     app[operation.method](operation.path.replaceAll(/\{(\w+)\}/g, ':$1'), (request: Request, response: Response) =>
-      serve({ operation, guard, reader }, request, response),
+      serve({ operation, guard, reader, compress }, request, response),
     );
   }
   const methodsAt = methodsOf(operations);
@@ -41,6 +42,7 @@ interface Served {
   readonly operation: Operation;
   readonly guard: Guard;
   readonly reader: RequestHandler | undefined;
+  readonly compress: Compress;
 }
 
 // Any content type: curl says form by itself, and there is only one way to read it.
@@ -50,8 +52,13 @@ function readerOf(body: RequestBody | undefined): RequestHandler | undefined {
   return body.read === 'json' ? express.json(options) : express.text(options);
 }
 
-async function serve({ operation, guard, reader }: Served, request: Request, response: Response): Promise<void> {
+async function serve(
+  { operation, guard, reader, compress }: Served,
+  request: Request,
+  response: Response,
+): Promise<void> {
   const { scope } = operation;
+  compress(request, response);
   if (scope !== undefined && !isPermitted(guard, request, response, scope)) return;
   const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query');
   const query = scope === undefined ? request.query : readQuery(request.query, declared);

@@ -95,9 +95,11 @@ class Drawing {
   }
 
   part(routes: readonly ServedRoute[]): OpenApiPart {
-    const places = new Map(routes.map((route) => [route, this.#options.placeOf(route)]));
+    // Which files there are is for nobody to know.
+    const described = routes.filter(({ execution }) => execution !== 'file');
+    const places = new Map(described.map((route) => [route, this.#options.placeOf(route)]));
     for (const place of places.values()) if (place !== undefined) this.#addSchemas(place.served);
-    for (const route of routes) this.#add(route, places.get(route));
+    for (const route of described) this.#add(route, places.get(route));
     return {
       paths: Object.fromEntries([...this.#items.values()].map(({ path, operations }) => [path, operations])),
       schemas: this.#schemas,

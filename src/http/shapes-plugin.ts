@@ -43,7 +43,7 @@ const route = objectOf<RouteView>({
   method: text(),
   path: text('With the prefix of the application; `:name` is a parameter, `*` the rest'),
   execution: oneOf(
-    ['inline', 'pool', 'table', 'static'],
+    ['inline', 'pool', 'table', 'static', 'file'],
     'Who answers: the event loop, a thread, a table, the program',
   ),
   deadlineMs: whole('0: it knows none'),

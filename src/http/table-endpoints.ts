@@ -14,6 +14,7 @@ import { preferred } from './accept.js';
 import { writeMethods } from './change-conversation.js';
 import { ChangeSockets } from './change-socket.js';
 import { ChangeStreams, endStream } from './change-stream.js';
+import type { Compress } from './compression.js';
 import { GraphiqlPage, GraphqlEndpoint, graphqlProtocol } from './graphql.js';
 import type { TablePlace } from './openapi-tables.js';
 import { sendError } from './problem.js';
@@ -29,6 +30,7 @@ export interface TableEndpointsOptions {
   bodyLimit: number;
   /** Whether GraphQL tells its schema. */
   introspection: boolean;
+  compress: Compress;
   /** What stands before the tables of an application. */
   gates: TableGates;
 }
@@ -119,7 +121,10 @@ export class TableEndpoints {
         served.tables
           .filter(({ schema }) => schema.exports.graphql)
           .map((table) => ({ table, by: (method) => (method === 'GET' ? ['read'] : actions) })),
-        (request, response, access) => graphql.handle(request, response, access),
+        (request, response, access) => {
+          this.#options.compress(request, response);
+          graphql.handle(request, response, access);
+        },
         {
           protocol: graphqlProtocol,
           methods: ['POST'],
@@ -145,7 +150,10 @@ export class TableEndpoints {
         rest ? ['GET', 'POST'] : ['GET'],
         path,
         [{ table, by: (method) => (method === 'POST' ? ['create'] : reading) }],
-        door.list,
+        (request, response, access) => {
+          this.#options.compress(request, response);
+          door.list(request, response, access);
+        },
         about((socket, _request, access) => sockets.serve(socket, table, undefined, access)),
       );
       const one = about((socket, request, access) => sockets.serve(socket, table, keyOf(request), access));

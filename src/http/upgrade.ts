@@ -34,6 +34,8 @@ export interface UpgradeOptions {
    * all. A client that is no browser says none and is let in.
    */
   origins?: readonly string[];
+  /** Whether pages of this origin may open the sockets of a path, beside those of `origins`. */
+  allows?: (path: string, origin: string) => boolean;
   /** Names the host may be called by, without port; any by default. */
   hosts?: readonly string[];
   /** Told of each socket that was opened, before it is served. */
@@ -144,8 +146,8 @@ export class Upgrades {
   }
 
   /** A page of anybody may open a socket to any host, and the browser sends its cookies along. */
-  #checkNames({ headers }: IncomingMessage): void {
-    const { hosts, origins = [] } = this.#options;
+  #checkNames({ headers, url = '/' }: IncomingMessage): void {
+    const { hosts, origins = [], allows } = this.#options;
     const name = (headers.host ?? '').toLowerCase();
     if (hosts !== undefined && !hosts.includes(name.replace(/:\d*$/, '')))
       throw new TenonError('OriginNotAllowed', `no WebSocket is served under the name ${JSON.stringify(name)}`, {
@@ -155,8 +157,9 @@ export class Upgrades {
     const { origin } = headers;
     if (origin === undefined || origins.includes('*') || origins.includes(origin)) return;
     if (origin.toLowerCase().replace(/^https?:\/\//, '') === name) return;
+    if (allows?.(pathOf(originForm(url)), origin) === true) return;
     throw new TenonError('OriginNotAllowed', `a page of ${origin} may not open a WebSocket here`, {
-      next: 'add the origin to the setting `tables.origins`',
+      next: 'add the origin to the setting `tables.origins`, or to `cors` of the application',
       details: { origin },
     });
   }

@@ -3,7 +3,17 @@
  * again, so that nobody can change or replace it between the check and the opening.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, constants, fchmodSync, openSync, readFileSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { lstat, mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -81,7 +91,9 @@ export class Staging {
         const directory = path.join(place, name);
         await mkdir(directory, { mode: 0o700 });
         own.add(directory);
-        return new Staging(directory, options.keepStaged ?? false);
+        const staging = new Staging(directory, options.keepStaged ?? false);
+        if (options.keepStaged !== true) process.once('exit', staging.#sweep);
+        return staging;
       } catch (error) {
         refusals.push(`${place}: ${error instanceof Error ? error.message : String(error)}`);
       }
@@ -131,10 +143,14 @@ export class Staging {
     };
   }
 
+  /** A process that ends without closing takes the directory with it, where it can. */
+  readonly #sweep = (): void => rmSync(this.directory, { recursive: true, force: true });
+
   /** Remove the directory with all that is in it, unless files are kept. Closing twice is fine. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    process.off('exit', this.#sweep);
     if (!this.#keep) await rm(this.directory, { recursive: true, force: true });
     own.delete(this.directory);
   }

@@ -35,16 +35,23 @@ function matcher(patterns: readonly string[]): (file: string) => boolean {
   return picomatch([...patterns], { dot: true, basename: true, noextglob: true, nonegate: true, regex: false });
 }
 
-function rulesFrom(settings: RuleSettings, own: ReloadConfig): Rules {
+/** What one application sets apart. */
+interface Own extends ReloadConfig {
+  /** Folder of files that are served as they are: a change of them is nothing to reload. */
+  files?: string;
+}
+
+function rulesFrom(settings: RuleSettings, own: Own): Rules {
   const exclude = own.exclude ?? settings.excludePatterns;
   const isExcluded = matcher(exclude);
+  const isServed = (file: string): boolean => own.files === file || file.startsWith(`${own.files}/`);
   const isWatched = matcher(own.watch ?? settings.watchPatterns);
   return {
     enabled: own.enabled ?? true,
     exclude,
     maxRetries: own.maxRetries ?? settings.maxRetries,
     retryDelayMs: own.retryDelayMs ?? settings.retryDelayMs,
-    excludes: (file) => file !== configName && isExcluded(file),
+    excludes: (file) => file !== configName && (isExcluded(file) || isServed(file)),
     watches: (file) => file === configName || isWatched(file),
     quietMs: (file) => own.debounceMs ?? (library.test(file) ? settings.libraryDebounceMs : settings.sourceDebounceMs),
   };
@@ -53,7 +60,7 @@ function rulesFrom(settings: RuleSettings, own: ReloadConfig): Rules {
 interface Known {
   /** How config.yaml looked when it was read. */
   stamp: string;
-  own: ReloadConfig;
+  own: Own;
   rules: Rules;
 }
 
@@ -103,13 +110,14 @@ function stampOf(file: string): string {
 }
 
 /** Undefined when the file is not there or is wrong, which is for the reload to say. */
-function ownConfig(file: string, folder: string): ReloadConfig | undefined {
+function ownConfig(file: string, folder: string): Own | undefined {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     const info = fstatSync(descriptor);
     if (!info.isFile() || info.size > configLimit) return undefined;
-    return parseConfig(readFileSync(descriptor, 'utf8'), folder).reserved.reload ?? {};
+    const { reserved, staticFiles } = parseConfig(readFileSync(descriptor, 'utf8'), folder);
+    return { ...reserved.reload, ...(staticFiles === undefined ? {} : { files: staticFiles.directory }) };
   } catch {
     return undefined;
   } finally {

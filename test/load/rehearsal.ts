@@ -125,9 +125,13 @@ export class Rehearsal {
       states: new SavedStates({ directory: '/states', stateLimit: 1000 }),
       preserveState: () => true,
       refusedState: 'empty',
-      routes: new RouteBook([], (routes) => {
-        this.#routes = routes;
-      }),
+      routes: new RouteBook(
+        [],
+        () => [],
+        (routes) => {
+          this.#routes = routes;
+        },
+      ),
       isStatic: () => false,
       probation: { ms: 300, faultRate: 0.5, slowFactor: 10 },
       versions: { directory: '/versions', limit: 3 },
