@@ -117,7 +117,7 @@ describe('the text', () => {
     ],
   ])('is %s for %s', async (type, accept) => {
     const { status, headers } = await world.request('GET', '/metrics', { headers: { accept } });
-    expect([status, headers.get('content-type'), headers.get('vary')]).toEqual([200, type, 'accept']);
+    expect([status, headers.get('content-type'), headers.get('vary')]).toEqual([200, type, 'accept, Accept-Encoding']);
   });
 
   test('has both calls of static plugins and of libraries in one family', async () => {

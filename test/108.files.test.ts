@@ -66,6 +66,10 @@ describe('files of an application', () => {
     await world.write('page', 'web/index.html', '<title>page</title>');
     await world.write('page', 'web/about.html', '<title>about</title>');
     await world.write('page', 'web/assets/app.1234.css', 'body {}');
+    await world.publish('keys', await buildPlugin('keys'));
+    await world.write('keys', 'config.yaml', 'extension: true\n');
+    await world.write('members', 'config.yaml', 'extensions: [keys]\ncors: true\nstatic_files: web\n');
+    await world.write('members', 'web/index.html', '<p>for members</p>');
     await world.start();
   }, 120_000);
   afterAll(() => world.close());
@@ -154,6 +158,22 @@ describe('files of an application', () => {
   test('are known to other methods as what they are', async () => {
     const answer = await get('/service/app.js', {}, 'DELETE');
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, HEAD, OPTIONS']);
+  });
+
+  test('are behind the extensions of the application, and preflights are not', async () => {
+    const nobody = await get('/members/');
+    expect(await nobody.json()).toMatchObject({ status: 401, error: 'Unauthenticated' });
+    expect(nobody.headers.get('www-authenticate')).toBe('ApiKey realm="test"');
+    const known = await get('/members/', { authorization: 'ApiKey reader' });
+    expect([known.status, await known.text()]).toEqual([200, '<p>for members</p>']);
+    expect(known.headers.get('cache-control')).toBe('private, max-age=0');
+    expect(known.headers.get('x-keys')).toBe('looked');
+    const asked = await get(
+      '/members/',
+      { origin: 'https://a.example', 'access-control-request-method': 'GET' },
+      'OPTIONS',
+    );
+    expect([asked.status, asked.headers.get('x-keys')]).toEqual([204, null]);
   });
 
   test('change without a reload', async () => {
