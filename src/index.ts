@@ -68,7 +68,7 @@ export async function openOwnHost(options: CreateHostOptions, output: OwnOutput 
   const { log = silentLog(), onEvent, environment = processEnvironment(), readSettings, ...others } = options;
   const { onReloadStart, onReloadSuccess, onReloadFailed, plugins = [], ...flags } = others;
   const logLevel = flags.logLevel ?? levelOf(log);
-  const { settings } = resolveSettings({ flags: { ...flags, logLevel }, variables: {} });
+  const { settings } = resolveSettings({ flags: { ...flags, logLevel }, isAlone: true });
   const definitions = await checkStatics(plugins, reservedSegments);
   const closer = new Closer();
   try {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -211,5 +212,19 @@ test('the example serves what is its own, its plugins and its tables, and ends w
     expect(await program.ended).toBe(0);
   } finally {
     await program.kill();
+  }
+});
+
+test('a host in a program reads no tenon.yaml of the working directory', async () => {
+  const other = await World.make();
+  const before = process.cwd();
+  try {
+    await writeFile(path.join(other.directory, 'tenon.yaml'), 'limits: {deadlineMs: 777}\nwrong: 1\n');
+    process.chdir(other.directory);
+    await other.start();
+    expect(other.host.settings.deadlineMs).toBe(30_000);
+  } finally {
+    process.chdir(before);
+    await other.close();
   }
 });

@@ -10,6 +10,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { summaryOf } from '../src/registry/tracing-statements.js';
 import { lookForTracing, readTraceParent, tracing } from '../src/base/tracing.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
@@ -58,6 +59,11 @@ function traceOn(): void {
 
 function spans(): ReadableSpan[] {
   return exporter.getFinishedSpans();
+}
+
+/** Nanoseconds as milliseconds; times of one second are told apart. */
+function at([seconds, nanoseconds]: [number, number]): number {
+  return seconds * 1000 + nanoseconds / 1e6;
 }
 
 async function spanNamed(name: string): Promise<ReadableSpan> {
@@ -199,6 +205,83 @@ describe('with a provider', () => {
     expect(body.match(/traceparent/g)).toHaveLength(1);
     expect(span.spanContext().traceId).not.toBe(remoteTrace);
   });
+
+  test('a reload is a span with its phases in it, one after the other, as a part of who asks for it', async () => {
+    await world.publish('traced', await buildPlugin('traced', { defines: { PLUGIN_VERSION: '"1.0.1"' } }));
+    await world.admin('POST', '/api/v1/plugins/traced/reload');
+    const reload = await spanNamed('tenon.reload');
+    const [record] = world.host.reloads();
+    expect(reload.attributes).toEqual({
+      'tenon.plugin': 'traced',
+      'tenon.reload.trigger': 'api',
+      'tenon.reload.id': record?.id,
+      'tenon.reload.outcome': 'succeeded',
+      'tenon.reload.attempt': 1,
+      'tenon.reload.from_generation': 1,
+      'tenon.reload.unload': 'clean',
+      'tenon.generation': 2,
+      'tenon.sha256': record?.to?.sha256,
+    });
+    const asking = await spanNamed('POST /api/v1/plugins/:id/reload');
+    expect(reload.parentSpanContext?.spanId).toBe(asking.spanContext().spanId);
+    const parts = spans().filter(({ name }) => name.startsWith('tenon.reload.'));
+    expect(new Set(parts.map(({ name }) => name.slice('tenon.reload.'.length)))).toEqual(
+      new Set(Object.keys(record?.phases ?? {})),
+    );
+    const inOrder = parts.toSorted((one, other) => at(one.startTime) - at(other.startTime));
+    let before = at(reload.startTime);
+    for (const { name, parentSpanContext, startTime, endTime } of inOrder) {
+      expect(parentSpanContext?.spanId, name).toBe(reload.spanContext().spanId);
+      expect(at(startTime), name).toBeGreaterThanOrEqual(before);
+      before = at(endTime);
+    }
+    expect(at(reload.endTime)).toBeGreaterThanOrEqual(before);
+  });
+
+  test('a reload that fails is an error by its code; its build is a part of it', async () => {
+    await world.write('broken', 'config.yaml', 'name: Broken\n');
+    await world.write('broken', 'resources/broken.c', 'int broken(void) { return }');
+    await world.host.discover();
+    const build = await spanNamed('tenon.build');
+    expect(spans().filter(({ name }) => name === build.name)).toHaveLength(1);
+    const reload = spans().find(
+      ({ attributes }) => attributes['tenon.plugin'] === 'broken' && 'tenon.reload.id' in attributes,
+    );
+    expect(reload?.attributes).toMatchObject({ 'tenon.reload.outcome': 'failed', 'error.type': 'BuildFailed' });
+    expect(reload?.parentSpanContext).toBeUndefined();
+    expect(build.attributes).toEqual({ 'tenon.plugin': 'broken', 'error.type': 'BuildFailed' });
+    const phase = spans().find((span) => span.spanContext().spanId === build.parentSpanContext?.spanId);
+    expect(phase?.name).toBe('tenon.reload.build');
+    expect(phase?.parentSpanContext?.spanId).toBe(reload?.spanContext().spanId);
+    const step = await spanNamed('tenon.build.compile');
+    expect(step.parentSpanContext?.spanId).toBe(build.spanContext().spanId);
+    expect(step.attributes['process.exit.code']).toBe(1);
+  });
+
+  test('statements of the registry are spans without what they carry', async () => {
+    const init = { headers: { authorization: 'Bearer a-token-of-the-tests' } };
+    await world.request('POST', '/api/v1/plugins/traced/disable', init);
+    const { status } = await world.request('POST', '/api/v1/plugins/traced/enable', init);
+    expect(status).toBe(200);
+    const update = await spanNamed('UPDATE plugins');
+    expect(update.kind).toBe(SpanKind.CLIENT);
+    expect(update.attributes).toEqual({
+      'db.system.name': 'postgresql',
+      'db.query.summary': 'UPDATE plugins',
+      'db.operation.name': 'UPDATE',
+    });
+    const transaction = spans().find((span) => span.spanContext().spanId === update.parentSpanContext?.spanId);
+    expect(transaction?.name).toBe('tenon.registry.transaction');
+  });
+
+  test.each([
+    ['SELECT a FROM (SELECT * FROM plugins) AS b', 'SELECT plugins'],
+    ['SELECT extract(epoch FROM applied_at)::text FROM tenon_migrations', 'SELECT tenon_migrations'],
+    ['  insert INTO plugins AS known VALUES ($1) ON CONFLICT (name) DO UPDATE SET a = 1', 'INSERT plugins'],
+    ['SELECT 1', 'SELECT'],
+    ["SELECT set_config('tenon.host', $1, true)", 'SELECT'],
+    ['', 'SQL'],
+  ])('%s in short', (text, summary) => expect(summaryOf(text)).toBe(summary));
 
   test('a propagator of the program is asked in place of W3C Trace Context', async () => {
     propagation.setGlobalPropagator({

@@ -38,6 +38,8 @@ export interface ResolvedSettings {
 export interface SettingsInput {
   /** Values given on the command line (as text) or in code; undefined ones do not count. A wrong one is a TypeError. */
   flags?: { [Name in SettingName]?: Settings[Name] | string | undefined };
+  /** Whether the flags are all that counts: neither variables nor `tenon.yaml` are looked at. */
+  isAlone?: boolean;
   /** Variables to read; the process's own by default. */
   variables?: Environment;
   /** Absolute: where `tenon.yaml` may lie and relative paths begin; the working directory by default. */
@@ -148,7 +150,7 @@ function readFile(file: string): Map<string, FileValue> {
 
 function pick(
   name: SettingName,
-  input: Required<SettingsInput>,
+  input: Required<Omit<SettingsInput, 'isAlone'>>,
   file: string,
   values: Map<string, FileValue>,
 ): { raw: unknown; source: SettingSource; where: string } {
@@ -177,14 +179,15 @@ export function readSetting<Name extends SettingName>(name: Name, raw: unknown, 
  * a wrong line of `tenon.yaml`.
  */
 export function resolveSettings(input: SettingsInput = {}): ResolvedSettings {
-  const { flags = {}, variables = processEnvironment(), directory = process.cwd() } = input;
+  const { flags = {}, isAlone = false, directory = process.cwd() } = input;
+  const variables = isAlone ? {} : (input.variables ?? processEnvironment());
   for (const flag of Object.keys(flags))
     if (!(flag in definitions)) {
       const meant = closest(flag, names);
       throw new TypeError(`there is no option ${flag}${meant === undefined ? '' : `; did you mean ${meant}?`}`);
     }
   const file = path.join(directory, 'tenon.yaml');
-  const values = readFile(file);
+  const values = isAlone ? new Map<string, FileValue>() : readFile(file);
   const settings: Record<string, Value> = {};
   const printed: PrintedSetting[] = [];
   for (const name of names) {

@@ -87,13 +87,16 @@ export function markThrown(span: Span, error: unknown): void {
   markFailed(span, code, failure.message);
 }
 
-/** Run `work` in a span of its own, which ends with it; a rejection is noted. Without a provider only `work` is run. */
+/**
+ * Run `work` in a span of its own, which ends with it; a rejection is noted. Without a provider only `work` is run. `clock` is asked
+ * for the time at its begin and its end, ms since 1970.
+ */
 export async function inSpan<T>(
   name: string,
-  begin: SpanBegin,
+  { clock, ...begin }: SpanBegin & { clock?: () => number },
   work: (span: Span | undefined) => T | Promise<T>,
 ): Promise<T> {
-  const span = beginSpan(name, begin);
+  const span = beginSpan(name, { ...begin, startTime: clock?.() });
   if (span === undefined) return work(undefined);
   try {
     return await within(contextOf(span, begin.parent), () => work(span));
@@ -101,7 +104,7 @@ export async function inSpan<T>(
     markThrown(span, error);
     throw error;
   } finally {
-    span.end();
+    span.end(clock?.());
   }
 }
 

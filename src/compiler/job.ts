@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import { packageRoot } from '../base/package-root.js';
+import { inSpan } from '../base/tracing.js';
 import { type Application, librarySuffix } from './application.js';
 import { type Origin, ResultCache } from './cache.js';
 import { writeCommands } from './commands.js';
@@ -322,7 +323,11 @@ export class Job {
     const { memoryLimit = usualLimits.memory } = options;
     const { cmake, ninja, cc, cxx } = toolchain;
     const step = (program: string, parameters: string[], memory = memoryLimit): Promise<Ran> =>
-      run(program, parameters, { ...this.#limits(memory), mark });
+      inSpan(`tenon.build.${program === process.execPath ? 'configure' : 'compile'}`, {}, async (span) => {
+        const ran = await run(program, parameters, { ...this.#limits(memory), mark });
+        if (ran.status !== null) span?.setAttribute('process.exit.code', ran.status);
+        return ran;
+      });
     const rules = ninja === undefined ? 'Makefile' : 'build.ninja';
     if (!existsSync(path.join(this.#build, 'CMakeCache.txt')) || !existsSync(path.join(this.#build, rules))) {
       await rm(this.#build, { recursive: true, force: true });

@@ -5,9 +5,10 @@ import { lstat, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Environment } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
+import { inSpan } from '../base/tracing.js';
 import { manifestFile, signatureFile } from '../bundle/manifest.js';
 import { type Application as Source, librarySuffix, readApplication } from '../compiler/application.js';
-import { compile, describeWarning } from '../compiler/build.js';
+import { type Built, compile, describeWarning } from '../compiler/build.js';
 import type { CorsRules, ExtensionUse, Surfaces } from '../compiler/config.js';
 import type { ConfigSchema } from '../compiler/config-schema.js';
 import { readRegular } from '../base/regular.js';
@@ -197,7 +198,15 @@ export class Applications {
     const began = performance.now();
     const took = (outcome: BuildOutcome): void => onBuild?.(outcome, performance.now() - began);
     const options = { dataDirectory, env: environment, timeoutMs: buildMs, signal };
-    const { library, warnings, cached } = await compile(source, options).catch((error: unknown) => {
+    const attributes = { 'tenon.plugin': source.id };
+    const traced = (): Promise<Built> =>
+      inSpan('tenon.build', { attributes }, async (span) => {
+        const built = await compile(source, options);
+        span?.setAttributes({ 'tenon.build.cached': built.cached, 'tenon.build.changed': built.changed });
+        return built;
+      });
+    const made = source.prebuilt === undefined ? traced() : compile(source, options);
+    const { library, warnings, cached } = await made.catch((error: unknown) => {
       took('failed');
       throw error;
     });

@@ -13,6 +13,7 @@ import {
   type ReloadRecord,
   type Trigger,
 } from './record.js';
+import { ReloadSpan } from './tracing-reload.js';
 
 /**
  * Told while it happens, in the turn of the event loop in which it is true. Of static plugins `plugin.serving`, without
@@ -57,9 +58,11 @@ export class Journal {
   begin(plugin: Plugin, trigger: Trigger): Recorder {
     lookForTracing();
     const attempt = trigger === 'watch' ? this.#options.attempt?.(plugin.folder) : undefined;
-    const recorder: Recorder = new Recorder(plugin.id, trigger, attempt?.number, (phase, ms) =>
-      this.tell({ type: 'reload.phase', plugin: plugin.id, reload: recorder.record.id, phase, ms }),
-    );
+    const recorder: Recorder = new Recorder(plugin.id, trigger, attempt?.number, {
+      ended: (phase, ms) =>
+        this.tell({ type: 'reload.phase', plugin: plugin.id, reload: recorder.record.id, phase, ms }),
+      trace: ReloadSpan.begin(plugin.id, trigger),
+    });
     if (attempt !== undefined) this.#attempts.set(recorder.record, attempt);
     return recorder;
   }
@@ -87,7 +90,7 @@ export class Journal {
     plugin.lastReload = record;
     this.#records.push(record);
     if (this.#records.length > keptRecords) this.#records.shift();
-    this.#report(plugin, record);
+    recorder.inside(() => this.#report(plugin, record));
     this.tell({
       type: record.outcome === 'failed' ? 'reload.failed' : 'reload.succeeded',
       plugin: plugin.id,

@@ -92,15 +92,33 @@ function rounded(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
 
+/** Follows one reload while it runs. */
+export interface ReloadTrace {
+  /** Run `work` as a part of the reload. */
+  inside<T>(work: () => T): T;
+  /** Run `work` as a phase. */
+  phase<T>(phase: Phase, work: () => T | Promise<T>): Promise<T>;
+  /** A phase has ended that took `ms`. Several of them, one after the other, may be told of at once. */
+  passed(phase: Phase, ms: number): void;
+  /** It is over, as `record` says. */
+  end(record: ReloadRecord): void;
+}
+
+/** What fills a record tells while it does. */
+export interface RecorderOptions {
+  /** Told when a phase has ended, with its time in ms; a phase may run twice. */
+  ended?: (phase: Phase, ms: number) => void;
+  trace?: ReloadTrace | undefined;
+}
+
 /** Fills one record while the reload runs. */
 export class Recorder {
   readonly record: ReloadRecord;
   readonly #begin = performance.now();
-  readonly #ended: (phase: Phase, ms: number) => void;
+  readonly #options: RecorderOptions;
 
-  /** @param ended told when a phase has ended, with its time in ms; a phase may run twice */
-  constructor(plugin: string, trigger: Trigger, attempts = 1, ended: (phase: Phase, ms: number) => void = () => {}) {
-    this.#ended = ended;
+  constructor(plugin: string, trigger: Trigger, attempts = 1, options: RecorderOptions = {}) {
+    this.#options = options;
     this.record = {
       id: randomUUID(),
       plugin,
@@ -118,15 +136,21 @@ export class Recorder {
   async time<T>(phase: Phase, work: () => T | Promise<T>): Promise<T> {
     const begin = performance.now();
     try {
-      return await work();
+      return await (this.#options.trace?.phase(phase, work) ?? work());
     } finally {
-      this.add(phase, performance.now() - begin);
+      this.#count(phase, performance.now() - begin);
     }
   }
 
   add(phase: Phase, ms: number): void {
-    this.record.phases[phase] = rounded((this.record.phases[phase] ?? 0) + ms);
-    this.#ended(phase, rounded(ms));
+    this.#options.trace?.passed(phase, ms);
+    this.#count(phase, ms);
+  }
+
+  /** Run `work` as a part of the reload, for who follows it. */
+  inside<T>(work: () => T): T {
+    const { trace } = this.#options;
+    return trace === undefined ? work() : trace.inside(work);
   }
 
   warn(sentence: string): void {
@@ -145,6 +169,12 @@ export class Recorder {
 
   finish(): ReloadRecord {
     this.record.totalMs = rounded(performance.now() - this.#begin);
+    this.#options.trace?.end(this.record);
     return this.record;
+  }
+
+  #count(phase: Phase, ms: number): void {
+    this.record.phases[phase] = rounded((this.record.phases[phase] ?? 0) + ms);
+    this.#options.ended?.(phase, rounded(ms));
   }
 }

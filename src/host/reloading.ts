@@ -95,8 +95,10 @@ export class Reloading {
     try {
       this.#options.refuseWhenClosing();
       journal.tell({ type: 'reload.started', plugin: plugin.id, trigger });
-      return await this.#replaceWished(plugin, recorder, request).catch((cause: unknown) =>
-        this.#withKept(plugin, recorder, request, asTenonError(cause)),
+      return await recorder.inside(() =>
+        this.#replaceWished(plugin, recorder, request).catch((cause: unknown) =>
+          this.#withKept(plugin, recorder, request, asTenonError(cause)),
+        ),
       );
     } catch (cause) {
       recorder.fail(cause);

@@ -1,9 +1,11 @@
 /** A database that connects by itself again, whatever it is reached by. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { TenonError } from '../base/errors.js';
+import { lookForTracing, tracing } from '../base/tracing.js';
 import { Backoff, type BackoffLimits, usualBackoff } from './backoff.js';
 import type { Database, DatabaseListener, Session } from './database.js';
 import type { Connect, Link } from './link.js';
+import { StatementSpans } from './tracing-statements.js';
 import { unavailable } from './unavailable.js';
 
 export interface LastingDatabaseOptions {
@@ -19,6 +21,7 @@ export class LastingDatabase implements Database {
   readonly kind: Database['kind'];
   readonly place: string;
   readonly #connect: Connect;
+  readonly #spans: StatementSpans;
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
   /** What waits for an answer, by how it is told that none comes. */
@@ -31,6 +34,7 @@ export class LastingDatabase implements Database {
     this.kind = kind;
     this.place = place;
     this.#connect = connect;
+    this.#spans = new StatementSpans(place);
     this.#backoff = new Backoff(backoff ?? usualBackoff);
     this.#why = unavailable(place, 'it was not opened');
   }
@@ -38,16 +42,20 @@ export class LastingDatabase implements Database {
   open(listener: DatabaseListener): void {
     if (this.#running !== undefined) throw new TypeError(`open: ${this.place} is open already`);
     if (this.#closing.signal.aborted) throw new TypeError(`open: ${this.place} is closed`);
+    lookForTracing();
     this.#why = unavailable(this.place, 'it is being connected to');
     this.#running = this.#run(listener);
   }
 
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]> {
-    return this.#guarded((link) => link.query<Row>(text, values));
+    const ask = (): Promise<Row[]> => this.#guarded((link) => link.query<Row>(text, values));
+    return tracing.on ? this.#spans.statement(text, ask) : ask();
   }
 
   transaction<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
-    return this.#guarded((link) => link.transaction(work));
+    if (!tracing.on) return this.#guarded((link) => link.transaction(work));
+    const traced = (session: Session): Promise<Result> => work(this.#spans.session(session));
+    return this.#spans.transaction(() => this.#guarded((link) => link.transaction(traced)));
   }
 
   async close(): Promise<void> {
@@ -91,7 +99,7 @@ export class LastingDatabase implements Database {
   }
 
   async #prepared(link: Link, listener: DatabaseListener): Promise<void> {
-    await listener.prepare(link.session);
+    await listener.prepare(tracing.on ? this.#spans.session(link.session) : link.session);
     let told = false;
     await link.listen((payload) => {
       if (told && this.#link === link) this.#tell(() => listener.notified(payload));

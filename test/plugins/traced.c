@@ -10,6 +10,9 @@
 #include <tenon/ext/http_client.h>
 #include <tenon/ext/log.h>
 
+#ifndef PLUGIN_VERSION
+#define PLUGIN_VERSION "1.0.0"
+#endif
 #define TEXT(literal) ((tenon_bytes_t){(literal), sizeof(literal) - 1})
 
 static const tenon_host_t* host;
@@ -97,4 +100,4 @@ static tenon_status create(const tenon_host_t* its_host, tenon_plugin_t** out) {
   return TENON_OK;
 }
 
-TENON_PLUGIN("traced", "Traced", "1.0.0", "Tells what it sees of a trace.", NULL, TENON_TRIAL_OPEN, create)
+TENON_PLUGIN("traced", "Traced", PLUGIN_VERSION, "Tells what it sees of a trace.", NULL, TENON_TRIAL_OPEN, create)
