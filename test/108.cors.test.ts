@@ -191,9 +191,8 @@ describe('whether an origin may', () => {
   /** By the labels of names, from the end. */
   const model = (origins: readonly string[], origin: string): boolean =>
     origins.some((one) => {
-      const [ours = '', theirs = ''] = [one, origin];
-      const [s1, h1 = ''] = ours.split('://');
-      const [s2, h2 = ''] = theirs.split('://');
+      const [s1, h1 = ''] = one.split('://');
+      const [s2, h2 = ''] = origin.split('://');
       if (s1 !== s2) return false;
       const want = h1.split('.').toReversed();
       const have = h2.split('.').toReversed();

@@ -7,6 +7,9 @@ import type { Request, Response } from 'express';
 /** Told of an answer that has not begun, and that may leave compressed. */
 export type Compress = (request: IncomingMessage, response: ServerResponse) => void;
 
+/** Those that had no encoding of their own when their head was about to leave. */
+const unencoded = new WeakSet<ServerResponse>();
+
 /** Below that the head alone costs more than is won, bytes. */
 const leastBytes = 1024;
 /** More takes much longer for a few percent. */
@@ -30,12 +33,18 @@ export function compressing(enabled: boolean): Compress {
     level: gzipLevel,
     brotli: { params: { [constants.BROTLI_PARAM_QUALITY]: brotliQuality } },
     filter: (request, response) =>
-      hasWholeBody(request, response) && isCompressible(response.getHeader('content-type')),
+      isPlain(response) && hasWholeBody(request, response) && isCompressible(response.getHeader('content-type')),
   });
   return (request, response) => {
     weakenTag(response);
     middleware(request as Request, response as Response, () => {});
   };
+}
+
+function isPlain(response: ServerResponse): boolean {
+  if (response.hasHeader('content-encoding')) return false;
+  unencoded.add(response);
+  return true;
 }
 
 /** Of a range the bytes are meant, and some answers have none. */
@@ -49,6 +58,7 @@ function weakenTag(response: ServerResponse): void {
   response.writeHead = (...all: unknown[]) => {
     const tag = response.getHeader('etag');
     if (
+      unencoded.has(response) &&
       !response.headersSent &&
       typeof tag === 'string' &&
       tag.startsWith('"') &&

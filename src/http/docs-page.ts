@@ -97,7 +97,7 @@ async function answer({ request, response }: Asked, { etag, cache, headers, cont
   response.setHeader('cache-control', cache);
   response.setHeader('x-content-type-options', 'nosniff');
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  if (request.headers['if-none-match'] === tag) {
+  if (request.headers['if-none-match']?.replace(/^W\//, '') === tag) {
     response.removeHeader('content-encoding');
     response.status(304).end();
     return undefined;
