@@ -9,6 +9,7 @@ import { removeHostFile } from './base/host-file.js';
 import { hostId } from './base/host-id.js';
 import { type Log, logLevels, type LogRecord, tapLog } from './base/log.js';
 import { tokenKey } from './base/token-key.js';
+import { flushTracing } from './base/tracing.js';
 import { version } from './base/version.js';
 import { type Front, loadCore } from './binding/core.js';
 import { Audit } from './bundle/audit.js';
@@ -106,6 +107,7 @@ export async function compose(
   const log = tapLog(own, tellLog, () => levels.lowest);
   // The core keeps their levels.
   const pluginLog = tapLog(own, tellLog);
+  closer.add('traces', () => flushTracing((error) => log.warn({ err: error }, 'the last spans were not exported')));
   const { data, applications: directory } = settings;
   requireDirectory('applications', directory);
   openDataDirectory(data, log);

@@ -10,8 +10,9 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { summaryOf } from '../src/registry/tracing-statements.js';
+
 import { lookForTracing, readTraceParent, tracing } from '../src/base/tracing.js';
+import { summaryOf } from '../src/registry/tracing-statements.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -25,10 +26,15 @@ let upstreamUrl: string;
 const asked: IncomingHttpHeaders[] = [];
 const exporter = new InMemorySpanExporter();
 let begun = 0;
+let flushed = 0;
+let flush = (): Promise<void> => Promise.resolve();
 const counter = {
   onStart: (_span: unknown, _context: Context) => void (begun += 1),
   onEnd: () => {},
-  forceFlush: () => Promise.resolve(),
+  forceFlush: () => {
+    flushed += 1;
+    return flush();
+  },
   shutdown: () => Promise.resolve(),
 };
 const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter), counter] });
@@ -64,6 +70,13 @@ function spans(): ReadableSpan[] {
 /** Nanoseconds as milliseconds; times of one second are told apart. */
 function at([seconds, nanoseconds]: [number, number]): number {
   return seconds * 1000 + nanoseconds / 1e6;
+}
+
+/** Names of those of requests. */
+function served(): string[] {
+  return spans()
+    .filter(({ kind }) => kind === SpanKind.SERVER)
+    .map(({ name }) => name);
 }
 
 async function spanNamed(name: string): Promise<ReadableSpan> {
@@ -168,7 +181,7 @@ describe('with a provider', () => {
     expect(asked[0]?.['traceparent']).toMatch(new RegExp(`^00-${remoteTrace}-\\w{16}-00$`));
     await world.get('/traced/inline');
     await spanNamed('GET /traced/inline');
-    expect(spans().map(({ name }) => name)).toEqual(['GET /traced/inline']);
+    expect(served()).toEqual(['GET /traced/inline']);
   });
 
   test('a failure is an error by its code, and what the host answers has its route', async () => {
@@ -259,10 +272,10 @@ describe('with a provider', () => {
   });
 
   test('statements of the registry are spans without what they carry', async () => {
-    const init = { headers: { authorization: 'Bearer a-token-of-the-tests' } };
-    await world.request('POST', '/api/v1/plugins/traced/disable', init);
-    const { status } = await world.request('POST', '/api/v1/plugins/traced/enable', init);
-    expect(status).toBe(200);
+    await until('the registry is connected to', () => world.host.registry().connected);
+    await world.admin('POST', '/api/v1/plugins/traced/disable');
+    const { status, body } = await world.admin('POST', '/api/v1/plugins/traced/enable');
+    expect(status, body).toBe(200);
     const update = await spanNamed('UPDATE plugins');
     expect(update.kind).toBe(SpanKind.CLIENT);
     expect(update.attributes).toEqual({
@@ -272,6 +285,43 @@ describe('with a provider', () => {
     });
     const transaction = spans().find((span) => span.spanContext().spanId === update.parentSpanContext?.spanId);
     expect(transaction?.name).toBe('tenon.registry.transaction');
+  });
+
+  test('an event stream is a span until its client goes, which is no error', async () => {
+    const leaving = new AbortController();
+    const headers = { authorization: 'Bearer a-token-of-the-tests', accept: 'text/event-stream' };
+    const answer = await fetch(`${world.url}/api/v1/events`, { headers, signal: leaving.signal });
+    expect(answer.status).toBe(200);
+    expect(spans().map(({ name }) => name)).not.toContain('GET /api/v1/events');
+    leaving.abort();
+    const span = await spanNamed('GET /api/v1/events');
+    expect(span.attributes).toMatchObject({ 'http.response.status_code': 200 });
+    expect(span.attributes).not.toHaveProperty('error.type');
+    expect(span.status.code).toBe(SpanStatusCode.UNSET);
+  });
+
+  test('what an embedded host leaves to others is none of its spans, and a span around it counts before headers', async () => {
+    const tracer = trace.getTracer('the program');
+    const around = tracer.startSpan('around');
+    const handle = world.host.handler();
+    const server = createServer((request, response) =>
+      context.with(trace.setSpan(context.active(), around), () =>
+        handle(request, response, () => response.end('ours')),
+      ),
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      expect(await (await fetch(`${url}/elsewhere`)).text()).toBe('ours');
+      await (await fetch(`${url}/traced/inline`, { headers: { traceparent: sampled } })).text();
+      const span = await spanNamed('GET /traced/inline');
+      expect(span.parentSpanContext?.spanId).toBe(around.spanContext().spanId);
+      expect(served()).toEqual(['GET /traced/inline']);
+    } finally {
+      around.end();
+      server.closeAllConnections();
+      server.close();
+    }
   });
 
   test.each([
@@ -303,6 +353,13 @@ describe('with a provider', () => {
       propagation.disable();
     }
   });
+});
+
+test('a host that closes has the provider export what it holds, and minds no failure of that', async () => {
+  flush = () => Promise.reject(new Error('nobody takes them'));
+  await world.host.close();
+  expect(flushed).toBe(1);
+  await until('the failure is logged', () => world.log.some(({ msg }) => msg === 'the last spans were not exported'));
 });
 
 describe('traceparent', () => {

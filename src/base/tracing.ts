@@ -2,6 +2,7 @@
  * Spans, by @opentelemetry/api. They go to the provider that the program has registered; Tenon has none of its own, and while
  * there is none no span is made and no header is read.
  */
+import { setTimeout as wait } from 'node:timers/promises';
 import {
   type Attributes,
   type Context,
@@ -56,6 +57,24 @@ export function lookForTracing(): void {
   const isThere = provider instanceof ProxyTracerProvider ? provider.getDelegate() !== nobody : true;
   tracer = isThere ? trace.getTracer('tenon', version) : undefined;
   state.on = isThere;
+}
+
+const flushMs = 2000;
+
+/** Have the provider export what it still holds, for 2 s at most. Never rejects: `failed` is told why it could not. */
+export async function flushTracing(failed: (error: unknown) => void): Promise<void> {
+  const registered: object = trace.getTracerProvider();
+  const provider = registered instanceof ProxyTracerProvider ? registered.getDelegate() : registered;
+  if (!('forceFlush' in provider) || typeof provider.forceFlush !== 'function') return;
+  const late = new AbortController();
+  try {
+    const flushed = (provider as { forceFlush: () => Promise<unknown> }).forceFlush();
+    await Promise.race([flushed, wait(flushMs, undefined, { signal: late.signal })]);
+  } catch (error) {
+    failed(error);
+  } finally {
+    late.abort();
+  }
 }
 
 /** Undefined when nobody traces. */
