@@ -69,6 +69,8 @@ const recordSchema: Schema = {
     plugin: { type: 'string' },
     generation: { type: 'integer' },
     requestId: { type: 'string', description: 'Of the request that was handled meanwhile' },
+    trace_id: { type: 'string', description: 'Of the trace that it was written in' },
+    span_id: { type: 'string', description: 'Of the span that it was written in' },
     during: { type: 'string', description: 'What else the plugin ran for: a step of its life, `task 12`, `on_event`' },
     fields: {
       type: 'object',
