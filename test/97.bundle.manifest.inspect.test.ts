@@ -435,7 +435,7 @@ describe('tenon validate', () => {
       run(['inspect', file]),
     ]);
     expect([valid, out]).toEqual([0, `counter 1.0.0: valid (${platform}: prebuilds/${platform}/counter.so)\n`]);
-    expect([misuse, err]).toEqual([2, expect.stringContaining('nothing cannot be read')]);
+    expect([misuse, err]).toEqual([2, expect.stringContaining('nothing is not there')]);
     expect([shown, inspection.out]).toEqual([0, expect.stringContaining('counter 1.0.0')]);
     expect(await readdir(folder)).toEqual([path.basename(file)]);
   });
