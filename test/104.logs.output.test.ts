@@ -88,6 +88,21 @@ describe('what is read of a stream', () => {
     queue.logged();
     expect(batches.at(-1)).toEqual({ count: 256, dropped });
   });
+
+  test('is few lines that wait, also when they are empty', () => {
+    const told = { lines: 0, dropped: 0 };
+    const queue = new OutputQueue(({ output, dropped }) => {
+      told.lines += output.length;
+      told.dropped += dropped;
+      return true;
+    });
+    for (let index = 0; index < 100_000; index++) queue.add({ source: 'stdout', text: '' });
+    queue.add({ source: 'stdout', text: 'last' });
+    expect(queue.left().length).toBeLessThan(5000);
+    expect(queue.left().at(-1)).toEqual({ source: 'stdout', text: 'last' });
+    while (queue.left().length > 0) queue.logged();
+    expect(told.lines + told.dropped).toBe(100_001);
+  });
 });
 
 describe('what plugins write to the standard streams of tenon start', () => {

@@ -168,12 +168,20 @@ export interface OutputBatch {
 
 const batchLines = 256;
 const waitingBytes = 1024 * 1024;
+/** What an empty line takes. */
+const lineBytes = 256;
+
+function bytesOf({ text }: OutputLine): number {
+  return lineBytes + text.length;
+}
 
 /** Lines on their way to the host, one batch at a time; a batch is kept until the host says that it is logged. */
 export class OutputQueue {
   readonly #send: (batch: OutputBatch) => boolean;
   #sent: OutputLine[] = [];
   #waiting: OutputLine[] = [];
+  /** Of `#waiting`; those before are gone. */
+  #first = 0;
   #bytes = 0;
   #dropped = 0;
 
@@ -184,15 +192,9 @@ export class OutputQueue {
 
   add(line: OutputLine): void {
     this.#waiting.push(line);
-    this.#bytes += line.text.length;
+    this.#bytes += bytesOf(line);
     // What comes last says why a host has ended.
-    let drop = 0;
-    while (this.#bytes > waitingBytes) {
-      this.#bytes -= this.#waiting[drop]?.text.length ?? 0;
-      drop += 1;
-    }
-    if (drop > 0) this.#waiting.splice(0, drop);
-    this.#dropped += drop;
+    while (this.#bytes > waitingBytes) this.#dropped += this.#forget(1).length;
     this.#pass();
   }
 
@@ -204,16 +206,27 @@ export class OutputQueue {
 
   /** What no host has logged. */
   left(): OutputLine[] {
-    return [...this.#sent, ...this.#waiting];
+    return [...this.#sent, ...this.#waiting.slice(this.#first)];
   }
 
   #pass(): void {
-    if (this.#sent.length > 0 || this.#waiting.length === 0) return;
-    const batch = this.#waiting.slice(0, batchLines);
+    if (this.#sent.length > 0 || this.#waiting.length === this.#first) return;
+    const batch = this.#waiting.slice(this.#first, this.#first + batchLines);
     if (!this.#send({ output: batch, dropped: this.#dropped })) return;
-    this.#waiting = this.#waiting.slice(batch.length);
-    this.#sent = batch;
-    this.#bytes -= batch.reduce((sum, { text }) => sum + text.length, 0);
+    this.#sent = this.#forget(batch.length);
     this.#dropped = 0;
+  }
+
+  /** Take away so many, the oldest. */
+  #forget(count: number): OutputLine[] {
+    const gone = this.#waiting.slice(this.#first, this.#first + count);
+    this.#first += count;
+    for (const line of gone) this.#bytes -= bytesOf(line);
+    // Not at each line: it moves all the others.
+    if (this.#first * 2 >= this.#waiting.length) {
+      this.#waiting = this.#waiting.slice(this.#first);
+      this.#first = 0;
+    }
+    return gone;
   }
 }
