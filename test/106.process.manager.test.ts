@@ -94,18 +94,28 @@ describe('a service manager', () => {
     );
     const pid = (await hostProcess(world.data)) ?? 0;
     process.kill(pid, 'SIGSTOP');
-    const signs = (): number => lines().filter((line) => line.includes('WATCHDOG=1')).length;
-    let before = -1;
-    // Two beats without one: the first may have been answered before.
+    const isSign = (line: string): boolean => line.includes('WATCHDOG=1');
+    const reloads = (): string[] => lines().filter((line) => line.includes('RELOADING=1'));
+    /** The parent turns: by its own clock at what time, µs, and behind which line. */
+    const turn = async (): Promise<{ at: number; line: number }> => {
+      const before = reloads().length;
+      host.child.kill('SIGHUP');
+      await until('the parent turns', () => reloads().length > before);
+      const last = reloads().at(-1) ?? '';
+      return { at: Number(/MONOTONIC_USEC=(\d+)/.exec(last)?.[1]), line: lines().lastIndexOf(last) };
+    };
     await until('signs of life end', async () => {
-      const now = signs();
-      const ended = now === before;
-      before = now;
-      if (!ended) await new Promise((resolve) => void setTimeout(resolve, 700));
-      return ended;
+      const first = await turn();
+      let later = await turn();
+      // Two beats: the next turn comes behind one that is due.
+      while (later.at - first.at < 400_000) later = await turn();
+      return !lines()
+        .slice(first.line, (await turn()).line)
+        .some(isSign);
     });
+    const before = lines().filter(isSign).length;
     process.kill(pid, 'SIGCONT');
-    await until('they come again', () => signs() > before);
+    await until('they come again', () => lines().filter(isSign).length > before);
     host.child.kill('SIGTERM');
     expect(await host.exit).toEqual([0, null]);
     await until('it was told of the end', () => has('STOPPING=1'));
@@ -189,22 +199,27 @@ cd "$0"; exec setpriv --reuid=65534 --regid=65534 --clear-groups env -i PATH="$P
 describe('deploy/', () => {
   const file = (name: string): Promise<string> => readFile(path.join(root, 'deploy', name), 'utf8');
 
-  test('has a unit that systemd understands, and that does what it says', async () => {
+  test('has a unit that does what it says', async () => {
     const unit = await file('tenon.service');
     const settings = new Map([...unit.matchAll(/^(\w+)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value]));
     expect(settings.get('Type')).toBe('notify');
     expect(settings.get('Environment')).toBe('TENON_DATA=/var/lib/tenon');
     expect(settings.get('StateDirectory')).toBe('tenon');
     expect(settings.has('MemoryDenyWriteExecute')).toBe(false);
+  });
+
+  const mayVerify = spawnSync('systemd-analyze', ['--version']).status === 0;
+
+  test.skipIf(!mayVerify)('has units that systemd understands (needs systemd-analyze)', async () => {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'tenon-unit-'));
     try {
       const units = ['tenon.service', 'tenon.socket'].map((name) => path.join(folder, name));
       // Where the command is installed is another matter.
-      await writeFile(units[0] ?? '', unit.replace('/usr/bin/tenon', '/bin/true'));
+      await writeFile(units[0] ?? '', (await file('tenon.service')).replace('/usr/bin/tenon', '/bin/true'));
       await writeFile(units[1] ?? '', await file('tenon.socket'));
       const verified = spawnSync('systemd-analyze', ['verify', ...units], { encoding: 'utf8' });
-      if (verified.error === undefined)
-        expect(verified.stderr.split('\n').filter((line) => line.includes('tenon'))).toEqual([]);
+      expect(verified.error).toBeUndefined();
+      expect(verified.stderr.split('\n').filter((line) => line.includes('tenon'))).toEqual([]);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
