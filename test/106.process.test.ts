@@ -1,6 +1,7 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { selfSigned } from './edge/certificates.js';
 import { callOnce, Clients } from './load/clients.js';
 import { Command, hostProcess, token } from './load/command.js';
 import { tenon } from './load/tenon.js';
@@ -82,6 +83,44 @@ describe('settings of a host that runs', () => {
     expect(await valueOf('limits.queue')).toBe(903);
   });
 
+  test('a certificate that is none is told, and the host goes on; the settings are read all the same', async () => {
+    const place = path.join(world.directory, 'tls');
+    const { certificate, key } = await selfSigned(place, 'own');
+    const other = await World.make();
+    const lines = `tls:\n  certificate: ${certificate}\n  key: ${key}\n`;
+    const secure = await start(other, lines);
+    try {
+      await writeFile(certificate, 'nonsense');
+      await writeSettings(other, `${lines}log:\n  level: debug\n`);
+      secure.child.kill('SIGHUP');
+      await until('settings are read', () => secure.out.includes('settings were read again'));
+      expect(secure.out).toContain('the certificate stays as it was');
+      secure.child.kill('SIGTERM');
+      expect(await secure.exit).toEqual([0, null]);
+    } finally {
+      secure.child.kill('SIGKILL');
+      await other.close();
+    }
+  });
+
+  test('SIGHUP that comes while the host begins anew is for the next one', async () => {
+    const slow = callOnce(host.url, { method: 'GET', path: '/service/slow?ms=1500' });
+    await until('the call is in', () => isCalled(host.url));
+    const begun = (): number => host.out.split('then the host begins anew').length;
+    const before = begun();
+    await writeSettings(world, 'hotReload:\n  enabled: false\nlimits:\n  queue: 801\n');
+    host.child.kill('SIGHUP');
+    await until('it ends to begin anew', () => begun() > before);
+    await writeSettings(world, 'hotReload:\n  enabled: false\nlimits:\n  queue: 903\n');
+    host.child.kill('SIGHUP');
+    expect((await slow).body).toBe('one');
+    await until('the next one has read it, and begins anew in turn', () => begun() === before + 2);
+    await until('the one after it serves', async () => (await hostProcess(world.data)) !== undefined);
+    await until('it answers', async () => (await get(host.url)) === 200);
+    expect(await valueOf('limits.queue')).toBe(903);
+    expect(host.out).not.toContain('the settings stay as they were: the host is shutting down');
+  });
+
   test('what can hold at once does, in the same process', async () => {
     await writeSettings(
       world,
@@ -116,6 +155,10 @@ describe('settings of a host that runs', () => {
     const refused = await settings('reload');
     expect(refused).toMatchObject({ status: 1, out: '' });
     expect(refused.err).toContain('host cannot change while the host runs: nothing was taken; restart the host');
+    await writeSettings(world, 'admin:\n  port: "0"\n  host: 0.0.0.0\n  socket: a.sock\nlog:\n  output: false\n');
+    expect((await settings('reload')).err).toContain(
+      'admin.port and admin.host and admin.socket and log.output cannot change while the host runs',
+    );
     await writeSettings(world, 'limits:\n  queue: 905\n');
     const dry = await settings('reload', '--dry-run');
     expect(dry.out).toContain('limits.queue (by a fresh process)');
@@ -179,6 +222,23 @@ describe('the end of a host', () => {
       return host.child.exitCode !== null;
     });
     expect(host.child.exitCode).toBe(130);
+  });
+
+  test('comes at a second signal also when its event loop stands', async () => {
+    host = await start(world, '');
+    const pid = (await hostProcess(world.data)) ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await until('it ends', () => {
+        host.child.kill('SIGTERM');
+        return host.child.exitCode !== null;
+      });
+    } catch (error) {
+      process.kill(pid, 'SIGKILL');
+      throw error;
+    }
+    expect(await host.exit).toEqual([130, null]);
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   });
 
   test('comes at a signal in the middle of its start, once and with 0', async () => {

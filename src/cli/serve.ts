@@ -1,7 +1,7 @@
 /** The host as a process: what `tenon start` and `tenon dev` run as their child. Its argument is an `Order` as JSON. */
 import { type ResolvedSettings, resolveSettings, type Settings } from '../base/config.js';
 import { announceNextHost, forgetNextHost } from '../base/host-file.js';
-import { describeError, TenonError } from '../base/errors.js';
+import { describeError } from '../base/errors.js';
 import { type Log, openLog, openWords } from '../base/log.js';
 import type { OutputLine } from '../host/output-log.js';
 import { type HostEvent, openOwnHost, type TenonHost, type Wishes } from '../index.js';
@@ -17,7 +17,7 @@ import {
 import { changesOf } from '../reload/configuration.js';
 import { reportFailure } from './failure.js';
 import { reloadReport } from './reload-report.js';
-import { SettingsInForce } from './settings-in-force.js';
+import { hostCloses, isClosing, SettingsInForce } from './settings-in-force.js';
 import type { Order } from './start.js';
 import { leaveWishes, takeWishes } from './wishes-file.js';
 
@@ -213,7 +213,7 @@ async function serve({ flags, tellsReloads, continues, begins, ...given }: Order
     read,
     whenReady: async () => {
       await ready;
-      if (ending.begun) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
+      if (ending.begun) throw hostCloses();
     },
     apply: async ({ logLevel, ...changed }) => {
       await host?.hotReload.configure(changesOf(changed));
@@ -236,9 +236,8 @@ async function serve({ flags, tellsReloads, continues, begins, ...given }: Order
   parent.hear((request) => {
     if (request.ask === 'log') written?.take(request.batch);
     else
-      obey(request, ending, () => {
-        host?.reloadCertificate();
-        void readAgain(readSettings, log);
+      obey(request, ending, (wish) => {
+        void readAgain(readSettings, host, log).then((done) => done && tellParent({ told: 'granted', wish }));
       });
   });
   host = await opening;
@@ -269,22 +268,29 @@ async function serve({ flags, tellsReloads, continues, begins, ...given }: Order
   }
 }
 
-function obey(request: ParentRequest, ending: Ending, readAgain: () => void): void {
+function obey(request: ParentRequest, ending: Ending, readAgain: (wish: number) => void): void {
   if (request.ask === 'sign') tellParent({ told: 'sign' });
-  else if (request.ask === 'reload') readAgain();
+  else if (request.ask === 'reload') readAgain(request.wish);
   else if (request.ask === 'end') {
     if (request.atOnce) ending.atOnce(request.why);
     else ending.stop(request.why);
   }
 }
 
-/** What nobody waits for an answer to: what came of it is logged. */
-async function readAgain(settings: SettingsInForce, log: Log): Promise<void> {
+/** What nobody waits for an answer to: what came of it is logged. False when it is left to the next host, as this one ends. */
+async function readAgain(settings: SettingsInForce, host: TenonHost | undefined, log: Log): Promise<boolean> {
+  try {
+    host?.reloadCertificate();
+  } catch (error) {
+    log.error({ err: error }, `the certificate stays as it was: ${describeError(error)}`);
+  }
   try {
     await settings.reload(false);
   } catch (error) {
+    if (isClosing(error)) return false;
     log.error({ err: error }, `the settings stay as they were: ${describeError(error)}`);
   }
+  return true;
 }
 
 /** Begin with what the host before this one has left. Whether there was anything; without it the applications say all. */

@@ -7,7 +7,15 @@ import type { ChangedSetting, ReadSettings, SettingsReload } from '../http/setti
 import { changeable } from '../reload/configuration.js';
 
 /** What the parent holds, or what says which host this is. */
-const fixed: ReadonlySet<string> = new Set<SettingName>(['host', 'port', 'data']);
+const fixed: ReadonlySet<string> = new Set<SettingName>([
+  'host',
+  'port',
+  'data',
+  'adminPort',
+  'adminAddress',
+  'adminSocket',
+  'logOutput',
+]);
 /** What a host takes up while it runs. */
 const live: ReadonlySet<string> = new Set<SettingName>([...changeable, 'logLevel']);
 
@@ -28,6 +36,8 @@ export class SettingsInForce implements ReadSettings {
   readonly #options: SettingsInForceOptions;
   #now: ResolvedSettings;
   #last: Promise<unknown> = Promise.resolve();
+  /** Whether a fresh process is to begin with what was read. */
+  #isOver = false;
 
   constructor(options: SettingsInForceOptions) {
     this.#options = options;
@@ -47,18 +57,22 @@ export class SettingsInForce implements ReadSettings {
   /** A service manager waits for the end. */
   async #tellWhile(): Promise<SettingsReload> {
     tellParent({ told: 'reloading' });
-    let status: SettingsReload['status'] = 'unchanged';
+    let goesOn = true;
     try {
       const done = await this.#reload(false);
-      status = done.status;
+      goesOn = done.status !== 'restarting';
       return done;
+    } catch (error) {
+      goesOn = !isClosing(error);
+      throw error;
     } finally {
-      if (status !== 'restarting') tellParent({ told: 'reloaded' });
+      if (goesOn) tellParent({ told: 'reloaded' });
     }
   }
 
   async #reload(dryRun: boolean): Promise<SettingsReload> {
     await this.#options.whenReady();
+    if (this.#isOver) throw hostCloses();
     const read = this.#read();
     const changed = changesBetween(this.#now, read);
     const isFresh = changed.some(({ effect }) => effect === 'fresh');
@@ -67,6 +81,7 @@ export class SettingsInForce implements ReadSettings {
     const names = changed.filter(({ effect }) => effect === 'live').map(({ name }) => name as SettingName);
     if (!isFresh) await this.#options.apply(Object.fromEntries(names.map((name) => [name, read.settings[name]])));
     this.#now = read;
+    this.#isOver = isFresh;
     tellParent({ told: 'settings', settings: read });
     this.#options.taken({ status, changed });
     return { status, changed };
@@ -80,6 +95,15 @@ export class SettingsInForce implements ReadSettings {
       throw new TenonError('SettingsInvalid', error instanceof Error ? error.message : String(error), { cause: error });
     }
   }
+}
+
+/** What a host that ends says to whoever wants its settings read again. */
+export function hostCloses(): TenonError {
+  return new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
+}
+
+export function isClosing(error: unknown): boolean {
+  return error instanceof TenonError && error.code === 'HostClosing';
 }
 
 /** Throws `SettingsFixed`, naming those that cannot change. */

@@ -44,6 +44,11 @@ const firstDescriptor = 4;
 /** From the start of a process until it can be expected to give a sign of life, ms. */
 const wakingMs = 60_000;
 
+/** For a host to end at once by itself, ms: one whose event loop stands never does. */
+const atOnceMs = 1000;
+/** Status of a host that was ended at once. */
+const atOnceStatus = 130;
+
 /** One host, in one process after the other. */
 export class HostProcess {
   readonly #options: HostProcessOptions;
@@ -51,6 +56,10 @@ export class HostProcess {
   #child: ChildProcess | undefined;
   #startedAt = 0;
   #stopping = false;
+  #killed = false;
+  /** The last wish that the settings be read again, and the last one that a host has granted. */
+  #wish = 0;
+  #granted = 0;
   #settings: ResolvedSettings;
   /** What was in force before, until a host has shown that it serves with `#settings`. */
   #before: ResolvedSettings | undefined;
@@ -80,6 +89,7 @@ export class HostProcess {
     try {
       for (let continues = false; ; continues = true) {
         const end = await this.#runOnce(continues, started);
+        if (this.#killed && end.signal === 'SIGKILL') return { status: atOnceStatus };
         if (this.#stopping) return isOwnEnd(end) ? { status: 0 } : end;
         if (end.status === recycleStatus) manager?.status('the host begins anew in a fresh process');
         else if (!this.#goBack()) return end;
@@ -95,13 +105,21 @@ export class HostProcess {
     const atOnce = this.#wishes.insists();
     this.#giveUp();
     this.#ask({ ask: 'end', atOnce, why });
+    if (atOnce && !this.#killed) this.#killSoon();
   }
 
-  /** Have the host read its settings again. */
+  /** Have the host read its settings again; the next one, when this one ends before. */
   reload(): void {
     if (this.#stopping) return;
     this.#options.manager?.reloading();
-    this.#ask({ ask: 'reload' });
+    this.#wish += 1;
+    this.#ask({ ask: 'reload', wish: this.#wish });
+  }
+
+  #killSoon(): void {
+    this.#killed = true;
+    const child = this.#child;
+    setTimeout(() => child?.kill('SIGKILL'), atOnceMs).unref();
   }
 
   // One that is gone is heard of by its exit.
@@ -144,6 +162,7 @@ export class HostProcess {
     if (notice.told === 'sign') this.#lives = true;
     else if (notice.told === 'stopping') this.#giveUp();
     else if (notice.told === 'reloading') manager?.reloading();
+    else if (notice.told === 'granted') this.#granted = notice.wish;
     else if (notice.told === 'settings') {
       this.#before ??= this.#settings;
       this.#settings = notice.settings;
@@ -155,6 +174,7 @@ export class HostProcess {
       this.#before = undefined;
       this.#about = notice.about;
       manager?.ready(notice.about);
+      if (this.#granted < this.#wish) this.#ask({ ask: 'reload', wish: this.#wish });
     }
   }
 

@@ -26,8 +26,8 @@ export type ParentRequest =
   | { ask: 'begin'; settings: ResolvedSettings }
   /** An end when requests under way have ended, or at once. `why`: a signal, as a rule. */
   | { ask: 'end'; atOnce: boolean; why: string }
-  /** Read the settings again. */
-  | { ask: 'reload' }
+  /** Read the settings again. `wish` grows from one to the next. */
+  | { ask: 'reload'; wish: number }
   /** Say that the event loop turns. */
   | { ask: 'sign' }
   /** Log what was written to the standard streams. */
@@ -41,8 +41,10 @@ export type Notice =
   | { told: 'ready'; about: string }
   /** Settings are read again. */
   | { told: 'reloading' }
-  /** They were: it goes on, with what was read or, when nothing was taken, as before. A host that begins anew says no more. */
+  /** They were: it goes on, with what was read or, when nothing was taken, as before. A host that begins anew, or ends, does not say it. */
   | { told: 'reloaded' }
+  /** Settings were read for this wish, or are wrong. A host that ends does not say it: the wish is the next one's. */
+  | { told: 'granted'; wish: number }
   /** These are in force, here or in the next process. */
   | { told: 'settings'; settings: ResolvedSettings }
   /** It will end, and not begin anew. */
