@@ -155,7 +155,7 @@ describe('settings of a host that runs', () => {
     const refused = await settings('reload');
     expect(refused).toMatchObject({ status: 1, out: '' });
     expect(refused.err).toContain('host cannot change while the host runs: nothing was taken; restart the host');
-    await writeSettings(world, 'admin:\n  port: "0"\n  host: 0.0.0.0\n  socket: a.sock\nlog:\n  output: false\n');
+    await writeSettings(world, 'admin:\n  port: 0\n  host: 0.0.0.0\n  socket: a.sock\nlog:\n  output: false\n');
     expect((await settings('reload')).err).toContain(
       'admin.port and admin.host and admin.socket and log.output cannot change while the host runs',
     );

@@ -100,7 +100,8 @@ function read(definition: Definition, raw: unknown): { value: Value } | { expect
       ? { value: raw }
       : { expected: `one of ${levels.join(', ')}` };
   const [grammar, expected] = definition.grammar ?? [/./s, 'a text'];
-  return typeof raw === 'string' && grammar.test(raw) && !raw.includes('\0') ? { value: raw } : { expected };
+  const text = definition.mayBeNumber === true && typeof raw === 'number' ? String(raw) : raw;
+  return typeof text === 'string' && grammar.test(text) && !text.includes('\0') ? { value: text } : { expected };
 }
 
 /** A single value, or a list of them; of anything else nothing. */

@@ -157,6 +157,8 @@ export type Value = string | number | boolean | readonly string[];
 /** What a setting may be, and where it is read. */
 export interface Definition {
   readonly kind: 'text' | 'path' | 'integer' | 'boolean' | 'level' | 'patterns' | 'grants';
+  /** For a text: whether a file may give it as a whole number. */
+  readonly mayBeNumber?: boolean;
   /** For a text: what it must look like, and the same in words. */
   readonly grammar?: readonly [RegExp, string];
   /** Place in `tenon.yaml`; a dot steps into a map. */
@@ -205,6 +207,7 @@ export const definitions: Record<SettingName, Definition> = {
   adminPort: {
     kind: 'text',
     key: 'admin.port',
+    mayBeNumber: true,
     environment: 'ADMIN_PORT',
     fallback: '',
     grammar: [/^(?:\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])$/, 'a port, 0 to 65535'],
