@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmod, copyFile, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, symlink, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
 import path from 'node:path';
 import { connect as connectPlain } from 'node:net';
@@ -130,6 +130,21 @@ describe('a certificate', () => {
     expect(await shown()).toBe('third');
     expect(told()).toBe(1);
   });
+});
+
+test('a certificate that cannot be looked at any more is told once, and the one before stays', async () => {
+  const before = await shown();
+  const told = (): number => world.log.filter(({ msg }) => msg.startsWith('the new certificate cannot')).length;
+  const already = told();
+  const loop = path.join(world.directory, 'loop');
+  await symlink(loop, loop);
+  await linkTo({ certificate: loop, key: loop }, links);
+  await until('it is told', () => told() === already + 1);
+  expect(() => world.host.reloadCertificate()).toThrow(/ELOOP/);
+  expect(await shown()).toBe(before);
+  await linkTo(await selfSigned(world.directory, 'fourth'), links);
+  await until('the next one is shown', async () => (await shown()) === 'fourth');
+  expect(told()).toBe(already + 1);
 });
 
 describe('a host does not start', () => {

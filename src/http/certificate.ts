@@ -95,13 +95,12 @@ export class Certificate {
   }
 
   #look(): void {
-    if (Date.now() - this.#toldAt > dayMs) this.#tellState();
-    const now = stamp(this.#files);
-    const still = now === this.#before;
-    this.#before = now;
-    if (!still || now === this.#seen) return;
     try {
-      this.reload();
+      if (Date.now() - this.#toldAt > dayMs) this.#tellState();
+      const now = stamp(this.#files);
+      const still = now === this.#before;
+      this.#before = now;
+      if (still && now !== this.#seen) this.reload();
     } catch (error) {
       this.#log.error({ err: error }, 'the new certificate cannot be used: the one before stays');
     }
@@ -116,8 +115,7 @@ export class Certificate {
     else if (days < earlyDays) this.#log.warn({ ...facts, days }, 'the certificate expires soon');
     if (Date.parse(this.#current.leaf.validFrom) > Date.now())
       this.#log.error({ certificate, from: this.#current.leaf.validFrom }, 'the certificate is not valid yet');
-    if ((statSync(key, { throwIfNoEntry: false })?.mode ?? 0) & 0o004)
-      this.#log.warn({ key }, 'everybody on this machine can read the key of the certificate');
+    if (isOpenToAll(key)) this.#log.warn({ key }, 'everybody on this machine can read the key of the certificate');
   }
 }
 
@@ -139,14 +137,26 @@ export function certificateOf(
   return Certificate.open({ certificate: path.resolve(tlsCertificate), key: path.resolve(tlsKey) }, log);
 }
 
-/** What changes when one of the files does. */
+/** What changes when one of the files does, or why they cannot be looked at. */
 function stamp({ certificate, key }: CertificateFiles): string {
-  return [certificate, key]
-    .map((file) => {
-      const facts = statSync(file, { throwIfNoEntry: false });
-      return facts === undefined ? 'none' : [facts.dev, facts.ino, facts.size, facts.mtimeMs, facts.ctimeMs].join(':');
-    })
-    .join(' ');
+  return [certificate, key].map(stampOf).join(' ');
+}
+
+function stampOf(file: string): string {
+  try {
+    const { dev, ino, size, mtimeMs, ctimeMs } = statSync(file);
+    return [dev, ino, size, mtimeMs, ctimeMs].join(':');
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
+}
+
+function isOpenToAll(file: string): boolean {
+  try {
+    return (statSync(file).mode & 0o004) !== 0;
+  } catch {
+    return false; // told by whoever reads it
+  }
 }
 
 function read({ certificate, key: keyFile }: CertificateFiles): Read {
