@@ -71,8 +71,8 @@ export interface TenonHost {
    */
   readonly handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /**
-   * A request without a socket, for tests: `await host.inject('/hello/greeting')`. It passes everything that one over the network
-   * does. Resolves when the answer has ended; rejects with TypeError for a wrong request, and when its signal aborts.
+   * A request without a socket, for tests: `await host.inject('/hello/greeting')`. It is answered as one over the network, without
+   * what a port does before: its limits, its checks of heads, and `Expect`. Resolves when the answer has ended; rejects with TypeError for a wrong request, and when its signal aborts.
    */
   inject(request: string | InjectedRequest): Promise<InjectedAnswer>;
   /**
@@ -94,6 +94,11 @@ export interface TenonHost {
    * certificate before stays.
    */
   reloadCertificate(): void;
+  /**
+   * Read `tokens.json` of the data directory again: what was taken out of it by hand is admitted no more. Never rejects; of a file that
+   * cannot be used that is logged, and no token but the admin token is admitted.
+   */
+  reloadTokens(): Promise<void>;
   /** Scan the applications directory for what came, changed or went. `/readyz` says ready after the first time. */
   discover(): Promise<void>;
   /**

@@ -419,6 +419,7 @@ export async function compose(
       return listening.url;
     },
     reloadCertificate: () => certificate?.reload(),
+    reloadTokens: () => tokens.reload(),
     discover,
     resume: async ({ plugins: wishes, hotReload: config }) => {
       await manager.configure(config);

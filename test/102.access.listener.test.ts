@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { createServer, type Server } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Command, hostProcess, token } from './load/command.js';
@@ -53,7 +53,7 @@ describe('a listener of the admin API', () => {
     (await fetch(url, { headers })).status;
 
   test('has the API, health, metrics and documents; the public port has no API, and no plugin is at the other', async () => {
-    await world.start({ adminPort: '0', adminSocket: socket, drainMs: 500 });
+    await world.start({ adminPort: '0', adminSocket: socket, drainMs: 500, logRequests: true });
     const url = world.host.adminUrl() ?? '';
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     for (const target of ['/api/v1/plugins', '/livez', '/readyz', '/metrics', '/plugins', '/docs/errors.md'])
@@ -66,6 +66,18 @@ describe('a listener of the admin API', () => {
       for (const headers of [{ authorization }, {} as Record<string, string>])
         expect({ target, status: await statusAt(world.url + target, headers) }).toEqual({ target, status: 404 });
     expect((await world.get('/api/v1/plugins')).body).toContain('it has a listener of its own');
+    expect((await overSocket(socket, '/api/v1/plugins', { authorization })).status).toBe(200);
+    await until('both are logged', () => world.log.filter(({ listener }) => listener === 'admin').length > 1);
+    expect(world.log.filter(({ msg }) => msg === 'GET /service/items/1 404')).toMatchObject([{ listener: 'admin' }]);
+    expect(world.log.find(({ msg }) => msg === 'GET /service/items/1 200')).not.toHaveProperty('listener');
+    const counted = await (await fetch(`${url}/metrics`)).text();
+    expect(counted).toMatch(
+      /^tenon_http_requests_total\{plugin="",method="GET",route="\/api\/v1\/plugins",code="200"\} 2$/m,
+    );
+    for (const listener of ['public', 'admin', 'socket'])
+      expect(counted).toMatch(
+        new RegExp(`^tenon_http_connections_accepted_total\\{listener="${listener}"\\} [1-9]`, 'm'),
+      );
     const facts = JSON.parse(await readFile(path.join(world.data, 'host.json'), 'utf8')) as object;
     expect(facts).toMatchObject({ url: world.url, api: url });
     await world.host.close();
@@ -83,6 +95,27 @@ describe('a listener of the admin API', () => {
     for (let turn = 0; turn < 20; turn++) await overSocket(socket, '/api/v1/status', { authorization: 'Bearer no' });
     expect((await overSocket(socket, '/api/v1/status', { authorization })).status).toBe(429);
     expect(await statusAt(`${world.url}/readyz?verbose`)).toBe(200);
+  });
+
+  test('is kept from nobody by wrong tokens at the public port, which trusts none', async () => {
+    await world.start({ adminPort: '0', drainMs: 500 });
+    const wrong = { authorization: 'Bearer no' };
+    for (let turn = 0; turn < 25; turn++) await statusAt(`${world.url}/readyz?verbose`, wrong);
+    expect(await statusAt(`${world.host.adminUrl() ?? ''}/api/v1/status`)).toBe(200);
+  });
+
+  test('whose port is taken may be tried again, with its socket', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
+    const taken = { code: 'AddressInUse', message: expect.stringContaining(`127.0.0.1:${port}`) as string };
+    const options = { adminPort: String(port), adminSocket: socket, drainMs: 500 };
+    await expect(world.start(options)).rejects.toMatchObject(taken);
+    await expect(world.host.listen()).rejects.toMatchObject(taken);
+    expect(existsSync(socket)).toBe(false);
+    await new Promise((resolve) => other.close(resolve));
+    await world.host.listen();
+    expect((await overSocket(socket, '/api/v1/status', { authorization })).status).toBe(200);
   });
 
   test('takes the place of a socket that was left behind, and of nothing else', async () => {

@@ -177,6 +177,16 @@ describe('tokens over HTTP', () => {
     });
   });
 
+  test('one that was taken out of the file is admitted no more once that is read again', async () => {
+    const token = await make({ name: 'removed', scopes: ['read'] });
+    const file = path.join(world.data, 'tokens.json');
+    const { tokens } = JSON.parse(await readFile(file, 'utf8')) as { tokens: { name: string }[] };
+    await writeFile(file, JSON.stringify({ tokens: tokens.filter(({ name }) => name !== 'removed') }));
+    expect((await call(token, 'GET', '/api/v1/status')).status).toBe(200);
+    await world.host.reloadTokens();
+    expect((await call(token, 'GET', '/api/v1/status')).status).toBe(401);
+  });
+
   test('two tokens have not the same name', async () => {
     await make({ name: 'twin', scopes: ['read'] });
     const second = await call(admin, 'POST', '/api/v1/tokens', { name: 'twin', scopes: ['read'] });
@@ -339,6 +349,27 @@ describe('tokens.json', () => {
     await writeFile(file, '{"tokens": []}');
     await tokens.reload();
     expect(tokens.list()).toEqual([]);
+  });
+
+  test('is not written over unread: who was taken out of it by hand does not come back', async () => {
+    const file = path.join(directory, 'by-hand.json');
+    const tokens = await Tokens.open({ file, audit, log });
+    await tokens.create(wish);
+    const [only] = (JSON.parse(await readFile(file, 'utf8')) as { tokens: { id: string }[] }).tokens;
+    const before = tokens.find(
+      createHash('sha256')
+        .update((await tokens.create({ ...wish, name: 'two' })).token)
+        .digest(),
+    );
+    if (before !== undefined) tokens.used(before);
+    await writeFile(file, JSON.stringify({ tokens: [only] }));
+    await tokens.create({ ...wish, name: 'three' });
+    expect(tokens.list().map(({ name }) => name)).toEqual(['one', 'three']);
+    const left = tokens.find(Buffer.from((only as { id: string; sha256?: string }).sha256 ?? '', 'hex'));
+    if (left !== undefined) tokens.used(left);
+    await writeFile(file, '{"tokens": []}');
+    await tokens.close();
+    expect(await readFile(file, 'utf8')).toBe('{"tokens": []}');
   });
 
   test('is not open to others for long', async () => {

@@ -290,6 +290,7 @@ describe('the host', () => {
       build: { version: '1', abi: '1.0', node: '20' },
       ready: false,
       plugins: [],
+      connections: [],
       images: { alive: none, draining: none, pinned: none },
       registry,
     });

@@ -1,6 +1,10 @@
 import { once } from 'node:events';
-import { type IncomingMessage, request as send } from 'node:http';
+import { createServer, type IncomingMessage, request as send } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { openLog } from '../src/base/log.js';
+import { LogFeed } from '../src/http/logs.js';
+import type { Asked } from '../src/http/operation.js';
 import { type LogLine, until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -251,5 +255,32 @@ describe('GET /api/v1/logs', () => {
     const third = await follow('&plugin=talks&level=warn&limit=1');
     await until('it is told', () => third.told.length > 0);
     expect(third.told).toMatchObject([{ requestId: missed }]);
+  });
+
+  test('with follow and more than can be sent at once gives the last of it, says what is left out, and goes on', async () => {
+    const feed = new LogFeed(() => openLog({ level: 'silent' }));
+    const tell = (at: number): void => feed.tell({ level: 'info', message: `${at} ${'x'.repeat(20_000)}`, fields: {} });
+    for (let at = 0; at < 100; at++) tell(at);
+    const server = createServer((request, response) => {
+      feed.answer({ query: { follow: true, limit: 2000 }, request, response } as unknown as Asked);
+      tell(100);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      let text = '';
+      for await (const chunk of (await fetch(`http://127.0.0.1:${port}/`)).body ?? []) {
+        text += Buffer.from(chunk).toString('latin1');
+        if (text.includes('"100 x') && text.endsWith('\n\n')) break;
+      }
+      const sent = [...text.matchAll(/"message":"(\d+) x/g)].map(([, at]) => Number(at));
+      expect(text.length).toBeLessThan(600 * 1024);
+      expect(sent.length).toBeGreaterThan(20);
+      expect(sent).toEqual(Array.from({ length: sent.length }, (_, at) => 101 - sent.length + at));
+      expect(text).toContain(`"missed":${101 - sent.length},"type":"gap"`);
+    } finally {
+      feed.close();
+      server.close();
+    }
   });
 });

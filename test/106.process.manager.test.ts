@@ -242,6 +242,8 @@ describe('deploy/', () => {
     const data = /TENON_DATA=(\S+)/.exec(runtime)?.[1] ?? '';
     expect(runtime).toContain(`VOLUME ${data}\n`);
     expect(volumes).toContain(`data:${data}`);
+    // Not on the port that is published.
+    expect(runtime).toContain(`TENON_ADMIN_SOCKET=${data}/`);
     const port = /EXPOSE (\d+)/.exec(runtime)?.[1] ?? '';
     expect(runtime).toContain(`PORT=${port}`);
     expect(ports.every((one) => one.endsWith(`:${port}`))).toBe(true);

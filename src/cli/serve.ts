@@ -284,6 +284,7 @@ async function readAgain(settings: SettingsInForce, host: TenonHost | undefined,
   } catch (error) {
     log.error({ err: error }, `the certificate stays as it was: ${describeError(error)}`);
   }
+  await host?.reloadTokens();
   try {
     await settings.reload(false);
   } catch (error) {

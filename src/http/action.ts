@@ -4,10 +4,9 @@ import type { PluginState, PluginView } from '../host/plugin.js';
 import type { Plugins } from '../host/plugins.js';
 import type { ReloadRecord } from '../host/record.js';
 import type { Operation, Parameter } from './operation.js';
-import { pluginId } from './parameters.js';
+import { dryRun, pluginId } from './parameters.js';
 import { loadRefusals, rollbackRefusals, wishRefusals } from './refusals.js';
 import type { RegistryAdminOptions } from './registry-admin.js';
-import { rehearsedSchema } from './rehearsal-admin.js';
 import { ref, text } from './shapes.js';
 
 type Action = 'load' | 'unload' | 'reload' | 'rollback' | 'enable' | 'disable';
@@ -107,20 +106,13 @@ interface ActionParts {
   readonly rehearse?: ActionParts['act'];
 }
 
-const dryRun: Parameter = {
-  name: 'dryRun',
-  in: 'query',
-  description: 'Say what it would come to, and change nothing',
-  schema: { type: 'boolean' },
-};
-
 function actionOperation(
   action: Action,
   summary: string,
   { errors, parameters = [], act, rehearse }: ActionParts,
 ): Operation {
   const done = ref('PluginAction');
-  const schema = rehearse === undefined ? done : { anyOf: [done, rehearsedSchema] };
+  const schema = rehearse === undefined ? done : { anyOf: [done, ref('Rehearsed')] };
   return {
     id: `${action}Plugin`,
     tag: 'plugins',

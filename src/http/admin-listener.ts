@@ -4,7 +4,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { isMainThread } from 'node:worker_threads';
 import { beforeBody } from './body.js';
 import { originForm } from './router.js';
-import { HttpServer, type ServerEnd, type ServerOptions } from './server.js';
+import { HttpServer, type ListenerCounts, type ServerEnd, type ServerOptions } from './server.js';
 import { clearSocket, markAsLocal } from './unix-socket.js';
 import { Upgrades } from './upgrade.js';
 
@@ -65,12 +65,25 @@ export class AdminListener {
   }
 
   async #listen(held: AdminDescriptors): Promise<string> {
-    if (this.#socket !== undefined && held.socket === undefined) {
-      await clearSocket(this.#path);
-      await privately(this.#path, this.#socket);
-    } else await this.#socket?.listen(held.socket);
-    const place = await this.#port?.listen(held.port);
-    return place?.url ?? `unix:${this.#path}`;
+    try {
+      if (this.#socket !== undefined && held.socket === undefined) {
+        await clearSocket(this.#path);
+        await privately(this.#path, this.#socket);
+      } else await this.#socket?.listen(held.socket);
+      const place = await this.#port?.listen(held.port);
+      return place?.url ?? `unix:${this.#path}`;
+    } catch (error) {
+      await this.#socket?.unlisten();
+      throw error;
+    }
+  }
+
+  /** What has become of the connections of each, by how `/metrics` calls it; those that do not listen are absent. */
+  get connections(): ListenerCounts[] {
+    return [
+      ...(this.#port?.listening === true ? [{ listener: 'admin', counts: this.#port.counts } as const] : []),
+      ...(this.#socket?.listening === true ? [{ listener: 'socket', counts: this.#socket.counts } as const] : []),
+    ];
   }
 
   /** Ends as the public one does; `lastAnswers` of the calls is part of it. */

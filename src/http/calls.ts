@@ -75,11 +75,11 @@ export type Otherwise = (request: IncomingMessage, response: ServerResponse, nex
 export interface CallsOptions {
   front: Front;
   log: Log;
-  /** First segments of paths that no route serves. */
   /** Whether each request is to be known by its id and generation afterwards (`request-id`); else only those that may be answered elsewhere. */
   names?: boolean;
   /** Told how the core has numbered a request, as long as requests are traced. */
   numbered?: (request: IncomingMessage, number: number) => void;
+  /** First segments of paths that no route serves. */
   reserved: readonly string[];
   /** Takes every request whose path no plugin serves, or calls `next`, when it is given, for one that it does not serve either. */
   otherwise: Otherwise;

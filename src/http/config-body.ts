@@ -1,6 +1,7 @@
 /** A config as a request says it: JSON that nobody can read in two ways. */
 import { TenonError } from '../base/errors.js';
 import { JsonRefused, strictJson, twice } from '../bundle/strict-json.js';
+import { refusePrototype } from './json-body.js';
 
 const depthLimit = 64;
 
@@ -18,16 +19,6 @@ export function readConfigText(text: string): unknown {
     if (message !== twice) return config;
     throw new TenonError('BadRequest', `${pointer} ${message}`, { next: 'give it once', details: { pointer } });
   }
-  refusePrototype(config);
+  refusePrototype(config, 'the config');
   return config;
-}
-
-/** Whoever merges such a config with another one may set what all objects have. */
-function refusePrototype(value: unknown): void {
-  if (typeof value !== 'object' || value === null) return;
-  for (const [name, member] of Object.entries(value)) {
-    if (name === '__proto__')
-      throw new TenonError('BadRequest', 'the config has a member __proto__', { next: 'give it another name' });
-    refusePrototype(member);
-  }
 }

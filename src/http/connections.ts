@@ -87,10 +87,11 @@ export class Connections {
   }
 
   #refusal(socket: Socket, address: string | undefined): Refused | undefined {
+    // First: what is refused for another reason is told so, and keeps its descriptor meanwhile.
+    if ((handleOf(socket)?.fd ?? -1) > this.#lastDescriptor) return 'descriptors';
     if (this.#open.size >= this.#limits.connectionLimit) return 'connections';
-    if (address !== undefined && (this.#byAddress.get(address) ?? 0) >= this.#limits.addressConnectionLimit)
-      return 'address';
-    return (handleOf(socket)?.fd ?? -1) > this.#lastDescriptor ? 'descriptors' : undefined;
+    const ofAddress = address === undefined ? 0 : (this.#byAddress.get(address) ?? 0);
+    return ofAddress >= this.#limits.addressConnectionLimit ? 'address' : undefined;
   }
 
   #leave(socket: Socket): void {

@@ -30,11 +30,11 @@ export interface FeedOptions {
 export interface Wanted<Tags> {
   /** All by default. */
   chooses?: (told: Told<Tags>) => boolean;
-  /** Comes first for a client that is no known one. */
+  /** Comes first for a client that is no known one, behind an event `gap` when it is too much to be sent at once: the last of it then. */
   first?: readonly Told<Tags>[];
 }
 
-/** Of what a client that comes back is sent at once, bytes: it must leave room before `unsentLimit`. */
+/** Of what a client is sent at once when it comes, bytes: it must leave room before `unsentLimit`. */
 const resumeLimit = 512 * 1024;
 /** Of one, characters; of one that is longer its long fields are cut. */
 const oneLimit = 32 * 1024;
@@ -147,7 +147,7 @@ export class Feed<Tags> {
     id: string | string[] | undefined,
     { chooses, first: all = [] }: Required<Pick<Wanted<Tags>, 'chooses'>> & Wanted<Tags>,
   ): string {
-    if (id === undefined || id === '') return all.map((told) => this.#frame(told)).join('');
+    if (id === undefined || id === '') return this.#lastOf(all);
     const [, life, digits] = /^(\w+)-(\d{1,15})$/.exec(String(id)) ?? [];
     const known = life === this.#life && Number(digits) <= this.#last;
     const seen = known ? Number(digits) : 0;
@@ -165,10 +165,27 @@ export class Feed<Tags> {
       first = told.number;
     }
     const missed = known ? first - seen - 1 : null;
-    if (missed === 0) return frames.join('');
+    return missed === 0 ? frames.join('') : this.#gap(first - 1, missed) + frames.join('');
+  }
+
+  #lastOf(all: readonly Told<Tags>[]): string {
+    const frames: string[] = [];
+    let size = 0;
+    for (const told of all.toReversed()) {
+      const frame = this.#frame(told);
+      size += Buffer.byteLength(frame);
+      if (size > resumeLimit) break;
+      frames.unshift(frame);
+    }
+    const missed = all.length - frames.length;
+    const number = all[missed - 1]?.number;
+    return number === undefined ? frames.join('') : this.#gap(number, missed) + frames.join('');
+  }
+
+  /** @param missed how many are not sent; null: of another life of the host, nobody knows */
+  #gap(number: number, missed: number | null): string {
     const at = new Date().toISOString();
-    const text = JSON.stringify({ missed, type: 'gap', at });
-    return [this.#frame({ number: first - 1, type: 'gap', text }), ...frames].join('');
+    return this.#frame({ number, type: 'gap', text: JSON.stringify({ missed, type: 'gap', at }) });
   }
 
   #frame({ number, type, text }: Pick<Told<Tags>, 'number' | 'type' | 'text'>): string {

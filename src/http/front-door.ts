@@ -13,8 +13,8 @@ import type { Certificate } from './certificate.js';
 import { namesOrigin } from './cors.js';
 import { inject, type InjectedAnswer, type InjectedRequest } from './inject.js';
 import type { Metrics } from './metrics.js';
-import { RequestLog } from './request-log.js';
-import { HttpServer, type ServerCounts } from './server.js';
+import { RequestLog, type RequestLogOptions } from './request-log.js';
+import { HttpServer, type ListenerCounts } from './server.js';
 import { RequestSpans } from './tracing-requests.js';
 import { Upgrades, type UpgradeOptions } from './upgrade.js';
 
@@ -69,10 +69,24 @@ export class FrontDoor {
     const spans = new RequestSpans({ find: (method, at) => calls.find(method, at), reserved });
     this.#spans = spans;
     const { adminPort, adminAddress, adminSocket, logRequests } = settings;
+    const notedAt = (
+      listener: 'public' | 'admin',
+      find: RequestLogOptions['find'],
+    ): ((handle: Otherwise) => Otherwise) => {
+      const requests = new RequestLog({ log, find, listener });
+      return (handle) => spans.wrap(logRequests ? requests.wrap(handle) : handle);
+    };
+    const metered =
+      (handle: Otherwise): Otherwise =>
+      (request, response, next) => {
+        const began = performance.now();
+        handle(request, response, next);
+        metrics.requests.note(request, response, undefined, began);
+      };
     if (adminPort !== '' || adminSocket !== '')
       this.#admin = new AdminListener({
         ...edge,
-        application: spans.wrap(application(false)),
+        application: notedAt('admin', () => undefined)(metered(application(false))),
         at: adminPort === '' ? undefined : { host: adminAddress, port: Number(adminPort) },
         socket: adminSocket === '' ? undefined : path.resolve(adminSocket),
       });
@@ -86,8 +100,7 @@ export class FrontDoor {
       numbered: spans.name,
     });
     this.#calls = calls;
-    const requests = new RequestLog({ log, find: (method, at) => calls.find(method, at) });
-    const noted = (handle: Otherwise): Otherwise => spans.wrap(logRequests ? requests.wrap(handle) : handle);
+    const noted = notedAt('public', (method, at) => calls.find(method, at));
     this.take = noted(calls.take);
     this.handle = (request, response) => this.take(request, response);
     this.#upgrades = new Upgrades({
@@ -148,9 +161,10 @@ export class FrontDoor {
     return { url, api };
   }
 
-  /** What has become of the connections of the public port; undefined while it does not listen. */
-  get connections(): ServerCounts | undefined {
-    return this.#server.listening ? this.#server.counts : undefined;
+  /** What has become of the connections of each listener that listens. */
+  get connections(): ListenerCounts[] {
+    const own = this.#server.listening ? [{ listener: 'public', counts: this.#server.counts } as const] : [];
+    return [...own, ...(this.#admin?.connections ?? [])];
   }
 
   /** Whether clients can connect. */

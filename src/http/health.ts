@@ -19,6 +19,8 @@ export interface HealthOptions {
   registry: Pick<RegistryAdminOptions, 'status'>;
   /** What plugins and the host count. */
   metrics: Metrics;
+  /** Whether the API has a listener of its own: then no token is asked about here, for a wrong one would count against who uses it there. */
+  isElsewhere?: boolean;
 }
 
 const errorsFile = fileURLToPath(new URL('../../docs/errors.md', import.meta.url));
@@ -40,7 +42,13 @@ function healthOf(host: Plugins): () => Promise<Map<string, string>> {
   };
 }
 
-function readinessOf({ host, guard, tables, registry }: HealthOptions): (asked: Asked) => Promise<Answered> {
+function readinessOf({
+  host,
+  guard,
+  tables,
+  registry,
+  isElsewhere = false,
+}: HealthOptions): (asked: Asked) => Promise<Answered> {
   const health = healthOf(host);
   return async ({ query, request }) => {
     const sick = await health();
@@ -52,7 +60,8 @@ function readinessOf({ host, guard, tables, registry }: HealthOptions): (asked: 
     if (query['verbose'] === undefined)
       return { status, headers: plain, text: ready ? (degraded ? 'degraded\n' : 'ok\n') : 'not ready\n' };
     // Messages name paths and quote sources: they are for whoever has the token.
-    const trusted = request.headers.authorization !== undefined && guard.deny(request) === undefined;
+    const asks = !isElsewhere && request.headers.authorization !== undefined;
+    const trusted = asks && guard.deny(request) === undefined;
     const plugins = host.list().map(({ id, state, generation, error, shutBy }) => ({
       id,
       state,
@@ -97,7 +106,7 @@ export function healthOperations(options: HealthOptions): Operation[] {
       path: '/readyz',
       summary: 'Whether the host is to be sent requests',
       description:
-        'The text is `ok`, `degraded` (it serves, but the registry or an extension is away) or `not ready`. Messages of errors are told to whoever has a token.',
+        'The text is `ok`, `degraded` (it serves, but the registry or an extension is away) or `not ready`. Messages of errors are told to whoever has a token, where the API is served.',
       parameters: [
         {
           name: 'verbose',

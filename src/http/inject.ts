@@ -1,4 +1,4 @@
-/** A request without a socket, for tests: over a connection in memory, through everything that a real one passes. */
+/** A request without a socket, for tests: over a connection in memory, to what answers behind the checks and limits of a port. */
 import { createServer, type IncomingMessage, request as ask, type RequestListener } from 'node:http';
 import { duplexPair } from 'node:stream';
 import { buffer } from 'node:stream/consumers';

@@ -5,7 +5,7 @@ import type { PluginState } from '../host/plugin.js';
 import type { RegistryFigures, RegistryStatus } from '../registry/door.js';
 import { connectionFamilies } from './metrics-connections.js';
 import { type Family, gauge, type Labels, type Sample } from './metrics-text.js';
-import type { ServerCounts } from './server.js';
+import type { ListenerCounts } from './server.js';
 
 export interface HostFigures {
   readonly build: { readonly version: string; readonly abi: string; readonly node: string };
@@ -13,8 +13,8 @@ export interface HostFigures {
   readonly plugins: readonly PluginFigures[];
   readonly images: Images;
   readonly registry: RegistryStatus & Readonly<RegistryFigures>;
-  /** Of the public port; absent while the host does not listen. */
-  readonly connections?: ServerCounts | undefined;
+  /** Of each listener that listens. */
+  readonly connections: readonly ListenerCounts[];
   /** Of the store; absent while there is none. */
   readonly store?: Readonly<Record<string, number>> | undefined;
 }
@@ -39,7 +39,7 @@ export function hostFamilies(figures: HostFigures): Family[] {
       'Sizes of the images of plugins that are mapped.',
       eachState(images, ({ bytes }) => bytes),
     ),
-    ...(connections === undefined ? [] : connectionFamilies(connections)),
+    ...(connections.length === 0 ? [] : connectionFamilies(connections)),
     ...(registry.kind === 'none' ? [] : registryFamilies(registry)),
     ...storeFamilies(store),
   ];

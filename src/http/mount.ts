@@ -5,6 +5,7 @@ import { beginBody, requirePlain } from './body.js';
 import type { Compress } from './compression.js';
 import type { Guard } from './guard.js';
 import type { Answered, Asked, Operation, Parameter, RequestBody } from './operation.js';
+import { readJsonBody } from './json-body.js';
 import { sendError, sendProblem } from './problem.js';
 import { pathOf } from './router.js';
 
@@ -49,7 +50,12 @@ interface Served {
 function readerOf(body: RequestBody | undefined): RequestHandler | undefined {
   if (body === undefined || body.read === 'raw') return undefined;
   const options = { limit: body.limit, type: () => true };
-  return body.read === 'json' ? express.json(options) : express.text(options);
+  return body.read === 'json' ? express.raw(options) : express.text(options);
+}
+
+function bodyOf({ requestBody }: Operation, body: unknown): unknown {
+  if (requestBody?.read !== 'json' || !(body instanceof Uint8Array)) return body;
+  return body.byteLength === 0 ? {} : readJsonBody(body);
 }
 
 async function serve(
@@ -67,7 +73,7 @@ async function serve(
   const answered = await operation.handle({
     path: request.params as Record<string, string>,
     query: query as Asked['query'],
-    body: request.body as unknown,
+    body: bodyOf(operation, request.body as unknown),
     by: guard.who(request),
     request,
     response,

@@ -36,6 +36,8 @@ const tags = [
   { name: 'registry', description: 'The wish list that hosts share' },
   { name: 'tables', description: 'Tables of the host' },
   { name: 'access', description: 'Tokens: who may use the API' },
+  { name: 'logs', description: 'The log of the host and its plugins, and from which level on it is kept' },
+  { name: 'settings', description: 'Settings, and reading them again' },
   { name: 'host', description: 'The host itself' },
 ] as const;
 

@@ -3,51 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { TenonError } from '../base/errors.js';
 import type { Plugins } from '../host/plugins.js';
 import { announcedLength, readBody } from './body.js';
-import type { Operation, Schema } from './operation.js';
-
-/** A library as it was tried, in an answer. */
-const triedLibrarySchema: Schema = {
-  type: 'object',
-  properties: {
-    id: { type: 'string' },
-    version: { type: 'string' },
-    sha256: { type: 'string', pattern: '^[0-9a-f]{64}$' },
-    size: { type: 'integer', minimum: 0, description: 'Bytes' },
-    abi: { type: 'string' },
-    compiler: { type: 'string' },
-    routes: { type: 'array', items: { type: 'string' }, description: '`GET /items/:id`' },
-    moreRoutes: { type: 'integer', minimum: 1, description: 'Routes that are too many to be told' },
-    findings: {
-      type: 'array',
-      items: {
-        type: 'object',
-        properties: { rule: { type: 'string' }, detail: { type: 'string' }, pins: { type: 'boolean' } },
-        required: ['rule', 'detail', 'pins'],
-      },
-    },
-  },
-  required: ['id', 'version', 'sha256', 'size', 'abi', 'compiler', 'routes', 'findings'],
-};
-
-/** What an action would come to, in an answer. */
-export const rehearsedSchema: Schema = {
-  type: 'object',
-  properties: {
-    status: { const: 'valid' },
-    would: { type: 'string', enum: ['load', 'replace', 'unchanged', 'disabled'] },
-    plugin: {
-      type: 'object',
-      properties: { id: { type: 'string' }, state: { type: 'string' }, generation: { type: 'integer' } },
-      required: ['id', 'state'],
-    },
-    from: { type: 'object' },
-    to: triedLibrarySchema,
-    tables: { type: 'array', items: { type: 'string' } },
-    warnings: { type: 'array', items: { type: 'string' } },
-    phases: { type: 'object', additionalProperties: { type: 'number' }, description: 'ms' },
-  },
-  required: ['status', 'would', 'plugin', 'warnings', 'phases'],
-};
+import type { Operation } from './operation.js';
+import { always, objectOf, ref } from './shapes.js';
 
 /** @param limit bytes of a library */
 export function rehearsalOperations(host: Plugins, limit: number): Operation[] {
@@ -70,11 +27,7 @@ export function rehearsalOperations(host: Plugins, limit: number): Operation[] {
         200: {
           description: 'It would be admitted',
           content: {
-            'application/json': {
-              type: 'object',
-              properties: { status: { const: 'valid' }, library: triedLibrarySchema },
-              required: ['status', 'library'],
-            },
+            'application/json': objectOf({ status: always('valid'), library: ref('TriedLibrary') }),
           },
         },
       },

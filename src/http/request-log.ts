@@ -11,6 +11,8 @@ import { tracedRequest } from './tracing-requests.js';
 export interface RequestLogOptions {
   log: Log;
   find: (method: string, path: string) => ServedRoute | undefined;
+  /** Where they come in; told of those that do not come in at the public one. */
+  listener: 'public' | 'admin';
 }
 
 /** Logs what goes through the listeners it wraps; each answer carries `x-request-id` then. */
@@ -29,7 +31,7 @@ export class RequestLog {
   }
 
   #observe(request: IncomingMessage, response: ServerResponse): void {
-    const { log, find } = this.#options;
+    const { log, find, listener } = this.#options;
     const began = performance.now();
     const method = request.method ?? 'GET';
     // Without the query, which may have secrets in it.
@@ -49,6 +51,7 @@ export class RequestLog {
         ms: Math.round((performance.now() - began) * 1000) / 1000,
         bytes: method === 'HEAD' ? 0 : bytes(),
         remote,
+        ...(listener === 'public' ? {} : { listener }),
         requestId: requestIdOf(request),
         ...fromClient(request),
         ...idsOf(request),

@@ -57,6 +57,12 @@ export interface ServerCounts extends ConnectionCounts {
   readonly certificateExpires?: number;
 }
 
+/** The same by which listener it is: the port for everybody, or the port or the socket of the admin API. */
+export interface ListenerCounts {
+  readonly listener: 'public' | 'admin' | 'socket';
+  readonly counts: ServerCounts;
+}
+
 /** Where a server listens. */
 export interface Place {
   host: string;
@@ -248,6 +254,15 @@ export class HttpServer {
         resolve({ host: address, port, url: `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}` });
       });
     });
+  }
+
+  /** Listen no more, as if that had never begun: it may be tried again. */
+  async unlisten(): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
+    this.#connections.cutAll();
+    await closed;
+    this.#listening = undefined;
   }
 
   /** Whether clients can connect. */

@@ -5,6 +5,7 @@ import type { RegistryView } from '../host/desired.js';
 import type { Standing } from '../host/grants.js';
 import type { GenerationView, Ledger, PluginSummary, PluginView, RouteView } from '../host/plugin.js';
 import type { BuildFacts, ReloadRecord } from '../host/record.js';
+import type { Rehearsed, TriedLibrary } from '../host/rehearsal.js';
 import type { Version } from '../host/versions.js';
 import type { Schema } from './operation.js';
 import {
@@ -105,6 +106,8 @@ const generation = objectOf<GenerationView>({
 
 const error = objectOf<NonNullable<PluginView['error']>>({ code: text(), message: text(), details: anything() });
 
+const finding = objectOf<PluginView['findings'][number]>({ rule: text(), detail: text(), pins: truth() });
+
 const view = objectOf<PluginView>({
   ...summary,
   extension: { description: 'Whether applications may list it', enum: [true, false, 'telemetry'] },
@@ -136,10 +139,7 @@ const view = objectOf<PluginView>({
   waiting: whole('Calls that wait at its gate'),
   bundle: optional(ref('BundleFacts')),
   permissions: optional(ref('Permissions')),
-  findings: listOf(
-    objectOf<PluginView['findings'][number]>({ rule: text(), detail: text(), pins: truth() }),
-    'What a person should know of the running image',
-  ),
+  findings: listOf(finding, 'What a person should know of the running image'),
   warnings: listOf(text()),
   lastReload: optional(ref('ReloadRecord')),
   shutBy: optional(text('The extension for want of which every request is answered 503')),
@@ -148,6 +148,14 @@ const view = objectOf<PluginView>({
 
 const build = objectOf<BuildFacts>({ generation: whole(), version: text(), sha256: sha256() });
 
+const phaseTimes = objectOf<ReloadRecord['phases']>(
+  Object.fromEntries(phases.map((phase) => [phase, optional(quantity())])) as Record<
+    (typeof phases)[number],
+    { optional: Schema }
+  >,
+  'Milliseconds; a phase that did not run is absent',
+);
+
 const record = objectOf<ReloadRecord>({
   id: text(undefined, { format: 'uuid' }),
   plugin: text(),
@@ -155,13 +163,7 @@ const record = objectOf<ReloadRecord>({
   from: optional(build),
   to: optional(build),
   startedAt: moment(),
-  phases: objectOf<ReloadRecord['phases']>(
-    Object.fromEntries(phases.map((phase) => [phase, optional(quantity())])) as Record<
-      (typeof phases)[number],
-      { optional: Schema }
-    >,
-    'Milliseconds; a phase that did not run is absent',
-  ),
+  phases: phaseTimes,
   totalMs: quantity(),
   outcome: oneOf(['succeeded', 'failed', 'rolledBack']),
   unchanged: optional(always(true)),
@@ -174,6 +176,33 @@ const record = objectOf<ReloadRecord>({
   attempts: whole('Which try it was', { minimum: 1 }),
   unload: optional(oneOf(['clean', 'pinned'], 'How the generation that was left behind ended')),
   pinnedReason: optional(text()),
+});
+
+const triedLibrary = objectOf<TriedLibrary>({
+  id: text(),
+  version: text(),
+  sha256: sha256(),
+  size: whole('Bytes'),
+  abi: text('`1.0`'),
+  compiler: text(),
+  routes: listOf(text('`GET /items/:id`')),
+  moreRoutes: optional(whole('Routes that are too many to be told', { minimum: 1 })),
+  findings: listOf(finding, 'What a person should know of it'),
+});
+
+const rehearsed = objectOf<Rehearsed>({
+  status: always('valid'),
+  would: oneOf(['load', 'replace', 'unchanged', 'disabled']),
+  plugin: objectOf<Rehearsed['plugin']>({
+    id: text(),
+    state: ref('PluginState'),
+    generation: optional(whole(undefined, { minimum: 1 })),
+  }),
+  from: optional(build),
+  to: optional(ref('TriedLibrary')),
+  tables: optional(listOf(text(), 'Names')),
+  warnings: listOf(text()),
+  phases: phaseTimes,
 });
 
 const bundle = objectOf<BundleFacts>({
@@ -234,5 +263,7 @@ export const pluginShapes: Readonly<Record<string, Schema>> = {
     },
     'What was done to a plugin',
   ),
+  TriedLibrary: { ...triedLibrary, description: 'A library as it was admitted and tried' },
+  Rehearsed: { ...rehearsed, description: 'What an action would come to' },
   Metrics: mapOf({ type: 'number' }),
 };

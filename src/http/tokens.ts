@@ -67,17 +67,7 @@ export class Tokens {
 
   /** Read the file again: what it says holds from then on. Never rejects. */
   reload(): Promise<void> {
-    return this.#alone(async () => {
-      const { log, file } = this.#options;
-      try {
-        this.#take(await read(this.#options));
-        this.#trouble = undefined;
-      } catch (error) {
-        this.#take([]);
-        this.#trouble = error as TenonError;
-        log.error({ err: error, path: file }, 'the tokens cannot be read: nobody is admitted but with the admin token');
-      }
-    });
+    return this.#alone(() => this.#read());
   }
 
   /** The token with this digest, expired or not. Each one is compared, whichever it is. */
@@ -104,6 +94,7 @@ export class Tokens {
   /** Make one; its text is told here, and nowhere again. Rejects with `TokenExists`, `BadRequest` for too many, `TokensInvalid`, `NotRecorded`. */
   create({ name, scopes, plugins, lifetimeMs, by }: TokenWish): Promise<{ token: string; view: TokenView }> {
     return this.#alone(async () => {
+      await this.#read();
       this.#requireUsable();
       if (this.#known.some((known) => known.name === name))
         throw new TenonError('TokenExists', `there is a token ${name} already`, {
@@ -141,6 +132,7 @@ export class Tokens {
   /** Admit it no more, from the next request on. Rejects with `TokenNotFound`, `TokensInvalid`, `NotRecorded`. */
   revoke(name: string, by: string): Promise<void> {
     return this.#alone(async () => {
+      await this.#read();
       this.#requireUsable();
       const gone = this.#known.find((token) => token.name === name);
       if (gone === undefined)
@@ -161,10 +153,25 @@ export class Tokens {
   #keepUses(): Promise<void> {
     const { log, file } = this.#options;
     return this.#alone(async () => {
-      if (this.#uses.size > 0 && this.#trouble === undefined) await this.#write(this.#known);
+      if (this.#uses.size === 0) return;
+      await this.#read();
+      if (this.#known.some(({ id }) => this.#uses.has(id))) await this.#write(this.#known);
     }).catch((error: unknown) => {
       log.warn({ err: error, path: file }, 'when tokens were last used could not be written');
     });
+  }
+
+  /** What somebody has written into the file by hand, or taken out of it, holds: nothing is written over it unread. */
+  async #read(): Promise<void> {
+    const { log, file } = this.#options;
+    try {
+      this.#take(await read(this.#options));
+      this.#trouble = undefined;
+    } catch (error) {
+      this.#take([]);
+      this.#trouble = error as TenonError;
+      log.error({ err: error, path: file }, 'the tokens cannot be read: nobody is admitted but with the admin token');
+    }
   }
 
   #alone<Result>(work: () => Promise<Result>): Promise<Result> {

@@ -419,14 +419,23 @@ const bodies: RawCase[] = [
     ['__proto__', '{"__proto__":{"polluted":true}}'],
     ['a key twice', '{"config":{},"config":{}}'],
     ['null', 'null'],
-    ['100,000 arrays', deep(100_000)],
   ].map(
-    ([name = '', body = '']): RawCase => ({
-      name: `a config that is ${name}`,
-      bytes: adminBody('PUT', config, body),
-      // What is JSON and no config is told as a wrong config.
-      statuses: [400, 422],
-    }),
+    ([name = '', body = '']): RawCase =>
+      one(`a config that is ${name}`, adminBody('PUT', config, body), 400, 'BadRequest'),
+  ),
+  // What is JSON and no config is told as a wrong config.
+  one('a config that is 100,000 arrays', adminBody('PUT', config, deep(100_000)), 422, 'ConfigInvalid'),
+  ...[
+    ['half an object', '{"level":'],
+    ['nothing that is JSON', 'cow'],
+    ['a text', '"debug"'],
+    ['a key twice', '{"level":"loud","level":"info"}'],
+    ['__proto__', '{"level":"info","__proto__":{"level":"info"}}'],
+    ['100,000 arrays', deep(2_000)],
+    ['not UTF-8', '{"level":"\xff"}'],
+  ].map(
+    ([name = '', body = '']): RawCase =>
+      one(`a level whose body is ${name}`, adminBody('PUT', '/api/v1/log-level', body), 400, 'BadRequest'),
   ),
   one('a record of another type', table('POST', item, '{"id":"a"}', 'text/plain'), 415, 'ContentTypeUnsupported'),
   one(
