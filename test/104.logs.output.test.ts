@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { OutputLine } from '../src/host/output-log.js';
 import { OutputQueue, OutputReader } from '../src/supervisor/output.js';
 import { Command, token } from './load/command.js';
@@ -74,6 +74,27 @@ describe('what is read of a stream', () => {
   test('is cut after 8 KiB of a line, between characters', () => {
     const [line] = read([Buffer.from(`${'x'.repeat(8191)}öö\n`)]);
     expect(line).toMatchObject({ text: 'x'.repeat(8191), cut: 3 });
+  });
+
+  test('is a line 100 ms after the last of it, whatever others write meanwhile', () => {
+    vi.useFakeTimers();
+    try {
+      const lines: string[] = [];
+      const reader = new OutputReader('stdout', mark, ({ text }) => lines.push(text));
+      reader.read(Buffer.from(head('7 1 talks -', 'begun')));
+      for (let passed = 0; passed < 150; passed += 50) {
+        vi.advanceTimersByTime(50);
+        reader.read(Buffer.from(head('8 1 other -', '.')));
+      }
+      expect(lines).toEqual(['begun']);
+      vi.advanceTimersByTime(99);
+      expect(lines).toEqual(['begun']);
+      vi.advanceTimersByTime(2);
+      expect(lines).toEqual(['begun', '...']);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('waits for the host batch by batch, and loses the oldest lines when that takes too long', () => {
@@ -180,6 +201,23 @@ describe('what plugins write to the standard streams of tenon start', () => {
     expect(lines.map(({ message }) => message)).toEqual(messages);
     const source = how === 'stderr' ? 'stderr' : 'stdout';
     for (const line of lines) expect(line).toMatchObject({ source, plugin: 'talks', generation: 1 });
+  });
+
+  test('is logged with its own request when another one ends the line that it has begun', async () => {
+    const id = await (await fetch(`${host.url}/talks/inline?how=half`)).text();
+    expect(await written('/talks/inline?how=puts', 1)).toMatchObject([{ message: 'put' }]);
+    const begun = async (): Promise<Logged[]> => (await logs()).filter(({ message }) => message.startsWith('half'));
+    await until('it is logged', async () => (await begun()).length > 0);
+    expect(await begun()).toMatchObject([{ message: 'half of one, ', requestId: id }]);
+  });
+
+  test('is logged as before when one has closed the streams', async () => {
+    for (const how of ['close', 'close']) {
+      const lines = await written(`/talks/pool?how=${how}`, 2);
+      const said = lines.map(({ source, plugin, message }) => `${source} ${plugin} ${message}`);
+      expect(said.toSorted()).toEqual(['stderr talks and told', 'stdout talks printed after all']);
+    }
+    expect(await written('/talks/inline?how=printf', 2)).toHaveLength(2);
   });
 
   test('is cut when a line is long', async () => {

@@ -9,10 +9,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <ext/stdio_sync_filebuf.h>
 #include <iostream>
+#include <memory>
 #include <string_view>
+#include <utility>
 
 #include "front.h"
 #include "log_origin.h"
@@ -22,11 +25,15 @@ namespace tenon::core {
 
 namespace {
 
-// One of the two streams, for the life of the process.
+// One of the two, for the life of the process.
 struct TaggedStream {
   std::shared_ptr<Front> front;
   std::string mark;
   int descriptor;
+  FILE** variable;
+  FILE* before;
+  std::array<std::ostream*, 2> streams;
+  std::streambuf* buffer;  // of the streams
 };
 
 // A pipe takes so much at once.
@@ -69,39 +76,60 @@ ssize_t write_tagged(void* cookie, const char* data, size_t size) {
   return static_cast<ssize_t>(size);
 }
 
+int reopen(void* cookie);
+
 // Null when there is no memory for it.
-FILE* open_tagged(const std::shared_ptr<Front>& front, const std::string& mark, int descriptor, int buffering) {
-  TaggedStream* const stream =
-      std::unique_ptr<TaggedStream>(new TaggedStream{front, mark, descriptor}).release();  // never given back
+FILE* open_tagged(TaggedStream& stream) {
   cookie_io_functions_t functions = {};
   functions.write = write_tagged;
-  FILE* const file = fopencookie(stream, "w", functions);
+  functions.close = reopen;
+  FILE* const file = fopencookie(&stream, "w", functions);
   if (file == nullptr) return nullptr;
-  setvbuf(file, nullptr, buffering, 0);
+  // One buffer for all threads would give what one has begun to whoever ends the line.
+  setvbuf(file, nullptr, _IONBF, 0);
   // Who asks for the descriptor, as sync_with_stdio(false) does, writes to it as it is; without one it would be lost.
-  file->_fileno = descriptor;
+  file->_fileno = stream.descriptor;
   return file;
 }
 
-// The streams of a libstdc++ that were there before still write to what these variables were.
-void redirect(std::ostream& stream, FILE* file) {
-  stream.flush();
-  stream.rdbuf(std::make_unique<__gnu_cxx::stdio_sync_filebuf<char>>(file).release());
+void put_in_place(TaggedStream& stream, FILE* file) {
+  *stream.variable = file;
+  // What was there is never given back: another thread may be in it.
+  std::streambuf* const buffer = std::make_unique<__gnu_cxx::stdio_sync_filebuf<char>>(file).release();
+  for (std::ostream* const one : stream.streams) {
+    if (one != nullptr && one->rdbuf() == stream.buffer) one->rdbuf(buffer);
+  }
+  stream.buffer = buffer;
+}
+
+// Called by fclose, which frees the file: what a plugin has closed is still to be written to by all others.
+int reopen(void* cookie) {
+  TaggedStream& stream = *static_cast<TaggedStream*>(cookie);
+  FILE* const file = open_tagged(stream);
+  put_in_place(stream, file == nullptr ? stream.before : file);
+  return 0;
+}
+
+bool tag(TaggedStream whole) {
+  TaggedStream& stream = *std::make_unique<TaggedStream>(std::move(whole)).release();  // never given back
+  FILE* const file = open_tagged(stream);
+  if (file == nullptr) return false;
+  fflush(stream.before);
+  // The streams of a libstdc++ that were there before still write to what the variable was.
+  for (std::ostream* const one : stream.streams) {
+    if (one == nullptr) continue;
+    one->flush();
+    one->rdbuf(nullptr);
+  }
+  put_in_place(stream, file);
+  return true;
 }
 
 }  // namespace
 
 bool tag_output(const std::shared_ptr<Front>& front, const std::string& mark) {
-  FILE* const out = open_tagged(front, mark, STDOUT_FILENO, _IOLBF);
-  FILE* const err = open_tagged(front, mark, STDERR_FILENO, _IONBF);
-  if (out == nullptr || err == nullptr) return false;
-  fflush(stdout);
-  stdout = out;
-  stderr = err;
-  redirect(std::cout, out);
-  redirect(std::cerr, err);
-  redirect(std::clog, err);
-  return true;
+  return tag({front, mark, STDOUT_FILENO, &stdout, stdout, {&std::cout, nullptr}, nullptr}) &&
+         tag({front, mark, STDERR_FILENO, &stderr, stderr, {&std::cerr, &std::clog}, nullptr});
 }
 
 }  // namespace tenon::core

@@ -5,7 +5,7 @@ import type { OutputLine } from '../host/output-log.js';
 const lineLimit = 8 * 1024;
 /** Threads of which the begin of a line is kept. */
 const threadLimit = 64;
-/** For the rest of a line to come, ms. */
+/** For the rest of a line to come, after what its thread has written last, ms. */
 const restMs = 100;
 /** A head has the id of a plugin, that of a request, and numbers. */
 const headLimit = 256;
@@ -20,6 +20,8 @@ interface Begun {
   readonly parts: Buffer[];
   size: number;
   cut: number;
+  /** When it is a line without an end, by `performance.now()`. */
+  due: number;
 }
 
 /** Makes lines of what comes through one stream. */
@@ -27,7 +29,7 @@ export class OutputReader {
   readonly #source: OutputLine['source'];
   readonly #mark: Buffer;
   readonly #tell: (line: OutputLine) => void;
-  /** By thread; what came without a head is of none. */
+  /** By thread, the one that has written last at the end; what came without a head is of none. */
   readonly #begun = new Map<string, Begun>();
   #rest: Buffer = Buffer.alloc(0);
   /** Of a piece whose head has come. */
@@ -44,8 +46,7 @@ export class OutputReader {
   read(chunk: Buffer): void {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     while (this.#rest.length > 0 && this.#step());
-    clearTimeout(this.#timer);
-    if (this.#begun.size > 0) this.#timer = setTimeout(() => this.#endAll(), restMs);
+    this.#watch();
   }
 
   /** Nothing comes any more: what has begun is a line. */
@@ -122,9 +123,10 @@ export class OutputReader {
     if (begun === undefined) {
       const [oldest] = this.#begun.keys();
       if (oldest !== undefined && this.#begun.size >= threadLimit) this.#end(oldest);
-      begun = { facts, parts: [], size: 0, cut: 0 };
-      this.#begun.set(thread, begun);
-    }
+      begun = { facts, parts: [], size: 0, cut: 0, due: 0 };
+    } else this.#begun.delete(thread);
+    this.#begun.set(thread, begun);
+    begun.due = performance.now() + restMs;
     const kept = part.subarray(0, lineLimit - begun.size);
     if (kept.length > 0) begun.parts.push(Buffer.from(kept));
     begun.size += kept.length;
@@ -140,8 +142,22 @@ export class OutputReader {
     this.#tell({ source: this.#source, text, ...facts, ...(cut === 0 ? {} : { cut }) });
   }
 
-  #endAll(): void {
-    for (const thread of this.#begun.keys()) this.#end(thread);
+  #endAll(due = Number.POSITIVE_INFINITY): void {
+    for (const [thread, begun] of this.#begun) if (begun.due <= due) this.#end(thread);
+  }
+
+  /** The one that has waited longest is first. */
+  #watch(): void {
+    const [first] = this.#begun.values();
+    if (first === undefined || this.#timer !== undefined) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#endAll(performance.now());
+        this.#watch();
+      },
+      Math.max(1, Math.ceil(first.due - performance.now())),
+    );
   }
 }
 

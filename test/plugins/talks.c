@@ -81,7 +81,13 @@ static tenon_status talk(const char* how) {
     printf("printed %d\nand %s\n", 1, "another");
   } else if (strcmp(how, "partial") == 0) {
     printf("without an end");
-    fflush(stdout);
+  } else if (strcmp(how, "half") == 0) {
+    printf("half of one, ");
+  } else if (strcmp(how, "close") == 0) {
+    fclose(stdout);
+    fclose(stderr);
+    printf("printed after all\n");
+    fprintf(stderr, "and told\n");
   } else if (strcmp(how, "puts") == 0) {
     puts("put");
   } else if (strcmp(how, "stderr") == 0) {
