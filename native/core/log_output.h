@@ -16,10 +16,10 @@ class Front;
  *
  * (numbers are decimal, the request is an id) which is followed by `size` bytes; a head and its bytes are written at
  * once. What the host writes, what a thread of a plugin's own writes, and what passes the streams by goes there as it
- * is. The streams of C have no buffer, as one would mix what threads have begun. When one is closed, a new one takes its
- * place and the descriptor stays open; a thread that is writing to it meanwhile uses what is freed.
- * For a process of its own: there is no way back. False where the C library is not glibc: everything goes as it is.
- * Once, on the thread of `front`.
+ * is. The streams of C have no buffer, as one would mix what threads have begun. When one is closed, a new one takes
+ * its place and the descriptor stays open; a thread that is writing to it meanwhile uses what is freed. For a process
+ * of its own: there is no way back. False where the C library is not glibc: everything goes as it is. Once, on the
+ * thread of `front`.
  */
 bool tag_output(const std::shared_ptr<Front>& front, const std::string& mark);
 
