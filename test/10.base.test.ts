@@ -54,6 +54,21 @@ describe('settings', () => {
     );
   });
 
+  test('a section that is misspelt is guessed, and of other keys it is said where all of them stand', async () => {
+    await write('lmits:\n  drainMs: 5\n');
+    const resolve = (): unknown => resolveSettings({ variables: {}, directory });
+    expect(resolve).toThrow(expect.objectContaining({ next: 'write `limits`, if that was meant' }));
+    await write('somethingElse: 5\n');
+    expect(resolve).toThrow(expect.objectContaining({ next: 'see all of them with `tenon start --print-config`' }));
+  });
+
+  test('the admin port is a number in tenon.yaml, too', async () => {
+    await write('admin:\n  port: 9090\n');
+    expect(resolveSettings({ variables: {}, directory }).settings.adminPort).toBe('9090');
+    await write('admin:\n  port: 65536\n');
+    expect(() => resolveSettings({ variables: {}, directory })).toThrow('65536 is not a port, 0 to 65535');
+  });
+
   test.each([
     ['port: "a lot"', /tenon\.yaml:1: port: "a lot" is not a whole number from 0 to 65535/],
     ['- port', /not a map of settings/],

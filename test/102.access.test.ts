@@ -99,6 +99,7 @@ describe('tokens over HTTP', () => {
       '/api/v1/plugins/service',
       '/API/v1/plugins/%73ervice/versions',
       '/api/v1/reloads?plugin=service',
+      '/api/v1/logs?plugin=service',
     ])
       expect({ target, status: await statusOf('GET', target) }).toEqual({ target, status: 200 });
     for (const [method, target] of [
@@ -108,6 +109,10 @@ describe('tokens over HTTP', () => {
       ['GET', '/api/v1/reloads'],
       ['GET', '/api/v1/reloads?plugin=other'],
       ['GET', '/api/v1/reloads?plugin=service&plugin=other'],
+      ['GET', '/api/v1/logs'],
+      ['GET', '/api/v1/logs?plugin=other'],
+      ['GET', '/api/v1/logs?plugin=service?&plugin=other'],
+      ['GET', '/api/v1/logs?plugin=service&plugin=other'],
       ['GET', '/api/v1/events?plugin=service'],
       ['GET', '/api/v1/status'],
       ['POST', '/api/v1/plugins/discover'],

@@ -68,6 +68,15 @@ describe('tenon completion', () => {
     expect(await names('unknown', 'x', '')).toEqual([]);
   });
 
+  test('knows what may be done with settings, logs and tokens', async () => {
+    expect(await names('settings', '')).toEqual(['reload']);
+    expect(await names('config', 'x', 'h')).toEqual(['history']);
+    expect(await names('logs', '--data', 'state', '')).toEqual(['level', 'service']);
+    expect(await names('logs', '--level', 'w')).toEqual(['warn']);
+    expect(await names('logs', 'level', 'service', 'd')).toEqual(['debug', 'default']);
+    expect(await names('token', 'create', 'ci', '--scope', 'r')).toEqual(['read']);
+  });
+
   test('asks the host of the line for ids of plugins, and is silent when none answers', async () => {
     expect(await names('reload', '--data', 'state', 'ser')).toEqual(['service']);
     expect(await names('hot-reload', 'trigger', '--url', world.url, '')).toEqual(['service']);

@@ -438,12 +438,25 @@ describe('every verb', () => {
     );
   });
 
-  test('says where a token comes from, when the host wants another', async () => {
-    const said = await tenon(['list', '--token', 'wrong']);
-    expect(said).toMatchObject({
+  test('says what the host has against a token, and where one comes from when none is sent', async () => {
+    const words = ['list', '--url', world.url];
+    expect(await tenon([...words, '--token', 'wrong'])).toEqual({
       status: 1,
       out: '',
-      err: expect.stringContaining('give it with --token or TENON_ADMIN_TOKEN') as string,
+      err: 'tenon: the token is neither the admin token of this host nor one that was made here\n',
+    });
+    const cut = await tenon([...words, '--token', `tenon_3f9c01ab_${'x'.repeat(48)}`]);
+    expect(cut.err).toBe('tenon: the token is mistyped or cut: its checksum is wrong\n');
+    const none = new Command(words, world.directory, { TENON_ADMIN_TOKEN: '' });
+    expect(await none.exit).toEqual([1, null]);
+    expect(none.err).toContain('give it with --token or TENON_ADMIN_TOKEN');
+  });
+
+  test('token create says what the token is limited to, and which of it is not here', async () => {
+    const said = await tenon(['token', 'create', 'narrow', '--scope', 'read', '--plugin', 'nowhere']);
+    expect(said).toMatchObject({
+      status: 0,
+      err: 'narrow may read with nowhere alone; the token is shown this once\nthere is no plugin nowhere here yet\n',
     });
   });
 

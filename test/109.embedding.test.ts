@@ -83,6 +83,8 @@ describe('inject', () => {
   });
 
   test('is a TypeError without a path', async () => {
+    const nothing = world.host.inject(undefined as unknown as string);
+    await expect(nothing).rejects.toThrow('inject: a path that begins with /');
     await expect(world.host.inject('service')).rejects.toThrow(/url "service" is no path/);
   });
 });

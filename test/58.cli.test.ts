@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Command, hostProcess, token } from './load/command.js';
@@ -64,6 +64,11 @@ describe('a running host', () => {
     const stranger = await tenon('/', 'list', '--url', world.url, '--token', 'wrong', '--json');
     expect(stranger.status).toBe(1);
     expect(JSON.parse(stranger.out)).toMatchObject({ error: 'Unauthorized', status: 401 });
+    await writeFile(path.join(world.directory, 'tenon.yaml'), 'prot: 1\n');
+    const beside = await tenon(world.directory, 'list', '--url', world.url, '--token', token);
+    expect(beside).toMatchObject({ status: 0, err: '' });
+    const relative = await tenon('/', 'list', '--url', 'unix:admin.sock');
+    expect(relative).toMatchObject({ status: 2, err: expect.stringContaining('must be absolute') as string });
     await world.host.close();
     const gone = await tenon('/', 'list', '--url', world.url);
     expect(gone.status).toBe(3);

@@ -135,11 +135,13 @@ function readFile(file: string): Map<string, FileValue> {
       if (isMap(value) && keys.some((known) => known.startsWith(`${full}.`))) walk(value, `${full}.`);
       else if (keys.includes(full)) values.set(full, { raw: plain(value), line: lines.linePos(offset).line });
       else {
-        const meant = closest(full, keys);
+        const meant = meantBy(full, keys);
         refuse(
           offset,
           `there is no setting \`${full}\``,
-          meant === undefined ? `use one of ${keys.join(', ')}` : `write \`${meant}\`, if that was meant`,
+          meant === undefined
+            ? 'see all of them with `tenon start --print-config`'
+            : `write \`${meant}\`, if that was meant`,
         );
       }
     }
@@ -147,6 +149,12 @@ function readFile(file: string): Map<string, FileValue> {
   if (isMap(document.contents)) walk(document.contents, '');
   else if (document.contents !== null) refuse(0, 'the file is not a map of settings', 'write `name: value` lines');
   return values;
+}
+
+/** The key, or the section, that `full` was probably meant to be. */
+function meantBy(full: string, keys: readonly string[]): string | undefined {
+  const sections = keys.flatMap((key) => (key.includes('.') ? [key.slice(0, key.lastIndexOf('.'))] : []));
+  return closest(full, [...keys, ...sections]);
 }
 
 function pick(

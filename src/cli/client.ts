@@ -47,9 +47,8 @@ export class Refusal extends Error {
 function sentenceOf(status: number, { error, message, details = {} }: Problem): string {
   const { plugin, known } = details;
   const said = message ?? `the host answered ${status}`;
-  // It is the API's own next step; whoever has the command line has a shorter one.
-  if (error === 'Unauthorized')
-    return 'the host wants its admin token: give it with --token or TENON_ADMIN_TOKEN, or name its data directory with --data';
+  // The API's own next step is a header.
+  if (error === 'Unauthorized') return said.replace(/; send `Authorization: .*$/s, '');
   if (error === 'VersionNotFound')
     return said.replace(/see GET \/api\/v1\/plugins\/([\w-]+)\/versions/, 'see `tenon versions $1`');
   if (error !== 'PluginNotFound' || typeof plugin !== 'string' || !Array.isArray(known)) return said;
@@ -97,13 +96,15 @@ export class Client {
    * The host that `flags`, the environment or `tenon.yaml` name; one that begins anew is the next one. Throws `HostNotRunning`, and TypeError for a wrong URL.
    */
   static find({ data, url, token }: HostFlags): Client {
-    const { settings } = resolveSettings({ flags: { data } });
-    const given = token ?? settings.adminToken;
     if (url !== undefined) {
       const isUrl = /^unix:\/./.test(url) || (/^https?:\/\/[^/]/.test(url) && URL.canParse(url));
-      if (!isUrl) throw new TypeError(`option url: ${JSON.stringify(url)} is no URL of a host`);
-      return new Client(url.replace(/\/+$/, ''), given);
+      const why = url.startsWith('unix:') ? ': the path of its socket must be absolute' : '';
+      if (!isUrl) throw new TypeError(`option url: ${JSON.stringify(url)} is no URL of a host${why}`);
+      // The tenon.yaml that lies here is of another host, and may be wrong.
+      return new Client(url.replace(/\/+$/, ''), token ?? resolveSettings({ flags: { data } }).settings.adminToken);
     }
+    const { settings } = resolveSettings({ flags: { data } });
+    const given = token ?? settings.adminToken;
     const found = findApi(settings.data);
     if (found === undefined) throw notRunning(`no host runs with the data directory ${settings.data}`);
     const file = path.join(settings.data, 'admin-token');
@@ -212,13 +213,22 @@ export class Client {
           next: 'what was asked for goes on; see `tenon reloads`',
           cause: error,
         });
-      throw notRunning(`${this.url} does not answer: ${error.message}`, error);
+      throw (
+        untrusted(this.url, error) ??
+        notRunning(`${this.url} does not answer: ${error.message}${hintOf(this.url, error)}`, error)
+      );
     });
     const { statusCode: status = 0 } = answer;
     if (status >= 200 && status < 300) return answer;
-    throw new Refusal(status, readProblem(await textOf(answer)));
+    const problem = readProblem(await textOf(answer));
+    if (problem.error === 'Unauthorized' && this.#token === '')
+      throw new Refusal(status, { ...problem, message: wantsToken });
+    throw new Refusal(status, problem);
   }
 }
+
+const wantsToken =
+  'the host wants its admin token: give it with --token or TENON_ADMIN_TOKEN, or name its data directory with --data';
 
 function readProblem(text: string): Problem {
   try {
@@ -226,6 +236,21 @@ function readProblem(text: string): Problem {
   } catch {
     return {}; // whoever answered is no host; the status says what is known
   }
+}
+
+/** What OpenSSL has against a certificate that a host shows. */
+const certificateErrors =
+  /^(?:DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_|CERT_|ERR_TLS_CERT_ALTNAME_INVALID|INVALID_CA$|HOSTNAME_MISMATCH$)/;
+
+function untrusted(url: string, error: NodeJS.ErrnoException): Error | undefined {
+  if (!certificateErrors.test(error.code ?? '')) return undefined;
+  const next = 'name the file of its authority with NODE_EXTRA_CA_CERTS, or the data directory of the host with --data';
+  return new Error(`the certificate of ${url} is not trusted: ${error.message}; ${next}`, { cause: error });
+}
+
+/** What hangs up on plain HTTP may want TLS. */
+function hintOf(url: string, { code }: NodeJS.ErrnoException): string {
+  return code === 'ECONNRESET' && url.startsWith('http:') ? '; if it serves HTTPS, write https://' : '';
 }
 
 function notRunning(sentence: string, cause?: Error): TenonError {

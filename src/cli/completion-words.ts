@@ -18,9 +18,15 @@ export type AskPlugins = (where: Readonly<Record<string, string>>) => Promise<re
 
 const none: Candidates = { words: [], names: 'none' };
 
-/** Of arguments and options that commander knows no choices of. */
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
+
+/** Of arguments and options that commander knows no choices of; those of one command by its name before theirs. */
 const known: Readonly<Record<string, readonly string[]>> = {
-  action: ['get', 'set', 'unset', 'history'],
+  'config action': ['get', 'set', 'unset', 'history'],
+  'settings action': ['reload'],
+  'logs level': levels,
+  'level level': [...levels, 'silent', 'default'],
+  scopes: ['read', 'config', 'install', 'admin'],
   shell: ['bash', 'zsh', 'fish'],
   template: ['c', 'cpp', 'extension', 'table-app'],
   platform: ['linux-x64', 'linux-arm64'],
@@ -78,20 +84,25 @@ function walk(program: Command, words: readonly string[]): Walked {
   return at;
 }
 
-/** By what a value is called: `<folder>` is one. */
-function byName(name: string, choices: readonly string[] | undefined): Candidates {
-  const given = choices ?? known[name];
+/** By what a value of `command` is called: `<folder>` is one. */
+function byName(command: Command, name: string, choices: readonly string[] | undefined): Candidates {
+  const given = choices ?? known[`${command.name()} ${name}`] ?? known[name];
   if (given !== undefined) return candidates(given);
   return { words: [], names: files.has(name) ? 'files' : folders.has(name) ? 'folders' : 'none' };
 }
 
-function ofOption({ flags, argChoices }: Option): Candidates {
-  return byName(/[<[](\w+)/.exec(flags)?.[1] ?? '', argChoices);
+function ofOption(command: Command, { flags, argChoices }: Option): Candidates {
+  return byName(command, /[<[](\w+)/.exec(flags)?.[1] ?? '', argChoices);
 }
 
-async function ofArgument(argument: Argument, where: Walked['where'], ask: AskPlugins): Promise<Candidates> {
+async function ofArgument(
+  command: Command,
+  argument: Argument,
+  where: Walked['where'],
+  ask: AskPlugins,
+): Promise<Candidates> {
   const name = argument.name();
-  return name === 'plugin' ? candidates(await ask(where)) : byName(name, argument.argChoices);
+  return name === 'plugin' ? candidates(await ask(where)) : byName(command, name, argument.argChoices);
 }
 
 function optionsOf(command: Command): Candidate[] {
@@ -113,12 +124,16 @@ export async function candidatesFor(program: Command, words: readonly string[], 
   return { ...all, words: all.words.filter(({ word }) => word.startsWith(last)) };
 
   async function candidatesAt(): Promise<Candidates> {
-    if (open !== undefined) return ofOption(open);
+    if (open !== undefined) return ofOption(command, open);
     if (last.startsWith('-') && !ended) return { words: optionsOf(command), names: 'none' };
-    if (command.commands.length > 0) return count === 0 ? { words: commandsOf(command), names: 'none' } : none;
     const declared = command.registeredArguments;
     const argument = declared[count] ?? declared.findLast(({ variadic }) => variadic);
-    if (argument !== undefined) return ofArgument(argument, where, ask);
+    const below = count === 0 ? commandsOf(command) : [];
+    if (argument !== undefined) {
+      const own = await ofArgument(command, argument, where, ask);
+      return { ...own, words: [...below, ...own.words] };
+    }
+    if (command.commands.length > 0) return { words: below, names: 'none' };
     return ended ? none : { words: optionsOf(command), names: 'none' };
   }
 }

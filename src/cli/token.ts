@@ -1,5 +1,5 @@
 /** `tenon token`: who may use the admin API of a running host, beside whoever has the admin token. */
-import { type AskFlags, Client } from './client.js';
+import { type AskFlags, Client, Refusal } from './client.js';
 import { printable } from './printable.js';
 import { printTable } from './table.js';
 
@@ -38,7 +38,8 @@ export async function createToken(name: string, { scope, expires, plugin, ...fla
       'option scope: say what the token may, as `--scope read,config`; there are read, config, install and admin',
     );
   const lifetimeMs = expires === undefined ? undefined : readLifetime(expires);
-  const made = await Client.find(flags).post<Shown & { token: string }>(tokens, {
+  const client = Client.find(flags);
+  const made = await client.post<Shown & { token: string }>(tokens, {
     name,
     scopes,
     ...(plugin === undefined ? {} : { plugins: plugin }),
@@ -49,8 +50,22 @@ export async function createToken(name: string, { scope, expires, plugin, ...fla
     return;
   }
   process.stdout.write(`${made.token}\n`);
+  const only = made.plugins === undefined ? '' : ` with ${made.plugins.join(', ')} alone`;
   const until = made.expiresAt === undefined ? '' : ` until ${made.expiresAt}`;
-  process.stderr.write(`${made.name} may ${made.scopes.join(', ')}${until}; the token is shown this once\n`);
+  process.stderr.write(`${made.name} may ${made.scopes.join(', ')}${only}${until}; the token is shown this once\n`);
+  for (const id of await unknownOf(client, made.plugins)) process.stderr.write(`there is no plugin ${id} here yet\n`);
+}
+
+/** Those of `ids` that the host has no plugin for; none when whoever makes the token may not see them. */
+async function unknownOf(client: Client, ids: readonly string[] = []): Promise<readonly string[]> {
+  if (ids.length === 0) return [];
+  try {
+    const { plugins } = await client.get<{ plugins: { id: string }[] }>('/api/v1/plugins');
+    return ids.filter((id) => !plugins.some((plugin) => plugin.id === id));
+  } catch (error) {
+    if (error instanceof Refusal) return []; // the token is made, and shown
+    throw error;
+  }
 }
 
 export async function listTokens(flags: AskFlags): Promise<void> {

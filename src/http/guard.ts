@@ -185,7 +185,7 @@ function wrongToken(given: string): string {
   const kind = kindOf(given);
   if (kind === 'damaged') return 'the token is mistyped or cut: its checksum is wrong';
   if (kind === 'whole') return 'the token is none of this host: it was revoked, or is of another host';
-  return noToken;
+  return 'the token is neither the admin token of this host nor one that was made here';
 }
 
 function unauthorized(sentence: string): TenonError {

@@ -34,6 +34,8 @@ export interface InjectedAnswer {
  * Rejects with TypeError for what is no request, when the signal aborts, and when the connection is cut.
  */
 export async function inject(handle: RequestListener, asked: string | InjectedRequest): Promise<InjectedAnswer> {
+  if (typeof asked !== 'string' && (typeof asked !== 'object' || asked === null))
+    throw new TypeError('inject: a path that begins with /, or an object with it as `url`, is needed');
   const { url, method = 'GET', headers = {}, body, signal } = typeof asked === 'string' ? { url: asked } : asked;
   if (typeof url !== 'string' || !url.startsWith('/'))
     throw new TypeError(`inject: url ${JSON.stringify(url)} is no path that begins with /`);
