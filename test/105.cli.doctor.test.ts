@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TenonError } from '../src/base/errors.js';
 import { lookAtAll } from '../src/cli/doctor-finding.js';
+import { selfSigned } from './edge/certificates.js';
 import { Command } from './load/command.js';
+import { until } from './load/world.js';
 import { noPostgres, PostgresServer } from './registry/postgres.js';
 
 interface Finding {
@@ -162,6 +164,30 @@ describe('tenon doctor', () => {
       next: expect.stringContaining('--port') as string,
     });
     expect(report.status).toBe(0);
+  });
+
+  test('finds a host that runs with a certificate of its own and an admin port, and both ports are its', async () => {
+    const { certificate, key } = await selfSigned(directory, 'own');
+    const variables = { ADMIN_PORT: '0', TENON_TLS_CERTIFICATE: certificate, TENON_TLS_KEY: key };
+    const host = new Command(['start', '--data', 'secure'], directory, { ...alone, ...variables });
+    try {
+      await until('it serves', () => host.err.includes('Try:'));
+      const { url, api } = JSON.parse(await readFile(path.join(directory, 'secure', 'host.json'), 'utf8')) as {
+        url: string;
+        api: string;
+      };
+      const ports = { PORT: new URL(url).port, ADMIN_PORT: new URL(api).port };
+      const report = await doctor({ ...variables, ...ports }, '--data', 'secure');
+      expect(report.of('host')).toMatchObject({ state: 'ok', found: `${url}, ready` });
+      for (const what of ['port', 'admin port'])
+        expect(report.of(what)).toMatchObject({
+          state: 'ok',
+          found: expect.stringContaining('is that of the host that runs') as string,
+        });
+    } finally {
+      host.child.kill();
+      await host.exit;
+    }
   });
 
   test('says that the registry does not answer, without its password', async () => {

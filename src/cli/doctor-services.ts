@@ -5,13 +5,14 @@ import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Settings } from '../base/config.js';
 import type { TenonError } from '../base/errors.js';
-import { findHost } from '../base/host-file.js';
+import { findApi, findHost } from '../base/host-file.js';
 import { version } from '../base/version.js';
 import type { Session } from '../registry/database.js';
 import { migrations } from '../registry/migrations.js';
 import { ServerDatabase } from '../registry/server.js';
 import { holdPort } from '../supervisor/port.js';
 import { type Answer, failed, missing, type Probe, warning } from './doctor-finding.js';
+import { exchange, textOf } from './exchange.js';
 
 const hostMs = 3000;
 const registryMs = 10_000;
@@ -37,7 +38,8 @@ async function port(address: string, number: number, data: string): Promise<Answ
   const place = `${address}:${number}`;
   if (number === 0) return `any that is free, on ${address}`;
   const running = findHost(data);
-  if (running !== undefined && new URL(running).port === String(number))
+  const api = findApi(data)?.url;
+  if ([running, api].some((url) => url !== undefined && portOf(url) === number))
     return `${place} is that of the host that runs`;
   try {
     // Bound and not listened on: nobody can connect meanwhile.
@@ -54,6 +56,13 @@ async function port(address: string, number: number, data: string): Promise<Answ
     const holder = await holderOf(number);
     return warning(`${place} is taken${holder === undefined ? ' by another process' : ` by ${holder}`}`, why, next);
   }
+}
+
+/** Undefined of a unix socket; a URL leaves out the one of its scheme. */
+function portOf(url: string): number | undefined {
+  const { protocol, port: named } = new URL(url);
+  if (protocol === 'unix:') return undefined;
+  return named === '' ? (protocol === 'https:' ? 443 : 80) : Number(named);
 }
 
 /** Name and number of the process that listens on a port, where this user may know. */
@@ -183,9 +192,11 @@ async function host(data: string): Promise<Answer | string> {
   const url = findHost(data);
   if (url === undefined) return `none runs with ${data}`;
   const written = JSON.parse(readFileSync(path.join(data, 'host.json'), 'utf8')) as { version?: string; pid?: number };
-  const answer = await fetch(`${url}/readyz?verbose`, { signal: AbortSignal.timeout(hostMs) }).catch(
-    (error: Error) => error,
-  );
+  const shown = url.startsWith('https:') ? findApi(data)?.certificate : undefined;
+  const asked = { method: 'GET', headers: {}, signal: AbortSignal.timeout(hostMs), certificate: shown };
+  const answer = await exchange(url, '/readyz?verbose', asked)
+    .then(async (begun) => ({ status: begun.statusCode, text: await textOf(begun) }))
+    .catch((error: Error) => error);
   if (answer instanceof Error)
     return failed(
       `process ${written.pid ?? 0} should serve ${url}, and does not answer`,
@@ -198,12 +209,20 @@ async function host(data: string): Promise<Answer | string> {
       'commands of one release may not know what the other one answers',
       'start the host again with this release',
     );
-  if (answer.ok) return `${url}, ready`;
-  const { plugins = [] } = (await answer.json().catch(() => ({}))) as { plugins?: { id: string; healthy?: boolean }[] };
+  if (answer.status === 200) return `${url}, ready`;
+  const { plugins = [] } = pluginsOf(answer.text);
   const ill = plugins.filter(({ healthy }) => healthy === false).map(({ id }) => id);
   return warning(
     `${url} is not ready${ill.length === 0 ? '' : `: not healthy: ${ill.join(', ')}`}`,
     'whoever shares out requests sends it none',
     'see `tenon status`',
   );
+}
+
+function pluginsOf(text: string): { plugins?: { id: string; healthy?: boolean }[] } {
+  try {
+    return JSON.parse(text) as { plugins?: { id: string; healthy?: boolean }[] };
+  } catch {
+    return {};
+  }
 }
