@@ -276,7 +276,7 @@ describe('the manager', () => {
     // On a slow machine the first may be too long ago when the third comes.
     for (let turn = 1; manager.status().paused.length === 0; turn++) {
       await change(`turn ${turn}`);
-      await until('it is taken up', () => asked.length === turn || manager.status().paused.length > 0);
+      await until('it is taken up', () => asked.length >= turn || manager.status().paused.length > 0);
     }
     const before = asked.length;
     expect(before).toBeGreaterThanOrEqual(2);
@@ -289,7 +289,7 @@ describe('the manager', () => {
     await manage();
     for (let turn = 1; turn <= 6; turn++) {
       await world.write('one', 'schema.graphql', `# turn ${turn}`);
-      await until('it is taken up', () => asked.length === turn || manager.status().paused.length > 0);
+      await until('it is taken up', () => asked.length >= turn || manager.status().paused.length > 0);
       expect(manager.status().paused).toEqual([]);
     }
   });
