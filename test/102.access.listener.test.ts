@@ -118,6 +118,13 @@ describe('a listener of the admin API', () => {
     expect((await overSocket(socket, '/api/v1/status', { authorization })).status).toBe(200);
   });
 
+  test('that cannot be had is said to be of its setting', async () => {
+    const gone = path.join(world.directory, 'gone', 'admin.sock');
+    const host = new Command(['start', '--port', '0', '--data', 'left'], world.directory, { TENON_ADMIN_SOCKET: gone });
+    expect(await host.exit).toEqual([1, null]);
+    expect(host.err).toMatch(/gone\/admin\.sock: E[A-Z]+; choose another with TENON_ADMIN_SOCKET\n/);
+  });
+
   test('takes the place of a socket that was left behind, and of nothing else', async () => {
     const other = createServer();
     await listenOn(other, socket);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import tty from 'node:tty';
 import { type PrintedSetting, processEnvironment, resolveSettings, type Settings } from '../base/config.js';
+import { TenonError } from '../base/errors.js';
 import { type HostEnd, HostProcess, type HostProcessOptions } from '../supervisor/host-process.js';
 import { reapWhenFirst } from '../supervisor/first-process.js';
 import { givenPort, type HeldPort, holdPort, holdSocket } from '../supervisor/port.js';
@@ -61,13 +62,26 @@ export async function hostProcess(
 
 /** What the listener of the admin API needs, when it has one. */
 async function holdAdmin({ adminPort, adminAddress, adminSocket }: Settings): Promise<HeldAdmin> {
-  const port = adminPort === '' ? undefined : await holdPort(adminAddress, Number(adminPort));
+  const port =
+    adminPort === '' ? undefined : await holdPort(adminAddress, Number(adminPort)).catch(blame('ADMIN_PORT'));
   if (adminSocket === '') return { port };
-  const socket = await holdSocket(path.resolve(adminSocket)).catch((error: unknown) => {
-    port?.close();
-    throw error;
-  });
+  const socket = await holdSocket(path.resolve(adminSocket))
+    .catch(blame('TENON_ADMIN_SOCKET'))
+    .catch((error: unknown) => {
+      port?.close();
+      throw error;
+    });
   return { port, socket };
+}
+
+/** Have what cannot be listened on say which setting it is of; a socket has no port. */
+function blame(setting: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof TenonError) || error.details?.['port'] === undefined) throw error;
+    const { code, message, details } = error;
+    const next = `choose another with ${setting}`;
+    throw new TenonError(code, message.replace(/^(\/.*?):0\b/, '$1'), { next, details, cause: error });
+  };
 }
 
 /** SIGHUP has settings read again; of a terminal that is gone it is the end. @param stop told of such an end */

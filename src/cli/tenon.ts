@@ -171,6 +171,13 @@ program
 addBenchCommand(program);
 addCompletionCommand(program);
 
+/** After a wrong option of a command, that command's help is named. */
+function nameHelp(command: Command, words: string): void {
+  for (const below of command.commands) nameHelp(below, `${words} ${below.name()}`);
+  command.showHelpAfterError(`(see \`${words} --help\`)`);
+}
+nameHelp(program, 'tenon');
+
 function misuse(error: CommanderError): never {
   process.exit(error.exitCode === 0 ? 0 : 2);
 }
