@@ -1,4 +1,5 @@
 /** What the bench has measured: its figures, and what they mean in words. */
+import { phases } from '../host/record.js';
 import type { Phase, ReloadRecord } from '../index.js';
 import { readableMs } from './phases.js';
 
@@ -47,20 +48,6 @@ export interface BenchReport {
   verdict: { ok: boolean; sentences: string[] };
 }
 
-const order: readonly Phase[] = [
-  'detect',
-  'build',
-  'admit',
-  'stage',
-  'open',
-  'initialize',
-  'migrate',
-  'swap',
-  'drain',
-  'unload',
-  'verify',
-];
-
 /** What makes a phase long, and what to do about it. */
 const advice: Readonly<Record<Phase, string>> = {
   detect: 'it reads the folder of the application: keep what is no part of it elsewhere',
@@ -89,7 +76,7 @@ export function spreadOf(values: readonly number[]): Spread {
 
 export function phaseSpreads(records: readonly ReloadRecord[]): PhaseSpreads {
   const spreads: PhaseSpreads = {};
-  for (const phase of order) {
+  for (const phase of phases) {
     const times = records.flatMap(({ phases }) => phases[phase] ?? []);
     if (times.length > 0) spreads[phase] = spreadOf(times);
   }
@@ -129,7 +116,7 @@ export function verdictOf(facts: Facts): BenchReport['verdict'] {
 
 function slowest({ changed }: Facts): string[] {
   const { total } = changed;
-  const [first] = order
+  const [first] = phases
     .flatMap((phase) => {
       const spread = changed[phase];
       return spread === undefined ? [] : [{ phase, p50: spread.p50 }];
@@ -164,7 +151,7 @@ export function phaseRows({ changed, unchanged }: Pick<BenchReport, 'changed' | 
       : [spread.p50, spread.p95, spread.p99, spread.max].map((ms) => (ms < 100 ? ms.toFixed(2) : ms.toFixed(0)));
   return [
     ['PHASE, MS', 'p50', 'p95', 'p99', 'max', 'UNCHANGED p50', 'p95', 'p99', 'max'],
-    ...[...order, 'total' as const]
+    ...[...phases, 'total' as const]
       .filter((phase) => changed[phase] !== undefined || unchanged[phase] !== undefined)
       .map((phase) => [phase, ...cells(changed[phase]), ...cells(unchanged[phase])]),
   ];

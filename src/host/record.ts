@@ -7,18 +7,20 @@ import type { Generation, Outcome } from '../plugin/generation.js';
 export type Trigger = 'start' | 'watch' | 'api' | 'registry' | 'config' | 'rollback';
 
 /** Parts of a reload, in the order in which they run. */
-export type Phase =
-  | 'detect'
-  | 'build'
-  | 'admit'
-  | 'stage'
-  | 'open'
-  | 'initialize'
-  | 'migrate'
-  | 'swap'
-  | 'drain'
-  | 'unload'
-  | 'verify';
+export const phases = [
+  'detect',
+  'build',
+  'admit',
+  'stage',
+  'open',
+  'initialize',
+  'migrate',
+  'swap',
+  'drain',
+  'unload',
+  'verify',
+] as const;
+export type Phase = (typeof phases)[number];
 
 /** One build of a plugin as a record names it. */
 export interface BuildFacts {

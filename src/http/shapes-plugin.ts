@@ -4,7 +4,7 @@ import type { BundleFacts } from '../host/bundled.js';
 import type { RegistryView } from '../host/desired.js';
 import type { Standing } from '../host/grants.js';
 import type { GenerationView, Ledger, PluginSummary, PluginView, RouteView } from '../host/plugin.js';
-import type { BuildFacts, ReloadRecord } from '../host/record.js';
+import { type BuildFacts, phases, type ReloadRecord } from '../host/record.js';
 import type { Rehearsed, TriedLibrary } from '../host/rehearsal.js';
 import type { Version } from '../host/versions.js';
 import type { Schema } from './operation.js';
@@ -26,19 +26,6 @@ import {
 } from './shapes.js';
 
 const states = ['loading', 'running', 'stopped', 'disabled', 'failed'] as const;
-const phases = [
-  'detect',
-  'build',
-  'admit',
-  'stage',
-  'open',
-  'initialize',
-  'migrate',
-  'swap',
-  'drain',
-  'unload',
-  'verify',
-] as const;
 
 const route = objectOf<RouteView>({
   method: text(),
