@@ -99,7 +99,7 @@ export function markFailed(span: Span, type: string, message?: string): void {
 }
 
 /** The same for what was thrown. Of a database the code is its SQLSTATE. */
-export function markThrown(span: Span, error: unknown): void {
+function markThrown(span: Span, error: unknown): void {
   if (!span.isRecording()) return;
   const failure = error instanceof Error ? error : new Error(String(error));
   const code = 'code' in failure && typeof failure.code === 'string' ? failure.code : failure.name;

@@ -30,7 +30,7 @@ export interface Probe {
   why?: string;
 }
 
-export const probeMs = 15_000;
+const probeMs = 15_000;
 
 /** Whether a probe has not come back: what it waits for may keep the process from ending. */
 export interface Looked {

@@ -60,4 +60,4 @@ const known: Record<HostEvent['type'], true> = {
 };
 
 /** Every type of event. */
-export const eventTypes = Object.keys(known) as readonly HostEvent['type'][];
+const eventTypes = Object.keys(known) as readonly HostEvent['type'][];

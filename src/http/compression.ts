@@ -21,7 +21,7 @@ const types =
   /^(?:text\/(?!event-stream)[\w.+-]+|application\/(?:[\w.-]+\+)?(?:json|xml|javascript|manifest|wasm)|application\/openmetrics-text|image\/svg\+xml|image\/x-icon|font\/(?:ttf|otf)|application\/vnd\.ms-fontobject)(?:\s*;|$)/i;
 
 /** Whether bytes of this type become fewer. */
-export function isCompressible(type: unknown): boolean {
+function isCompressible(type: unknown): boolean {
   return typeof type === 'string' && types.test(type);
 }
 

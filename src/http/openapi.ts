@@ -66,7 +66,7 @@ const sharedSchemas: Readonly<Record<string, Schema>> = {
 };
 
 /** Codes that an operation may be refused with, all of them. */
-export function refusalsOf({ method, scope, errors, requestBody }: Operation): ErrorCode[] {
+function refusalsOf({ method, scope, errors, requestBody }: Operation): ErrorCode[] {
   const everybody: ErrorCode[] = ['BadRequest', 'Internal'];
   const fromPages: ErrorCode[] = method === 'get' ? [] : ['OriginNotAllowed'];
   const withToken: ErrorCode[] = ['Unauthorized', 'ScopeMissing', 'HostNotAllowed', 'TooManyAttempts', ...fromPages];
@@ -75,7 +75,7 @@ export function refusalsOf({ method, scope, errors, requestBody }: Operation): E
 }
 
 /** The document of `operations`, and of what others add. */
-export function openApiDocument(operations: readonly Operation[], others?: OpenApiPart): Json {
+function openApiDocument(operations: readonly Operation[], others?: OpenApiPart): Json {
   const paths: Record<string, Record<string, Json>> = {};
   for (const operation of operations)
     paths[operation.path] = { ...paths[operation.path], [operation.method]: operationObject(operation) };

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { TenonError } from '../base/errors.js';
 
-export const headerCountLimit = 100;
+const headerCountLimit = 100;
 
 /** RFC 3986, 3.2.2, and a port. May be empty. */
 const authority = /^(?:[\w.~!$&'()*+,;=%-]*|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
