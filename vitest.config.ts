@@ -9,6 +9,8 @@ export default defineConfig({
   resolve: { alias: [{ find: /^graphql$/, replacement: createRequire(import.meta.url).resolve('graphql') }] },
   test: {
     include: long ? ['test/**/*.test.ts', 'test/**/*.long.ts'] : ['test/**/*.test.ts'],
+    // Half a second of a processor for each host that is started, and only tests of crashes want it.
+    env: { TENON_STANDBY: 'false' },
     globalSetup: ['test/set-up.ts'],
     pool: 'forks',
     // More than the two cores of the smallest machine: tests wait for timers, disks and one another.

@@ -2,13 +2,16 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Environment } from './base/config.js';
+import type { Containment } from './base/containment.js';
 import type { Log } from './base/log.js';
 import type { Settings } from './base/settings.js';
+import type { ContainmentListener } from './host/containing.js';
 import type { Images } from './host/images.js';
 import type { HostEvent } from './host/journal.js';
 import type { Installed, InstallOptions, Uninstalled, UninstallOptions } from './host/installing.js';
 import type { ReloadCallbacks } from './host/listeners.js';
 import type { PluginView } from './host/plugin.js';
+import type { OwnOutput } from './host/output-log.js';
 import type { ReloadRecord } from './host/record.js';
 import type { StaticPluginSource } from './host/static-plugin.js';
 import type { EventOf } from './host/subscriptions.js';
@@ -107,6 +110,15 @@ export interface TenonHost {
    * loads what has changed since, but nothing in place of a build that somebody went back to. Rejects with TypeError.
    */
   resume(wishes: Wishes): Promise<void>;
+  /** What `resume` of the next host takes, if this one ended now. */
+  wishes(): Wishes;
+  /** What is not loaded for what crashes have led to. */
+  containment(): Containment;
+  /**
+   * Hold the plugin back no longer, and load it; what it is then, undefined where its application is not here. Without an id: end the safe
+   * mode, and load what there is. Rejects with `NotQuarantined`, `PluginNotFound`, and like `load`, released all the same.
+   */
+  release(id?: string): Promise<PluginView | undefined>;
   plugins(): PluginView[];
   /** What plugins keep mapped in this process now. */
   images(): Images;
@@ -152,4 +164,31 @@ export interface TenonHost {
    * @param leave told what `resume` of the next host takes, when no request is under way any more
    */
   close(leave?: (wishes: Wishes) => void): Promise<void>;
+}
+
+/** What a parent process is told of a host. */
+export interface ParentListener {
+  /** What `wishes` gives may be another. */
+  wishesChanged?: (() => void) | undefined;
+  /** Ids of its requests are this, `-` and a number. */
+  requestsNamed?: ((name: string) => void) | undefined;
+}
+
+/** What a host has from the parent process that runs it. */
+export interface OwnProcess {
+  /** Where what is written to the standard streams of the process is read, to be logged. */
+  output?: OwnOutput | undefined;
+  /** What it must keep to; nothing by default. */
+  containment?: Containment | undefined;
+  /** Whether somebody else holds the lock of the data directory for it. */
+  locked?: boolean | undefined;
+  /** Descriptor of the black box that it writes. */
+  box?: number | undefined;
+  /**
+   * Have a host of the release in `folder`, without one of the same release, take the place of this one. Resolves when that stands by: then
+   * this one begins anew. Rejects with `ReleaseInvalid`, `UpgradeRunning`, `UpgradeFailed` and `HostClosing`.
+   */
+  upgrade?: ((folder?: string) => Promise<{ version: string }>) | undefined;
+  /** The parent, where there is one: told of what it is to keep, and when what `wishes` gives may be another. */
+  parent?: (ContainmentListener & ParentListener) | undefined;
 }

@@ -10,8 +10,7 @@ import { type Log, logLevels, silentLog } from './base/log.js';
 import { checkStatics } from './host/checked-static.js';
 import { type Listener, toCallbacks } from './host/listeners.js';
 import { reservedSegments } from './http/admin.js';
-import type { CreateHostOptions, TenonHost } from './embedding.js';
-import type { OwnOutput } from './host/output-log.js';
+import type { CreateHostOptions, OwnProcess, TenonHost } from './embedding.js';
 import { compose } from './main.js';
 
 export { errorCodes, TenonError, type ErrorCode } from './base/errors.js';
@@ -60,11 +59,11 @@ export async function createHost(options: CreateHostOptions = {}): Promise<Tenon
  * listen, or to be able to close, while they are built.
  */
 export function openHost(options: CreateHostOptions = {}): Promise<TenonHost> {
-  return openOwnHost(options, undefined);
+  return openOwnHost(options);
 }
 
-/** `openHost` in a process that is the host's own: what is written to its standard streams is logged. Not for embedders. */
-export async function openOwnHost(options: CreateHostOptions, output: OwnOutput | undefined): Promise<TenonHost> {
+/** `openHost` in a process that is the host's own. Not for embedders. */
+export async function openOwnHost(options: CreateHostOptions, own: OwnProcess = {}): Promise<TenonHost> {
   const { log = silentLog(), onEvent, environment = processEnvironment(), readSettings, ...others } = options;
   const { onReloadStart, onReloadSuccess, onReloadFailed, plugins = [], ...flags } = others;
   const logLevel = flags.logLevel ?? levelOf(log);
@@ -74,7 +73,7 @@ export async function openOwnHost(options: CreateHostOptions, output: OwnOutput 
   try {
     const callbacks = toCallbacks({ onReloadStart, onReloadSuccess, onReloadFailed });
     const listeners: Listener[] = [(event) => onEvent?.(event), callbacks];
-    return await compose(settings, closer, { log, listeners, environment, definitions, output, readSettings });
+    return await compose(settings, closer, { log, listeners, environment, definitions, own, readSettings });
   } catch (error) {
     await closer.close().catch((second: unknown) => log.error({ err: second }, 'what was set up did not close'));
     throw error;

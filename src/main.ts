@@ -3,9 +3,9 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Closer } from './base/closer.js';
 import { type Environment, listOf, type Settings } from './base/config.js';
+import { nothingContained } from './base/containment.js';
 import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
 import { TenonError } from './base/errors.js';
-import { removeHostFile } from './base/host-file.js';
 import { hostId } from './base/host-id.js';
 import { type Log, logLevels, type LogRecord, tapLog } from './base/log.js';
 import { tokenKey } from './base/token-key.js';
@@ -13,24 +13,24 @@ import { flushTracing } from './base/tracing.js';
 import { version } from './base/version.js';
 import { type Front, loadCore } from './binding/core.js';
 import { Audit } from './bundle/audit.js';
-import { HighestVersions } from './bundle/highest.js';
-import { Places } from './bundle/place.js';
 import { type SignaturePolicy, Trust } from './bundle/trust.js';
 import { recoverBuilds } from './compiler/hold.js';
 import { Applications } from './host/applications.js';
 import { Bundles } from './host/bundled.js';
 import { Chains } from './host/chains.js';
 import type { CheckedStatic } from './host/checked-static.js';
+import { Containing } from './host/containing.js';
 import { Convergence } from './host/converge.js';
 import { Desires } from './host/desired.js';
-import { DroppedArchives } from './host/dropped.js';
 import { Grants } from './host/grants.js';
+import { GuardFindings } from './host/guard-findings.js';
+import { guardPlugins } from './host/guard-plugins.js';
+import { holdData } from './host/hold-data.js';
 import { Host } from './host/host.js';
-import { Installation } from './host/installation.js';
-import { Installer } from './host/installer.js';
+import { openInstalling } from './host/open-installing.js';
 import { type Listener, tellAll } from './host/listeners.js';
 import { LogLevels } from './host/log-levels.js';
-import { type OwnOutput, writeOutput } from './host/output-log.js';
+import { writeOutput } from './host/output-log.js';
 import { writePluginLog } from './host/plugin-log.js';
 import { PluginConfigs, pluginsWithConfig } from './host/plugin-configs.js';
 import { emitNews } from './host/plugin-news.js';
@@ -39,19 +39,19 @@ import { probationOf } from './host/probation.js';
 import type { Admission } from './host/replace.js';
 import { Live } from './host/live.js';
 import { Outgoing } from './host/outgoing.js';
-import { Purges } from './host/purges.js';
 import { RouteBook } from './host/routes.js';
 import { SavedStates } from './host/saved-states.js';
 import { StaticGates } from './host/static-gate.js';
 import { StaticPlugins } from './host/static-plugins.js';
 import { Subscriptions } from './host/subscriptions.js';
 import { TableWorlds } from './host/table-world.js';
-import { Uninstallation } from './host/uninstallation.js';
+import { watchKilled } from './host/watch-killed.js';
 import { adminApplication, type AdminOptions, reservedSegments } from './http/admin.js';
 import { LogFeed } from './http/logs.js';
 import type { ReadSettings } from './http/settings-admin.js';
 import { Announcement } from './http/announcement.js';
 import { certificateOf } from './http/certificate.js';
+import { crashesOf } from './http/crashes.js';
 import { EventFeed } from './http/events.js';
 import { compressing } from './http/compression.js';
 import { fileServing } from './http/static-files.js';
@@ -71,7 +71,7 @@ import { openRegistry } from './registry/open.js';
 import { configurationOf } from './reload/configuration.js';
 import { hotReloadOf } from './reload/hot-reload.js';
 import { HotReloadManager } from './reload/manager.js';
-import type { TenonHost, Wishes } from './embedding.js';
+import type { OwnProcess, TenonHost, Wishes } from './embedding.js';
 import { openTableStore } from './tables/open.js';
 import { Tables } from './tables/tables.js';
 
@@ -82,17 +82,14 @@ export interface Surroundings {
   listeners: readonly Listener[];
   environment: Environment;
   definitions: readonly CheckedStatic[];
-  output?: OwnOutput | undefined;
+  own: OwnProcess;
 }
-
-/** Between two looks for what was killed and runs, and for an archive to come and be read (a request has 30 s to arrive), ms. */
-const [killedMs, uploadMs] = [10_000, 40_000];
 
 /** Build a host of `settings`; what it sets up is closed by `closer`, by the caller when this rejects. */
 export async function compose(
   settings: Settings,
   closer: Closer,
-  { log: own, listeners, environment, definitions, output, readSettings }: Surroundings,
+  { log: given, listeners, environment, definitions, own, readSettings }: Surroundings,
 ): Promise<TenonHost> {
   const events = new EventFeed(() => log);
   const logs = new LogFeed(() => log);
@@ -104,9 +101,9 @@ export async function compose(
     if (kept) logs.tell(record);
     if (logLevels[record.level] >= logLevels.warn) events.tellLog(record);
   };
-  const log = tapLog(own, tellLog, () => levels.lowest);
+  const log = tapLog(given, tellLog, () => levels.lowest);
   // The core keeps their levels.
-  const pluginLog = tapLog(own, tellLog);
+  const pluginLog = tapLog(given, tellLog);
   closer.add('traces', () => flushTracing((error) => log.warn({ err: error }, 'the last spans were not exported')));
   const { data, applications: directory } = settings;
   requireDirectory('applications', directory);
@@ -114,9 +111,9 @@ export async function compose(
   const certificate = certificateOf(settings, log);
   closer.add('certificate', () => certificate?.close());
   const core = loadCore();
-  const lock = core.lockFile(path.join(data, 'lock'));
-  closer.add('data directory lock', () => lock.release());
-  removeHostFile(data);
+  const { locked = false, parent, box } = own;
+  const hasParent = parent !== undefined;
+  await holdData({ core, data, keep: settings.crashReports, log, locked, hasParent }, closer);
   const registry = openRegistry({ ...settings, hostId: () => hostId(data), log });
   closer.add('registry', () => registry.close());
   const admin = adminToken(data, settings.adminToken);
@@ -144,6 +141,7 @@ export async function compose(
       images: host.images(),
       registry: { ...registry.status(), ...registry.figures() },
       connections: door.connections,
+      crashes: await crashes.figures(),
       store: await tables.store?.metrics(),
     }),
   });
@@ -160,8 +158,11 @@ export async function compose(
     onFetch: (requests) => outgoing.take(requests),
     tokenKey: tokenKey(data, log),
     operatorToken: admin.token,
+    strict: settings.guard === 'strict',
   });
   closer.add('front', () => front.close());
+  own.parent?.requestsNamed?.(front.name);
+  const { output } = own;
   if (output !== undefined) {
     front.tagOutput(output.mark);
     output.open((lines, dropped) => writeOutput(pluginLog, levels, lines, dropped));
@@ -230,6 +231,7 @@ export async function compose(
     (event) => convergence.observe(event),
     (event) => events.tellEvent(event),
     (event) => emitNews(front, event),
+    (event) => guarding.observe(event),
     (event) => metrics.events.observe(event),
     subscriptions.tell,
     ...listeners,
@@ -242,7 +244,9 @@ export async function compose(
     trialMs: settings.trialMs,
     keepStaged: settings.keepStaged,
   };
-  const states = new SavedStates({ directory: path.join(data, 'state'), stateLimit: settings.stateLimit });
+  const containing = new Containing(own.containment ?? nothingContained, own.parent);
+  const findings = new GuardFindings();
+  const states = new SavedStates({ ...settings, directory: path.join(data, 'state') });
   const host = new Host({
     core,
     chains,
@@ -256,6 +260,9 @@ export async function compose(
     grants,
     forgotten: (id) => convergence.forgotten(id),
     states,
+    containing,
+    findings,
+    wishesChanged: own.parent?.wishesChanged,
     preserveState: () => settings.preserveState,
     refusedState: settings.refusedState === 'fail' ? 'fail' : 'empty',
     probation: probationOf(settings),
@@ -279,6 +286,8 @@ export async function compose(
     tell,
   });
   closer.add('static plugins', () => statics.close());
+  const guarding = guardPlugins({ log, core, findings, host, tell, box, hasParent });
+  closer.add('guards', () => guarding.end());
   const plugins = new Plugins(host, statics);
   const manager = new HotReloadManager({
     host: plugins,
@@ -286,40 +295,23 @@ export async function compose(
     log,
     settings,
   });
-  const places = new Places({
-    directory,
-    owner: hostId(data).slice(0, 8),
-    exchange: (one, other) => core.exchangeNames(one, other),
-  });
-  for (const { place, error } of await places.sweep())
-    log.warn({ path: place, err: error }, 'what an installation has left there could not be cleared away');
-  const highest = new HighestVersions(path.join(data, 'installed.json'));
-  const shared = { log, applications, bundles, places, audit, grants, highest };
-  const installation = new Installation({
-    ...shared,
-    host: plugins,
+  const { installing, dropped } = await openInstalling({
+    log,
+    settings,
+    data,
+    core,
     admission,
-    quiet: manager.quiet,
-    limits: { bytes: settings.bundleLimit, timeMs: uploadMs },
-    policies: {
-      upload: settings.uploadSignatures as SignaturePolicy,
-      local: settings.localSignatures as SignaturePolicy,
-    },
-  });
-  const purges = new Purges(path.join(data, 'purges'));
-  const uninstallation = new Uninstallation({
-    ...shared,
+    applications,
+    bundles,
+    audit,
+    grants,
     host,
-    show: (id) => plugins.show(id),
+    plugins,
+    quiet: manager.quiet,
     purgeRow: (id) => convergence.purge(id, hostId(data)),
-    builds: path.join(data, 'cache', 'builds'),
     purgeTables: (id, made) => tables.purge(id, made),
-    purges,
   });
-  const installing = new Installer({ installation, uninstallation, purges, audit, log });
-  const dropped = new DroppedArchives({ directory, limit: settings.bundleLimit, installing, log });
   const convergence = new Convergence({ door: registry, desires, host: plugins, applications, log });
-  void convergence.open();
   const hotReload = hotReloadOf(manager);
   let closing = false;
   const discover = async (): Promise<void> => {
@@ -329,21 +321,20 @@ export async function compose(
     const trigger = host.ready ? 'api' : 'start';
     await installing.finish();
     await host.discover(trigger);
-    await endKilled();
+    await killing.look();
     await dropped.takeAll(trigger);
     front.endStart();
     convergence.begin();
     if (trigger === 'api') await convergence.registered();
   };
-  // The file of what was killed may be written by anybody whom the operator lets.
-  const endKilled = (): Promise<void> => host.endKilled().catch(() => {}); // logged where it happened
-  const killing = setInterval(() => void endKilled(), killedMs).unref();
-  closer.add('kill list', () => clearInterval(killing));
+  const killing = watchKilled(host);
+  closer.add('kill list', killing.end);
   const guard = new Guard({
     token: admin.token,
     tokens,
     names: [settings.host, settings.adminAddress, ...listOf(settings.adminHosts)],
   });
+  const crashes = crashesOf(settings, { containment: () => plugins.held, release: (id) => plugins.release(id) });
   const configured = pluginsWithConfig(plugins, applications);
   const administration: AdminOptions = {
     host: plugins,
@@ -363,6 +354,8 @@ export async function compose(
     metrics,
     compress,
     settings: readSettings,
+    crashes,
+    upgrade: own.upgrade,
     others: () => document.part(),
   };
   const door = new FrontDoor({
@@ -378,7 +371,8 @@ export async function compose(
   closer.add('plugins', () => host.close());
   closer.add('what the registry says', () => convergence.close());
   let leave: ((wishes: Wishes) => void) | undefined;
-  closer.add('wishes', () => leave?.({ plugins: host.wishes(), hotReload: configurationOf(settings) }));
+  const wishes = (): Wishes => ({ plugins: host.wishes(), hotReload: configurationOf(settings) });
+  closer.add('wishes', () => leave?.(wishes()));
 
   // What is being installed or removed needs all of the above.
   closer.add('installing', () => installing.close());
@@ -421,12 +415,15 @@ export async function compose(
     reloadCertificate: () => certificate?.reload(),
     reloadTokens: () => tokens.reload(),
     discover,
-    resume: async ({ plugins: wishes, hotReload: config }) => {
+    resume: async ({ plugins: left, hotReload: config }) => {
       await manager.configure(config);
       await convergence.recall();
       await statics.start();
-      await host.resume(wishes);
+      await host.resume(left);
     },
+    wishes,
+    containment: () => plugins.held,
+    release: (id) => plugins.release(id),
     plugins: () => plugins.list(),
     images: () => host.images(),
     plugin: (id) => plugins.show(id),

@@ -221,7 +221,11 @@ describe('what plugins write to the standard streams of tenon start', () => {
   });
 
   test('is cut when a line is long', async () => {
-    expect(await written('/talks/pool?how=long', 1)).toMatchObject([{ message: 'x'.repeat(8192), cut: 20_004 - 8192 }]);
+    const [line, ...rest] = await written('/talks/pool?how=long', 1);
+    expect(line).toMatchObject({ message: 'x'.repeat(8192), cut: expect.any(Number) as unknown });
+    // A writer that is held up in the middle of it has it told in two: all of it is in what is told, or counted as cut.
+    const told = [line, ...rest].map((each) => (each?.message.length ?? 0) + Number(each?.cut ?? 0));
+    expect(told.reduce((sum, bytes) => sum + bytes, 0)).toBe(20_004);
   });
 
   test.each([
@@ -276,9 +280,8 @@ describe('what plugins write to the standard streams of tenon start', () => {
 
   test('is said by the parent when it is the last of a host that has crashed', async () => {
     await fetch(`${host.url}/talks/pool?how=abort`).catch(() => {});
-    await host.exit;
-    expect(host.err).toMatch(/^talks: last words of the plugin$/m);
-    expect(host.err).toContain('the host was ended by SIGABRT');
+    await expect.poll(() => host.err).toMatch(/^talks: last words of the plugin$/m);
+    await expect.poll(() => host.err).toMatch(/^tenon: talks .* crashed the host \((?:abort|SIGABRT)/m);
   });
 });
 

@@ -182,6 +182,18 @@ const reading: Row[] = [
   { words: ['audit', '--check', '--json'], status: 0, json: { intact: true, lines: number } },
   { words: ['audit', '--limit', '0'], status: 2, err: /limit: "0" is not a whole number from 1 to 1000/ },
   { words: ['backup', '--json', 'a', 'b'], status: 2, err: /too many arguments/ },
+  // 115 has crashes to show, and 113 hosts to release and to upgrade.
+  { words: ['crashes'], status: 0, out: /^$/, err: /^no crash is known$/m },
+  { words: ['crashes', '--json'], status: 0, json: { crashes: [] } },
+  { words: ['crashes', 'last', '--json'], status: 1, json: { error: 'CrashNotFound' } },
+  { words: ['crashes', '--limit', '0'], status: 2, err: /limit: "0" is not a whole number/ },
+  { words: ['release'], status: 0, out: /^the host is not in safe mode$/m },
+  { words: ['release', '--safe-mode', '--json'], status: 0, json: { status: 'unchanged' } },
+  { words: ['release', 'service', '--json'], status: 1, json: { error: 'NotQuarantined', status: 409 } },
+  { words: ['release', 'service', '--safe-mode'], status: 2, err: /not both/ },
+  ...unknown('release'),
+  { words: ['upgrade', '--json'], status: 1, json: { error: 'UpgradeUnavailable', status: 409 } },
+  { words: ['upgrade', '--to', ''], status: 2, err: /option to/ },
   ...unknown('load'),
   ...unknown('unload'),
   ...unknown('reload'),
@@ -368,9 +380,17 @@ describe('every verb', () => {
       verbs.filter(
         (verb) =>
           of(verb).every(({ status }) => status !== 0) &&
-          !['bench', 'bench reload', 'dev', 'events', 'rollback', 'settings', 'token revoke', 'trust remove'].includes(
-            verb,
-          ),
+          ![
+            'bench',
+            'bench reload',
+            'dev',
+            'events',
+            'rollback',
+            'settings',
+            'token revoke',
+            'trust remove',
+            'upgrade',
+          ].includes(verb),
       ),
     ).toEqual([]);
     const withoutMistakes = [

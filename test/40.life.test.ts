@@ -231,7 +231,7 @@ describe('the life of a plugin', () => {
   });
 
   test('that is slow to answer once is healthy again, and hands its state over', async () => {
-    const defines = { WITH_STATE: '1', FIRST_HEALTH_MS: '1200' };
+    const defines = { WITH_STATE: '1', FIRST_HEALTH_MS: '3000' };
     await world.publish('service', await buildPlugin('service', { defines }));
     await world.start({ trialMs: 10_000 });
     expect((await world.request('POST', '/service/count')).body).toBe('1');

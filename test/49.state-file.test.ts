@@ -199,6 +199,6 @@ describe.skipIf(!canTrace())('a host that is killed while it keeps a state', () 
       expect(await readBack()).toEqual(fresh);
       expect(await others()).toEqual([]);
     }
-    expect(seen.join(' ')).toBe('old old old old old old new new new');
+    expect(seen.join(' ')).toBe('old old old new new new new new new');
   });
 });

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CreateHostOptions } from '../src/index.js';
 import { callOnce } from './load/clients.js';
-import { Command, hostProcess, token } from './load/command.js';
+import { Command, killHost, token } from './load/command.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -410,8 +410,7 @@ describe('the file of a state', () => {
       expect(reload.status).toBe(200);
       await until('it is kept', async () => (await readFile(file(), 'latin1').catch(() => '')).endsWith(body));
       await fetch(`${first.url}/keeper/value`, { method: 'PUT', body: 'forgotten' });
-      process.kill((await hostProcess(world.data)) ?? 0, 'SIGKILL');
-      await first.exit;
+      await killHost(first, world.data);
       const second = await start();
       expect((await callOnce(second.url, { method: 'GET', path: '/keeper/value' })).body).toBe(body);
     } finally {

@@ -10,7 +10,7 @@ import type { ErrorCode } from '../src/index.js';
 import { RuleBook } from '../src/reload/rules.js';
 import { Watch } from '../src/reload/watch.js';
 import { callOnce, Clients } from './load/clients.js';
-import { Command, hostProcess, token } from './load/command.js';
+import { Command, hostProcess, killHost, token } from './load/command.js';
 import { gauge, stagingDirectories } from './load/gauge.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
@@ -381,8 +381,7 @@ describe('a host that reloads', () => {
 
   test('and is killed leaves a staged copy, which the next one removes', async () => {
     const { host, pid } = await inItsTrial();
-    process.kill(pid, 'SIGKILL');
-    await host.exit;
+    await killHost(host, world.data);
     expect(stagedBy(pid)).toHaveLength(1);
     const next = await start();
     expect(stagingDirectories(pid, world.data)).toEqual([]);

@@ -36,7 +36,7 @@ describe('tables on a disk that fails', () => {
         const data = path.join(disk, 'data');
         await world.start({ data });
         expect((await put('first', 'kept')).status).toBe(201);
-        await run('fallocate', ['-l', String(88 * megabyte), path.join(disk, 'ballast')]);
+        await run('fallocate', ['-l', String(80 * megabyte), path.join(disk, 'ballast')]);
         const kept: string[] = [];
         let refused = '';
         for (let number = 0; refused === '' && number < 1000; number++) {

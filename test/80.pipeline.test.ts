@@ -7,9 +7,9 @@ import {
   loadCore,
   Outcome,
   type PluginPointer,
-  Refusal,
   Word,
 } from '../src/binding/core.js';
+import { Refusal } from '../src/binding/refusal.js';
 import { type Library, openLibrary } from '../src/binding/library.js';
 import { until } from './load/world.js';
 import { buildPlugin, type PluginBuild } from './plugins/build.js';

@@ -78,7 +78,7 @@ describe('five extensions and two applications', () => {
     for (const id of [...extensions, ...applications]) {
       await put(id, { BUILD: '"2"' });
       expect(await world.host.reload(id)).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
-      expect(journal.take()).toEqual(of(id, 'create initialize routes save try load ready shutdown destroy'));
+      expect(journal.take()).toEqual(of(id, 'save create initialize routes save try load ready shutdown destroy'));
     }
     await world.host.close();
     expect(taken()).toEqual({
@@ -126,12 +126,12 @@ describe('five extensions and two applications', () => {
     await world.start();
     journal.take();
     const failures = {
-      create: 'create',
-      initialize: 'create initialize destroy',
-      routes: 'create initialize routes shutdown destroy',
-      try: 'create initialize routes save try shutdown destroy',
-      load: 'create initialize routes save try load shutdown destroy',
-      ready: 'create initialize routes save try load ready shutdown destroy',
+      create: 'save create',
+      initialize: 'save create initialize destroy',
+      routes: 'save create initialize routes shutdown destroy',
+      try: 'save create initialize routes save try shutdown destroy',
+      load: 'save create initialize routes save try load shutdown destroy',
+      ready: 'save create initialize routes save try load ready shutdown destroy',
     };
     for (const [step, steps] of Object.entries(failures)) {
       await put('login', { FAIL_AT: `"${step}"` });
@@ -149,7 +149,7 @@ describe('five extensions and two applications', () => {
     journal.take();
     await put('login', { BUILD: '"2"' });
     await expect(world.host.reload('login')).rejects.toMatchObject({ code: 'StateRefused' });
-    expect(journal.take()).toEqual(of('login', 'create initialize routes save shutdown destroy'));
+    expect(journal.take()).toEqual(of('login', 'save create initialize routes save shutdown destroy'));
     await world.host.close();
     expect(taken().extensions).toEqual(extensions.toReversed().flatMap(down));
   });

@@ -22,7 +22,9 @@ export async function serve(path: string): Promise<Answering> {
   let onReady = (): void => {};
   const front: Front = new core.Front({ onReady: () => onReady(), onLog: () => {} });
   const pointer = new core.PluginPointer(front, { id: 'answer', queueLimit: 1000 });
+  const image = core.imageLoading('answer', 1, '', path);
   const library = openLibrary(path);
+  core.imageOpened(image, library.descriptor.address);
   const generation = new core.GenerationHandle(pointer, {
     number: 1,
     descriptor: library.descriptor.address,
@@ -31,6 +33,7 @@ export async function serve(path: string): Promise<Answering> {
     deadlineMs: 30_000,
     bodyLimit: 2 ** 20,
     concurrency: 4,
+    image,
   });
   await generation.create(deadlineMs);
   await generation.initialize(deadlineMs);

@@ -162,7 +162,7 @@ Verdict ask(Call& call, ChainStep& step, uint32_t index, std::string_view creden
   Answer answer(step.id());
   answer.provider = &generation.offers().providers[index];
   const tenon_auth_answer_t face = face_of(answer);
-  const tenon_status status = step.run([&] {
+  const tenon_status status = step.run(Work::Authenticate, [&] {
     return generation.offers().auth->authenticate(generation.instance(), index, &call, bytes(credential), &face);
   });
   if (call.refusal != Refusal::None) return Verdict::Refused;
@@ -222,8 +222,9 @@ bool resolve_roles(Call& call, Found& found) {
     answer.roles_of = &identity;
     const tenon_auth_answer_t face = face_of(answer);
     const tenon_identity_t who = identity.face();
-    const tenon_status status =
-        step.run([&] { return generation.offers().auth->resolve_roles(generation.instance(), &call, &who, &face); });
+    const tenon_status status = step.run(Work::Roles, [&] {
+      return generation.offers().auth->resolve_roles(generation.instance(), &call, &who, &face);
+    });
     if (call.refusal != Refusal::None) return false;
     if (status != TENON_OK) {
       return refuse_without_answer(step, "resolve_roles", answer, "it could not tell the roles", status), false;
@@ -269,7 +270,7 @@ bool authorize(Call& call) {
     const tenon_auth_answer_t face = face_of(answer);
     const Identity* const identity = call.pass->identity.get();
     const tenon_identity_t who = identity == nullptr ? tenon_identity_t{} : identity->face();
-    const tenon_status status = step.run([&] {
+    const tenon_status status = step.run(Work::Authorize, [&] {
       return generation.offers().auth->authorize(generation.instance(), &call, identity == nullptr ? nullptr : &who,
                                                  &face);
     });

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string_view>
 
+#include "lent_memory.h"
 #include "tenon/types.h"
 
 namespace tenon::core {
@@ -24,20 +25,30 @@ class ByteBuffer {
 
   // At least `capacity` bytes; what was in it is lost.
   void prepare(size_t capacity) {
-    size_ = 0;
+    set_size(0);
     if (capacity <= capacity_) return;
-    data_ = std::unique_ptr<char[]>(new char[capacity]);
+    data_ = std::unique_ptr<char[]>(new char[capacity + kMarkBytes]);
     capacity_ = capacity;
   }
-  void set_size(size_t size) { size_ = size; }
+  void set_size(size_t size) {
+    size_ = size;
+    marked_ = false;
+  }
+  // A mark behind its last byte, before it is lent.
+  void mark() {
+    marked_ = data_ != nullptr;
+    if (marked_) mark_end(data_.get() + size_);
+  }
+  // Nobody has written over the mark; true where there is none.
+  bool is_whole() const { return !marked_ || is_end_marked(data_.get() + size_); }
   void assign(std::string_view text) {
     prepare(text.size());
     if (!text.empty()) std::memcpy(data_.get(), text.data(), text.size());
-    size_ = text.size();
+    set_size(text.size());
   }
   // Empty it, and give memory back when one large use has left more than `keep`.
   void clear(size_t keep) {
-    size_ = 0;
+    set_size(0);
     if (capacity_ <= keep) return;
     data_.reset();
     capacity_ = 0;
@@ -47,6 +58,7 @@ class ByteBuffer {
   std::unique_ptr<char[]> data_;
   size_t size_ = 0;
   size_t capacity_ = 0;
+  bool marked_ = false;
 };
 
 }  // namespace tenon::core

@@ -7,7 +7,9 @@
 #include "clock.h"
 #include "front.h"
 #include "generation.h"
+#include "guard_notes.h"
 #include "lease.h"
+#include "thread_record.h"
 
 namespace tenon::core {
 
@@ -38,6 +40,13 @@ void Call::arm(uint64_t ms) {
 bool Call::disarm() { return !armed || deadline.exchange(0, std::memory_order_acq_rel) != 0; }
 
 bool Call::abandoned() const { return cancelled.load(std::memory_order_relaxed) || expired() || front.closed(); }
+
+bool Call::miss(uint64_t time) {
+  uint64_t end = deadline.load(std::memory_order_relaxed);
+  if (!armed || end == 0 || end > time) return false;
+  if (deadline.compare_exchange_strong(end, 0, std::memory_order_acq_rel)) post(kTimedOut);
+  return true;
+}
 
 uint32_t Call::time_left_ms() const {
   // An inline call is not armed: it cannot be stopped, and it has not yet used what it may.
@@ -76,7 +85,22 @@ bool Call::let_go() {
   return true;
 }
 
+const char* Call::take_overrun(const Generation& generation) {
+  const char* const part = request.take_overrun();
+  if (part == nullptr) return nullptr;
+  std::string detail = std::string("it wrote beyond the ") + part + " of the request " + method_name(request.method);
+  detail += " " + std::string(path_pattern) + " that it was lent";
+  note_guard({generation.image(), "overrun", std::move(detail), true, true});
+  return part;
+}
+
 void Call::decide() {
+  if (const Lease* const own = lease.load(std::memory_order_relaxed); own != nullptr) {
+    if (const char* const part = take_overrun(*own->generation)) {
+      refuse(Refusal::MemoryOverrun, 500,
+             plugin->id() + " wrote beyond the " + part + " of the request, which it was only lent");
+    }
+  }
   if (refusal != Refusal::None) return;
   const tenon_status status = result_.load(std::memory_order_relaxed);
   if (status != TENON_OK) {
@@ -148,8 +172,16 @@ void Call::cut_off() {
   post(kCutOff);
 }
 
-void Call::clear() {
+// What a plugin gave as a body it takes back here, with its own function.
+void Call::clear_response() {
+  const Lease* const own = lease.load(std::memory_order_relaxed);
+  if (!response.body_is_given() || own == nullptr) return response.clear();
+  const Inside inside(own->generation->image(), Work::Complete, request.number, slot);
   response.clear();
+}
+
+void Call::clear() {
+  clear_response();
   request.clear();
   if (stream) stream.reset();
   plugin = nullptr;

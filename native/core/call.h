@@ -20,11 +20,12 @@ struct tenon_response {};
 namespace tenon::core {
 
 class Front;
+class Generation;
 class Plugin;
 struct Lease;
 class Worker;
 
-// Numbers of `Refusal` in src/binding/core.ts.
+// Numbers of `Refusal` in src/binding/refusal.ts.
 enum class Refusal : uint32_t {
   None = 0,
   RouteGone = 1,
@@ -40,6 +41,7 @@ enum class Refusal : uint32_t {
   TooManyAttempts = 11,
   ExtensionFailed = 12,
   PermissionDenied = 13,
+  MemoryOverrun = 14,
 };
 
 // What has happened to a call that its front does not know yet.
@@ -81,6 +83,7 @@ class Call final : public tenon_request, public tenon_response {
   // Where it goes.
   Plugin* plugin = nullptr;
   uint32_t local_slot = 0;
+  uint32_t slot = 0;         // place of its route in the black box
   uint32_t patience_ms = 0;  // how long it may wait at the gate
   std::atomic<Lease*> lease{nullptr};
   const Route* route = nullptr;
@@ -139,6 +142,8 @@ class Call final : public tenon_request, public tenon_response {
   // End the deadline; false when the watchdog has claimed the call.
   bool disarm();
   bool abandoned() const;
+  // Whether its deadline has passed by `time` before anybody has begun with it: then it is answered for, here and now.
+  bool miss(uint64_t time);
   uint32_t time_left_ms() const;
 
   void refuse(Refusal why, int32_t status, std::string text);
@@ -167,9 +172,12 @@ class Call final : public tenon_request, public tenon_response {
 
   // How it ends, if that is decided by what was returned and by the response.
   void decide();
+  // Code of `generation` has run: whether it has written beyond what it was lent. It is told of then. Under a lease.
+  const char* take_overrun(const Generation& generation);
 
  private:
   void explain_denial();
+  void clear_response();
 
   std::atomic<tenon_status> result_{TENON_OK};
   std::atomic<bool> denied_{false};

@@ -51,6 +51,11 @@ ChainStep::~ChainStep() {
   if (own_lease_) link_.plugin->leave(*lease_);
 }
 
+void ChainStep::take_gift(Work work) {
+  const Inside inside(generation()->image(), work, call_.request.number, call_.slot);
+  call_.response.copy_gift();
+}
+
 uint64_t ChainStep::go_in() {
   ChainPass& pass = *call_.pass;
   const uint64_t number = lease_ == nullptr ? 0 : generation()->number();
@@ -102,6 +107,13 @@ void ChainStep::refuse(Refusal why, int32_t status, const std::string& text) {
   refused_ = true;
   call_.pass->foreign_fault = !link_.own;
   call_.refuse(why, status, "extension " + id() + ": " + text);
+}
+
+void ChainStep::check_lent() {
+  const char* const part = call_.take_overrun(*generation());
+  if (part == nullptr) return;
+  count_fault();
+  refuse(Refusal::MemoryOverrun, 500, std::string("it wrote beyond the ") + part + " of the request");
 }
 
 void ChainStep::check_response() {

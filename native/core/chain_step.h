@@ -12,11 +12,11 @@
 namespace tenon::core {
 
 // A call of `generation`, which is not that of this thread.
-template <typename Work>
-tenon_status run_foreign(const Generation& generation, Work work) {
+template <typename Function>
+tenon_status run_foreign(const Generation& generation, Function function) {
   if (ThreadVisits* const visits = ThreadVisits::current(); visits != nullptr) visits->visit(generation);
   const FloatingPointGuard floating_point;
-  return work();
+  return function();
 }
 
 // One record in the log of an extension for what failed in its `step`, of `call` or of none.
@@ -42,15 +42,16 @@ class ChainStep {
   const std::string& id() const;
 
   // Run the extension's code. What it did wrong to the response refuses the call, in the extension's name.
-  template <typename Work>
-  tenon_status run(Work work) {
+  template <typename Function>
+  tenon_status run(Work work, Function function) {
     const uint32_t gifts = call_.response.gifts();
     const bool flawed = !call_.response.flaw().empty();
     const uint64_t began = go_in();
-    const tenon_status status = link_.own ? work() : run_foreign(*generation(), work);
+    const tenon_status status = enter(work, began, function);
     if (!link_.own) book(began);
     come_out();
-    if (call_.response.gifts() != gifts) call_.response.copy_gift();
+    check_lent();
+    if (call_.response.gifts() != gifts) take_gift(work);
     if (!flawed) check_response();
     return status;
   }
@@ -58,6 +59,13 @@ class ChainStep {
   void fail(const char* step, int32_t status, const std::string& text, const std::string& cause);
 
  private:
+  template <typename Function>
+  tenon_status enter(Work work, uint64_t began, Function function) {
+    const Inside inside(generation()->image(), work, call_.request.number, call_.slot, began);
+    return link_.own ? function() : run_foreign(*generation(), function);
+  }
+  // What it has given is freed by its code.
+  void take_gift(Work work);
   // The time, when it matters.
   uint64_t go_in();
   // The time since `began` is the extension's, and not the plugin's.
@@ -66,6 +74,7 @@ class ChainStep {
   void come_out();
   void count_fault();
   void refuse(Refusal why, int32_t status, const std::string& text);
+  void check_lent();
   void check_response();
 
   Call& call_;

@@ -11,6 +11,43 @@
 
 namespace tenon::core {
 
+namespace {
+
+Work work_of(Step step) {
+  switch (step) {
+    case Step::Create:
+      return Work::Create;
+    case Step::Initialize:
+      return Work::Initialize;
+    case Step::Routes:
+      return Work::Routes;
+    case Step::Ready:
+      return Work::Ready;
+    case Step::Health:
+      return Work::Health;
+    case Step::Quiesce:
+      return Work::Quiesce;
+    case Step::Resume:
+      return Work::Resume;
+    case Step::Save:
+      return Work::Save;
+    case Step::Load:
+      return Work::Load;
+    case Step::Shutdown:
+      return Work::Shutdown;
+    case Step::Destroy:
+      return Work::Destroy;
+    case Step::Configure:
+      return Work::Configure;
+    case Step::Drain:
+    case Step::Stop:
+      break;
+  }
+  return Work::None;
+}
+
+}  // namespace
+
 const char* step_name(Step step) {
   switch (step) {
     case Step::Create:
@@ -68,7 +105,7 @@ void* Control::main(void* argument) {
 }
 
 void Control::run() {
-  ThreadGuard guard;
+  ThreadGuard guard(ThreadKind::Control);
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
     while (queue_.empty() && !stopping_) work_.wait(lock);
@@ -80,21 +117,23 @@ void Control::run() {
       lock.lock();
       continue;
     }
-    const auto in_plugin = [&](const auto& work) {
+    const auto in_plugin = [&](Work what, const auto& work) {
       {
         const Generation& generation = *task->generation;
         const WorkOfThread step(generation.plugin(), generation.number(), step_name(task->step));
+        const Inside inside(generation.image(), what, 0, kNoSlot, now());
         const FloatingPointGuard floating_point;
         work();
       }
       guard.restore_signals();
       lost_.store(false, std::memory_order_release);
     };
-    in_plugin([&] { task->generation->perform(*task); });
+    in_plugin(work_of(task->step), [&] { task->generation->perform(*task); });
     const bool failed = task->failed;
     if (task->claim()) {
       task->generation->front().settle(task);
-      if (!failed) in_plugin([&] { task->generation->read_ahead(*task); });
+      if (!failed && task->generation->are_routes_next(*task))
+        in_plugin(Work::Routes, [&] { task->generation->read_ahead(); });
     }
     lock.lock();
   }

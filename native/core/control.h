@@ -11,6 +11,8 @@
 #include <mutex>
 #include <string>
 
+#include "process_audit.h"
+
 namespace tenon::core {
 
 class Generation;
@@ -41,7 +43,8 @@ struct Task {
   Step step;
   std::shared_ptr<Generation> generation;
   uint64_t deadline = 0;
-  void* waiter = nullptr;  // the front's: who is told
+  void* waiter = nullptr;       // the front's: who is told
+  ProcessAudit::Section audit;  // the front's
   enum class State { Waiting, Running, Settled };
   std::atomic<State> state{State::Waiting};
   bool abandoned = false;  // the front closed before it was settled

@@ -11,12 +11,15 @@
 #include "image_threads.h"
 #include "plugin.h"
 #include "pool.h"
+#include "thread_priority.h"
 
 namespace tenon::core {
 
-Crew::Crew(Plugin& plugin, uint64_t generation, const char* work, uint32_t limit, Loop loop, Wake wake, void* context)
+Crew::Crew(Plugin& plugin, uint64_t generation, ThreadKind kind, const char* work, uint32_t limit, Loop loop, Wake wake,
+           void* context)
     : plugin_(plugin),
       generation_(generation),
+      kind_(kind),
       work_(work),
       limit_(limit),
       loop_(loop),
@@ -56,9 +59,10 @@ bool Crew::start() {
 void* Crew::main(void* argument) {
   Member& member = *static_cast<Member*>(argument);
   Crew& crew = *member.crew;
-  ThreadGuard guard;
+  ThreadGuard guard(crew.kind_);
   Pool::enter_thread();
   {
+    const ThreadEffort effort;
     const ThreadVisits visits(crew.wake_, crew.context_);
     crew.loop_(crew.context_, guard, visits);
   }

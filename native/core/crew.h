@@ -35,7 +35,8 @@ class Crew {
   using Wake = void (*)(void* context);
 
   // `work`: what its threads do, for people.
-  Crew(Plugin& plugin, uint64_t generation, const char* work, uint32_t limit, Loop loop, Wake wake, void* context);
+  Crew(Plugin& plugin, uint64_t generation, ThreadKind kind, const char* work, uint32_t limit, Loop loop, Wake wake,
+       void* context);
   ~Crew() { break_link(); }
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
@@ -65,6 +66,7 @@ class Crew {
 
   Plugin& plugin_;
   const uint64_t generation_;
+  const ThreadKind kind_;
   const char* const work_;
   const uint32_t limit_;
   const Loop loop_;

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <chrono>
 
+#include "clock.h"
 #include "front.h"
 #include "generation.h"
 #include "log_origin.h"
 #include "permissions.h"
 #include "plugin.h"
+#include "thread_priority.h"
 
 namespace tenon::core {
 
@@ -18,7 +20,8 @@ constexpr std::chrono::milliseconds kGathering(1);
 }  // namespace
 
 EventPump::EventPump(Plugin& plugin, uint64_t generation)
-    : plugin_(plugin), crew_(plugin, generation, "events", 1, &EventPump::loop, &EventPump::wake, this) {}
+    : plugin_(plugin),
+      crew_(plugin, generation, ThreadKind::Event, "events", 1, &EventPump::loop, &EventPump::wake, this) {}
 
 void EventPump::attach(tenon_plugin* instance, const tenon_plugin_events_t* events) {
   instance_ = instance;
@@ -163,7 +166,7 @@ void EventPump::run(ThreadGuard& guard, const ThreadVisits& visits) {
     return subscriber_->reader == this ? patterns_ : nullptr;
   };
   std::unique_lock<std::mutex> lock(subscriber_->mutex);
-  while (!stopping_ && !visits.must_end()) {
+  while (!stopping_ && !visits.must_end() && !ThreadEffort::is_current_lowered()) {
     if (!serving_ || subscriber_->reader != this) {
       subscriber_->changed.wait(lock);
       continue;
@@ -194,7 +197,10 @@ void EventPump::deliver(ThreadGuard& guard, const std::vector<std::shared_ptr<co
   for (const std::shared_ptr<const Event>& event : batch) views_.push_back(event->view());
   {
     const WorkOfThread work(plugin_, lease_->generation->number(), "on_event");
+    const Inside inside(lease_->generation->image(), Work::Event, 0, kNoSlot, now());
     const FloatingPointGuard floating_point;
+    const AtWork at_work;
+    plugin_.front().watch();
     delivering_.store(true, std::memory_order_release);
     events_->on_event(instance_, views_.data(), views_.size(), dropped);
     delivering_.store(false, std::memory_order_release);

@@ -49,7 +49,7 @@ void FeedServer::stop() {
 }
 
 void* FeedServer::main(void* argument) {
-  const ThreadGuard guard;
+  const ThreadGuard guard(ThreadKind::Store);
 #if defined(__linux__)
   pthread_setname_np(pthread_self(), "tenon:feeds");
 #else

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "black_box.h"
 #include "byte_buffer.h"
 #include "clock.h"
 #include "generation.h"
@@ -47,10 +48,14 @@ std::vector<std::shared_ptr<Task>> Front::close() {
   const std::lock_guard<std::mutex> lock(tasks_mutex_);
   std::vector<std::shared_ptr<Task>> open = std::exchange(settled_, {});
   for (std::shared_ptr<Task>& task : std::exchange(watched_, {})) {
+    end_audit(*task);
     if (!task->claim()) continue;  // its thread is about to hand it over, to nobody
     open.push_back(std::move(task));
   }
-  for (const std::shared_ptr<Task>& task : open) task->abandoned = true;
+  for (const std::shared_ptr<Task>& task : open) {
+    end_audit(*task);
+    task->abandoned = true;
+  }
   return open;
 }
 
@@ -78,6 +83,8 @@ uint32_t Front::slot(Plugin& plugin, tenon_http_method method, const std::string
 }
 
 uint32_t Front::add(Slot slot) {
+  places_.name(free_slots_.empty() ? static_cast<uint32_t>(slots_.size()) : free_slots_.back(),
+               method_name(slot.method), slot.path);
   if (free_slots_.empty()) {
     slot.number = static_cast<uint32_t>(slots_.size());
     slots_.push_back(std::move(slot));
@@ -146,6 +153,7 @@ Call* Front::take(const Slot& slot) {
     const uint32_t count = call_count_.load(std::memory_order_relaxed);
     if (count == kMostCalls) return nullptr;
     auto call = std::make_unique<Call>(*this, count);
+    call->request.set_strict(strict_);
     free_.push_back(call.get());
     calls_[count].store(call.release(), std::memory_order_release);
     call_count_.store(count + 1, std::memory_order_release);
@@ -154,6 +162,7 @@ Call* Front::take(const Slot& slot) {
   free_.pop_back();
   call->plugin = slot.plugin;
   call->local_slot = slot.local;
+  call->slot = places_.of(slot.number & kSlotIndex);
   if (slot.gate) call->gate_route = slot.gate;
   call->path_pattern = slot.path;
   call->patience_ms = slot.patience_ms;
@@ -163,6 +172,7 @@ Call* Front::take(const Slot& slot) {
 }
 
 bool Front::send(Call& call) {
+  call.request.lend();
   if (call.gate_route == nullptr && events_.wants_requests()) call.arrived = now();
   if (core::send(call)) return true;
   call.pending = true;
@@ -476,7 +486,7 @@ void Front::submit(const std::shared_ptr<Task>& task) {
     pthread_t closer;
     auto argument = std::make_unique<std::shared_ptr<Task>>(task);
     const auto main = [](void* given) -> void* {
-      const ThreadGuard guard;
+      const ThreadGuard guard(ThreadKind::Other);
       const std::unique_ptr<std::shared_ptr<Task>> own(static_cast<std::shared_ptr<Task>*>(given));
       const std::shared_ptr<Task> stopping = *own;
       const std::shared_ptr<Front> front = stopping->generation->front().shared_from_this();
@@ -490,7 +500,7 @@ void Front::submit(const std::shared_ptr<Task>& task) {
     } else {
       fail("no thread could be started");
     }
-  } else if (!task->generation->control().submit(task)) {
+  } else if (begin_audit(*task); !task->generation->control().submit(task)) {
     fail(task->generation->control().lost() ? "its control thread hangs in an earlier step"
                                             : "its control thread has ended or could not be started");
   }
@@ -521,8 +531,40 @@ std::vector<std::shared_ptr<Task>> Front::take_settled() {
     if (!wanted) (*task)->generation->lease()->watched.store(false, std::memory_order_seq_cst);
   }
   drains_.erase(over, drains_.end());
-  const std::lock_guard<std::mutex> lock(tasks_mutex_);
-  return std::exchange(settled_, {});
+  std::vector<std::shared_ptr<Task>> settled;
+  {
+    const std::lock_guard<std::mutex> lock(tasks_mutex_);
+    settled.swap(settled_);
+  }
+  for (const std::shared_ptr<Task>& task : settled) end_audit(*task);
+  return settled;
+}
+
+// Steps in which a plugin sets things up, or takes them down.
+void Front::begin_audit(Task& task) {
+  switch (task.step) {
+    case Step::Create:
+    case Step::Initialize:
+    case Step::Ready:
+    case Step::Load:
+    case Step::Configure:
+    case Step::Shutdown:
+    case Step::Destroy:
+      task.audit = ProcessAudit::instance().begin(task.generation->image(), loop_);
+      break;
+    default:
+      break;
+  }
+}
+
+// One look for two steps that follow each other.
+void Front::end_audit(Task& task) {
+  if (!task.audit.open) return;
+  const bool first =
+      task.step == Step::Create || task.step == Step::Shutdown || (task.step == Step::Load && task.dry_run);
+  const bool later = first && !task.failed && !task.timed_out;
+  ProcessAudit::instance().end(task.audit, step_name(task.step),
+                               later ? ProcessAudit::Look::Later : ProcessAudit::Look::Now, loop_);
 }
 
 void Front::wake() {
@@ -578,15 +620,17 @@ std::string Front::metrics_text(Exposition exposition) const {
 bool Front::check_deadlines(uint64_t time) {
   bool armed = false;
   const uint32_t count = call_count_.load(std::memory_order_acquire);
+  std::vector<Call*> due;
   for (uint32_t index = 0; index < count; index++) {
     Call& call = *calls_[index].load(std::memory_order_acquire);
     uint64_t deadline = call.deadline.load(std::memory_order_acquire);
     if (deadline == 0) continue;
     armed = true;
-    if (deadline <= time && call.deadline.compare_exchange_strong(deadline, 0, std::memory_order_acq_rel)) {
-      core::expire(call);
-    }
+    if (deadline > time) continue;
+    if (call.deadline.compare_exchange_strong(deadline, 0, std::memory_order_acq_rel)) due.push_back(&call);
   }
+  // All of them are claimed first: a thread that comes for the place of one must not begin with another.
+  for (Call* const call : due) core::expire(*call);
   armed = check_again(time) || armed;
   std::vector<std::shared_ptr<Task>> late;
   {

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "black_box.h"
 #include "call.h"
 #include "control.h"
 #include "event_bus.h"
@@ -23,6 +24,7 @@
 #include "metrics.h"
 #include "outgoing.h"
 #include "plugin.h"
+#include "process_audit.h"
 #include "route_index.h"
 
 namespace tenon::core {
@@ -77,6 +79,8 @@ class Front : public std::enable_shared_from_this<Front> {
   // The admin token of its host; before the first request. Empty: nobody is an operator.
   void set_operator_token(std::string token) { operator_token_ = std::move(token); }
   const std::string& operator_token() const { return operator_token_; }
+  // What plugins are lent of requests ends at a page that nobody may touch; before the first request.
+  void set_strict(bool strict) { strict_ = strict; }
   // A number that no other chain has.
   uint64_t number_chain() { return ++chains_; }
   bool closed() const { return closed_.load(std::memory_order_relaxed); }  // [any]
@@ -88,6 +92,7 @@ class Front : public std::enable_shared_from_this<Front> {
   // The call whose handler or chain runs on its thread now, or null.
   const Call* inline_call() const { return inline_call_; }
   void set_inline_call(const Call* call) { inline_call_ = call; }
+  SignalMaskAudit& signal_mask() { return signal_mask_; }
   // What the keys that plugins sign with are made of; empty: they sign nothing. Before `open`.
   void set_token_key(std::string key) { token_key_ = std::move(key); }
   const std::string& token_key() const { return token_key_; }  // [any]
@@ -166,6 +171,9 @@ class Front : public std::enable_shared_from_this<Front> {
   // Tasks that have been settled since, drains that have come to zero among them.
   std::vector<std::shared_ptr<Task>> take_settled();
 
+  // What uses the signals of its thread, where something does; before `open`.
+  void set_loop(const ProcessAudit::Loop& loop) { loop_ = loop; }
+
   void wake();            // [any]
   void begin_turn();      // the thread has been woken: what comes from here on wakes it again
   void push(Call& call);  // [any]
@@ -195,6 +203,8 @@ class Front : public std::enable_shared_from_this<Front> {
   void collect();
   // Whether something is to be tried again; what is due is.
   bool check_again(uint64_t time);
+  void begin_audit(Task& task);
+  void end_audit(Task& task);
 
   const std::string name_;
   std::atomic<int32_t> log_level_;
@@ -215,8 +225,10 @@ class Front : public std::enable_shared_from_this<Front> {
   std::map<std::string, std::unique_ptr<Plugin>> plugins_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_slots_;  // indexes
+  RoutePlaces places_;
   RouteIndex routes_;
   std::string operator_token_;
+  bool strict_ = false;
   uint64_t chains_ = 0;
 
   std::unique_ptr<std::atomic<Call*>[]> calls_;
@@ -233,6 +245,9 @@ class Front : public std::enable_shared_from_this<Front> {
   std::vector<std::shared_ptr<Task>> settled_;
   std::vector<std::shared_ptr<Task>> drains_;
   std::deque<std::unique_ptr<HostFace>> faces_;
+
+  ProcessAudit::Loop loop_;
+  SignalMaskAudit signal_mask_;
 
   std::mutex again_mutex_;
   std::vector<std::function<void()>> again_;

@@ -5,7 +5,9 @@
 
 #include "byte_buffer.h"
 #include "front.h"
+#include "guard_notes.h"
 #include "lease.h"
+#include "lent_memory.h"
 #include "plugin.h"
 #include "thread_visits.h"
 
@@ -217,10 +219,10 @@ tenon_status Generation::create(std::string& message) {
   return TENON_OK;
 }
 
-void Generation::read_ahead(const Task& task) {
+bool Generation::are_routes_next(const Task& task) const {
   const bool next =
       task.step == Step::Initialize || (task.step == Step::Create && !can_initialize_.load(std::memory_order_acquire));
-  if (next && reading_.load(std::memory_order_acquire) == Reading::None) read_routes();
+  return next && reading_.load(std::memory_order_acquire) == Reading::None;
 }
 
 bool Generation::perform_at_once(Task& task) {
@@ -277,9 +279,18 @@ tenon_status Generation::save(Task& task) {
 
 tenon_status Generation::load(Task& task) {
   if (state_ == nullptr) return task.message = "it has no state", TENON_ERROR_UNSUPPORTED;
+  const size_t size = task.bytes.size();
+  task.bytes.append(kMark, kMarkBytes);
+  const tenon_bytes_t lent = {task.bytes.data(), size};
   const tenon_state_reader_t reader = {
-      sizeof(tenon_state_reader_t), task.dry_run, task.version, bytes(task.bytes), &task.message, fail_loading};
+      sizeof(tenon_state_reader_t), task.dry_run, task.version, lent, &task.message, fail_loading};
   const tenon_status status = state_->load(instance_, &reader);
+  const bool whole = is_end_marked(&task.bytes[size]);
+  task.bytes.resize(size);
+  if (!whole) {
+    note_guard({image(), "overrun", "it wrote beyond the state that it was lent to load", true, true});
+    return task.message = "it wrote beyond the state that it was lent", TENON_ERROR;
+  }
   if (status == TENON_ERROR_VERSION) {
     const std::string versions =
         "state of version " + std::to_string(task.version) + ", its own is version " + std::to_string(state_->version);

@@ -11,6 +11,7 @@
 #include "call_counters.h"
 #include "control.h"
 #include "host_face.h"
+#include "image_registry.h"
 #include "offers.h"
 #include "pool.h"
 #include "route.h"
@@ -32,6 +33,7 @@ struct GenerationSettings {
   TablesAccess tables = {};
   ConfigValues config = {};
   std::optional<PermissionLines> permissions = std::nullopt;
+  ImageIndex image = kNoImage;
 };
 
 // One life of a plugin: instance, routes, threads, leases. Made and closed on the front's thread; its life-cycle steps
@@ -46,6 +48,7 @@ class Generation {
   Front& front() { return *front_; }
   Plugin& plugin() const { return plugin_; }
   uint64_t number() const { return settings_.number; }
+  ImageIndex image() const { return settings_.image; }  // [any]
   tenon_plugin_t* instance() const { return instance_; }
   const tenon_plugin_http_t* http() const { return http_; }
   bool has_state() const { return has_state_.load(std::memory_order_acquire); }      // [any]
@@ -95,8 +98,9 @@ class Generation {
 
   // Carry `task` out. [control]
   void perform(Task& task);
-  // After `task`, which has succeeded: read the routes when they are what comes next. [control]
-  void read_ahead(const Task& task);
+  // Whether to read the routes, after `task`, which has succeeded, is what comes next; do so. [control]
+  bool are_routes_next(const Task& task) const;
+  void read_ahead() { read_routes(); }
   // Carry `task` out if that needs no thread: its step has no function, or the routes have been read. [front]
   bool perform_at_once(Task& task);
   // Whether the control thread is in the routes although nobody has asked for them yet. [any]

@@ -201,6 +201,9 @@ tenon_status run_hook(const ChainLink& link, Front& front, const Wanted& wanted,
   in_hook.enter(generation);
   Giving giving;
   const tenon_hook_output_t face = {sizeof(tenon_hook_output_t), &giving, write, fail};
+  const Call* const call = Call::current();
+  const Inside inside(generation.image(), Work::Hook, call == nullptr ? 0 : call->request.number,
+                      call == nullptr ? kNoSlot : call->slot);
   const tenon_status status = run_foreign(
       generation, [&] { return generation.offers().hooks->call(generation.instance(), index, bytes(content), &face); });
   if (status == TENON_ERROR_NOT_FOUND) return TENON_OK;

@@ -8,11 +8,13 @@
 #include "byte_buffer.h"
 #include "clock.h"
 #include "front.h"
+#include "generation.h"
 #include "host_face.h"
 #include "lease.h"
 #include "log_origin.h"
 #include "plugin.h"
 #include "tasks.h"
+#include "thread_record.h"
 
 namespace tenon::core {
 
@@ -350,7 +352,10 @@ void HttpClientFace::run_due() {
     request.state = Request::Done::Running;
     current_ = found->first;
     lock.unlock();
-    call(request.done, request.context, request.answer);
+    {
+      const Inside inside(lease_->generation->image(), Work::Complete, 0, kNoSlot, now());
+      call(request.done, request.context, request.answer);
+    }
     lock.lock();
     current_ = 0;
     request.state = Request::Done::Over;

@@ -29,6 +29,7 @@
 #include <set>
 
 #include "clock.h"
+#include "thread_priority.h"
 
 namespace tenon::core {
 
@@ -102,6 +103,8 @@ struct OwnThreads {
   std::set<pid_t> left;
   // Made by `start_core_thread`, and not in `ids` yet.
   int starting = 0;
+  // Made by plugins, and not where their stacks say so yet.
+  int foreign_starting = 0;
   std::condition_variable entered;
 };
 
@@ -361,7 +364,7 @@ bool start_core_thread(pthread_t& thread, const pthread_attr_t* attributes, void
     const std::lock_guard<std::mutex> lock(own.mutex);
     own.starting++;
   }
-  if (pthread_create(&thread, attributes, main, argument) == 0) return true;
+  if (create_thread(thread, attributes, main, argument) == 0) return true;
   const std::lock_guard<std::mutex> lock(own.mutex);
   own.starting--;
   own.entered.notify_all();
@@ -384,6 +387,19 @@ void leave_core_thread() {
   own.left.insert(this_thread());
 }
 
+void expect_foreign_thread() {
+  OwnThreads& own = own_threads();
+  const std::lock_guard<std::mutex> lock(own.mutex);
+  own.foreign_starting++;
+}
+
+void foreign_thread_entered() {
+  OwnThreads& own = own_threads();
+  const std::lock_guard<std::mutex> lock(own.mutex);
+  own.foreign_starting--;
+  own.entered.notify_all();
+}
+
 std::vector<std::vector<ImageThread>> threads_in_images(const std::vector<std::string>& paths) {
   static std::mutex one_at_a_time;
   const std::lock_guard<std::mutex> turn(one_at_a_time);
@@ -400,16 +416,24 @@ std::vector<std::vector<ImageThread>> threads_in_images(const std::vector<std::s
     const std::vector<pid_t> listed = tasks.list();
     std::set<pid_t> own;
     std::set<pid_t> left;
+    bool in_between = false;
     {
       OwnThreads& known = own_threads();
       std::unique_lock<std::mutex> lock(known.mutex);
       // One of the core's that is listed and has not entered yet would pass for another's.
-      known.entered.wait_for(lock, std::chrono::nanoseconds(kAnswerNs), [&known] { return known.starting == 0; });
+      known.entered.wait_for(lock, std::chrono::nanoseconds(kAnswerNs),
+                             [&known] { return known.starting == 0 && known.foreign_starting == 0; });
+      in_between = known.foreign_starting != 0;
       own = known.ids;
       for (const pid_t thread : listed) {
         if (known.left.count(thread) != 0) left.insert(thread);
       }
       known.left = left;
+    }
+    if (in_between) {
+      for (size_t path = 0; path < paths.size(); path++)
+        if (segments.mapped(path)) found[path].push_back({0, "being started", false});
+      return found;
     }
     for (const pid_t thread : listed) {
       if (own.count(thread) != 0 || !seen.insert(thread).second) continue;
@@ -436,8 +460,10 @@ int thread_probe_signal() { return 0; }
 void know_present_threads() {}
 void enter_core_thread() {}
 void leave_core_thread() {}
+void expect_foreign_thread() {}
+void foreign_thread_entered() {}
 bool start_core_thread(pthread_t& thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument) {
-  return pthread_create(&thread, attributes, main, argument) == 0;
+  return create_thread(thread, attributes, main, argument) == 0;
 }
 std::vector<std::vector<ImageThread>> threads_in_images(const std::vector<std::string>& paths) {
   return std::vector<std::vector<ImageThread>>(paths.size());

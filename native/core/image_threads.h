@@ -36,6 +36,11 @@ bool start_core_thread(pthread_t& thread, const pthread_attr_t* attributes, void
 void enter_core_thread();
 void leave_core_thread();
 
+// A thread is about to be started that runs code of a plugin, and is on its way there: until it has entered, with an
+// address of its image on its stack, nothing else tells where it will be. [any]
+void expect_foreign_thread();
+void foreign_thread_entered();
+
 // Open to every thread of the core, and so to those that a plugin starts from one: they inherit the mask.
 int thread_probe_signal();
 

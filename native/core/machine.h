@@ -31,6 +31,8 @@ class FileLock {
   // why, and `holder` is the id of the process that has it, or 0.
   bool acquire(const std::string& path, int& holder, std::string& problem);
   void release();
+  // Of the locked file, -1 without one: a process that is given it holds the lock, too.
+  int descriptor() const { return descriptor_; }
 
  private:
   int descriptor_ = -1;

@@ -30,8 +30,9 @@ bool Middleware::before() {
     if (step.generation() == nullptr || !step.generation()->offers().before) continue;
     const Generation& generation = *step.generation();
     bool answered = false;
-    const tenon_status status = step.run(
-        [&] { return generation.offers().middleware->before(generation.instance(), &call_, &call_, &answered); });
+    const tenon_status status = step.run(Work::Before, [&] {
+      return generation.offers().middleware->before(generation.instance(), &call_, &call_, &answered);
+    });
     if (call_.refusal != Refusal::None) return false;
     if (status != TENON_OK) {
       const std::string_view message = call_.response.message();
@@ -55,7 +56,7 @@ void Middleware::after() {
     if (step.generation() == nullptr || !step.generation()->offers().after) continue;
     const Generation& generation = *step.generation();
     const bool well = call_.refusal == Refusal::None && call_.response.status() < 500;
-    step.run([&]() -> tenon_status {
+    step.run(Work::After, [&]() -> tenon_status {
       generation.offers().middleware->after(generation.instance(), &call_, &call_);
       return TENON_OK;
     });

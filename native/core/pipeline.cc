@@ -8,6 +8,7 @@
 #include "middleware.h"
 #include "plugin.h"
 #include "thread_guard.h"
+#include "thread_record.h"
 
 namespace tenon::core {
 
@@ -96,6 +97,8 @@ Arrival bring_leases(Call& call) {
 
 tenon_status run_handler(Call& call, const Generation& generation) {
   call.denials = generation.denials();
+  const Inside inside(generation.image(), Work::Handle, call.request.number, call.slot,
+                      call.began.load(std::memory_order_relaxed));
   return generation.http()->handle(generation.instance(), call.route->index, &call, &call);
 }
 
@@ -117,6 +120,7 @@ bool run_inline(Call& call, Generation& generation) {
     call.conclude(run_handler(call, generation));
   }
   call.front.set_inline_call(nullptr);
+  call.front.signal_mask().count(generation.image());
   call.request.forget_headers();
   return finish(call);
 }

@@ -9,6 +9,7 @@
 #include "image_threads.h"
 #include "pipeline.h"
 #include "thread_guard.h"
+#include "thread_priority.h"
 #include "thread_visits.h"
 
 namespace tenon::core {
@@ -91,6 +92,7 @@ bool Pool::expire(Call& call) {
   Worker* const worker = call.worker.load(std::memory_order_acquire);
   if (worker != nullptr && worker->lose(call.ticket.load(std::memory_order_acquire))) {
     lost_.fetch_add(1, std::memory_order_acq_rel);
+    worker->effort->give_up();
     if (!queue_.empty() && !stopping_) summon();
   }
   return false;
@@ -119,13 +121,15 @@ void* Pool::main(void* argument) {
 }
 
 void Pool::run(Worker& worker) {
-  ThreadGuard guard;
+  ThreadGuard guard(ThreadKind::Pool);
   const auto rouse = [](void* pool) {
     Pool& self = *static_cast<Pool*>(pool);
     const std::lock_guard<std::mutex> lock(self.mutex_);
     self.work_.notify_all();
   };
   auto visits = std::make_unique<ThreadVisits>(rouse, this);
+  ThreadEffort effort;
+  worker.effort = &effort;
   enter_thread();
   bool kept = true;
   bool worked = false;
@@ -134,9 +138,12 @@ void Pool::run(Worker& worker) {
     Call* const call = take(worker, *visits, ticket, worked);
     if (call == nullptr) break;
     worked = true;
-    const bool skipped = call->abandoned();
-    if (!skipped) call->began.store(now(), std::memory_order_relaxed);
+    const uint64_t time = now();
+    const bool skipped = call->abandoned() || call->miss(time);
+    if (!skipped) call->began.store(time, std::memory_order_relaxed);
+    effort.begin();
     const tenon_status status = skipped ? TENON_ERROR_CANCELLED : handle(*call);
+    effort.end();
     guard.restore_signals();
     // The turn ends before the call does: from its conclusion on, the call may be another one.
     call->worker.store(nullptr, std::memory_order_release);
@@ -144,6 +151,7 @@ void Pool::run(Worker& worker) {
     call->conclude(status);
     if (call->let_go()) call->post(kFinished);
     if (lost) kept = regain();
+    if (effort.is_lowered()) kept = false;
   }
   // Nobody asks this thread for anything once it has said that it ends.
   visits.reset();
@@ -182,10 +190,11 @@ void Pool::summon() {
 }
 
 // Under the mutex: what is queued when nobody is left who could take it. Whoever calls this keeps the pool alive, also
-// when all these calls are over.
+// when all these calls are over. Where threads hang, what is queued hangs with them, to its deadline: one may come
+// back.
 void Pool::answer_stranded() {
   const uint32_t lost = lost_.load(std::memory_order_relaxed);
-  if (alive_.load(std::memory_order_relaxed) != lost) return;
+  if (lost >= kMostLost || alive_.load(std::memory_order_relaxed) != lost) return;
   queued_.store(0, std::memory_order_release);
   for (Call* const call : std::exchange(queue_, {})) strand(*call, lost);
 }

@@ -15,6 +15,7 @@ namespace tenon::core {
 
 class Call;
 class Pool;
+class ThreadEffort;
 class ThreadVisits;
 
 // One thread of a pool. `state_` is the number of its turn and what it does in it, in one word, so that it can be
@@ -27,7 +28,8 @@ class Worker {
 
   Pool& pool;
   pthread_t thread = {};
-  bool ended = false;  // under the pool's mutex
+  bool ended = false;              // under the pool's mutex
+  ThreadEffort* effort = nullptr;  // set before its first turn
 
   // Begin a turn; its ticket. [worker]
   uint64_t begin();

@@ -30,14 +30,59 @@ void Request::load_headers() const {
   const HeaderSource source = source_;
   source_ = nullptr;
   source(source_context_, headers_);
+  headers_.mark();
+  lent_headers_ = in_pages(headers_.text());
+}
+
+// Where there are no pages to be had, a mark must do.
+std::string_view Request::in_pages(std::string_view text) const {
+  if (!strict_ || text.empty()) return text;
+  LentPages pages(text);
+  if (pages.text().empty()) return text;
+  pages_.push_front(std::move(pages));
+  return pages_.front().text();
+}
+
+bool Request::is_in_pages(std::string_view text) const {
+  return std::any_of(pages_.begin(), pages_.end(),
+                     [text](const LentPages& pages) { return pages.text().data() == text.data(); });
+}
+
+void Request::lend() {
+  url_.mark();
+  lent_url_ = in_pages(url_.text());
+  body_ = in_pages(body_);
+  if (source_ != nullptr) return;
+  headers_.mark();
+  lent_headers_ = in_pages(headers_.text());
 }
 
 void Request::own() {
   load_headers();
-  if (body_.empty() || body_.data() == own_body_.get()) return;
-  own_body_ = std::unique_ptr<char[]>(new char[body_.size()]);
+  if (body_.empty() || body_.data() == own_body_.get() || is_in_pages(body_)) return;
+  own_body_ = std::unique_ptr<char[]>(new char[body_.size() + kMarkBytes]);
   std::memcpy(own_body_.get(), body_.data(), body_.size());
+  mark_end(own_body_.get() + body_.size());
   body_ = {own_body_.get(), body_.size()};
+}
+
+const char* Request::take_overrun() {
+  const auto is_text_whole = [](const std::string& text) { return is_end_marked(&text[text.size() - kMarkBytes]); };
+  const char* part = nullptr;
+  if (!url_.is_whole()) part = "path and query";
+  if (!headers_.is_whole()) part = "headers";
+  if (own_body_ && !is_end_marked(own_body_.get() + body_.size())) part = "body";
+  for (const std::string& text : decoded_) {
+    if (!is_text_whole(text)) part = "decoded parameters";
+  }
+  if (!id_.empty() && !is_text_whole(id_)) part = "id";
+  if (part == nullptr) return nullptr;
+  url_.mark();
+  headers_.mark();
+  if (own_body_) mark_end(own_body_.get() + body_.size());
+  for (std::string& text : decoded_) mark_end(&text[text.size() - kMarkBytes]);
+  if (!id_.empty()) mark_end(&id_[id_.size() - kMarkBytes]);
+  return part;
 }
 
 void Request::clear() {
@@ -48,27 +93,38 @@ void Request::clear() {
   if (own_body_) own_body_.reset();
   if (!decoded_.empty()) decoded_.clear();
   if (!id_.empty()) id_.clear();
+  lent_url_ = lent_headers_ = {};
+  if (!pages_.empty()) pages_.clear();
 }
 
 std::string_view Request::id(std::string_view host) {
-  if (id_.empty()) id_ = std::string(host) + "-" + std::to_string(number);
-  return id_;
+  if (id_.empty()) {
+    id_ = std::string(host) + "-" + std::to_string(number);
+    const size_t size = id_.size();
+    id_.resize(size + kMarkBytes);
+    mark_end(&id_[size]);
+    lent_id_ = in_pages(std::string_view(id_).substr(0, size));
+  }
+  return lent_id_;
 }
 
 std::string_view Request::path() const {
-  const std::string_view url = url_.text();
+  const std::string_view url = lent_url_;
   return url.substr(0, url.find('?'));
 }
 
 std::string_view Request::query() const {
-  const std::string_view url = url_.text();
+  const std::string_view url = lent_url_;
   const size_t mark = url.find('?');
   return mark == std::string_view::npos ? std::string_view() : url.substr(mark + 1);
 }
 
 std::string_view Request::keep(std::string text) {
+  const size_t size = text.size();
+  text.resize(size + kMarkBytes);
+  mark_end(&text[size]);
   decoded_.push_front(std::move(text));
-  return decoded_.front();
+  return in_pages(std::string_view(decoded_.front()).substr(0, size));
 }
 
 bool Request::query_value(std::string_view name, std::string_view& value) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "byte_buffer.h"
+#include "lent_memory.h"
 #include "route.h"
 
 namespace tenon::core {
@@ -41,6 +42,13 @@ class Request {
   uint64_t number = 0;
 
   void borrow_body(std::string_view body) { body_ = body; }
+  // Whether what a plugin is lent is read-only and ends at a page that nobody may touch; then all of it is a copy.
+  void set_strict(bool strict) { strict_ = strict; }
+  // Url and body are what plugins will see of them.
+  void lend();
+  // Which part of the request has been written beyond since this was asked last, for people; null: none. What is the
+  // caller's own, a borrowed body, is not looked at.
+  const char* take_overrun();
   // Headers and body become the request's own: before the call outlives the one that brought it.
   void own();
   void clear();
@@ -58,10 +66,12 @@ class Request {
 
  private:
   std::string_view keep(std::string text);
+  std::string_view in_pages(std::string_view text) const;
+  bool is_in_pages(std::string_view text) const;
   void load_headers() const;
   std::string_view headers() const {
     load_headers();
-    return headers_.text();
+    return lent_headers_;
   }
 
   static constexpr size_t kKeptBytes = 16 * 1024;
@@ -72,8 +82,13 @@ class Request {
   pthread_t lender_ = {};
   std::string_view body_;
   std::unique_ptr<char[]> own_body_;
-  std::forward_list<std::string> decoded_;
-  std::string id_;
+  std::forward_list<std::string> decoded_;  // each with a mark at its end
+  std::string id_;                          // the same
+  bool strict_ = false;
+  std::string_view lent_url_;
+  mutable std::string_view lent_headers_;
+  std::string_view lent_id_;
+  mutable std::forward_list<LentPages> pages_;
 };
 
 }  // namespace tenon::core

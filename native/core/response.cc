@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "thread_guard.h"
+
 namespace tenon::core {
 
 namespace {
@@ -187,7 +189,11 @@ void Response::copy_gift() {
 
 void Response::free_given() {
   if (given_data_ == nullptr) return;
-  if (free_ != nullptr) free_(const_cast<char*>(given_data_), given_size_, free_context_);
+  if (free_ != nullptr) {
+    // Mostly on the thread of the event loop, outside of any call.
+    const FloatingPointGuard floating_point;
+    free_(const_cast<char*>(given_data_), given_size_, free_context_);
+  }
   given_data_ = nullptr;
   given_size_ = 0;
   free_ = nullptr;

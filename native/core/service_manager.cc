@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -34,13 +35,13 @@ bool notify_system(const std::string& socket, const std::string& text, std::stri
   return sent >= 0;
 }
 
-int reap_strangers(pid_t own) {
+int reap_strangers(const std::vector<pid_t>& own) {
   int count = 0;
   for (;;) {
     siginfo_t ended = {};
-    // Looked at first: whoever has started `own` waits for it, too, and comes again when it was in the way.
+    // Looked at first: whoever has started one of `own` waits for it, too, and comes again when it was in the way.
     if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0) return count;
-    if (ended.si_pid == 0 || ended.si_pid == own) return count;
+    if (ended.si_pid == 0 || std::find(own.begin(), own.end(), ended.si_pid) != own.end()) return count;
     if (waitpid(ended.si_pid, nullptr, WNOHANG) > 0) count++;
   }
 }

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 namespace tenon::core {
 
@@ -11,9 +12,9 @@ namespace tenon::core {
 // (Linux). Never waits. False: `problem` says why.
 bool notify_system(const std::string& socket, const std::string& text, std::string& problem);
 
-// Take the exit statuses of children that nobody waits for, all but that of `own`: those that a first process is given
+// Take the exit statuses of children that nobody waits for, all but those of `own`: those that a first process is given
 // when their parents end. How many.
-int reap_strangers(pid_t own);
+int reap_strangers(const std::vector<pid_t>& own);
 
 }  // namespace tenon::core
 

@@ -30,7 +30,7 @@ bool StoreJobs::start() {
 }
 
 void* StoreJobs::main(void* argument) {
-  const ThreadGuard guard;
+  const ThreadGuard guard(ThreadKind::Store);
 #if defined(__linux__)
   pthread_setname_np(pthread_self(), "tenon:store");
 #else

@@ -48,7 +48,7 @@ void Store::Body::wake_worker() {
 }
 
 void* Store::Body::keeper_main(void* argument) {
-  const ThreadGuard guard;
+  const ThreadGuard guard(ThreadKind::Store);
   name_thread("tenon:tables");
   Body& body = *static_cast<Body*>(argument);
   const auto pause = std::chrono::milliseconds(body.options.sync_ms);
@@ -63,7 +63,7 @@ void* Store::Body::keeper_main(void* argument) {
 }
 
 void* Store::Body::worker_main(void* argument) {
-  const ThreadGuard guard;
+  const ThreadGuard guard(ThreadKind::Store);
   name_thread("tenon:indexes");
   Body& body = *static_cast<Body*>(argument);
   std::unique_lock<std::mutex> lock(body.threads_mutex_);

@@ -3,14 +3,17 @@
 #include <chrono>
 
 #include "clock.h"
+#include "front.h"
 #include "generation.h"
 #include "log_origin.h"
 #include "plugin.h"
+#include "thread_priority.h"
 
 namespace tenon::core {
 
 Tasks::Tasks(Plugin& plugin, uint64_t generation)
-    : plugin_(plugin), crew_(plugin, generation, "tasks", kThreads, &Tasks::loop, &Tasks::wake, this) {}
+    : plugin_(plugin),
+      crew_(plugin, generation, ThreadKind::Task, "tasks", kThreads, &Tasks::loop, &Tasks::wake, this) {}
 
 tenon_status Tasks::add(const Work& work, uint64_t delay_ms, uint64_t period_ms, uint64_t* number) {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -37,17 +40,19 @@ tenon_status Tasks::add(const Work& work, uint64_t delay_ms, uint64_t period_ms,
 
 tenon_status Tasks::cancel(uint64_t number) {
   std::unique_ptr<Job> over;
+  ImageIndex image = kNoImage;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = jobs_.find(number);
     if (found == jobs_.end()) return TENON_ERROR_NOT_FOUND;
+    image = lease_->generation->image();
     found->second->cancelled = true;
     if (found->second->running) return TENON_OK;
     over = std::move(found->second);
     jobs_.erase(found);
     queue_.erase({over->due, number});
   }
-  if (over->work.end != nullptr) over->work.end(over->work.context);
+  end(*over, image);
   return TENON_OK;
 }
 
@@ -93,8 +98,10 @@ void Tasks::retire() {
 
 void Tasks::close() {
   std::vector<std::unique_ptr<Job>> over;
+  ImageIndex image = kNoImage;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (lease_ != nullptr) image = lease_->generation->image();
     serving_ = false;
     state_ = State::Closed;
     for (const auto& [due, number] : queue_) {
@@ -105,9 +112,13 @@ void Tasks::close() {
     queue_.clear();
     for (const auto& [number, job] : jobs_) job->cancelled = true;
   }
-  for (const std::unique_ptr<Job>& job : over) {
-    if (job->work.end != nullptr) job->work.end(job->work.context);
-  }
+  for (const std::unique_ptr<Job>& job : over) end(*job, image);
+}
+
+void Tasks::end(const Job& job, ImageIndex image) {
+  if (job.work.end == nullptr) return;
+  const Inside inside(image, core::Work::Task);
+  job.work.end(job.work.context);
 }
 
 uint32_t Tasks::stop(uint64_t until) {
@@ -151,7 +162,7 @@ void Tasks::summon() {
 
 void Tasks::run(ThreadGuard& guard, const ThreadVisits& visits) {
   std::unique_lock<std::mutex> lock(mutex_);
-  while (!stopping_ && !visits.must_end()) {
+  while (!stopping_ && !visits.must_end() && !ThreadEffort::is_current_lowered()) {
     if (!owed_.empty()) {
       repay(lock, guard);
     } else if (serving_ && !queue_.empty() && queue_.begin()->first <= now()) {
@@ -187,7 +198,10 @@ void Tasks::perform(std::unique_lock<std::mutex>& lock, ThreadGuard& guard, Job&
   lock.unlock();
   {
     const WorkOfThread work(plugin_, lease.generation->number(), job.is_timer ? "timer" : "task", job.number);
+    const Inside inside(lease.generation->image(), core::Work::Task, 0, kNoSlot, now());
     const FloatingPointGuard floating_point;
+    const AtWork at_work;
+    plugin_.front().watch();
     job.work.run(job.work.context, job.number);
   }
   guard.restore_signals();
@@ -207,7 +221,7 @@ void Tasks::perform(std::unique_lock<std::mutex>& lock, ThreadGuard& guard, Job&
     lock.unlock();
     {
       const FloatingPointGuard floating_point;
-      over->work.end(over->work.context);
+      end(*over, lease.generation->image());
     }
     guard.restore_signals();
     lock.lock();
@@ -217,11 +231,15 @@ void Tasks::perform(std::unique_lock<std::mutex>& lock, ThreadGuard& guard, Job&
 
 void Tasks::repay(std::unique_lock<std::mutex>& lock, ThreadGuard& guard) {
   const auto [work, context] = owed_.front();
+  const ImageIndex image = lease_->generation->image();
   owed_.pop_front();
   if (has_work()) summon();
   lock.unlock();
   {
     const FloatingPointGuard floating_point;
+    const Inside inside(image, core::Work::Task);
+    const AtWork at_work;
+    plugin_.front().watch();
     work(context);
   }
   guard.restore_signals();

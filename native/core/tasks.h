@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "crew.h"
+#include "image_registry.h"
 #include "lease.h"
 #include "tenon/ext/tasks.h"
 
@@ -80,6 +81,7 @@ class Tasks {
 
   static void loop(void* tasks, ThreadGuard& guard, const ThreadVisits& visits);
   static void wake(void* tasks);
+  static void end(const Job& job, ImageIndex image);
   void run(ThreadGuard& guard, const ThreadVisits& visits);
   void perform(std::unique_lock<std::mutex>& lock, ThreadGuard& guard, Job& job);
   void repay(std::unique_lock<std::mutex>& lock, ThreadGuard& guard);

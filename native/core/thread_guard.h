@@ -3,8 +3,10 @@
 
 #include <signal.h>
 
-#include <cstddef>
 #include <cstdint>
+
+#include "alternate_stack.h"
+#include "thread_record.h"
 
 namespace tenon::core {
 
@@ -55,11 +57,11 @@ class FloatingPointGuard {
 };
 
 // What a thread of the core needs around it: it is known as the core's, only synchronous signals are open (the others
-// are the host's) and the one that asks a thread for its place, and a crash report has a stack to run on. Lives on a
-// thread of `start_core_thread`, from its first to its last function.
+// are the host's) and the one that asks a thread for its place, what it does stands in the black box, and a crash
+// report has a stack to run on. Lives on a thread of `start_core_thread`, from its first to its last function.
 class ThreadGuard {
  public:
-  ThreadGuard();
+  explicit ThreadGuard(ThreadKind kind);
   ~ThreadGuard();
   ThreadGuard(const ThreadGuard&) = delete;
   ThreadGuard& operator=(const ThreadGuard&) = delete;
@@ -68,9 +70,9 @@ class ThreadGuard {
   void restore_signals();
 
  private:
+  const ThreadRecordGuard record_;
+  const AlternateStack stack_;
   sigset_t mask_;
-  void* stack_ = nullptr;
-  size_t stack_size_ = 0;
 };
 
 }  // namespace tenon::core

@@ -1,15 +1,19 @@
 #include "watchdog.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 
+#include "black_box.h"
 #include "clock.h"
 #include "front.h"
 #include "generation.h"
 #include "image_threads.h"
 #include "thread_guard.h"
+#include "thread_priority.h"
 
 namespace tenon::core {
 
@@ -60,16 +64,40 @@ void Watchdog::abandon(std::shared_ptr<Generation> generation) {
   abandoned_.push_back(std::move(generation));
 }
 
+bool Watchdog::end_without_parent(uint64_t stood_ns) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    parent_.emplace(getppid(), stood_ns);
+  }
+  attend();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return running_;
+}
+
+// Under the mutex. Nobody is left to read a report.
+void Watchdog::look_for_parent(uint64_t time) {
+  const BoxMemory* const box = process_box();
+  if (!parent_ || box == nullptr) return;
+  if (parent_->is_over(time, getppid(), box->header.beat.load(std::memory_order_relaxed))) kill(getpid(), SIGKILL);
+}
+
+void Watchdog::sleep(std::unique_lock<std::mutex>& lock) {
+  const auto woken = [this] { return !asleep_.load(std::memory_order_relaxed); };
+  while (parent_ && !due_.wait_for(lock, std::chrono::milliseconds(kParentMs), woken)) look_for_parent(now());
+  due_.wait(lock, woken);
+}
+
 void Watchdog::run() {
-  const ThreadGuard guard;
+  const ThreadGuard guard(ThreadKind::Watchdog);
   std::unique_lock<std::mutex> lock(mutex_);
   const auto check = [&] {
     const std::vector<std::shared_ptr<Front>> fronts = fronts_;
     lock.unlock();
     const uint64_t time = now();
-    bool armed = false;
+    bool armed = ThreadEffort::weigh(time);
     for (const std::shared_ptr<Front>& front : fronts) armed = front->check_deadlines(time) || armed;
     lock.lock();
+    look_for_parent(time);
     return armed;
   };
   for (;;) {
@@ -79,7 +107,7 @@ void Watchdog::run() {
     }
     asleep_.store(true, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (!check()) due_.wait(lock, [this] { return !asleep_.load(std::memory_order_relaxed); });
+    if (!check()) sleep(lock);
     asleep_.store(false, std::memory_order_relaxed);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "black_box.h"
 #include "codeless_plugin.h"
 #include "feed_object.h"
 #include "front_object.h"
@@ -38,6 +39,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("exchangeNames", Napi::Function::New<tenon::node::ExchangeNames>(env, "exchangeNames"));
   exports.Set("notifySystem", Napi::Function::New<tenon::node::NotifySystem>(env, "notifySystem"));
   exports.Set("reapStrangers", Napi::Function::New<tenon::node::ReapStrangers>(env, "reapStrangers"));
+  tenon::node::DefineBlackBox(env, exports);
   return exports;
 }
 

@@ -1,6 +1,7 @@
 #include "front_object.h"
 
 #include <unistd.h>
+#include <uv.h>
 
 #include <utility>
 
@@ -122,6 +123,24 @@ const char* AuthName(uint32_t auth) {
   }
 }
 
+// Whether something on the event loop waits for `signal`, or for a child, which libuv learns of by SIGCHLD.
+bool IsWatched(void* loop, int signal) {
+  struct Search {
+    int signal;
+    bool found;
+  };
+  Search search = {signal, false};
+  const auto look = [](uv_handle_t* handle, void* context) {
+    Search& wanted = *static_cast<Search*>(context);
+    if (uv_is_active(handle) == 0) return;
+    if (handle->type == UV_PROCESS) wanted.found = wanted.found || wanted.signal == SIGCHLD;
+    if (handle->type == UV_SIGNAL && reinterpret_cast<uv_signal_t*>(handle)->signum == wanted.signal)
+      wanted.found = true;
+  };
+  uv_walk(static_cast<uv_loop_t*>(loop), look, &search);
+  return search.found;
+}
+
 std::string FrontName() {
   constexpr char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
   uint64_t seed = core::now() ^ (static_cast<uint64_t>(getpid()) << 40);
@@ -191,6 +210,7 @@ FrontObject::FrontObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env
     front_->outgoing().offer();
   }
   if (token.IsString()) front_->set_operator_token(token.As<Napi::String>().Utf8Value());
+  front_->set_strict(options.Get("strict").ToBoolean());
 
   const Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, kWords * sizeof(int32_t));
   words_ = static_cast<int32_t*>(const_cast<Napi::ArrayBuffer&>(memory).Data());
@@ -226,6 +246,7 @@ FrontObject::FrontObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env
       {"name", nullptr, nullptr, nullptr, nullptr, Napi::String::New(env, front_->name()), napi_enumerable, nullptr}};
   napi_define_properties(env, self, std::size(members), members);
 
+  if (uv_loop_t* loop = nullptr; napi_get_uv_event_loop(env, &loop) == napi_ok) front_->set_loop({IsWatched, loop});
   front_->open(Wake, this);
 }
 

@@ -181,6 +181,9 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
   if (!ReadConfig(options, config)) return;
   std::optional<core::PermissionLines> permissions;
   if (!ReadPermissions(options.Get("permissions"), permissions)) return;
+  const Napi::Value index = options.Get("image");
+  const int64_t given = index.IsNumber() ? index.As<Napi::Number>().Int64Value() : -1;
+  const core::ImageIndex image = given < 0 ? core::kNoImage : static_cast<core::ImageIndex>(given);
   owner_ = &pointer->owner();
   owner_reference_ = Napi::Persistent(owner_->Value());
   generation_ = std::make_shared<core::Generation>(
@@ -193,7 +196,8 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
            number("concurrency").Uint32Value()},
           std::move(access),
           std::move(config),
-          std::move(permissions)});
+          std::move(permissions),
+          image});
 }
 
 GenerationObject::~GenerationObject() {

@@ -7,7 +7,9 @@
 
 #include "../core/machine.h"
 #include "../core/service_manager.h"
+#include "image_registry.h"
 #include "image_threads.h"
+#include "process_audit.h"
 #include "thread_guard.h"
 
 namespace tenon::node {
@@ -70,7 +72,20 @@ Napi::Value KeepFloatingPoint(const Napi::CallbackInfo& info) {
     return info.Env().Undefined();
   }
   const core::FloatingPointGuard guard;
-  return info[0].As<Napi::Function>().Call({});
+  const core::ImageIndex image = info[1].IsNumber() && info[1].As<Napi::Number>().Int64Value() >= 0
+                                     ? info[1].As<Napi::Number>().Uint32Value()
+                                     : core::kNoImage;
+  if (image == core::kNoImage) return info[0].As<Napi::Function>().Call({});
+  const bool loading = core::image_registry::state_of(image) == core::ImageState::Loading;
+  const core::Inside inside(image, loading ? core::Work::Open : core::Work::Close);
+  core::SignalMaskAudit signal_mask;
+  core::ProcessAudit::Section section;
+  if (loading) section = core::ProcessAudit::instance().begin(image, {});
+  const Napi::Value result = info[0].As<Napi::Function>().Call({});
+  // What its constructors have changed is seen after the first steps of its life.
+  core::ProcessAudit::instance().end(section, "opening", core::ProcessAudit::Look::Later, {});
+  signal_mask.look(image, true);
+  return result;
 }
 
 Napi::Value LockFile(const Napi::CallbackInfo& info) {
@@ -91,6 +106,7 @@ Napi::Value LockFile(const Napi::CallbackInfo& info) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("release", Napi::Function::New(
                             env, [lock](const Napi::CallbackInfo&) { lock->release(); }, "release"));
+  object.Set("descriptor", Napi::Number::New(env, lock->descriptor()));
   return object;
 }
 
@@ -123,11 +139,17 @@ Napi::Value NotifySystem(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ReapStrangers(const Napi::CallbackInfo& info) {
-  if (!info[0].IsNumber()) {
-    Napi::TypeError::New(info.Env(), "own: a number is needed").ThrowAsJavaScriptException();
+  if (!info[0].IsArray()) {
+    Napi::TypeError::New(info.Env(), "own: an array of numbers is needed").ThrowAsJavaScriptException();
     return info.Env().Undefined();
   }
-  return Napi::Number::New(info.Env(), core::reap_strangers(info[0].As<Napi::Number>().Int32Value()));
+  const Napi::Array given = info[0].As<Napi::Array>();
+  std::vector<pid_t> own;
+  for (uint32_t index = 0; index < given.Length(); index++) {
+    const Napi::Value pid = given.Get(index);
+    if (pid.IsNumber()) own.push_back(pid.As<Napi::Number>().Int32Value());
+  }
+  return Napi::Number::New(info.Env(), core::reap_strangers(own));
 }
 
 }  // namespace tenon::node

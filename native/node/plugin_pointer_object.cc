@@ -21,6 +21,7 @@ Napi::Function PluginPointerObject::Define(Napi::Env env) {
        InstanceMethod<&PluginPointerObject::Release>("release"), InstanceMethod<&PluginPointerObject::Swap>("swap"),
        InstanceMethod<&PluginPointerObject::ExportValues>("exportValues"),
        InstanceMethod<&PluginPointerObject::ImportValues>("importValues"),
+       InstanceMethod<&PluginPointerObject::KeepValues>("keepValues"),
        InstanceMethod<&PluginPointerObject::Close>("close"),
        InstanceAccessor<&PluginPointerObject::Waiting>("waiting")});
 }
@@ -173,6 +174,30 @@ void PluginPointerObject::ImportValues(const Napi::CallbackInfo& info) {
   if (flaw.empty()) return;
   Napi::Error::New(info.Env(), "the values of " + plugin_->id() + " cannot be taken: " + flaw)
       .ThrowAsJavaScriptException();
+}
+
+Napi::Value PluginPointerObject::KeepValues(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!Check(info)) return env.Undefined();
+  if (info[0].IsNull()) {
+    plugin_->state().keep_in_memory();
+    return env.Null();
+  }
+  const std::string path = info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : "";
+  if (path.empty() || path.front() != '/' || path.find('\0') != std::string::npos || !info[1].IsBoolean()) {
+    Napi::TypeError::New(env, "file, recover: an absolute path and a boolean are needed").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const core::ValueFile::Found found = plugin_->state().keep_in(path, info[1].As<Napi::Boolean>().Value());
+  if (found.flaw.empty()) return env.Null();
+  using State = core::ValueFile::Found::State;
+  const char* const kind = found.state == State::Torn      ? "torn"
+                           : found.state == State::Damaged ? "damaged"
+                                                           : "unreadable";
+  const Napi::Object result = Napi::Object::New(env);
+  result.Set("kind", kind);
+  result.Set("message", found.flaw);
+  return result;
 }
 
 void PluginPointerObject::Close(const Napi::CallbackInfo& info) {

@@ -34,6 +34,7 @@ class PluginPointerObject final : public Napi::ObjectWrap<PluginPointerObject> {
   Napi::Value Waiting(const Napi::CallbackInfo& info);
   Napi::Value ExportValues(const Napi::CallbackInfo& info);
   void ImportValues(const Napi::CallbackInfo& info);
+  Napi::Value KeepValues(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
   bool Check(const Napi::CallbackInfo& info) const;
 

@@ -140,7 +140,7 @@ TEST_CASE("threads of the core and the one that looks are not looked for") {
     std::atomic<bool> leave{false};
   } shared;
   const auto main = [](void* given) -> void* {
-    const ThreadGuard guard;
+    const ThreadGuard guard(ThreadKind::Other);
     Shared& own = *static_cast<Shared*>(given);
     own.id = own_id();
     while (!own.leave) std::this_thread::sleep_for(std::chrono::milliseconds(1));

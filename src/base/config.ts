@@ -89,11 +89,12 @@ function read(definition: Definition, raw: unknown): { value: Value } | { expect
     return { expected: 'true or false' };
   }
   if (definition.kind === 'integer') {
-    const { least = 0, most = Number.MAX_SAFE_INTEGER } = definition;
+    const { least = 0, most = Number.MAX_SAFE_INTEGER, orZero = false } = definition;
     const number = typeof raw === 'string' && /^\d+$/.test(raw) ? Number(raw) : raw;
+    if (orZero && number === 0) return { value: number };
     if (typeof number === 'number' && Number.isInteger(number) && number >= least && number <= most)
       return { value: number };
-    return { expected: `a whole number from ${least} to ${most}` };
+    return { expected: `${orZero ? '0 or ' : ''}a whole number from ${least} to ${most}` };
   }
   if (definition.kind === 'level')
     return typeof raw === 'string' && levels.includes(raw)

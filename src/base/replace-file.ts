@@ -11,6 +11,8 @@ export interface ReplaceOptions {
   durable?: boolean;
   /** Whether others may write the same file at the same time; the last one to end wins. */
   shared?: boolean;
+  /** Called when all of it is beside `file`, where it outlives this process, before it is on disk. */
+  written?: () => void;
 }
 
 type Content = string | Uint8Array;
@@ -25,7 +27,7 @@ const ownersAlone = 0o600;
 export async function replaceFile(
   file: string,
   content: Content | readonly Content[],
-  { mode = ownersAlone, durable = false, shared = false }: ReplaceOptions = {},
+  { mode = ownersAlone, durable = false, shared = false, written }: ReplaceOptions = {},
 ): Promise<void> {
   const fresh = shared ? `${file}.${randomUUID()}.tmp` : `${file}.new`;
   try {
@@ -33,6 +35,7 @@ export async function replaceFile(
     const handle = await open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
     try {
       for (const piece of isPieces(content) ? content : [content]) await handle.writeFile(piece);
+      written?.();
       if (durable) await handle.sync();
     } finally {
       await handle.close();

@@ -100,6 +100,19 @@ export interface Settings {
   probationFaultPercent: number;
   /** How many times slower than before its calls may be meanwhile, at the 95th percentile. */
   probationSlowFactor: number;
+  /** For the event loop of the host to turn, ms: one that stands longer is ended and begun anew; at least 250, or 0: it is never ended. */
+  hangMs: number;
+  /** Whether a second process waits, ready to begin, for the end of the host. */
+  standby: boolean;
+  /** Crashes of one plugin, or of unknown cause, within `crashWindowMs` that lead to quarantine, or safe mode. */
+  crashLimit: number;
+  crashWindowMs: number;
+  /** Crash reports that are kept. */
+  crashReports: number;
+  /** Between two saves of a plugin's state while it serves, ms; 0: it is saved at hand-overs and at the end. */
+  stateSaveMs: number;
+  /** `strict`: what a plugin is lent ends at a page that nobody may touch; slower. */
+  guard: string;
   /** Images that may stay mapped because they cannot be unmapped, before the host begins anew in a fresh process. */
   pinnedLimit: number;
   /** The same in bytes of their libraries. */
@@ -166,6 +179,8 @@ export interface Definition {
   readonly environment?: string;
   readonly fallback: Value;
   readonly least?: number;
+  /** Whether it may be 0 beside. */
+  readonly orZero?: true;
   readonly most?: number;
   readonly secret?: true;
 }
@@ -328,6 +343,27 @@ export const definitions: Record<SettingName, Definition> = {
   probationMs: { kind: 'integer', key: 'probation.ms', fallback: 30_000, least: 0, most: 60 * minute },
   probationFaultPercent: { kind: 'integer', key: 'probation.faultPercent', fallback: 50, least: 0, most: 100 },
   probationSlowFactor: { kind: 'integer', key: 'probation.slowFactor', fallback: 10, least: 2, most: 1000 },
+  hangMs: {
+    kind: 'integer',
+    key: 'crashes.hangMs',
+    environment: 'TENON_HANG_MS',
+    fallback: 10_000,
+    least: 250,
+    orZero: true,
+    most: 60 * minute,
+  },
+  standby: { kind: 'boolean', key: 'crashes.standby', environment: 'TENON_STANDBY', fallback: true },
+  crashLimit: { kind: 'integer', key: 'crashes.limit', fallback: 3, least: 1, most: 100 },
+  crashWindowMs: { kind: 'integer', key: 'crashes.windowMs', fallback: minute, least: 1000, most: 60 * minute },
+  crashReports: { kind: 'integer', key: 'crashes.reports', fallback: 100, least: 1, most: 10_000 },
+  stateSaveMs: { kind: 'integer', key: 'state.saveMs', fallback: 0, least: 0, most: 60 * minute },
+  guard: {
+    kind: 'text',
+    key: 'guard',
+    environment: 'TENON_GUARD',
+    fallback: 'normal',
+    grammar: [/^(?:normal|strict)$/, 'normal or strict'],
+  },
   pinnedLimit: { kind: 'integer', key: 'pinned.images', fallback: 64, least: 0, most: 10_000 },
   pinnedBytesLimit: { kind: 'integer', key: 'pinned.bytes', fallback: 512 * mebibyte, least: 0 },
   stateLimit: { kind: 'integer', key: 'state.limit', fallback: 64 * mebibyte, least: 1, most: 64 * mebibyte },

@@ -7,6 +7,7 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { asTenonError } from '../base/errors.js';
+import type { BlackBoxDoor } from './black-box.js';
 import type { CallCounters } from './call-counters.js';
 import type { ImageFacts, ImageThread } from './image.js';
 import { nativeFolder, nativePartMissing } from './native-parts.js';
@@ -51,35 +52,6 @@ export const Word = {
   RequestHigh: 6,
   /** Number of the generation that answered, low 32 bits; 0 when none did. */
   Generation: 7,
-} as const;
-
-/** Why the core answered instead of the plugin. */
-export const Refusal = {
-  /** The live generation has no such route. */
-  RouteGone: 1,
-  /** The plugin has no live generation. */
-  PluginStopped: 2,
-  /** More calls wait for this plugin than its limit allows. */
-  PluginBusy: 3,
-  /** The deadline passed. */
-  DeadlineExceeded: 4,
-  /** `handle` returned a failure; the message is the plugin's. */
-  HandlerFailed: 5,
-  /** The response broke the contract. */
-  ResponseInvalid: 6,
-  /** So many threads of this generation are lost that it gets no more. */
-  PluginUnresponsive: 7,
-  /** It is not known who asks; the header block has `www-authenticate`. */
-  Unauthenticated: 8,
-  /** Who asks may not. */
-  Forbidden: 9,
-  /** An extension that is required does not run, or could not decide. */
-  ExtensionUnavailable: 10,
-  /** Too many wrong credentials; the header block may have `retry-after`. */
-  TooManyAttempts: 11,
-  ExtensionFailed: 12,
-  /** `handle` failed for want of a permission; the message is the line, a line feed and a sentence. */
-  PermissionDenied: 13,
 } as const;
 
 /** One route as a generation declares it. */
@@ -155,6 +127,8 @@ export interface FrontOptions {
   logLevel?: number;
   /** Admin token of the host: who carries it is an operator to plugins that ask. Nobody is without one. */
   operatorToken?: string;
+  /** What plugins are lent of a request is read-only and ends at a page that nobody may touch: an overrun faults at once. Slower. */
+  strict?: boolean;
 }
 
 /** One user of the core: the queue of its completions, its plugins, its log. A host has one. */
@@ -194,10 +168,8 @@ export interface Front {
   acknowledge(call: number, bytes: number): void;
   /** What came of an outgoing request; of one that was given up nobody is told. */
   fetched(number: number, answer: OutgoingAnswer): void;
-  /**
-   * An event of the host for plugins that subscribe to `topic` (tenon.events/1), e.g. `tenon.plugin`. Never waits; cut
-   * after 64 KiB.
-   */
+  /** An event of the host for plugins that subscribe to `topic` (tenon.events/1), e.g. `tenon.plugin`. Never waits; cut
+   * after 64 KiB. */
   emit(topic: string, message: string, fields?: Readonly<Record<string, string>>): void;
   /** The lowest level of tenon.log that is kept, of one plugin or of all that have none of their own; 0 takes that of one back. */
   setLogLevel(level: number, plugin?: string): void;
@@ -227,8 +199,7 @@ export interface PluginOptions {
 /** The live pointer of one plugin. Its only user is `host/live.ts`. */
 export interface PluginPointer {
   /**
-   * Number that stands for a method and a path (prefix and pattern) of this plugin, in every generation that serves it.
-   * A call of it that enters a generation which does not is refused with `RouteGone`.
+   * Number that stands for a method and a path (prefix and pattern) of this plugin, in every generation that serves it. A call of it that enters a generation which does not is refused with `RouteGone`.
    */
   slot(method: string, path: string): number;
   /**
@@ -258,11 +229,12 @@ export interface PluginPointer {
   readonly waiting: number;
   /** Every key and value that the plugin's generations keep in tenon.state/1, as one block for `importValues`. */
   exportValues(): Buffer;
-  /**
-   * Replace them by those of such a block. Throws an Error that says what is wrong with a block that is none; nothing has
-   * changed then.
-   */
+  /** Replace them by those of such a block; they are in memory alone then. Throws an Error that says what is wrong with one that is none. */
   importValues(bytes: Uint8Array): void;
+  keepValues(
+    file: string | null,
+    recover: boolean,
+  ): { kind: 'torn' | 'damaged' | 'unreadable'; message: string } | null;
   /** The live pointer must be null. Waiting calls are refused. Closing twice is fine. */
   close(): void;
 }
@@ -271,6 +243,8 @@ export interface GenerationOptions {
   number: number;
   /** Address of the plugin's descriptor (what its entry returned). */
   descriptor: bigint;
+  /** Index of its library in the black box; -1: none. */
+  image?: number;
   /** Absolute path of the application's folder, or empty. */
   root: string;
   /** Path before every pattern, e.g. `/hello`; empty at the root. Needed to find parameters in a path. */
@@ -375,10 +349,12 @@ export interface GenerationHandle {
 
 /** Exclusive hold of a directory by this process. */
 export interface DirectoryLock {
+  /** Of the locked file: whoever is given it holds the lock, too. */
+  readonly descriptor: number;
   release(): void;
 }
 
-export interface Core extends StoreDoor {
+export interface Core extends StoreDoor, BlackBoxDoor {
   /** Contract the core speaks: every minor from 0 to `minor`. */
   readonly abi: { major: number; minor: number };
   readonly Front: new (options: FrontOptions) => Front;
@@ -395,8 +371,8 @@ export interface Core extends StoreDoor {
   inspectImage(bytes: Uint8Array, machines?: 'own' | 'any'): ImageFacts;
   /** True when files below `directory` may be mapped executable (not mounted noexec) . */
   mayExecute(directory: string): boolean;
-  /** Run `work` (which opens or closes a library) and put the floating-point mode of this thread back; its result. */
-  keepFloatingPoint<T>(work: () => T): T;
+  /** Run `work`, which opens or closes the library `image` of the black box, and put the floating-point mode of this thread back; its result. */
+  keepFloatingPoint<T>(work: () => T, image?: number): T;
   /** True while a library opened from `path` is in this process's list of images. */
   imageMapped(path: string): boolean;
   /**
@@ -413,13 +389,10 @@ export interface Core extends StoreDoor {
    * an Error when it could and did not.
    */
   exchangeNames(one: string, other: string): boolean;
-  /**
-   * Send `text` as one datagram to the socket of a service manager: an absolute path, or after `@` a name that is in no file
-   * system. Never waits. Throws an Error that says why it could not be sent.
-   */
+  /** Send one datagram to the socket of a service manager: a path, or after `@` a name in no file system. Never waits. Throws why it could not. */
   notifySystem(socket: string, text: string): void;
-  /** Take the exit statuses of all ended children but the process `own`: of those that nobody else waits for. How many. */
-  reapStrangers(own: number): number;
+  /** Take the exit statuses of all ended children but the processes `own`: of those that nobody else waits for. How many. */
+  reapStrangers(own: readonly number[]): number;
 }
 
 const addon = 'tenon.node';

@@ -14,7 +14,8 @@ export interface AuditEntry {
     | 'grant'
     | 'revoke'
     | 'createToken'
-    | 'revokeToken';
+    | 'revokeToken'
+    | 'upgradeHost';
   readonly plugin?: string;
   readonly version?: string;
   /** SHA-256 of the manifest, or of what was killed. */

@@ -1,7 +1,7 @@
 /** `tenon dev`: serve, and show what each change comes to. */
 import { createInterface } from 'node:readline';
 import { resolveSettings } from '../base/config.js';
-import type { HostEnd, Spoken } from '../supervisor/host-process.js';
+import type { HostEnd, Spoken } from '../supervisor/host-child.js';
 import { DevView } from './dev-view.js';
 import { endAs, type HostOptionFlags, hostProcess, onHangUp, start } from './start.js';
 
@@ -29,6 +29,7 @@ export async function dev({ plain, ...flags }: DevFlags): Promise<number> {
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
   onHangUp(host, stop);
+  process.on('SIGUSR2', () => void host.upgrade());
   const view = new DevView({ data: settings.data, color: settings.color, quit: () => stop('the key q') });
   const listen = ([log, words]: Spoken): void => {
     if (log) createInterface({ input: log }).on('line', (line) => view.said(line));

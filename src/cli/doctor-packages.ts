@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Environment } from '../base/config.js';
 
 /** What Tenon may want to have installed. */
-export type Package = 'c' | 'c++' | 'cmake' | 'ninja';
+export type Package = 'c' | 'c++' | 'cmake' | 'ninja' | 'binutils';
 
 interface Manager {
   readonly program: string;
@@ -16,28 +16,32 @@ const managers: readonly Manager[] = [
   {
     program: 'apt-get',
     install: 'apt-get install',
-    packages: { c: 'gcc libc6-dev', 'c++': 'g++', cmake: 'cmake', ninja: 'ninja-build' },
+    packages: { c: 'gcc libc6-dev', 'c++': 'g++', cmake: 'cmake', ninja: 'ninja-build', binutils: 'binutils' },
   },
   {
     program: 'dnf',
     install: 'dnf install',
-    packages: { c: 'gcc', 'c++': 'gcc-c++', cmake: 'cmake', ninja: 'ninja-build' },
+    packages: { c: 'gcc', 'c++': 'gcc-c++', cmake: 'cmake', ninja: 'ninja-build', binutils: 'binutils' },
   },
   {
     program: 'yum',
     install: 'yum install',
-    packages: { c: 'gcc', 'c++': 'gcc-c++', cmake: 'cmake', ninja: 'ninja-build' },
+    packages: { c: 'gcc', 'c++': 'gcc-c++', cmake: 'cmake', ninja: 'ninja-build', binutils: 'binutils' },
   },
   {
     program: 'zypper',
     install: 'zypper install',
-    packages: { c: 'gcc', 'c++': 'gcc-c++', cmake: 'cmake', ninja: 'ninja' },
+    packages: { c: 'gcc', 'c++': 'gcc-c++', cmake: 'cmake', ninja: 'ninja', binutils: 'binutils' },
   },
-  { program: 'pacman', install: 'pacman -S', packages: { c: 'gcc', 'c++': 'gcc', cmake: 'cmake', ninja: 'ninja' } },
+  {
+    program: 'pacman',
+    install: 'pacman -S',
+    packages: { c: 'gcc', 'c++': 'gcc', cmake: 'cmake', ninja: 'ninja', binutils: 'binutils' },
+  },
   {
     program: 'apk',
     install: 'apk add',
-    packages: { c: 'gcc musl-dev', 'c++': 'g++ musl-dev', cmake: 'cmake', ninja: 'ninja' },
+    packages: { c: 'gcc musl-dev', 'c++': 'g++ musl-dev', cmake: 'cmake', ninja: 'ninja', binutils: 'binutils' },
   },
 ];
 

@@ -4,6 +4,7 @@ import { processEnvironment, resolveSettings, type Settings } from '../base/conf
 import { describeError } from '../base/errors.js';
 import { machineName } from '../base/machine-name.js';
 import { version } from '../base/version.js';
+import { crashProbes } from './doctor-crashes.js';
 import { failed, type Finding, lookAtAll, type Probe } from './doctor-finding.js';
 import { machineProbes } from './doctor-machine.js';
 import { placeProbes } from './doctor-places.js';
@@ -70,6 +71,7 @@ export async function doctor(flags: DoctorFlags): Promise<number> {
     ...placeProbes(settings),
     ...watchProbes(settings),
     ...serviceProbes(settings),
+    ...crashProbes(settings, env),
   ]);
   const healthy = findings.every(({ ok }) => ok);
   if (flags.json === true) process.stdout.write(`${JSON.stringify({ healthy, findings })}\n`);

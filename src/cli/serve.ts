@@ -1,31 +1,43 @@
 /** The host as a process: what `tenon start` and `tenon dev` run as their child. Its argument is an `Order` as JSON. */
+import { ftruncateSync, writeSync } from 'node:fs';
+import { url as inspectorUrl } from 'node:inspector';
 import { type ResolvedSettings, resolveSettings, type Settings } from '../base/config.js';
 import { announceNextHost, forgetNextHost } from '../base/host-file.js';
 import { describeError } from '../base/errors.js';
 import { type Log, openLog, openWords } from '../base/log.js';
+import { version } from '../base/version.js';
+import type { BlackBoxDoor } from '../binding/black-box.js';
+import { loadCore } from '../binding/core.js';
 import type { OutputLine } from '../host/output-log.js';
+import type { OwnProcess } from '../embedding.js';
 import { type HostEvent, openOwnHost, type TenonHost, type Wishes } from '../index.js';
 import type { OutputBatch } from '../supervisor/output.js';
+import { beatEvery } from '../supervisor/hang-watch.js';
 import {
   EndWishes,
   type Given,
   type ParentRequest,
   ParentRequests,
+  protocol,
   recycleStatus,
   tellParent,
 } from '../supervisor/parent.js';
+import { UpgradeWish } from '../supervisor/upgrade-wish.js';
 import { changesOf } from '../reload/configuration.js';
 import { reportFailure } from './failure.js';
 import { reloadReport } from './reload-report.js';
 import { hostCloses, isClosing, SettingsInForce } from './settings-in-force.js';
 import type { Order } from './start.js';
-import { leaveWishes, takeWishes } from './wishes-file.js';
+import { warmUp } from './warm-up.js';
 
 /** What a host writes, and what libraries and compilers write for it, is its owner's alone. */
 const othersNothing = 0o077;
 
 /** For what no setting limits: ending builds, closing files, ms. */
 const graceMs = 10_000;
+
+/** For a host that hangs, when its parent has ended and nobody else would end it, ms. */
+const orphanMs = 10_000;
 
 /**
  * The longest that closing may rightly take, ms. Those who share out requests are waited for; the server drains; then a plugin that is in the middle of a reload
@@ -97,7 +109,7 @@ class Ending {
   stop(why: string): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    tellParent({ told: 'stopping' });
+    void tellParent({ told: 'stopping' });
     forgetNextHost(this.#settings.data);
     this.#log.info({ signal: why }, 'requests under way end, then the host stops; a second signal stops it at once');
     this.#begin(0);
@@ -105,7 +117,7 @@ class Ending {
 
   atOnce(signal: string): void {
     this.#log.warn({ signal }, 'second signal: ended at once');
-    process.exit(130);
+    end(130);
   }
 
   /** The same, and the parent runs a fresh process afterwards. */
@@ -133,20 +145,22 @@ class Ending {
     const limit = longestClose(this.#settings);
     setTimeout(() => {
       log.error({ limit }, 'the host did not stop in time: ended');
-      process.exit(this.#failed);
+      end(this.#failed);
     }, limit).unref();
+    let told: Promise<void> | undefined;
     const leave = (wishes: Wishes): void => {
-      if (this.#status === recycleStatus) leaveWishes(this.#settings.data, wishes);
+      told = tellParent({ told: 'wishes', wishes });
     };
     const closed = this.#opening.then((host) => host.close(status === recycleStatus ? leave : undefined));
     closed.then(
-      () => {
+      async () => {
+        await told;
         log.info(this.#status === recycleStatus ? 'stopped, to begin anew' : 'stopped');
-        process.exit(this.#status);
+        end(this.#status ?? 0);
       },
       (error: unknown) => {
         log.error({ err: error }, 'stopped, but not everything closed');
-        process.exit(this.#failed);
+        end(this.#failed);
       },
     );
   }
@@ -169,7 +183,7 @@ class WrittenOutput {
       return;
     }
     this.#tell(batch.output, batch.dropped);
-    tellParent({ told: 'logged' });
+    void tellParent({ told: 'logged' });
   }
 
   open(tell: (lines: readonly OutputLine[], dropped: number) => void): void {
@@ -178,15 +192,54 @@ class WrittenOutput {
   }
 }
 
+/** The parent has locked the file; what is in it says which process to ask. */
+function nameHolder(lock: number): void {
+  ftruncateSync(lock);
+  writeSync(lock, `${process.pid}\n`, 0);
+}
+
+/** The process ends, and means it. */
+function end(status: number): never {
+  meanEnd();
+  process.exit(status);
+}
+
+function meanEnd(): void {
+  if (order.box !== undefined) loadCore().endOnPurpose();
+}
+
+/** Say at intervals that the event loop turns, and to the parent when somebody is about to stop it, as after SIGUSR1. */
+function beat(core: Pick<BlackBoxDoor, 'beat'>, everyMs: number): void {
+  let isInspected = false;
+  const look = (): void => {
+    core.beat();
+    if (isInspected === (inspectorUrl() !== undefined)) return;
+    isInspected = !isInspected;
+    void tellParent({ told: 'inspected', isInspected });
+  };
+  setInterval(look, everyMs).unref();
+}
+
 /** Run the host until it is asked to end. Rejects when it cannot start. */
-async function serve({ flags, tellsReloads, continues, begins, ...given }: Order & Given): Promise<void> {
+async function serve({ flags, tellsReloads, continues, ...given }: Order & Given): Promise<void> {
+  const core = loadCore();
+  if (given.box !== undefined) core.openBlackBox({ descriptor: given.box, orphanMs });
   // A terminal tells it to its whole group; the parent knows what it means.
   process.on('SIGHUP', () => {});
   process.umask(othersNothing);
   const read = (): ResolvedSettings => resolveSettings({ flags });
   const parent = new ParentRequests();
-  const beginning = (begins ? await parent.beginning : undefined) ?? read();
+  warmUp();
+  // Two processes that look the same are hard to tell apart for whoever has to end one.
+  process.title = 'tenon: stands by';
+  void tellParent({ told: 'standing by', version, protocol });
+  const begin = await parent.beginning;
+  process.title = 'tenon: host';
+  if (begin === undefined) return end(0);
+  const beginning = begin.settings;
   const { settings } = beginning;
+  if (given.lock !== undefined) nameHolder(given.lock);
+  if (given.box !== undefined) beat(core, beatEvery(settings.hangMs));
   // From which level on is the host's to say, while it runs.
   const output = openLog({
     level: 'trace',
@@ -201,7 +254,11 @@ async function serve({ flags, tellsReloads, continues, begins, ...given }: Order
   const onEvent = (event: HostEvent): void => {
     if (tellsReloads && 'record' in event && host !== undefined)
       for (const line of reloadReport(event.record, host.plugin(event.plugin).folder, process.cwd())) say(line);
-    if (event.type === 'plugin.serving') replaced ||= event.from !== undefined;
+    if (event.type === 'plugin.serving') {
+      replaced ||= event.from !== undefined;
+      // The build before may end the process on its way down: the next one is not to begin with it again.
+      wishesChanged();
+    }
     if (event.type !== 'host.full') return;
     if (discovered) ending.recycle();
     else full = true;
@@ -229,35 +286,68 @@ async function serve({ flags, tellsReloads, continues, begins, ...given }: Order
       if (status === 'restarting') setImmediate(() => ending.recycle());
     },
   });
+  const upgrade = new UpgradeWish();
   const written = given.output === undefined ? undefined : new WrittenOutput(given.output.mark);
-  const opening = openOwnHost({ ...explicit(settings), log: output, onEvent, readSettings }, written);
+  const { containment, wishes } = begin;
+  let isResumed = false;
+  let isTelling = false;
+  // Those of a host that has not gone on with all that ran before it would make the next one forget the rest.
+  const wishesChanged = (): void => {
+    if (isTelling || !isResumed) return;
+    isTelling = true;
+    setImmediate(() => {
+      isTelling = false;
+      if (host !== undefined) void tellParent({ told: 'wishes', wishes: host.wishes() });
+    });
+  };
+  const own: OwnProcess = {
+    output: written,
+    containment,
+    locked: given.lock !== undefined,
+    box: given.box,
+    upgrade: (folder) => upgrade.ask(folder),
+    parent: {
+      wishesChanged,
+      requestsNamed: (name) => void tellParent({ told: 'requests', name }),
+      released: (plugin) => void tellParent({ told: 'released', plugin }),
+      quarantined: (build) => void tellParent({ told: 'quarantined', build }),
+    },
+  };
+  const opening = openOwnHost({ ...explicit(settings), log: output, onEvent, readSettings }, own);
   const ending = new Ending(opening, settings, log);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => ending.signal(signal));
   parent.hear((request) => {
     if (request.ask === 'log') written?.take(request.batch);
     else
-      obey(request, ending, (wish) => {
-        void readAgain(readSettings, host, log).then((done) => done && tellParent({ told: 'granted', wish }));
+      obey(request, ending, upgrade, (wish) => {
+        void readAgain(readSettings, host, log).then((done) => done && void tellParent({ told: 'granted', wish }));
       });
   });
   host = await opening;
   try {
     // Those who wait for a host that begins anew are not to find it empty, nor to wait for a compiler.
-    const resumed = await resume(host, continues).catch((error: unknown) => {
+    const resumed = await resume(host, wishes).catch((error: unknown) => {
       if (!ending.begun) log.error({ err: error }, 'what the host before this one has left cannot be used');
       return false;
     });
+    isResumed = true;
+    wishesChanged();
     if (continues && !resumed) await host.discover();
     const url = await host.listen(given.descriptor, given.admin);
     forgetNextHost(settings.data);
+    void tellParent({ told: 'listens' });
+    // Whoever calls now may stop the loop: that is seen by beats that do not come any more.
+    if (given.box !== undefined) core.beat();
     say(continues ? `Tenon goes on in a fresh process, on ${url}` : `Tenon listens on ${url}`);
     const api = host.adminUrl();
     if (api !== undefined && !continues) say(`  its admin API on ${api}`);
     if (!continues || resumed) await host.discover();
+    // What was loaded last was not there yet when its event was told.
+    wishesChanged();
     if (!continues && !ending.begun) printWelcome(host, url);
     discovered = true;
     tellReady();
-    if (!ending.begun) tellParent({ told: 'ready', about: `${host.plugins().length} plugins on ${url}` });
+    if (!ending.begun) void tellParent({ told: 'ready', about: `${host.plugins().length} plugins on ${url}` });
     // The next one begins with the builds that serve. What never did will not let go of its image there either.
     if (full && replaced) ending.recycle();
     else if (full) log.error('the host is full from its start on: it begins anew when one more image is pinned');
@@ -268,9 +358,13 @@ async function serve({ flags, tellsReloads, continues, begins, ...given }: Order
   }
 }
 
-function obey(request: ParentRequest, ending: Ending, readAgain: (wish: number) => void): void {
-  if (request.ask === 'sign') tellParent({ told: 'sign' });
-  else if (request.ask === 'reload') readAgain(request.wish);
+function obey(request: ParentRequest, ending: Ending, upgrade: UpgradeWish, readAgain: (wish: number) => void): void {
+  if (request.ask === 'sign') void tellParent({ told: 'sign' });
+  else if (request.ask === 'upgrade') {
+    upgrade.answer(request);
+    // Behind the answer to whoever has asked for it.
+    if ('version' in request) setImmediate(() => ending.recycle());
+  } else if (request.ask === 'reload') readAgain(request.wish);
   else if (request.ask === 'end') {
     if (request.atOnce) ending.atOnce(request.why);
     else ending.stop(request.why);
@@ -294,10 +388,9 @@ async function readAgain(settings: SettingsInForce, host: TenonHost | undefined,
   return true;
 }
 
-/** Begin with what the host before this one has left. Whether there was anything; without it the applications say all. */
-async function resume(host: TenonHost, continues: boolean): Promise<boolean> {
-  const wishes = takeWishes(host.settings.data);
-  if (wishes === undefined || !continues) return false;
+/** Go on as the host before this one would have. Whether that can be; else the applications say all. */
+async function resume(host: TenonHost, wishes: Wishes | undefined): Promise<boolean> {
+  if (wishes === undefined) return false;
   await host.resume(wishes);
   return true;
 }
@@ -310,5 +403,6 @@ function explicit(settings: Settings): Partial<Settings> {
 try {
   await serve(order);
 } catch (error) {
+  meanEnd();
   process.exitCode = reportFailure(error, false, say);
 }

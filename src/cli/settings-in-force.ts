@@ -56,7 +56,7 @@ export class SettingsInForce implements ReadSettings {
 
   /** A service manager waits for the end. */
   async #tellWhile(): Promise<SettingsReload> {
-    tellParent({ told: 'reloading' });
+    void tellParent({ told: 'reloading' });
     let goesOn = true;
     try {
       const done = await this.#reload(false);
@@ -66,7 +66,7 @@ export class SettingsInForce implements ReadSettings {
       goesOn = !isClosing(error);
       throw error;
     } finally {
-      if (goesOn) tellParent({ told: 'reloaded' });
+      if (goesOn) void tellParent({ told: 'reloaded' });
     }
   }
 
@@ -82,7 +82,7 @@ export class SettingsInForce implements ReadSettings {
     if (!isFresh) await this.#options.apply(Object.fromEntries(names.map((name) => [name, read.settings[name]])));
     this.#now = read;
     this.#isOver = isFresh;
-    tellParent({ told: 'settings', settings: read });
+    void tellParent({ told: 'settings', settings: read });
     this.#options.taken({ status, changed });
     return { status, changed };
   }

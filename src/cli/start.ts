@@ -3,8 +3,13 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import tty from 'node:tty';
 import { type PrintedSetting, processEnvironment, resolveSettings, type Settings } from '../base/config.js';
+import { makeDataDirectory } from '../base/data-directory.js';
 import { TenonError } from '../base/errors.js';
-import { type HostEnd, HostProcess, type HostProcessOptions } from '../supervisor/host-process.js';
+import { version } from '../base/version.js';
+import { type Core, type DirectoryLock, loadCore } from '../binding/core.js';
+import { Crashes, limitsOf } from '../supervisor/crashes.js';
+import type { HostEnd } from '../supervisor/host-child.js';
+import { HostProcess, type HostProcessOptions } from '../supervisor/host-process.js';
 import { reapWhenFirst } from '../supervisor/first-process.js';
 import { givenPort, type HeldPort, holdPort, holdSocket } from '../supervisor/port.js';
 import { ServiceManager } from '../supervisor/service-manager.js';
@@ -41,23 +46,56 @@ function printConfig(printed: readonly PrintedSetting[], json: boolean): void {
   else printTable(settingRows(printed));
 }
 
-/** The host of `order` as a child that has the port of its settings. Rejects with `AddressInUse`, and for wrong settings. */
+/**
+ * The host of `order` as a child that has the port and the data directory of its settings. Rejects with `AddressInUse`, `DataDirectoryLocked`,
+ * and for wrong settings.
+ */
 export async function hostProcess(
   order: Order,
   { stdio, lastWords }: Pick<HostProcessOptions, 'stdio' | 'lastWords'>,
 ): Promise<HostProcess> {
-  const settings = resolveSettings({ flags: order.flags });
+  const resolved = resolveSettings({ flags: order.flags });
+  const { settings } = resolved;
   const environment = processEnvironment();
   const manager = ServiceManager.of(environment);
-  const port = givenPort(environment) ?? (await holdPort(settings.settings.host, settings.settings.port));
-  const admin = await holdAdmin(settings.settings).catch((error: unknown) => {
-    port?.close();
+  const core = loadCore();
+  const port = givenPort(environment) ?? (await holdPort(settings.host, settings.port));
+  let admin: HeldAdmin | undefined;
+  let lock: DirectoryLock | undefined;
+  try {
+    admin = await holdAdmin(settings);
+    lock = lockData(core, settings.data);
+    const here = fileURLToPath(import.meta.url);
+    return new HostProcess({
+      release: { program: path.join(path.dirname(here), `serve${path.extname(here)}`), version },
+      order,
+      settings: resolved,
+      port,
+      admin,
+      lock,
+      stdio,
+      captures: settings.logOutput,
+      lastWords,
+      say: lastWords,
+      boxes: core,
+      crashes: new Crashes({
+        data: settings.data,
+        ...limitsOf(settings),
+        warn: (line) => lastWords(`tenon: ${line}`),
+      }),
+      manager,
+    });
+  } catch (error) {
+    for (const held of [port, admin?.port, admin?.socket]) held?.close();
+    lock?.release();
     throw error;
-  });
-  const here = fileURLToPath(import.meta.url);
-  const program = path.join(path.dirname(here), `serve${path.extname(here)}`);
-  const captures = settings.settings.logOutput;
-  return new HostProcess({ program, order, settings, port, admin, stdio, captures, lastWords, manager });
+  }
+}
+
+/** The data directory is this process's and its children's, as long as one of them is there. */
+function lockData(core: Core, data: string): DirectoryLock {
+  makeDataDirectory(data);
+  return core.lockFile(path.join(data, 'lock'));
 }
 
 /** What the listener of the admin API needs, when it has one. */
@@ -116,6 +154,7 @@ export async function start({ printConfig: print, json, ...flags }: StartFlags, 
   const host = await hostProcess({ flags, tellsReloads }, { stdio: 'inherit', lastWords });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => host.stop(signal));
   onHangUp(host, (why) => host.stop(why));
-  reapWhenFirst(() => host.pid);
+  process.on('SIGUSR2', () => void host.upgrade());
+  reapWhenFirst(() => host.pids);
   return endAs(await host.run());
 }

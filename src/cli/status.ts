@@ -18,8 +18,10 @@ export interface Readiness {
   ready: boolean;
   started: boolean;
   degraded?: boolean;
-  plugins: { id: string; state: string; healthy?: boolean; health?: string; error?: string }[];
+  plugins: { id: string; state: string; healthy?: boolean; health?: string; error?: string; heldBack?: boolean }[];
   tables?: { code: string; message?: string };
+  /** While no plugin is loaded. */
+  safeMode?: { since: string; reason?: string };
 }
 
 export async function status(flags: AskFlags): Promise<void> {
@@ -58,12 +60,19 @@ async function readinessOf(client: Client): Promise<Readiness | undefined> {
 }
 
 /** Why it is not ready, and what does not run. */
-function troubleRows({ started, plugins, tables }: Readiness): string[][] {
+function troubleRows({ started, plugins, tables, safeMode }: Readiness): string[][] {
   const ill = plugins.filter(({ healthy }) => healthy === false);
+  const held = plugins.filter(({ state }) => state === 'quarantined');
+  const older = plugins.filter(({ heldBack }) => heldBack === true);
   const down = plugins.filter(({ state, healthy }) => state === 'failed' && healthy === undefined);
   return [
+    ...(safeMode === undefined
+      ? []
+      : [['safe mode', `since ${safeMode.since}: ${safeMode.reason ?? 'see tenon crashes'}`]]),
     ...(started ? [] : [['', 'it has not looked at all applications yet']]),
     ...ill.map(({ id, health }) => ['not healthy', `${id}${health === undefined ? '' : `: ${health}`}`]),
+    ...held.map(({ id, error }) => ['quarantined', error ?? id]),
+    ...older.map(({ id, error }) => ['held back', `${error ?? id}; the build before it serves`]),
     ...down.map(({ id, error }) => ['not running', `${id}${error === undefined ? '' : `: ${error}`}`]),
     ...(tables === undefined ? [] : [['tables', tables.message ?? tables.code]]),
   ];

@@ -8,6 +8,7 @@ import { reportFailure } from './failure.js';
 import type { NewFlags } from './new.js';
 import type { RestoreFlags } from './restore.js';
 import type { StartFlags } from './start.js';
+import { addCrashCommands } from './crash-commands.js';
 import { addHostCommands } from './host-commands.js';
 import { addPackCommand } from './pack-command.js';
 import { addBenchCommand } from './bench-command.js';
@@ -136,6 +137,7 @@ Exit status: 0 built, fit for the host, and tests passed; 1 not; 2 wrong use.
 addPackCommand(program);
 addReadingCommands(program);
 addHostCommands(program);
+addCrashCommands(program);
 addSigningCommands(program);
 addTokenCommands(program);
 

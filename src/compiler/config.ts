@@ -32,7 +32,10 @@ import {
   type StaticFiles,
 } from './web-config.js';
 
+import { limitKeys, readLimits, type ResourceLimits } from './limits-config.js';
+
 export type { ExtensionUse } from './extension-list.js';
+export type { ResourceLimits } from './limits-config.js';
 export type { CorsRules, StaticFiles } from './web-config.js';
 export { idGrammar } from './extension-list.js';
 
@@ -61,6 +64,8 @@ export interface ApplicationConfig {
   deadlineMs: number | undefined;
   /** For routes that name none, in bytes: 1 to 1 GiB; undefined takes the host's setting. */
   bodyLimit: number | undefined;
+  /** How much it may have of what all plugins share; what is absent is as for every plugin. */
+  limits: ResourceLimits;
   /** Whether others may list it under `extensions`; `telemetry`: and it is loaded before all who are not. */
   extension: boolean | 'telemetry';
   /** Those it uses, in the order in which they are asked. */
@@ -177,12 +182,18 @@ const acted: Record<string, Check> = {
   concurrency: whole(1, 64),
   deadlineMs: whole(1, 3_600_000),
   bodyLimit: whole(1, 1024 ** 3),
+  limits: mapping,
   cors: checkCors,
   static_files: checkFiles,
 };
 
 /** Keys of keys. */
-const inner: Record<string, Record<string, Check>> = { reload: reloadKeys, cors: corsKeys, static_files: fileKeys };
+const inner: Record<string, Record<string, Check>> = {
+  reload: reloadKeys,
+  cors: corsKeys,
+  static_files: fileKeys,
+  limits: limitKeys,
+};
 
 /** ... and what is accepted, under the given name, for other rooms and for releases to come. */
 const reserved: Record<string, [keyof ReservedConfig, Check]> = {
@@ -339,6 +350,7 @@ function configOf(
     concurrency: given.get('concurrency') as number | undefined,
     deadlineMs: given.get('deadlineMs') as number | undefined,
     bodyLimit: given.get('bodyLimit') as number | undefined,
+    limits: readLimits(given.get('limits')),
     extension: (given.get('extension') as ApplicationConfig['extension'] | undefined) ?? false,
     extensions,
     auth: given.get('auth') as ApplicationConfig['auth'],

@@ -9,7 +9,7 @@ import { inSpan } from '../base/tracing.js';
 import { manifestFile, signatureFile } from '../bundle/manifest.js';
 import { type Application as Source, librarySuffix, readApplication } from '../compiler/application.js';
 import { type Built, compile, describeWarning } from '../compiler/build.js';
-import type { CorsRules, ExtensionUse, Surfaces } from '../compiler/config.js';
+import type { CorsRules, ExtensionUse, ResourceLimits, Surfaces } from '../compiler/config.js';
 import type { ConfigSchema } from '../compiler/config-schema.js';
 import { readRegular } from '../base/regular.js';
 import type { GenerationLimits } from '../plugin/limits.js';
@@ -29,6 +29,8 @@ export interface Application {
   readonly prefix: string;
   /** What its config sets apart from the host's settings. */
   readonly limits: Partial<GenerationLimits>;
+  /** How much it may have of what all plugins share. */
+  readonly resources: ResourceLimits;
   /** Whether others may list it; `telemetry`: and it is loaded before all who are not. */
   readonly extension: boolean | 'telemetry';
   /** Extensions it uses, in the order in which they are asked. */
@@ -259,6 +261,7 @@ async function applicationOf(source: Source, side: BundleSide = {}): Promise<App
     enabled,
     prefix,
     limits,
+    resources: config.limits,
     extension,
     extensions,
     auth,

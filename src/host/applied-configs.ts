@@ -29,6 +29,7 @@ const keys = {
   permissions: 'asked',
   cors: 'cors',
   static_files: 'files',
+  limits: 'limits',
 } as const;
 
 export class AppliedConfigs {

@@ -1,5 +1,4 @@
 /** Brings what this host runs to what the registry says: one step for notifications, full reads and calls of the API. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { RegistryDoor, RegistryListener, RegistryStatus } from '../registry/door.js';
@@ -8,7 +7,7 @@ import type { Applications } from './applications.js';
 import type { Desires } from './desired.js';
 import type { HostEvent } from './journal.js';
 import { mayPass } from './passing.js';
-import type { PluginView } from './plugin.js';
+import { isHeldBack, type PluginView } from './plugin.js';
 import type { Plugins } from './plugins.js';
 import { Reporting } from './reporting.js';
 import { Turns } from './turns.js';
@@ -23,8 +22,6 @@ export interface ConvergenceOptions {
 
 /** Steps that are taken at once. */
 const atOnce = 4;
-/** To read the copy of what was known last, ms. */
-const recallMs = 250;
 const mostTries = 3;
 /** A host that was not seen for so long is none, ms. */
 const aliveMs = 60_000;
@@ -68,9 +65,9 @@ export class Convergence implements RegistryListener {
     return this.#opened;
   }
 
-  /** The same for whoever cannot wait: what was known last is enough. */
-  async recall(): Promise<void> {
-    await Promise.race([this.open(), sleep(recallMs, undefined, { ref: false })]);
+  /** What was known last is known, and nothing is connected to. */
+  recall(): Promise<void> {
+    return this.#options.door.recall();
   }
 
   status(): RegistryStatus {
@@ -149,7 +146,8 @@ export class Convergence implements RegistryListener {
     if (tries) desires.again(id);
     await this.converge(id);
     const view = this.#viewOf(id);
-    if (status === 'active' && view?.state === 'failed' && view.error !== undefined)
+    const rests = view?.state === 'failed' || isHeldBack(view?.error);
+    if (status === 'active' && rests && view?.state !== 'running' && view?.error !== undefined)
       throw new TenonError(view.error.code as ErrorCode, view.error.message, { details: view.error.details });
     return view;
   }

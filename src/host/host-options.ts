@@ -4,8 +4,10 @@ import type { Core } from '../binding/core.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { Applications } from './applications.js';
 import type { Chains } from './chains.js';
+import type { Containing } from './containing.js';
 import type { Desires } from './desired.js';
 import type { Grants } from './grants.js';
+import type { GuardFindings } from './guard-findings.js';
 import type { PinnedLimit } from './images.js';
 import type { JournalOptions } from './journal.js';
 import type { ProbationLimits } from './probation.js';
@@ -33,6 +35,11 @@ export interface HostOptions {
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;
   refusedState: RefusedState;
+  containing: Containing;
+  /** What guards find out about its plugins. */
+  findings: GuardFindings;
+  /** Told when what `wishes` gives may be another. */
+  wishesChanged?: (() => void) | undefined;
   routes: RouteBook;
   /** Whether an id is that of a plugin which is part of the program. */
   isStatic: (id: string) => boolean;

@@ -1,8 +1,8 @@
 /** The living set: which plugins there are, and the one place that changes it. */
-import path from 'node:path';
-import { asTenonError, TenonError } from '../base/errors.js';
-import { type Application, whyNoApplication } from './applications.js';
+import type { Containment } from '../base/containment.js';
+import { TenonError } from '../base/errors.js';
 import { AppliedConfigs } from './applied-configs.js';
+import { Bringing } from './bringing.js';
 import { Departures } from './departures.js';
 import { ExtensionSettings } from './extension-settings.js';
 import { Extensions } from './extensions.js';
@@ -11,16 +11,19 @@ import { countImages, type Images, overLimit } from './images.js';
 import type { HostOptions } from './host-options.js';
 import { Journal } from './journal.js';
 import { Killing } from './killing.js';
-import { absenceAt, noSuchPlugin } from './absence.js';
-import { Plugin, type PluginSummary, type PluginView, summaryOf } from './plugin.js';
+import { absenceAt } from './absence.js';
+import { Members } from './members.js';
+import { type Plugin, type PluginSummary, type PluginView, summaryOf } from './plugin.js';
 import { figuresOf, type PluginFigures } from './plugin-meters.js';
 import type { ReloadRecord, Trigger } from './record.js';
 import { type Begun, type LateFailure, Reloading, type ReloadRequest } from './reloading.js';
 import { Rehearsals } from './rehearsals.js';
 import { Remembering } from './remembering.js';
 import type { RouteBook } from './routes.js';
-import { isTaken, RefusedFolders } from './taken.js';
+import { RefusedFolders } from './taken.js';
 import { TakingBack } from './taking-back.js';
+import { notHeld, Quarantining } from './quarantining.js';
+import { Resumption } from './resumption.js';
 import { type Version, Versions } from './versions.js';
 import { type Wish, wishOf } from './wishes.js';
 
@@ -33,7 +36,7 @@ export type { HostEvent } from './journal.js';
  */
 export class Host {
   readonly #options: HostOptions;
-  readonly #plugins = new Map<string, Plugin>();
+  readonly #plugins: Members;
   readonly #routes: RouteBook;
   readonly #journal: Journal;
   readonly #departures: Departures;
@@ -44,7 +47,10 @@ export class Host {
   readonly #versions: Versions;
   readonly #remembering: Remembering;
   readonly #refused: RefusedFolders;
+  readonly #bringing: Bringing;
   readonly #killing: Killing;
+  readonly #quarantining: Quarantining;
+  readonly #resumption: Resumption;
   #discovered = false;
   #closing: Promise<void> | undefined;
 
@@ -53,6 +59,12 @@ export class Host {
     this.#journal = new Journal(options);
     this.#routes = options.routes;
     this.#refused = new RefusedFolders(options.log);
+    this.#plugins = new Members({
+      ...options,
+      refused: this.#refused,
+      forget: (plugin) => this.#forget(plugin),
+      refuseWhenClosing: () => this.#refuseWhenClosing(),
+    });
     this.#departures = new Departures(options.log, this.#journal, () => this.#countPinned());
     this.#versions = new Versions({ ...options.versions, log: options.log });
     const { applications, chains, desires } = options;
@@ -77,6 +89,15 @@ export class Host {
       isClosing: () => this.#closing !== undefined,
     });
     this.#remembering = new Remembering({ ...options, departures: this.#departures });
+    const takeDown = (rest: 'failed' | 'quarantined') => (plugin: Plugin) => this.#reloading.takeDown(plugin, rest);
+    this.#quarantining = new Quarantining({ ...options, journal: this.#journal, takeDown: takeDown('quarantined') });
+    this.#resumption = new Resumption({
+      ...options,
+      versions: this.#versions,
+      enter: (id, folder) => this.#plugins.enter(id, folder),
+      anew: (folder) => this.refresh(folder, 'start'),
+      begin: (plugin, what) => this.#begin(plugin, 'start', what),
+    });
     this.#reloading = new Reloading({
       ...options,
       versions: this.#versions,
@@ -84,15 +105,23 @@ export class Host {
       chains,
       configs: this.#configs,
       remembering: this.#remembering,
+      quarantining: this.#quarantining,
       routes: this.#routes,
       journal: this.#journal,
       departures: this.#departures,
       refuseWhenClosing: () => this.#refuseWhenClosing(),
     });
-    this.#killing = new Killing({
+    this.#bringing = new Bringing({
       ...options,
-      takeDown: (plugin) => this.#reloading.takeDown(plugin, 'failed'),
+      plugins: this.#plugins,
+      refused: this.#refused,
+      extensions: this.#extensions,
+      forget: (plugin) => this.#forget(plugin),
+      reload: (plugin, trigger) => this.#reload(plugin, trigger),
+      refuseWhenClosing: () => this.#refuseWhenClosing(),
+      learned: (application) => this.#tryAgain(application.id, application.folder),
     });
+    this.#killing = new Killing({ ...options, takeDown: takeDown('failed') });
   }
 
   /** True once the applications directory was read and everything in it was tried, until closing begins. */
@@ -110,9 +139,23 @@ export class Host {
     this.#departures.untilClosed(this.#versions.forgetGone((id) => this.#plugins.has(id)));
   }
 
+  /** What is not loaded for what crashes have led to. */
+  get held(): Containment {
+    return this.#options.containing.held;
+  }
+
+  /** Whether there is a plugin with this id. */
+  has(id: string): boolean {
+    return this.#plugins.has(id);
+  }
+
   /** How each plugin is to go on in the next host. */
   wishes(): Wish[] {
-    return [...this.#plugins.values()].map(wishOf).filter((wish) => wish !== undefined);
+    const own = [...this.#plugins.values()]
+      .map((plugin) => wishOf(plugin, this.#options.containing.quarantineOf(plugin.id)?.sha256))
+      .filter((wish) => wish !== undefined);
+    const waiting = this.#resumption.waiting.filter(({ id }) => !own.some((wish) => wish.id === id));
+    return [...own, ...waiting];
   }
 
   /**
@@ -120,29 +163,30 @@ export class Host {
    * loaded from the kept builds, without a compiler. What cannot be is left to `discover`.
    */
   async resume(wishes: readonly Wish[]): Promise<void> {
+    this.#resumption.begin(wishes);
+    const prepare = async (id: string): Promise<void> => {
+      if ((await this.#versions.tablesOf(id)) !== undefined) this.#options.tables.openSoon();
+    };
+    for (const { id } of wishes) prepare(id).catch(() => {}); // the load meets the same error, and reports it
     await this.#extensions.inOrder([...new Set(wishes.map(({ folder }) => folder))], async (folder) => {
-      for (const wish of wishes.filter((one) => one.folder === folder))
-        await this.#resume(wish).catch((error: unknown) =>
-          this.#options.log.warn({ plugin: wish.id, err: error }, `${wish.id} goes on as its application says`),
-        );
+      for (const wish of wishes.filter((one) => one.folder === folder)) await this.#resumption.resume(wish);
     });
   }
 
-  async #resume({ id, folder, sha256, chosen = false }: Wish): Promise<void> {
-    const plugin = await this.#enter(id, folder);
-    const { desires } = this.#options;
-    if (plugin === undefined || desires.holdsBack(id)) return;
-    if (sha256 === undefined) {
-      desires.heed(id);
-      plugin.wanted = false;
-      plugin.rest = 'stopped';
-      return;
+  /**
+   * Hold back no longer what crashes of the plugin have led to, or with none that no plugin is loaded; and load what may be then, where
+   * its application is here. Rejects with `NotQuarantined`, and as `reload` does, released all the same.
+   */
+  async release(id: string | undefined): Promise<void> {
+    this.#refuseWhenClosing();
+    if (id === undefined) {
+      const left = this.#resumption.waiting;
+      this.#quarantining.endSafeMode();
+      await this.resume(left);
+      return this.discover('api');
     }
-    await plugin.turns.take('resume', async () => {
-      const version = await this.#versions.find(id, sha256, undefined);
-      desires.resumes(id, version.version);
-      return this.#begin(plugin, 'start', { byHand: chosen, version });
-    });
+    if (!this.#quarantining.release(id)) throw notHeld(this.#plugins.known(id));
+    if (this.has(id) || (await this.#options.applications.find(id)) !== undefined) await this.reload(id);
   }
 
   /** Bring the plugin of an application's folder to what the folder says now. Undefined when nothing was to be done. */
@@ -151,40 +195,8 @@ export class Host {
   }
 
   /** The same, and resolves when what the folder says serves: calls of what served before may go on. */
-  async bring(folder: string, trigger: Trigger): Promise<Begun | undefined> {
-    this.#refuseWhenClosing();
-    this.#refused.forget(folder);
-    const { applications } = this.#options;
-    if (!(await applications.exists(folder))) {
-      const why = whyNoApplication(folder);
-      if (why !== undefined) this.#options.log.warn({ folder }, why);
-      this.#extensions.forget(folder);
-      for (const plugin of this.#of(folder)) await this.#forget(plugin);
-      return undefined;
-    }
-    const plugins = this.#of(folder);
-    let application: Application;
-    try {
-      application = await applications.read(folder);
-      if (this.#extensions.learn(application)) this.#tryAgain(application.id, folder);
-    } catch {
-      // The reload meets the same error, and reports it.
-      const plugin = await this.#enter(plugins[0]?.id ?? path.basename(folder), folder);
-      return plugin?.wanted === true ? this.#reload(plugin, trigger) : undefined;
-    }
-    const plugin = await this.#enter(application.id, folder);
-    if (plugin?.wanted !== true || (trigger === 'start' && plugin.chosen !== undefined)) return undefined;
-    const others = plugins.filter((other) => other !== plugin);
-    const begun = await this.#reload(plugin, trigger).catch(async (cause: unknown) => {
-      const { code, details } = asTenonError(cause);
-      const inTheWay = others.find(({ id }) => isTaken(code) && id === details['owner']);
-      if (inTheWay === undefined) throw cause;
-      // Its paths and tables belong to what the same application was called before.
-      await this.#forget(inTheWay);
-      return this.#reload(plugin, trigger);
-    });
-    for (const other of others) await this.#forget(other);
-    return begun;
+  bring(folder: string, trigger: Trigger): Promise<Begun | undefined> {
+    return this.#bringing.bring(folder, trigger);
   }
 
   /** Load a plugin that is not running; one that runs stays as it is. */
@@ -211,20 +223,35 @@ export class Host {
   }
 
   /**
-   * Go back to a kept build: to the one before the running one, or to the one that `to` names by its hash (6 digits or more),
+   * Go back to a kept build: to the one before the running (or quarantined) one, or to the one that `to` names by its hash (6 digits or more),
    * generation or version. It serves until the application changes or is reloaded. Rejects with `VersionNotFound`, and
    * like `reload`.
    */
   async rollback(id: string, to?: string): Promise<ReloadRecord> {
     const plugin = await this.#want(id);
     // Which one is meant is as of now: who asks twice at once does not go back twice.
-    const version = await this.#versions.find(id, to, plugin.running?.sha256);
+    const version = await this.#versions.find(id, to, this.#options.containing.leftBuild(plugin));
     // Its application went meanwhile: a turn of one that leaves would bring back what nobody takes down.
     if (plugin.leave !== undefined) return this.rollback(id, to);
     const { finished } = await plugin.turns.take(`rollback ${version.sha256}`, () =>
       this.#begin(plugin, 'rollback', { byHand: true, version }),
     );
     return finished;
+  }
+
+  /** For whoever looks after them. */
+  get members(): Iterable<Plugin> {
+    return this.#plugins.values();
+  }
+
+  /** What runs of the plugin is loaded no more, by no host, until somebody lets go of it; and this host is to begin anew. */
+  quarantine(id: string, reason: string): void {
+    const plugin = this.#plugins.get(id);
+    if (plugin?.running === undefined) return;
+    const { log } = this.#options;
+    const failed = (error: unknown): void => log.error({ plugin: id, err: error }, `${id} could not be taken down`);
+    void this.#quarantining.begin(plugin, reason).catch(failed);
+    this.#journal.tell({ type: 'host.full', reason: `${id}: ${reason}` });
   }
 
   /** What loading, reloading and going back would come to. */
@@ -234,7 +261,7 @@ export class Host {
 
   /** Builds of a plugin that can be gone back to, the one that served last first. Rejects with `PluginNotFound`. */
   async versions(id: string): Promise<readonly Version[]> {
-    this.#known(id);
+    this.#plugins.known(id);
     return this.#versions.list(id);
   }
 
@@ -245,9 +272,10 @@ export class Host {
    */
   async unload(id: string): Promise<PluginView> {
     this.#refuseWhenClosing();
-    const plugin = this.#known(id);
+    const plugin = this.#plugins.known(id);
     plugin.wanted = false;
     await this.#stop(plugin);
+    this.#options.wishesChanged?.();
     return this.show(id);
   }
 
@@ -288,18 +316,22 @@ export class Host {
     return [...this.#plugins.keys()].sort().map((id) => this.show(id));
   }
 
-  readonly figures = (): PluginFigures[] => [...this.#plugins.values()].map(figuresOf);
+  readonly figures = (): PluginFigures[] => {
+    const { findings } = this.#options;
+    return [...this.#plugins.values()].map((plugin) => figuresOf(plugin, findings.ofPlugin(plugin.id)));
+  };
 
   /** Throws `PluginNotFound`. */
   show(id: string): PluginView {
-    const plugin = this.#known(id);
-    const view = plugin.view(this.#routes.of(id), this.#extensions.relationsOf(plugin));
+    const plugin = this.#plugins.known(id);
+    const view = plugin.view(this.#routes.of(id), this.#extensions.relationsOf(plugin), this.#options.findings);
     return { ...view, permissions: this.#configs.permissionsOf(plugin), ...this.#options.desires.viewOf(id) };
   }
 
   /** Why nothing is served at `path` although a plugin has it: it does not run, and not by its own config. */
   absence(path: string): TenonError | undefined {
-    return absenceAt(path, this.#plugins.values());
+    if (this.#routes.isReserved(path)) return undefined;
+    return this.#options.containing.whyNone ?? absenceAt(path, this.#plugins.values());
   }
 
   /** The last 100 reload records, newest first. */
@@ -349,12 +381,6 @@ export class Host {
       throw new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
   }
 
-  #known(id: string): Plugin {
-    const plugin = this.#plugins.get(id);
-    if (plugin === undefined) throw noSuchPlugin(id, [...this.#plugins.keys()]);
-    return plugin;
-  }
-
   /** A known plugin, which is wanted from the moment of asking on, or one whose application has appeared since. */
   async #want(id: string): Promise<Plugin> {
     this.#refuseWhenClosing();
@@ -365,37 +391,7 @@ export class Host {
     }
     await known?.leave;
     const folder = await this.#options.applications.find(id);
-    return (folder === undefined ? undefined : await this.#enter(id, folder)) ?? this.#known(id);
-  }
-
-  #of(folder: string): Plugin[] {
-    return [...this.#plugins.values()].filter((plugin) => plugin.folder === folder);
-  }
-
-  /**
-   * The plugin `id` of `folder`, made when there is none: after the one of a folder that is gone has left. Undefined when
-   * the folder has gone meanwhile.
-   */
-  async #enter(id: string, folder: string): Promise<Plugin | undefined> {
-    const { applications, isStatic } = this.#options;
-    if (isStatic(id)) this.#refused.refuse(id, folder, 'a plugin of the program');
-    for (;;) {
-      const known = this.#plugins.get(id);
-      if (known === undefined) {
-        const there = await applications.exists(folder);
-        if (this.#plugins.has(id)) continue;
-        if (!there) return undefined;
-        break;
-      }
-      if (known.folder === folder && known.leave === undefined) return known;
-      const taken = await applications.exists(known.folder);
-      if (taken && known.leave === undefined) this.#refused.refuse(id, folder, known.folder);
-      await this.#forget(known);
-    }
-    this.#refuseWhenClosing();
-    const plugin = new Plugin(id, folder);
-    this.#plugins.set(id, plugin);
-    return plugin;
+    return (folder === undefined ? undefined : await this.#plugins.enter(id, folder)) ?? this.#plugins.known(id);
   }
 
   async #reload(plugin: Plugin, trigger: Trigger): Promise<Begun> {
@@ -419,6 +415,7 @@ export class Host {
           ),
         );
     const begun = await this.#reloading.reload(plugin, { trigger, failedLater, ...what });
+    this.#options.wishesChanged?.();
     if (what.anew !== true) plugin.chosen = what.byHand ? what.version?.sha256 : undefined;
     if (plugin.running !== undefined) this.#tryAgain(plugin.id);
     return begun;
@@ -443,6 +440,8 @@ export class Host {
       await this.#reloading.takeDown(plugin, 'stopped').finally(() => this.#plugins.delete(plugin.id));
       await this.#configs.forget(plugin);
       this.#options.forgotten(plugin.id);
+      this.#options.findings.forget(plugin.id);
+      this.#options.wishesChanged?.();
       if (others === undefined) for (const folder of this.#refused.of(plugin.id)) this.#refreshLater(folder);
     });
     return plugin.leave;

@@ -19,7 +19,7 @@ import { type Applications, isBundle } from './applications.js';
 import type { Bundled, Bundles, ChosenLibrary } from './bundled.js';
 import type { Grants } from './grants.js';
 import type { Installed, InstallOptions } from './installing.js';
-import type { PluginView } from './plugin.js';
+import { isHeldBack, type PluginView } from './plugin.js';
 import type { Plugins } from './plugins.js';
 import type { Quiet } from './quiet.js';
 import type { Admission } from './replace.js';
@@ -277,12 +277,14 @@ export class Installation {
   async #bringBack(id: string, folder: string, present: Present | undefined, wish: Wish | undefined): Promise<void> {
     const { host, log } = this.#options;
     try {
-      if (present?.view?.state === 'stopped') await host.unload(id);
+      const { state, error: before } = present?.view ?? {};
+      if (state === 'stopped' && before?.code !== 'SafeMode') await host.unload(id);
       // Somebody went back to it: what the folder says is not what served.
       else if (wish?.chosen === true) await host.rollback(id, wish.sha256);
       else await host.refresh(folder, 'api');
     } catch (error) {
-      if (present?.view?.state !== 'failed') log.error({ plugin: id, err: error }, `${id} is not what it was before`);
+      if (!isHeldBack(present?.view?.error) && present?.view?.state !== 'failed')
+        log.error({ plugin: id, err: error }, `${id} is not what it was before`);
     }
   }
 

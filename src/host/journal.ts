@@ -1,5 +1,7 @@
 /** What a host tells of its reloads and plugins: to its log, to a listener, and to whoever asks for the last ones. */
 import type { TenonError } from '../base/errors.js';
+import type { GuardNote } from '../binding/black-box.js';
+import type { LimitedThing } from '../compiler/limits-config.js';
 import type { Log } from '../base/log.js';
 import { lookForTracing } from '../base/tracing.js';
 import type { Outcome } from '../plugin/generation.js';
@@ -22,7 +24,9 @@ import { ReloadSpan } from './tracing-reload.js';
  * a phase has ended, with its time; `shut` of `plugin.stopped` are applications that need the extension and answer 503
  * until it serves; `reload` is the id of the record. `reload.rolledBack` is told when what a reload
  * brought was taken back. `host.full` is told for each image that cannot be unmapped once there are more than allowed:
- * only a fresh process gets rid of them.
+ * only a fresh process gets rid of them. `plugin.quarantined` is told when one is not loaded, or runs no longer, for what it has done to
+ * hosts; `crash` is the id of the report that has decided it; `plugin.released` when nothing of it is held back any more. `plugin.guarded` is what a guard has caught it
+ * at; `plugin.overSoftLimit` is told once, and again when it has doubled; `plugin.overHardLimit` comes before what is done about it.
  */
 export type HostEvent =
   | { type: 'reload.started'; plugin: string; trigger: Trigger }
@@ -30,6 +34,16 @@ export type HostEvent =
   | { type: 'plugin.stopped'; plugin: string; generation: number; shut?: readonly string[] }
   | { type: 'generation.unloaded'; plugin: string; generation: number }
   | { type: 'host.full'; reason: string }
+  | { type: 'plugin.quarantined'; plugin: string; reason: string; sha256: string; crash?: string }
+  | { type: 'plugin.released'; plugin: string }
+  | ({ type: 'plugin.guarded' } & GuardNote)
+  | {
+      type: 'plugin.overSoftLimit' | 'plugin.overHardLimit';
+      plugin: string;
+      gauge: LimitedThing;
+      value: number;
+      limit: number;
+    }
   | { type: 'reload.phase'; plugin: string; reload: string; phase: Phase; ms: number }
   | { type: 'reload.succeeded' | 'reload.failed' | 'reload.rolledBack'; plugin: string; record: ReloadRecord };
 

@@ -6,11 +6,11 @@ const nobody: Asked = { permissions: [], by: 'config' };
 const nothing: Applied = { uses: [], auth: undefined, custom: '{}', asked: nobody };
 
 /** Undefined for one that says nothing. */
-export function writeKeptConfig({ uses, auth, custom, asked, cors, files }: Applied): string | undefined {
+export function writeKeptConfig({ uses, auth, custom, asked, cors, files, limits }: Applied): string | undefined {
   const asks = asked.by === 'manifest' || asked.permissions.length > 0;
-  const isWeb = cors !== undefined || files !== undefined;
-  if (uses.length === 0 && auth === undefined && custom === nothing.custom && !asks && !isWeb) return undefined;
-  return `${JSON.stringify({ uses, auth, custom, ...(asks ? { asked } : {}), cors, files })}\n`;
+  const says = cors !== undefined || files !== undefined || limits !== undefined;
+  if (uses.length === 0 && auth === undefined && custom === nothing.custom && !asks && !says) return undefined;
+  return `${JSON.stringify({ uses, auth, custom, ...(asks ? { asked } : {}), cors, files, limits })}\n`;
 }
 
 /** Undefined stands for one that said nothing. Throws for text that was not written by {@link writeKeptConfig}. */
@@ -23,7 +23,7 @@ export function readKeptConfig(text: string | undefined): Applied {
 
 function isApplied(value: unknown): value is Applied {
   if (!isObject(value)) return false;
-  const { uses, auth, custom, asked = nobody, cors = {}, files = {} } = value;
+  const { uses, auth, custom, asked = nobody, cors = {}, files = {}, limits = {} } = value;
   return (
     Array.isArray(uses) &&
     uses.every(
@@ -37,7 +37,9 @@ function isApplied(value: unknown): value is Applied {
     typeof custom === 'string' &&
     isAsked(asked) &&
     isObject(cors) &&
-    isObject(files)
+    isObject(files) &&
+    isObject(limits) &&
+    Object.values(limits).every(isObject)
   );
 }
 

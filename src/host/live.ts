@@ -142,6 +142,16 @@ export class Live {
     this.#pointer.importValues(block);
   }
 
+  /**
+   * From here on each change of its key-value state is in `file`, absolute, before the plugin is told that it was made; null:
+   * they are in memory alone. With `recover` the values are those of the file where it is newer than what was imported;
+   * without it those that are known. What is wrong with the file, as a clause about it. One that is `damaged` stays as it
+   * is, and its values up to there are taken; without `recover` it is replaced. After `unreadable` nothing is kept.
+   */
+  keepValues(file: string | null, recover: boolean): ReturnType<PluginPointer['keepValues']> {
+    return this.#pointer.keepValues(file, recover);
+  }
+
   /** Nothing may be live. Closing twice is fine. */
   close(): void {
     this.#pointer.close();

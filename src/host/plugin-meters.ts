@@ -1,5 +1,6 @@
 /** What of a plugin goes up and down, for whoever watches many of them. */
 import type { Generation, GenerationState } from '../plugin/generation.js';
+import type { Gauges } from './guard-findings.js';
 import type { Plugin, PluginState, PluginSummary } from './plugin.js';
 
 export interface PluginFigures {
@@ -13,9 +14,11 @@ export interface PluginFigures {
   /** Calls in all of them. */
   readonly leases: number;
   readonly threads: { readonly alive: number; readonly lost: number };
+  /** What its code has of the process. */
+  readonly gauges: Gauges;
 }
 
-export function figuresOf({ id, state, running, leaving }: Plugin): PluginFigures {
+export function figuresOf({ id, state, running, leaving }: Plugin, gauges: Gauges): PluginFigures {
   const all: Generation[] = running === undefined ? [...leaving] : [running, ...leaving];
   const generations = new Map<GenerationState, number>();
   const threads = { alive: 0, lost: 0 };
@@ -36,11 +39,13 @@ export function figuresOf({ id, state, running, leaving }: Plugin): PluginFigure
     generations,
     leases,
     threads,
+    gauges,
   };
 }
 
 /** A plugin that is a part of the program has no library. */
 export function staticFigures({ id, type, state, version, generation }: PluginSummary): PluginFigures {
   const none = { alive: 0, lost: 0 };
-  return { id, type, state, version, generation, generations: new Map(), leases: 0, threads: none };
+  const gauges = { threads: 0, descriptors: 0, memory: 0 };
+  return { id, type, state, version, generation, generations: new Map(), leases: 0, threads: none, gauges };
 }

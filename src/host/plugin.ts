@@ -1,11 +1,12 @@
 /** One plugin as the host keeps it, and as it is shown. */
 import type { TenonError } from '../base/errors.js';
 import type { CallCounters } from '../binding/call-counters.js';
-import type { CorsRules, ExtensionUse } from '../compiler/config.js';
+import type { CorsRules, ExtensionUse, ResourceLimits } from '../compiler/config.js';
 import type { Generation } from '../plugin/generation.js';
 import type { BundleFacts } from './bundled.js';
 import type { RegistryView } from './desired.js';
 import type { Asked, Standing } from './grants.js';
+import type { Gauges, GuardFindings } from './guard-findings.js';
 import type { EffectiveConfig } from './effective-config.js';
 import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
@@ -17,9 +18,9 @@ import { Turns } from './turns.js';
 
 /**
  * `loading` before its first load is over, `stopped` by hand, `disabled` by its config, `failed` when no build of it
- * could be loaded. A plugin whose reload failed is still `running`.
+ * could be loaded, `quarantined` when the host keeps from loading it for what it has done. A plugin whose reload failed is still `running`.
  */
-export type PluginState = 'loading' | 'running' | 'stopped' | 'disabled' | 'failed';
+export type PluginState = 'loading' | 'running' | 'stopped' | 'disabled' | 'failed' | 'quarantined';
 
 /** One generation that is still there. */
 export interface GenerationView {
@@ -38,6 +39,8 @@ export interface GenerationView {
   ledger: Ledger;
   /** Why its image cannot be unmapped, when it is pinned. */
   pinnedReason?: string;
+  /** What its code has of the process, as far as it asked for it itself; absent where nothing is counted. */
+  gauges?: Gauges;
 }
 
 /** What a generation has registered with the host. */
@@ -100,6 +103,8 @@ export interface Applied {
   readonly cors?: CorsRules | undefined;
   /** Files that are served beside its routes. */
   readonly files?: ServedFiles | undefined;
+  /** How much it may have of what all plugins share. */
+  readonly limits?: ResourceLimits | undefined;
 }
 
 /** One route that is served. */
@@ -224,7 +229,9 @@ export class Plugin {
   /** Whether it would serve below `path` if it ran; one that never did is taken to use its id. */
   owns(path: string): boolean {
     const prefix = this.prefix ?? `/${this.id}`;
-    return prefix !== '' && (path === prefix || path.startsWith(`${prefix}/`));
+    // What is held back for a crash is refused wherever it was; who has it at the root has what nobody else serves.
+    if (prefix === '') return isHeldBack(this.error);
+    return path === prefix || path.startsWith(`${prefix}/`);
   }
 
   #summary(routes: readonly ServedRoute[], auth: DefaultAccess): PluginSummary {
@@ -244,7 +251,7 @@ export class Plugin {
     };
   }
 
-  view(routes: readonly ServedRoute[], { shut, ...relations }: Relations): PluginView {
+  view(routes: readonly ServedRoute[], { shut, ...relations }: Relations, findings: GuardFindings): PluginView {
     const current = this.running;
     // Who knows better why it does not run says so.
     const error = this.error?.code.startsWith('Extension') === true ? this.error : (shut ?? this.error);
@@ -253,17 +260,28 @@ export class Plugin {
       ...this.#summary(routes, relations.auth),
       ...relations,
       folder: this.folder,
-      generations: generations.map(viewGeneration),
+      generations: generations.map((one) => {
+        const gauges = findings.ofGeneration(this.id, one.number);
+        return { ...viewGeneration(one), ...(gauges === undefined ? {} : { gauges }) };
+      }),
       tables: this.tables?.names ?? [],
       waiting: this.live?.waiting ?? 0,
       ...(current === undefined || this.bundle === undefined ? {} : { bundle: this.bundle }),
       findings: current?.findings ?? [],
-      warnings: this.tables?.served.seedErrors.map(({ message }) => message) ?? [],
+      warnings: [
+        ...(this.tables?.served.seedErrors ?? []).map(({ message }) => message),
+        ...findings.warningsOf(this.id),
+      ],
       ...(this.lastReload === undefined ? {} : { lastReload: this.lastReload }),
       ...(shut === undefined ? {} : { shutBy: String(shut.details['extension']) }),
       ...(error === undefined ? {} : { error: { code: error.code, message: error.message, details: error.details } }),
     };
   }
+}
+
+/** Whether it is `error` why something is not loaded although it could be. */
+export function isHeldBack(error: { readonly code: string } | undefined): boolean {
+  return error !== undefined && ['PluginQuarantined', 'BuildCrashed', 'SafeMode'].includes(error.code);
 }
 
 /** What of a view everybody may see. */

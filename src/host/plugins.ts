@@ -1,4 +1,5 @@
 /** All plugins of a host: libraries, which the living set has, and those that are part of the program. */
+import type { Containment } from '../base/containment.js';
 import { asTenonError, type TenonError } from '../base/errors.js';
 import { absenceAt } from './absence.js';
 import type { CheckedStatic } from './checked-static.js';
@@ -26,6 +27,18 @@ export class Plugins {
   /** As {@link Host.ready}, until the host is about to leave. */
   get ready(): boolean {
     return this.#host.ready && !this.#leaves;
+  }
+
+  /** What is not loaded for what crashes have led to. */
+  get held(): Containment {
+    return this.#host.held;
+  }
+
+  /** As {@link Host.release}; rejects with `PluginStatic`, too. */
+  async release(id: string | undefined): Promise<PluginView | undefined> {
+    if (id !== undefined && this.#statics.has(id)) return this.#statics.refuse(id);
+    await this.#host.release(id);
+    return id === undefined || !this.#host.has(id) ? undefined : this.show(id);
   }
 
   /** From now on they are not ready, though they serve. */

@@ -5,6 +5,7 @@ import { admit, type Admitted, readImage } from '../plugin/admit.js';
 import { readSchema } from '../tables/schema.js';
 import type { Application } from './applications.js';
 import { sameJson } from './effective-config.js';
+import type { Containing } from './containing.js';
 import type { Extensions } from './extensions.js';
 import type { Pins } from './pinned.js';
 import type { Plugin, PluginState } from './plugin.js';
@@ -56,6 +57,7 @@ export interface RehearsalOptions extends Omit<TargetsOptions, 'extensions' | 't
   pins: Pick<Pins, 'check'>;
   refuseWhenClosing: () => void;
   refuseKilled: (id: string, sha256: string) => Promise<void>;
+  containing: Containing;
 }
 
 /** One look at what would be, for every question. */
@@ -86,7 +88,8 @@ export class Rehearsal {
   /** The same of a kept build: it is there, and whole. */
   async rollback(plugin: Plugin, to: string | undefined): Promise<Rehearsed> {
     this.#options.refuseWhenClosing();
-    const version = await this.#options.versions.find(plugin.id, to, plugin.running?.sha256);
+    const { containing, versions } = this.#options;
+    const version = await versions.find(plugin.id, to, containing.leftBuild(plugin));
     return plugin.turns.take(`rehearsal ${version.sha256}`, () => this.#rehearse(plugin, version));
   }
 
@@ -104,6 +107,7 @@ export class Rehearsal {
 
   async #rehearse(plugin: Plugin, version: Version | undefined): Promise<Rehearsed> {
     const { id, state, running } = plugin;
+    this.#options.containing.refuseAll();
     const recorder = new Recorder(id, version === undefined ? 'api' : 'rollback');
     const { warnings, phases } = recorder.record;
     const generation = running === undefined ? {} : { generation: running.number };
@@ -124,13 +128,14 @@ export class Rehearsal {
   }
 
   async #admit(plugin: Plugin, target: Target, recorder: Recorder): Promise<Admitted> {
-    const { admission, extensions, refuseKilled } = this.#options;
+    const { admission, containing, extensions, refuseKilled } = this.#options;
     const { core, trial, staging, trialMs, imageLimit } = admission;
     const { library, expected, bundle, application } = target;
     const { id } = plugin;
     if (application !== undefined) extensions.requireRunning(id, application);
     const image = await readImage(library, imageLimit);
     if (expected !== undefined && image.sha256 !== expected.sha256) throw expected.otherwise(image.sha256);
+    containing.refuse(id, image.sha256);
     for (const sha256 of [image.sha256, bundle?.sha256]) if (sha256 !== undefined) await refuseKilled(id, sha256);
     const limits = { deadlineMs: trialMs };
     const admitted = await recorder.time('admit', () =>

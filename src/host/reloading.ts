@@ -4,12 +4,15 @@ import type { Log } from '../base/log.js';
 import { atItsSource } from '../compiler/source.js';
 import type { Generation } from '../plugin/generation.js';
 import type { GenerationLimits } from '../plugin/limits.js';
+import type { State } from '../plugin/state.js';
 import type { Applications } from './applications.js';
 import { type AppliedConfigs, gatekeeping } from './applied-configs.js';
 import type { Chains } from './chains.js';
+import type { Containing } from './containing.js';
 import type { Departures } from './departures.js';
 import { type Desires, disabledBy } from './desired.js';
 import type { Extensions } from './extensions.js';
+import { Fallback, type FallbackOptions } from './fallback.js';
 import type { Grants } from './grants.js';
 import type { Journal } from './journal.js';
 import type { Live } from './live.js';
@@ -17,6 +20,8 @@ import { Pins } from './pinned.js';
 import type { Plugin } from './plugin.js';
 import { buildFacts, type Recorder, type ReloadRecord } from './record.js';
 import type { Begun, LateFailure, ReloadRequest } from './reload-request.js';
+import { Proving } from './proving.js';
+import type { Quarantining } from './quarantining.js';
 import type { Remembering } from './remembering.js';
 import { PluginTables } from './plugin-tables.js';
 import { type Admission, type Replaced, type Replacement, replace } from './replace.js';
@@ -50,6 +55,8 @@ export interface ReloadingOptions {
   secretPlaces: SecretPlaces;
   /** Whether a plugin's state goes from generation to generation, and from host to host; asked at each reload. */
   preserveState: () => boolean;
+  containing: Containing;
+  quarantining: Quarantining;
   /** Throws `HostClosing` once the host is. */
   refuseWhenClosing: () => void;
   /** Rejects with `BundleKilled` when the library or manifest with this hash may not be loaded. */
@@ -68,6 +75,8 @@ export class Reloading {
   readonly #tables: PluginTables;
   readonly #targets: Targets;
   readonly #pins: Pins;
+  readonly #fallback: Fallback;
+  readonly #proving: Proving;
   /** What a reload would come to. */
   readonly rehearsal: Rehearsal;
 
@@ -76,6 +85,9 @@ export class Reloading {
     this.#tables = new PluginTables(options.tables, options.versions, options.log);
     this.#targets = new Targets({ ...options, tables: this.#tables });
     this.#pins = new Pins(options);
+    this.#proving = new Proving(options.quarantining, options.versions);
+    const replacing: FallbackOptions['replace'] = (...work) => this.#replace(...work);
+    this.#fallback = new Fallback({ ...options, pins: this.#pins, replace: replacing });
     this.rehearsal = new Rehearsal({ ...options, tables: this.#tables, pins: this.#pins });
   }
 
@@ -89,7 +101,13 @@ export class Reloading {
         next: `load ${plugin.id}`,
         details: { plugin: plugin.id },
       });
-    const { journal } = this.#options;
+    const { containing, journal } = this.#options;
+    const none = containing.whyNone;
+    if (none !== undefined) {
+      plugin.rest = 'stopped';
+      plugin.error = none;
+      throw none;
+    }
     const { trigger } = request;
     const recorder = journal.begin(plugin, trigger);
     try {
@@ -97,7 +115,7 @@ export class Reloading {
       journal.tell({ type: 'reload.started', plugin: plugin.id, trigger });
       return await recorder.inside(() =>
         this.#replaceWished(plugin, recorder, request).catch((cause: unknown) =>
-          this.#withKept(plugin, recorder, request, asTenonError(cause)),
+          this.#fallback.after(plugin, recorder, request, asTenonError(cause)),
         ),
       );
     } catch (cause) {
@@ -108,7 +126,9 @@ export class Reloading {
       if (request.anew !== true || plugin.running === undefined) plugin.error = error;
       plugin.outlasted = plugin.running;
       if (plugin.running === undefined) {
-        plugin.rest = error.code === 'PluginDisabled' ? 'disabled' : 'failed';
+        const quarantined = containing.quarantineOf(plugin.id) !== undefined;
+        plugin.rest = error.code === 'PluginDisabled' ? 'disabled' : quarantined ? 'quarantined' : 'failed';
+        if (plugin.rest === 'quarantined') this.#options.quarantining.tell(plugin);
         this.#closeLive(plugin);
       }
       await this.#options.configs.takeBack(plugin);
@@ -122,7 +142,7 @@ export class Reloading {
    * Its routes are gone at once; its calls end first, those in older generations too, what it knows is kept, then it is
    * closed. `warn` is told when it could not be kept.
    */
-  async takeDown(plugin: Plugin, rest: 'stopped' | 'disabled' | 'failed', warn?: Warn): Promise<void> {
+  async takeDown(plugin: Plugin, rest: 'stopped' | 'disabled' | 'failed' | 'quarantined', warn?: Warn): Promise<void> {
     const { log, journal, routes, departures } = this.#options;
     plugin.rest = rest;
     // Their calls may still change the values.
@@ -175,7 +195,7 @@ export class Reloading {
     // The turn ends with the generation: its pointer is closed after it, and must not be the next one's.
     if (target === undefined) return { finished: Promise.resolve(await this.#disable(plugin, recorder)) };
     const { library, prefix, limits, expected, preserveState, applied, bundle } = target;
-    const { refuseKilled } = this.#options;
+    const { containing, refuseKilled } = this.#options;
     if (bundle !== undefined) await refuseKilled(plugin.id, bundle.sha256);
     plugin.asks = applied.asked;
     await configs.tell(plugin, applied);
@@ -192,7 +212,10 @@ export class Reloading {
       id: plugin.id,
       library,
       expected,
+      passed: wanted !== undefined && old === undefined && (await versions.wasTried(wanted.sha256)),
+      isProven: (sha256) => versions.isProven(sha256),
       permitted: async (sha256) => {
+        containing.refuse(plugin.id, sha256);
         await refuseKilled(plugin.id, sha256);
         if (bundle !== undefined) await refuseKilled(plugin.id, bundle.sha256);
       },
@@ -218,6 +241,8 @@ export class Reloading {
       consumers: () => (told = extensions.consumersOf(plugin.id)),
       confirm: async (next) => {
         unasked = await configs.confirm(plugin, next, told, request.passOver !== undefined);
+        // Before a request comes in: what it does from then on is not put down to its being new.
+        if (old === undefined) await this.#proving.askFirst(next);
       },
       refused: async (sha256) => (request.byHand || anew ? undefined : versions.condemned(plugin.id, sha256)),
       check: (served, next) => {
@@ -225,6 +250,7 @@ export class Reloading {
         chains.check(plugin.id, gatekeeping(applied, next), served);
       },
       publish: (served, next) => configs.publish(plugin, live, { applied, recorder }, served, next),
+      handedOver: async (state) => old && remembering.handedOver(plugin, live, buildFacts(old), state),
       pinned: (generation) => departures.keep(plugin, generation),
       recorder,
     };
@@ -242,7 +268,7 @@ export class Reloading {
         const version = await versions.find(plugin.id, old.sha256, undefined);
         return this.#replace(plugin, recorder, { ...request, version, fresh: true });
       }
-      return this.#insteadOf(plugin, recorder, request, result.reason);
+      return this.#fallback.insteadOf(plugin, recorder, request, result.reason);
     }
     if (result.did === 'nothing' && plugin.error !== undefined)
       this.#options.log.info(
@@ -273,8 +299,6 @@ export class Reloading {
     configs.nowApplies(plugin, target);
     plugin.preservesState = preserveState;
     remembering.began(plugin);
-    if (old !== undefined && handedOver !== undefined)
-      remembering.handedOver(plugin, live, buildFacts(old), handedOver);
     if (old !== undefined) departures.begin(plugin, old);
     const { number, sha256, version, size } = generation;
     if (request.insteadOf !== undefined)
@@ -299,66 +323,39 @@ export class Reloading {
       if (old !== undefined) departures.keep(plugin, old);
       return journal.write(plugin, recorder);
     });
-    if (old !== undefined) this.#watchOver(plugin, live, request, { old, record, given: handedOver, finished });
+    this.#watchOver(plugin, live, request, { old, record, given: handedOver, finished });
     departures.untilClosed(finished);
     const draining = [...plugin.leaving].filter(isDraining).length;
     if (draining >= leavingLimit) await finished;
-    return { finished };
-  }
-
-  /**
-   * At a start an application that does not build, or whose library is refused, is served by the build that served last.
-   * Rejects with `error` when there is none, or when that one does not serve either.
-   */
-  async #withKept(plugin: Plugin, recorder: Recorder, request: ReloadRequest, error: TenonError): Promise<Begun> {
-    const { record } = recorder;
-    const { trigger, version } = request;
-    // What was read of the application is right, and nothing of it has been opened.
-    const others = error.code === 'HostClosing' || error.code === 'VersionUnavailable';
-    const concerns = record.phases.build !== undefined && record.to === undefined && !others;
-    if (trigger !== 'start' || version !== undefined || plugin.running !== undefined || !concerns) throw error;
-    const { versions } = this.#options;
-    const kept =
-      (await this.#pins.kept(plugin)) ?? (await versions.find(plugin.id, undefined, undefined).catch(() => undefined));
-    if (kept === undefined) throw error;
-    try {
-      return await this.#replace(plugin, recorder, { ...request, version: kept, insteadOf: error });
-    } catch (second) {
-      recorder.warn(`the build that served last does not serve either: ${asTenonError(second).message}`);
-      throw error;
-    }
-  }
-
-  /** The build was taken back before, for `reason`, and nobody asks for it: what ran goes on, or the one before it is loaded. */
-  async #insteadOf(plugin: Plugin, recorder: Recorder, request: ReloadRequest, reason: string): Promise<Begun> {
-    const { journal, versions } = this.#options;
-    recorder.warn(`this build was taken back, and is not loaded again until it changes or is asked for: ${reason}`);
-    if (plugin.running !== undefined) {
-      recorder.record.unchanged = true;
-      return { finished: Promise.resolve(journal.write(plugin, recorder)) };
-    }
-    const version = await versions.find(plugin.id, undefined, undefined);
-    return this.#replace(plugin, recorder, { ...request, version });
+    return { finished: this.#fallback.serves(plugin, request, finished) };
   }
 
   #watchOver(
     plugin: Plugin,
     live: Live,
     request: ReloadRequest,
-    { old, ...facts }: Pick<LateFailure, 'record' | 'given' | 'finished'> & { old: Generation },
+    { old, ...facts }: Pick<LateFailure, 'record' | 'given' | 'finished'> & { old: Generation | undefined },
   ): void {
     const generation = plugin.running;
     const { probation: limits } = this.#options;
-    if (generation === undefined || limits.ms === 0) return;
+    if (generation === undefined) return;
     const { sha256 } = generation;
     // Who is gone back to has passed it before, or was replaced too soon; the same build with other settings has nothing to show.
     const back = request.version !== undefined;
-    if (back ? !plugin.unproven.has(sha256) : sha256 === old.sha256) return;
+    const isNew = !back && request.anew !== true;
+    const isProven = back ? !plugin.unproven.has(sha256) : sha256 === old?.sha256;
+    if (old === undefined || limits.ms === 0 || isProven) {
+      void this.#proving.begin(plugin, generation, isNew);
+      return;
+    }
     const none = { calls: 0, faults: 0, samples: 0 };
     plugin.unproven.add(sha256);
     plugin.probation = new Probation(live, generation, back ? none : old.counters, limits, {
       failed: (error) => request.failedLater({ generation, error, ...facts }),
-      passed: () => plugin.unproven.delete(sha256),
+      passed: () => {
+        plugin.unproven.delete(sha256);
+        void this.#proving.begin(plugin, generation, isNew);
+      },
     });
     plugin.probation.begin();
   }
@@ -381,13 +378,15 @@ export class Reloading {
       const { code, details, message } = asTenonError(cause);
       const refused = code === 'StateRefused' && details['step'] !== undefined;
       if (version === undefined || (passOver === undefined && !refused)) throw cause;
-      const keptState =
-        passOver === undefined
-          ? await this.#options.remembering.recall(plugin, work.live, work.recorder)
-          : passOver.given;
+      const { live, expected, recorder } = work;
+      const { remembering } = this.#options;
+      const own = await remembering.earlier(plugin, expected?.sha256, cause);
+      const recall = async (): Promise<State | undefined> => own ?? remembering.recall(plugin, live, recorder);
+      const keptState = passOver === undefined ? await recall() : passOver.given;
       if (passOver === undefined && keptState === undefined) throw cause;
       const replaced = await replace({ ...work, keptState, passedOver: true });
-      work.recorder.warn(`${message}; ${plugin.id} went back to what was known before`);
+      if (own !== undefined) await remembering.beganEarlier(plugin, cause, recorder);
+      else recorder.warn(`${message}; ${plugin.id} went back to what was known before`);
       return replaced;
     }
   }
@@ -401,9 +400,11 @@ export class Reloading {
     try {
       return await replace({ ...work, keptState });
     } catch (cause) {
-      if (keptState === undefined || !remembering.mayBeginEmpty(cause)) throw cause;
-      const replaced = await replace(work);
-      await remembering.beganEmpty(plugin, cause, recorder);
+      if (keptState === undefined) throw cause;
+      const earlier = await remembering.earlier(plugin, work.expected?.sha256, cause);
+      if (earlier === undefined && !remembering.mayBeginEmpty(cause)) throw cause;
+      const replaced = await replace({ ...work, keptState: earlier });
+      await remembering[earlier === undefined ? 'beganEmpty' : 'beganEarlier'](plugin, cause, recorder);
       return replaced;
     }
   }

@@ -12,6 +12,7 @@ import { recordSchemas } from '../tables/record-schemas.js';
 import type { Expected } from './built.js';
 import type { Consumer } from './extensions.js';
 import type { Live, ServedRoute } from './live.js';
+import { saveBriefly } from './brief-save.js';
 import { buildFacts, type Recorder } from './record.js';
 import { wordFlaws } from './route-words.js';
 import { type LentTables, tablesFor, type TableWorld, withTables } from './table-world.js';
@@ -49,6 +50,10 @@ export interface Replacement {
   number: () => number;
   /** What the library must be; any, when absent. */
   expected?: Expected | undefined;
+  /** Whether this very library has passed a trial that still holds. */
+  passed?: boolean;
+  /** Whether the library with this hash has shown before that it is well. */
+  isProven: (sha256: string) => Promise<boolean>;
   /** Rejects when the library with this hash may not be loaded at all; asked before it is, and again before it serves. */
   permitted: (sha256: string) => Promise<void>;
   /** Throws for a version that the plugin is not to have; asked when the library is opened, before its `create`. */
@@ -75,6 +80,8 @@ export interface Replacement {
   check: (routes: readonly ServedRoute[], next: Generation) => void;
   /** Serve these routes of the generation from now on; throws like `check`. The result takes it back. */
   publish: (routes: readonly ServedRoute[], next: Generation) => () => void;
+  /** Keeps what the old generation saved; resolves when it outlives this process, and never rejects. */
+  handedOver: (state: State) => Promise<void>;
   /** Told of a new generation that failed and whose image cannot be unmapped. */
   pinned: (generation: Generation) => void;
   recorder: Recorder;
@@ -123,7 +130,9 @@ interface Ready {
 }
 
 async function replaceAdmitted(work: Replacement, { image, admitted, world }: Ready): Promise<Replaced> {
-  const { recorder, live } = work;
+  const { recorder, live, old } = work;
+  const isProven = await work.isProven(image.sha256);
+  if (old !== undefined && isSavedBefore(work, old)) await saveBefore(work, old);
   const next = await recorder.time('open', () => {
     const { core, keepStaged } = work.admission;
     const { id, root, prefix, limits, config } = work;
@@ -135,6 +144,7 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
       makeHandle,
       number: work.number(),
       admitted,
+      isProven,
       id,
       root,
       prefix,
@@ -213,12 +223,12 @@ async function readTimed({ admission, library, expected, recorder }: Replacement
   }
 }
 
-async function admitTimed({ admission, id, library, recorder }: Replacement, image: Image): Promise<Admitted> {
+async function admitTimed({ admission, id, library, passed, recorder }: Replacement, image: Image): Promise<Admitted> {
   const { core, trial, staging, trialMs } = admission;
   const begin = performance.now();
   try {
     const limits = { deadlineMs: trialMs };
-    const admitted = await admit(library, { expectedId: id, image, core, trial, staging, limits });
+    const admitted = await admit(library, { expectedId: id, image, core, trial, staging, limits, passed });
     recorder.add('admit', admitted.timings.admitMs + admitted.timings.trialMs);
     recorder.add('stage', admitted.timings.stageMs);
     return admitted;
@@ -228,6 +238,18 @@ async function admitTimed({ admission, id, library, recorder }: Replacement, ima
   }
 }
 
+/** To let go of everything and take it up again for this alone would cost more than it saves. */
+function isSavedBefore({ preserveState, passedOver }: Replacement, { handle }: Generation): boolean {
+  return preserveState && !passedOver && handle.hasState && !handle.canQuiesce;
+}
+
+/** Whatever the new one does to its process when it is opened: what the old one knows by now is there for another host. */
+async function saveBefore({ live, handedOver }: Replacement, old: Generation): Promise<void> {
+  // Whether it saves is for the hand-over to say.
+  const state = await saveBriefly(live, old).catch(() => undefined);
+  if (state !== undefined) await handedOver(state);
+}
+
 /** Give `next` what the old generation knows, or what was kept for it; what the old one saved. */
 async function handOver(work: Replacement, next: Generation): Promise<State | undefined> {
   const { old, preserveState, keptState, passedOver, recorder } = work;
@@ -235,11 +257,14 @@ async function handOver(work: Replacement, next: Generation): Promise<State | un
   const takes = next.handle.hasState;
   if (old?.handle.hasState === true && !passedOver) {
     const state = await old.saveState();
+    const written = work.handedOver(state);
     if (takes) await next.loadState(state);
     else
       recorder.warn(
         `generation ${next.number} offers no tenon.state: what generation ${old.number} knew is kept for a build that does`,
       );
+    // The first call of the next one may be its last.
+    await written;
     return state;
   }
   if (keptState !== undefined && takes) await next.loadState(keptState);

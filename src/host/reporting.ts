@@ -1,5 +1,6 @@
 /** Tells the registry what this host runs, has reloaded, and has found. */
 import { asTenonError, errorCodes } from '../base/errors.js';
+import { thisLibc } from '../bundle/platform.js';
 import type { Log } from '../base/log.js';
 import type { RegistryDoor } from '../registry/door.js';
 import {
@@ -176,9 +177,7 @@ function isLocal({ trigger, kept, from, to }: ReloadRecord): boolean {
 
 /** The C library that plugins of this process are linked with. */
 function libcOf(): string {
-  if (process.platform !== 'linux') return 'system';
-  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
-  return header.glibcVersionRuntime === undefined ? 'musl' : 'glibc';
+  return process.platform === 'linux' ? (thisLibc() ?? 'musl') : 'system';
 }
 
 function shortened(

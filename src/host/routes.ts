@@ -51,6 +51,12 @@ export class RouteBook {
     return [...this.#byPlugin.values()].flatMap(({ all }) => all);
   }
 
+  /** Whether `path` is the host's own. */
+  isReserved(path: string): boolean {
+    const [, first = ''] = path.split('/');
+    return this.#reserved.has(first);
+  }
+
   of(plugin: string): readonly ServedRoute[] {
     return this.#of(plugin).all;
   }

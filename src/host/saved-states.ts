@@ -1,6 +1,6 @@
 /** Files in which what plugins know outlives the host: one for each plugin, old or new and never in between. */
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, rm } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import { replaceFile, syncDirectory } from '../base/replace-file.js';
@@ -21,6 +21,16 @@ export interface SavedStatesOptions {
   directory: string;
   /** Largest state that is read, bytes. */
   stateLimit: number;
+  /** Between two saves of what serves, ms; 0, the default: there are none. */
+  stateSaveMs?: number;
+}
+
+/** A state on its way to the disk. */
+export interface Keeping {
+  /** Resolves when it is there even if this process is killed now, or when `kept` settles. */
+  readonly written: Promise<void>;
+  /** Resolves when it, or something newer, is on disk; rejects with `StateNotKept`. */
+  readonly kept: Promise<void>;
 }
 
 /** What is there for a plugin: its state, or a sentence about a file that is none and was put aside. */
@@ -37,10 +47,16 @@ export class SavedStates {
   readonly #stateLimit: number;
   readonly #turns = new Map<string, Turns>();
   readonly #newest = new Map<string, SavedState>();
+  readonly #written = new Map<string, (() => void)[]>();
+  /** Hash of the build whose state is in the file; undefined: it has none. Absent: not known. */
+  readonly #builds = new Map<string, string | undefined>();
+  /** Between two saves of what serves, ms; 0: there are none. */
+  readonly saveMs: number;
 
   constructor(options: SavedStatesOptions) {
     this.#directory = options.directory;
     this.#stateLimit = options.stateLimit;
+    this.saveMs = options.stateSaveMs ?? 0;
   }
 
   /** Absolute path of the file of `id`, which need not be there. */
@@ -48,31 +64,69 @@ export class SavedStates {
     return path.join(this.#directory, `${id}.state`);
   }
 
+  /** Absolute path of the file that the core keeps the key-value state of `id` in, change by change. */
+  valuesFile(id: string): string {
+    return path.join(this.#directory, `${id}.values`);
+  }
+
   /**
    * Put it in place of what was kept before. Resolves when it is on disk, or when something newer is; rejects with
    * `StateNotKept`, and what was there stays.
    */
   keep(saved: SavedState): Promise<void> {
+    return this.begin(saved).kept;
+  }
+
+  /** The same; it outlives this process before it is on disk. */
+  begin(saved: SavedState): Keeping {
     const id = saved.plugin;
     this.#newest.set(id, saved);
-    return this.#turnsOf(id).take('keep', async () => {
+    const kept = this.#turnsOf(id).take('keep', async () => {
       const newest = this.#newest.get(id);
       this.#newest.delete(id);
-      if (newest !== undefined) await this.#write(newest);
+      const tell = this.#written.get(id) ?? [];
+      this.#written.delete(id);
+      try {
+        if (newest !== undefined) await this.#write(newest, () => tell.forEach((told) => told()));
+      } finally {
+        for (const told of tell) told();
+      }
     });
+    const written = new Promise<void>((resolve) => {
+      this.#written.set(id, [...(this.#written.get(id) ?? []), resolve]);
+    });
+    return { written, kept };
   }
 
   /** What is kept of `id`; undefined when nothing is. Rejects with `StateUnreadable`. */
   read(id: string): Promise<Found | undefined> {
     return this.#turnsOf(id).take('read', async () => {
+      await this.#finish(id);
       try {
-        const bytes = await this.#bytes(id);
-        return bytes === undefined ? undefined : { saved: await decodeStateFile(bytes, id, this.#stateLimit) };
+        const saved = await this.#saved(id, this.file(id));
+        this.#builds.set(id, stateBuild(saved));
+        return saved && { saved };
       } catch (error) {
         if (!(error instanceof StateFileError)) throw unreadable(id, this.file(id), error);
         const place = await this.#move(id, error.flaw);
         return { warning: `the saved state of ${id} was not loaded: ${error.message}; it was put aside as ${place}` };
       }
+    });
+  }
+
+  /** The last one of another build than that of {@link read}; undefined when there is none that can be read. */
+  readEarlier(id: string): Promise<SavedState | undefined> {
+    return this.#turnsOf(id).take('read earlier', () => this.#saved(id, this.#earlier(id)).catch(() => undefined));
+  }
+
+  /** A build took the earlier one and not what is kept: that one is put aside, under the resulting path, for the earlier one. */
+  goBack(id: string): Promise<string> {
+    return this.#turnsOf(id).take('go back', async () => {
+      const place = await this.#move(id, 'refused');
+      await rename(this.#earlier(id), this.file(id));
+      this.#builds.delete(id);
+      await syncDirectory(this.#directory);
+      return place;
     });
   }
 
@@ -85,9 +139,10 @@ export class SavedStates {
   forget(id: string): Promise<void> {
     return this.#turnsOf(id).take('forget', async () => {
       const names = await readdir(this.#directory).catch(() => []); // nothing was ever kept
-      const file = path.basename(this.file(id));
-      for (const name of names)
-        if (name === file || name.startsWith(`${file}.`)) await rm(path.join(this.#directory, name), { force: true });
+      this.#builds.delete(id);
+      for (const file of [this.file(id), this.valuesFile(id)].map((place) => path.basename(place)))
+        for (const name of names)
+          if (name === file || name.startsWith(`${file}.`)) await rm(path.join(this.#directory, name), { force: true });
     });
   }
 
@@ -97,25 +152,62 @@ export class SavedStates {
     return turns;
   }
 
-  async #write(saved: SavedState): Promise<void> {
-    const target = this.file(saved.plugin);
+  async #write(saved: SavedState, written: () => void): Promise<void> {
+    const { plugin, build, state } = saved;
+    const target = this.file(plugin);
     try {
       const pieces = await encodeStateFile(saved);
       const made = await mkdir(this.#directory, { recursive: true, mode: 0o700 });
       if (made !== undefined) await syncDirectory(path.dirname(made));
-      await replaceFile(target, pieces, { durable: true });
+      if (state !== undefined) await this.#keepEarlier(plugin, build.sha256);
+      await replaceFile(target, pieces, { durable: true, written });
+      this.#builds.set(plugin, stateBuild(saved));
     } catch (cause) {
-      throw new TenonError('StateNotKept', `the state of ${saved.plugin} was not written: ${reasonOf(cause)}`, {
+      throw new TenonError('StateNotKept', `the state of ${plugin} was not written: ${reasonOf(cause)}`, {
         next: `see that ${this.#directory} can be written and has room`,
-        details: { plugin: saved.plugin, file: target },
+        details: { plugin, file: target },
         cause,
       });
     }
   }
 
-  /** The bytes of a regular file of bounded size; undefined when there is none. */
-  async #bytes(id: string): Promise<Buffer | undefined> {
-    const file = await open(this.file(id), O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error: unknown) => {
+  /** Who cannot read what is kept from now on finds what it knew itself. */
+  async #keepEarlier(id: string, build: string): Promise<void> {
+    const file = this.file(id);
+    // What cannot be read is for `read` to tell of.
+    const read = (): Promise<SavedState | undefined> => this.#saved(id, file).catch(() => undefined);
+    const before = this.#builds.has(id) ? this.#builds.get(id) : stateBuild(await read());
+    if (before === undefined || before === build) return;
+    const earlier = this.#earlier(id);
+    const fresh = `${earlier}.new`;
+    await rm(fresh, { force: true });
+    await link(file, fresh).catch(() => copyFile(file, fresh)); // some file systems have no links
+    await rename(fresh, earlier);
+  }
+
+  /** A host that was killed while it kept a state may have written all of it. */
+  async #finish(id: string): Promise<void> {
+    const fresh = `${this.file(id)}.new`;
+    const saved = await this.#saved(id, fresh).catch(() => undefined); // what is not whole is as if it had never been
+    if (saved === undefined) return;
+    const file = await open(fresh, O_RDONLY | O_NOFOLLOW);
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(fresh, this.file(id));
+    await syncDirectory(this.#directory);
+  }
+
+  /** What the file at `place`, regular and of bounded size, says; undefined when there is none. Rejects with `StateFileError`, too. */
+  async #saved(id: string, place: string): Promise<SavedState | undefined> {
+    const bytes = await this.#bytes(place);
+    return bytes && decodeStateFile(bytes, id, this.#stateLimit);
+  }
+
+  async #bytes(place: string): Promise<Buffer | undefined> {
+    const file = await open(place, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error: unknown) => {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
       throw error;
     });
@@ -131,6 +223,10 @@ export class SavedStates {
     }
   }
 
+  #earlier(id: string): string {
+    return `${this.file(id)}.before`;
+  }
+
   /** Under a name that says why, and that nothing has. */
   async #move(id: string, why: Flaw | 'refused'): Promise<string> {
     try {
@@ -139,6 +235,10 @@ export class SavedStates {
       throw unreadable(id, this.file(id), error);
     }
   }
+}
+
+function stateBuild(saved: SavedState | undefined): string | undefined {
+  return saved?.state === undefined ? undefined : saved.build.sha256;
 }
 
 function unreadable(id: string, file: string, cause: unknown): TenonError {

@@ -57,6 +57,11 @@ const known: Record<HostEvent['type'], true> = {
   'plugin.stopped': true,
   'generation.unloaded': true,
   'host.full': true,
+  'plugin.quarantined': true,
+  'plugin.released': true,
+  'plugin.guarded': true,
+  'plugin.overSoftLimit': true,
+  'plugin.overHardLimit': true,
 };
 
 /** Every type of event. */

@@ -36,6 +36,8 @@ export interface TableDoor {
   prepare(source: TableSource, present: TableWorld | undefined): Promise<TableWorld>;
   /** These are the tables of the application, after `prepare` and whatever became of it: others may have all the rest. */
   settle(id: string, world: TableWorld | undefined): void;
+  /** They will be needed: what takes long is begun. */
+  openSoon(): void;
   /** `world` goes on after others were prepared in its place. Rejects with what the store may. */
   restore(world: TableWorld): Promise<void>;
 }
@@ -94,6 +96,10 @@ export class TableWorlds implements TableDoor {
   constructor(tables: Tables, serve: (served: ServedTables) => TableRoutes) {
     this.#tables = tables;
     this.#serve = serve;
+  }
+
+  openSoon(): void {
+    this.#tables.open().catch(() => {}); // whoever needs it is told
   }
 
   async prepare(source: TableSource, present: TableWorld | undefined): Promise<TableWorld> {

@@ -215,6 +215,8 @@ function askedBy({ bundle }: Version, applied: Applied): Asked {
   return bundle === undefined ? applied.asked : { permissions: bundle.permissions, by: 'manifest' };
 }
 
-async function appliedBy({ extensions, auth, custom, asked, cors, files }: Application): Promise<Applied> {
-  return { uses: extensions, auth, custom, asked, cors, files: await files?.() };
+async function appliedBy(application: Application): Promise<Applied> {
+  const { extensions, auth, custom, asked, cors, files, resources } = application;
+  const limits = Object.keys(resources).length === 0 ? {} : { limits: resources };
+  return { uses: extensions, auth, custom, asked, cors, files: await files?.(), ...limits };
 }

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.js';
 import { replaceFile } from '../base/replace-file.js';
 import type { BundleFacts } from './bundled.js';
 import { putAside } from './put-aside.js';
+import { TriedBuilds } from './tried-builds.js';
 
 /** One kept build of a plugin. */
 export interface Version {
@@ -49,6 +50,8 @@ const library = /^([0-9a-f]{64})\.library$/;
  */
 export class Versions {
   readonly #options: VersionsOptions;
+  readonly #tried: TriedBuilds;
+  readonly #proven: TriedBuilds;
   readonly #known = new Map<string, Version[]>();
   readonly #work = new Map<string, Promise<void>>();
   /** What was told of builds and is not written yet: that one is good, or why it is not. */
@@ -58,6 +61,24 @@ export class Versions {
 
   constructor(options: VersionsOptions) {
     this.#options = options;
+    this.#tried = new TriedBuilds(`${options.directory}-tried.json`);
+    this.#proven = new TriedBuilds(`${options.directory}-proven.json`, 'for good');
+  }
+
+  /** Whether the build was tried and has served here, in this host or one before it that the same process has run. */
+  wasTried(sha256: string): Promise<boolean> {
+    return this.#tried.has(sha256);
+  }
+
+  /** Whether the build has shown that it is well, in this host or any before it. */
+  isProven(sha256: string): Promise<boolean> {
+    return this.#proven.has(sha256);
+  }
+
+  /** The build of `id` has shown that it is well. Kept in the background. */
+  proves(id: string, sha256: string): void {
+    const added = this.#proven.add(sha256);
+    this.#next(id, `that a build of ${id} is well could not be kept`, () => added);
   }
 
   /**
@@ -128,6 +149,7 @@ export class Versions {
       await mkdir(this.#folder(id), { recursive: true, mode: 0o700 });
       if (before === -1) await replaceFile(this.fileOf(id, version), held, { durable: true });
       await this.#write(id, all.slice(0, this.#options.limit));
+      await this.#tried.add(build.sha256);
       for (const dropped of all.slice(this.#options.limit)) await rm(this.fileOf(id, dropped), { force: true });
     });
   }
@@ -214,8 +236,10 @@ export class Versions {
   /** No build of `id` is kept any more. Rejects when they cannot be removed. */
   async forget(id: string): Promise<void> {
     await this.#work.get(id);
+    const builds = (await this.#glance(id)).map(({ sha256 }) => sha256);
     this.#known.delete(id);
     await rm(this.#folder(id), { recursive: true, force: true });
+    for (const memory of [this.#tried, this.#proven]) await memory.remove(builds);
     await rmdir(this.#options.directory).catch(() => {}); // others have builds there, or it was never made
   }
 

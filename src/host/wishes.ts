@@ -12,11 +12,14 @@ export interface Wish {
   readonly chosen?: boolean;
 }
 
-/** Undefined for one that is to begin as its application says. */
-export function wishOf({ id, folder, leave, wanted, running, chosen }: Plugin): Wish | undefined {
+/**
+ * Undefined for one that is to begin as its application says.
+ * @param held SHA-256 of the build that it is in quarantine for
+ */
+export function wishOf({ id, folder, leave, wanted, running, chosen }: Plugin, held = ''): Wish | undefined {
   if (leave !== undefined) return undefined;
   if (!wanted) return { id, folder };
-  if (running === undefined) return undefined;
-  const { sha256 } = running;
+  const sha256 = running?.sha256 ?? held;
+  if (sha256 === '') return undefined;
   return { id, folder, sha256, ...(chosen === sha256 ? { chosen: true } : {}) };
 }

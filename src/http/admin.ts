@@ -5,7 +5,9 @@ import { TenonError } from '../base/errors.js';
 import type { Grants } from '../host/grants.js';
 import type { PluginConfigs } from '../host/plugin-configs.js';
 import type { Plugins } from '../host/plugins.js';
+import { publicAbsence } from './absent.js';
 import { actionOperations } from './action.js';
+import { type CrashesAdminOptions, crashOperations } from './crashes-admin.js';
 import { docsOperations } from './docs-page.js';
 import type { EventFeed } from './events.js';
 import type { Guard } from './guard.js';
@@ -31,6 +33,7 @@ import { type TablesAdminOptions, tablesOperations } from './tables-admin.js';
 import { tokenOperations } from './tokens-admin.js';
 import type { Tokens } from './tokens.js';
 import { type TrustAdminOptions, trustOperations } from './trust-admin.js';
+import { type Upgrade, upgradeOperations } from './upgrade-admin.js';
 
 /** First segments of the paths that are the host's and no plugin's. */
 export const reservedSegments = ['livez', 'readyz', 'metrics', 'openapi.json', 'docs', 'plugins', 'api'];
@@ -54,6 +57,9 @@ export interface AdminOptions {
   imageLimit: number;
   /** Absent in a program that gives the host its settings. */
   settings: ReadSettings | undefined;
+  crashes: CrashesAdminOptions;
+  /** Absent where no parent process can run another host. */
+  upgrade: Upgrade | undefined;
   /** What plugins and the host count. */
   metrics: Metrics;
   /** Absent: no answer is compressed. */
@@ -95,6 +101,8 @@ function operationsOf(options: AdminOptions): readonly Operation[] {
     ...rehearsalOperations(host, options.imageLimit),
     ...logOperations({ ...options.log, show }),
     ...settingsOperations(options.settings),
+    ...crashOperations(options.crashes),
+    ...upgradeOperations(options.upgrade, options.bundles.audit),
   ];
   const served = options.isElsewhere === true ? all.filter(({ scope }) => scope === undefined) : all;
   return served;
@@ -122,7 +130,7 @@ export function adminApplication(options: AdminOptions): Otherwise {
     const path = pathOf(request.url ?? '/');
     app(request as Request, response as Response, () => {
       const absence = host.absence(path);
-      if (absence !== undefined) sendError(request, response, absence);
+      if (absence !== undefined) sendError(request, response, publicAbsence(absence));
       else if (next !== undefined) next();
       else sendNowhere(request, response, path);
     });

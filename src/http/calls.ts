@@ -6,7 +6,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { tracing } from '../base/tracing.js';
-import { type Front, Outcome, Refusal, Word } from '../binding/core.js';
+import { type Front, Outcome, Word } from '../binding/core.js';
+import { Refusal } from '../binding/refusal.js';
 import type { ServedRoute } from '../host/live.js';
 import { type Bytes, finish, HeaderBlocks, parseBlock } from './answer.js';
 import { meetPage } from './cors.js';
@@ -31,6 +32,7 @@ const refusalCodes: Readonly<Record<number, ErrorCode>> = {
   [Refusal.TooManyAttempts]: 'TooManyAttempts',
   [Refusal.ExtensionFailed]: 'ExtensionFailed',
   [Refusal.PermissionDenied]: 'PermissionDenied',
+  [Refusal.MemoryOverrun]: 'MemoryOverrun',
 };
 
 /** Refusals of extensions, which say in headers what the client is to do. */

@@ -1,7 +1,8 @@
 /** The connections of a port: how many there may be, and which clients take nothing of what they asked for. */
 import { readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { Settings } from '../base/config.js';
+import { loadCore } from '../binding/core.js';
 import { sourceOf } from './address.js';
 
 /** Settings of a port. */
@@ -56,12 +57,13 @@ export class Connections {
     };
   }
 
-  /** The port listens: from now on some descriptors are kept for whatever else the process opens. */
-  begin(): void {
+  /** The port listens: from now on some descriptors are kept for whatever else the process opens. No plugin closes it. */
+  begin(server: Server): void {
     this.#lastDescriptor = lastDescriptor();
+    protect(server);
   }
 
-  /** Count `socket` for as long as it is open; or why it may not be. */
+  /** Count `socket` for as long as it is open, which no plugin ends; or why it may not be. */
   admit(socket: Socket): Refused | undefined {
     const address = socket.remoteAddress === undefined ? undefined : sourceOf(socket.remoteAddress);
     const refused = this.#refusal(socket, address);
@@ -69,6 +71,7 @@ export class Connections {
       this.#refused[refused] += 1;
       return refused;
     }
+    protect(socket);
     this.#accepted += 1;
     this.#open.set(socket, { address, waiting: undefined });
     if (address !== undefined) this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1);
@@ -139,8 +142,14 @@ interface Handle {
   readonly writeQueueSize: number;
 }
 
-function handleOf(socket: Socket & { _handle?: Handle | null }): Handle | undefined {
+function handleOf(socket: (Socket | Server) & { _handle?: Handle | null }): Handle | undefined {
   return socket._handle ?? undefined;
+}
+
+/** Where sockets are no descriptors there is nothing to protect. */
+function protect(socket: Socket | Server): void {
+  const descriptor = handleOf(socket)?.fd ?? -1;
+  if (descriptor >= 0) loadCore().protectDescriptor(descriptor);
 }
 
 const keptDescriptors = 64;

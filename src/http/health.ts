@@ -53,12 +53,23 @@ function readinessOf({
   return async ({ query, request }) => {
     const sick = await health();
     const trouble = tables.store()?.trouble();
-    const ready = host.ready && sick.size === 0 && trouble === undefined;
-    const isShut = host.list().some(({ shutBy }) => shutBy !== undefined);
+    const { safeMode } = host.held;
+    const ready = host.ready && sick.size === 0 && trouble === undefined && safeMode === undefined;
+    const isShut = host.list().some(({ shutBy, state }) => shutBy !== undefined || state === 'quarantined');
     const degraded = isAway(registry.status()) || isShut;
     const status = ready ? 200 : 503;
     if (query['verbose'] === undefined)
-      return { status, headers: plain, text: ready ? (degraded ? 'degraded\n' : 'ok\n') : 'not ready\n' };
+      return {
+        status,
+        headers: plain,
+        text: ready
+          ? degraded
+            ? 'degraded\n'
+            : 'ok\n'
+          : safeMode === undefined
+            ? 'not ready\n'
+            : 'not ready: safe mode\n',
+      };
     // Messages name paths and quote sources: they are for whoever has the token.
     const asks = !isElsewhere && request.headers.authorization !== undefined;
     const trusted = asks && guard.deny(request) === undefined;
@@ -66,6 +77,7 @@ function readinessOf({
       id,
       state,
       ...(generation === undefined ? {} : { generation, healthy: !sick.has(id) && shutBy === undefined }),
+      ...(generation !== undefined && error?.code === 'BuildCrashed' ? { heldBack: true } : {}),
       ...(trusted && error !== undefined ? { error: error.message } : {}),
       ...(trusted && shutBy !== undefined ? { health: error?.message } : {}),
       ...(trusted && sick.has(id) ? { health: sick.get(id) } : {}),
@@ -77,6 +89,7 @@ function readinessOf({
       started: host.ready,
       plugins,
       ...ill,
+      ...(safeMode === undefined ? {} : { safeMode: trusted ? safeMode : { since: safeMode.since } }),
       ...registryFacts(registry.status(), trusted),
       ...shut,
     };
@@ -106,7 +119,7 @@ export function healthOperations(options: HealthOptions): Operation[] {
       path: '/readyz',
       summary: 'Whether the host is to be sent requests',
       description:
-        'The text is `ok`, `degraded` (it serves, but the registry or an extension is away) or `not ready`. Messages of errors are told to whoever has a token, where the API is served.',
+        'The text is `ok`, `degraded` (it serves, but the registry or an extension is away, or a plugin is in quarantine), `not ready` or `not ready: safe mode`. Messages of errors are told to whoever has a token, where the API is served.',
       parameters: [
         {
           name: 'verbose',

@@ -58,11 +58,23 @@ export class EventMeters {
     help: 'Log records of plugins that came faster than they were written.',
     registers: [this.registry],
   });
+  readonly #guards = new Counter({
+    name: 'tenon_plugin_guard_total',
+    help: 'What guards have caught plugins at.',
+    labelNames: ['plugin', 'guard'],
+    registers: [this.registry],
+  });
+  readonly #guarded = new Map<string, Set<string>>();
   /** What each plugin has in `#reloads`. */
   readonly #counted = new Map<string, Map<string, { plugin: string; trigger: string; outcome: string }>>();
 
   /** What the host tells. */
   observe(event: HostEvent): void {
+    if (event.type === 'plugin.guarded') {
+      const { plugin, guard } = event;
+      this.#guarded.set(plugin, (this.#guarded.get(plugin) ?? new Set()).add(guard));
+      this.#guards.inc({ plugin, guard });
+    }
     if ('record' in event) this.#ended(event.record, event.type !== 'reload.rolledBack');
   }
 
@@ -77,6 +89,11 @@ export class EventMeters {
 
   /** No numbers stay but of `plugins`. */
   keep(plugins: ReadonlySet<string>): void {
+    for (const [plugin, guards] of this.#guarded) {
+      if (plugins.has(plugin)) continue;
+      for (const guard of guards) this.#guards.remove({ plugin, guard });
+      this.#guarded.delete(plugin);
+    }
     for (const [plugin, counted] of this.#counted) {
       if (plugins.has(plugin)) continue;
       for (const labels of counted.values()) this.#reloads.remove(labels);

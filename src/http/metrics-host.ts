@@ -4,6 +4,7 @@ import type { PluginFigures } from '../host/plugin-meters.js';
 import type { PluginState } from '../host/plugin.js';
 import type { RegistryFigures, RegistryStatus } from '../registry/door.js';
 import { connectionFamilies } from './metrics-connections.js';
+import { type ContainmentFigures, crashFamilies } from './metrics-crashes.js';
 import { type Family, gauge, type Labels, type Sample } from './metrics-text.js';
 import type { ListenerCounts } from './server.js';
 
@@ -15,14 +16,16 @@ export interface HostFigures {
   readonly registry: RegistryStatus & Readonly<RegistryFigures>;
   /** Of each listener that listens. */
   readonly connections: readonly ListenerCounts[];
+  /** Absent where none are kept. */
+  readonly crashes?: ContainmentFigures | undefined;
   /** Of the store; absent while there is none. */
   readonly store?: Readonly<Record<string, number>> | undefined;
 }
 
-const states: readonly PluginState[] = ['loading', 'running', 'stopped', 'disabled', 'failed'];
+const states: readonly PluginState[] = ['loading', 'running', 'stopped', 'disabled', 'failed', 'quarantined'];
 
 export function hostFamilies(figures: HostFigures): Family[] {
-  const { build, ready, images, registry, connections, store = {} } = figures;
+  const { build, ready, images, registry, connections, crashes, store = {} } = figures;
   return [
     gauge('tenon_build_info', 'Versions of the host, of the ABI it speaks, and of Node.js.', [
       { labels: build, value: 1 },
@@ -40,6 +43,7 @@ export function hostFamilies(figures: HostFigures): Family[] {
       eachState(images, ({ bytes }) => bytes),
     ),
     ...(connections.length === 0 ? [] : connectionFamilies(connections)),
+    ...(crashes === undefined ? [] : crashFamilies(crashes)),
     ...(registry.kind === 'none' ? [] : registryFamilies(registry)),
     ...storeFamilies(store),
   ];
@@ -98,6 +102,21 @@ function pluginFamilies(all: readonly PluginFigures[]): Family[] {
       'tenon_plugin_lost_threads',
       'Those that were written off because a call hangs in them.',
       each(dynamic, ({ threads }) => threads.lost),
+    ),
+    gauge(
+      'tenon_plugin_own_threads',
+      'Threads that the code of a plugin has started and that have not ended.',
+      each(dynamic, ({ gauges }) => gauges.threads),
+    ),
+    gauge(
+      'tenon_plugin_descriptors',
+      'Descriptors that the code of a plugin has opened and not closed.',
+      each(dynamic, ({ gauges }) => gauges.descriptors),
+    ),
+    gauge(
+      'tenon_plugin_memory_bytes',
+      'Estimate of what the code of a plugin has allocated and not freed.',
+      each(dynamic, ({ gauges }) => gauges.memory),
     ),
   ];
 }

@@ -65,7 +65,13 @@ const called: readonly ErrorCode[] = [
   'DeadlineExceeded',
   'PermissionDenied',
 ];
-const native: readonly ErrorCode[] = [...called, 'PluginBusy', 'PluginUnresponsive', 'ResponseInvalid'];
+const native: readonly ErrorCode[] = [
+  ...called,
+  'PluginBusy',
+  'PluginUnresponsive',
+  'ResponseInvalid',
+  'MemoryOverrun',
+];
 const gatedBy: readonly ErrorCode[] = [
   'Unauthenticated',
   'Forbidden',

@@ -6,6 +6,7 @@ import { includesTag, readEntityTags, tagValues } from './entity-tags.js';
 import type { DescribedAnswer, Operation, Parameter, RequestBody, Schema } from './operation.js';
 import { errorsPage } from './problem.js';
 import { anything, objectOf, oneOf, ref, text, whole } from './shapes.js';
+import { crashShapes } from './shapes-crash.js';
 import { eventShapes, hostShapes } from './shapes-host.js';
 import { pluginShapes } from './shapes-plugin.js';
 
@@ -38,6 +39,7 @@ const tags = [
   { name: 'access', description: 'Tokens: who may use the API' },
   { name: 'logs', description: 'The log of the host and its plugins, and from which level on it is kept' },
   { name: 'settings', description: 'Settings, and reading them again' },
+  { name: 'crashes', description: 'What ended hosts, and what is held back for it' },
   { name: 'host', description: 'The host itself' },
 ] as const;
 
@@ -62,6 +64,7 @@ const sharedSchemas: Readonly<Record<string, Schema>> = {
   Problem: problem,
   ...pluginShapes,
   ...hostShapes,
+  ...crashShapes,
   ...eventShapes,
 };
 

@@ -51,6 +51,9 @@ export interface ProblemFacts {
   headers?: Record<string, string>;
 }
 
+/** Of what waiting does not help with: somebody has to do something. */
+const heldBack: ReadonlySet<ErrorCode> = new Set(['PluginQuarantined', 'BuildCrashed', 'SafeMode']);
+
 const codes = new WeakMap<ServerResponse, ErrorCode>();
 
 /** Code of the problem that `response` is; undefined for any other answer. */
@@ -75,7 +78,7 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
   response.setHeader('content-type', 'application/problem+json');
   response.setHeader('cache-control', 'no-store');
   carryRequestId(response, requestId);
-  if (status === 503) response.setHeader('retry-after', '1');
+  if (status === 503 && !heldBack.has(facts.code)) response.setHeader('retry-after', '1');
   for (const [name, value] of Object.entries(facts.headers ?? {})) response.setHeader(name, value);
   // Whoever still sends a body is listened to a little longer, so that the answer arrives.
   if (!request.complete) discard(request);
@@ -110,7 +113,7 @@ export function lastAnswer(error: TenonError, headers: Record<string, string> = 
     'Content-Length': String(body.length),
     Date: new Date().toUTCString(),
     Connection: 'close',
-    ...(status === 503 ? { 'Retry-After': '1' } : {}),
+    ...(status === 503 && !heldBack.has(code) ? { 'Retry-After': '1' } : {}),
     ...headers,
   };
   const head = Object.entries(lines).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -245,7 +245,7 @@ export class HttpServer {
       const where = descriptor === undefined ? own : { fd: descriptor };
       this.#server.listen(where, () => {
         this.#server.off('error', fail);
-        this.#connections.begin();
+        this.#connections.begin(this.#server);
         if (this.#path !== undefined) {
           resolve({ host: this.#path, port: 0, url: `unix:${this.#path}` });
           return;

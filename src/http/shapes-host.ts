@@ -1,6 +1,7 @@
 /** How the API describes the host: itself, its registry, hot reload, tables, configs, bundles and events. */
 import type { AuditCheck, AuditLine } from '../bundle/audit.js';
 import type { Killed, TrustedKey } from '../bundle/trust-list.js';
+import { limitedThings } from '../compiler/limits-config.js';
 import type { ConfigHistoryEntry, ConfigView } from '../host/plugin-configs.js';
 import type { Images } from '../host/images.js';
 import type { Installed } from '../host/installing.js';
@@ -189,11 +190,19 @@ export const hostShapes: Readonly<Record<string, Schema>> = {
           state: ref('PluginState'),
           generation: optional(whole()),
           healthy: optional(truth()),
+          heldBack: optional(truth('A build of it crashed the host and is not loaded; the one before it serves')),
           error: optional(text('For whoever has a token')),
           health: optional(text('For whoever has a token')),
         }),
       ),
       tables: optional(objectOf({ code: text(), message: optional(text('For whoever has a token')) })),
+      safeMode: optional(
+        objectOf({
+          since: moment(),
+          reason: optional(text('For whoever has a token')),
+          crash: optional(text('Id of the crash report that has decided it; for whoever has a token')),
+        }),
+      ),
       degraded: optional(truth('It serves, but not all of it')),
       registry: optional(
         objectOf({
@@ -258,6 +267,13 @@ export const hostShapes: Readonly<Record<string, Schema>> = {
   }),
 };
 
+const overLimit = {
+  plugin: text(),
+  gauge: oneOf([...limitedThings]),
+  value: quantity('What it has; of `memory` bytes, an estimate'),
+  limit: whole(),
+};
+
 export const eventShapes: Readonly<Record<string, Schema>> = eventsOf({
   'reload.started': { plugin: text(), trigger: text() },
   'reload.phase': { plugin: text(), reload: text('Id of the record'), phase: text(), ms: quantity() },
@@ -277,6 +293,23 @@ export const eventShapes: Readonly<Record<string, Schema>> = eventsOf({
   },
   'generation.unloaded': { plugin: text(), generation: whole() },
   'host.full': { reason: text() },
+  'plugin.quarantined': {
+    plugin: text(),
+    reason: text(),
+    sha256: text('Of the build; empty for any'),
+    crash: optional(text('Id of the crash report that has decided it')),
+  },
+  'plugin.released': { plugin: text() },
+  'plugin.guarded': {
+    plugin: text(),
+    generation: whole(),
+    guard: text('`directory`, `umask`, `locale`, `environment`, `signals`, `descriptor`, `fork`, `overrun`, `exit`'),
+    detail: text(),
+    restored: truth('Whether it was put right'),
+    certain: truth('False when it may have been another plugin that ran at the same time'),
+  },
+  'plugin.overSoftLimit': overLimit,
+  'plugin.overHardLimit': overLimit,
   gap: { missed: orNull(whole('Events that are not kept any more; null when the host is another one')) },
 });
 

@@ -25,7 +25,7 @@ import {
   whole,
 } from './shapes.js';
 
-const states = ['loading', 'running', 'stopped', 'disabled', 'failed'] as const;
+const states = ['loading', 'running', 'stopped', 'disabled', 'failed', 'quarantined'] as const;
 
 const route = objectOf<RouteView>({
   method: text(),
@@ -89,6 +89,12 @@ const generation = objectOf<GenerationView>({
     series: whole('Of metrics'),
   }),
   pinnedReason: optional(text('Why its image cannot be unmapped')),
+  gauges: optional(
+    objectOf<NonNullable<GenerationView['gauges']>>(
+      { threads: whole(), descriptors: whole(), memory: quantity('Bytes, an estimate') },
+      'What its code has of the process, as far as it asked for it itself',
+    ),
+  ),
 });
 
 const error = objectOf<NonNullable<PluginView['error']>>({ code: text(), message: text(), details: anything() });

@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 const others: ReadonlySet<string> = new Set(['install', 'discover', 'validate']);
 const asOne = /^\/api\/v1\/(?:plugins|hot-reload\/trigger)\/([^/]+)/i;
 /** Lists that may be asked about one plugin. */
-const list = /^\/api\/v1\/(?:reloads|logs)\/?$/i;
+const list = /^\/api\/v1\/(?:reloads|logs|crashes)\/?$/i;
 
 /** Its id; undefined for a call about all of them, about the host, or one that is not known here. */
 export function aboutPlugin(request: IncomingMessage & { originalUrl?: string }): string | undefined {

@@ -28,6 +28,8 @@ export interface AdmitOptions {
   core: Pick<Core, 'inspectImage'>;
   trial: Pick<Trial, 'try'>;
   staging: Pick<Staging, 'write'>;
+  /** Whether these bytes have passed a trial that still holds: they are not tried again. */
+  passed?: boolean | undefined;
   /** Limits of the trial, when not its defaults. */
   limits?: Omit<TrialLimits, 'id'>;
 }
@@ -39,6 +41,7 @@ export interface Admitted {
   readonly size: number;
   readonly facts: ImageFacts;
   readonly staged: Staged;
+  /** Empty where they had passed before. */
   readonly tried: Tried;
   /** Milliseconds: reading and checking; staging; the trial. */
   readonly timings: { readonly admitMs: number; readonly stageMs: number; readonly trialMs: number };
@@ -106,7 +109,10 @@ export async function admit(path: string, options: AdmitOptions): Promise<Admitt
   const written = performance.now();
   let tried: Tried;
   try {
-    tried = await options.trial.try(staged.path, { ...options.limits, id });
+    tried =
+      options.passed === true
+        ? { routes: [], more: 0 }
+        : await options.trial.try(staged.path, { ...options.limits, id });
   } catch (error) {
     staged.unlink();
     throw error;

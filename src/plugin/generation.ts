@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { CallCounters } from '../binding/call-counters.js';
 import type { Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
-import { type Library, openLibrary } from '../binding/library.js';
+import type { Library } from '../binding/library.js';
 import type { Admitted } from './admit.js';
 import type { GenerationLimits } from './limits.js';
+import { OpenImage } from './open-image.js';
 import { ownThreads } from './own-threads.js';
 import { requireIntact, type State, sealState } from './state.js';
 
@@ -34,6 +35,8 @@ export interface GenerationInput {
   makeHandle: (options: GenerationOptions) => GenerationHandle;
   number: number;
   admitted: Admitted;
+  /** Whether that build has shown before that it is well. */
+  isProven: boolean;
   /** The plugin it must be. */
   id: string;
   /** Absolute path of the application's folder, or empty. */
@@ -70,6 +73,7 @@ export class Generation {
   readonly loadedAt = new Date();
   readonly #core: Core;
   readonly #admitted: Admitted;
+  readonly #image: OpenImage;
   #state: GenerationState = 'opening';
   #outcome: Outcome | undefined;
   #routes: readonly RouteFacts[] = [];
@@ -85,17 +89,18 @@ export class Generation {
   #startLeft: number;
   #retiring: Promise<Retirement> | undefined;
 
-  private constructor(input: GenerationInput, library: Library, handle: GenerationHandle) {
+  private constructor(input: GenerationInput, image: OpenImage, handle: GenerationHandle) {
     this.id = input.id;
     this.number = input.number;
     this.sha256 = input.admitted.sha256;
     this.size = input.admitted.size;
-    this.version = library.descriptor.version;
+    this.version = image.library.descriptor.version;
     this.prefix = input.prefix;
     this.limits = input.limits;
     this.#startLeft = input.limits.startupMs;
     this.handle = handle;
-    this.library = library;
+    this.#image = image;
+    this.library = image.library;
     this.#core = input.core;
     this.#admitted = input.admitted;
   }
@@ -105,31 +110,17 @@ export class Generation {
    * `PluginIdMismatch`; nothing is left open then. The staged file is gone afterwards, unless it is kept.
    */
   static open(input: GenerationInput): Generation {
-    const { staged } = input.admitted;
-    let library: Library;
+    let image: OpenImage;
     try {
-      library = input.core.keepFloatingPoint(() => openLibrary(staged.path, input.admitted.size));
+      image = OpenImage.open(input.core, input.id, input.number, input.admitted, input.isProven);
     } finally {
-      if (!input.keepStaged) staged.unlink();
+      if (!input.keepStaged) input.admitted.staged.unlink();
     }
     try {
-      const { descriptor } = library;
-      const { abi } = input.core;
-      if (descriptor.abiMajor !== abi.major || descriptor.abiMinor > abi.minor)
-        throw new TenonError(
-          'AbiUnsupported',
-          `${input.id}: plugin built for ABI ${descriptor.abiMajor}.${descriptor.abiMinor}, this host speaks ${abi.major}.0 to ${abi.major}.${abi.minor}`,
-          { next: 'build it with the headers of this host', details: { plugin: input.id } },
-        );
-      if (descriptor.id !== input.id)
-        throw new TenonError('PluginIdMismatch', `the library says it is ${descriptor.id}, not ${input.id}`, {
-          next: `give it the id ${input.id}, or load it under its own`,
-          details: { plugin: input.id, found: descriptor.id },
-        });
       const { deadlineMs, bodyLimit, concurrency } = input.limits;
       const handle = input.makeHandle({
         number: input.number,
-        descriptor: descriptor.address,
+        descriptor: image.library.descriptor.address,
         root: input.root,
         prefix: input.prefix,
         deadlineMs,
@@ -138,11 +129,13 @@ export class Generation {
         config: input.config,
         consumers: input.consumers,
         permissions: input.permissions,
+        image: image.index,
         ...input.tables,
       });
-      return new Generation(input, library, handle);
+      return new Generation(input, image, handle);
     } catch (error) {
-      input.core.keepFloatingPoint(() => library.close());
+      image.close();
+      image.enter('closed');
       throw error;
     }
   }
@@ -208,6 +201,11 @@ export class Generation {
     return this.#routes;
   }
 
+  /** It has shown that it is well: a crash from here on is not put down to its being new. */
+  markServing(): void {
+    if (this.#state === 'ready') this.#image.enter('serving');
+  }
+
   async ready(): Promise<void> {
     await this.#stepUp('ready', (ms) => this.handle.ready(ms));
     this.#state = 'ready';
@@ -230,9 +228,10 @@ export class Generation {
     return this.#step('resume', (ms) => this.handle.resume(ms));
   }
 
-  /** What it knows, for a successor; no call may be in it. Rejects with `StateRefused`, over the limit too. */
-  async saveState(): Promise<State> {
+  /** What it knows, for a successor; no call may be in it until `saved`. Rejects with `StateRefused`, over the limit too. */
+  async saveState(saved = (): void => {}): Promise<State> {
     const { version, bytes } = await this.#step('save', (ms) => this.handle.save(ms), 'StateRefused');
+    saved();
     const { stateLimit } = this.limits;
     if (bytes.byteLength > stateLimit)
       throw new TenonError(
@@ -287,6 +286,7 @@ export class Generation {
     if (this.#outcome !== undefined && this.#state === 'closed')
       return { outcome: this.#outcome, drainMs: 0, unloadMs: 0, verifyMs: 0 };
     this.#state = 'draining';
+    this.#image.enter('closing');
     const begin = performance.now();
     const held = this.#unloaded ? undefined : await this.#drain();
     const afterDrain = performance.now();
@@ -295,6 +295,7 @@ export class Generation {
     const outcome = reason === undefined ? this.#verify() : pinned(reason);
     this.#outcome = outcome;
     this.#state = outcome.unload === 'clean' ? 'closed' : 'pinned';
+    this.#image.enter(this.#state);
     return {
       outcome,
       drainMs: afterDrain - begin,
@@ -359,7 +360,7 @@ export class Generation {
       if (this.handle.threads.lost > 0) return `thread still running: ${this.#late} did not return`;
       return error instanceof Error ? error.message : String(error);
     }
-    this.#core.keepFloatingPoint(() => this.library.close());
+    this.#image.close();
     this.#unloaded = true;
     return undefined;
   }

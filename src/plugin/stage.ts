@@ -3,21 +3,12 @@
  * again, so that nobody can change or replace it between the check and the opening.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  openSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, fchmodSync, openSync, readSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { lstat, mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TenonError } from '../base/errors.js';
+import { startTime } from '../base/process-start.js';
 
 export interface StagingOptions {
   /** Absolute path of the host's data directory; it must exist. */
@@ -200,18 +191,6 @@ function isRunning(pid: number, started: string): boolean {
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
   return startTime(pid) === started;
-}
-
-/** When a process began, so that a number given again is not taken for the one before; `0` where it is not known. */
-function startTime(pid: number): string {
-  if (process.platform !== 'linux') return '0';
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name, in parentheses, may hold anything; the fields after it do not. This one is the 22nd of all.
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '0';
-  } catch {
-    return '0';
-  }
 }
 
 async function writeAll(descriptor: number, bytes: Uint8Array): Promise<void> {

@@ -65,6 +65,8 @@ export interface ReloadRow {
 }
 
 export interface RegistryDoor {
+  /** From when this resolves `desired` tells what was known last, from the copy on disk. Nothing is connected to. Never rejects. */
+  recall(): Promise<void>;
   /**
    * Begin to connect. Resolves when it was read in full, when the first try has failed, or after `registry.waitMs`: from then on
    * `desired` tells what is known, from the copy on disk while it cannot be read. Never rejects.

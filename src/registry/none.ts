@@ -12,6 +12,7 @@ export function noRegistry(): RegistryDoor {
       }),
     );
   return {
+    recall: () => Promise.resolve(),
     open: () => Promise.resolve(),
     status: () => ({ kind: 'none', place: '', connected: false, since, connections: 0 }),
     figures: () => ({ notifications: 0, reads: 0, readSeconds: 0 }),

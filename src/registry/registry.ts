@@ -80,6 +80,7 @@ export class Registry implements RegistryDoor {
   #told: boolean | undefined;
   #reconciling: NodeJS.Timeout | undefined;
   #tidying: NodeJS.Timeout | undefined;
+  #recalling: Promise<void> | undefined;
   #opening: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -105,6 +106,17 @@ export class Registry implements RegistryDoor {
     this.#reports = new Reports({ database, host, log, revision: (name) => this.#known.get(name)?.revision });
   }
 
+  recall(): Promise<void> {
+    this.#recalling ??= this.#recall();
+    return this.#recalling;
+  }
+
+  async #recall(): Promise<void> {
+    const { registry, plugins } = await this.#copy.read();
+    this.#identity = registry;
+    this.#known.replace({ plugins, invalid: [], complete: true });
+  }
+
   open(listener: RegistryListener): Promise<void> {
     this.#opening ??= this.#open(listener);
     return this.#opening;
@@ -112,9 +124,7 @@ export class Registry implements RegistryDoor {
 
   async #open(listener: RegistryListener): Promise<void> {
     const { database, log, waitMs, reconcileMs } = this.#options;
-    const { registry, plugins } = await this.#copy.read();
-    this.#identity = registry;
-    this.#known.replace({ plugins, invalid: [], complete: true });
+    await this.recall();
     if (this.#closing !== undefined) return;
     this.#listener = listener;
     const tried = new Promise<void>((resolve) => {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { until } from './world.js';
 
 const program = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'dist', 'cli', 'tenon.js');
 
@@ -27,7 +28,7 @@ export class Command {
     const { PATH, HOME } = process.env;
     this.child = spawn(process.execPath, [program, ...words], {
       cwd: directory,
-      env: { PATH, HOME, TENON_ADMIN_TOKEN: token, TENON_REGISTRY: 'false', ...variables },
+      env: { PATH, HOME, TENON_ADMIN_TOKEN: token, TENON_REGISTRY: 'false', TENON_STANDBY: 'false', ...variables },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child.stdout?.on('data', (text: Buffer) => {
@@ -42,5 +43,25 @@ export class Command {
   /** Where it listens; empty until it does. */
   get url(): string {
     return /listens on (\S+)/.exec(this.err)?.[1] ?? '';
+  }
+}
+
+/** Kill the host of `command`, which has this data directory, as an unlucky machine does: nobody begins another one. */
+export async function killHost(command: Command, data: string): Promise<void> {
+  const host = await hostProcess(data);
+  command.child.kill('SIGSTOP');
+  if (host !== undefined) process.kill(host, 'SIGKILL');
+  command.child.kill('SIGKILL');
+  await command.exit;
+  // Whoever inherits it takes its exit status in his own time.
+  if (host !== undefined) await until('the host is gone', () => !isThere(host));
+}
+
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -4,7 +4,10 @@ import { TenonError } from '../../src/base/errors.js';
 import { silentLog } from '../../src/base/log.js';
 import type { Core, Front } from '../../src/binding/core.js';
 import type { Applications } from '../../src/host/applications.js';
+import { nothingContained } from '../../src/base/containment.js';
 import { Chains } from '../../src/host/chains.js';
+import { GuardFindings } from '../../src/host/guard-findings.js';
+import { Containing } from '../../src/host/containing.js';
 import { Desires } from '../../src/host/desired.js';
 import type { Grants } from '../../src/host/grants.js';
 import { Host } from '../../src/host/host.js';
@@ -113,6 +116,7 @@ export class Rehearsal {
       secretPlaces: { environment: {}, secrets: '/secrets' },
       tables: {
         prepare: () => Promise.reject(new Error('no application has tables here')),
+        openSoon: () => {},
         settle: () => {},
         restore: () => Promise.resolve(),
       },
@@ -125,6 +129,8 @@ export class Rehearsal {
       states: new SavedStates({ directory: '/states', stateLimit: 1000 }),
       preserveState: () => true,
       refusedState: 'empty',
+      containing: new Containing(nothingContained),
+      findings: new GuardFindings(),
       routes: new RouteBook(
         [],
         () => [],
@@ -414,6 +420,7 @@ export class Rehearsal {
           enabled,
           prefix: '',
           limits: {},
+          resources: {},
           extension: id === 'one',
           // What it sets there is another thing with each of its builds.
           extensions: id === 'two' ? [{ id: 'one', required: false, settings: this.#settings() }] : [],

@@ -302,6 +302,8 @@ export class WatchedHandle implements GenerationHandle {
     if (this.leases > 0) order().wrong(`${step} of ${this.name} under ${this.leases} leases`);
     if (serving !== this) return;
     if (!held) order().wrong(`${step} of ${this.name} with an open gate`);
+    // What it knows is kept before its successor is opened, too.
+    if (step === 'save') return;
     const next = stock.handles.findLast(({ pointer }) => pointer === this.pointer);
     if (next === this || next === undefined) order().wrong(`${step} of ${this.name} for nobody`);
     else if (!next.script.exclusive && !next.asked.has('routes'))
@@ -431,6 +433,10 @@ export class WatchedPointer implements PluginPointer {
 
   importValues(): void {}
 
+  keepValues(): null {
+    return null;
+  }
+
   close(): void {
     if (this.live !== null || this.held) order().wrong(`the pointer of ${this.id} is closed while it is used`);
     this.closed = true;
@@ -466,6 +472,9 @@ export const watchedCore = {
   PluginPointer: WatchedPointer,
   GenerationHandle: WatchedHandle,
   keepFloatingPoint: <T>(work: () => T): T => work(),
+  imageLoading: (): number => -1,
+  imageOpened(): void {},
+  imageState(): void {},
   imageMapped: (path: string): boolean =>
     stock.libraries.some((one) => one.path === path && (one.open || one.script.pins)),
   threadsIn: (paths: readonly string[]): ImageThread[][] => paths.map(() => []),

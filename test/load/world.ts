@@ -4,7 +4,15 @@ import os from 'node:os';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
-import { type CreateHostOptions, createHost, type HostEvent, openHost, type TenonHost } from '../../src/index.js';
+import type { OwnProcess } from '../../src/embedding.js';
+import {
+  type CreateHostOptions,
+  createHost,
+  type HostEvent,
+  openHost,
+  openOwnHost,
+  type TenonHost,
+} from '../../src/index.js';
 import { requireDocumented } from './documented.js';
 
 /** One line of the host's log. */
@@ -67,8 +75,10 @@ export class World {
   }
 
   /** Start it and listen; the applications are looked for by `host.discover()`. */
-  async open(options: CreateHostOptions = {}): Promise<void> {
-    this.#host = await openHost(this.#options(options));
+  async open(options: CreateHostOptions = {}, own?: OwnProcess): Promise<void> {
+    this.#host = await (own === undefined
+      ? openHost(this.#options(options))
+      : openOwnHost(this.#options(options), own));
     this.#url = await this.#host.listen();
   }
 

@@ -5,13 +5,18 @@
  *   REFUSE_SAVE, HANG_SAVE       where saving fails
  *   REFUSE_TRY, REFUSE_LOAD, HANG_TRY   where loading fails: dry, in earnest
  *   FAIL_READY                   it loads, and does not become ready
+ *   DIE_READY                    it loads, and its process is gone
+ *   DIE_INITIALIZE               its process is gone, but that of a trial
+ *   SLOW_TO_OPEN                 it takes 50 ms to be opened
  *   WITH_QUIESCE                 it lets go, and says so
  */
 #ifndef BUILD
 #define BUILD "one"
 #endif
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,6 +37,10 @@ static const tenon_host_state_t* host_state;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char* kept;
 static size_t kept_size;
+
+#ifdef SLOW_TO_OPEN
+__attribute__((constructor)) static void take_time(void) { usleep(50 * 1000); }
+#endif
 
 static void say(tenon_bytes_t message) {
   tenon_log_field_t field = {TEXT("build"), TEXT(BUILD)};
@@ -163,10 +172,30 @@ static const void* get_extension(tenon_plugin_t* plugin, const char* id) {
   return NULL;
 }
 
+#ifdef DIE_INITIALIZE
+static bool in_trial(void) {
+  char name[32] = "";
+  FILE* const file = fopen("/proc/self/comm", "rb");
+  if (file == NULL) abort();
+  const size_t size = fread(name, 1, sizeof name - 1, file);
+  fclose(file);
+  return size > 12 && memcmp(name, "tenon-runner", 12) == 0;
+}
+
+static tenon_status initialize(tenon_plugin_t* plugin) {
+  (void)plugin;
+  if (!in_trial()) abort();
+  return TENON_OK;
+}
+#endif
+
 static tenon_status ready(tenon_plugin_t* plugin, const tenon_context_t* context) {
   (void)plugin;
   (void)context;
   say(TEXT("ready"));
+#ifdef DIE_READY
+  raise(SIGKILL);
+#endif
 #ifdef FAIL_READY
   return TENON_ERROR;
 #else
@@ -202,6 +231,9 @@ static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {
       .size = sizeof self, .ready = ready, .shutdown = shut_down, .destroy = destroy, .get_extension = get_extension};
 #ifdef WITH_QUIESCE
   self.quiesce = quiesce;
+#endif
+#ifdef DIE_INITIALIZE
+  self.initialize = initialize;
 #endif
   *out = &self;
   return TENON_OK;

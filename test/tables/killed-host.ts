@@ -3,6 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { resolveSettings } from '../../src/base/config.js';
+import { nothingContained } from '../../src/base/containment.js';
+import type { ParentRequest } from '../../src/supervisor/parent.js';
 import { root } from '../architecture/tree.js';
 import { until, type World } from '../load/world.js';
 
@@ -22,6 +25,8 @@ export class KilledHost {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#closed = once(this.#child, 'close');
+    const settings = resolveSettings({ flags: order.flags, directory, variables: {} });
+    this.#child.send({ ask: 'begin', settings, containment: nothingContained } satisfies ParentRequest);
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.on('data', (text: Buffer) => {
         this.#said += text.toString();

@@ -6,7 +6,7 @@
  *               requests wait meanwhile, requests in flight have ended: the two never run at once. A plugin that is
  *               stopped saves too, for its next start, which may be in another host.
  *   key-value   the host offers tenon_host_state_t; values are kept per plugin, across its generations, and across
- *               restarts of a host that was closed in order.
+ *               restarts of its host, however that has ended.
  */
 #ifndef TENON_EXT_STATE_H
 #define TENON_EXT_STATE_H
@@ -61,12 +61,14 @@ typedef struct tenon_plugin_state {
   tenon_status (*load)(struct tenon_plugin* plugin, const tenon_state_reader_t* reader);
 } tenon_plugin_state_t;
 
-/* The host's side: key-value state of the plugin, kept across generations and, when the host was closed in order,
- * across its restarts. */
+/* The host's side: key-value state of the plugin, kept across generations and restarts of the host. A change is kept
+ * when its call answers TENON_OK, also if the process crashes or is killed then; where the host keeps no state, it is
+ * in memory alone. */
 typedef struct tenon_host_state {
   uint32_t size;
 
-  /* Store a copy of `value` under `key` (1 to 255 bytes). TENON_ERROR_TOO_LARGE past TENON_STATE_LIMIT. [any] */
+  /* Store a copy of `value` under `key` (1 to 255 bytes). TENON_ERROR_TOO_LARGE past TENON_STATE_LIMIT,
+   * TENON_ERROR_STORAGE when the disk does not take it: what was there stays. [any] */
   tenon_status (*put)(const struct tenon_host* host, tenon_bytes_t key, tenon_bytes_t value);
 
   /* Copy the value of `key` into `buffer`. `*value_size` gets its full size, also when `capacity` is too small: then
@@ -74,7 +76,7 @@ typedef struct tenon_host_state {
   tenon_status (*get)(const struct tenon_host* host, tenon_bytes_t key, void* buffer, size_t capacity,
                       size_t* value_size);
 
-  /* Forget `key`; TENON_ERROR_NOT_FOUND when there is none. [any] */
+  /* Forget `key`; TENON_ERROR_NOT_FOUND when there is none, TENON_ERROR_STORAGE as `put`. [any] */
   tenon_status (*remove)(const struct tenon_host* host, tenon_bytes_t key);
 } tenon_host_state_t;
 

@@ -1,0 +1,88 @@
+#ifndef TENON_CORE_THREAD_PRIORITY_H
+#define TENON_CORE_THREAD_PRIORITY_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+
+namespace tenon::core {
+
+/*
+ * How hard a thread of the core works for a plugin, and what it may have of the processors. A call that has wanted a
+ * processor for about kLongNs goes on at a lower priority than the event loop and short calls, after as long again at
+ * the lowest, as does at once one that was given up. One that waits wants no processor, however long it takes. Threads
+ * that it starts begin at the usual priority, programs at its own. Linux; elsewhere nothing is lowered.
+ *
+ * No thread may raise itself again without privilege: one that was lowered ends after its call, and a fresh one takes
+ * its place. One on the stack of each thread that runs handlers, tasks or batches of events.
+ */
+class ThreadEffort {
+ public:
+  static constexpr uint64_t kLongNs = 50'000'000;
+  static constexpr int kLoweredBy = 10;  // of nice, each time
+  static constexpr int kSteps = 2;
+
+  ThreadEffort();
+  ~ThreadEffort();
+  ThreadEffort(const ThreadEffort&) = delete;
+  ThreadEffort& operator=(const ThreadEffort&) = delete;
+
+  // A piece of work begins, or is over. [its thread]
+  void begin() { turn_.store(turn_.load(std::memory_order_relaxed) | 1u, std::memory_order_release); }
+  void end() { turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+  bool is_lowered() const { return lowered_.load(std::memory_order_acquire); }  // [any]
+  // Nobody waits for what it does any more. [any] while it is at work
+  void give_up();
+
+  // That of this thread, or null.
+  static ThreadEffort* current();
+  static bool is_current_lowered() {
+    const ThreadEffort* const own = current();
+    return own != nullptr && own->is_lowered();
+  }
+  // Look at all threads that are at work, and lower those that deserve it. True when some are not known yet: look again
+  // in a few ms. [watchdog]
+  static bool weigh(uint64_t time);
+
+ private:
+  bool weigh_one(uint64_t time);
+
+  const pid_t id_;
+  ThreadEffort* const before_;
+  std::atomic<uint64_t> turn_{0};  // odd: at work
+  std::atomic<bool> lowered_{false};
+
+  // Of `weigh`, under its mutex.
+  uint64_t seen_ = 0;
+  uint64_t since_ = 0;
+  uint64_t next_ = 0;
+  uint64_t wanted_ = 0;  // when it was looked at first
+  bool measured_ = false;
+  int steps_ = 0;
+};
+
+// pthread_create, by a thread of the usual priority where this one was lowered: a thread begins as the one that made it
+// is. Its answer.
+int create_thread(pthread_t& thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument);
+
+// Work on this thread, if it has a ThreadEffort.
+class AtWork {
+ public:
+  AtWork() : effort_(ThreadEffort::current()) {
+    if (effort_ != nullptr) effort_->begin();
+  }
+  ~AtWork() {
+    if (effort_ != nullptr) effort_->end();
+  }
+  AtWork(const AtWork&) = delete;
+  AtWork& operator=(const AtWork&) = delete;
+
+ private:
+  ThreadEffort* const effort_;
+};
+
+}  // namespace tenon::core
+
+#endif

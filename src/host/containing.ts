@@ -1,0 +1,125 @@
+/** What crashes have led to, as this host keeps to it: plugins and builds that are not loaded, or that none is. */
+import type { Containment, HeldBuild } from '../base/containment.js';
+import { TenonError } from '../base/errors.js';
+
+/** Told by a host of what its parent process is to keep, and give to the hosts after it. */
+export interface ContainmentListener {
+  /** The plugin, or with none the safe mode, is not held back any more. */
+  released?: ((plugin?: string) => void) | undefined;
+  /** The host itself has put it into quarantine. */
+  quarantined?: ((build: HeldBuild) => void) | undefined;
+}
+
+export class Containing {
+  readonly #quarantined: Map<string, HeldBuild>;
+  #bad: readonly HeldBuild[];
+  #safeMode: Containment['safeMode'];
+  readonly #listener: ContainmentListener;
+
+  constructor({ quarantined, bad, safeMode }: Containment, listener: ContainmentListener = {}) {
+    this.#quarantined = new Map(quarantined.map((build) => [build.plugin, build]));
+    this.#bad = bad;
+    this.#safeMode = safeMode;
+    this.#listener = listener;
+  }
+
+  /** What is held back now. */
+  get held(): Containment {
+    const safeMode = this.#safeMode === undefined ? {} : { safeMode: this.#safeMode };
+    return { quarantined: [...this.#quarantined.values()], bad: this.#bad, ...safeMode };
+  }
+
+  /** Why no plugin is loaded, if so. */
+  get whyNone(): TenonError | undefined {
+    if (this.#safeMode === undefined) return undefined;
+    const { reason, crash, since } = this.#safeMode;
+    return new TenonError('SafeMode', `the host runs without plugins: ${reason}`, {
+      next: 'see `tenon crashes`; `tenon release` ends it',
+      details: { reason, crash, since },
+    });
+  }
+
+  /** The build that a plugin is in quarantine for. */
+  quarantineOf(id: string): HeldBuild | undefined {
+    return this.#quarantined.get(id);
+  }
+
+  /** The build that one goes back from: that which runs, or, when none does, that which is in quarantine. */
+  leftBuild({ id, running }: { id: string; running: { sha256: string } | undefined }): string | undefined {
+    return running?.sha256 ?? this.#quarantined.get(id)?.sha256;
+  }
+
+  /** Why a plugin, or its build with this hash, is in quarantine, if so. */
+  whyQuarantined(id: string, sha256?: string): TenonError | undefined {
+    const held = this.#quarantined.get(id);
+    if (held === undefined || (sha256 !== undefined && !matches(held, sha256))) return undefined;
+    const { reason } = held;
+    return new TenonError('PluginQuarantined', `${id} is in quarantine: ${reason}`, {
+      next: `give it another build, or let it go with \`tenon release ${id}\``,
+      details: detailsOf(held),
+    });
+  }
+
+  /** Why the build of `id` with this hash is not loaded for having crashed a host before it had shown that it is well, if so. */
+  whyBad(id: string, sha256: string): TenonError | undefined {
+    const held = this.#bad.find((build) => build.plugin === id && matches(build, sha256));
+    if (held === undefined) return undefined;
+    const which = `${id}: the build ${sha256.slice(0, 12)} crashed the host: ${held.reason}`;
+    return new TenonError('BuildCrashed', which, {
+      next: `correct it; or let it go with \`tenon release ${id}\``,
+      details: detailsOf(held),
+    });
+  }
+
+  /** Throws `PluginQuarantined` or `BuildCrashed` for a build that is not to be loaded. */
+  refuse(id: string, sha256: string): void {
+    const why = this.whyQuarantined(id, sha256) ?? this.whyBad(id, sha256);
+    if (why !== undefined) throw why;
+  }
+
+  /** Throws `SafeMode` when no plugin is to be loaded. */
+  refuseAll(): void {
+    const why = this.whyNone;
+    if (why !== undefined) throw why;
+  }
+
+  /** It is in quarantine from now on. */
+  quarantine(build: HeldBuild): void {
+    this.#quarantined.set(build.plugin, build);
+    this.#listener.quarantined?.(build);
+  }
+
+  /**
+   * A build of `id` has shown that it is well. What is new of the application ends all, unless it is what is in quarantine; of a kept
+   * build, that was there before, nothing follows for those that are held back. Whether anything was.
+   */
+  proved(id: string, sha256: string, isNew: boolean): boolean {
+    return isNew && this.whyQuarantined(id, sha256) === undefined && this.release(id);
+  }
+
+  /** Nothing of it is held back any more. Whether anything was. */
+  release(id: string): boolean {
+    const kept = this.#bad.filter(({ plugin }) => plugin !== id);
+    const was = this.#quarantined.delete(id) || kept.length < this.#bad.length;
+    this.#bad = kept;
+    if (was) this.#listener.released?.(id);
+    return was;
+  }
+
+  /** Plugins may be loaded again. Whether they might not. */
+  endSafeMode(): boolean {
+    const was = this.#safeMode !== undefined;
+    this.#safeMode = undefined;
+    if (was) this.#listener.released?.();
+    return was;
+  }
+}
+
+/** One whose hash is not known is any. */
+function matches(held: HeldBuild, sha256: string): boolean {
+  return held.sha256 === '' || held.sha256 === sha256;
+}
+
+function detailsOf({ plugin, sha256, reason, crash, since }: HeldBuild): Record<string, unknown> {
+  return { plugin, sha256, reason, ...(crash === '' ? {} : { crash }), since };
+}

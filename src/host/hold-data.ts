@@ -1,0 +1,21 @@
+/** Has a data directory to itself, and what a host that crashed has left there looked at. */
+import path from 'node:path';
+import type { Closer } from '../base/closer.js';
+import { removeHostFile } from '../base/host-file.js';
+import { openOwnBox, type OwnBoxOptions } from './own-box.js';
+
+export interface HoldDataOptions extends OwnBoxOptions {
+  /** Whether somebody else holds its lock for this process. */
+  locked: boolean;
+  /** Whether a parent process sees how this one ends. */
+  hasParent: boolean;
+}
+
+/** Rejects with `DataDirectoryLocked`. */
+export async function holdData({ locked, hasParent, ...options }: HoldDataOptions, closer: Closer): Promise<void> {
+  const { core, data } = options;
+  const lock = locked ? undefined : core.lockFile(path.join(data, 'lock'));
+  closer.add('data directory lock', () => lock?.release());
+  removeHostFile(data);
+  if (!hasParent) closer.add('black box', await openOwnBox(options));
+}

@@ -1,0 +1,84 @@
+/** Puts plugins into quarantine while they run, and lets go of what is held back. */
+import type { HeldBuild } from '../base/containment.js';
+import { TenonError } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { Containing } from './containing.js';
+import type { Journal } from './journal.js';
+import type { Plugin } from './plugin.js';
+
+export interface QuarantiningOptions {
+  log: Log;
+  containing: Containing;
+  journal: Journal;
+  /** Asked when the plugin's turn has come. */
+  takeDown: (plugin: Plugin) => Promise<void>;
+}
+
+export class Quarantining {
+  readonly #options: QuarantiningOptions;
+  /** What was said of each plugin. */
+  readonly #told = new Map<string, HeldBuild>();
+
+  constructor(options: QuarantiningOptions) {
+    this.#options = options;
+  }
+
+  /** The build that runs is not loaded again, by no host, until somebody lets go of it. Resolves when it is taken down. */
+  async begin(plugin: Plugin, reason: string): Promise<void> {
+    const { containing, takeDown } = this.#options;
+    const { id, running } = plugin;
+    if (running === undefined) return;
+    containing.quarantine({ plugin: id, sha256: running.sha256, reason, crash: '', since: new Date().toISOString() });
+    this.tell(plugin);
+    await plugin.turns.take('quarantine', async () => {
+      if (plugin.running === running) await takeDown(plugin);
+    });
+  }
+
+  /** It does not run because it is in quarantine: say so, once. */
+  tell(plugin: Plugin): void {
+    const { containing, journal, log } = this.#options;
+    const why = containing.whyQuarantined(plugin.id);
+    const held = containing.quarantineOf(plugin.id);
+    if (why === undefined || held === undefined) return;
+    plugin.error = why;
+    if (this.#told.get(plugin.id) === held) return;
+    this.#told.set(plugin.id, held);
+    const { reason, sha256, crash } = held;
+    log.error({ plugin: plugin.id, code: why.code, sha256, crash }, why.message);
+    journal.tell({ type: 'plugin.quarantined', plugin: plugin.id, reason, sha256, ...(crash === '' ? {} : { crash }) });
+  }
+
+  /** Nothing of it is held back any more. Whether anything was. */
+  release(id: string): boolean {
+    const was = this.#options.containing.release(id);
+    if (was) this.#released(id, 'by hand');
+    return was;
+  }
+
+  /** Plugins may be loaded again. Throws `NotQuarantined` when they may. */
+  endSafeMode(): void {
+    if (!this.#options.containing.endSafeMode())
+      throw new TenonError('NotQuarantined', 'the host is not in safe mode', { next: 'name a plugin to release' });
+    this.#options.log.warn('the safe mode has ended by hand: plugins are loaded');
+  }
+
+  /** Its running generation has shown that it is well; `isNew` when it came from the application, and was not kept. */
+  proved({ id }: Plugin, sha256: string, isNew: boolean): void {
+    if (this.#options.containing.proved(id, sha256, isNew))
+      this.#released(id, `for its new build ${sha256.slice(0, 12)}`);
+  }
+
+  #released(id: string, why: string): void {
+    this.#options.log.info({ plugin: id }, `${id} is released, ${why}`);
+    this.#options.journal.tell({ type: 'plugin.released', plugin: id });
+  }
+}
+
+/** Nothing of it could be let go of. */
+export function notHeld({ id }: { id: string }): TenonError {
+  return new TenonError('NotQuarantined', `${id} is not in quarantine, and no build of it is held back`, {
+    next: 'see GET /api/v1/plugins',
+    details: { plugin: id },
+  });
+}

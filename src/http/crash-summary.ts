@@ -1,0 +1,23 @@
+/** A crash report in a few words, as it is listed. */
+import type { CrashReport, Party } from '../base/crash-report.js';
+
+export interface CrashSummary extends Pick<CrashReport, 'id' | 'at' | 'kind' | 'signal' | 'status' | 'action'> {
+  readonly culprit?: Party;
+  readonly suspects: readonly Party[];
+  readonly sentence: string;
+}
+
+export function summaryOf({ id, at, kind, signal, status, action, verdict }: CrashReport): CrashSummary {
+  const { culprit, suspects, sentence } = verdict;
+  return {
+    id,
+    at,
+    kind,
+    ...(signal === undefined ? {} : { signal }),
+    ...(status === undefined ? {} : { status }),
+    action,
+    ...(culprit === undefined ? {} : { culprit }),
+    suspects,
+    sentence,
+  };
+}

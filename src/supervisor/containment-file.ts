@@ -1,0 +1,67 @@
+/** `containment.json` in a data directory: what is held back, over every end of every process. Written by the parent alone. */
+import { renameSync } from 'node:fs';
+import path from 'node:path';
+import { type Containment, type HeldBuild, nothingContained } from '../base/containment.js';
+import { TenonError } from '../base/errors.js';
+import { readRegularSync } from '../base/regular.js';
+import { replaceFile } from '../base/replace-file.js';
+
+const name = 'containment.json';
+const fileBytes = 16 * 1024 * 1024;
+
+/**
+ * What the file says; nothing is held without one. Of a damaged one nothing is held either: it is put aside, and `warn` is told.
+ * Throws `SettingsInvalid` when it cannot be read.
+ */
+export function readContainment(data: string, warn: (line: string) => void): Containment {
+  const file = path.join(data, name);
+  let text: string;
+  try {
+    text = readRegularSync(file, fileBytes).toString();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return nothingContained;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TenonError('SettingsInvalid', `data: what is held back cannot be read: ${why}`, {
+      next: `look at ${file}, or remove it: then nothing is held back`,
+      details: { setting: 'data', path: file },
+      cause: error,
+    });
+  }
+  const containment = parse(text);
+  if (containment !== undefined) return containment;
+  const aside = `${file}.damaged`;
+  renameSync(file, aside);
+  warn(`${file} was damaged and is now ${aside}: no plugin is held back`);
+  return nothingContained;
+}
+
+/** Rejects with what the system says. */
+export function writeContainment(data: string, containment: Containment): Promise<void> {
+  return replaceFile(path.join(data, name), `${JSON.stringify(containment, undefined, 2)}\n`, { durable: true });
+}
+
+function parse(text: string): Containment | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined; // said by whoever asked
+  }
+  const { quarantined, bad, safeMode } = (value ?? {}) as Record<string, unknown>;
+  if (!areBuilds(quarantined) || !areBuilds(bad)) return undefined;
+  if (safeMode === undefined) return { quarantined, bad };
+  return isTold(safeMode) ? { quarantined, bad, safeMode } : undefined;
+}
+
+function areBuilds(value: unknown): value is HeldBuild[] {
+  return Array.isArray(value) && value.every((one) => isTold(one) && areTexts(one, ['plugin', 'sha256']));
+}
+
+function isTold(value: unknown): value is Pick<HeldBuild, 'reason' | 'crash' | 'since'> {
+  return areTexts(value, ['reason', 'crash', 'since']);
+}
+
+function areTexts(value: unknown, names: readonly string[]): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return names.every((field) => typeof (value as Record<string, unknown>)[field] === 'string');
+}

@@ -1,0 +1,98 @@
+/** What is done after a crash: no clock, no file, so that each rule can be seen alone. */
+import type { Containment, HeldBuild } from '../base/containment.js';
+import type { CrashAction } from '../base/crash-report.js';
+import type { Accused } from '../host/crash-finding.js';
+
+export interface CrashRules {
+  /** So many crashes of one plugin, or of unknown cause, within the window are too many. */
+  readonly limit: number;
+  readonly windowMs: number;
+}
+
+/** A crash that counts. */
+export interface CountedCrash {
+  /** Of any clock that only grows, ms. */
+  readonly at: number;
+  /** Whom it counts against; absent: nobody knows. */
+  readonly plugin?: string;
+  /** Of one that nobody knows the cause of: who alone was at work. */
+  readonly present?: string;
+}
+
+/** A crash, and what was before it. */
+export interface CrashSituation {
+  readonly at: number;
+  readonly accused: Accused | undefined;
+  /** What is written where something is held back because of it. */
+  readonly told: Pick<HeldBuild, 'reason' | 'crash' | 'since'>;
+  readonly containment: Containment;
+  /** Crashes before it. */
+  readonly history: readonly CountedCrash[];
+  readonly rules: CrashRules;
+}
+
+export interface Decision {
+  readonly action: CrashAction;
+  readonly containment: Containment;
+  /** Crashes to remember. */
+  readonly history: readonly CountedCrash[];
+  /** Before the next host begins, ms. */
+  readonly delayMs: number;
+}
+
+/** Of a cause that is known nothing has to be waited for: it is held back soon. */
+const unknownDelaysMs = [0, 100, 500, 2000];
+
+/**
+ * A build that has certainly done it, and never before has shown that it is well, is held back at once. Any other is, with
+ * the crash that makes too many within the window. A host that somebody has killed counts as of unknown cause, whoever was
+ * at work. Too many of unknown cause end all plugins (safe mode), unless always the same one alone was at work: then it is
+ * that one which is held back. Too many in safe mode end everything.
+ */
+export function decide(situation: CrashSituation): Decision {
+  const { at, accused, told, containment, rules } = situation;
+  const history = situation.history.filter((crash) => at - crash.at < rules.windowMs);
+  const suspect = containment.safeMode === undefined ? accused : undefined;
+  const isUnknown = suspect === undefined || suspect.by === 'presence';
+  const counted: CountedCrash = isUnknown
+    ? { at, ...(suspect && { present: suspect.plugin }) }
+    : { at, plugin: suspect.plugin };
+  const { plugin } = counted;
+  const all = [...history, counted];
+  const alike = all.filter((crash) => crash.plugin === plugin);
+  const delayMs = isUnknown ? (unknownDelaysMs[Math.min(alike.length, unknownDelaysMs.length) - 1] ?? 0) : 0;
+  const others = all.filter((crash) => crash.plugin !== plugin);
+  const restarted: Decision = { action: 'restarted', containment, history: all, delayMs };
+  const isTooMany = alike.length >= rules.limit;
+  if (suspect !== undefined) {
+    const build: HeldBuild = { plugin: suspect.plugin, sha256: suspect.sha256, ...told };
+    if (isNew(suspect)) {
+      const bad = withBuild(containment.bad, build);
+      return { ...restarted, action: 'wentBack', containment: { ...containment, bad }, history: others };
+    }
+    if (isTooMany && alike.every(({ present }) => present === counted.present)) {
+      const quarantined = withBuild(containment.quarantined, build);
+      return { ...restarted, action: 'quarantined', containment: { ...containment, quarantined }, history: others };
+    }
+  }
+  if (!isUnknown || !isTooMany) return restarted;
+  if (containment.safeMode !== undefined) return { ...restarted, action: 'gaveUp' };
+  return { ...restarted, action: 'safeMode', containment: { ...containment, safeMode: told }, history: others };
+}
+
+/** Whether it is put down to its being new. */
+function isNew({ by, state, isProven }: Accused): boolean {
+  return by === 'verdict' && !isProven && (state === 'loading' || state === 'open');
+}
+
+/** Builds that are held, with one more; of the same build only that. */
+export function withBuild(builds: readonly HeldBuild[], build: HeldBuild): HeldBuild[] {
+  return [...builds.filter((one) => one.plugin !== build.plugin || one.sha256 !== build.sha256), build];
+}
+
+/** Nothing of `plugin` is held back any more; of none: the safe mode is over. */
+export function released(containment: Containment, plugin: string | undefined): Containment {
+  if (plugin === undefined) return { quarantined: containment.quarantined, bad: containment.bad };
+  const others = (builds: readonly HeldBuild[]): HeldBuild[] => builds.filter((build) => build.plugin !== plugin);
+  return { ...containment, quarantined: others(containment.quarantined), bad: others(containment.bad) };
+}

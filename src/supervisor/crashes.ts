@@ -1,0 +1,152 @@
+/** The crashes of the hosts of one data directory: what is thought of each, what is done, and what is kept of it. */
+import type { Containment, HeldBuild } from '../base/containment.js';
+import type { CrashAction, CrashReport } from '../base/crash-report.js';
+import type { Settings } from '../base/settings.js';
+import { crashFolder, crashId, CrashReports } from '../base/crash-reports.js';
+import { type Accused, findCrash, type HostDeath } from '../host/crash-finding.js';
+import { readContainment, writeContainment } from './containment-file.js';
+import { type CountedCrash, type CrashRules, decide, released, withBuild } from './crash-decision.js';
+
+/** What the settings say. */
+export interface CrashLimits {
+  /** Reports that are kept. */
+  keep: number;
+  rules: CrashRules;
+}
+
+export interface CrashesOptions extends CrashLimits {
+  /** The data directory, which is there. */
+  data: string;
+  /** Told in lines for people what could not be kept, and why. */
+  warn: (line: string) => void;
+}
+
+/** A host that has ended, beside how. */
+export interface DeadHost {
+  pid: number;
+  version: string;
+  uptimeMs: number;
+}
+
+export interface TakenCrash {
+  readonly action: CrashAction;
+  /** Before the next host begins, ms. */
+  readonly delayMs: number;
+  readonly report: CrashReport;
+  /** Whether somebody is to answer for it. */
+  readonly isExplained: boolean;
+}
+
+/** The most that a report has of the output; bytes as they are written. */
+const [outputLines, outputBytes] = [200, 64 * 1024];
+
+export class Crashes {
+  readonly #options: CrashesOptions;
+  #limits: CrashLimits;
+  #containment: Containment;
+  #history: readonly CountedCrash[] = [];
+  /** What is being written. */
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(options: CrashesOptions) {
+    const { data, warn } = options;
+    this.#options = options;
+    this.#limits = options;
+    this.#containment = readContainment(data, warn);
+  }
+
+  /** What the next host is to keep to. */
+  get containment(): Containment {
+    return this.#containment;
+  }
+
+  /** Keep to these from now on. */
+  limit(limits: CrashLimits): void {
+    this.#limits = limits;
+  }
+
+  /** A host has crashed. @param goesOn whether another one is wanted */
+  take(death: HostDeath, { pid, version, uptimeMs }: DeadHost, goesOn: boolean): TakenCrash {
+    const at = new Date();
+    const id = crashId(at, pid);
+    const { finding, accused } = findCrash(death);
+    const { action, delayMs } = goesOn ? this.#decide(id, at, finding.verdict.sentence, accused) : endOfAll;
+    const host = { pid, version, node: process.versions.node, uptimeMs: Math.round(uptimeMs) };
+    // Of one that was killed from outside it is known who was at work, not who has done it.
+    const isExplained = accused !== undefined && finding.kind !== 'killed';
+    return { action, delayMs, isExplained, report: { id, at: at.toISOString(), ...finding, action, host, output: [] } };
+  }
+
+  /** Keep the report of it, with the end of its output. */
+  keep(whole: CrashReport): void {
+    const report = withLastOutput(whole);
+    const reports = new CrashReports({ folder: crashFolder(this.#options.data), keep: this.#limits.keep });
+    this.#write(`crash report ${report.id} (${report.verdict.sentence})`, () => reports.write(report));
+  }
+
+  /** Nothing of `plugin` is held back any more; of none: the safe mode is over. */
+  release(plugin: string | undefined): void {
+    this.#history = this.#history.filter((crash) => crash.plugin !== plugin);
+    this.#contain(released(this.#containment, plugin));
+  }
+
+  /** Hold `build` back for what the host has seen of it. */
+  quarantine(build: HeldBuild): void {
+    this.#contain({ ...this.#containment, quarantined: withBuild(this.#containment.quarantined, build) });
+  }
+
+  /** Resolves when all is written. */
+  settled(): Promise<void> {
+    return this.#writing;
+  }
+
+  #decide(
+    id: string,
+    at: Date,
+    sentence: string,
+    accused: Accused | undefined,
+  ): { action: CrashAction; delayMs: number } {
+    const decision = decide({
+      at: performance.now(),
+      accused,
+      told: { reason: sentence, crash: id, since: at.toISOString() },
+      containment: this.#containment,
+      history: this.#history,
+      rules: this.#limits.rules,
+    });
+    this.#history = decision.history;
+    this.#contain(decision.containment);
+    return decision;
+  }
+
+  #contain(containment: Containment): void {
+    if (containment === this.#containment) return;
+    this.#containment = containment;
+    this.#write('what is held back', () => writeContainment(this.#options.data, containment));
+  }
+
+  #write(what: string, write: () => Promise<void>): void {
+    this.#writing = this.#writing.then(write).catch((error: unknown) => {
+      this.#options.warn(`${what} could not be kept: ${error instanceof Error ? error.message : String(error)}`);
+    });
+  }
+}
+
+/** As these settings have them. */
+export function limitsOf({ crashReports, crashLimit, crashWindowMs }: Settings): CrashLimits {
+  return { keep: crashReports, rules: { limit: crashLimit, windowMs: crashWindowMs } };
+}
+
+function withLastOutput(report: CrashReport): CrashReport {
+  let bytes = 0;
+  const { output } = report;
+  const first = output.findLastIndex((line, index) => {
+    bytes += Buffer.byteLength(JSON.stringify(line));
+    return bytes > outputBytes || output.length - index > outputLines;
+  });
+  if (first < 0) return report;
+  const gap = `${first + 1} lines of output before those that are here`;
+  return { ...report, output: output.slice(first + 1), gaps: [...report.gaps, gap] };
+}
+
+const endOfAll = { action: 'ended', delayMs: 0 } as const;

@@ -1,0 +1,46 @@
+import { pbkdf2 } from 'node:crypto';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+/** Its calls hang while it is there. */
+const held = path.join(os.tmpdir(), `tenon-endless-${process.pid}`);
+let world: World | undefined;
+beforeEach(() => writeFile(held, ''));
+afterEach(async () => {
+  await rm(held, { force: true });
+  await world?.close();
+});
+
+test.each([4, 64])(
+  '64 endless calls at once, %i of them on threads: each gets its 504, and everything else its answer meanwhile',
+  async (concurrency) => {
+    world = await World.make();
+    await world.publish('endless', await buildPlugin('endless', { defines: { DEADLINE_MS: '1500' } }));
+    await world.publish('ready', await buildPlugin('audit_changes', { defines: { PLUGIN_ID: '"ready"' } }));
+    await world.start({ concurrency, queueLimit: 100 });
+    const { url } = world;
+    const answers: [number, string][] = [];
+    const hung = Array.from({ length: 64 }, async () => {
+      const answer = await fetch(`${url}/endless/endless`);
+      const { error } = (await answer.json()) as { error: string };
+      answers.push([answer.status, error]);
+    });
+    const others = async (): Promise<void> => {
+      expect(await (await fetch(`${url}/ready/change`)).text()).toBe('done');
+      expect(await readFile(fileURLToPath(import.meta.url), 'utf8')).toContain('endless');
+      expect(await promisify(pbkdf2)('a', 'b', 1000, 16, 'sha256')).toHaveLength(16);
+    };
+    do await others();
+    while (answers.length < 64);
+    await Promise.all(hung);
+    expect(answers).toEqual(Array.from({ length: 64 }, () => [504, 'DeadlineExceeded']));
+    // Its threads still hang.
+    await others();
+  },
+);
