@@ -3,7 +3,7 @@
     "tenon_warnings": ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"],
   },
   "target_defaults": {
-    "include_dirs": ["native/include", "native/core"],
+    "include_dirs": ["native/include", "native/core", "native"],
     "cflags": ["<@(tenon_warnings)", "-fvisibility=hidden"],
     "cflags!": ["-Wno-unused-parameter"],
     "cflags_cc": ["<@(tenon_warnings)", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-fvisibility-inlines-hidden"],
@@ -20,7 +20,7 @@
   "targets": [
     {
       "target_name": "tenon",
-      "sources": ["<!@(node -p \"['core', 'node'].flatMap((room) => fs.readdirSync('native/' + room).filter((file) => file.endsWith('.cc')).map((file) => 'native/' + room + '/' + file)).join(' ')\")"],
+      "sources": ["<!@(node -p \"['core', 'wire', 'isolated', 'node'].flatMap((room) => fs.readdirSync('native/' + room).filter((file) => file.endsWith('.cc')).map((file) => 'native/' + room + '/' + file)).join(' ')\")"],
       # Swallow: an error that a Worker can no longer be told of, because it is being terminated, is nobody's fault.
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "cflags_cc": ["-isystem", "<!(node -p \"path.resolve(require('node-addon-api').include_dir)\")"],
@@ -33,7 +33,7 @@
     {
       "target_name": "tenon-runner",
       "type": "executable",
-      "sources": ["native/core/route.cc", "native/core/json.cc", "<!@(node -p \"fs.readdirSync('native/runner').filter((file) => file.endsWith('.cc')).map((file) => 'native/runner/' + file).join(' ')\")"],
+      "sources": ["native/core/route.cc", "native/core/json.cc", "native/core/request.cc", "native/core/response.cc", "native/core/lent_memory.cc", "<!@(node -p \"['wire', 'runner'].flatMap((room) => fs.readdirSync('native/' + room).filter((file) => file.endsWith('.cc')).map((file) => 'native/' + room + '/' + file)).join(' ')\")"],
       "conditions": [
         ["OS=='linux'", { "libraries": ["-ldl"], "ldflags": ["-Wl,--build-id", "-Wl,-z,relro,-z,now"], "ldflags!": ["-rdynamic"] }],
       ],

@@ -42,6 +42,7 @@ enum class Refusal : uint32_t {
   ExtensionFailed = 12,
   PermissionDenied = 13,
   MemoryOverrun = 14,
+  ProcessEnded = 15,
 };
 
 // What has happened to a call that its front does not know yet.

@@ -1,13 +1,24 @@
 #include "chain.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "generation.h"
+#include "lease.h"
 #include "plugin.h"
 
 namespace tenon::core {
 
 ChainPass::ChainPass(std::shared_ptr<const Chain> way)
     : chain(std::move(way)), kept(chain ? chain->links.size() : 0), visited(kept.size()) {}
+
+bool ChainPass::is_isolated() const {
+  if (!chain) return false;
+  return std::any_of(chain->links.begin(), chain->links.end(), [](const ChainLink& link) {
+    const Lease* const live = link.plugin->live();
+    return live != nullptr && live->generation->is_isolated();
+  });
+}
 
 void ChainPass::leave() {
   for (size_t index = 0; index < leases.size(); index++) {

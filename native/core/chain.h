@@ -35,6 +35,8 @@ struct ChainPass {
   ChainPass(const ChainPass&) = delete;
   ChainPass& operator=(const ChainPass&) = delete;
 
+  // Whether an extension of it that runs is in a process of its own: it is waited for, not on the event loop. [front]
+  bool is_isolated() const;
   // Give the leases of an inline call back. [front]
   void leave();
 

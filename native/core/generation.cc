@@ -42,11 +42,11 @@ void fail_loading(const tenon_state_reader_t* reader, tenon_bytes_t message) {
 
 }  // namespace
 
-Generation::Generation(std::shared_ptr<Front> front, Plugin& plugin, const tenon_plugin_descriptor_t& descriptor,
+Generation::Generation(std::shared_ptr<Front> front, Plugin& plugin, std::shared_ptr<InstanceSource> source,
                        GenerationSettings settings)
     : front_(std::move(front)),
       plugin_(plugin),
-      descriptor_(descriptor),
+      source_(std::move(source)),
       settings_(std::move(settings)),
       prefix_segments_(static_cast<size_t>(std::count(settings_.prefix.begin(), settings_.prefix.end(), '/'))),
       context_{sizeof(tenon_context_t), bytes(plugin.id()), bytes(settings_.root), settings_.number},
@@ -189,7 +189,7 @@ void Generation::perform(Task& task) {
 tenon_status Generation::create(std::string& message) {
   if (instance_ != nullptr) return message = "it has been created before", TENON_ERROR_STATE;
   tenon_plugin_t* plugin = nullptr;
-  const tenon_status status = descriptor_.create(&face_->host(), &plugin);
+  const tenon_status status = source_->create(face_->host(), plugin);
   if (status != TENON_OK) return status;
   if (plugin == nullptr || plugin->size < sizeof(tenon_plugin_t)) {
     return message = "create gave no plugin, or one smaller than version 1 of the struct", TENON_ERROR;

@@ -12,6 +12,7 @@
 #include "control.h"
 #include "host_face.h"
 #include "image_registry.h"
+#include "instance_source.h"
 #include "offers.h"
 #include "pool.h"
 #include "route.h"
@@ -40,7 +41,7 @@ struct GenerationSettings {
 // run on its control thread. Its library is opened before it is made and closed after it is closed, by whoever owns it.
 class Generation {
  public:
-  Generation(std::shared_ptr<Front> front, Plugin& plugin, const tenon_plugin_descriptor_t& descriptor,
+  Generation(std::shared_ptr<Front> front, Plugin& plugin, std::shared_ptr<InstanceSource> source,
              GenerationSettings settings);
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
@@ -51,6 +52,7 @@ class Generation {
   ImageIndex image() const { return settings_.image; }  // [any]
   tenon_plugin_t* instance() const { return instance_; }
   const tenon_plugin_http_t* http() const { return http_; }
+  bool is_isolated() const { return source_->is_isolated(); }                        // [any]
   bool has_state() const { return has_state_.load(std::memory_order_acquire); }      // [any]
   bool can_quiesce() const { return can_quiesce_.load(std::memory_order_acquire); }  // [any]
   // Segments of a path that stand before a route's own.
@@ -132,7 +134,7 @@ class Generation {
 
   const std::shared_ptr<Front> front_;
   Plugin& plugin_;
-  const tenon_plugin_descriptor_t& descriptor_;
+  const std::shared_ptr<InstanceSource> source_;
   GenerationSettings settings_;
   const size_t prefix_segments_;
   const tenon_context_t context_;

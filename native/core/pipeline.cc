@@ -126,7 +126,7 @@ bool run_inline(Call& call, Generation& generation) {
 }
 
 bool run(Call& call, Generation& generation) {
-  if (call.route->inline_) return run_inline(call, generation);
+  if (call.route->inline_ && !(call.pass && call.pass->is_isolated())) return run_inline(call, generation);
   call.request.own();
   if (!call.armed) call.arm(call.route->deadline_ms);
   switch (generation.pool().submit(call)) {

@@ -9,6 +9,7 @@
 #include "generation_object.h"
 #include "image_file.h"
 #include "image_threads.h"
+#include "isolation_object.h"
 #include "machine.h"
 #include "plugin_pointer_object.h"
 #include "store_object.h"
@@ -24,6 +25,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("abi", abi);
   exports.Set("Front", tenon::node::FrontObject::Define(env));
   exports.Set("PluginPointer", tenon::node::PluginPointerObject::Define(env));
+  exports.Set("Isolation", tenon::node::IsolationObject::Define(env));
   exports.Set("GenerationHandle", tenon::node::GenerationObject::Define(env));
   exports.Set("StoreHandle", tenon::node::StoreObject::Define(env));
   exports.Set("FeedHandle", tenon::node::FeedObject::Define(env));

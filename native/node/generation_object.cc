@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "isolation_object.h"
 #include "lease.h"
 #include "plugin.h"
 #include "plugin_pointer_object.h"
@@ -98,6 +99,25 @@ bool ReadPermissions(Napi::Value value, std::optional<core::PermissionLines>& pe
   }
   return right;
 }
+
+// The library whose descriptor is at `descriptor`, or the processes of `isolation`; null with a TypeError pending.
+std::shared_ptr<core::InstanceSource> ReadSource(const Napi::Object& options) {
+  if (const Napi::Value isolation = options.Get("isolation"); !isolation.IsUndefined()) {
+    IsolationObject* const object = IsolationObject::From(isolation);
+    return object == nullptr ? nullptr : object->plugin();
+  }
+  const Napi::Value address = options.Get("descriptor");
+  bool lossless = false;
+  const uint64_t number = address.IsBigInt() ? address.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+  const auto* const descriptor = reinterpret_cast<const tenon_plugin_descriptor_t*>(static_cast<uintptr_t>(number));
+  if (!lossless || descriptor == nullptr || descriptor->size < sizeof(tenon_plugin_descriptor_t) ||
+      descriptor->abi_major != TENON_ABI_MAJOR || descriptor->create == nullptr) {
+    Napi::TypeError::New(options.Env(), "options.descriptor: not the address of a descriptor of this contract")
+        .ThrowAsJavaScriptException();
+    return nullptr;
+  }
+  return std::make_shared<core::LibrarySource>(*descriptor);
+}
 }  // namespace
 
 Napi::Function GenerationObject::Define(Napi::Env env) {
@@ -163,18 +183,12 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
     }
   }
   const auto number = [&options](const char* name) { return options.Get(name).As<Napi::Number>(); };
-  if (!options.Get("descriptor").IsBigInt() || !options.Get("root").IsString() || !options.Get("prefix").IsString()) {
-    misuse("options: descriptor must be a bigint, root and prefix strings");
+  if (!options.Get("root").IsString() || !options.Get("prefix").IsString()) {
+    misuse("options: root and prefix must be strings");
     return;
   }
-  bool lossless = false;
-  const uint64_t address = options.Get("descriptor").As<Napi::BigInt>().Uint64Value(&lossless);
-  const auto* const descriptor = reinterpret_cast<const tenon_plugin_descriptor_t*>(static_cast<uintptr_t>(address));
-  if (!lossless || descriptor == nullptr || descriptor->size < sizeof(tenon_plugin_descriptor_t) ||
-      descriptor->abi_major != TENON_ABI_MAJOR || descriptor->create == nullptr) {
-    misuse("options.descriptor: not the address of a descriptor of this contract");
-    return;
-  }
+  const std::shared_ptr<core::InstanceSource> source = ReadSource(options);
+  if (!source) return;
   core::TablesAccess access;
   if (!ReadAccess(options, access)) return;
   core::ConfigValues config;
@@ -187,7 +201,7 @@ GenerationObject::GenerationObject(const Napi::CallbackInfo& info) : ObjectWrap(
   owner_ = &pointer->owner();
   owner_reference_ = Napi::Persistent(owner_->Value());
   generation_ = std::make_shared<core::Generation>(
-      owner_->front(), pointer->plugin(), *descriptor,
+      owner_->front(), pointer->plugin(), source,
       core::GenerationSettings{
           static_cast<uint64_t>(number("number").Int64Value()),
           options.Get("root").As<Napi::String>().Utf8Value(),

@@ -485,8 +485,9 @@ TEST_CASE("garbage that an extension declares ends its routes with a sentence") 
     plugin.open(10);
     ExtensionUnderTest extension;
     prepare(extension);
-    auto generation = std::make_shared<core::Generation>(front.front, plugin, extension.code().descriptor(),
-                                                         core::GenerationSettings{1, "", "/test", {1000, 1024, 1}});
+    auto generation = std::make_shared<core::Generation>(
+        front.front, plugin, std::make_shared<core::LibrarySource>(extension.code().descriptor()),
+        core::GenerationSettings{1, "", "/test", {1000, 1024, 1}});
     CHECK(front.perform(generation, core::Step::Create));
     CHECK(front.perform(generation, core::Step::Initialize));
     std::string message;

@@ -36,7 +36,7 @@ struct Bench {
   std::shared_ptr<core::Generation> start(bool offers) {
     if (offers) code.sides[TENON_CONFIG_ID] = &side;
     auto generation = std::make_shared<core::Generation>(
-        front.front, plugin, code.descriptor(),
+        front.front, plugin, std::make_shared<core::LibrarySource>(code.descriptor()),
         core::GenerationSettings{
             1, "", "/test", {1000, 1024, 1}, {}, {R"({"a":1})", {{"shop", "{}"}, {"blog", R"({"b":2})"}}}});
     for (const core::Step step : {core::Step::Create, core::Step::Initialize, core::Step::Routes, core::Step::Ready}) {

@@ -130,7 +130,8 @@ TEST_CASE("a step that fails is reported with what the plugin logged, one that h
   };
   const auto start = [&](uint64_t number) {
     auto generation = std::make_shared<core::Generation>(
-        front.front, plugin, code.descriptor(), core::GenerationSettings{number, "", "/test", {1000, 1024, 1}});
+        front.front, plugin, std::make_shared<core::LibrarySource>(code.descriptor()),
+        core::GenerationSettings{number, "", "/test", {1000, 1024, 1}});
     CHECK(front.perform(generation, core::Step::Create));
     return generation;
   };
@@ -168,7 +169,8 @@ TEST_CASE("routes are read once, after initialize, without being asked for; who 
   };
   const auto start = [&](uint64_t number) {
     auto generation = std::make_shared<core::Generation>(
-        front.front, plugin, code.descriptor(), core::GenerationSettings{number, "", "/test", {1000, 1024, 1}});
+        front.front, plugin, std::make_shared<core::LibrarySource>(code.descriptor()),
+        core::GenerationSettings{number, "", "/test", {1000, 1024, 1}});
     CHECK(front.perform(generation, core::Step::Create));
     CHECK(reads == 0);
     CHECK(front.perform(generation, core::Step::Initialize));
@@ -206,8 +208,9 @@ TEST_CASE("a step without a function needs no thread, once there is an instance"
   plugin.open(10);
   PluginUnderTest code;
   code.leave_steps_out();
-  const auto generation = std::make_shared<core::Generation>(front.front, plugin, code.descriptor(),
-                                                             core::GenerationSettings{1, "", "/test", {1000, 1024, 1}});
+  const auto generation =
+      std::make_shared<core::Generation>(front.front, plugin, std::make_shared<core::LibrarySource>(code.descriptor()),
+                                         core::GenerationSettings{1, "", "/test", {1000, 1024, 1}});
   const auto at_once = [&](core::Step step) {
     core::Task task;
     task.step = step;
@@ -306,8 +309,9 @@ TEST_CASE("a thread that was given up in a step is taken back when it returns") 
     while (!leave) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return TENON_OK;
   };
-  auto generation = std::make_shared<core::Generation>(front.front, plugin, code.descriptor(),
-                                                       core::GenerationSettings{1, "", "/test", {1000, 1024, 1}});
+  auto generation =
+      std::make_shared<core::Generation>(front.front, plugin, std::make_shared<core::LibrarySource>(code.descriptor()),
+                                         core::GenerationSettings{1, "", "/test", {1000, 1024, 1}});
   CHECK(front.perform(generation, core::Step::Create));
   CHECK_FALSE(front.perform(generation, core::Step::Initialize, 20));
   CHECK(generation->threads_lost() == 1);

@@ -14,6 +14,7 @@ import { nativeFolder, nativePartMissing } from './native-parts.js';
 import type { PluginLogRecord } from './plugin-log-record.js';
 import type { OutgoingAnswer, OutgoingRequest } from './outgoing.js';
 import type { Store, StoreDoor } from './store.js';
+import type { Isolation, IsolationOptions } from './isolation.js';
 
 /** What a call or a completion is; the first word of {@link Front.result}. */
 export const Outcome = {
@@ -241,8 +242,10 @@ export interface PluginPointer {
 
 export interface GenerationOptions {
   number: number;
-  /** Address of the plugin's descriptor (what its entry returned). */
-  descriptor: bigint;
+  /** Address of the plugin's descriptor (what its entry returned); without `isolation`. */
+  descriptor?: bigint | undefined;
+  /** Where its code runs, when not in this process. */
+  isolation?: Isolation | undefined;
   /** Index of its library in the black box; -1: none. */
   image?: number;
   /** Absolute path of the application's folder, or empty. */
@@ -359,6 +362,7 @@ export interface Core extends StoreDoor, BlackBoxDoor {
   readonly abi: { major: number; minor: number };
   readonly Front: new (options: FrontOptions) => Front;
   readonly PluginPointer: new (front: Front, options: PluginOptions) => PluginPointer;
+  readonly Isolation: new (options: IsolationOptions) => Isolation;
   readonly GenerationHandle: new (plugin: PluginPointer, options: GenerationOptions) => GenerationHandle;
   /** Descriptor of a plugin that does nothing, under any id: gates of a plugin that has no library need a generation. */
   readonly codelessPlugin: bigint;

@@ -12,6 +12,7 @@ import { type Built, compile, describeWarning } from '../compiler/build.js';
 import type { CorsRules, ExtensionUse, ResourceLimits, Surfaces } from '../compiler/config.js';
 import type { ConfigSchema } from '../compiler/config-schema.js';
 import { readRegular } from '../base/regular.js';
+import { usualIsolation } from '../plugin/isolation.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { SchemaSource } from '../tables/schema.js';
 import type { Bundled, Bundles } from './bundled.js';
@@ -244,6 +245,7 @@ async function applicationOf(source: Source, side: BundleSide = {}): Promise<App
     ...(config.concurrency === undefined ? {} : { concurrency: config.concurrency }),
     ...(config.deadlineMs === undefined ? {} : { deadlineMs: config.deadlineMs }),
     ...(config.bodyLimit === undefined ? {} : { bodyLimit: config.bodyLimit }),
+    ...(config.reserved.isolation === 'process' ? { isolation: usualIsolation } : {}),
   };
   const tables = await readTables(source, prefix, side);
   const { enabled, extension, extensions, auth, custom } = config;

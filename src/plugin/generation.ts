@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { CallCounters } from '../binding/call-counters.js';
 import type { Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
-import type { Library } from '../binding/library.js';
 import type { Admitted } from './admit.js';
 import type { GenerationLimits } from './limits.js';
-import { OpenImage } from './open-image.js';
+import { imageOf } from './image-of.js';
+import type { GenerationLibrary, PluginImage } from './open-image.js';
 import { ownThreads } from './own-threads.js';
 import { requireIntact, type State, sealState } from './state.js';
 
@@ -69,11 +69,11 @@ export class Generation {
   readonly prefix: string;
   readonly limits: GenerationLimits;
   readonly handle: GenerationHandle;
-  readonly library: Library;
+  readonly library: GenerationLibrary;
   readonly loadedAt = new Date();
   readonly #core: Core;
   readonly #admitted: Admitted;
-  readonly #image: OpenImage;
+  readonly #image: PluginImage;
   #state: GenerationState = 'opening';
   #outcome: Outcome | undefined;
   #routes: readonly RouteFacts[] = [];
@@ -89,7 +89,7 @@ export class Generation {
   #startLeft: number;
   #retiring: Promise<Retirement> | undefined;
 
-  private constructor(input: GenerationInput, image: OpenImage, handle: GenerationHandle) {
+  private constructor(input: GenerationInput, image: PluginImage, handle: GenerationHandle) {
     this.id = input.id;
     this.number = input.number;
     this.sha256 = input.admitted.sha256;
@@ -110,9 +110,9 @@ export class Generation {
    * `PluginIdMismatch`; nothing is left open then. The staged file is gone afterwards, unless it is kept.
    */
   static open(input: GenerationInput): Generation {
-    let image: OpenImage;
+    let image: PluginImage;
     try {
-      image = OpenImage.open(input.core, input.id, input.number, input.admitted, input.isProven);
+      image = imageOf(input);
     } finally {
       if (!input.keepStaged) input.admitted.staged.unlink();
     }
@@ -120,7 +120,7 @@ export class Generation {
       const { deadlineMs, bodyLimit, concurrency } = input.limits;
       const handle = input.makeHandle({
         number: input.number,
-        descriptor: image.library.descriptor.address,
+        ...image.source,
         root: input.root,
         prefix: input.prefix,
         deadlineMs,

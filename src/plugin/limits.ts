@@ -1,3 +1,5 @@
+import type { IsolationPlan } from './isolation.js';
+
 /** Times and sizes one generation lives by. */
 export interface GenerationLimits {
   /** For one step of its life, ms. */
@@ -14,6 +16,8 @@ export interface GenerationLimits {
   concurrency: number;
   /** Largest state it may save, bytes. */
   stateLimit: number;
+  /** How its code is kept apart; undefined: it runs in this process. */
+  isolation?: IsolationPlan | undefined;
 }
 
 /** Those among a host's settings. */

@@ -1,12 +1,31 @@
 /** The library of one generation, which the black box knows of from before it is opened until it is gone. */
 import { TenonError } from '../base/errors.js';
 import type { ImageState } from '../binding/black-box.js';
-import type { Core } from '../binding/core.js';
+import type { Core, GenerationOptions } from '../binding/core.js';
+import type { Isolation } from '../binding/isolation.js';
 import { type Descriptor, type Library, openLibrary } from '../binding/library.js';
 import type { Admitted } from './admit.js';
 
-export class OpenImage {
+/** What a generation needs to know of its library, wherever that is open. */
+export type GenerationLibrary = Pick<Library, 'path'> & {
+  readonly descriptor: Pick<Descriptor, 'version' | 'trialOpenOnly'>;
+};
+
+/** A library as one generation has it: open in this process, or in processes of its own. */
+export interface PluginImage {
+  readonly library: GenerationLibrary;
+  /** In the black box; -1: it is not kept there. */
+  readonly index: number;
+  /** Where the instance comes from. */
+  readonly source: Pick<GenerationOptions, 'descriptor' | 'isolation'>;
+  readonly isolation: Isolation | undefined;
+  enter(state: ImageState): void;
+  close(): void;
+}
+
+export class OpenImage implements PluginImage {
   readonly library: Library;
+  readonly isolation = undefined;
   /** In the black box; -1: it is not kept there. */
   readonly index: number;
   readonly #core: Core;
@@ -46,6 +65,10 @@ export class OpenImage {
       image.enter('closed');
       throw error;
     }
+  }
+
+  get source(): Pick<GenerationOptions, 'descriptor'> {
+    return { descriptor: this.library.descriptor.address };
   }
 
   enter(state: ImageState): void {

@@ -1,0 +1,159 @@
+#ifndef TENON_ISOLATED_ISOLATED_PLUGIN_H
+#define TENON_ISOLATED_ISOLATED_PLUGIN_H
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "call.h"
+#include "instance_source.h"
+#include "session.h"
+#include "tenon/ext/auth.h"
+#include "tenon/ext/config.h"
+#include "tenon/ext/events.h"
+#include "tenon/ext/hooks.h"
+#include "tenon/ext/http.h"
+#include "tenon/ext/middleware.h"
+#include "tenon/ext/state.h"
+#include "tenon/plugin.h"
+
+namespace tenon::isolated {
+
+struct IsolationSettings {
+  Launch launch;
+  uint32_t processes = 1;
+  uint32_t lifecycle_ms = 10'000;  // for each step of life
+  uint32_t grace_ms = 1'000;       // after a deadline, before the process is killed
+};
+
+// What one process of a plugin is, for people.
+struct ProcessFacts {
+  pid_t pid;  // 0: none runs now
+  uint32_t restarts;
+  uint64_t resident_bytes;
+  uint64_t processor_ms;
+  std::string last_end;  // how the one before ended, or empty
+};
+
+// What the plugin declares after initialize, as its processes said it.
+struct Declarations {
+  struct DeclaredRoute {
+    tenon_route_t route;
+    std::string pattern, roles, summary, description, openapi;
+  };
+  struct DeclaredProvider {
+    tenon_auth_provider_t provider;
+    std::string scheme, header, challenge;
+  };
+  struct DeclaredHook {
+    tenon_hook_t hook;
+    std::string name;
+  };
+  std::vector<DeclaredRoute> routes;
+  std::vector<DeclaredProvider> providers;
+  std::vector<DeclaredHook> hooks;
+};
+
+/*
+ * A plugin whose code runs in processes of its own, as the host sees it: an instance like that of any library, whose
+ * functions ask a runner. One for a generation; outlives it.
+ *
+ * When a process ends that nobody asked to, what it was in fails, and another takes its place: created, initialized,
+ * given the state that was saved last, made ready. Calls wait for it as long as they may; after several ends in a row
+ * it is waited between two tries, and calls are refused meanwhile.
+ */
+class IsolatedPlugin final : public core::InstanceSource {
+ public:
+  // Owns the descriptor of the library from here on.
+  explicit IsolatedPlugin(IsolationSettings settings);
+  ~IsolatedPlugin() override;
+
+  tenon_status create(const tenon_host_t& host, tenon_plugin_t*& plugin) override;
+  bool is_isolated() const override { return true; }
+
+  std::vector<ProcessFacts> facts() const;  // [any]
+
+  static IsolatedPlugin& of(const tenon_plugin_t* plugin) { return *static_cast<IsolatedPlugin*>(plugin->data); }
+
+  // Ask one of the processes. `call`: the request it is for, whose deadline and end are kept to; null: as long as it
+  // takes. With anything but Done, `problem` says why. `session` is the one that was asked. [any]
+  wire::Outcome ask(uint16_t code, wire::Lane::Parts parts, std::string& answer, core::Call* call, std::string& problem,
+                    std::shared_ptr<Session>* session = nullptr);
+  // One that can be asked, waiting for it as long as `call` may wait; null and why not. [any]
+  std::shared_ptr<Session> pick(core::Call* call, std::string& problem);
+  wire::Outcome ask_of(Session& session, uint16_t code, wire::Lane::Parts parts, std::string& answer, core::Call* call,
+                       std::string& problem);
+  // A step of life on every process, one after the other; the first that fails ends it. `answer` is that of the first
+  // process. [control]
+  tenon_status step(uint16_t code, wire::Lane::Parts parts, std::string* answer = nullptr);
+  // Log `sentence` as an error: what a step that fails is reported with. [any]
+  void report(const std::string& sentence) const;
+
+  const Declarations* declarations();  // null: it could not be had, which has been reported [control]
+  // The state that a new process begins with. [control]
+  void keep_state(uint32_t version, std::string_view bytes);
+  void end();  // every process, for good [control]
+
+  const tenon_plugin_t& plugin() const { return plugin_; }
+  uint32_t shape() const { return shape_; }
+
+ private:
+  enum class Stage { None, Created, Initialized, Ready, Ended };
+  struct Place {
+    std::shared_ptr<Session> session;  // null: none that can be asked
+    uint32_t restarts = 0;
+    uint32_t failures = 0;  // ends in a row, with little time between them
+    uint64_t began = 0;     // ns, monotonic: when the one that runs was ready
+    uint64_t due = 0;       // when the next is tried; 0: none is
+    std::string last_end;
+  };
+
+  std::shared_ptr<Session> start_session(std::string& problem);
+  tenon_status open_and_create(Session& session, std::string& problem);
+  tenon_status read_declarations(Session& session, Declarations& declarations, std::string& problem);
+  bool bring_up(Session& session, std::string& problem);
+  void take_shape(uint32_t shape, uint32_t max_concurrency, uint32_t state_version, int32_t order);
+  void keep();     // the keeper's thread
+  void restart();  // the restarter's thread
+  void lose(const std::shared_ptr<Session>& session);
+
+  IsolationSettings settings_;
+  const tenon_host_t* host_ = nullptr;
+
+  tenon_plugin_t plugin_ = {};
+  tenon_plugin_http_t http_ = {};
+  tenon_plugin_state_t state_ = {};
+  tenon_plugin_config_t config_ = {};
+  tenon_plugin_events_t events_ = {};
+  tenon_plugin_auth_t auth_ = {};
+  tenon_plugin_middleware_t middleware_ = {};
+  tenon_plugin_hooks_t hooks_ = {};
+  uint32_t shape_ = 0;
+  std::unique_ptr<Declarations> declarations_;
+  friend struct PluginFunctions;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  Stage stage_ = Stage::None;
+  std::vector<Place> places_;
+  std::vector<std::shared_ptr<Session>> watched_;
+  uint32_t turn_ = 0;
+  std::string root_, app_id_;
+  uint64_t generation_ = 0;
+  bool has_state_bytes_ = false;
+  uint32_t state_version_ = 0;
+  std::string state_bytes_;
+  bool closing_ = false;
+  wire::Doorbell keeper_bell_;
+  std::thread keeper_;
+  std::thread restarter_;
+};
+
+}  // namespace tenon::isolated
+
+#endif

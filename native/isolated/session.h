@@ -1,0 +1,117 @@
+#ifndef TENON_ISOLATED_SESSION_H
+#define TENON_ISOLATED_SESSION_H
+
+#include <sys/types.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "frame.h"
+#include "holdings.h"
+#include "tenon/host.h"
+#include "wire/control_socket.h"
+#include "wire/lane.h"
+#include "wire/message.h"
+#include "wire/protocol.h"
+#include "wire/runner_settings.h"
+
+namespace tenon::isolated {
+
+// What a session is started with.
+struct Launch {
+  std::string runner;        // absolute path of tenon-runner
+  int library = -1;          // descriptor of the checked library; stays its owner's
+  std::string library_path;  // where the system cannot open a library by its descriptor
+  wire::RunnerSettings settings;
+};
+
+/*
+ * One life of a runner: its process, the memory shared with it, its lanes, and what it holds of the host. Ends when its
+ * process does; whatever then still waits for it is told.
+ */
+class Session final : public wire::Lane::Server, public std::enable_shared_from_this<Session> {
+ public:
+  // Null and why not in `problem`. [control] [keeper]
+  static std::shared_ptr<Session> start(const Launch& launch, const tenon_host_t& host, std::string& problem);
+  // Killed and reaped if it was not.
+  ~Session() override;
+
+  pid_t pid() const { return pid_; }
+  const tenon_host_t& host() const { return host_; }
+  // The host's side of a capability, or null. [any]
+  template <typename Table>
+  const Table* service(const char* id) const {
+    return static_cast<const Table*>(host_.get_extension(&host_, id));
+  }
+
+  // Ask the runner, on a lane of this call's own; `of_life`: on that of the life cycle. Waits for a lane while all are
+  // taken. `answer` is nothing but with Done. [any]
+  wire::Outcome call(uint16_t code, wire::Lane::Parts parts, std::string& answer, wire::Patience& patience,
+                     bool of_life = false);
+
+  // End the process; `reason` is told to people. The first reason counts. [any]
+  void kill(const std::string& reason);
+  // Whether it is gone. [any]
+  bool ended() const { return ended_.load(std::memory_order_acquire); }
+  // How it ended, once it has: "was ended by SIGSEGV", "exited with 3", or the reason it was killed for. [any]
+  std::string how_ended() const;
+  // The lowest level that tenon.log keeps. [any]
+  void set_log_level(int32_t level);
+
+  // The keeper's: what to poll, and what to do when it is readable. `look` is false once the process has been reaped
+  // and all that waited has been told.
+  int control_socket() const { return control_; }
+  int process_descriptor() const { return process_; }  // -1 where the system has none
+  const std::array<int, 2>& output() const { return output_; }
+  void look_at_control();
+  bool look_at_process();  // true: reaped
+  void look_at_output(int which);
+
+  bool serve(wire::Lane& lane, uint16_t code, std::string_view payload, std::string& answer) override;
+
+  Frames frames;
+  Holdings holdings;
+
+ private:
+  struct Seat;
+  Session(const tenon_host_t& host, wire::RunnerSettings settings);
+  bool launch(const Launch& launch, std::string& problem);
+  wire::LaneMemory& lane_memory(uint32_t lane);
+  bool open_lane(uint32_t lane);
+  void serve_up_lane(uint32_t lane);
+  void finish(const std::string& how);
+
+  const tenon_host_t& host_;
+  const wire::RunnerSettings settings_;
+  pid_t pid_ = -1;
+  int process_ = -1;
+  int control_ = -1;
+  std::array<int, 2> output_ = {-1, -1};
+  std::array<std::string, 2> line_;
+  void* memory_ = nullptr;
+  wire::Doorbell ended_bell_;
+  std::atomic<bool> ended_{false};
+
+  mutable std::mutex mutex_;
+  std::condition_variable lane_free_;
+  std::vector<std::unique_ptr<Seat>> seats_;  // by lane, null: not opened
+  std::vector<uint32_t> free_;                // opened and not taken
+  uint32_t opened_ = 1;                       // down lanes, lane 0 included
+  std::vector<std::thread> agents_;
+  bool reaped_ = false;
+  std::string reason_;
+  std::string how_;
+};
+
+}  // namespace tenon::isolated
+
+#endif

@@ -1,0 +1,167 @@
+#include "lane.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace tenon::wire {
+
+namespace {
+
+// Looks at the ring before a sleep: an answer that is nearly there costs less than two system calls.
+constexpr int kLooks = 200;
+
+// A payload is given memory as its bytes come, not as they are announced.
+constexpr size_t kPieceBytes = RingMemory::kBytes;
+
+// Frames that call each other deeper than this are none that plugins make.
+constexpr int kDepth = 32;
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+bool Lane::fail(Outcome outcome) {
+  if (state_ == Outcome::Done) state_ = outcome;
+  return false;
+}
+
+void Lane::flush() {
+  if (out_.publish()) other_.ring();
+}
+
+template <typename Prepare, typename End>
+bool Lane::sleep(Prepare prepare, End end, Patience& patience) {
+  const int ms = patience.wait_ms();
+  if (ms <= 0) return fail(Outcome::GivenUp);
+  if (!prepare()) return true;
+  std::array<pollfd, 2> wait = {{{own_.waiting(), POLLIN, 0}, {ended_, POLLIN, 0}}};
+  const int woken = poll(wait.data(), ended_ < 0 ? 1 : 2, ms);
+  end();
+  if (woken > 0 && wait[0].revents != 0) own_.hush();
+  // What it wrote before its end is still read: only silence ends here.
+  if (woken > 0 && wait[0].revents == 0 && wait[1].revents != 0) return fail(Outcome::Ended);
+  return true;
+}
+
+bool Lane::write(std::string_view bytes, Patience& patience) {
+  while (!bytes.empty()) {
+    const size_t taken = out_.write(bytes.data(), bytes.size());
+    if (out_.violated()) return fail(Outcome::Violated);
+    bytes.remove_prefix(taken);
+    if (bytes.empty()) break;
+    flush();
+    if (taken > 0) continue;
+    if (!sleep([this] { return out_.prepare_sleep(); }, [this] { out_.end_sleep(); }, patience)) return false;
+  }
+  return true;
+}
+
+bool Lane::send(Kind kind, uint16_t code, uint32_t sequence, Parts parts, Patience& patience) {
+  if (state_ != Outcome::Done) return false;
+  Head head = {sequence, code, kind, 0, 0};
+  for (const std::string_view part : parts) head.size += part.size();
+  if (!write({reinterpret_cast<const char*>(&head), sizeof head}, patience)) return false;
+  for (const std::string_view part : parts) {
+    if (!write(part, patience)) return false;
+  }
+  flush();
+  return true;
+}
+
+bool Lane::read(char* bytes, size_t size, Patience& patience) {
+  int looks = 0;
+  while (size > 0) {
+    const size_t taken = in_.read(bytes, size);
+    if (in_.violated()) return fail(Outcome::Violated);
+    bytes += taken;
+    size -= taken;
+    if (taken > 0) {
+      if (in_.release()) other_.ring();
+      continue;
+    }
+    if (looks++ < kLooks) {
+      pause();
+      continue;
+    }
+    if (!sleep([this] { return in_.prepare_sleep(); }, [this] { in_.end_sleep(); }, patience)) return false;
+  }
+  return true;
+}
+
+bool Lane::receive(Head& head, std::string& payload, Patience& patience) {
+  if (state_ != Outcome::Done) return false;
+  if (!read(reinterpret_cast<char*>(&head), sizeof head, patience)) return false;
+  if (head.size > limit_) return fail(Outcome::Violated);
+  payload.clear();
+  while (payload.size() < head.size) {
+    const size_t before = payload.size();
+    const size_t piece = std::min<uint64_t>(kPieceBytes, head.size - before);
+    payload.resize(before + piece);
+    if (!read(&payload[before], piece, patience)) return false;
+  }
+  return true;
+}
+
+bool Lane::handle(const Head& head, std::string& payload, Server& server, Patience& patience) {
+  if (head.sequence != received_++) return fail(Outcome::Violated);
+  std::string answer;
+  if (!server.serve(*this, head.code, payload, answer)) return fail(Outcome::Violated);
+  if (state_ != Outcome::Done) return false;
+  return head.kind == Kind::Post || send(Kind::Return, head.code, head.sequence, {answer}, patience);
+}
+
+Outcome Lane::call(uint16_t code, Parts parts, std::string& answer, Server& server, Patience& patience) {
+  if (depth_ >= kDepth) return Outcome::GivenUp;
+  const uint32_t sequence = sent_++;
+  if (!send(Kind::Call, code, sequence, parts, patience)) return state_;
+  depth_++;
+  Head head = {};
+  std::string payload;
+  while (receive(head, payload, patience)) {
+    if (head.kind == Kind::Return) {
+      if (head.sequence == sequence && head.code == code) {
+        answer = std::move(payload);
+      } else {
+        fail(Outcome::Violated);
+      }
+      break;
+    }
+    if (head.kind != Kind::Call && head.kind != Kind::Post) {
+      fail(Outcome::Violated);
+      break;
+    }
+    if (!handle(head, payload, server, patience)) break;
+  }
+  depth_--;
+  return state_;
+}
+
+Outcome Lane::post(uint16_t code, Parts parts, Patience& patience) {
+  send(Kind::Post, code, sent_++, parts, patience);
+  return state_;
+}
+
+Outcome Lane::serve(Server& server, Patience& patience) {
+  Head head = {};
+  std::string payload;
+  while (receive(head, payload, patience)) {
+    if (head.kind != Kind::Call && head.kind != Kind::Post) {
+      fail(Outcome::Violated);
+    } else {
+      handle(head, payload, server, patience);
+    }
+    if (state_ != Outcome::Done) break;
+  }
+  return state_;
+}
+
+}  // namespace tenon::wire

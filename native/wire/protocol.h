@@ -1,0 +1,178 @@
+#ifndef TENON_WIRE_PROTOCOL_H
+#define TENON_WIRE_PROTOCOL_H
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lane.h"
+
+/*
+ * What the host and a runner say to each other. Both are of one build, so nothing here has versions: the runner is told
+ * kProtocol at its start and refuses another one.
+ *
+ * Descriptors of a runner at its start, all others closed: 0 nothing, 1 and 2 what it prints, then those below.
+ *
+ * Threads. Each thread of the host that calls the plugin takes a lane, and the runner has a thread for each lane: lane
+ * 0 is that of the life cycle. A thread that the plugin has made itself asks the host over one of the last kUpLanes, on
+ * whose other side a thread of the host serves.
+ *
+ * The host trusts nothing that comes back. What a down call answers, and what an up call asks, is decoded by a Reader
+ * and checked to have ended before anything is done with it.
+ */
+namespace tenon::wire {
+
+constexpr uint32_t kProtocol = 1;
+
+enum Descriptor : int { kControlSocket = 3, kSharedMemory = 4, kLibrary = 5, kFirstFree = 6 };
+
+constexpr uint32_t kLanes = 160;
+constexpr uint32_t kUpLanes = 32;
+constexpr uint32_t kFirstUpLane = kLanes - kUpLanes;
+constexpr size_t kLaneBytes = (sizeof(LaneMemory) + 4095) / 4096 * 4096;
+// The first page is written by the host alone.
+struct SharedHead {
+  std::atomic<int32_t> log_level;  // the lowest that tenon.log keeps
+};
+constexpr size_t kHeadBytes = 4096;
+constexpr size_t kSharedBytes = kHeadBytes + kLanes * kLaneBytes;
+
+// Payloads: what a runner may say at once, and what the host does.
+constexpr uint64_t kFromRunnerBytes = 65ull * 1024 * 1024;
+constexpr uint64_t kFromHostBytes = 1025ull * 1024 * 1024;
+
+// Packets on the control socket: a number of these, the number of a lane, and with Lane its two doorbells (waiting end
+// of the runner, ringing end towards the host) as descriptors.
+enum class Packet : uint32_t {
+  Start = 1,     // host, first: followed by the settings of the process, see RunnerSettings
+  Lane = 2,      // host: open this lane
+  WantLane = 3,  // runner: a thread needs one of the up lanes
+  Failed = 4,    // runner: it ends, and why; followed by a sentence
+};
+struct PacketHead {
+  Packet packet;
+  uint32_t lane;
+};
+constexpr size_t kPacketBytes = 16 * 1024;
+
+// Down: what the host asks of the plugin. Answers begin with int32 tenon_status unless something else is said.
+enum Down : uint16_t {
+  // text id expected -> status, text problem, uint16 abi_major, uint16 abi_minor, text id, name, version, description,
+  // author, flag trial-open-only
+  kDownOpen = 1,
+  // text host version -> status, text problem, then PluginShape
+  kDownCreate = 2,
+  // -> status each
+  kDownInitialize = 3,
+  kDownReady = 4,  // text app_id, text root, uint64 generation
+  kDownHealth = 5,
+  kDownQuiesce = 6,
+  kDownResume = 7,
+  kDownShutdown = 8,
+  kDownDestroy = 9,
+  // -> status, text problem, Declarations: routes, providers, hooks
+  kDownDeclare = 10,
+  // -> status, text message, text state
+  kDownSave = 11,
+  // flag dry_run, uint32 version, text state -> status, text message
+  kDownLoad = 12,
+  // text application, text json -> status
+  kDownConfigure = 13,
+  // uint32 index, RequestImage -> status, ResponseChanges
+  kDownHandle = 20,
+  // the extension's steps: see native/wire/steps.h
+  kDownAuthenticate = 30,
+  kDownResolveRoles = 31,
+  kDownAuthorize = 32,
+  kDownBefore = 33,
+  kDownAfter = 34,
+  kDownHook = 35,
+  // uint64 number of the task in the runner -> nothing
+  kDownRunTask = 40,
+  kDownEndTask = 41,
+  // events -> nothing
+  kDownEvents = 42,
+  // uint64 number of the request in the runner, outcome… -> nothing
+  kDownFetched = 43,
+};
+
+// Up: what the plugin asks of the host; one range for each capability. Answers begin with int32 tenon_status where the
+// function they stand for returns one.
+enum Up : uint16_t {
+  // tenon.log: int32 level, text message, uint32 count, (text key, text value)… ; a post
+  kUpLog = 100,
+  // tenon.state: text key, text value | text key, uint64 capacity -> status, uint64 size, text value | text key
+  kUpStatePut = 110,
+  kUpStateGet = 111,
+  kUpStateRemove = 112,
+  // tenon.config
+  kUpConfigOwn = 120,
+  kUpConfigConsumers = 121,
+  // tenon.http: uint64 token first
+  kUpHttpCancelled = 130,
+  kUpHttpWrite = 131,
+  kUpHttpDefer = 132,
+  kUpHttpComplete = 133,
+  kUpHttpFindRoute = 134,
+  // tenon.tasks
+  kUpTasks = 140,  // to 149
+  // tenon.events
+  kUpEvents = 150,  // to 159
+  // tenon.metrics
+  kUpMetrics = 160,  // to 169
+  // tenon.http_client
+  kUpHttpClient = 170,  // to 179
+  // tenon.auth
+  kUpAuth = 180,  // to 199
+  // tenon.middleware
+  kUpMiddleware = 200,  // to 209
+  // tenon.hooks
+  kUpHooks = 210,  // to 219
+  // tenon.tables
+  kUpTables = 220,  // to 249
+};
+
+// What a plugin has, as `create` left it: a bit for each function or capability, so that the host's side of it has the
+// same ones.
+enum Shape : uint32_t {
+  kHasInitialize = 1u << 0,
+  kHasReady = 1u << 1,
+  kHasHealth = 1u << 2,
+  kHasQuiesce = 1u << 3,
+  kHasResume = 1u << 4,
+  kHasShutdown = 1u << 5,
+  kHasHttp = 1u << 6,
+  kHasRouteCount = 1u << 7,
+  kHasRoute = 1u << 8,
+  kHasHandle = 1u << 9,
+  kHasState = 1u << 10,
+  kHasSave = 1u << 11,
+  kHasLoad = 1u << 12,
+  kHasConfig = 1u << 13,
+  kHasEvents = 1u << 14,
+  kHasAuth = 1u << 15,
+  kHasProviderCount = 1u << 16,
+  kHasProvider = 1u << 17,
+  kHasAuthenticate = 1u << 18,
+  kHasResolveRoles = 1u << 19,
+  kHasAuthorize = 1u << 20,
+  kHasMiddleware = 1u << 21,
+  kHasBefore = 1u << 22,
+  kHasAfter = 1u << 23,
+  kHasHooks = 1u << 24,
+  kHasHookCount = 1u << 25,
+  kHasHook = 1u << 26,
+  kHasHookCall = 1u << 27,
+};
+
+// Changes of a response, one after the other; applied by the host as if the plugin had asked for them there.
+enum class Change : uint8_t {
+  Status = 1,     // int32
+  SetHeader = 2,  // text name, text value
+  AddHeader = 3,  // text name, text value
+  Body = 4,       // text
+  Fail = 5,       // text message
+};
+
+}  // namespace tenon::wire
+
+#endif

@@ -1,0 +1,46 @@
+#ifndef TENON_WIRE_RUNNER_SETTINGS_H
+#define TENON_WIRE_RUNNER_SETTINGS_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "message.h"
+
+namespace tenon::wire {
+
+// What a runner is started with, beside its library: who it is, and what it may. A limit of 0 is none.
+struct RunnerSettings {
+  uint32_t protocol = 0;
+  std::string id;
+  std::string host_name;  // begins the ids of requests
+  uint64_t generation = 0;
+  uint64_t memory_bytes = 0;          // of data: RLIMIT_DATA, and RLIMIT_AS where the system has no other
+  uint32_t descriptors = 0;           // beside those of the runner itself
+  uint32_t processes = 0;             // that the plugin may have beside its own; 0: none
+  bool sandbox = true;                // seccomp and landlock where the kernel has them
+  std::vector<std::string> writable;  // folders and files that it may change; everything may be read
+
+  void write(Writer& writer) const {
+    writer.put(protocol).text(id).text(host_name).put(generation).put(memory_bytes).put(descriptors).put(processes);
+    writer.put(sandbox).put(static_cast<uint32_t>(writable.size()));
+    for (const std::string& path : writable) writer.text(path);
+  }
+  bool read(Reader& reader) {
+    protocol = reader.get<uint32_t>();
+    id = reader.text();
+    host_name = reader.text();
+    generation = reader.get<uint64_t>();
+    memory_bytes = reader.get<uint64_t>();
+    descriptors = reader.get<uint32_t>();
+    processes = reader.get<uint32_t>();
+    sandbox = reader.flag();
+    const uint32_t count = reader.count(8);
+    for (uint32_t index = 0; index < count; index++) writable.emplace_back(reader.text());
+    return reader.ended();
+  }
+};
+
+}  // namespace tenon::wire
+
+#endif

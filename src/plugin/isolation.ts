@@ -1,0 +1,31 @@
+/** How a plugin is kept apart from the host: its code runs in processes of its own. */
+export interface IsolationPlan {
+  /** How many processes, 1 to 16. */
+  readonly processes: number;
+  /** How long after the deadline of a call, or of a step of its life, its process is killed, ms. */
+  readonly graceMs: number;
+  /** Memory that a process may have for its data, bytes; 0: as much as there is. */
+  readonly memoryBytes: number;
+  /** Processor time that a process may use, in percent of one processor; 0: as much as there is. */
+  readonly processorPercent: number;
+  /** Files and sockets that the plugin may have open; 0: as many as the system allows. */
+  readonly descriptors: number;
+  /** Processes that the plugin may start. */
+  readonly childProcesses: number;
+  /** Whether the kernel confines what a process may ask of it (seccomp, landlock), where it can. */
+  readonly sandbox: boolean;
+  /** Absolute paths that the plugin may write to, with all below; everything may be read. */
+  readonly writable: readonly string[];
+}
+
+/** Where nobody has said otherwise. */
+export const usualIsolation: IsolationPlan = {
+  processes: 1,
+  graceMs: 1000,
+  memoryBytes: 0,
+  processorPercent: 0,
+  descriptors: 1024,
+  childProcesses: 0,
+  sandbox: true,
+  writable: [],
+};
