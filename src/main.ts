@@ -7,6 +7,7 @@ import { nothingContained } from './base/containment.js';
 import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
 import { TenonError } from './base/errors.js';
 import { hostId } from './base/host-id.js';
+import type { IsolationMode } from './base/isolation.js';
 import { type Log, logLevels, type LogRecord, tapLog } from './base/log.js';
 import { tokenKey } from './base/token-key.js';
 import { flushTracing } from './base/tracing.js';
@@ -214,6 +215,7 @@ export async function compose(
     dataDirectory: data,
     environment,
     buildMs: settings.buildMs,
+    isolation: settings.isolation as IsolationMode,
     bundles,
     onBuild: (outcome, ms) => metrics.events.built(outcome, ms),
   });

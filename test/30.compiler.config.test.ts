@@ -61,7 +61,7 @@ describe('an application folder', () => {
     expect(config).toMatchObject({ version: '1.2.3-rc.1', enabled: false, resources: ['**/*.c'] });
     expect(config.dependencies).toEqual({ pkgConfig: ['zlib'], cmake: [], npm: [], vendored: [] });
     expect(config).toMatchObject({ concurrency: 2, deadlineMs: 1500, bodyLimit: 4096 });
-    expect(config.reserved).toMatchObject({ routePrefix: '/', isolation: 'process' });
+    expect(config.reserved).toMatchObject({ routePrefix: '/', isolation: { mode: 'process' } });
     expect(config).toMatchObject({ extension: true, auth: 'open', custom: '{"any":[1,2]}' });
     expect(config.extensions).toEqual([
       { id: 'login', required: true, settings: '{}' },
@@ -135,7 +135,7 @@ describe('a wrong config is ConfigInvalid with its place', () => {
     ['a wrong type', 'name: x\nenabled: sometimes\n', 2, 10, /enabled must be true or false/],
     ['a number out of range', 'concurrency: 65\n', 1, 14, /concurrency must be a whole number from 1 to 64/],
     ['a fraction', 'deadlineMs: 1.5\n', 1, 13, /deadlineMs must be a whole number/],
-    ['a wrong word', 'isolation: none\n', 1, 12, /isolation must be inline or process/],
+    ['a wrong word', 'isolation: none\n', 1, 12, /isolation must be inline, process or auto/],
     ['an id outside the grammar', 'app_id: ../x\n', 1, 9, /app_id must be 1 to 63 characters/],
     ['a glob that leaves the folder', 'resources: ["../*.c"]\n', 1, 12, /inside the application/],
     [

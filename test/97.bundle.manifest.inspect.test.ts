@@ -298,7 +298,7 @@ describe('tenon validate', () => {
       'a manifest that is wrong',
       async () => ({ manifest: { isolation: 'none' } }),
       'InvalidManifest',
-      /must be "inline" or "process"/,
+      /must be inline, process or auto/,
     ],
   ];
 

@@ -111,6 +111,8 @@ export interface Settings {
   crashReports: number;
   /** Between two saves of a plugin's state while it serves, ms; 0: it is saved at hand-overs and at the end. */
   stateSaveMs: number;
+  /** Where the code of plugins runs whose config says nothing: `inline`, `process` or `auto`. */
+  isolation: string;
   /** `strict`: what a plugin is lent ends at a page that nobody may touch; slower. */
   guard: string;
   /** Images that may stay mapped because they cannot be unmapped, before the host begins anew in a fresh process. */
@@ -357,6 +359,13 @@ export const definitions: Record<SettingName, Definition> = {
   crashWindowMs: { kind: 'integer', key: 'crashes.windowMs', fallback: minute, least: 1000, most: 60 * minute },
   crashReports: { kind: 'integer', key: 'crashes.reports', fallback: 100, least: 1, most: 10_000 },
   stateSaveMs: { kind: 'integer', key: 'state.saveMs', fallback: 0, least: 0, most: 60 * minute },
+  isolation: {
+    kind: 'text',
+    key: 'isolation',
+    environment: 'TENON_ISOLATION',
+    fallback: 'inline',
+    grammar: [/^(?:inline|process|auto)$/, 'inline, process or auto'],
+  },
   guard: {
     kind: 'text',
     key: 'guard',

@@ -1,6 +1,7 @@
 /** What each member of a manifest may hold. The patterns stand in docs/manifest.schema.json, too. */
 import { valid, validRange } from 'semver';
 import { closest } from '../base/closest.js';
+import { isolationKeys, isolationModes, wrongIsolation } from '../base/isolation.js';
 import { wrongPermission } from '../base/permission.js';
 import { below, type Problem } from './strict-json.js';
 
@@ -147,6 +148,18 @@ const configSchema: Check = (value, pointer) => {
   return Object.hasOwn(value, 'reloadOnChange') ? truth(value['reloadOnChange'], below(pointer, 'reloadOnChange')) : [];
 };
 
+const isolation: Check = (value, pointer) => {
+  const known = Object.keys(isolationKeys);
+  if (isObject(value))
+    return Object.entries(value).flatMap(([name, member]) => {
+      const check = Object.hasOwn(isolationKeys, name) ? isolationKeys[name as keyof typeof isolationKeys] : undefined;
+      return said(below(pointer, name), check === undefined ? `is unknown here${meant(name, known)}` : check(member));
+    });
+  const wrong = wrongIsolation(value);
+  const hint = typeof value === 'string' ? meant(value, isolationModes) : '';
+  return said(pointer, wrong === undefined ? undefined : `${wrong}${hint}`);
+};
+
 /** Every member, in the order in which it is written. */
 export const memberChecks: Readonly<Record<string, Check>> = {
   $schema: line(1024),
@@ -166,11 +179,7 @@ export const memberChecks: Readonly<Record<string, Check>> = {
   permissions,
   configSchema,
   reloadOnChange: truth,
-  isolation: text((value) =>
-    ['inline', 'process'].includes(value)
-      ? undefined
-      : `must be "inline" or "process"${meant(value, ['inline', 'process'])}`,
-  ),
+  isolation,
   dependencies: members((name) => (idGrammar.test(name) ? undefined : 'must be the id of a plugin'), range),
   engines: members(
     (name) => (engineGrammar.test(name) ? undefined : 'must be a name of at most 63 of a-z, 0-9 and "._-"'),

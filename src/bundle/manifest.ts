@@ -1,5 +1,6 @@
 /** manifest.json: what a bundle says of itself. */
 import { TenonError } from '../base/errors.js';
+import type { IsolationMode, IsolationWish } from '../base/isolation.js';
 import { isObject, memberChecks, quoted, unknownMembers } from './manifest-grammar.js';
 import { below, JsonRefused, type Problem, strictJson } from './strict-json.js';
 
@@ -38,7 +39,8 @@ export interface Manifest {
   /** JSON Schema 2020-12 of its config. */
   readonly configSchema: Readonly<Record<string, unknown>> | undefined;
   readonly reloadOnChange: boolean;
-  readonly isolation: 'inline' | 'process' | undefined;
+  /** Where its code is to run, as it is written. */
+  readonly isolation: IsolationMode | Readonly<Partial<IsolationWish>> | undefined;
   /** Plugins it needs: id to range of versions. */
   readonly dependencies: Readonly<Record<string, string>>;
   /** Ranges of versions of what runs it; `tenon` is known. */

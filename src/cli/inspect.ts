@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { resolveSettings } from '../base/config.js';
 import { asTenonError, TenonError } from '../base/errors.js';
+import { readIsolation } from '../base/isolation.js';
 import { loadCore } from '../binding/core.js';
 import { offeredBy } from '../bundle/choose.js';
 import type { BundleFiles } from '../bundle/folder.js';
@@ -149,7 +150,7 @@ function bundleRows(manifest: NonNullable<InspectReport['manifest']>, signature:
     ['ABI', abi ?? ''],
     ['runs on', ranges(manifest.engines)],
     ['plugins', ranges(manifest.dependencies)],
-    ['isolation', isolation ?? ''],
+    ['isolation', readIsolation(isolation)?.mode ?? ''],
     ['config', config],
   ];
   return [

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { TenonError } from '../base/errors.js';
+import { readIsolation, writtenIsolation } from '../base/isolation.js';
 import { readRegular } from '../base/regular.js';
 import type { ArchiveFile } from '../bundle/archive.js';
 import { type Manifest, manifestFile, manifestLimit, manifestText, parseManifest } from '../bundle/manifest.js';
@@ -54,10 +55,11 @@ export function deriveManifest({ application, said, abi, entrypoints, files }: M
     permissions: reserved.permissions,
     configSchema: configSchemaOf(application, files),
     reloadOnChange: reserved.reloadOnChange,
-    isolation: reserved.isolation,
+    isolation: reserved.isolation && writtenIsolation(reserved.isolation),
   };
   const place = path.join(folder, manifestFile);
-  if (said !== undefined) requireAgreement(own, said, place);
+  const wish = readIsolation(said?.isolation);
+  if (said !== undefined) requireAgreement(own, { ...said, isolation: wish && writtenIsolation(wish) }, place);
   const manifest: Manifest = {
     id,
     version,

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
+import { readIsolation } from '../base/isolation.js';
 import { readRegular } from '../base/regular.js';
 import { type Manifest, manifestFile } from '../bundle/manifest.js';
 import { type Application, type CheckedFolder, librarySuffix, readApplication } from '../compiler/application.js';
@@ -60,6 +61,7 @@ function librariesThere({ id, folder, prebuilt }: Application, said: Manifest | 
 function asSaid(folder: string, said: Manifest, own: ApplicationConfig | undefined): CheckedFolder {
   const { id, name, version, description, isolation, configSchema, reloadOnChange } = said;
   const permissions = own?.reserved.permissions ?? [...said.permissions];
+  const wish = readIsolation(isolation);
   return {
     config: {
       ...defaultConfig(id),
@@ -69,7 +71,7 @@ function asSaid(folder: string, said: Manifest, own: ApplicationConfig | undefin
       reserved: {
         permissions,
         reloadOnChange,
-        ...(isolation === undefined ? {} : { isolation }),
+        ...(wish === undefined ? {} : { isolation: wish }),
         ...(configSchema === undefined ? {} : { configSchema: { ...configSchema } }),
       },
     },

@@ -22,6 +22,7 @@ export interface HostOptionFlags {
   port?: string;
   applications?: string;
   data?: string;
+  isolation?: string;
 }
 
 /** What the host is to be. */

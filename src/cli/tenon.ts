@@ -51,6 +51,10 @@ function servingCommand(name: string, description: string, examples: string): Co
     .option('--port <number>', 'port to listen on, 0 for a free one (PORT; 8080)')
     .option('--applications <folder>', 'folder of the applications (TENON_APPLICATIONS; ./applications)')
     .option('--data <folder>', 'data directory, made when absent (TENON_DATA; ./data)')
+    .option(
+      '--isolation <mode>',
+      'where plugins run that do not say: inline, process or auto (TENON_ISOLATION; inline)',
+    )
     .addHelpText('before', `Examples:\n${examples}`);
 }
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument, type YAMLMap } from 'yaml';
 import { TenonError } from '../base/errors.js';
 import { closest } from '../base/closest.js';
+import { isolationKeys, type IsolationWish, readIsolation, wrongIsolation } from '../base/isolation.js';
 import { mostPermissions, wrongPermission } from '../base/permission.js';
 import {
   anything,
@@ -95,7 +96,8 @@ export interface Surfaces {
 /** What config.yaml says to other rooms, and to releases to come. */
 export interface ReservedConfig {
   routePrefix?: string;
-  isolation?: 'inline' | 'process';
+  /** Where its code is to run. */
+  isolation?: IsolationWish;
   reload?: ReloadConfig;
   permissions?: string[];
   /** JSON Schema of `custom`, or a file of the folder that holds it. */
@@ -193,12 +195,13 @@ const inner: Record<string, Record<string, Check>> = {
   cors: corsKeys,
   static_files: fileKeys,
   limits: limitKeys,
+  isolation: isolationKeys,
 };
 
 /** ... and what is accepted, under the given name, for other rooms and for releases to come. */
 const reserved: Record<string, [keyof ReservedConfig, Check]> = {
   route_prefix: ['routePrefix', prefix],
-  isolation: ['isolation', oneOf('inline', 'process')],
+  isolation: ['isolation', wrongIsolation],
   reload: ['reload', mapping],
   permissions: ['permissions', permissions],
   configSchema: ['configSchema', (value) => (typeof value === 'string' ? schemaFile(value) : object(value))],
@@ -336,6 +339,7 @@ function configOf(
   const appId = (given.get('app_id') as string | undefined) ?? unsaidId;
   const kept: Record<string, unknown> = {};
   for (const [key, [name]] of Object.entries(reserved)) if (given.has(key)) kept[name] = given.get(key);
+  if (given.has('isolation')) kept['isolation'] = readIsolation(given.get('isolation'));
   return {
     appId,
     name: (given.get('name') as string | undefined) ?? appId,

@@ -5,6 +5,7 @@ import { lstat, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Environment } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
+import type { IsolationMode } from '../base/isolation.js';
 import { inSpan } from '../base/tracing.js';
 import { manifestFile, signatureFile } from '../bundle/manifest.js';
 import { type Application as Source, librarySuffix, readApplication } from '../compiler/application.js';
@@ -12,12 +13,12 @@ import { type Built, compile, describeWarning } from '../compiler/build.js';
 import type { CorsRules, ExtensionUse, ResourceLimits, Surfaces } from '../compiler/config.js';
 import type { ConfigSchema } from '../compiler/config-schema.js';
 import { readRegular } from '../base/regular.js';
-import { usualIsolation } from '../plugin/isolation.js';
 import type { GenerationLimits } from '../plugin/limits.js';
 import type { SchemaSource } from '../tables/schema.js';
 import type { Bundled, Bundles } from './bundled.js';
 import type { Asked } from './grants.js';
 import type { Build } from './built.js';
+import { type ApplicationIsolation, isolationOf } from './isolation-of.js';
 import { type ServedFiles, servedFiles } from './served-files.js';
 
 /** An application as the host sees it. */
@@ -30,6 +31,8 @@ export interface Application {
   readonly prefix: string;
   /** What its config sets apart from the host's settings. */
   readonly limits: Partial<GenerationLimits>;
+  /** Where its code runs. */
+  readonly isolation: ApplicationIsolation;
   /** How much it may have of what all plugins share. */
   readonly resources: ResourceLimits;
   /** Whether others may list it; `telemetry`: and it is loaded before all who are not. */
@@ -80,6 +83,8 @@ export interface ApplicationsOptions {
   environment: Environment;
   /** For one build, ms. */
   buildMs: number;
+  /** For those that do not say. */
+  isolation: IsolationMode;
   /** Absent: a folder with a manifest.json is as any other. */
   bundles?: Bundles;
   /** Told of each build of sources, with the time it took. */
@@ -171,7 +176,7 @@ export class Applications {
   /** Rejects as `readApplication` does, and for a folder with a manifest.json as `Bundles.open`. */
   async read(folder: string): Promise<Application> {
     const { bundles } = this.#options;
-    if (bundles === undefined || !isBundle(folder)) return applicationOf(await readApplication(folder));
+    if (bundles === undefined || !isBundle(folder)) return this.#applicationOf(await readApplication(folder));
     return this.ofBundle(await bundles.open(folder));
   }
 
@@ -183,7 +188,7 @@ export class Applications {
     const read = listed === undefined ? {} : { read: files.read, stampOf: (file: string) => listed[file]?.sha256 };
     const place = async (): Promise<string> => (await bundles?.copy(files, source.folder)) ?? source.folder;
     const copied = listed === undefined ? {} : { place };
-    return applicationOf(source, { bundle, ...read, ...copied });
+    return this.#applicationOf(source, { bundle, ...read, ...copied });
   }
 
   /** Compile it, or name the library it comes with. Rejects with `BuildFailed`, `BuildTimeout` or `ToolchainMissing`, and as `Bundles.build`. */
@@ -217,6 +222,10 @@ export class Applications {
     return { library, warnings: warnings.map(describeWarning) };
   }
 
+  #applicationOf(source: Source, side?: BundleSide): Promise<Application> {
+    return applicationOf(source, this.#options.isolation, side);
+  }
+
   /** Stop builds under way and begin no other. */
   abort(): void {
     this.#abort.abort(new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' }));
@@ -238,15 +247,15 @@ interface BundleSide {
   place?: () => Promise<string>;
 }
 
-async function applicationOf(source: Source, side: BundleSide = {}): Promise<Application> {
+async function applicationOf(source: Source, usual: IsolationMode, side: BundleSide = {}): Promise<Application> {
   const { id, folder, config, configSchema } = source;
   const prefix = prefixOf(config.reserved.routePrefix ?? id);
   const limits: Partial<GenerationLimits> = {
     ...(config.concurrency === undefined ? {} : { concurrency: config.concurrency }),
     ...(config.deadlineMs === undefined ? {} : { deadlineMs: config.deadlineMs }),
     ...(config.bodyLimit === undefined ? {} : { bodyLimit: config.bodyLimit }),
-    ...(config.reserved.isolation === 'process' ? { isolation: usualIsolation } : {}),
   };
+  const isolation = isolationOf({ id, folder, isBundle: side.bundle !== undefined }, config.reserved.isolation, usual);
   const tables = await readTables(source, prefix, side);
   const { enabled, extension, extensions, auth, custom } = config;
   const { reloadOnChange = false } = config.reserved;
@@ -263,6 +272,7 @@ async function applicationOf(source: Source, side: BundleSide = {}): Promise<App
     enabled,
     prefix,
     limits,
+    isolation,
     resources: config.limits,
     extension,
     extensions,

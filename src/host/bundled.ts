@@ -3,6 +3,7 @@ import { hash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { asTenonError, TenonError } from '../base/errors.js';
+import { readIsolation } from '../base/isolation.js';
 import { readRegular } from '../base/regular.js';
 import { version as tenonVersion } from '../base/version.js';
 import type { Core } from '../binding/core.js';
@@ -254,7 +255,8 @@ function ofNobody(id: string): Verdict {
 }
 
 function configOf({ id, name, version, description, ...manifest }: Manifest): ApplicationConfig {
-  const { permissions, configSchema, reloadOnChange, isolation } = manifest;
+  const { permissions, configSchema, reloadOnChange } = manifest;
+  const isolation = readIsolation(manifest.isolation);
   return {
     ...defaultConfig(id),
     name,

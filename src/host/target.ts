@@ -113,13 +113,13 @@ export class Targets {
     for (const doubt of extensions.doubtsAbout(plugin.id)) recorder.warn(doubt);
     const config = await this.#configOf(plugin.id, application, false);
     const built = await recorder.time('build', () => applications.build(application));
-    for (const warning of built.warnings) recorder.warn(warning);
+    for (const warning of [...built.warnings, ...application.isolation.warnings]) recorder.warn(warning);
     const bundle = application.bundle && factsOf(application.bundle, built.from ?? 'sources');
     for (const warning of bundle?.warnings ?? []) recorder.warn(warning);
     return {
       library: built.library,
       prefix: application.prefix,
-      limits: { ...this.#options.limits, ...application.limits },
+      limits: this.#limitsOf(application),
       preserveState: this.#preserves(application),
       tables: tables.wanted(plugin, application),
       applied: { ...(await appliedBy(application)), custom: config.own },
@@ -148,7 +148,7 @@ export class Targets {
     return {
       library: versions.fileOf(plugin.id, version),
       prefix: running?.prefix ?? application?.prefix ?? plugin.prefix ?? tables.prefix ?? `/${plugin.id}`,
-      limits: running?.limits ?? { ...this.#options.limits, ...application?.limits },
+      limits: running?.limits ?? this.#limitsOf(application),
       preserveState: this.#preserves(application),
       tables,
       applied: { ...applied, custom: config.own, asked: askedBy(version, applied) },
@@ -190,6 +190,13 @@ export class Targets {
       recorder.warn(`${asTenonError(error).message}; ${plugin.id} goes on with the config it had`);
       return before;
     }
+  }
+
+  #limitsOf(application: Application | undefined): GenerationLimits {
+    const { limits } = this.#options;
+    if (application === undefined) return limits;
+    const { mode, plan } = application.isolation;
+    return { ...limits, ...application.limits, ...(mode === 'process' ? { isolation: plan } : {}) };
   }
 
   #preserves(application: Application | undefined): boolean {

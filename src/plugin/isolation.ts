@@ -1,4 +1,8 @@
 /** How a plugin is kept apart from the host: its code runs in processes of its own. */
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { IsolationWish } from '../base/isolation.js';
+
 export interface IsolationPlan {
   /** How many processes, 1 to 16. */
   readonly processes: number;
@@ -19,13 +23,20 @@ export interface IsolationPlan {
 }
 
 /** Where nobody has said otherwise. */
-export const usualIsolation: IsolationPlan = {
-  processes: 1,
-  graceMs: 1000,
-  memoryBytes: 0,
-  processorPercent: 0,
-  descriptors: 1024,
-  childProcesses: 0,
-  sandbox: true,
-  writable: [],
-};
+const usual = { processes: 1, graceMs: 1000, memory: 0, cpu: 0, descriptors: 1024, childProcesses: 0, sandbox: true };
+
+/** What `wish` comes to for an application in `folder` (absolute). */
+export function planOf(wish: Partial<IsolationWish>, folder: string): IsolationPlan {
+  const { memory, cpu, writable = [], ...same } = { ...usual, ...wish };
+  const { processes, graceMs, descriptors, childProcesses, sandbox } = same;
+  return {
+    processes,
+    graceMs,
+    memoryBytes: memory,
+    processorPercent: cpu,
+    descriptors,
+    childProcesses,
+    sandbox,
+    writable: [tmpdir(), ...writable.map((place) => path.resolve(folder, place))],
+  };
+}

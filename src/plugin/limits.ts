@@ -21,7 +21,7 @@ export interface GenerationLimits {
 }
 
 /** Those among a host's settings. */
-export function limitsOf(settings: GenerationLimits): GenerationLimits {
+export function limitsOf(settings: Omit<GenerationLimits, 'isolation'>): GenerationLimits {
   const { lifecycleMs, startupMs, drainMs, deadlineMs, bodyLimit, concurrency, stateLimit } = settings;
   return { lifecycleMs, startupMs, drainMs, deadlineMs, bodyLimit, concurrency, stateLimit };
 }

@@ -1,0 +1,39 @@
+/** Where the code of an application runs: as it says, and as the host's settings have it. */
+import type { IsolationMode, IsolationWish } from '../base/isolation.js';
+import { type IsolationPlan, planOf } from '../plugin/isolation.js';
+
+export interface ApplicationIsolation {
+  readonly mode: IsolationMode;
+  /** How it is kept apart, when it is. */
+  readonly plan: IsolationPlan;
+  /** What it asks for and does not get. */
+  readonly warnings: readonly string[];
+}
+
+/** By how far the host is out of its reach. */
+const rank: Readonly<Record<IsolationMode, number>> = { inline: 0, auto: 1, process: 2 };
+
+/** What takes down a wall. */
+const widening = ['sandbox', 'writable', 'childProcesses'] as const;
+
+/**
+ * A folder of the host's own has the last word over `usual`, the host's setting. A bundle, which somebody else may have made, may ask for
+ * more than that, and not for less.
+ */
+export function isolationOf(
+  { id, folder, isBundle }: { id: string; folder: string; isBundle: boolean },
+  wish: IsolationWish | undefined,
+  usual: IsolationMode,
+): ApplicationIsolation {
+  const own = wish ?? { mode: usual };
+  if (!isBundle || usual === 'inline') return { mode: own.mode, plan: planOf(own, folder), warnings: [] };
+  const kept: Record<string, unknown> = { ...own };
+  const dropped = widening.filter((key) => key in own);
+  for (const key of dropped) delete kept[key];
+  const warnings = dropped.map(
+    (key) => `${id}: \`isolation.${key}\` of a bundle does not count where the host's setting is ${usual}`,
+  );
+  const isLess = rank[own.mode] < rank[usual];
+  if (isLess) warnings.push(`${id}: the bundle asks for isolation ${own.mode}, and the host's setting is ${usual}`);
+  return { mode: isLess ? usual : own.mode, plan: planOf(kept, folder), warnings };
+}

@@ -1,0 +1,95 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+let world: World;
+beforeEach(async () => {
+  world = await World.make();
+});
+afterEach(() => world.close());
+
+/** The process that answers. */
+async function processOf(id: string): Promise<number> {
+  const { status, body } = await world.get(`/${id}/pid`);
+  expect(status, body).toBe(200);
+  return Number(body);
+}
+
+const plugin = (id: string): Promise<string> => buildPlugin('whereabouts', { defines: { PLUGIN_ID: `"${id}"` } });
+
+describe('where a plugin runs', () => {
+  test('is the process of the host when nobody says anything', async () => {
+    await world.publish('here', await plugin('here'));
+    await world.start({ isolation: 'inline' });
+    expect(await processOf('here')).toBe(process.pid);
+  });
+
+  test('is for the setting to say, and for config.yaml over it', async () => {
+    for (const id of ['unsaid', 'apart', 'inside']) await world.publish(id, await plugin(id));
+    await world.write('apart', 'config.yaml', 'isolation: process\n');
+    await world.write('inside', 'config.yaml', 'isolation: inline\n');
+    await world.start({ isolation: 'process' });
+    const [unsaid, apart, inside] = await Promise.all(['unsaid', 'apart', 'inside'].map(processOf));
+    expect(inside).toBe(process.pid);
+    expect(new Set([unsaid, apart, inside]).size).toBe(3);
+  });
+
+  test('is a process of its own for a mapping that does not name the mode', async () => {
+    await world.publish('apart', await plugin('apart'));
+    await world.write('apart', 'config.yaml', 'isolation: {memory: 268435456}\n');
+    await world.start({ isolation: 'inline' });
+    expect(await processOf('apart')).not.toBe(process.pid);
+  });
+
+  test('changes with its config.yaml, by a reload', async () => {
+    await world.publish('moves', await plugin('moves'));
+    await world.start({ isolation: 'inline' });
+    expect(await processOf('moves')).toBe(process.pid);
+    await world.write('moves', 'config.yaml', 'isolation: process\n');
+    await world.host.reload('moves');
+    const apart = await processOf('moves');
+    expect(apart).not.toBe(process.pid);
+    await world.write('moves', 'config.yaml', 'isolation: {mode: process, descriptors: 64}\n');
+    await world.host.reload('moves');
+    expect(await processOf('moves')).not.toBe(apart);
+    await world.write('moves', 'config.yaml', 'isolation: inline\n');
+    await world.host.reload('moves');
+    expect(await processOf('moves')).toBe(process.pid);
+  });
+
+  test('is for a bundle to ask more of than the setting, and not less', async () => {
+    for (const id of ['more', 'less']) await world.publish(id, await plugin(id));
+    const manifest = (id: string, isolation: unknown): Promise<void> =>
+      world.write(id, 'manifest.json', JSON.stringify({ id, version: '1.0.0', isolation }));
+    await manifest('more', 'process');
+    await manifest('less', { mode: 'inline', sandbox: false });
+    await world.start({ isolation: 'auto' });
+    expect(await processOf('more')).not.toBe(process.pid);
+    await world.host.close();
+    await world.start({ isolation: 'process' });
+    expect(await processOf('less')).not.toBe(process.pid);
+    expect(world.log.map(({ msg }) => msg)).toEqual(
+      expect.arrayContaining([
+        expect.stringContaining('`isolation.sandbox` of a bundle does not count'),
+        expect.stringContaining('less: the bundle asks for isolation inline'),
+      ]),
+    );
+  });
+});
+
+test.each([
+  ['isolation: apart', 1, 12, /^isolation must be inline, process or auto, or a mapping with `mode`$/],
+  ['isolation: {mode: apart}', 1, 19, /^isolation\.mode must be inline, process or auto$/],
+  ['isolation: {processes: 17}', 1, 24, /^isolation\.processes must be a whole number from 1 to 16$/],
+  ['isolation: {memory: 64MB}', 1, 21, /^isolation\.memory must be a whole number from 1048576/],
+  ['isolation: {proceses: 2}', 1, 13, /^unknown key "isolation\.proceses"; did you mean "isolation\.processes"\?$/],
+  ['isolation: {writable: /tmp}', 1, 23, /^isolation\.writable must be a list of paths$/],
+])('%s is refused with its place', async (text, line, column, message) => {
+  await world.publish('odd', await plugin('odd'));
+  await world.write('odd', 'config.yaml', `${text}\n`);
+  await world.start();
+  expect(world.host.plugin('odd')?.error).toMatchObject({
+    code: 'ConfigInvalid',
+    details: { problems: [{ line, column, message: expect.stringMatching(message) as string }] },
+  });
+});
