@@ -65,6 +65,8 @@ export const errorCodes = {
   PluginBusy: { status: 503, title: 'Too many calls wait for the plugin' },
   PluginQuarantined: { status: 503, title: 'The plugin is in quarantine' },
   SafeMode: { status: 503, title: 'The host runs without plugins' },
+  ProcessEnded: { status: 502, title: 'The process of the plugin ended' },
+  ProcessRestarting: { status: 503, title: 'The process of the plugin is being started again' },
   MemoryOverrun: { status: 500, title: 'The plugin wrote beyond memory that it was given' },
   PluginUnresponsive: { status: 503, title: 'The plugin has lost too many threads' },
   DeadlineExceeded: { status: 504, title: 'The plugin did not answer in time' },

@@ -28,4 +28,6 @@ export const Refusal = {
   /** `handle` failed for want of a permission; the message is the line, a line feed and a sentence. */
   PermissionDenied: 13,
   MemoryOverrun: 14,
+  /** Its process ended while it had the call (502), or none runs now (503). */
+  ProcessEnded: 15,
 } as const;

@@ -7,7 +7,6 @@ import { type ErrorCode, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { tracing } from '../base/tracing.js';
 import { type Front, Outcome, Word } from '../binding/core.js';
-import { Refusal } from '../binding/refusal.js';
 import type { ServedRoute } from '../host/live.js';
 import { type Bytes, finish, HeaderBlocks, parseBlock } from './answer.js';
 import { meetPage } from './cors.js';
@@ -15,25 +14,9 @@ import { announcedLength, beforeBody, isAwaited, readBody } from './body.js';
 import { onDisconnect } from './disconnect.js';
 import type { RequestMeters } from './metrics-requests.js';
 import { sendError, sendProblem } from './problem.js';
+import { refusalCode } from './refusal-code.js';
 import { nameRequest } from './request-id.js';
 import { isDecodable, originForm, pathOf, Router } from './router.js';
-
-const refusalCodes: Readonly<Record<number, ErrorCode>> = {
-  [Refusal.RouteGone]: 'RouteGone',
-  [Refusal.PluginStopped]: 'PluginStopped',
-  [Refusal.PluginBusy]: 'PluginBusy',
-  [Refusal.DeadlineExceeded]: 'DeadlineExceeded',
-  [Refusal.HandlerFailed]: 'HandlerFailed',
-  [Refusal.ResponseInvalid]: 'ResponseInvalid',
-  [Refusal.PluginUnresponsive]: 'PluginUnresponsive',
-  [Refusal.Unauthenticated]: 'Unauthenticated',
-  [Refusal.Forbidden]: 'Forbidden',
-  [Refusal.ExtensionUnavailable]: 'ExtensionUnavailable',
-  [Refusal.TooManyAttempts]: 'TooManyAttempts',
-  [Refusal.ExtensionFailed]: 'ExtensionFailed',
-  [Refusal.PermissionDenied]: 'PermissionDenied',
-  [Refusal.MemoryOverrun]: 'MemoryOverrun',
-};
 
 /** Refusals of extensions, which say in headers what the client is to do. */
 const explained: ReadonlySet<ErrorCode> = new Set(['Unauthenticated', 'TooManyAttempts']);
@@ -330,13 +313,13 @@ export class Calls {
 
   #refuse(exchange: Exchange, bytes: Bytes): void {
     const { request, response, route } = exchange;
-    const code = refusalCodes[this.#result[Word.Refusal] as number] ?? 'Internal';
+    const status = this.#result[Word.Status] as number;
+    const code = refusalCode(this.#result[Word.Refusal] as number, status);
     const said = text(bytes) || `${route.plugin} did not answer`;
     const [permission, ...rest] = code === 'PermissionDenied' ? said.split('\n') : [];
     const message = permission === undefined ? said : rest.join('\n');
     const requestId = this.#requestId();
     const generation = (this.#result[Word.Generation] as number) >>> 0;
-    const status = this.#result[Word.Status] as number;
     const facts = {
       plugin: route.plugin,
       path: route.path,
@@ -353,7 +336,15 @@ export class Calls {
     };
     if (explained.has(code))
       for (const { name, value } of parseBlock(this.#front.headers())) response.setHeader(name, value);
-    sendProblem(request, response, { code, message, details, requestId, ...(status === 0 ? {} : { status }) });
+    const wait = code === 'ProcessRestarting' ? /tried again in (\d+) s$/.exec(message)?.[1] : undefined;
+    sendProblem(request, response, {
+      code,
+      message,
+      details,
+      requestId,
+      ...(status === 0 ? {} : { status }),
+      ...(wait === undefined ? {} : { headers: { 'retry-after': wait } }),
+    });
   }
 
   /** Of a call that waits the generation is none of this result's words. */

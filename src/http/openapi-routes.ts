@@ -71,6 +71,8 @@ const native: readonly ErrorCode[] = [
   'PluginUnresponsive',
   'ResponseInvalid',
   'MemoryOverrun',
+  'ProcessEnded',
+  'ProcessRestarting',
 ];
 const gatedBy: readonly ErrorCode[] = [
   'Unauthenticated',

@@ -4,6 +4,7 @@ import { asTenonError, TenonError } from '../base/errors.js';
 import type { CallCounters } from '../binding/call-counters.js';
 import type { Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
 import type { Admitted } from './admit.js';
+import { requireOneState } from './isolation.js';
 import type { GenerationLimits } from './limits.js';
 import { imageOf } from './image-of.js';
 import type { GenerationLibrary, PluginImage } from './open-image.js';
@@ -191,6 +192,7 @@ export class Generation {
   async create(): Promise<void> {
     this.#created = true; // also when it fails or is late: `destroy` does nothing where there is no instance
     await this.#stepUp('create', (ms) => this.handle.create(ms));
+    requireOneState(this.id, this.limits.isolation, this.handle.hasState);
   }
 
   /** Initialize it and read its routes, which are checked. Rejects with `RouteInvalid` too. */

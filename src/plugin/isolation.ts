@@ -1,6 +1,7 @@
 /** How a plugin is kept apart from the host: its code runs in processes of its own. */
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { TenonError } from '../base/errors.js';
 import type { IsolationWish } from '../base/isolation.js';
 
 export interface IsolationPlan {
@@ -39,4 +40,17 @@ export function planOf(wish: Partial<IsolationWish>, folder: string): IsolationP
     sandbox,
     writable: [tmpdir(), ...writable.map((place) => path.resolve(folder, place))],
   };
+}
+
+/** Throws `ConfigInvalid` for a plugin with state in more than one process: each would have its own. */
+export function requireOneState(id: string, plan: IsolationPlan | undefined, hasState: boolean): void {
+  if (!hasState || plan === undefined || plan.processes === 1) return;
+  throw new TenonError(
+    'ConfigInvalid',
+    `${id} hands state over, and each of its ${plan.processes} processes would have its own`,
+    {
+      next: 'set `isolation.processes` to 1 in its config.yaml',
+      details: { plugin: id, processes: plan.processes },
+    },
+  );
 }
