@@ -87,19 +87,27 @@ bool Call::let_go() {
 
 const char* Call::take_overrun(const Generation& generation) {
   const char* const part = request.take_overrun();
-  if (part == nullptr) return nullptr;
+  if (part != nullptr) note_overrun(generation, part);
+  return part;
+}
+
+void Call::note_overrun(const Generation& generation, const char* part) const {
   std::string detail = std::string("it wrote beyond the ") + part + " of the request " + method_name(request.method);
   detail += " " + std::string(path_pattern) + " that it was lent";
   note_guard({generation.image(), "overrun", std::move(detail), true, true});
-  return part;
+}
+
+void Call::note_overrun(const char* part) {
+  const Lease* const own = lease.load(std::memory_order_relaxed);
+  if (own == nullptr) return;
+  note_overrun(*own->generation, part);
+  refuse(Refusal::MemoryOverrun, 500,
+         plugin->id() + " wrote beyond the " + part + " of the request, which it was only lent");
 }
 
 void Call::decide() {
   if (const Lease* const own = lease.load(std::memory_order_relaxed); own != nullptr) {
-    if (const char* const part = take_overrun(*own->generation)) {
-      refuse(Refusal::MemoryOverrun, 500,
-             plugin->id() + " wrote beyond the " + part + " of the request, which it was only lent");
-    }
+    if (const char* const part = request.take_overrun()) note_overrun(part);
   }
   if (refusal != Refusal::None) return;
   const tenon_status status = result_.load(std::memory_order_relaxed);
@@ -117,7 +125,7 @@ void Call::post(uint32_t event) {
   if (events.fetch_or(event, std::memory_order_acq_rel) == 0) front.push(*this);
 }
 
-tenon_status Call::write(std::string_view chunk) {
+tenon_status Call::write(std::string_view chunk, const std::atomic<bool>* over) {
   if (inside() != nullptr) return TENON_ERROR_STATE;
   if (chunk.size() > Stream::kChunkBytes) return TENON_ERROR_TOO_LARGE;
   if (chunk.data() == nullptr && !chunk.empty()) return TENON_ERROR_ARGUMENT;
@@ -142,6 +150,7 @@ tenon_status Call::write(std::string_view chunk) {
       // Bounded because a deadline that passes does not know of this stream.
       stream->room.wait_for(lock, std::chrono::milliseconds(20));
       if (abandoned()) return TENON_ERROR_CANCELLED;
+      if (over != nullptr && over->load(std::memory_order_acquire)) return TENON_ERROR_CANCELLED;
     }
     // Asked under the mutex: what is taken here comes before the end that `cut_off` posts.
     if (cancelled.load(std::memory_order_relaxed)) return TENON_ERROR_CANCELLED;

@@ -163,7 +163,8 @@ class Call final : public tenon_request, public tenon_response {
   // Tell the front. [any]
   void post(uint32_t event);
 
-  tenon_status write(std::string_view chunk);
+  // Waits for room, unless `over` is set meanwhile: then nobody is left who would go on with it.
+  tenon_status write(std::string_view chunk, const std::atomic<bool>* over = nullptr);
   // Whether a stream has begun that its client has not seen the end of. [front]
   bool is_streaming() const;
   // Let the stream end for its client after what has been written; the plugin is told that nobody listens. [front]
@@ -175,8 +176,11 @@ class Call final : public tenon_request, public tenon_response {
   void decide();
   // Code of `generation` has run: whether it has written beyond what it was lent. It is told of then. Under a lease.
   const char* take_overrun(const Generation& generation);
+  // Its plugin, which was lent a copy in another process, has written beyond this part of it. Under its lease.
+  void note_overrun(const char* part);
 
  private:
+  void note_overrun(const Generation& generation, const char* part) const;
   void explain_denial();
   void clear_response();
 

@@ -81,6 +81,7 @@ class Front : public std::enable_shared_from_this<Front> {
   const std::string& operator_token() const { return operator_token_; }
   // What plugins are lent of requests ends at a page that nobody may touch; before the first request.
   void set_strict(bool strict) { strict_ = strict; }
+  bool is_strict() const { return strict_; }  // [any]
   // A number that no other chain has.
   uint64_t number_chain() { return ++chains_; }
   bool closed() const { return closed_.load(std::memory_order_relaxed); }  // [any]

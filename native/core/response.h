@@ -30,6 +30,8 @@ class Response {
   tenon_status set_header(std::string_view name, std::string_view value, bool replace);
   tenon_status set_body(std::string_view body);
   tenon_status give_body(const void* data, size_t size, tenon_free_fn free_body, void* context);
+  // Refused elsewhere, for `flaw`: it must not go out.
+  void spoil(std::string_view flaw) { flaw_ = flaw; }
   void fail(std::string_view message) { message_.assign(message.substr(0, kMessageBytes)); }
   // Runs the plugin's own free function: only under a lease.
   void clear();

@@ -1,44 +1,76 @@
 #ifndef TENON_ISOLATED_FRAME_H
 #define TENON_ISOLATED_FRAME_H
 
+#include <atomic>
 #include <cstdint>
-#include <memory>
+#include <deque>
 #include <mutex>
-#include <unordered_map>
+#include <string>
 #include <vector>
 
+#include "call.h"
 #include "tenon/ext/http.h"
 
 namespace tenon::isolated {
 
 /*
  * A request that a runner has: from the call that brings it until that returns, or until `complete`. What a runner asks
- * of it names its token, and is done under its mutex, so that no request is touched that has gone back to the host.
+ * of it names its token. `acting` is held for as long as the response is changed, written to or ended, `mutex` for a
+ * look; whoever takes both takes them in this order. A request is only touched under one of them, and goes back to the
+ * host under both, so that none is touched that has gone.
  */
 struct Frame {
+  std::mutex acting;
   std::mutex mutex;
-  tenon_request_t* request = nullptr;  // null: it has gone back
-  tenon_response_t* response = nullptr;
+  uint64_t token = 0;  // 0: nobody's
+  core::Call* call = nullptr;
   bool deferred = false;
 };
 
+// The requests of one session.
 class Frames {
  public:
   // A token that no other request of this session has had. [any]
   uint64_t add(tenon_request_t* request, tenon_response_t* response);
-  // Null for a token that is none, or no longer. [any]
-  std::shared_ptr<Frame> find(uint64_t token);
-  // It goes back to the host, unless it was deferred; true when it does. Nobody is in it any more then. [any]
+  // It goes back to the host, unless it was deferred; true when it does. Waits for whoever acts on it. [any]
   bool take_back(uint64_t token);
-  // It is completed: forget it, whatever it is. [any]
-  void forget(uint64_t token);
-  // Those that are deferred, and forgets all. Once the runner is gone. [keeper]
-  std::vector<std::shared_ptr<Frame>> take_all();
+  // Whether nobody waits for its answer any more; also of a token that is none. [any]
+  bool is_cancelled(uint64_t token);
+  // It stays beyond its handler, until it is completed. `deadline` is then as in Call. [any]
+  tenon_status defer(uint64_t token, const tenon_host_http_t& http, uint64_t& deadline);
+  // Once the runner is gone: what was deferred is refused for `why`, and nothing can be any more. [keeper]
+  void fail_deferred(const tenon_host_http_t& http, const std::string& why);
+
+  // Acts on a request for as long as this lives. [any]
+  class Hold {
+   public:
+    Hold(Frames& frames, uint64_t token);
+    ~Hold();
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    // Null for a token that is none, or no longer.
+    core::Call* call() const { return call_; }
+    bool is_deferred() const;
+    // It is the caller's to complete, and the runner's no more; null when it was not deferred.
+    core::Call* take_deferred();
+
+   private:
+    Frames& frames_;
+    Frame* const frame_;
+    const uint64_t token_;
+    core::Call* call_ = nullptr;
+  };
 
  private:
+  static constexpr unsigned kPlaceShift = 40;  // a token is the place of its frame, and below that a number
+  Frame* at(uint64_t token);                   // null: no runner was ever given it
+  void free(uint64_t token);
+
   std::mutex mutex_;
-  uint64_t last_ = 0;
-  std::unordered_map<uint64_t, std::shared_ptr<Frame>> frames_;
+  std::deque<Frame> frames_;  // none is ever freed: a token that comes too late meets one of another token
+  std::vector<uint32_t> free_;
+  uint64_t numbers_ = 0;
+  std::atomic<bool> over_{false};
 };
 
 }  // namespace tenon::isolated

@@ -1,5 +1,10 @@
+#include <array>
+#include <string>
+#include <utility>
+
 #include "byte_buffer.h"
 #include "call.h"
+#include "front.h"
 #include "generation.h"
 #include "lease.h"
 #include "plugin.h"
@@ -9,10 +14,14 @@ namespace tenon::isolated {
 
 using core::Call;
 
+namespace {
+constexpr size_t kKeptBytes = 256 * 1024;
+}
+
 // In the order of wire/request_image.h.
 void write_request(wire::Writer& writer, uint64_t token, Call& call) {
   core::Request& request = call.request;
-  writer.put(token).put(request.method).put(request.number);
+  writer.put(token).put(call.front.is_strict()).put(request.method).put(request.number);
   writer.put(call.armed ? call.deadline.load(std::memory_order_relaxed) : 0).put(call.time_left_ms());
   writer.text(request.url().text());
   writer.text(request.header_block().text());
@@ -34,34 +43,77 @@ void write_request(wire::Writer& writer, uint64_t token, Call& call) {
   // The body comes last, and beside the writer: it is not copied twice.
 }
 
-bool apply_changes(Call& call, wire::Reader& reader) {
+namespace {
+
+constexpr std::array<const char*, 5> kLentParts = {"path and query", "headers", "body", "decoded parameters", "id"};
+
+const char* lent_part(std::string_view name) {
+  for (const char* const part : kLentParts) {
+    if (name == part) return part;
+  }
+  return nullptr;
+}
+
+// Whether these are changes, and such that may be made now.
+bool are_changes(std::string_view changes, bool streams) {
+  wire::Reader reader(changes);
   while (!reader.rest().empty()) {
     const auto change = static_cast<wire::Change>(reader.get<uint8_t>());
+    if (streams && change != wire::Change::Fail && change != wire::Change::Overrun) return false;
     switch (change) {
       case wire::Change::Status:
-        call.response.set_status(reader.get<int32_t>());
+        reader.get<int32_t>();
         break;
       case wire::Change::SetHeader:
-      case wire::Change::AddHeader: {
-        const std::string_view name = reader.text();
-        const std::string_view value = reader.text();
-        if (reader.whole()) call.response.set_header(name, value, change == wire::Change::SetHeader);
+      case wire::Change::AddHeader:
+        reader.text();
+        reader.text();
         break;
-      }
-      case wire::Change::Body: {
-        const std::string_view body = reader.text();
-        if (reader.whole()) call.response.set_body(body);
-        break;
-      }
+      case wire::Change::Body:
       case wire::Change::Fail:
-        call.response.fail(reader.text());
+        reader.text();
+        break;
+      case wire::Change::Flaw:
+        if (reader.text().size() > wire::kFlawBytes) return false;
+        break;
+      case wire::Change::Overrun:
+        if (lent_part(reader.text()) == nullptr) return false;
         break;
       default:
         return false;
     }
   }
-  return reader.whole();
+  return reader.ended();
 }
+
+}  // namespace
+
+bool apply_changes(Call& call, std::string_view changes) {
+  if (!are_changes(changes, call.stream != nullptr)) return false;
+  wire::Reader reader(changes);
+  while (!reader.rest().empty()) {
+    const auto change = static_cast<wire::Change>(reader.get<uint8_t>());
+    if (change == wire::Change::Status) {
+      call.response.set_status(reader.get<int32_t>());
+      continue;
+    }
+    const std::string_view text = reader.text();
+    if (change == wire::Change::SetHeader || change == wire::Change::AddHeader) {
+      call.response.set_header(text, reader.text(), change == wire::Change::SetHeader);
+    } else if (change == wire::Change::Body) {
+      call.response.set_body(text);
+    } else if (change == wire::Change::Fail) {
+      call.response.fail(text);
+    } else if (change == wire::Change::Flaw) {
+      call.response.spoil(text);
+    } else {
+      call.note_overrun(lent_part(text));
+    }
+  }
+  return true;
+}
+
+bool apply_changes(Call& call, wire::Reader& reader) { return reader.whole() && apply_changes(call, reader.rest()); }
 
 tenon_status PluginFunctions::handle(tenon_plugin_t* plugin, uint32_t index, tenon_request_t* request,
                                      tenon_response_t* response) {
@@ -74,29 +126,33 @@ tenon_status PluginFunctions::handle(tenon_plugin_t* plugin, uint32_t index, ten
     return TENON_OK;
   }
   const uint64_t token = session->frames.add(request, response);
-  wire::Writer writer;
+  // Memory of the call before on this thread.
+  thread_local std::string kept_question;
+  thread_local std::string kept_answer;
+  wire::Writer writer(std::move(kept_question));
+  std::string answer = std::move(kept_answer);
   writer.put(index);
   write_request(writer, token, call);
   const uint64_t body_size = call.request.body().size();
   const std::string_view size(reinterpret_cast<const char*>(&body_size), sizeof body_size);
-  std::string answer;
   const wire::Outcome outcome =
       own.ask_of(*session, wire::kDownHandle, {writer.bytes(), size, call.request.body()}, answer, &call, problem);
+  kept_question = writer.take();
+  wire::Reader reader(answer);
+  const auto status = reader.get<int32_t>();
   // Deferred: it is another thread's from here on.
-  if (!session->frames.take_back(token)) {
-    wire::Reader deferred(answer);
-    return outcome == wire::Outcome::Done ? deferred.get<int32_t>() : TENON_OK;
-  }
+  if (!session->frames.take_back(token)) return outcome == wire::Outcome::Done ? status : TENON_OK;
   if (outcome != wire::Outcome::Done) {
     call.refuse(core::Refusal::ProcessEnded, 502, call.plugin->id() + ": " + problem);
     return TENON_OK;
   }
-  wire::Reader reader(answer);
-  const auto status = reader.get<int32_t>();
-  if (reader.whole() && (call.stream != nullptr ? reader.ended() : apply_changes(call, reader))) return status;
-  session->kill("answered a request with what is no answer");
-  call.refuse(core::Refusal::ProcessEnded, 502, call.plugin->id() + ": its process answered with what is no answer");
-  return TENON_OK;
+  if (!apply_changes(call, reader)) {
+    session->kill("answered a request with what is no answer");
+    call.refuse(core::Refusal::ProcessEnded, 502, call.plugin->id() + ": its process answered with what is no answer");
+    return TENON_OK;
+  }
+  if (answer.capacity() <= kKeptBytes) kept_answer = std::move(answer);
+  return status;
 }
 
 }  // namespace tenon::isolated

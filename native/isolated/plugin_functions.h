@@ -47,7 +47,8 @@ struct PluginFunctions {
 
 // A request as a runner needs it (see RequestImage in wire/request_image.h), under `token`.
 void write_request(wire::Writer& writer, uint64_t token, core::Call& call);
-// What the plugin did to its response, done to `call`'s. False: it is no such list; nothing of the rest was done.
+// What the plugin did to its response, done to `call`'s. False: it is no such list; nothing was done.
+bool apply_changes(core::Call& call, std::string_view changes);
 bool apply_changes(core::Call& call, wire::Reader& reader);
 
 }  // namespace tenon::isolated

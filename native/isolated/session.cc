@@ -297,15 +297,7 @@ void Session::finish(const std::string& how) {
   }
   for (std::thread& agent : agents_) agent.join();
   agents_.clear();
-  const auto* const http = service<tenon_host_http_t>(TENON_HTTP_ID);
-  const std::string sentence = settings_.id + ": its process " + how_ended();
-  for (const std::shared_ptr<Frame>& frame : frames.take_all()) {
-    const std::lock_guard<std::mutex> lock(frame->mutex);
-    if (frame->response == nullptr) continue;
-    http->fail(frame->response, core::bytes(sentence));
-    http->complete(std::exchange(frame->response, nullptr), TENON_ERROR);
-    frame->request = nullptr;
-  }
+  frames.fail_deferred(*service<tenon_host_http_t>(TENON_HTTP_ID), "its process " + how_ended());
   holdings.drop_all();
 }
 
@@ -334,7 +326,7 @@ void Session::look_at_output(int which) {
 
 bool Session::serve(wire::Lane&, uint16_t code, std::string_view payload, std::string& answer) {
   wire::Reader reader(payload);
-  wire::Writer writer;
+  wire::Writer writer(std::move(answer));
   bool kept = false;
   if (code < wire::kUpStatePut) {
     kept = serve_log(*this, code, reader, writer);

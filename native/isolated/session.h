@@ -62,6 +62,8 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   void kill(const std::string& reason);
   // Whether it is gone. [any]
   bool ended() const { return ended_.load(std::memory_order_acquire); }
+  // The same, for who waits for something else meanwhile. [any]
+  const std::atomic<bool>& over() const { return ended_; }
   // How it ended, once it has: "was ended by SIGSEGV", "exited with 3", or the reason it was killed for. [any]
   std::string how_ended() const;
   // The lowest level that tenon.log keeps. [any]

@@ -1,6 +1,7 @@
 #include "byte_buffer.h"
 #include "host.h"
 #include "remote_request.h"
+#include "remote_requests.h"
 #include "tenon/ext/http.h"
 
 namespace tenon::runner {
@@ -66,19 +67,36 @@ tenon_status set_body(tenon_response_t* response, tenon_bytes_t text) {
 
 tenon_status give_body(tenon_response_t* response, const void* data, size_t size, tenon_free_fn free_body,
                        void* context) {
-  const tenon_status status = request_of(response).body({static_cast<const char*>(data), size});
-  if (free_body != nullptr) free_body(const_cast<void*>(data), size, context);
-  return status;
+  return request_of(response).give(data, size, free_body, context);
 }
 
 void fail(tenon_response_t* response, tenon_bytes_t message) { request_of(response).fail(view(message)); }
 
-uint32_t time_left_ms(const tenon_request_t* request) { return request_of(request).time_left_ms; }
-bool cancelled(const tenon_request_t*) { return false; }
-tenon_status write_chunk(tenon_response_t*, tenon_bytes_t) { return TENON_ERROR_UNSUPPORTED; }
-tenon_status defer(tenon_response_t*) { return TENON_ERROR_UNSUPPORTED; }
-void complete(tenon_response_t*, tenon_status) {}
-bool find_route(const tenon_host_t*, tenon_http_method, tenon_bytes_t, tenon_bytes_t*, tenon_bytes_t*) { return false; }
+uint32_t time_left_ms(const tenon_request_t* request) { return request_of(request).left_ms(); }
+bool cancelled(const tenon_request_t* request) { return request_of(request).is_cancelled(); }
+
+tenon_status write_chunk(tenon_response_t* response, tenon_bytes_t chunk) {
+  return request_of(response).write({chunk.data, chunk.size});
+}
+
+tenon_status defer(tenon_response_t* response) { return request_of(response).defer(); }
+
+void complete(tenon_response_t* response, tenon_status status) {
+  RemoteRequest& request = request_of(response);
+  if (request.complete(status)) Requests::let_go(request);
+}
+
+bool find_route(const tenon_host_t* host, tenon_http_method wanted, tenon_bytes_t where, tenon_bytes_t* plugin,
+                tenon_bytes_t* pattern) {
+  thread_local std::string answer;
+  wire::Writer writer;
+  writer.put<int32_t>(wanted).text(where);
+  answer = Host::of(host).ask(wire::kUpHttpFindRoute, {writer.bytes()});
+  wire::Reader reader(answer);
+  if (!reader.flag()) return false;
+  give(true, reader.text(), plugin);
+  return give(true, reader.text(), pattern);
+}
 
 constexpr tenon_host_http_t kHttp = {sizeof(tenon_host_http_t),
                                      method,

@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "byte_buffer.h"
 #include "remote_request.h"
 
@@ -170,9 +172,9 @@ tenon_status PluginServer::save(wire::Writer& writer) {
   return status;
 }
 
-bool PluginServer::serve(wire::Lane&, uint16_t code, std::string_view payload, std::string& answer) {
+bool PluginServer::serve(wire::Lane& lane, uint16_t code, std::string_view payload, std::string& answer) {
   wire::Reader reader(payload);
-  wire::Writer writer;
+  wire::Writer writer(std::move(answer));
   tenon_plugin_t* const own = plugin_.instance;
   const auto give = [&writer](tenon_status status) { writer.put<int32_t>(status); };
   bool known = true;
@@ -231,7 +233,7 @@ bool PluginServer::serve(wire::Lane&, uint16_t code, std::string_view payload, s
       break;
     }
     case wire::kDownHandle:
-      known = handle(plugin_, reader, writer);
+      known = handle(plugin_, lane, reader, writer);
       break;
     case wire::kDownRunTask:
     case wire::kDownEndTask:

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "request.h"
 #include "response.h"
 #include "tenon/ext/http.h"
+#include "wire/lane.h"
 #include "wire/message.h"
 
 // The handles plugins hold: one object is both.
@@ -25,27 +25,68 @@ namespace tenon::runner {
  */
 class RemoteRequest final : public tenon_request, public tenon_response {
  public:
+  enum class Deferral { None, Deferred, Completed };
+
+  RemoteRequest() = default;
+  ~RemoteRequest() { drop_body(); }
+  RemoteRequest(const RemoteRequest&) = delete;
+  RemoteRequest& operator=(const RemoteRequest&) = delete;
+
   // Reads what write_request of the host wrote; the body follows, as a text. Views into the message, which must live as
-  // long, but what is kept by `own`.
+  // long.
   bool read(wire::Reader& reader);
-  // It outlives its message from here on.
-  void own();
+  // Its body is the end of what `lane` serves: what is written beyond is seen, and it can be deferred.
+  void attach(wire::Lane& lane);
+  void clear();
 
   uint64_t token = 0;
   core::Request request;
-  core::Response response;
+  core::Response response;  // but its body
   std::vector<std::pair<std::string, std::string>> params;
   uint64_t deadline = 0;      // ns of the monotonic clock, the same in all processes; 0: none was armed
   uint32_t time_left_ms = 0;  // where none was
   bool in_step = false;       // a middleware's or a hook's: neither deferred nor streamed
   bool streamed = false;
-  std::atomic<bool> deferred{false};
-  wire::Writer changes;  // since they were last sent
+  std::atomic<Deferral> deferral{Deferral::None};
+  std::atomic<int> holds{0};  // the handler, and a deferral
+  wire::Writer changes;       // since they were last sent, but the body of a handler
 
+  uint32_t left_ms() const;
+  bool is_cancelled() const;
   tenon_status status(int32_t status);
   tenon_status header(std::string_view name, std::string_view value, bool replace);
   tenon_status body(std::string_view body);
+  tenon_status give(const void* data, size_t size, tenon_free_fn free_body, void* context);
   void fail(std::string_view message);
+  tenon_status write(std::string_view chunk);
+  tenon_status defer();
+  // True when it was deferred: whoever called lets go of that hold.
+  bool complete(tenon_status status);
+  // What was written beyond goes with the changes.
+  void note_overrun();
+
+  // The body that the plugin has set since the changes were last sent, which comes behind them: the beginning of that
+  // change, empty when there is none, and its bytes.
+  std::string_view body_head();
+  std::string_view body_bytes() const { return {body_data_, has_body_ ? body_size_ : 0}; }
+
+ private:
+  tenon_status note(tenon_status status);
+  void put_body(const char* data, size_t size);
+  void drop_body();
+  void flush_many();
+  void forget_sent();
+
+  wire::Lane* lane_ = nullptr;
+  std::string kept_;  // the message, of one that was deferred
+  char* mark_ = nullptr;
+  bool has_body_ = false;
+  const char* body_data_ = nullptr;
+  size_t body_size_ = 0;
+  tenon_free_fn free_ = nullptr;
+  void* free_context_ = nullptr;
+  std::string own_body_;
+  wire::Writer body_head_;
 };
 
 inline RemoteRequest& request_of(tenon_request_t* request) { return *static_cast<RemoteRequest*>(request); }

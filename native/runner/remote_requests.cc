@@ -1,39 +1,39 @@
 #include "remote_requests.h"
 
-#include <utility>
+#include <memory>
+#include <mutex>
+#include <vector>
 
 namespace tenon::runner {
 
 namespace {
 
 std::mutex mutex;
-std::unordered_map<const RemoteRequest*, std::shared_ptr<RemoteRequest>> in_handlers;
-std::unordered_map<const RemoteRequest*, std::shared_ptr<RemoteRequest>> deferred;
+std::vector<std::unique_ptr<RemoteRequest>> all;
+std::vector<RemoteRequest*> unused;
 
 }  // namespace
 
-Requests::Entry::Entry(std::shared_ptr<RemoteRequest> request) : request_(std::move(request)) {
-  const std::lock_guard<std::mutex> lock(mutex);
-  in_handlers.emplace(request_.get(), request_);
+RemoteRequest& Requests::take() {
+  RemoteRequest* request = nullptr;
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (unused.empty()) {
+      all.push_back(std::make_unique<RemoteRequest>());
+      unused.push_back(all.back().get());
+    }
+    request = unused.back();
+    unused.pop_back();
+  }
+  request->holds.store(1, std::memory_order_relaxed);
+  return *request;
 }
 
-Requests::Entry::~Entry() {
+void Requests::let_go(RemoteRequest& request) {
+  if (request.holds.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  request.clear();
   const std::lock_guard<std::mutex> lock(mutex);
-  in_handlers.erase(request_.get());
-}
-
-void Requests::keep(RemoteRequest& request) {
-  const std::lock_guard<std::mutex> lock(mutex);
-  if (const auto found = in_handlers.find(&request); found != in_handlers.end()) deferred.insert(*found);
-}
-
-std::shared_ptr<RemoteRequest> Requests::end(RemoteRequest& request) {
-  const std::lock_guard<std::mutex> lock(mutex);
-  const auto found = deferred.find(&request);
-  if (found == deferred.end()) return nullptr;
-  std::shared_ptr<RemoteRequest> last = std::move(found->second);
-  deferred.erase(found);
-  return last;
+  unused.push_back(&request);
 }
 
 }  // namespace tenon::runner

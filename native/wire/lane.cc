@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 namespace tenon::wire {
 
@@ -13,8 +14,10 @@ namespace {
 // Looks at the ring before a sleep: an answer that is nearly there costs less than two system calls.
 constexpr int kLooks = 200;
 
-// A payload is given memory as its bytes come, not as they are announced.
+// The host gives a payload memory as its bytes come, not as they are announced.
 constexpr size_t kPieceBytes = RingMemory::kBytes;
+// What one large message has taken is not kept for the next.
+constexpr size_t kKeptBytes = 256 * 1024;
 
 // Frames that call each other deeper than this are none that plugins make.
 constexpr int kDepth = 32;
@@ -97,26 +100,47 @@ bool Lane::read(char* bytes, size_t size, Patience& patience) {
   return true;
 }
 
-bool Lane::receive(Head& head, std::string& payload, Patience& patience) {
+bool Lane::receive(Head& head, Patience& patience) {
   if (state_ != Outcome::Done) return false;
   if (!read(reinterpret_cast<char*>(&head), sizeof head, patience)) return false;
-  if (head.size > limit_) return fail(Outcome::Violated);
+  return head.size <= limit_ || fail(Outcome::Violated);
+}
+
+bool Lane::receive(const Head& head, std::string& payload, size_t slack, Patience& patience) {
   payload.clear();
+  if (trusts_) payload.reserve(head.size + slack);
   while (payload.size() < head.size) {
     const size_t before = payload.size();
     const size_t piece = std::min<uint64_t>(kPieceBytes, head.size - before);
     payload.resize(before + piece);
     if (!read(&payload[before], piece, patience)) return false;
   }
+  payload.append(slack, '\0');
   return true;
 }
 
 bool Lane::handle(const Head& head, std::string& payload, Server& server, Patience& patience) {
+  if (head.kind != Kind::Call && head.kind != Kind::Post) return fail(Outcome::Violated);
+  if (!receive(head, payload, kSlackBytes, patience)) return false;
   if (head.sequence != received_++) return fail(Outcome::Violated);
-  std::string answer;
-  if (!server.serve(*this, head.code, payload, answer)) return fail(Outcome::Violated);
-  if (state_ != Outcome::Done) return false;
-  return head.kind == Kind::Post || send(Kind::Return, head.code, head.sequence, {answer}, patience);
+  std::string answer = std::exchange(spare_, {});
+  std::string* const outer = std::exchange(serving_, &payload);
+  const bool kept = server.serve(*this, head.code, std::string_view(payload).substr(0, head.size), answer);
+  serving_ = outer;
+  const Tail tail = std::exchange(tail_, {{}, nullptr, nullptr});
+  if (!kept) fail(Outcome::Violated);
+  if (state_ == Outcome::Done && head.kind == Kind::Call) {
+    send(Kind::Return, head.code, head.sequence, {answer, tail.bytes}, patience);
+  }
+  if (tail.release != nullptr) tail.release(tail.owner);
+  forget(answer);
+  spare_ = std::move(answer);
+  return state_ == Outcome::Done;
+}
+
+void Lane::forget(std::string& payload) const {
+  payload.clear();
+  if (payload.capacity() > kKeptBytes) payload = std::string();
 }
 
 Outcome Lane::call(uint16_t code, Parts parts, std::string& answer, Server& server, Patience& patience) {
@@ -126,17 +150,13 @@ Outcome Lane::call(uint16_t code, Parts parts, std::string& answer, Server& serv
   depth_++;
   Head head = {};
   std::string payload;
-  while (receive(head, payload, patience)) {
+  while (receive(head, patience)) {
     if (head.kind == Kind::Return) {
-      if (head.sequence == sequence && head.code == code) {
-        answer = std::move(payload);
-      } else {
+      if (head.sequence != sequence || head.code != code) {
         fail(Outcome::Violated);
+      } else {
+        receive(head, answer, 0, patience);
       }
-      break;
-    }
-    if (head.kind != Kind::Call && head.kind != Kind::Post) {
-      fail(Outcome::Violated);
       break;
     }
     if (!handle(head, payload, server, patience)) break;
@@ -153,14 +173,7 @@ Outcome Lane::post(uint16_t code, Parts parts, Patience& patience) {
 Outcome Lane::serve(Server& server, Patience& patience) {
   Head head = {};
   std::string payload;
-  while (receive(head, payload, patience)) {
-    if (head.kind != Kind::Call && head.kind != Kind::Post) {
-      fail(Outcome::Violated);
-    } else {
-      handle(head, payload, server, patience);
-    }
-    if (state_ != Outcome::Done) break;
-  }
+  while (receive(head, patience) && handle(head, payload, server, patience)) forget(payload);
   return state_;
 }
 

@@ -57,6 +57,8 @@ class Lane {
     virtual bool serve(Lane& lane, uint16_t code, std::string_view payload, std::string& answer) = 0;
   };
   using Parts = std::initializer_list<std::string_view>;
+  // So many bytes behind a payload that is served are there, and may be written.
+  static constexpr size_t kSlackBytes = 8;
 
   enum class Side { Host, Runner };
   // `own` is rung when there is something for this side, `other` for the other one; `ended` (or -1) is readable once
@@ -67,7 +69,8 @@ class Lane {
         own_(own),
         other_(other),
         ended_(ended),
-        limit_(limit) {}
+        limit_(limit),
+        trusts_(side == Side::Runner) {}
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
@@ -77,6 +80,13 @@ class Lane {
   Outcome post(uint16_t code, Parts parts, Patience& patience);
   // Serve what the other side asks, until it is gone or patience ends.
   Outcome serve(Server& server, Patience& patience);
+
+  // While this serves a call: `tail` follows its answer without a copy. `release` is called with `owner` once that has
+  // been sent, or cannot be. [its thread]
+  using Release = void (*)(void* owner);
+  void follow(std::string_view tail, Release release, void* owner) { tail_ = {tail, release, owner}; }
+  // While this serves a call: its payload outlives that in the result, where it stays in its place. [its thread]
+  std::string keep_payload() { return serving_ == nullptr ? std::string() : std::move(*serving_); }
 
   // Calls that this side waits for. [its thread]
   int depth() const { return depth_; }
@@ -93,12 +103,19 @@ class Lane {
     uint64_t size;
   };
   static_assert(sizeof(Head) == 16);
+  struct Tail {
+    std::string_view bytes;
+    Release release;
+    void* owner;
+  };
 
   bool send(Kind kind, uint16_t code, uint32_t sequence, Parts parts, Patience& patience);
   bool write(std::string_view bytes, Patience& patience);
-  bool receive(Head& head, std::string& payload, Patience& patience);
+  bool receive(Head& head, Patience& patience);
+  bool receive(const Head& head, std::string& payload, size_t slack, Patience& patience);
   bool read(char* bytes, size_t size, Patience& patience);
   bool handle(const Head& head, std::string& payload, Server& server, Patience& patience);
+  void forget(std::string& payload) const;
   // Sleep until `ready`; false when that will not be.
   template <typename Prepare, typename End>
   bool sleep(Prepare prepare, End end, Patience& patience);
@@ -111,9 +128,13 @@ class Lane {
   const Doorbell& other_;
   const int ended_;
   const uint64_t limit_;
+  const bool trusts_;
   uint32_t sent_ = 0;      // calls of this side
   uint32_t received_ = 0;  // calls and posts of the other side
   int depth_ = 0;
+  Tail tail_ = {{}, nullptr, nullptr};
+  std::string* serving_ = nullptr;
+  std::string spare_;  // memory of the answer before
   Outcome state_ = Outcome::Done;
 };
 

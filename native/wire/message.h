@@ -16,6 +16,10 @@ namespace tenon::wire {
 // their size (uint64) before them.
 class Writer {
  public:
+  Writer() = default;
+  // Into the memory of `kept`, whose bytes are forgotten.
+  explicit Writer(std::string&& kept) : bytes_(std::move(kept)) { clear(); }
+
   template <typename Number>
   Writer& put(Number number) {
     static_assert(std::is_arithmetic_v<Number>, "numbers only");

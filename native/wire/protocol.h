@@ -37,7 +37,7 @@ constexpr size_t kHeadBytes = 4096;
 constexpr size_t kSharedBytes = kHeadBytes + kLanes * kLaneBytes;
 
 // Payloads: what a runner may say at once, and what the host does.
-constexpr uint64_t kFromRunnerBytes = 65ull * 1024 * 1024;
+constexpr uint64_t kFromRunnerBytes = 67ull * 1024 * 1024;
 constexpr uint64_t kFromHostBytes = 1025ull * 1024 * 1024;
 
 // Packets on the control socket: a number of these, the number of a lane, and with Lane its two doorbells (waiting end
@@ -107,12 +107,14 @@ enum Up : uint16_t {
   // tenon.config
   kUpConfigOwn = 120,
   kUpConfigConsumers = 121,
-  // tenon.http: uint64 token first
-  kUpHttpCancelled = 130,
-  kUpHttpWrite = 131,
-  kUpHttpDefer = 132,
-  kUpHttpComplete = 133,
-  kUpHttpFindRoute = 134,
+  // tenon.http: uint64 token first, but for the router. A token that is none any more is one of a request that nobody
+  // waits for. Changes are as in an answer to kDownHandle.
+  kUpHttpCancelled = 130,  // -> flag
+  kUpHttpWrite = 131,      // text changes, text chunk -> status, flag whether the stream has begun, uint64 deadline
+  kUpHttpDefer = 132,      // -> status, uint64 deadline
+  kUpHttpComplete = 133,   // int32 status, changes; a post
+  kUpHttpFindRoute = 134,  // int32 method, text path -> flag, text plugin, text pattern
+  kUpHttpChange = 135,     // changes, when there are many -> status
   // tenon.tasks
   kUpTasks = 140,  // to 149
   // tenon.events
@@ -164,14 +166,18 @@ enum Shape : uint32_t {
   kHasHookCall = 1u << 27,
 };
 
-// Changes of a response, one after the other; applied by the host as if the plugin had asked for them there.
+// Changes of a response, one after the other; applied by the host as if the plugin had asked for them there. Once its
+// stream has begun only Fail is one.
 enum class Change : uint8_t {
   Status = 1,     // int32
   SetHeader = 2,  // text name, text value
   AddHeader = 3,  // text name, text value
   Body = 4,       // text
   Fail = 5,       // text message
+  Flaw = 6,       // text, of at most kFlawBytes: something was refused in the runner, and what for
+  Overrun = 7,    // uint8, of core::Request::Part: what the plugin has written beyond
 };
+constexpr size_t kFlawBytes = 256;
 
 }  // namespace tenon::wire
 
