@@ -160,6 +160,11 @@ Outcome Lane::call(uint16_t code, Parts parts, std::string& answer, Server& serv
       break;
     }
     if (!handle(head, payload, server, patience)) break;
+    // One that asks without end never lets this side sleep.
+    if (patience.wait_ms() <= 0) {
+      fail(Outcome::GivenUp);
+      break;
+    }
   }
   depth_--;
   return state_;

@@ -28,7 +28,8 @@ enum class Outcome {
 class Patience {
  public:
   virtual ~Patience() = default;
-  // Milliseconds after which to ask again, above 0; 0 gives up. Asked before each sleep.
+  // Milliseconds after which to ask again, above 0; 0 gives up. Asked before each sleep, and in a call after each
+  // question of the other side.
   virtual int wait_ms() = 0;
 };
 
