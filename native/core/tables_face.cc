@@ -524,6 +524,20 @@ std::shared_ptr<TablesFace> TablesFace::make(const Front& front, TablesAccess ac
 
 const tenon_host_tables_t& TablesFace::functions() { return kTables; }
 
+tenon_status TablesFace::may_add(tenon_table_t& table, bool needs_key, const tenon_value_t* key) {
+  const OpenTable& open = of(&table);
+  const Entry entry(*open.face);
+  if (!entry) return TENON_ERROR_STATE;
+  Write write;
+  return make_write(open, needs_key ? Write::Kind::Remove : Write::Kind::Put, key, nullptr, write, nullptr);
+}
+
+void TablesFace::cancel(tenon_feed_t& feed) {
+  OpenFeed& own = of(&feed);
+  const Entry entry(own.face);
+  if (entry) own.cancel(false);
+}
+
 TablesFace::TablesFace(const Front& front, TablesAccess access, std::shared_ptr<Permissions> permissions)
     : front_(front), access_(std::move(access)), permissions_(std::move(permissions)) {}
 

@@ -63,6 +63,11 @@ class TablesFace final : public StoreUser, public std::enable_shared_from_this<T
   static std::shared_ptr<TablesFace> make(const Front& front, TablesAccess access,
                                           std::shared_ptr<Permissions> permissions);
   static const tenon_host_tables_t& functions();
+  // For a plugin whose calls come from elsewhere. Whether a write could go into a batch now, of one that `needs_key`
+  // with that key: what batch_put or batch_remove would answer.
+  static tenon_status may_add(tenon_table_t& table, bool needs_key, const tenon_value_t* key);
+  // Ends the wait for a change, and every later one. [any]
+  static void cancel(tenon_feed_t& feed);
 
   TablesFace(const Front& front, TablesAccess access, std::shared_ptr<Permissions> permissions);
   ~TablesFace() override;

@@ -295,6 +295,7 @@ void Session::finish(const std::string& how) {
     ended_bell_.ring();
     lane_free_.notify_all();
   }
+  holdings.wake_all();
   for (std::thread& agent : agents_) agent.join();
   agents_.clear();
   frames.fail_deferred(*service<tenon_host_http_t>(TENON_HTTP_ID), "its process " + how_ended());

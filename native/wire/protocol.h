@@ -105,8 +105,8 @@ enum Up : uint16_t {
   kUpStateGet = 111,
   kUpStateRemove = 112,
   // tenon.config
-  kUpConfigOwn = 120,
-  kUpConfigConsumers = 121,
+  kUpConfigOwn = 120,        // -> what is visited: flag, text json, at most once; then a false flag
+  kUpConfigConsumers = 121,  // -> what is visited: flag, text application, text settings each; then a false flag
   // tenon.http: uint64 token first, but for the router. A token that is none any more is one of a request that nobody
   // waits for. Changes are as in an answer to kDownHandle.
   kUpHttpCancelled = 130,  // -> flag
@@ -129,9 +129,48 @@ enum Up : uint16_t {
   kUpMiddleware = 200,  // to 209
   // tenon.hooks
   kUpHooks = 210,  // to 219
-  // tenon.tables
-  kUpTables = 220,  // to 249
+  // tenon.tables. Tables, cursors, feeds and batches are uint64 numbers of the host's; a key is a flag whether there is
+  // one, then a value: uint32 kind, flag escaped, int64 integer, double number, text. A problem is text field, text
+  // message, and follows a status that is not OK.
+  kUpTables = 220,  // -> flag whether it is offered
+  // text name -> status, uint64 table, flag whether it is its own, int32 kind its keys have (TENON_VALUE_…), uint32
+  // count, text name of each field
+  kUpTablesOpen = 221,
+  kUpTablesField = 222,   // uint64 table, text name -> int32 number
+  kUpTablesGet = 223,     // uint64 table, key -> status, text record
+  kUpTablesPut = 224,     // uint64 table, uint32 mode, text json -> status, problem
+  kUpTablesPatch = 225,   // uint64 table, key, text json -> status, problem
+  kUpTablesRemove = 226,  // uint64 table, key -> status, problem
+  kUpTablesCount = 227,   // uint64 table, flag exact -> status, uint64 count
+  // -> status: whether one may be begun
+  kUpTablesBatchBegin = 228,
+  // uint64 table, flag whether it needs a key, key -> status: whether such a write may be added
+  kUpTablesMayAdd = 229,
+  // uint64 batch (0: a new one), uint32 count, TableWrite… -> status, problem or uint64 batch
+  kUpTablesBatchAdd = 230,
+  // The same, then all of it is written -> status, problem
+  kUpTablesBatchCommit = 231,
+  // uint64 table, int32 field, value lower, value upper, flags lower_excluded, upper_excluded, reverse, text prefix,
+  // text filter -> status, problem or uint64 cursor, Page
+  kUpTablesScan = 232,
+  kUpTablesNext = 233,     // uint64 cursor, uint32 records -> Page
+  kUpTablesScanEnd = 234,  // uint64 cursor; a post
+  kUpTablesFeed = 235,     // uint64 table, uint64 from -> status, uint64 feed
+  // uint64 feed, uint32 milliseconds -> status, flag deleted, uint64 sequence, text key, text record
+  kUpTablesFeedNext = 236,
+  kUpTablesFeedEnd = 237,  // uint64 feed; a post
 };
+
+// What a batch is made of: the kind, uint64 table, then for Put uint32 mode, text json; for Patch key, text json; for
+// Remove key.
+enum class TableWrite : uint8_t { Put = 1, Patch = 2, Remove = 3 };
+
+// A page of a scan is a flag and a text for each record; then a false flag and int32 status: OK when there may be more,
+// else what the next call on the cursor answers. With NOT_FOUND, the end, the host has given the cursor back.
+constexpr uint32_t kPageRecords = 256;
+constexpr size_t kPageBytes = 256 * 1024;
+// Most bytes of writes that a runner sends at once; the rest of a batch goes before, in pieces.
+constexpr size_t kBatchPieceBytes = 32ull * 1024 * 1024;
 
 // What a plugin has, as `create` left it: a bit for each function or capability, so that the host's side of it has the
 // same ones.
