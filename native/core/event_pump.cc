@@ -40,6 +40,11 @@ bool EventPump::is_open() const {
   return state == State::Open || state == State::Retired;
 }
 
+bool EventPump::is_serving() const {
+  const std::lock_guard<std::mutex> changing(changing_);
+  return serving_;
+}
+
 void EventPump::serve() {
   const std::lock_guard<std::mutex> changing(changing_);
   if (state_.load(std::memory_order_acquire) != State::Open) return;

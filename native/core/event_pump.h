@@ -43,6 +43,8 @@ class EventPump {
   void close();             // shutdown has returned
   // From `open` until `close`. [any]
   bool is_open() const;
+  // Whether batches begin now. [any]
+  bool is_serving() const;
 
   tenon_status subscribe(std::string_view pattern);    // [any]
   tenon_status unsubscribe(std::string_view pattern);  // [any]

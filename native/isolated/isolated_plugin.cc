@@ -393,6 +393,7 @@ void IsolatedPlugin::restart() {
     std::shared_ptr<Session> session = start_session(problem);
     const bool up = session && bring_up(*session, problem);
     if (!up && session) session->kill(problem);
+    if (up) session->subscriptions().settle(*session);
     lock.lock();
     if (closing_) break;
     if (up) {

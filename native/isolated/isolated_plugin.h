@@ -143,6 +143,7 @@ class IsolatedPlugin final : public core::InstanceSource {
   std::vector<Place> places_;
   std::vector<std::shared_ptr<Session>> watched_;
   uint32_t turn_ = 0;
+  uint64_t untold_drops_ = 0;  // of events; the event thread's
   std::string root_, app_id_;
   uint64_t generation_ = 0;
   bool has_state_bytes_ = false;

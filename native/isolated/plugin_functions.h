@@ -26,6 +26,8 @@ struct PluginFunctions {
   static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request_t* request,
                              tenon_response_t* response);
   // event_calls.cc
+  // Waits for a process as long as the plugin serves; null: there is none.
+  static std::shared_ptr<Session> pick_for_events(IsolatedPlugin& plugin);
   static void on_event(tenon_plugin_t* plugin, const tenon_event_t* events, size_t count, uint64_t dropped);
   // extension_calls.cc
   static uint32_t provider_count(tenon_plugin_t* plugin);

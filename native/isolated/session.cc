@@ -86,11 +86,11 @@ bool is_passed_on(std::string_view entry) {
 
 }  // namespace
 
-Session::Session(const tenon_host_t& host, wire::RunnerSettings settings)
-    : host_(host), settings_(std::move(settings)), seats_(wire::kLanes) {}
+Session::Session(const tenon_host_t& host, const Launch& launch)
+    : host_(host), settings_(launch.settings), subscriptions_(launch.subscriptions), seats_(wire::kLanes) {}
 
 std::shared_ptr<Session> Session::start(const Launch& launch, const tenon_host_t& host, std::string& problem) {
-  const std::shared_ptr<Session> session(new (std::nothrow) Session(host, launch.settings));
+  const std::shared_ptr<Session> session(new (std::nothrow) Session(host, launch));
   if (!session) return problem = "there is no memory", nullptr;
   return session->launch(launch, problem) ? session : nullptr;
 }
@@ -299,6 +299,7 @@ void Session::finish(const std::string& how) {
   for (std::thread& agent : agents_) agent.join();
   agents_.clear();
   frames.fail_deferred(*service<tenon_host_http_t>(TENON_HTTP_ID), "its process " + how_ended());
+  subscriptions_->leave(*this);
   holdings.drop_all();
 }
 

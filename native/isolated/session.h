@@ -17,6 +17,7 @@
 
 #include "frame.h"
 #include "holdings.h"
+#include "subscriptions.h"
 #include "tenon/host.h"
 #include "wire/control_socket.h"
 #include "wire/lane.h"
@@ -32,6 +33,7 @@ struct Launch {
   int library = -1;          // descriptor of the checked library; stays its owner's
   std::string library_path;  // where the system cannot open a library by its descriptor
   wire::RunnerSettings settings;
+  std::shared_ptr<Subscriptions> subscriptions = std::make_shared<Subscriptions>();  // of all its sessions
 };
 
 /*
@@ -80,12 +82,14 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
 
   bool serve(wire::Lane& lane, uint16_t code, std::string_view payload, std::string& answer) override;
 
+  Subscriptions& subscriptions() { return *subscriptions_; }
+
   Frames frames;
   Holdings holdings;
 
  private:
   struct Seat;
-  Session(const tenon_host_t& host, wire::RunnerSettings settings);
+  Session(const tenon_host_t& host, const Launch& launch);
   bool launch(const Launch& launch, std::string& problem);
   wire::LaneMemory& lane_memory(uint32_t lane);
   bool open_lane(uint32_t lane);
@@ -94,6 +98,7 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
 
   const tenon_host_t& host_;
   const wire::RunnerSettings settings_;
+  const std::shared_ptr<Subscriptions> subscriptions_;
   pid_t pid_ = -1;
   int process_ = -1;
   int control_ = -1;

@@ -48,6 +48,10 @@ class Host {
   // Tell, without an answer. [any]
   void tell(uint16_t code, wire::Lane::Parts parts);
   int32_t log_level() const;
+  // Whether `ready` has begun: the services that a plugin may use from then on answer TENON_ERROR_STATE before, also in
+  // a process that takes the place of another while the plugin serves. [any]
+  bool is_ready() const { return ready_.load(std::memory_order_acquire); }
+  void begin_ready() { ready_.store(true, std::memory_order_release); }
 
   // What the host calls the plugin with; set before the first lane is served.
   void set_server(wire::Lane::Server& server) { server_ = &server; }
@@ -70,6 +74,7 @@ class Host {
   std::vector<std::unique_ptr<Seat>> seats_;
   std::vector<uint32_t> free_up_;
   uint32_t wanted_up_ = 0;
+  std::atomic<bool> ready_{false};
 };
 
 // The functions of one capability as the plugin sees them; null: the host does not offer it. One file each.

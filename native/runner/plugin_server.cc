@@ -192,6 +192,7 @@ bool PluginServer::serve(wire::Lane& lane, uint16_t code, std::string_view paylo
       app_id_ = reader.text();
       root_ = reader.text();
       context_ = {sizeof context_, bytes(app_id_), bytes(root_), reader.get<uint64_t>()};
+      host_.begin_ready();
       give(TENON_HAS(own, ready) ? own->ready(own, &context_) : TENON_OK);
       break;
     case wire::kDownHealth:

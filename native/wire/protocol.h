@@ -86,12 +86,15 @@ enum Down : uint16_t {
   kDownBefore = 33,
   kDownAfter = 34,
   kDownHook = 35,
-  // uint64 number of the task in the runner -> nothing
+  // uint64 the runner's number of the task, uint64 the plugin's, uint64 the host's -> nothing
   kDownRunTask = 40,
+  // uint64 the runner's number of the task -> nothing
   kDownEndTask = 41,
-  // events -> nothing
+  // uint64 dropped, uint32 count, then of each event: int32 level, int64 time_us, uint64 duration_us, int32 status,
+  // uint64 generation, text topic, source, message, uint32 count, (text key, text value)… -> nothing
   kDownEvents = 42,
-  // uint64 number of the request in the runner, outcome… -> nothing
+  // uint64 the runner's number of the request, int32 outcome, int32 status, text message, uint32 count, (text name,
+  // text value)…, text body -> nothing
   kDownFetched = 43,
 };
 
@@ -115,14 +118,44 @@ enum Up : uint16_t {
   kUpHttpComplete = 133,   // int32 status, changes; a post
   kUpHttpFindRoute = 134,  // int32 method, text path -> flag, text plugin, text pattern
   kUpHttpChange = 135,     // changes, when there are many -> status
-  // tenon.tasks
+  // tenon.tasks: a task has a number of the runner's, by which the host calls it down, one of the host's (see
+  // Holdings), by which the runner asks, and the plugin's, which is that of the generation.
   kUpTasks = 140,  // to 149
+  // uint8 TaskKind, uint64 ms, uint64 the runner's number -> status, uint64 the plugin's number, uint64 the host's
+  kUpTaskAdd = 140,
+  // uint64 the host's number -> status, flag: it is over, and the runner is to call its `end`
+  kUpTaskCancel = 141,
+  // uint64 the host's number -> flag
+  kUpTaskCancelled = 142,
   // tenon.events
   kUpEvents = 150,  // to 159
-  // tenon.metrics
+  // text topic, text payload -> status
+  kUpEventPublish = 150,
+  // text name, int64 begin_us, uint64 duration_us, uint32 count, (text key, text value)… -> status
+  kUpEventSpan = 151,
+  // text pattern -> status
+  kUpEventSubscribe = 152,
+  kUpEventUnsubscribe = 153,
+  // text topic -> flag
+  kUpEventWanted = 154,
+  // tenon.metrics; of a series: uint32 kind, text name, text help, uint32 count, (text key, text value)…, uint32 count,
+  // double bound…
   kUpMetrics = 160,  // to 169
+  // series -> status, uint64 number
+  kUpMetricSeries = 160,
+  // uint64 number, double value; posts
+  kUpMetricAdd = 161,
+  kUpMetricSet = 162,
+  // nothing -> status, uint32 count, then of each: series, text plugin, double value, uint64 observations, uint64 count
+  // at each bound…
+  kUpMetricsCollect = 163,
   // tenon.http_client
   kUpHttpClient = 170,  // to 179
+  // uint64 the runner's number, uint32 deadline_ms, text method, text url, uint32 count, (text name, text value)…, text
+  // body -> status, uint64 number
+  kUpFetch = 170,
+  // uint64 number -> status
+  kUpFetchCancel = 171,
   // tenon.auth
   kUpAuth = 180,  // to 199
   // tenon.middleware
@@ -204,6 +237,9 @@ enum Shape : uint32_t {
   kHasHook = 1u << 26,
   kHasHookCall = 1u << 27,
 };
+
+// How a task of tenon.tasks begins: at once, once in some time, again and again.
+enum class TaskKind : uint8_t { Now = 0, Once = 1, Every = 2 };
 
 // Changes of a response, one after the other; applied by the host as if the plugin had asked for them there. Once its
 // stream has begun only Fail is one.
