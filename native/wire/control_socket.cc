@@ -15,11 +15,11 @@ namespace {
 
 #if defined(__linux__)
 constexpr int kKind = SOCK_SEQPACKET | SOCK_CLOEXEC;
-constexpr int kNoSignal = MSG_NOSIGNAL;
+constexpr int kAtOnce = MSG_NOSIGNAL | MSG_DONTWAIT;
 constexpr int kCloseOnExec = MSG_CMSG_CLOEXEC;
 #else
 constexpr int kKind = SOCK_DGRAM;
-constexpr int kNoSignal = 0;
+constexpr int kAtOnce = MSG_DONTWAIT;
 constexpr int kCloseOnExec = 0;
 #endif
 
@@ -56,7 +56,7 @@ bool send_packet(int socket, const PacketHead& head, std::string_view bytes, con
     std::memcpy(CMSG_DATA(control), descriptors, sizeof descriptors);
   }
   for (;;) {
-    const ssize_t sent = sendmsg(socket, &message, kNoSignal);
+    const ssize_t sent = sendmsg(socket, &message, kAtOnce);
     if (sent >= 0) return true;
     if (errno != EINTR) return false;
   }

@@ -17,7 +17,7 @@ struct Passengers {
 // Two ends of a socket that keeps packets apart (SOCK_SEQPACKET; SOCK_DGRAM on macOS, which lacks it). False when the
 // system has none.
 bool open_control_sockets(int (&ends)[2]);
-// Never waits long: the other side reads at once. False when it is gone.
+// Never waits. False when the other side is gone, or does not read what it is sent.
 bool send_packet(int socket, const PacketHead& head, std::string_view bytes, const Passengers& passengers = {});
 // One packet. 1: it is there; 0: the other side is gone; -1: there is none, or it is none of ours: more than
 // kPacketBytes, or too short.

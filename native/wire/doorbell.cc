@@ -4,12 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 #include <utility>
-
-#if defined(__linux__)
-#include <sys/eventfd.h>
-#endif
 
 namespace tenon::wire {
 
@@ -24,19 +19,17 @@ Doorbell& Doorbell::operator=(Doorbell&& other) noexcept {
 
 bool Doorbell::open() {
   close();
-#if defined(__linux__)
-  const int end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (end < 0) return false;
-  ends_ = {end, end};
-#else
   int ends[2];
+#if defined(__linux__)
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return false;
+#else
   if (pipe(ends) != 0) return false;
   for (const int end : ends) {
     fcntl(end, F_SETFD, FD_CLOEXEC);
     fcntl(end, F_SETFL, O_NONBLOCK);
   }
-  ends_ = {ends[0], ends[1]};
 #endif
+  ends_ = {ends[0], ends[1]};
   return true;
 }
 
@@ -53,17 +46,15 @@ void Doorbell::close() {
 
 // Full means rung already, and an end that is gone has nobody to wake.
 void Doorbell::ring() const {
-  const uint64_t one = 1;
+  const char one = 1;
   while (write(ends_[1], &one, sizeof one) < 0 && errno == EINTR) {
   }
 }
 
 void Doorbell::hush() const {
-  uint64_t rung[8];
-  for (;;) {
-    const ssize_t got = read(ends_[0], rung, sizeof rung);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < static_cast<ssize_t>(sizeof rung)) return;
+  // Once: whoever rings all the while is not listened to all the while.
+  char rung[1024];
+  while (read(ends_[0], rung, sizeof rung) < 0 && errno == EINTR) {
   }
 }
 

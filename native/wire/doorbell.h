@@ -5,7 +5,9 @@
 
 namespace tenon::wire {
 
-// A descriptor that another process can make readable: eventfd on Linux, a pipe elsewhere. Owned by who has it.
+// A descriptor that another process can make readable. A pipe: the flags of an end are those of the side that has it,
+// where an eventfd has one set of them for both, by which the other side could have this one wait in a read. Owned by
+// who has it.
 class Doorbell {
  public:
   Doorbell() = default;
@@ -15,7 +17,7 @@ class Doorbell {
 
   // False when the system has no descriptor left.
   bool open();
-  // Take over descriptors that came from elsewhere; the same number twice for an eventfd.
+  // Take over descriptors that came from elsewhere: the same number twice for one end.
   void adopt(int waiting, int ringing);
   void close();
 

@@ -49,6 +49,8 @@ bool Lane::sleep(Prepare prepare, End end, Patience& patience) {
   std::array<pollfd, 2> wait = {{{own_.waiting(), POLLIN, 0}, {ended_, POLLIN, 0}}};
   const int woken = poll(wait.data(), ended_ < 0 ? 1 : 2, ms);
   end();
+  // A plugin has closed what is not its own.
+  if (woken > 0 && (wait[0].revents & POLLNVAL) != 0) return fail(Outcome::Ended);
   if (woken > 0 && wait[0].revents != 0) own_.hush();
   // What it wrote before its end is still read: only silence ends here.
   if (woken > 0 && wait[0].revents == 0 && wait[1].revents != 0) return fail(Outcome::Ended);
