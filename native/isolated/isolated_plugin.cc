@@ -13,6 +13,7 @@
 #include "front.h"
 #include "host_face.h"
 #include "plugin_functions.h"
+#include "step_patience.h"
 #include "tenon/ext/log.h"
 
 namespace tenon::isolated {
@@ -24,30 +25,9 @@ namespace {
 // In every shape that was taken: none is 0.
 constexpr uint32_t kTaken = 1u << 31;
 
-// One that has served for so long begins to be counted anew.
-constexpr uint64_t kSteadyNs = 10'000'000'000;
-constexpr uint64_t kFirstPauseNs = 100'000'000;
-constexpr uint64_t kLongestPauseNs = 30'000'000'000;
-// The first two are begun again at once.
-constexpr uint32_t kAtOnce = 2;
-
-uint64_t pause_after(uint32_t failures) {
-  if (failures <= kAtOnce) return 0;
-  const uint32_t doublings = std::min<uint32_t>(failures - kAtOnce - 1, 16);
-  return std::min(kFirstPauseNs << doublings, kLongestPauseNs);
-}
-
-class StepPatience final : public wire::Patience {
- public:
-  explicit StepPatience(uint32_t ms) : end_(core::now() + core::milliseconds(ms)) {}
-  int wait_ms() override {
-    const uint64_t time = core::now();
-    return time >= end_ ? 0 : static_cast<int>((end_ - time) / 1'000'000 + 1);
-  }
-
- private:
-  const uint64_t end_;
-};
+// A process that is tried again within that is waited for.
+constexpr uint64_t kSoonNs = 100'000'000;
+constexpr const char* kNotNeeded = "is not needed any more";
 
 // As long as the call may take, and the grace; looks again often enough, because a stream moves its deadline.
 class CallPatience final : public wire::Patience {
@@ -89,7 +69,8 @@ std::shared_ptr<Session> IsolatedPlugin::start_session(std::string& problem) {
   if (!session) return nullptr;
   session->set_log_level(core::HostFace::of(host_).plugin().log_level());
   const std::lock_guard<std::mutex> lock(mutex_);
-  watched_.push_back(session);
+  watched_.push_back({session, ProcessorShare(settings_.processor_percent)});
+  if (closing_) session->kill(kNotNeeded);
   keeper_bell_.ring();
   return session;
 }
@@ -189,18 +170,49 @@ void IsolatedPlugin::report(const std::string& sentence) const {
   log->write(host_, TENON_LOG_ERROR, core::bytes(sentence), nullptr, 0);
 }
 
+// Those that a step is for: all of them, and one that is being started again is waited for as long as the step may
+// take.
+bool IsolatedPlugin::gather(uint16_t code, wire::Patience& patience, std::vector<std::shared_ptr<Session>>& sessions) {
+  const bool is_last = code == wire::kDownShutdown || code == wire::kDownDestroy;
+  std::unique_lock<std::mutex> lock(mutex_);
+  // What ends from here on is not begun again.
+  if (is_last) stage_ = Stage::Ended;
+  for (;;) {
+    sessions.clear();
+    const Place* missing = nullptr;
+    for (const Place& place : places_) {
+      if (place.session && !place.session->ended()) {
+        sessions.push_back(place.session);
+      } else {
+        missing = &place;
+      }
+    }
+    if (missing == nullptr || is_last) return true;
+    const auto give_up = [&](const std::string& why) {
+      const std::string sentence = settings_.launch.settings.id + ": its process " + missing->last_end + why;
+      lock.unlock();
+      report(sentence);
+      return false;
+    };
+    if (stage_ != Stage::Ready || closing_) return give_up({});
+    // It is not well as long as that takes.
+    if (code == wire::kDownHealth && missing->due > core::now() + kSoonNs) {
+      return give_up("; it is tried again in " + seconds_in(missing->due) + " s");
+    }
+    const int ms = patience.wait_ms();
+    if (ms <= 0) return give_up(", and no other has taken its place in time");
+    changed_.wait_for(lock, std::chrono::milliseconds(std::min(ms, 1000)));
+  }
+}
+
 tenon_status IsolatedPlugin::step(uint16_t code, wire::Lane::Parts parts, std::string* answer) {
   std::vector<std::shared_ptr<Session>> sessions;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (const Place& place : places_) {
-      if (place.session) sessions.push_back(place.session);
-    }
-  }
-  if (sessions.empty()) return report(settings_.launch.settings.id + ": no process of it runs"), TENON_ERROR_STATE;
+  StepPatience waiting(settings_.lifecycle_ms);
+  if (!gather(code, waiting, sessions)) return TENON_ERROR_STATE;
   for (const std::shared_ptr<Session>& session : sessions) {
     StepPatience patience(settings_.lifecycle_ms + settings_.grace_ms);
     std::string own;
+    refresh_log_level(*session);
     const Outcome outcome = session->call(code, parts, own, patience, true);
     if (outcome != Outcome::Done) {
       if (outcome == Outcome::GivenUp) session->kill("did not return in time from a step of its life");
@@ -214,12 +226,22 @@ tenon_status IsolatedPlugin::step(uint16_t code, wire::Lane::Parts parts, std::s
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   if (code == wire::kDownInitialize) stage_ = Stage::Initialized;
+  if (code == wire::kDownQuiesce || code == wire::kDownResume) is_quiet_ = code == wire::kDownQuiesce;
   if (code == wire::kDownReady) {
     stage_ = Stage::Ready;
-    for (Place& place : places_) place.began = core::now();
+    const uint64_t time = core::now();
+    for (Place& place : places_) {
+      place.began = time;
+      // It was lost before anybody would have begun another.
+      if (!place.session) place.due = time;
+    }
+    changed_.notify_all();
   }
-  if (code == wire::kDownShutdown) stage_ = Stage::Ended;
   return TENON_OK;
+}
+
+void IsolatedPlugin::refresh_log_level(Session& session) const {
+  session.set_log_level(core::HostFace::of(host_).plugin().log_level());
 }
 
 std::shared_ptr<Session> IsolatedPlugin::pick(core::Call* call, std::string& problem) {
@@ -237,7 +259,7 @@ std::shared_ptr<Session> IsolatedPlugin::pick(core::Call* call, std::string& pro
       if (place.due != 0 && place.due < due) due = place.due, next = &place;
     }
     // Soon: wait for it. Else say so.
-    if (next != nullptr && due > core::now() + kFirstPauseNs) {
+    if (next != nullptr && due > core::now() + kSoonNs) {
       problem = "its process " + next->last_end + "; it is tried again in " + seconds_in(due) + " s";
       return nullptr;
     }
@@ -250,7 +272,9 @@ std::shared_ptr<Session> IsolatedPlugin::pick(core::Call* call, std::string& pro
 Outcome IsolatedPlugin::ask_of(Session& session, uint16_t code, wire::Lane::Parts parts, std::string& answer,
                                core::Call* call, std::string& problem) {
   CallPatience patience(call, settings_.grace_ms);
-  const Outcome outcome = session.call(code, parts, answer, patience);
+  refresh_log_level(session);
+  const Outcome outcome =
+      session.call(code, parts, answer, patience, false, call == nullptr ? 0 : call->request.number);
   if (outcome == Outcome::Done) return outcome;
   if (outcome == Outcome::GivenUp) session.kill("did not return from a call past its deadline");
   problem = "its process ended while it was in this";
@@ -272,175 +296,47 @@ void IsolatedPlugin::keep_state(uint32_t version, std::string_view bytes) {
   state_bytes_.assign(bytes);
 }
 
-// --- the keeper and the restarter
-
-void IsolatedPlugin::keep() {
-  std::vector<pollfd> wait;
-  std::vector<std::pair<std::shared_ptr<Session>, int>> who;  // 0: control socket, 1: process, 2, 3: output
-  for (;;) {
-    wait.assign(1, {keeper_bell_.waiting(), POLLIN, 0});
-    who.assign(1, {nullptr, 0});
-    bool is_blind = false;  // no descriptor tells of an end: look now and then
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (closing_ && watched_.empty()) return;
-      const auto add = [&](const std::shared_ptr<Session>& session, int descriptor, int what) {
-        if (descriptor < 0) return;
-        wait.push_back({descriptor, POLLIN, 0});
-        who.emplace_back(session, what);
-      };
-      for (const std::shared_ptr<Session>& session : watched_) {
-        add(session, session->control_socket(), 0);
-        add(session, session->process_descriptor(), 1);
-        add(session, session->output()[0], 2);
-        add(session, session->output()[1], 3);
-        if (session->process_descriptor() < 0) is_blind = true;
-      }
-    }
-    poll(wait.data(), static_cast<nfds_t>(wait.size()), is_blind ? 5 : -1);
-    if (wait[0].revents != 0) keeper_bell_.hush();
-    std::vector<std::shared_ptr<Session>> gone;
-    for (size_t index = 1; index < wait.size(); index++) {
-      const auto& [session, what] = who[index];
-      const bool readable = wait[index].revents != 0;
-      if (session->ended()) continue;
-      if (readable && what == 0) session->look_at_control();
-      if (readable && what >= 2) session->look_at_output(what - 2);
-      if ((readable && what == 1) || (what == 0 && session->process_descriptor() < 0)) {
-        if (session->look_at_process()) gone.push_back(session);
-      }
-    }
-    for (const std::shared_ptr<Session>& session : gone) lose(session);
-  }
-}
-
-void IsolatedPlugin::lose(const std::shared_ptr<Session>& session) {
-  bool unexpected = false;
-  const std::string how = session->how_ended();
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    watched_.erase(std::remove(watched_.begin(), watched_.end(), session), watched_.end());
-    for (Place& place : places_) {
-      if (place.session != session) continue;
-      place.session = nullptr;
-      place.last_end = how;
-      if (stage_ != Stage::Ready || closing_) continue;
-      unexpected = true;
-      const uint64_t time = core::now();
-      place.failures = time - place.began > kSteadyNs ? 1 : place.failures + 1;
-      place.due = time + pause_after(place.failures);
-    }
-    changed_.notify_all();
-  }
-  if (unexpected) {
-    report(settings_.launch.settings.id + ": its process " + std::to_string(session->pid()) + " " + how +
-           "; another takes its place");
-  }
-}
-
-bool IsolatedPlugin::bring_up(Session& session, std::string& problem) {
-  if (open_and_create(session, problem) != TENON_OK) return false;
-  StepPatience patience(settings_.lifecycle_ms);
-  std::string answer;
-  const auto run = [&](uint16_t code, const char* step, std::string_view payload) {
-    if (session.call(code, {payload}, answer, patience, true) != Outcome::Done) {
-      problem = std::string("its process ended in ") + step;
-      return false;
-    }
-    wire::Reader reader(answer);
-    const auto status = reader.get<int32_t>();
-    if (reader.whole() && status == TENON_OK) return true;
-    problem = std::string(step) + " returned status " + std::to_string(status);
-    return false;
-  };
-  if ((shape_ & wire::kHasInitialize) != 0 && !run(wire::kDownInitialize, "initialize", {})) return false;
-  Declarations declarations;
-  if (read_declarations(session, declarations, problem) != TENON_OK) return false;
-  if (declarations_ && declarations.routes.size() != declarations_->routes.size()) {
-    return problem = "it declares other routes than before", false;
-  }
-  wire::Writer state;
-  wire::Writer context;
-  bool has_state = false;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    has_state = has_state_bytes_ && (shape_ & wire::kHasLoad) != 0;
-    if (has_state) state.put(false).put(state_version_).text(state_bytes_);
-    context.text(app_id_).text(root_).put(generation_);
-  }
-  // What it cannot take, it begins without.
-  if (has_state && !run(wire::kDownLoad, "load", state.bytes())) report(settings_.launch.settings.id + ": " + problem);
-  return !session.ended() && run(wire::kDownReady, "ready", context.bytes());
-}
-
-void IsolatedPlugin::restart() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  while (!closing_) {
-    const uint64_t time = core::now();
-    Place* due = nullptr;
-    uint64_t soonest = time + 3'600'000'000'000;
-    for (Place& place : places_) {
-      if (place.due == 0) continue;
-      if (place.due <= time) due = &place;
-      soonest = std::min(soonest, place.due);
-    }
-    if (due == nullptr) {
-      changed_.wait_for(lock, std::chrono::nanoseconds(soonest - time));
-      continue;
-    }
-    lock.unlock();
-    std::string problem;
-    std::shared_ptr<Session> session = start_session(problem);
-    const bool up = session && bring_up(*session, problem);
-    if (!up && session) session->kill(problem);
-    if (up) session->subscriptions().settle(*session);
-    lock.lock();
-    if (closing_) break;
-    if (up) {
-      due->due = 0;
-      due->session = session;
-      due->restarts++;
-      due->began = core::now();
-    } else {
-      due->failures++;
-      due->due = core::now() + pause_after(std::max(due->failures, kAtOnce + 1));
-      due->last_end = problem;
-    }
-    changed_.notify_all();
-    if (up) continue;
-    lock.unlock();
-    report(settings_.launch.settings.id + ": its process could not be started again: " + problem);
-    lock.lock();
-  }
-}
-
 void IsolatedPlugin::end() {
-  std::vector<std::shared_ptr<Session>> sessions;
-  {
+  const auto kill_all = [this] {
+    std::vector<std::shared_ptr<Session>> sessions;
     const std::lock_guard<std::mutex> lock(mutex_);
     closing_ = true;
     stage_ = Stage::Ended;
-    sessions = watched_;
-    for (Place& place : places_) place.session = nullptr;
+    for (const Watched& watched : watched_) watched.session->kill(kNotNeeded);
+    for (Place& place : places_) sessions.push_back(std::move(place.session));
     changed_.notify_all();
-    keeper_bell_.ring();
-  }
-  for (const std::shared_ptr<Session>& session : sessions) session->kill("is not needed any more");
+    if (keeper_.joinable()) keeper_bell_.ring();
+  };
+  kill_all();
   if (restarter_.joinable()) restarter_.join();
-  // One that it had begun meanwhile.
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    sessions = watched_;
-  }
-  for (const std::shared_ptr<Session>& session : sessions) session->kill("is not needed any more");
   if (keeper_.joinable()) keeper_.join();
 }
 
 std::vector<ProcessFacts> IsolatedPlugin::facts() const {
   std::vector<ProcessFacts> all;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  for (const Place& place : places_) {
-    all.push_back({place.session ? place.session->pid() : 0, place.restarts, 0, 0, place.last_end});
+  std::vector<std::shared_ptr<Session>> sessions;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const Place& place : places_) {
+      ProcessFacts facts;
+      facts.restarts = place.restarts;
+      facts.last_end = place.last_end;
+      facts.last_end_at = place.last_end_at;
+      all.push_back(std::move(facts));
+      sessions.push_back(place.session);
+    }
+  }
+  for (size_t index = 0; index < all.size(); index++) {
+    const std::shared_ptr<Session>& session = sessions[index];
+    if (!session || session->ended()) continue;
+    ProcessFacts& facts = all[index];
+    const ProcessUse use = use_of(session->pid());
+    facts.pid = session->pid();
+    facts.resident_bytes = use.resident_bytes;
+    facts.threads = use.threads;
+    facts.processor_ms = processor_ns_of(session->pid()) / 1'000'000;
+    facts.descriptors = descriptors_of(session->pid());
+    facts.confinement = session->confinement();
   }
   return all;
 }

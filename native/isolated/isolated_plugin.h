@@ -4,14 +4,17 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "call.h"
 #include "instance_source.h"
+#include "process_meter.h"
 #include "session.h"
 #include "tenon/ext/auth.h"
 #include "tenon/ext/config.h"
@@ -24,20 +27,34 @@
 
 namespace tenon::isolated {
 
+// That a process has ended, and what comes then.
+struct Ending {
+  ProcessEnd end;
+  bool expected = false;  // nobody is to blame: the plugin is being unloaded
+  bool replaced = false;  // another takes its place, after pause_ms
+  uint64_t pause_ms = 0;
+};
+
 struct IsolationSettings {
   Launch launch;
   uint32_t processes = 1;
-  uint32_t lifecycle_ms = 10'000;  // for each step of life
-  uint32_t grace_ms = 1'000;       // after a deadline, before the process is killed
+  uint32_t lifecycle_ms = 10'000;             // for each step of life
+  uint32_t grace_ms = 1'000;                  // after a deadline, before the process is killed
+  uint32_t processor_percent = 0;             // of one processor, for each process; 0: no limit
+  std::function<void(const Ending&)> on_end;  // a process has ended [keeper]
 };
 
 // What one process of a plugin is, for people.
 struct ProcessFacts {
-  pid_t pid;  // 0: none runs now
-  uint32_t restarts;
-  uint64_t resident_bytes;
-  uint64_t processor_ms;
-  std::string last_end;  // how the one before ended, or empty
+  pid_t pid = 0;  // 0: none runs now
+  uint32_t restarts = 0;
+  uint64_t resident_bytes = 0;
+  uint64_t processor_ms = 0;
+  uint32_t threads = 0;
+  uint32_t descriptors = 0;
+  std::string last_end;      // how the one before ended, or empty
+  uint64_t last_end_at = 0;  // ms since 1970; 0: none has
+  std::optional<wire::Confinement> confinement;
 };
 
 // What the plugin declares after initialize, as its processes said it.
@@ -111,6 +128,12 @@ class IsolatedPlugin final : public core::InstanceSource {
     uint64_t began = 0;     // ns, monotonic: when the one that runs was ready
     uint64_t due = 0;       // when the next is tried; 0: none is
     std::string last_end;
+    uint64_t last_end_at = 0;
+  };
+  struct Watched {
+    std::shared_ptr<Session> session;
+    ProcessorShare share;
+    uint64_t looked = 0;
   };
 
   std::shared_ptr<Session> start_session(std::string& problem);
@@ -120,7 +143,11 @@ class IsolatedPlugin final : public core::InstanceSource {
   void take_shape(uint32_t shape, uint32_t max_concurrency, uint32_t state_version, int32_t order);
   void keep();     // the keeper's thread
   void restart();  // the restarter's thread
+  void look();
   void lose(const std::shared_ptr<Session>& session);
+  bool is_watched(const std::shared_ptr<Session>& session) const;  // under the mutex
+  bool gather(uint16_t code, wire::Patience& patience, std::vector<std::shared_ptr<Session>>& sessions);
+  void refresh_log_level(Session& session) const;
 
   IsolationSettings settings_;
   const tenon_host_t* host_ = nullptr;
@@ -141,7 +168,7 @@ class IsolatedPlugin final : public core::InstanceSource {
   std::condition_variable changed_;
   Stage stage_ = Stage::None;
   std::vector<Place> places_;
-  std::vector<std::shared_ptr<Session>> watched_;
+  std::vector<Watched> watched_;
   uint32_t turn_ = 0;
   uint64_t untold_drops_ = 0;  // of events; the event thread's
   std::string root_, app_id_;
@@ -149,6 +176,7 @@ class IsolatedPlugin final : public core::InstanceSource {
   bool has_state_bytes_ = false;
   uint32_t state_version_ = 0;
   std::string state_bytes_;
+  bool is_quiet_ = false;  // between quiesce and resume
   bool closing_ = false;
   wire::Doorbell keeper_bell_;
   std::thread keeper_;

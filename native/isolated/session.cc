@@ -1,26 +1,20 @@
 #include "session.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
-#include <new>
 #include <utility>
 
 #include "byte_buffer.h"
+#include "clock.h"
 #include "services.h"
 #include "tenon/ext/log.h"
-
-extern char** environ;
 
 namespace tenon::isolated {
 
@@ -33,130 +27,46 @@ struct Session::Seat {
   wire::Doorbell own;    // rung by the runner
   wire::Doorbell other;  // rung by the host
   wire::Lane lane;
+  // What the runner is in for it; 0: nothing.
+  std::atomic<uint16_t> code{0};
+  std::atomic<uint64_t> request{0};
+  std::atomic<uint64_t> since{0};
 };
 
 namespace {
 
-int shared_memory(size_t size) {
-#if defined(__linux__)
-  const int memory = static_cast<int>(syscall(SYS_memfd_create, "tenon-lanes", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (memory < 0) return -1;
-  // A runner that made it smaller would have the host end by SIGBUS.
-  if (ftruncate(memory, static_cast<off_t>(size)) == 0 &&
-      fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0) {
-    return memory;
-  }
-#else
-  // macOS lets the size of one be set once only.
-  static std::atomic<uint32_t> count{0};
-  const std::string name = "/tenon-" + std::to_string(getpid()) + "-" + std::to_string(++count);
-  const int memory = shm_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600);
-  if (memory < 0) return -1;
-  shm_unlink(name.c_str());
-  fcntl(memory, F_SETFD, FD_CLOEXEC);
-  if (ftruncate(memory, static_cast<off_t>(size)) == 0) return memory;
-#endif
-  close(memory);
-  return -1;
-}
+// Before a process is looked at again: what floods the host waits.
+constexpr size_t kOutputAtOnce = 64 * 1024;
+// Packets of one that has ended.
+constexpr int kPackets = 64;
+// Of stderr, for the report of an end.
+constexpr size_t kSaidLines = 20;
+constexpr size_t kSaidBytes = 512;
 
-void close_if_open(int& descriptor) {
-  if (descriptor >= 0) close(descriptor);
-  descriptor = -1;
-}
-
-std::string told(const char* what) { return std::string(what) + ": " + std::strerror(errno); }
-
-std::string how_it_ended(int status) {
-  if (WIFSIGNALED(status)) {
-    const int number = WTERMSIG(status);
-    const char* const name = sigabbrev_np(number);
-    return "was ended by " + (name == nullptr ? "signal " + std::to_string(number) : "SIG" + std::string(name));
-  }
-  return "exited with " + std::to_string(WEXITSTATUS(status));
-}
-
-// What a plugin may know of the host's environment: not its secrets.
-bool is_passed_on(std::string_view entry) {
-  const std::string_view name = entry.substr(0, entry.find('='));
-  return name == "PATH" || name == "HOME" || name == "LANG" || name == "TZ" || name == "TMPDIR" ||
-         name == "LD_LIBRARY_PATH" || name == "DYLD_LIBRARY_PATH" || name.substr(0, 3) == "LC_" ||
-         name.substr(0, 5) == "ASAN_" || name.substr(0, 5) == "TSAN_" || name.substr(0, 6) == "UBSAN_";
+// It comes from a process that may be anybody's by now.
+std::string sentence_of(const std::string& bytes) {
+  std::string sentence = bytes.substr(0, 1024);
+  std::replace_if(
+      sentence.begin(), sentence.end(), [](char one) { return static_cast<unsigned char>(one) < 0x20; }, ' ');
+  return sentence.empty() ? "failed" : sentence;
 }
 
 }  // namespace
 
-Session::Session(const tenon_host_t& host, const Launch& launch)
+Session::Session(Key, const tenon_host_t& host, const Launch& launch)
     : host_(host), settings_(launch.settings), subscriptions_(launch.subscriptions), seats_(wire::kLanes) {}
 
 std::shared_ptr<Session> Session::start(const Launch& launch, const tenon_host_t& host, std::string& problem) {
-  const std::shared_ptr<Session> session(new (std::nothrow) Session(host, launch));
-  if (!session) return problem = "there is no memory", nullptr;
+  const auto session = std::make_shared<Session>(Key(), host, launch);
   return session->launch(launch, problem) ? session : nullptr;
 }
 
 bool Session::launch(const Launch& launch, std::string& problem) {
   if (!ended_bell_.open()) return problem = told("no descriptor"), false;
-  int memory = shared_memory(wire::kSharedBytes);
-  if (memory < 0) return problem = told("no shared memory"), false;
-  memory_ = mmap(nullptr, wire::kSharedBytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-  int sockets[2] = {-1, -1};
-  int out[2] = {-1, -1};
-  int error[2] = {-1, -1};
-  const bool open = memory_ != MAP_FAILED && wire::open_control_sockets(sockets) && pipe(out) == 0 && pipe(error) == 0;
-  if (memory_ == MAP_FAILED) memory_ = nullptr;
-  int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  // Above all places that they are put at, so that none is overwritten before it is.
-  std::array<int, 6> given = {null, out[1], error[1], sockets[1], memory, launch.library};
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
-  int failed = open && null >= 0 ? 0 : errno;
-  for (size_t place = 0; place < given.size(); place++) {
-    given[place] = fcntl(given[place], F_DUPFD_CLOEXEC, 16);
-    if (given[place] < 0 && failed == 0) failed = errno;
-    posix_spawn_file_actions_adddup2(&actions, given[place], static_cast<int>(place));
-  }
-  sigset_t none;
-  sigset_t all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::vector<char*> environment;
-  for (char** entry = environ; *entry != nullptr; entry++) {
-    if (is_passed_on(*entry)) environment.push_back(*entry);
-  }
-  environment.push_back(nullptr);
-  std::string name = "tenon-runner";
-  std::string word = "serve";
-  std::string id = settings_.id;
-  std::array<char*, 4> words = {name.data(), word.data(), id.data(), nullptr};
-  if (failed == 0) {
-    failed = posix_spawn(&pid_, launch.runner.c_str(), &actions, &attributes, words.data(), environment.data());
-    if (failed != 0) pid_ = -1;
-  }
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  for (int& descriptor : given) close_if_open(descriptor);
-  for (int* const descriptor : {&null, &out[1], &error[1], &sockets[1], &memory}) close_if_open(*descriptor);
-  control_ = sockets[0];
-  output_ = {out[0], error[0]};
-  for (const int end : output_) {
-    if (end < 0) continue;
-    fcntl(end, F_SETFD, FD_CLOEXEC);
-    fcntl(end, F_SETFL, O_NONBLOCK);
-  }
-  if (failed != 0) return errno = failed, problem = told(launch.runner.c_str()), false;
-#if defined(__linux__) && defined(SYS_pidfd_open)
-  process_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
-#endif
+  if (!spawn_runner(launch.runner, launch.library, settings_.id, own_, problem)) return false;
   wire::Writer writer;
   settings_.write(writer);
-  if (!wire::send_packet(control_, {wire::Packet::Start, 0}, writer.bytes()) || !open_lane(0)) {
+  if (!wire::send_packet(own_.control, {wire::Packet::Start, 0}, writer.bytes()) || !open_lane(0)) {
     return problem = "it ended at once", false;
   }
   return true;
@@ -164,31 +74,30 @@ bool Session::launch(const Launch& launch, std::string& problem) {
 
 Session::~Session() {
   kill("it is not needed any more");
-  if (pid_ > 0 && !reaped_) {
-    int status;
-    while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-    }
-    finish("was ended");
+  if (own_.pid > 0 && !reaped_) reap(0);
+  for (int* const descriptor : {&own_.control, &own_.process, &own_.output[0], &own_.output[1]}) {
+    close_if_open(*descriptor);
   }
-  for (int* const descriptor : {&control_, &process_, &output_[0], &output_[1]}) close_if_open(*descriptor);
   seats_.clear();
-  if (memory_ != nullptr) munmap(memory_, wire::kSharedBytes);
+  if (own_.memory != nullptr) munmap(own_.memory, wire::kSharedBytes);
 }
 
 wire::LaneMemory& Session::lane_memory(uint32_t lane) {
-  char* const begin = static_cast<char*>(memory_) + wire::kHeadBytes + lane * wire::kLaneBytes;
+  char* const begin = static_cast<char*>(own_.memory) + wire::kHeadBytes + lane * wire::kLaneBytes;
   return *reinterpret_cast<wire::LaneMemory*>(begin);
 }
 
 void Session::set_log_level(int32_t level) {
-  static_cast<wire::SharedHead*>(memory_)->log_level.store(level, std::memory_order_relaxed);
+  auto& known = static_cast<wire::SharedHead*>(own_.memory)->log_level;
+  // Not written without need: the runner reads it all the time.
+  if (known.load(std::memory_order_relaxed) != level) known.store(level, std::memory_order_relaxed);
 }
 
 // Under the mutex, or before anybody else knows of it.
 bool Session::open_lane(uint32_t lane) {
   auto seat = std::make_unique<Seat>(lane_memory(lane), ended_bell_.waiting());
   if (!seat->own.open() || !seat->other.open()) return false;
-  if (!wire::send_packet(control_, {wire::Packet::Lane, lane}, {}, {seat->other.waiting(), seat->own.ringing()})) {
+  if (!wire::send_packet(own_.control, {wire::Packet::Lane, lane}, {}, {seat->other.waiting(), seat->own.ringing()})) {
     return false;
   }
   seats_[lane] = std::move(seat);
@@ -196,7 +105,7 @@ bool Session::open_lane(uint32_t lane) {
 }
 
 Outcome Session::call(uint16_t code, wire::Lane::Parts parts, std::string& answer, wire::Patience& patience,
-                      bool of_life) {
+                      bool of_life, uint64_t request) {
   uint32_t lane = 0;
   if (!of_life) {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -220,7 +129,13 @@ Outcome Session::call(uint16_t code, wire::Lane::Parts parts, std::string& answe
       lane_free_.wait_for(lock, std::chrono::milliseconds(ms));
     }
   }
-  Outcome outcome = seats_[lane]->lane.call(code, parts, answer, *this, patience);
+  Seat& seat = *seats_[lane];
+  seat.request.store(request, std::memory_order_relaxed);
+  seat.since.store(core::now(), std::memory_order_relaxed);
+  seat.code.store(code, std::memory_order_release);
+  const Outcome outcome = seat.lane.call(code, parts, answer, *this, patience);
+  // Of one that has not answered it is still told, once its process has ended.
+  if (outcome == Outcome::Done) seat.code.store(0, std::memory_order_relaxed);
   if (outcome == Outcome::Violated) kill("broke the protocol between it and the host");
   if (!of_life && outcome == Outcome::Done) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -232,15 +147,32 @@ Outcome Session::call(uint16_t code, wire::Lane::Parts parts, std::string& answe
 
 void Session::kill(const std::string& reason) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (pid_ <= 0 || reaped_) return;
+  if (own_.pid <= 0 || reaped_) return;
   if (reason_.empty()) reason_ = reason;
-  ::kill(-pid_, SIGKILL);
-  ::kill(pid_, SIGKILL);
+  signal_all(SIGKILL);
+}
+
+void Session::stand_still(bool still) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (own_.pid <= 0 || reaped_ || still == stands_) return;
+  stands_ = still;
+  signal_all(still ? SIGSTOP : SIGCONT);
+}
+
+// Under the mutex, and while the process has not been reaped: its number is nobody else's.
+void Session::signal_all(int number) const {
+  ::kill(-own_.pid, number);
+  ::kill(own_.pid, number);
 }
 
 std::string Session::how_ended() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return how_;
+  return end_.how;
+}
+
+ProcessEnd Session::end() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return end_;
 }
 
 void Session::serve_up_lane(uint32_t lane) {
@@ -250,47 +182,115 @@ void Session::serve_up_lane(uint32_t lane) {
   }
 }
 
-void Session::look_at_control() {
-  wire::PacketHead head = {};
-  std::string bytes;
-  wire::Passengers passengers;
-  const int got = wire::receive_packet(control_, head, bytes, passengers);
-  close_if_open(passengers.waiting);
-  close_if_open(passengers.ringing);
-  if (got == 0) return kill("closed its connection with the host");
-  if (got > 0 && head.packet == wire::Packet::Failed) return kill(bytes.substr(0, 1024));
-  if (got > 0 && head.packet == wire::Packet::WantLane && head.lane >= wire::kFirstUpLane && head.lane < wire::kLanes &&
-      !seats_[head.lane]) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (open_lane(head.lane)) agents_.emplace_back([this, lane = head.lane] { serve_up_lane(lane); });
-    return;
-  }
-  kill("broke the protocol between it and the host");
+std::optional<wire::Confinement> Session::confinement() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return confinement_;
 }
 
-bool Session::look_at_process() {
-  int status = 0;
-  pid_t reaped;
-  do {
-    reaped = waitpid(pid_, &status, WNOHANG);
-  } while (reaped < 0 && errno == EINTR);
-  if (reaped == 0) return false;
-  // What it printed and said last.
-  look_at_output(0);
-  look_at_output(1);
-  if (pollfd last = {control_, POLLIN, 0}; poll(&last, 1, 0) > 0 && (last.revents & POLLIN) != 0) look_at_control();
-  finish(how_it_ended(status));
+// Only what it says first is from before its library was opened.
+bool Session::take_confinement(std::string_view bytes) {
+  wire::Confinement said;
+  wire::Reader reader(bytes);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (confinement_ || !said.read(reader)) return false;
+  confinement_ = said;
   return true;
 }
 
-void Session::finish(const std::string& how) {
+bool Session::look_at_control() {
+  wire::PacketHead head = {};
+  std::string bytes;
+  wire::Passengers passengers;
+  const int got = wire::receive_packet(own_.control, head, bytes, passengers);
+  close_if_open(passengers.waiting);
+  close_if_open(passengers.ringing);
+  if (got == 0) {
+    // Its end comes as well, when that is what closed it.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    closed_ = true;
+    if (!reaped_) signal_all(SIGKILL);
+    return false;
+  }
+  if (got > 0 && head.packet == wire::Packet::Failed) return kill(sentence_of(bytes)), false;
+  if (got > 0 && head.packet == wire::Packet::Confined && take_confinement(bytes)) return true;
+  if (got > 0 && head.packet == wire::Packet::WantLane && head.lane >= wire::kFirstUpLane && head.lane < wire::kLanes &&
+      !seats_[head.lane]) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    // Without a descriptor for it the thread that asked goes on waiting: the host is not ended for that.
+    if (open_lane(head.lane)) agents_.emplace_back([this, lane = head.lane] { serve_up_lane(lane); });
+    return true;
+  }
+  return kill("broke the protocol between it and the host"), false;
+}
+
+bool Session::look_at_process() { return reap(WNOHANG); }
+
+bool Session::reap(int options) {
+  siginfo_t ended = {};
+  int failed;
+  do {
+    failed = waitid(P_PID, static_cast<id_t>(own_.pid), &ended, WEXITED | WNOWAIT | options);
+  } while (failed != 0 && errno == EINTR);
+  if (failed == 0 && ended.si_pid == 0) return false;
+  // What it printed and said last.
+  for (const int which : {0, 1}) look_at_output(which);
+  for (int left = kPackets; left > 0; left--) {
+    pollfd last = {own_.control, POLLIN, 0};
+    if (poll(&last, 1, 0) <= 0 || (last.revents & POLLIN) == 0 || !look_at_control()) break;
+  }
+  ProcessEnd end;
+  end.pid = own_.pid;
+  end.at = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
+  int status = 0;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (reaped_) return;
-    reaped_ = true;
-    how_ = reason_.empty() ? how : reason_;
     // What it began and left behind ends with it.
-    ::kill(-pid_, SIGKILL);
+    signal_all(SIGKILL);
+    while (waitpid(own_.pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    reaped_ = true;
+  }
+  if (WIFSIGNALED(status)) {
+    end.signal = WTERMSIG(status);
+  } else {
+    end.status = WEXITSTATUS(status);
+  }
+  finish(std::move(end));
+  return true;
+}
+
+void Session::finish(ProcessEnd end) {
+  const uint64_t time = core::now();
+  end.fault =
+      read_fault(*reinterpret_cast<const wire::CrashNote*>(static_cast<char*>(own_.memory) + wire::kCrashNoteAt));
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (closed_ && reason_.empty() && end.signal == SIGKILL) reason_ = "closed its connection with the host";
+    // By a signal of its own it has ended before the host's came.
+    end.by_host = !reason_.empty() && (end.signal == SIGKILL || end.signal == 0);
+    if (end.by_host) {
+      end.how = reason_;
+    } else if (end.signal != 0) {
+      // Its handler may have been held up, and ended by its alarm.
+      if (end.fault && end.signal == SIGALRM) end.signal = end.fault->signal;
+      end.how = "was ended by " + name_of_signal(end.signal);
+    } else {
+      end.how = "exited with " + std::to_string(end.status);
+    }
+    // What it says of itself counts only where the system says the same.
+    if (end.by_host || (end.fault && end.fault->signal != end.signal)) end.fault.reset();
+    for (uint32_t lane = 0; lane < wire::kFirstUpLane; lane++) {
+      const Seat* const seat = seats_[lane].get();
+      const uint16_t code = seat == nullptr ? 0 : seat->code.load(std::memory_order_acquire);
+      if (code == 0) continue;
+      const uint64_t since = seat->since.load(std::memory_order_relaxed);
+      end.doing.push_back(
+          {lane, code, seat->request.load(std::memory_order_relaxed), time < since ? 0 : (time - since) / 1'000'000});
+    }
+    end.said.assign(said_.begin(), said_.end());
+    end_ = std::move(end);
     ended_.store(true, std::memory_order_release);
     ended_bell_.ring();
     lane_free_.notify_all();
@@ -303,27 +303,38 @@ void Session::finish(const std::string& how) {
   holdings.drop_all();
 }
 
-void Session::look_at_output(int which) {
+void Session::write_line(size_t which) {
+  std::string& line = line_[which];
+  const tenon_log_field_t field = {core::bytes("stream"), core::bytes(which == 0 ? "stdout" : "stderr")};
+  service<tenon_host_log_t>(TENON_LOG_ID)
+      ->write(&host_, which == 0 ? TENON_LOG_INFO : TENON_LOG_WARN, core::bytes(line), &field, 1);
+  if (which == 1) {
+    if (said_.size() == kSaidLines) said_.pop_front();
+    said_.push_back(line.substr(0, kSaidBytes));
+  }
+  line.clear();
+}
+
+bool Session::look_at_output(int which) {
   constexpr size_t kLineBytes = 8 * 1024;
   const auto index = static_cast<size_t>(which);
   char bytes[4096];
-  ssize_t got;
-  while ((got = read(output_[index], bytes, sizeof bytes)) > 0) {
+  size_t taken = 0;
+  ssize_t got = 0;
+  while (taken < kOutputAtOnce && own_.output[index] >= 0 &&
+         (got = read(own_.output[index], bytes, sizeof bytes)) > 0) {
+    taken += static_cast<size_t>(got);
     std::string& line = line_[index];
     for (ssize_t at = 0; at < got; at++) {
-      if (bytes[at] != '\n' && line.size() < kLineBytes) {
-        line.push_back(bytes[at]);
-        continue;
-      }
-      const tenon_log_field_t field = {core::bytes("stream"), core::bytes(which == 0 ? "stdout" : "stderr")};
-      service<tenon_host_log_t>(TENON_LOG_ID)
-          ->write(&host_, which == 0 ? TENON_LOG_INFO : TENON_LOG_WARN, core::bytes(line), &field, 1);
-      line.clear();
+      if (bytes[at] == '\n' || line.size() == kLineBytes) write_line(index);
       if (bytes[at] != '\n') line.push_back(bytes[at]);
     }
   }
-  // Its other end is gone: not polled any more.
-  if (got == 0) close_if_open(output_[index]);
+  if (taken >= kOutputAtOnce) return false;
+  // Its other end is gone: not polled any more. What it said without an end of line counts, too.
+  if (got == 0) close_if_open(own_.output[index]);
+  if (got == 0 && !line_[index].empty()) write_line(index);
+  return true;
 }
 
 bool Session::serve(wire::Lane&, uint16_t code, std::string_view payload, std::string& answer) {

@@ -7,9 +7,11 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -17,6 +19,8 @@
 
 #include "frame.h"
 #include "holdings.h"
+#include "process_end.h"
+#include "spawn.h"
 #include "subscriptions.h"
 #include "tenon/host.h"
 #include "wire/control_socket.h"
@@ -41,13 +45,18 @@ struct Launch {
  * process does; whatever then still waits for it is told.
  */
 class Session final : public wire::Lane::Server, public std::enable_shared_from_this<Session> {
+  struct Key {
+    explicit Key() = default;
+  };
+
  public:
+  Session(Key, const tenon_host_t& host, const Launch& launch);
   // Null and why not in `problem`. [control] [keeper]
   static std::shared_ptr<Session> start(const Launch& launch, const tenon_host_t& host, std::string& problem);
   // Killed and reaped if it was not.
   ~Session() override;
 
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return own_.pid; }
   const tenon_host_t& host() const { return host_; }
   // The host's side of a capability, or null. [any]
   template <typename Table>
@@ -56,29 +65,34 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   }
 
   // Ask the runner, on a lane of this call's own; `of_life`: on that of the life cycle. Waits for a lane while all are
-  // taken. `answer` is nothing but with Done. [any]
+  // taken. `answer` is nothing but with Done. `request` is the number of the request it is for, or 0. [any]
   wire::Outcome call(uint16_t code, wire::Lane::Parts parts, std::string& answer, wire::Patience& patience,
-                     bool of_life = false);
+                     bool of_life = false, uint64_t request = 0);
 
   // End the process; `reason` is told to people. The first reason counts. [any]
   void kill(const std::string& reason);
+  // Stop it and all it has begun, or let it go on. [keeper]
+  void stand_still(bool still);
   // Whether it is gone. [any]
   bool ended() const { return ended_.load(std::memory_order_acquire); }
   // The same, for who waits for something else meanwhile. [any]
   const std::atomic<bool>& over() const { return ended_; }
   // How it ended, once it has: "was ended by SIGSEGV", "exited with 3", or the reason it was killed for. [any]
   std::string how_ended() const;
+  // The same with all that is known of it, once it has ended. [any]
+  ProcessEnd end() const;
+  // What the kernel confines it to; null until it has said so. [any]
+  std::optional<wire::Confinement> confinement() const;
   // The lowest level that tenon.log keeps. [any]
   void set_log_level(int32_t level);
 
-  // The keeper's: what to poll, and what to do when it is readable. `look` is false once the process has been reaped
-  // and all that waited has been told.
-  int control_socket() const { return control_; }
-  int process_descriptor() const { return process_; }  // -1 where the system has none
-  const std::array<int, 2>& output() const { return output_; }
-  void look_at_control();
-  bool look_at_process();  // true: reaped
-  void look_at_output(int which);
+  // The keeper's: what to poll, and what to do when it is readable.
+  int control_socket() const { return closed_ ? -1 : own_.control; }
+  int process_descriptor() const { return own_.process; }  // -1 where the system has none
+  const std::array<int, 2>& output() const { return own_.output; }
+  bool look_at_control();          // false: it is being killed for what it said
+  bool look_at_process();          // true: reaped, and all that waited has been told
+  bool look_at_output(int which);  // false: it prints more than is read at once
 
   bool serve(wire::Lane& lane, uint16_t code, std::string_view payload, std::string& answer) override;
 
@@ -89,22 +103,22 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
 
  private:
   struct Seat;
-  Session(const tenon_host_t& host, const Launch& launch);
   bool launch(const Launch& launch, std::string& problem);
   wire::LaneMemory& lane_memory(uint32_t lane);
   bool open_lane(uint32_t lane);
   void serve_up_lane(uint32_t lane);
-  void finish(const std::string& how);
+  bool take_confinement(std::string_view bytes);
+  void signal_all(int number) const;
+  bool reap(int options);
+  void finish(ProcessEnd end);
+  void write_line(size_t which);
 
   const tenon_host_t& host_;
   const wire::RunnerSettings settings_;
   const std::shared_ptr<Subscriptions> subscriptions_;
-  pid_t pid_ = -1;
-  int process_ = -1;
-  int control_ = -1;
-  std::array<int, 2> output_ = {-1, -1};
+  Spawned own_;
   std::array<std::string, 2> line_;
-  void* memory_ = nullptr;
+  std::deque<std::string> said_;
   wire::Doorbell ended_bell_;
   std::atomic<bool> ended_{false};
 
@@ -116,7 +130,10 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   std::vector<std::thread> agents_;
   bool reaped_ = false;
   std::string reason_;
-  std::string how_;
+  ProcessEnd end_;
+  bool closed_ = false;  // by the runner [keeper]
+  bool stands_ = false;
+  std::optional<wire::Confinement> confinement_;
 };
 
 }  // namespace tenon::isolated

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "crash_handler.h"
+#include "sandbox.h"
 #include "tenon/ext/auth.h"
 #include "tenon/ext/config.h"
 #include "tenon/ext/events.h"
@@ -24,10 +26,11 @@ namespace tenon::runner {
 
 namespace {
 
-constexpr size_t kStackBytes = 1024 * 1024;
-
 Host* only_host = nullptr;
 thread_local wire::Lane* lane_of_thread = nullptr;
+
+// At the begin of the stack, where no overflow comes.
+constexpr size_t kCrashStackBytes = 64 * 1024;
 
 wire::EndlessPatience endless;
 
@@ -60,8 +63,8 @@ struct Start {
 
 }  // namespace
 
-Seat::Seat(wire::LaneMemory& memory, int waiting, int ringing)
-    : lane(memory, wire::Lane::Side::Runner, own, other, -1, wire::kFromHostBytes) {
+Seat::Seat(uint32_t which, wire::LaneMemory& memory, int waiting, int ringing)
+    : number(which), lane(memory, wire::Lane::Side::Runner, own, other, -1, wire::kFromHostBytes) {
   own.adopt(waiting, waiting);
   other.adopt(ringing, ringing);
 }
@@ -90,6 +93,8 @@ int32_t Host::log_level() const {
 
 void Host::serve(Seat& seat) {
   lane_of_thread = &seat.lane;
+  alignas(16) char crash_stack[kCrashStackBytes];
+  enter_lane(seat.number, crash_stack, sizeof crash_stack);
   seat.lane.serve(*server_, endless);
   leave();
 }
@@ -102,7 +107,7 @@ void* Host::serve_main(void* start) {
 
 void Host::open_lane(uint32_t lane, int waiting, int ringing) {
   if (lane >= wire::kLanes || seats_[lane]) return;
-  auto seat = std::make_unique<Seat>(lane_memory(lane), waiting, ringing);
+  auto seat = std::make_unique<Seat>(lane, lane_memory(lane), waiting, ringing);
   Seat* const opened = seat.get();
   const std::lock_guard<std::mutex> lock(mutex_);
   seats_[lane] = std::move(seat);
@@ -111,6 +116,7 @@ void Host::open_lane(uint32_t lane, int waiting, int ringing) {
     changed_.notify_one();
     return;
   }
+  allow_stack(settings_);
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);

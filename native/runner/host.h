@@ -21,7 +21,8 @@ namespace tenon::runner {
 
 // A lane on this side.
 struct Seat {
-  Seat(wire::LaneMemory& memory, int waiting, int ringing);
+  Seat(uint32_t which, wire::LaneMemory& memory, int waiting, int ringing);
+  const uint32_t number;
   wire::Doorbell own;    // rung by the host
   wire::Doorbell other;  // rung by the runner
   wire::Lane lane;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "byte_buffer.h"
+#include "crash_handler.h"
 #include "remote_request.h"
 
 namespace tenon::runner {
@@ -55,6 +56,7 @@ void PluginServer::open(wire::Reader& reader, wire::Writer& writer) {
   using Entry = const tenon_plugin_descriptor_t* (*)();
   const auto entry = reinterpret_cast<Entry>(dlsym(image, TENON_ENTRY_SYMBOL));
   if (entry == nullptr) return fail(text_of(dlerror()));
+  note_files(reinterpret_cast<const void*>(entry));
   const tenon_plugin_descriptor_t* const descriptor = entry();
   if (descriptor == nullptr || descriptor->size < sizeof(tenon_plugin_descriptor_t) || descriptor->create == nullptr) {
     return fail("its entry gave no descriptor of version 1");

@@ -1,15 +1,19 @@
 #include "serve.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #if defined(__linux__)
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #endif
 
 #include <string>
 
+#include "crash_handler.h"
 #include "host.h"
 #include "plugin_server.h"
 #include "sandbox.h"
@@ -38,6 +42,12 @@ int fail(const std::string& sentence) {
 
 int serve() {
   close_others();
+  // No child holds it in its stead.
+  fcntl(wire::kControlSocket, F_SETFD, FD_CLOEXEC);
+#if defined(__linux__)
+  // It may be stopped when its host ends, and is to see that.
+  prctl(PR_SET_PDEATHSIG, SIGCONT);
+#endif
   wire::PacketHead head = {};
   std::string bytes;
   wire::Passengers passengers;
@@ -50,17 +60,26 @@ int serve() {
   void* const memory = mmap(nullptr, wire::kSharedBytes, PROT_READ | PROT_WRITE, MAP_SHARED, wire::kSharedMemory, 0);
   close(wire::kSharedMemory);
   if (memory == MAP_FAILED) return fail("could not map the memory that it shares with its host");
+  install_crash_handler(*reinterpret_cast<wire::CrashNote*>(static_cast<char*>(memory) + wire::kCrashNoteAt));
   std::string problem;
-  if (!enter_sandbox(settings, problem)) return fail("could not be confined: " + problem);
+  wire::Confinement confinement;
+  if (!enter_sandbox(settings, confinement, problem)) return fail("could not be confined: " + problem);
+  wire::Writer confined;
+  confinement.write(confined);
+  wire::send_packet(wire::kControlSocket, {wire::Packet::Confined, 0}, confined.bytes());
   Host host(settings, wire::kControlSocket, memory);
   PluginServer server(host);
   host.set_server(server);
   for (;;) {
     passengers = {};
     const int got = wire::receive_packet(wire::kControlSocket, head, bytes, passengers);
-    // Its host is gone. No destructor of the plugin runs: it may be in any state.
-    if (got == 0) _exit(0);
-    if (got > 0 && head.packet == wire::Packet::Lane && passengers.waiting >= 0) {
+    // Its host is gone, or the plugin has closed what is not its own. No destructor of the plugin runs: it may be in
+    // any state. What it has begun ends with it.
+    if (got <= 0) {
+      if (getpgrp() == getpid()) kill(0, SIGKILL);
+      _exit(0);
+    }
+    if (head.packet == wire::Packet::Lane && passengers.waiting >= 0) {
       host.open_lane(head.lane, passengers.waiting, passengers.ringing);
     }
   }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "crash_note.h"
 #include "lane.h"
 
 /*
@@ -33,7 +34,8 @@ constexpr size_t kLaneBytes = (sizeof(LaneMemory) + 4095) / 4096 * 4096;
 struct SharedHead {
   std::atomic<int32_t> log_level;  // the lowest that tenon.log keeps
 };
-constexpr size_t kHeadBytes = 4096;
+constexpr size_t kCrashNoteAt = 4096;
+constexpr size_t kHeadBytes = kCrashNoteAt + kCrashNoteBytes;
 constexpr size_t kSharedBytes = kHeadBytes + kLanes * kLaneBytes;
 
 // Payloads: what a runner may say at once, and what the host does.
@@ -47,6 +49,7 @@ enum class Packet : uint32_t {
   Lane = 2,      // host: open this lane
   WantLane = 3,  // runner: a thread needs one of the up lanes
   Failed = 4,    // runner: it ends, and why; followed by a sentence
+  Confined = 5,  // runner, once, before its library is opened: followed by Confinement
 };
 struct PacketHead {
   Packet packet;

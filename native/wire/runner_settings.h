@@ -41,6 +41,21 @@ struct RunnerSettings {
   }
 };
 
+// What the kernel sees to, as the runner says before its library is opened.
+struct Confinement {
+  bool no_new_privileges = false;
+  bool seccomp = false;
+  uint32_t landlock = 0;  // the version of it; 0: none
+
+  void write(Writer& writer) const { writer.put(no_new_privileges).put(seccomp).put(landlock); }
+  bool read(Reader& reader) {
+    no_new_privileges = reader.flag();
+    seccomp = reader.flag();
+    landlock = reader.get<uint32_t>();
+    return reader.ended();
+  }
+};
+
 }  // namespace tenon::wire
 
 #endif

@@ -1,0 +1,43 @@
+#ifndef TENON_ISOLATED_PROCESS_METER_H
+#define TENON_ISOLATED_PROCESS_METER_H
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+namespace tenon::isolated {
+
+// What a process has of the system now; 0 where that does not tell, or the process is gone.
+struct ProcessUse {
+  uint64_t resident_bytes = 0;
+  uint32_t threads = 0;
+};
+
+ProcessUse use_of(pid_t pid);                        // [any]
+uint64_t processor_ns_of(pid_t pid);                 // of all its threads, since it began [any]
+uint32_t descriptors_of(pid_t pid);                  // open ones [any]
+uint32_t processes_below(pid_t pid, uint32_t most);  // its children and theirs, counted up to `most` [any]
+
+/*
+ * Whether a process is due for a pause, so that it uses no more than its share of a processor. What it uses beyond its
+ * share is owed, and it is stopped until its share has made up for that; what it leaves unused is kept for one period.
+ */
+class ProcessorShare {
+ public:
+  static constexpr uint64_t kPeriodNs = 100'000'000;
+  // `percent` of one processor; 0: no limit.
+  explicit ProcessorShare(uint32_t percent) : percent_(percent) {}
+  bool is_limited() const { return percent_ > 0; }
+  // At `time`, when it has used `used` since it began: whether it is to stand still until the next look.
+  bool is_over(uint64_t time, uint64_t used);
+
+ private:
+  uint32_t percent_;
+  uint64_t looked_ = 0;
+  uint64_t used_ = 0;
+  int64_t owed_ = 0;
+};
+
+}  // namespace tenon::isolated
+
+#endif

@@ -1,0 +1,241 @@
+#include "isolation_harness.h"
+
+#if defined(TENON_RUNNER)
+
+#include <dirent.h>
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+using namespace tenon;
+using namespace tenon::tests;
+
+namespace {
+
+bool is_there(pid_t pid) { return access(("/proc/" + std::to_string(pid)).c_str(), F_OK) == 0; }
+
+bool stands_still(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string number, name, state;
+  file >> number >> name >> state;
+  return state == "T";
+}
+
+constexpr uint64_t kMebibyte = 1024 * 1024;
+
+}  // namespace
+
+TEST_CASE("a runner reaches no other process, no privilege and no namespace") {
+  IsolatedUnderTest under;
+  REQUIRE(static_cast<bool>(under.generation));
+  REQUIRE(under.facts().confinement.has_value());
+  if (!under.facts().confinement->seccomp) return;
+  const std::string host = std::to_string(getpid());
+  for (const std::string what : {"kill", "kill-group", "signal-thread", "ptrace", "prlimit", "priority", "join-group",
+                                 "fork", "execute", "unshare", "clone-sibling", "io-uring", "own-signals", "setuid"}) {
+    CAPTURE(what);
+    CHECK(under.ask(what, host).body == "EPERM");
+  }
+  CHECK(under.ask("kill-own").body == "done");
+  CHECK(under.ask("thread").body == "done");
+}
+
+TEST_CASE("a runner reads what it likes and writes where it may") {
+  char folder[] = "/var/tmp/tenon-confined-XXXXXX";
+  REQUIRE(mkdtemp(folder) != nullptr);
+  const std::string own = std::string(folder) + "/own";
+  const std::string foreign = std::string(folder) + "/foreign";
+  REQUIRE(mkdir(own.c_str(), 0700) == 0);
+  const int file = open(foreign.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  close(file);
+  {
+    IsolatedUnderTest under([&](auto& settings) { settings.launch.settings.writable = {own}; });
+    REQUIRE(static_cast<bool>(under.generation));
+    REQUIRE(under.facts().confinement.has_value());
+    if (under.facts().confinement->landlock > 0) {
+      CHECK(under.ask("write", foreign).body == "EACCES");
+      CHECK(under.ask("create", foreign + "2").body == "EACCES");
+      CHECK(under.ask("remove", foreign).body == "EACCES");
+      CHECK(under.ask("link", foreign).body != "done");
+      CHECK(under.ask("chmod", foreign).body == "EPERM");
+      CHECK(under.ask("write", "/proc/" + std::to_string(getpid()) + "/mem").body == "EACCES");
+      CHECK(under.ask("read", "/proc/" + std::to_string(getpid()) + "/environ").body == "EACCES");
+    }
+    CHECK(under.ask("read", foreign).body == "done");
+    CHECK(under.ask("create", own + "/file").body == "done");
+    CHECK(under.ask("remove", own + "/file").body == "done");
+    CHECK(under.ask("write", "/dev/null").body == "done");
+  }
+  unlink(foreign.c_str());
+  rmdir(own.c_str());
+  rmdir(folder);
+}
+
+TEST_CASE("memory, descriptors and processes of a runner are limited") {
+  IsolatedUnderTest under([](auto& settings) {
+    settings.launch.settings.memory_bytes = 64 * kMebibyte;
+    settings.launch.settings.descriptors = 50;
+  });
+  REQUIRE(static_cast<bool>(under.generation));
+  CHECK(under.ask("allocate", std::to_string(32 * kMebibyte)).body == "done");
+  CHECK(under.ask("allocate", std::to_string(256 * kMebibyte)).body == "ENOMEM");
+  const int most = std::atoi(under.ask("descriptors").body.c_str());
+  CHECK(most >= 50);
+  CHECK(most < 1000);
+}
+
+TEST_CASE("a runner whose resident memory grows over its limit is ended and named") {
+  IsolatedUnderTest under([](auto& settings) { settings.launch.settings.memory_bytes = 64 * kMebibyte; });
+  REQUIRE(static_cast<bool>(under.generation));
+  under.ask("share", std::to_string(128 * kMebibyte));
+  const isolated::Ending ending = under.next_end();
+  CHECK(ending.end.how == "used more memory than its limit of 64 MiB");
+  CHECK(ending.end.by_host);
+  CHECK_FALSE(under.pid().empty());
+}
+
+TEST_CASE("a runner that may begin processes may not have more than that") {
+  IsolatedUnderTest under([](auto& settings) { settings.launch.settings.processes = 3; });
+  REQUIRE(static_cast<bool>(under.generation));
+  CHECK(under.ask("fork-many", "2").body == "done");
+  CHECK(under.ask("kill", std::to_string(getpid())).body == "EPERM");
+  under.ask("fork-many", "4");
+  CHECK(under.next_end().end.how == "had more than 3 processes of its own");
+}
+
+TEST_CASE("a runner over its share of a processor stands still") {
+  IsolatedUnderTest under([](auto& settings) { settings.processor_percent = 10; });
+  REQUIRE(static_cast<bool>(under.generation));
+  CHECK(under.ask("spin").body == "done");
+  const pid_t pid = under.facts().pid;
+  for (int count = 0; count < 3; count++) {
+    CHECK(under.front.until([&] { return stands_still(pid); }));
+    CHECK(under.front.until([&] { return !stands_still(pid); }));
+  }
+  CHECK_FALSE(under.pid().empty());
+}
+
+TEST_CASE("the end of a runner is told with signal, place, request and last words") {
+  IsolatedUnderTest under;
+  REQUIRE(static_cast<bool>(under.generation));
+  const std::string pid = under.pid();
+  under.ask("say", "first\nlast words");
+  const Answer answer = under.ask("fault");
+  CHECK(answer.status == 502);
+  const isolated::Ending ending = under.next_end();
+  CHECK(std::to_string(ending.end.pid) == pid);
+  CHECK(ending.end.how == "was ended by SIGSEGV");
+  CHECK_FALSE(ending.expected);
+  CHECK(ending.replaced);
+  REQUIRE(ending.end.fault.has_value());
+  CHECK(ending.end.fault->signal == SIGSEGV);
+  CHECK(ending.end.fault->address == 8);
+  REQUIRE_FALSE(ending.end.fault->frames.empty());
+  CHECK(ending.end.fault->frames[0].in_library);
+  CHECK(ending.end.fault->frames.size() > 3);
+  REQUIRE(ending.end.doing.size() == 1);
+  CHECK(ending.end.doing[0].code == wire::kDownHandle);
+  CHECK(ending.end.doing[0].lane == ending.end.fault->lane);
+  CHECK(ending.end.doing[0].request > 0);
+  REQUIRE(ending.end.said.size() == 2);
+  CHECK(ending.end.said[1] == "last words");
+  CHECK(under.pid() != pid);
+  CHECK(under.facts().restarts == 1);
+  CHECK(under.facts().last_end == "was ended by SIGSEGV");
+}
+
+TEST_CASE("ends of a runner are named by what they are") {
+  IsolatedUnderTest under;
+  REQUIRE(static_cast<bool>(under.generation));
+  const auto how = [&](const char* what, const char* argument) {
+    under.pid();
+    under.ask(what, argument);
+    return under.next_end().end.how;
+  };
+  CHECK(how("abort", "") == "was ended by SIGABRT");
+  CHECK(how("exit", "3") == "exited with 3");
+}
+
+TEST_CASE("a runner that kills itself, floods its socket or closes everything is replaced") {
+  for (const char* what : {"kill-itself", "flood-socket", "close-all"}) {
+    CAPTURE(std::string(what));
+    IsolatedUnderTest under;
+    REQUIRE(static_cast<bool>(under.generation));
+    under.send(what);
+    CHECK_FALSE(under.next_end().end.how.empty());
+    CHECK_FALSE(under.pid().empty());
+  }
+}
+
+TEST_CASE("a runner that prints without end serves on, and what it has begun ends with it") {
+  IsolatedUnderTest under([](auto& settings) { settings.launch.settings.processes = 2; });
+  REQUIRE(static_cast<bool>(under.generation));
+  CHECK(under.ask("flood-output", "5000").body == "done");
+  CHECK(under.ask("fork").body == "done");
+  const pid_t pid = std::atoi(under.pid().c_str());
+  under.ask("kill-itself");
+  under.next_end();
+  CHECK_FALSE(is_there(pid));
+}
+
+TEST_CASE("a new process begins with the state that was saved last, and as quiet as the others") {
+  IsolatedUnderTest under;
+  REQUIRE(static_cast<bool>(under.generation));
+  CHECK(under.ask("keep", "saved").body == "saved");
+  CHECK(under.front.perform(under.generation, core::Step::Quiesce));
+  CHECK(under.front.perform(under.generation, core::Step::Save));
+  under.ask("keep", "unsaved");
+  under.ask("kill-itself");
+  under.next_end();
+  CHECK(under.ask("kept").body == "saved");
+  CHECK(under.ask("quiet").body == "quiet");
+  CHECK(under.front.perform(under.generation, core::Step::Resume));
+  CHECK(under.ask("quiet").body == "awake");
+}
+
+TEST_CASE("a step of life waits for a process that is being started again") {
+  IsolatedUnderTest under;
+  REQUIRE(static_cast<bool>(under.generation));
+  for (int count = 0; count < 2; count++) {
+    under.ask("kill-itself");
+    under.next_end();
+    CHECK(under.front.perform(under.generation, core::Step::Quiesce));
+    CHECK(under.front.perform(under.generation, core::Step::Resume));
+  }
+}
+
+TEST_CASE("a runner past its deadline is ended after its grace") {
+  IsolatedUnderTest under;
+  REQUIRE(static_cast<bool>(under.generation));
+  under.send("sleep");
+  CHECK(under.next_end().end.how == "did not return from a call past its deadline");
+}
+
+TEST_CASE("no process and no descriptor is left of a runner") {
+  const auto descriptors = [] {
+    size_t count = 0;
+    DIR* const folder = opendir("/proc/self/fd");
+    while (readdir(folder) != nullptr) count++;
+    closedir(folder);
+    return count;
+  };
+  { IsolatedUnderTest warm; }
+  const size_t before = descriptors();
+  pid_t pid = 0;
+  {
+    IsolatedUnderTest under;
+    REQUIRE(static_cast<bool>(under.generation));
+    pid = std::atoi(under.pid().c_str());
+    under.ask("fault");
+    CHECK_FALSE(under.pid().empty());
+  }
+  CHECK_FALSE(is_there(pid));
+  CHECK(descriptors() == before);
+}
+
+#endif
