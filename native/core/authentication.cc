@@ -226,6 +226,7 @@ bool resolve_roles(Call& call, Found& found) {
       return generation.offers().auth->resolve_roles(generation.instance(), &call, &who, &face);
     });
     if (call.refusal != Refusal::None) return false;
+    if (call.pass->left_out) found.end = 0;
     if (status != TENON_OK) {
       return refuse_without_answer(step, "resolve_roles", answer, "it could not tell the roles", status), false;
     }

@@ -98,6 +98,11 @@ void Call::note_overrun(const Generation& generation, const char* part) const {
 }
 
 void Call::note_overrun(const char* part) {
+  // The step refuses it.
+  if (inside() != nullptr) {
+    pass->overrun = part;
+    return;
+  }
   const Lease* const own = lease.load(std::memory_order_relaxed);
   if (own == nullptr) return;
   note_overrun(*own->generation, part);

@@ -176,7 +176,8 @@ class Call final : public tenon_request, public tenon_response {
   void decide();
   // Code of `generation` has run: whether it has written beyond what it was lent. It is told of then. Under a lease.
   const char* take_overrun(const Generation& generation);
-  // Its plugin, which was lent a copy in another process, has written beyond this part of it. Under its lease.
+  // Its plugin, or the extension that has it, was lent a copy in another process and has written beyond this part of
+  // it. Under its lease.
   void note_overrun(const char* part);
 
  private:

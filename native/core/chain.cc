@@ -12,9 +12,8 @@ namespace tenon::core {
 ChainPass::ChainPass(std::shared_ptr<const Chain> way)
     : chain(std::move(way)), kept(chain ? chain->links.size() : 0), visited(kept.size()) {}
 
-bool ChainPass::is_isolated() const {
-  if (!chain) return false;
-  return std::any_of(chain->links.begin(), chain->links.end(), [](const ChainLink& link) {
+bool is_isolated(const Chain& chain) {
+  return std::any_of(chain.links.begin(), chain.links.end(), [](const ChainLink& link) {
     const Lease* const live = link.plugin->live();
     return live != nullptr && live->generation->is_isolated();
   });

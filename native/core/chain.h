@@ -28,6 +28,9 @@ struct Chain {
   std::vector<ChainLink> links;
 };
 
+// Whether an extension of it that runs is in a process of its own: it is waited for, not on the event loop. [front]
+bool is_isolated(const Chain& chain);
+
 // What a call has on its way through a chain.
 struct ChainPass {
   explicit ChainPass(std::shared_ptr<const Chain> way);
@@ -35,8 +38,6 @@ struct ChainPass {
   ChainPass(const ChainPass&) = delete;
   ChainPass& operator=(const ChainPass&) = delete;
 
-  // Whether an extension of it that runs is in a process of its own: it is waited for, not on the event loop. [front]
-  bool is_isolated() const;
   // Give the leases of an inline call back. [front]
   void leave();
 
@@ -50,6 +51,8 @@ struct ChainPass {
   std::atomic<const ChainLink*> held{nullptr};
   uint64_t began = 0;          // ns, monotonic
   bool foreign_fault = false;  // what failed, or gave the answer, is an extension
+  const char* overrun = nullptr;  // part of the request that the copy lent to the step that runs was written beyond
+  bool left_out = false;       // a step of one that runs was, because no process of it does
   std::string headers;         // of the refusal: `name\nvalue\n…`
 };
 

@@ -110,7 +110,11 @@ void ChainStep::refuse(Refusal why, int32_t status, const std::string& text) {
 }
 
 void ChainStep::check_lent() {
-  const char* const part = call_.take_overrun(*generation());
+  const char* part = call_.take_overrun(*generation());
+  if (const char* const elsewhere = std::exchange(call_.pass->overrun, nullptr); part == nullptr && elsewhere != nullptr) {
+    call_.note_overrun(*generation(), elsewhere);
+    part = elsewhere;
+  }
   if (part == nullptr) return;
   count_fault();
   refuse(Refusal::MemoryOverrun, 500, std::string("it wrote beyond the ") + part + " of the request");

@@ -46,6 +46,7 @@ class ChainStep {
   tenon_status run(Work work, Function function) {
     const uint32_t gifts = call_.response.gifts();
     const bool flawed = !call_.response.flaw().empty();
+    const bool refused = call_.refusal != Refusal::None;
     const uint64_t began = go_in();
     const tenon_status status = enter(work, began, function);
     if (!link_.own) book(began);
@@ -53,6 +54,8 @@ class ChainStep {
     check_lent();
     if (call_.response.gifts() != gifts) take_gift(work);
     if (!flawed) check_response();
+    // Its process has ended in here.
+    if (!refused && call_.refusal == Refusal::ExtensionFailed) count_fault();
     return status;
   }
   // Refuse the call because the extension failed in `step`: `text` is for the client, `cause` for the log alone.

@@ -125,8 +125,15 @@ bool run_inline(Call& call, Generation& generation) {
   return finish(call);
 }
 
+// Whether a step or a hook of it may wait for another process.
+bool meets_isolated(const Call& call) {
+  if (!call.plugin->has_chain()) return false;
+  const std::shared_ptr<const Chain> chain = call.pass ? call.pass->chain : call.plugin->chain();
+  return chain && is_isolated(*chain);
+}
+
 bool run(Call& call, Generation& generation) {
-  if (call.route->inline_ && !(call.pass && call.pass->is_isolated())) return run_inline(call, generation);
+  if (call.route->inline_ && !meets_isolated(call)) return run_inline(call, generation);
   call.request.own();
   if (!call.armed) call.arm(call.route->deadline_ms);
   switch (generation.pool().submit(call)) {

@@ -249,7 +249,7 @@ bool PluginServer::serve(wire::Lane& lane, uint16_t code, std::string_view paylo
       known = serve_fetched(reader, writer);
       break;
     default:
-      known = serve_extension(plugin_, code, reader, writer);
+      known = serve_extension(plugin_, lane, code, reader, writer);
       break;
   }
   answer = writer.take();

@@ -50,7 +50,7 @@ class PluginServer final : public wire::Lane::Server {
 
 // Steps of requests, one file each; the answer is written whole. False: it is no question.
 bool handle(Plugin& plugin, wire::Lane& lane, wire::Reader& reader, wire::Writer& writer);
-bool serve_extension(Plugin& plugin, uint16_t code, wire::Reader& reader, wire::Writer& writer);
+bool serve_extension(Plugin& plugin, wire::Lane& lane, uint16_t code, wire::Reader& reader, wire::Writer& writer);
 bool serve_event(Plugin& plugin, wire::Reader& reader, wire::Writer& writer);
 bool serve_task(uint16_t code, wire::Reader& reader, wire::Writer& writer);
 bool serve_fetched(wire::Reader& reader, wire::Writer& writer);

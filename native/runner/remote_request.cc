@@ -56,6 +56,7 @@ void RemoteRequest::clear() {
   changes.clear();
   lane_ = nullptr;
   mark_ = nullptr;
+  way.reset();
   if (!kept_.empty()) kept_ = std::string();
   drop_body();
 }
@@ -104,10 +105,6 @@ tenon_status RemoteRequest::body(std::string_view body) {
     return note(response.set_body(body));
   }
   drop_body();
-  if (in_step) {
-    changes.put(static_cast<uint8_t>(wire::Change::Body)).text(body);
-    return TENON_OK;
-  }
   own_body_.assign(body);
   put_body(own_body_.data(), own_body_.size());
   return TENON_OK;
@@ -121,7 +118,7 @@ tenon_status RemoteRequest::give(const void* data, size_t size, tenon_free_fn fr
   if ((data == nullptr && size != 0) || size > core::Response::kBodyBytes) {
     return note(response.give_body(data, size, free_body, context));
   }
-  if (in_step || data == nullptr) {
+  if (data == nullptr) {
     const tenon_status status = body({static_cast<const char*>(data), size});
     free_now();
     return status;

@@ -3,11 +3,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "request.h"
+#include "request_way.h"
 #include "response.h"
 #include "tenon/ext/http.h"
 #include "wire/lane.h"
@@ -50,6 +52,7 @@ class RemoteRequest final : public tenon_request, public tenon_response {
   std::atomic<Deferral> deferral{Deferral::None};
   std::atomic<int> holds{0};  // the handler, and a deferral
   wire::Writer changes;       // since they were last sent, but the body of a handler
+  mutable std::unique_ptr<RequestWay> way;  // null: not asked for yet
 
   uint32_t left_ms() const;
   bool is_cancelled() const;
