@@ -179,9 +179,10 @@ class Call final : public tenon_request, public tenon_response {
   // Its plugin, or the extension that has it, was lent a copy in another process and has written beyond this part of
   // it. Under its lease.
   void note_overrun(const char* part);
+  // It is told of what code of `generation` has done.
+  void note_overrun(const Generation& generation, const char* part) const;
 
  private:
-  void note_overrun(const Generation& generation, const char* part) const;
   void explain_denial();
   void clear_response();
 
