@@ -288,7 +288,7 @@ export async function compose(
     tell,
   });
   closer.add('static plugins', () => statics.close());
-  const guarding = guardPlugins({ log, core, findings, host, tell, box, hasParent });
+  const guarding = guardPlugins({ log, core, findings, host, tell, box, front, settings, parent });
   closer.add('guards', () => guarding.end());
   const plugins = new Plugins(host, statics);
   const manager = new HotReloadManager({

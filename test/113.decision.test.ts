@@ -25,7 +25,7 @@ function decided(crashes: readonly { at: number; accused?: Accused }[], begin = 
   let containment: Containment = begin;
   let history: readonly CountedCrash[] = [];
   return crashes.map(({ at, accused }) => {
-    const decision = decide({ at, accused, told, containment, history, rules });
+    const decision = decide({ at, accused, told, containment, history, rules, isAutomatic: false });
     ({ containment, history } = decision);
     return decision;
   });
@@ -103,12 +103,15 @@ describe('after a crash', () => {
       bad: [held, { ...held, plugin: 'other' }],
       safeMode: told,
     };
-    expect(released(containment, 'todo')).toEqual({
+    expect(released(containment, 'todo', true)).toEqual({
       quarantined: [],
       bad: [{ ...held, plugin: 'other' }],
       safeMode: told,
     });
-    expect(released(containment, undefined)).toEqual({ quarantined: containment.quarantined, bad: containment.bad });
+    expect(released(containment, undefined, true)).toEqual({
+      quarantined: containment.quarantined,
+      bad: containment.bad,
+    });
   });
 });
 

@@ -23,6 +23,8 @@ export interface Containment {
   readonly quarantined: readonly HeldBuild[];
   /** Builds that crashed in their probation: the kept build before them is loaded in their place until the content changes. */
   readonly bad: readonly HeldBuild[];
+  /** Plugins of isolation `auto` that have certainly ended a host: they run in processes of their own until somebody releases them. */
+  readonly demoted?: readonly HeldBuild[] | undefined;
   /** Set when hosts crashed and nobody knows why: no plugin is loaded, the admin API is up. Ends by hand. */
   readonly safeMode?: { readonly reason: string; readonly crash: string; readonly since: string } | undefined;
 }

@@ -73,8 +73,19 @@ export interface Verdict {
  */
 export type CrashKind = 'signal' | 'exit' | 'killed' | 'hang';
 
-/** What was done about it. `ended`: nothing, it was on its way down. */
-export type CrashAction = 'restarted' | 'quarantined' | 'wentBack' | 'safeMode' | 'gaveUp' | 'ended';
+/**
+ * What was done about it. `ended`: nothing, it was on its way down. `demoted`: the plugin goes on in a process of its own; `processRestarted`: it was
+ * in one, and another one has taken its place.
+ */
+export type CrashAction =
+  | 'restarted'
+  | 'demoted'
+  | 'processRestarted'
+  | 'quarantined'
+  | 'wentBack'
+  | 'safeMode'
+  | 'gaveUp'
+  | 'ended';
 
 export interface CrashReport {
   /** Sorts by time. */
@@ -94,6 +105,8 @@ export interface CrashReport {
   readonly message?: string;
   readonly verdict: Verdict;
   readonly action: CrashAction;
+  /** What has ended, when it was a process of the plugin's own and not the host. */
+  readonly process?: { readonly pid: number; readonly uptimeMs: number };
   readonly host: { readonly pid: number; readonly version: string; readonly node: string; readonly uptimeMs: number };
   /** Thread of the fault; absent without a report of the handler. */
   readonly thread?: ReportedThread;

@@ -13,6 +13,8 @@ export interface IsolationOptions {
   lifecycleMs: number;
   graceMs: number;
   memoryBytes: number;
+  /** 100: one processor; 0: as much as there is. */
+  processorPercent: number;
   descriptors: number;
   childProcesses: number;
   sandbox: boolean;
@@ -26,11 +28,53 @@ export interface PluginProcess {
   restarts: number;
   residentBytes: number;
   processorMs: number;
+  threads?: number;
+  /** Files and sockets that are open in it. */
+  descriptors?: number;
   /** How the one before ended, such as `was ended by SIGSEGV`; empty for the first. */
   lastEnd: string;
+  /** When that was, ms since 1970. */
+  lastEndAt?: number;
+  /** What the kernel sees to; absent until it has said so. */
+  confinement?: {
+    noNewPrivileges: boolean;
+    /** Whether it refuses calls of the system that no plugin needs. */
+    seccomp: boolean;
+    /** Version of landlock, which refuses writing elsewhere; 0: there is none. */
+    landlock: number;
+  };
+}
+
+/** The end of a process that nobody has asked for. */
+export interface ProcessEnd {
+  pid: number;
+  /** Ms since 1970. */
+  at: number;
+  uptimeMs: number;
+  /** `was ended by SIGSEGV`, `exited with 3`, or why the host has killed it. */
+  how: string;
+  /** Whether the host has. */
+  killed: boolean;
+  /** Name of what has ended it. */
+  signal?: string;
+  status?: number;
+  /** The signal's cause, as its number. */
+  code?: number;
+  /** Of the fault, hexadecimal with 0x. */
+  address?: string;
+  /** What it was in: `handle`, `initialize` ... */
+  step?: string;
+  /** Number of the request. */
+  request?: number;
+  /** The fault first; `offset` from the beginning of `file`, hexadecimal with 0x. */
+  frames?: readonly { address: string; file?: string; offset?: string }[];
+  /** Last lines of what it printed. */
+  output?: readonly string[];
 }
 
 /** A plugin in processes of its own: begun by `create` of the generation that is given it, ended by `destroy`. */
 export interface Isolation {
   readonly processes: PluginProcess[];
+  /** Ends since the last call; the last 64 of them. */
+  takeEnds?(): ProcessEnd[];
 }

@@ -6,6 +6,8 @@ import { tableLines } from './table.js';
 
 const actions: Readonly<Record<CrashReport['action'], string>> = {
   restarted: 'a fresh host went on',
+  demoted: 'a fresh host went on, with the plugin in a process of its own',
+  processRestarted: 'another process of the plugin took its place',
   quarantined: 'a fresh host went on, with the plugin in quarantine',
   wentBack: 'a fresh host went on, without that build',
   safeMode: 'a fresh host went on in safe mode, without plugins',

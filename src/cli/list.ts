@@ -1,6 +1,7 @@
 /** `tenon list`: the plugins of a running host. */
 import type { PluginView } from '../index.js';
 import { type AskFlags, Client } from './client.js';
+import { isolationWord } from './isolation-rows.js';
 import { printTable } from './table.js';
 
 /** What runs in it, one row each. */
@@ -11,12 +12,17 @@ export function pluginRows(plugins: readonly PluginView[]): string[][] {
   });
 }
 
-/** The same with what the registry says, before the error, when there is one. */
-function withRegistry(plugins: readonly PluginView[]): string[][] {
-  const rows = [pluginHead, ...pluginRows(plugins)];
-  if (plugins.every(({ registry }) => registry === undefined)) return rows;
-  const words = ['REGISTRY', ...plugins.map(({ registry }) => registryWords(registry))];
-  return rows.map((row, at) => [...row.slice(0, -1), words[at] ?? '', ...row.slice(-1)]);
+/** The same with where they run, and what the registry says, before the error, where there is something to say. */
+function listRows(plugins: readonly PluginView[]): string[][] {
+  let rows = [pluginHead, ...pluginRows(plugins)];
+  const add = (words: readonly string[]): void => {
+    rows = rows.map((row, at) => [...row.slice(0, -1), words[at] ?? '', ...row.slice(-1)]);
+  };
+  if (plugins.some(({ isolation }) => (isolation?.mode ?? 'inline') !== 'inline'))
+    add(['ISOLATION', ...plugins.map(({ isolation }) => isolationWord(isolation))]);
+  if (plugins.some(({ registry }) => registry !== undefined))
+    add(['REGISTRY', ...plugins.map(({ registry }) => registryWords(registry))]);
+  return rows;
 }
 
 /** What the registry says of a plugin, in a word or two. */
@@ -31,5 +37,5 @@ export const pluginHead = ['PLUGIN', 'STATE', 'VERSION', 'GENERATION', 'LEASES',
 export async function list(flags: AskFlags): Promise<void> {
   const answer = await Client.find(flags).get<{ plugins: PluginView[] }>('/api/v1/plugins');
   if (flags.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
-  else printTable(withRegistry(answer.plugins));
+  else printTable(listRows(answer.plugins));
 }

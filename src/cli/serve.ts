@@ -309,7 +309,9 @@ async function serve({ flags, tellsReloads, continues, ...given }: Order & Given
     parent: {
       wishesChanged,
       requestsNamed: (name) => void tellParent({ told: 'requests', name }),
-      released: (plugin) => void tellParent({ told: 'released', plugin }),
+      released: (plugin, isByHand) => void tellParent({ told: 'released', plugin, isByHand }),
+      automatic: (plugins) => void tellParent({ told: 'automatic', plugins }),
+      processEnded: (report) => void tellParent({ told: 'process ended', report }),
       quarantined: (build) => void tellParent({ told: 'quarantined', build }),
     },
   };

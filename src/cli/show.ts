@@ -3,6 +3,7 @@ import type { GenerationView, PluginView } from '../index.js';
 import { describe } from '../compiler/diagnostics.js';
 import { type AskFlags, Client } from './client.js';
 import { diagnosticsOf } from './complaints.js';
+import { isolationRows } from './isolation-rows.js';
 import { barParts, phaseTimes, reloadLine } from './phases.js';
 import { printTable } from './table.js';
 import { whoOf } from './who.js';
@@ -24,6 +25,7 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
     type === 'static' ? ['type', 'static, part of the program'] : ['folder', folder],
     ...(description === undefined ? [] : [['description', description]]),
     ...(registry === undefined ? [] : [['registry', registryLine(registry)]]),
+    ...isolationRows(view.isolation),
     ['calls waiting', String(waiting)],
     ...(tables.length === 0 ? [] : [['tables', tables.join(', ')]]),
     ...(extension === false ? [] : [['is extension', String(extension)]]),

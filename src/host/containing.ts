@@ -1,11 +1,18 @@
 /** What crashes have led to, as this host keeps to it: plugins and builds that are not loaded, or that none is. */
 import type { Containment, HeldBuild } from '../base/containment.js';
+import type { CrashReport } from '../base/crash-report.js';
 import { TenonError } from '../base/errors.js';
+
+import type { Isolated } from './isolation-view.js';
 
 /** Told by a host of what its parent process is to keep, and give to the hosts after it. */
 export interface ContainmentListener {
   /** The plugin, or with none the safe mode, is not held back any more. */
-  released?: ((plugin?: string) => void) | undefined;
+  released?: ((plugin?: string, isByHand?: boolean) => void) | undefined;
+  /** Which plugins are of isolation `auto`, after each change. */
+  automatic?: ((plugins: readonly string[]) => void) | undefined;
+  /** A process of a plugin has ended. */
+  processEnded?: ((report: CrashReport) => void) | undefined;
   /** The host itself has put it into quarantine. */
   quarantined?: ((build: HeldBuild) => void) | undefined;
 }
@@ -13,12 +20,15 @@ export interface ContainmentListener {
 export class Containing {
   readonly #quarantined: Map<string, HeldBuild>;
   #bad: readonly HeldBuild[];
+  #demoted: readonly HeldBuild[];
+  readonly #automatic = new Set<string>();
   #safeMode: Containment['safeMode'];
   readonly #listener: ContainmentListener;
 
-  constructor({ quarantined, bad, safeMode }: Containment, listener: ContainmentListener = {}) {
+  constructor({ quarantined, bad, demoted, safeMode }: Containment, listener: ContainmentListener = {}) {
     this.#quarantined = new Map(quarantined.map((build) => [build.plugin, build]));
     this.#bad = bad;
+    this.#demoted = demoted ?? [];
     this.#safeMode = safeMode;
     this.#listener = listener;
   }
@@ -26,7 +36,8 @@ export class Containing {
   /** What is held back now. */
   get held(): Containment {
     const safeMode = this.#safeMode === undefined ? {} : { safeMode: this.#safeMode };
-    return { quarantined: [...this.#quarantined.values()], bad: this.#bad, ...safeMode };
+    const demoted = this.#demoted.length === 0 ? {} : { demoted: this.#demoted };
+    return { quarantined: [...this.#quarantined.values()], bad: this.#bad, ...demoted, ...safeMode };
   }
 
   /** Why no plugin is loaded, if so. */
@@ -37,6 +48,20 @@ export class Containing {
       next: 'see `tenon crashes`; `tenon release` ends it',
       details: { reason, crash, since },
     });
+  }
+
+  /** What a plugin of isolation `auto` has done to be in a process of its own. */
+  demotionOf(id: string): HeldBuild | undefined {
+    return this.#demoted.find(({ plugin }) => plugin === id);
+  }
+
+  /** Whoever decides after a crash is to know which plugins may be demoted. Before any of its code runs. */
+  tellAutomatic({ id, isolated }: { id: string; isolated: Isolated | undefined }): void {
+    const is = isolated?.mode === 'auto';
+    if (is === this.#automatic.has(id)) return;
+    if (is) this.#automatic.add(id);
+    else this.#automatic.delete(id);
+    this.#listener.automatic?.([...this.#automatic]);
   }
 
   /** The build that a plugin is in quarantine for. */
@@ -94,15 +119,22 @@ export class Containing {
    * build, that was there before, nothing follows for those that are held back. Whether anything was.
    */
   proved(id: string, sha256: string, isNew: boolean): boolean {
-    return isNew && this.whyQuarantined(id, sha256) === undefined && this.release(id);
+    return isNew && this.whyQuarantined(id, sha256) === undefined && this.#letGo(id, false);
   }
 
   /** Nothing of it is held back any more. Whether anything was. */
   release(id: string): boolean {
+    return this.#letGo(id, true);
+  }
+
+  /** @param isByHand also takes it back from its process */
+  #letGo(id: string, isByHand: boolean): boolean {
+    const demotion = isByHand ? this.demotionOf(id) : undefined;
+    if (demotion !== undefined) this.#demoted = this.#demoted.filter((build) => build !== demotion);
     const kept = this.#bad.filter(({ plugin }) => plugin !== id);
-    const was = this.#quarantined.delete(id) || kept.length < this.#bad.length;
+    const was = this.#quarantined.delete(id) || kept.length < this.#bad.length || demotion !== undefined;
     this.#bad = kept;
-    if (was) this.#listener.released?.(id);
+    if (was) this.#listener.released?.(id, isByHand);
     return was;
   }
 

@@ -101,7 +101,7 @@ function withReport({ counts, restarts, ids }: Counted, report: CrashReport): Co
   const key = `${report.kind} ${partyOf(report)}`;
   return {
     counts: { ...counts, [key]: (counts[key] ?? 0) + 1 },
-    restarts: restarts + (report.action === 'gaveUp' || report.action === 'ended' ? 0 : 1),
+    restarts: restarts + (['gaveUp', 'ended', 'processRestarted'].includes(report.action) ? 0 : 1),
     ids,
   };
 }

@@ -1,24 +1,34 @@
 /** Has the running plugins of a host looked after. */
-import type { Core } from '../binding/core.js';
+import path from 'node:path';
+import type { CrashReport } from '../base/crash-report.js';
+import { crashFolder, CrashReports } from '../base/crash-reports.js';
+import type { Settings } from '../base/settings.js';
+import type { Core, Front } from '../binding/core.js';
+import type { ContainmentListener } from './containing.js';
 import { Guarding, type GuardingOptions } from './guarding.js';
 import type { Host } from './host.js';
 import type { HostEvent } from './journal.js';
+import { ProcessWatch } from './process-watch.js';
 
 export interface GuardPluginsOptions extends Pick<GuardingOptions, 'log' | 'findings' | 'tell'> {
   core: Core;
   host: Host;
-  /** Whether a parent process begins another host when this one is full. */
-  hasParent: boolean;
+  front: Pick<Front, 'name'>;
+  settings: Pick<Settings, 'data' | 'crashReports'>;
+  /** It begins another host when this one is full, and keeps reports; without one this host does. */
+  parent: ContainmentListener | undefined;
   /** Descriptor of the black box of this process, where it is known. */
   box: number | undefined;
 }
 
 const everyMs = 1000;
+/** Between two looks at processes of plugins, ms. */
+const processesMs = 100;
 /** Between two looks for what the host has opened meanwhile, ms. */
 const descriptorsMs = 10_000;
 
 /** Looks every second, and after what `observe` is told of. `end` ends it. */
-export function guardPlugins({ core, host, hasParent, box, ...options }: GuardPluginsOptions): {
+export function guardPlugins({ core, host, front, settings, parent, box, ...options }: GuardPluginsOptions): {
   observe: (event: HostEvent) => void;
   end: () => void;
 } {
@@ -26,10 +36,23 @@ export function guardPlugins({ core, host, hasParent, box, ...options }: GuardPl
     ...options,
     door: core,
     plugins: () => host.members,
-    quarantine: hasParent ? (plugin, reason) => host.quarantine(plugin, reason) : undefined,
+    quarantine: parent !== undefined ? (plugin, reason) => host.quarantine(plugin, reason) : undefined,
     hangsIn: (plugin) => (box === undefined ? [] : routesIn(core, box, plugin)),
     now: () => performance.now(),
   });
+  const { data, crashReports: keep } = settings;
+  const reports = new CrashReports({ folder: crashFolder(path.resolve(data)), keep });
+  const keepReport = (report: CrashReport): void =>
+    void reports.write(report).catch((error: unknown) => {
+      options.log.warn({ err: error, crash: report.id }, 'the report of a crash could not be kept');
+    });
+  const processes = new ProcessWatch({
+    ...options,
+    plugins: () => host.members,
+    requests: front.name,
+    report: parent?.processEnded ?? keepReport,
+  });
+  const looking = setInterval(() => processes.look(), processesMs).unref();
   const timer = setInterval(() => guarding.look(), everyMs).unref();
   const descriptors = setInterval(() => core.guardDescriptors(), descriptorsMs).unref();
   return {
@@ -40,6 +63,8 @@ export function guardPlugins({ core, host, hasParent, box, ...options }: GuardPl
       core.guardDescriptors();
     },
     end: () => {
+      processes.look();
+      clearInterval(looking);
       clearInterval(timer);
       clearInterval(descriptors);
     },

@@ -6,11 +6,20 @@ const nobody: Asked = { permissions: [], by: 'config' };
 const nothing: Applied = { uses: [], auth: undefined, custom: '{}', asked: nobody };
 
 /** Undefined for one that says nothing. */
-export function writeKeptConfig({ uses, auth, custom, asked, cors, files, limits }: Applied): string | undefined {
+export function writeKeptConfig({
+  uses,
+  auth,
+  custom,
+  asked,
+  cors,
+  files,
+  limits,
+  isolation,
+}: Applied): string | undefined {
   const asks = asked.by === 'manifest' || asked.permissions.length > 0;
-  const says = cors !== undefined || files !== undefined || limits !== undefined;
+  const says = cors !== undefined || files !== undefined || limits !== undefined || isolation !== undefined;
   if (uses.length === 0 && auth === undefined && custom === nothing.custom && !asks && !says) return undefined;
-  return `${JSON.stringify({ uses, auth, custom, ...(asks ? { asked } : {}), cors, files, limits })}\n`;
+  return `${JSON.stringify({ uses, auth, custom, ...(asks ? { asked } : {}), cors, files, limits, isolation })}\n`;
 }
 
 /** Undefined stands for one that said nothing. Throws for text that was not written by {@link writeKeptConfig}. */
@@ -23,7 +32,7 @@ export function readKeptConfig(text: string | undefined): Applied {
 
 function isApplied(value: unknown): value is Applied {
   if (!isObject(value)) return false;
-  const { uses, auth, custom, asked = nobody, cors = {}, files = {}, limits = {} } = value;
+  const { uses, auth, custom, asked = nobody, cors = {}, files = {}, limits = {}, isolation } = value;
   return (
     Array.isArray(uses) &&
     uses.every(
@@ -39,7 +48,8 @@ function isApplied(value: unknown): value is Applied {
     isObject(cors) &&
     isObject(files) &&
     isObject(limits) &&
-    Object.values(limits).every(isObject)
+    Object.values(limits).every(isObject) &&
+    (isolation === undefined || (isObject(isolation) && isObject(isolation['plan'])))
   );
 }
 

@@ -16,6 +16,8 @@ export interface PluginFigures {
   readonly threads: { readonly alive: number; readonly lost: number };
   /** What its code has of the process. */
   readonly gauges: Gauges;
+  /** Its own processes; undefined while it runs in that of the host. */
+  readonly processes?: { readonly running: number; readonly residentBytes: number } | undefined;
 }
 
 export function figuresOf({ id, state, running, leaving }: Plugin, gauges: Gauges): PluginFigures {
@@ -40,7 +42,15 @@ export function figuresOf({ id, state, running, leaving }: Plugin, gauges: Gauge
     leases,
     threads,
     gauges,
+    processes: processesOf(all),
   };
+}
+
+function processesOf(generations: readonly Generation[]): PluginFigures['processes'] {
+  const isolated = generations.flatMap(({ library }) => library.isolation ?? []);
+  if (isolated.length === 0) return undefined;
+  const running = isolated.flatMap(({ processes }) => processes).filter(({ pid }) => pid !== 0);
+  return { running: running.length, residentBytes: running.reduce((sum, one) => sum + one.residentBytes, 0) };
 }
 
 /** A plugin that is a part of the program has no library. */

@@ -8,6 +8,8 @@ import type { RegistryView } from './desired.js';
 import type { Asked, Standing } from './grants.js';
 import type { Gauges, GuardFindings } from './guard-findings.js';
 import type { EffectiveConfig } from './effective-config.js';
+import type { ApplicationIsolation } from './isolation-of.js';
+import { type Isolated, type IsolationView, viewIsolation } from './isolation-view.js';
 import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
 import type { DefaultAccess } from '../tables/permissions.js';
@@ -105,6 +107,8 @@ export interface Applied {
   readonly files?: ServedFiles | undefined;
   /** How much it may have of what all plugins share. */
   readonly limits?: ResourceLimits | undefined;
+  /** Where its code runs, when that is not always this process. */
+  readonly isolation?: Pick<ApplicationIsolation, 'mode' | 'plan'> | undefined;
 }
 
 /** One route that is served. */
@@ -161,6 +165,8 @@ export interface PluginView extends PluginSummary, Omit<Relations, 'shut'> {
   /** What is not as the application says although it runs: seed data that was not loaded. */
   warnings: string[];
   lastReload?: ReloadRecord;
+  /** Where its code runs; absent for a static plugin, and before it was looked at. */
+  isolation?: IsolationView;
   /** The extension that is needed and does not run, where every request is answered 503 for want of it. */
   shutBy?: string;
   /** Why every request is answered 503, or else why the last attempt to load it failed. */
@@ -213,6 +219,8 @@ export class Plugin {
   outlasted: Generation | undefined;
   /** Builds (hashes) that were replaced before their probation was over. */
   readonly unproven = new Set<string>();
+  /** Where it was to run when it was loaded last. */
+  isolated: Isolated | undefined;
   /** Of the running generation; it may be over. */
   probation: Probation | undefined;
   lastReload: ReloadRecord | undefined;
@@ -272,6 +280,7 @@ export class Plugin {
         ...(this.tables?.served.seedErrors ?? []).map(({ message }) => message),
         ...findings.warningsOf(this.id),
       ],
+      ...(this.isolated === undefined ? {} : { isolation: viewIsolation(this.isolated, current) }),
       ...(this.lastReload === undefined ? {} : { lastReload: this.lastReload }),
       ...(shut === undefined ? {} : { shutBy: String(shut.details['extension']) }),
       ...(error === undefined ? {} : { error: { code: error.code, message: error.message, details: error.details } }),

@@ -83,7 +83,7 @@ export class Probation {
     const { swaps } = this.#live;
     // While it hands over it saves, and waits: that says nothing of how it serves.
     const serves = (): boolean => this.#live.current === this.#generation && this.#live.swaps === swaps;
-    const wrong = serves() ? (this.#calls() ?? (await this.#health())) : undefined;
+    const wrong = serves() ? (this.#process() ?? this.#calls() ?? (await this.#health())) : undefined;
     if (this.#timer === undefined) return;
     if (wrong !== undefined && serves()) {
       const failed = this.#failed;
@@ -94,6 +94,11 @@ export class Probation {
       this.end();
       this.#passed();
     }
+  }
+
+  #process(): TenonError | undefined {
+    const ended = this.#generation.library.isolation?.processes.find(({ lastEnd }) => lastEnd !== '');
+    return ended === undefined ? undefined : this.#wrong(`its process ${ended.lastEnd}`, {});
   }
 
   #calls(): TenonError | undefined {

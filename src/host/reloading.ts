@@ -198,6 +198,8 @@ export class Reloading {
     const { containing, refuseKilled } = this.#options;
     if (bundle !== undefined) await refuseKilled(plugin.id, bundle.sha256);
     plugin.asks = applied.asked;
+    plugin.isolated = target.isolated ?? plugin.isolated;
+    containing.tellAutomatic(plugin);
     await configs.tell(plugin, applied);
     const live = this.#liveOf(plugin);
     if (!this.#numbers.has(plugin.id)) this.#numbers.set(plugin.id, await versions.lastGeneration(plugin.id));

@@ -8,6 +8,10 @@ export function signalName(signal: number): string {
   return byNumber.get(signal) ?? `signal ${signal}`;
 }
 
+export function signalNumber(name: string): number {
+  return (os.constants.signals as Readonly<Record<string, number>>)[name] ?? 0;
+}
+
 /** By signal, from 1 on: the same numbers on Linux and, but for a few, on macOS. */
 const codes: Readonly<Record<string, readonly string[]>> = {
   SIGSEGV: ['SEGV_MAPERR', 'SEGV_ACCERR', 'SEGV_BNDERR', 'SEGV_PKUERR'],

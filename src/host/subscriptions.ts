@@ -59,6 +59,8 @@ const known: Record<HostEvent['type'], true> = {
   'host.full': true,
   'plugin.quarantined': true,
   'plugin.released': true,
+  'plugin.processEnded': true,
+  'plugin.processStarted': true,
   'plugin.guarded': true,
   'plugin.overSoftLimit': true,
   'plugin.overHardLimit': true,

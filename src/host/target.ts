@@ -9,6 +9,8 @@ import { type Desires, disabledBy } from './desired.js';
 import { effectiveConfig, type EffectiveConfig } from './effective-config.js';
 import type { Extensions } from './extensions.js';
 import type { Asked } from './grants.js';
+import type { Containing } from './containing.js';
+import type { Isolated } from './isolation-view.js';
 import { readKeptConfig } from './kept-config.js';
 import type { Applied, Plugin } from './plugin.js';
 import type { PluginTables, WantedTables } from './plugin-tables.js';
@@ -21,6 +23,8 @@ export interface Target {
   library: string;
   prefix: string;
   limits: GenerationLimits;
+  /** Where it runs. */
+  isolated?: Isolated | undefined;
   preserveState: boolean;
   tables: WantedTables;
   applied: Applied;
@@ -43,6 +47,7 @@ export interface TargetsOptions {
   limits: GenerationLimits;
   tables: PluginTables;
   desires: Desires;
+  containing: Pick<Containing, 'demotionOf'>;
   secretPlaces: SecretPlaces;
   /** Whether a plugin's state goes from generation to generation, where its config does not say. */
   preserveState: () => boolean;
@@ -119,7 +124,7 @@ export class Targets {
     return {
       library: built.library,
       prefix: application.prefix,
-      limits: this.#limitsOf(application),
+      ...this.#apart(plugin.id, application.limits, isolationIn(application)),
       preserveState: this.#preserves(application),
       tables: tables.wanted(plugin, application),
       applied: { ...(await appliedBy(application)), custom: config.own },
@@ -148,7 +153,7 @@ export class Targets {
     return {
       library: versions.fileOf(plugin.id, version),
       prefix: running?.prefix ?? application?.prefix ?? plugin.prefix ?? tables.prefix ?? `/${plugin.id}`,
-      limits: running?.limits ?? this.#limitsOf(application),
+      ...this.#apart(plugin.id, application?.limits, applied.isolation, running),
       preserveState: this.#preserves(application),
       tables,
       applied: { ...applied, custom: config.own, asked: askedBy(version, applied) },
@@ -192,11 +197,19 @@ export class Targets {
     }
   }
 
-  #limitsOf(application: Application | undefined): GenerationLimits {
-    const { limits } = this.#options;
-    if (application === undefined) return limits;
-    const { mode, plan } = application.isolation;
-    return { ...limits, ...application.limits, ...(mode === 'process' ? { isolation: plan } : {}) };
+  /** What runs keeps to what it runs with. */
+  #apart(
+    id: string,
+    given: Partial<GenerationLimits> | undefined,
+    isolation: Applied['isolation'],
+    running?: Generation,
+  ): Pick<Target, 'limits' | 'isolated'> {
+    const { containing, limits } = this.#options;
+    const { mode, plan } = isolation ?? { mode: 'inline' };
+    const demoted = mode === 'auto' ? containing.demotionOf(id) : undefined;
+    const isApart = mode === 'process' || demoted !== undefined;
+    const own = running?.limits ?? { ...limits, ...given, ...(isApart ? { isolation: plan } : {}) };
+    return { limits: own, isolated: { mode, ...(demoted && { demoted }) } };
   }
 
   #preserves(application: Application | undefined): boolean {
@@ -222,8 +235,14 @@ function askedBy({ bundle }: Version, applied: Applied): Asked {
   return bundle === undefined ? applied.asked : { permissions: bundle.permissions, by: 'manifest' };
 }
 
+function isolationIn({ isolation: { mode, plan } }: Application): Applied['isolation'] {
+  return mode === 'inline' ? undefined : { mode, plan };
+}
+
 async function appliedBy(application: Application): Promise<Applied> {
   const { extensions, auth, custom, asked, cors, files, resources } = application;
   const limits = Object.keys(resources).length === 0 ? {} : { limits: resources };
-  return { uses: extensions, auth, custom, asked, cors, files: await files?.(), ...limits };
+  const isolation = isolationIn(application);
+  const apart = isolation === undefined ? {} : { isolation };
+  return { uses: extensions, auth, custom, asked, cors, files: await files?.(), ...limits, ...apart };
 }

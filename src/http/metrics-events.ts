@@ -64,6 +64,12 @@ export class EventMeters {
     labelNames: ['plugin', 'guard'],
     registers: [this.registry],
   });
+  readonly #restarts = new Counter({
+    name: 'tenon_plugin_process_restarts_total',
+    help: 'Processes of isolated plugins that ended unasked, for another one to take their place.',
+    labelNames: ['plugin'],
+    registers: [this.registry],
+  });
   readonly #guarded = new Map<string, Set<string>>();
   /** What each plugin has in `#reloads`. */
   readonly #counted = new Map<string, Map<string, { plugin: string; trigger: string; outcome: string }>>();
@@ -75,6 +81,7 @@ export class EventMeters {
       this.#guarded.set(plugin, (this.#guarded.get(plugin) ?? new Set()).add(guard));
       this.#guards.inc({ plugin, guard });
     }
+    if (event.type === 'plugin.processEnded') this.#restarts.inc({ plugin: event.plugin });
     if ('record' in event) this.#ended(event.record, event.type !== 'reload.rolledBack');
   }
 
@@ -96,6 +103,7 @@ export class EventMeters {
     }
     for (const [plugin, counted] of this.#counted) {
       if (plugins.has(plugin)) continue;
+      this.#restarts.remove({ plugin });
       for (const labels of counted.values()) this.#reloads.remove(labels);
       this.#last.remove({ plugin });
       this.#success.remove({ plugin });

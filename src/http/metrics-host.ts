@@ -53,6 +53,7 @@ function pluginFamilies(all: readonly PluginFigures[]): Family[] {
   // What was stopped by hand is kept in mind only.
   const plugins = all.filter(({ state }) => state !== 'stopped');
   const dynamic = plugins.filter(({ type }) => type === 'dynamic');
+  const isolated = dynamic.filter(({ processes }) => processes !== undefined);
   const each = (of: readonly PluginFigures[], value: (plugin: PluginFigures) => number): Sample[] =>
     of.map((plugin) => ({ labels: { plugin: plugin.id }, value: value(plugin) }));
   const isRunning = ({ state }: PluginFigures): boolean => state === 'running';
@@ -117,6 +118,16 @@ function pluginFamilies(all: readonly PluginFigures[]): Family[] {
       'tenon_plugin_memory_bytes',
       'Estimate of what the code of a plugin has allocated and not freed.',
       each(dynamic, ({ gauges }) => gauges.memory),
+    ),
+    gauge(
+      'tenon_plugin_processes',
+      'Processes of its own that run of an isolated plugin.',
+      each(isolated, ({ processes }) => processes?.running ?? 0),
+    ),
+    gauge(
+      'tenon_plugin_process_resident_bytes',
+      'Memory that they have.',
+      each(isolated, ({ processes }) => processes?.residentBytes ?? 0),
     ),
   ];
 }

@@ -59,8 +59,8 @@ const kinds = oneOf(
   '`signal`: a fault; `exit`: it ended itself; `killed`: by a signal that nobody can catch; `hang`: its event loop stood, and it was ended',
 );
 const actions = oneOf(
-  ['restarted', 'quarantined', 'wentBack', 'safeMode', 'gaveUp', 'ended'],
-  '`wentBack`: the build before it serves; `safeMode`: no plugin is loaded; `gaveUp`: no host was begun again; `ended`: it was on its way down',
+  ['restarted', 'demoted', 'processRestarted', 'quarantined', 'wentBack', 'safeMode', 'gaveUp', 'ended'],
+  '`demoted`: the plugin goes on in a process of its own; `processRestarted`: it was in one, and another has taken its place; `wentBack`: the build before it serves; `safeMode`: no plugin is loaded; `gaveUp`: no host was begun again; `ended`: it was on its way down',
 );
 
 const summary = {
@@ -78,6 +78,12 @@ const report = objectOf<CrashReport>({
   address: optional(text('Of the fault, hexadecimal with 0x')),
   message: optional(text('What was said last, as `malloc(): corrupted top size`')),
   verdict,
+  process: optional(
+    objectOf<NonNullable<CrashReport['process']>>(
+      { pid: whole(), uptimeMs: quantity() },
+      'What has ended, when it was a process of the plugin and not the host',
+    ),
+  ),
   host: objectOf<CrashReport['host']>({ pid: whole(), version: text(), node: text(), uptimeMs: quantity() }),
   thread: optional(ref('CrashThread', 'Of the fault')),
   registers: mapOf(address, 'By name'),
@@ -99,6 +105,9 @@ const containment = objectOf<Containment>({
   quarantined: listOf(
     ref('HeldBuild'),
     'Plugins that crashed the host too often: 503 until they have another build, or are released',
+  ),
+  demoted: optional(
+    listOf(ref('HeldBuild'), 'Plugins of isolation `auto` that run in processes of their own since they ended a host'),
   ),
   bad: listOf(
     ref('HeldBuild'),
@@ -123,7 +132,7 @@ export const crashShapes: Readonly<Record<string, Schema>> = {
     },
     'A crash in a few words',
   ),
-  CrashReport: { ...report, description: 'All that is known of the end of a host' },
+  CrashReport: { ...report, description: 'All that is known of the end of a host, or of the process of a plugin' },
   HeldBuild: { ...held, description: 'A build that is not loaded because of crashes' },
   Containment: { ...containment, description: 'What crashes have led to' },
 };

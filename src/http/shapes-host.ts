@@ -300,6 +300,14 @@ export const eventShapes: Readonly<Record<string, Schema>> = eventsOf({
     crash: optional(text('Id of the crash report that has decided it')),
   },
   'plugin.released': { plugin: text() },
+  'plugin.processEnded': {
+    plugin: text(),
+    generation: whole(),
+    pid: whole(),
+    reason: text('How it ended, for people'),
+    crash: text('Id of the report'),
+  },
+  'plugin.processStarted': { plugin: text(), generation: whole(), restarts: whole('Of all its processes, by then') },
   'plugin.guarded': {
     plugin: text(),
     generation: whole(),

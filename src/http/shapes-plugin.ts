@@ -3,10 +3,12 @@ import type { CallCounters } from '../binding/call-counters.js';
 import type { BundleFacts } from '../host/bundled.js';
 import type { RegistryView } from '../host/desired.js';
 import type { Standing } from '../host/grants.js';
+import type { IsolationView, ShownProcess } from '../host/isolation-view.js';
 import type { GenerationView, Ledger, PluginSummary, PluginView, RouteView } from '../host/plugin.js';
 import { type BuildFacts, phases, type ReloadRecord } from '../host/record.js';
 import type { Rehearsed, TriedLibrary } from '../host/rehearsal.js';
 import type { Version } from '../host/versions.js';
+import type { IsolationPlan } from '../plugin/isolation.js';
 import type { Schema } from './operation.js';
 import {
   always,
@@ -135,8 +137,49 @@ const view = objectOf<PluginView>({
   findings: listOf(finding, 'What a person should know of the running image'),
   warnings: listOf(text()),
   lastReload: optional(ref('ReloadRecord')),
+  isolation: optional(ref('Isolation')),
   shutBy: optional(text('The extension for want of which every request is answered 503')),
   error: optional(error),
+});
+
+const isolation = objectOf<IsolationView>({
+  mode: oneOf(['inline', 'process', 'auto'], 'As its config, its bundle or the host has it'),
+  processes: listOf(
+    objectOf<ShownProcess>({
+      pid: whole('0: none runs now'),
+      restarts: whole(),
+      residentBytes: whole(),
+      processorMs: quantity(),
+      threads: optional(whole()),
+      descriptors: optional(whole()),
+      lastEnd: text('How the one before ended; empty for the first'),
+      lastEndAt: optional(quantity('When that was, ms since 1970')),
+    }),
+    'Its own; none while it runs in that of the host',
+  ),
+  limits: optional(
+    objectOf<IsolationPlan>({
+      processes: whole(undefined, { minimum: 1 }),
+      graceMs: whole('After a deadline, before a process is killed'),
+      memoryBytes: whole('Of the data of a process; 0: no limit'),
+      processorPercent: whole('100: one processor; 0: no limit'),
+      descriptors: whole('0: as many as the system allows'),
+      childProcesses: whole(),
+      sandbox: truth('Whether the kernel confines them, where it can'),
+      writable: listOf(text(), 'Paths that they may write to'),
+    }),
+  ),
+  confinement: optional(
+    objectOf<NonNullable<IsolationView['confinement']>>(
+      {
+        noNewPrivileges: truth(),
+        seccomp: truth(),
+        landlock: whole('Version of it; 0: there is none'),
+      },
+      'What the kernel sees to',
+    ),
+  ),
+  demoted: optional(ref('HeldBuild', 'Why one of `auto` runs in processes of its own')),
 });
 
 const build = objectOf<BuildFacts>({ generation: whole(), version: text(), sha256: sha256() });
@@ -240,6 +283,7 @@ export const pluginShapes: Readonly<Record<string, Schema>> = {
   Route: route,
   PluginSummary: objectOf<PluginSummary>(summary, 'What everybody may see of a plugin'),
   PluginView: { ...view, description: 'What its operator may see of a plugin' },
+  Isolation: { ...isolation, description: 'Where the code of a plugin runs' },
   Generation: { ...generation, description: 'One life of a plugin; several may be there at a time' },
   ReloadRecord: { ...record, description: 'What happened in one reload' },
   BundleFacts: { ...bundle, description: 'The bundle that a build comes from' },

@@ -4,6 +4,7 @@ import type { Isolation } from '../binding/isolation.js';
 import type { Admitted } from './admit.js';
 import type { IsolationPlan } from './isolation.js';
 import type { GenerationLibrary, PluginImage } from './open-image.js';
+import { ProcessEnds } from './process-ends.js';
 
 export interface IsolatedImageInput {
   core: Core;
@@ -22,10 +23,6 @@ export class IsolatedImage implements PluginImage {
   /** Hold what was admitted, for processes that begin later. Nothing of it has been run, and its note has been checked. */
   constructor({ core, id, generation, admitted, plan, lifecycleMs }: IsolatedImageInput) {
     const { staged, facts } = admitted;
-    this.library = {
-      path: staged.path,
-      descriptor: { version: facts.note.version, trialOpenOnly: facts.note.trial === 1 },
-    };
     this.isolation = new core.Isolation({
       runner: runnerPath(),
       library: staged.path,
@@ -35,11 +32,18 @@ export class IsolatedImage implements PluginImage {
       lifecycleMs,
       graceMs: plan.graceMs,
       memoryBytes: plan.memoryBytes,
+      processorPercent: plan.processorPercent,
       descriptors: plan.descriptors,
       childProcesses: plan.childProcesses,
       sandbox: plan.sandbox,
       writable: plan.writable,
     });
+    this.library = {
+      path: staged.path,
+      descriptor: { version: facts.note.version, trialOpenOnly: facts.note.trial === 1 },
+      isolation: this.isolation,
+      ends: new ProcessEnds(this.isolation),
+    };
   }
 
   get source(): Pick<GenerationOptions, 'isolation'> {

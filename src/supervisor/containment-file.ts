@@ -47,10 +47,11 @@ function parse(text: string): Containment | undefined {
   } catch {
     return undefined; // said by whoever asked
   }
-  const { quarantined, bad, safeMode } = (value ?? {}) as Record<string, unknown>;
-  if (!areBuilds(quarantined) || !areBuilds(bad)) return undefined;
-  if (safeMode === undefined) return { quarantined, bad };
-  return isTold(safeMode) ? { quarantined, bad, safeMode } : undefined;
+  const { quarantined, bad, demoted, safeMode } = (value ?? {}) as Record<string, unknown>;
+  if (!areBuilds(quarantined) || !areBuilds(bad) || !areBuilds(demoted ?? [])) return undefined;
+  const held = { quarantined, bad, ...(areBuilds(demoted) ? { demoted } : {}) };
+  if (safeMode === undefined) return held;
+  return isTold(safeMode) ? { ...held, safeMode } : undefined;
 }
 
 function areBuilds(value: unknown): value is HeldBuild[] {

@@ -29,6 +29,8 @@ export interface CrashSituation {
   /** Crashes before it. */
   readonly history: readonly CountedCrash[];
   readonly rules: CrashRules;
+  /** Whether the accused may go on in a process of its own, and is in none. */
+  readonly isAutomatic: boolean;
 }
 
 export interface Decision {
@@ -44,7 +46,7 @@ export interface Decision {
 const unknownDelaysMs = [0, 100, 500, 2000];
 
 /**
- * A build that has certainly done it, and never before has shown that it is well, is held back at once. Any other is, with
+ * A plugin of isolation `auto` that has certainly done it goes on in a process of its own. Of all others: a build that has certainly done it, and never before has shown that it is well, is held back at once. Any other is, with
  * the crash that makes too many within the window. A host that somebody has killed counts as of unknown cause, whoever was
  * at work. Too many of unknown cause end all plugins (safe mode), unless always the same one alone was at work: then it is
  * that one which is held back. Too many in safe mode end everything.
@@ -66,6 +68,10 @@ export function decide(situation: CrashSituation): Decision {
   const isTooMany = alike.length >= rules.limit;
   if (suspect !== undefined) {
     const build: HeldBuild = { plugin: suspect.plugin, sha256: suspect.sha256, ...told };
+    if (situation.isAutomatic && suspect.by === 'verdict') {
+      const demoted = withBuild(containment.demoted ?? [], build);
+      return { ...restarted, action: 'demoted', containment: { ...containment, demoted }, history: others };
+    }
     if (isNew(suspect)) {
       const bad = withBuild(containment.bad, build);
       return { ...restarted, action: 'wentBack', containment: { ...containment, bad }, history: others };
@@ -90,9 +96,18 @@ export function withBuild(builds: readonly HeldBuild[], build: HeldBuild): HeldB
   return [...builds.filter((one) => one.plugin !== build.plugin || one.sha256 !== build.sha256), build];
 }
 
-/** Nothing of `plugin` is held back any more; of none: the safe mode is over. */
-export function released(containment: Containment, plugin: string | undefined): Containment {
-  if (plugin === undefined) return { quarantined: containment.quarantined, bad: containment.bad };
+/** Nothing of `plugin` is held back any more, and by hand it is in no process of its own; of none: the safe mode is over. */
+export function released(containment: Containment, plugin: string | undefined, isByHand: boolean): Containment {
+  const { safeMode: _, ...rest } = containment;
+  if (plugin === undefined) return rest;
   const others = (builds: readonly HeldBuild[]): HeldBuild[] => builds.filter((build) => build.plugin !== plugin);
-  return { ...containment, quarantined: others(containment.quarantined), bad: others(containment.bad) };
+  const { quarantined, bad, demoted } = containment;
+  const left = isByHand ? others(demoted ?? []) : (demoted ?? []);
+  const { demoted: __, ...same } = containment;
+  return {
+    ...same,
+    quarantined: others(quarantined),
+    bad: others(bad),
+    ...(left.length === 0 ? {} : { demoted: left }),
+  };
 }

@@ -45,6 +45,8 @@ export class Crashes {
   #limits: CrashLimits;
   #containment: Containment;
   #history: readonly CountedCrash[] = [];
+  /** Plugins that may go on in a process of their own, as the host has told. */
+  automatic: readonly string[] = [];
   /** What is being written. */
   #writing: Promise<void> = Promise.resolve();
 
@@ -85,9 +87,9 @@ export class Crashes {
   }
 
   /** Nothing of `plugin` is held back any more; of none: the safe mode is over. */
-  release(plugin: string | undefined): void {
+  release(plugin: string | undefined, isByHand = true): void {
     this.#history = this.#history.filter((crash) => crash.plugin !== plugin);
-    this.#contain(released(this.#containment, plugin));
+    this.#contain(released(this.#containment, plugin, isByHand));
   }
 
   /** Hold `build` back for what the host has seen of it. */
@@ -113,6 +115,7 @@ export class Crashes {
       containment: this.#containment,
       history: this.#history,
       rules: this.#limits.rules,
+      isAutomatic: accused !== undefined && this.automatic.includes(accused.plugin),
     });
     this.#history = decision.history;
     this.#contain(decision.containment);

@@ -382,7 +382,9 @@ export class HostProcess {
     else if (notice.told === 'reloading') manager?.reloading();
     else if (notice.told === 'granted') this.#granted = notice.wish;
     else if (notice.told === 'wishes') this.#left = notice.wishes;
-    else if (notice.told === 'released') crashes.release(notice.plugin);
+    else if (notice.told === 'released') crashes.release(notice.plugin, notice.isByHand);
+    else if (notice.told === 'automatic') crashes.automatic = notice.plugins;
+    else if (notice.told === 'process ended') crashes.keep(notice.report);
     else if (notice.told === 'quarantined') crashes.quarantine(notice.build);
     else if (notice.told === 'upgrade') void this.upgrade(notice.folder, { child, wish: notice.wish });
     else if (notice.told === 'listens') {
@@ -434,6 +436,7 @@ function refusalOf(error: unknown): UpgradeRefusal {
 
 function wordsOf(action: string): string {
   if (action === 'quarantined') return 'in quarantine; ';
+  if (action === 'demoted') return 'in a process of its own from now on; ';
   if (action === 'wentBack') return 'not loaded again; ';
   if (action === 'safeMode') return 'safe mode, without plugins; ';
   return '';

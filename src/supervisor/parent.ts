@@ -1,6 +1,7 @@
 /** The parent process as its child, the host, sees it: what they tell each other. */
 import type { ResolvedSettings } from '../base/config.js';
 import type { Containment, HeldBuild } from '../base/containment.js';
+import type { CrashReport } from '../base/crash-report.js';
 import type { Wishes } from '../embedding.js';
 import type { OutputBatch } from './output.js';
 
@@ -69,7 +70,11 @@ export type Notice =
   /** How the next host is to go on when this one ends in whatever way. After each change. */
   | { told: 'wishes'; wishes: Wishes }
   /** A plugin, or with none the safe mode, is not held back any more: by hand, or by new content. */
-  | { told: 'released'; plugin?: string | undefined }
+  | { told: 'released'; plugin?: string | undefined; isByHand?: boolean | undefined }
+  /** Which plugins are of isolation `auto`, after each change. */
+  | { told: 'automatic'; plugins: readonly string[] }
+  /** A process of an isolated plugin has ended. */
+  | { told: 'process ended'; report: CrashReport }
   /** The host itself has put a plugin into quarantine, for what is no crash: the hosts after it keep to that. */
   | { told: 'quarantined'; build: HeldBuild }
   /** Run the next host from the package in this folder (absolute; absent: from where this one came), and begin anew. Answered by `upgrade` with the same `wish`. */

@@ -1,0 +1,120 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { crashFolder, CrashReports } from '../src/base/crash-reports.js';
+import type { PluginView } from '../src/index.js';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+let world: World;
+beforeEach(async () => {
+  world = await World.make();
+  await world.publish('crash', await buildPlugin('crash'));
+});
+afterEach(() => world.close());
+
+const view = (): PluginView => world.host.plugin('crash');
+const processes = (): NonNullable<PluginView['isolation']>['processes'] => view().isolation?.processes ?? [];
+const isBack = (restarts: number): Promise<void> =>
+  until('another process serves', () => processes()[0]?.restarts === restarts && processes()[0]?.pid !== 0);
+
+describe('a process of a plugin that ends', () => {
+  test('is replaced by another one, and the plugin serves on', async () => {
+    await world.start({ isolation: 'process' });
+    const before = processes()[0]?.pid;
+    await world.get('/crash/pool?fault=segv');
+    await isBack(1);
+    expect(await world.get('/crash/pool')).toMatchObject({ status: 200, body: 'well' });
+    expect(processes()[0]?.pid).not.toBe(before);
+    expect(view()).toMatchObject({
+      state: 'running',
+      generation: 1,
+      isolation: {
+        mode: 'process',
+        processes: [{ restarts: 1, lastEnd: expect.stringMatching(/./) as string }],
+        limits: { processes: 1, sandbox: true },
+      },
+    });
+  });
+
+  test('is told as an event, and reported with the plugin as the culprit', async () => {
+    await world.start({ isolation: 'process' });
+    await world.get('/crash/pool?fault=segv');
+    await until('it is told', () => world.events.some(({ type }) => type === 'plugin.processEnded'));
+    await until('the next one is told', () => world.events.some(({ type }) => type === 'plugin.processStarted'));
+    const told = world.events.find((event) => event.type === 'plugin.processEnded');
+    expect(told).toMatchObject({
+      plugin: 'crash',
+      generation: 1,
+      reason: expect.stringMatching(/./) as string,
+    });
+    const reports = new CrashReports({ folder: crashFolder(world.data) });
+    await until('it is reported', async () => (await reports.list()).reports.length > 0);
+    expect((await reports.list()).reports).toMatchObject([
+      {
+        action: 'processRestarted',
+        host: { pid: process.pid },
+        verdict: { culprit: { plugin: 'crash', generation: 1 }, suspects: [] },
+      },
+    ]);
+    const listed = await world.admin('GET', '/api/v1/crashes');
+    expect(JSON.parse(listed.body)).toMatchObject({ crashes: [{ action: 'processRestarted' }] });
+  });
+
+  test('refuses calls with 503 ProcessRestarting while it ends again and again', async () => {
+    await world.start({ isolation: 'process' });
+    let refused: { status: number; body: string; headers: Headers } | undefined;
+    await until('it is waited between two tries', async () => {
+      await world.get('/crash/pool?fault=_exit');
+      const answer = await world.get('/crash/pool');
+      if (answer.status === 503) refused = answer;
+      return refused !== undefined;
+    });
+    expect(JSON.parse(refused?.body ?? '')).toMatchObject({ error: 'ProcessRestarting' });
+    expect(Number(refused?.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+  });
+
+  test('takes a new build back within its probation', async () => {
+    await world.publish('crash', await buildPlugin('crash', { flags: ['-DANOTHER'] }));
+    await world.start({ isolation: 'process', probationMs: 600_000 });
+    const good = view().generations[0]?.sha256;
+    await world.publish('crash', await buildPlugin('crash', { defines: { IN_INITIALIZE: '"none"' } }));
+    await world.host.reload('crash');
+    expect(view().generations.find(({ number }) => number === view().generation)?.sha256).not.toBe(good);
+    await world.get('/crash/pool?fault=segv');
+    await until('the build before serves', () => {
+      const { generation, generations } = view();
+      return generations.find(({ number }) => number === generation)?.sha256 === good;
+    });
+    expect(view().error).toMatchObject({
+      code: 'ProbationFailed',
+      message: expect.stringContaining('its process') as string,
+    });
+  });
+});
+
+test('a plugin with state in two processes is refused', async () => {
+  await world.publish('keeper', await buildPlugin('keeper'));
+  await world.write('keeper', 'config.yaml', 'isolation: {processes: 2}\n');
+  await world.start();
+  expect(world.host.plugin('keeper').error).toMatchObject({
+    code: 'ConfigInvalid',
+    message: expect.stringContaining('each of its 2 processes would have its own') as string,
+  });
+});
+
+test('where a plugin runs is kept for a host that cannot read its config', async () => {
+  await world.publish('whereabouts', await buildPlugin('whereabouts'));
+  await world.write('whereabouts', 'config.yaml', 'isolation: process\n');
+  await world.start();
+  expect(Number((await world.get('/whereabouts/pid')).body)).not.toBe(process.pid);
+  const left = world.host.wishes();
+  await world.host.close();
+  await world.write('whereabouts', 'config.yaml', 'isolation: [\n');
+  await world.open();
+  await world.host.resume(left);
+  const { status, body } = await world.get('/whereabouts/pid');
+  expect(status).toBe(200);
+  expect(Number(body)).not.toBe(process.pid);
+  expect(await readFile(path.join(world.folder('whereabouts'), 'config.yaml'), 'utf8')).toContain('[');
+});
