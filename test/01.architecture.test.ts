@@ -7,6 +7,7 @@ import {
   lengths,
   machineTraces,
   nativeIncludes,
+  nativeRoomOrder,
   readModules,
   roomOrder,
   singleDoors,
@@ -104,6 +105,24 @@ describe('the rules see', () => {
     expect(singleDoors(tree({ 'src/host/live.ts': 'process.dlopen(module, file);' }), runtime)).toHaveLength(1);
   });
 
+  test('rooms of native code that see what they may not', () => {
+    const files = tree({
+      'native/core/call.h': '',
+      'native/include/tenon/host.h': '',
+      'native/isolated/session.h': '#include "call.h"\n#include "wire/lane.h"\n#include "tenon/host.h"',
+      'native/isolated/frame.cc': '#include "../runner/host.h"\n#include "session.h"',
+      'native/node/object.cc': '#include "isolated/session.h"',
+      'native/runner/host.h': '#include "call.h"\n#include "wire/lane.h"\n#include "isolated/session.h"',
+      'native/wire/lane.h': '#include "ring.h"\n#include "call.h"',
+      'native/wire/ring.h': '#include <atomic>',
+    });
+    expect(nativeRoomOrder(files)).toEqual([
+      'native/isolated/frame.cc: includes ../runner/host.h; native/isolated may not see native/runner',
+      'native/runner/host.h: includes isolated/session.h; native/runner may not see native/isolated',
+      'native/wire/lane.h: includes call.h; native/wire may not see native/core',
+    ]);
+  });
+
   test('names that could hold anything', () => {
     const names = [
       'src/base/utils.ts',
@@ -170,6 +189,7 @@ describe('the project', () => {
   test('has one door to each thing that has one', () => expect(singleDoors(project, runtime)).toEqual([]));
   test('has no names that could hold anything', () => expect(emptyFileNames(project)).toEqual([]));
   test('keeps Node out of the core and the core out of plugins', () => expect(nativeIncludes(project)).toEqual([]));
+  test('keeps the host, a runner and what they share apart', () => expect(nativeRoomOrder(project)).toEqual([]));
   test('keeps files short', () => expect(lengths(project)).toEqual([]));
   test('names no machine', () => expect(machineTraces(project)).toEqual([]));
 });

@@ -158,7 +158,7 @@ export function nativeIncludes(files: Files): string[] {
   const broken: string[] = [];
   for (const [file, text] of files) {
     if (!isNative(file)) continue;
-    const core = /^native\/(?:core|runner|include)\//.test(file);
+    const core = /^native\/(?:core|wire|isolated|runner|include)\//.test(file);
     const plugin = /^(?:applications|test\/plugins)\//.test(file);
     for (const include of includes(text)) {
       const name = include.slice(1);
@@ -169,6 +169,33 @@ export function nativeIncludes(files: Files): string[] {
         broken.push(`${file}: includes ${name}; a plugin sees tenon/ and system headers only`);
       else if (plugin && include.startsWith('"') && !own && !name.startsWith('tenon/'))
         broken.push(`${file}: includes ${name}, which is neither its own nor of tenon/`);
+    }
+  }
+  return broken;
+}
+
+/** Rooms of `native/` that files of each may include, beside its own and the contract. */
+const nativeRooms: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  wire: [],
+  isolated: ['core', 'wire'],
+  runner: ['core', 'wire'],
+  node: ['core', 'wire', 'isolated'],
+};
+
+/** What the host and a runner share stands on nothing else, and neither of them sees the other. */
+export function nativeRoomOrder(files: Files): string[] {
+  const broken: string[] = [];
+  for (const [file, text] of files) {
+    const room = /^native\/(\w+)\//.exec(file)?.[1] ?? '';
+    const below = isNative(file) ? nativeRooms[room] : undefined;
+    if (below === undefined) continue;
+    for (const name of includes(text).flatMap((include) => (include.startsWith('"') ? [include.slice(1)] : []))) {
+      const folders = [path.posix.dirname(file), 'native', 'native/core', 'native/include'];
+      const found = folders.map((folder) => path.posix.join(folder, name)).find((place) => files.has(place));
+      const other = /^native\/(\w+)\//.exec(found ?? '')?.[1];
+      if (other === undefined || other === room || other === 'include' || below.includes(other)) continue;
+      broken.push(`${file}: includes ${name}; native/${room} may not see native/${other}`);
     }
   }
   return broken;
