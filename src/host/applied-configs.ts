@@ -49,6 +49,11 @@ export class AppliedConfigs {
     return this.#options.settings.confirm(plugin, next, consumers, lenient);
   }
 
+  /** As {@link ExtensionSettings.serves}. */
+  serves(plugin: Plugin, consumers: readonly Consumer[]): void {
+    this.#options.settings.serves(plugin, consumers);
+  }
+
   /** What was told is not in force: the extensions know again what the application sets as it runs, when this resolves. */
   takeBack({ id, running, applied }: Plugin): Promise<void> {
     return this.#options.settings.takeBack(id, running === undefined ? undefined : applied?.uses);

@@ -71,27 +71,68 @@ export class ExtensionSettings {
     return open;
   }
 
-  /** What `application` sets with these, and no other, is in force. An extension that does not take it is logged. */
+  /**
+   * What `application` sets with these, and no other, is in force: who came up beside it with what was set before is told. An
+   * extension that does not take it is logged.
+   */
   async keepOnly(application: string, uses: readonly ExtensionUse[]): Promise<void> {
-    const { log, plugins } = this.#options;
-    const left = [...plugins.values()].filter(({ id, told, asked }) => {
-      if (told.has(application) && !uses.some((use) => use.id === id)) return true;
-      asked.delete(application);
-      return false;
-    });
-    const leave = async (plugin: Plugin): Promise<void> => {
-      try {
-        await this.#tell(plugin.id, application, '');
-      } catch (error) {
-        log.warn(
-          { plugin: plugin.id, err: error },
-          `${plugin.id} does not take that ${application} does not list it any more`,
-        );
+    const { plugins } = this.#options;
+    const left: Plugin[] = [];
+    const behind: [Plugin, string][] = [];
+    for (const plugin of plugins.values()) {
+      const { id, running, told, asked } = plugin;
+      const settings = uses.findLast((use) => use.id === id)?.settings;
+      if (settings === undefined && told.has(application)) {
+        left.push(plugin);
+        continue;
       }
-      if (plugin.asked.get(application) === '') plugin.asked.delete(application);
-    };
+      const isBehind = told.get(application) !== settings && asked.get(application) !== settings;
+      asked.delete(application);
+      if (settings !== undefined && running !== undefined && isBehind) behind.push([plugin, settings]);
+    }
     // Asked of all of them at once: who is told next must not find that one of them still knows it.
-    await Promise.all(left.map(leave));
+    await Promise.all([
+      ...left.map((plugin) => this.#leave(plugin, application)),
+      ...behind.map(([plugin, settings]) => this.#catchUp(plugin, application, settings)),
+    ]);
+  }
+
+  /**
+   * A generation of `plugin` serves now. Of `consumers`, as they are now, whoever set something else since it was opened is still
+   * to be asked for, and who is not among them any more is told as gone.
+   */
+  serves(plugin: Plugin, consumers: readonly Consumer[]): void {
+    const { asked, told, unasked } = plugin;
+    const now = new Map(consumers.map(({ application, settings }) => [application, settings]));
+    for (const [application, settings] of now)
+      if (told.get(application) !== settings && asked.get(application) !== settings) unasked.add(application);
+    for (const application of told.keys()) if (!now.has(application)) void this.#leave(plugin, application);
+  }
+
+  /** The application runs with `settings` already. */
+  async #catchUp(plugin: Plugin, application: string, settings: string): Promise<void> {
+    const { id, asked } = plugin;
+    try {
+      await this.#tell(id, application, settings);
+    } catch (error) {
+      plugin.unasked.add(application);
+      this.#options.log.warn({ plugin: id, err: error }, `${id} does not take what ${application} sets there`);
+    }
+    if (asked.get(application) === settings) asked.delete(application);
+  }
+
+  /** `application` does not list it any more. */
+  async #leave(plugin: Plugin, application: string): Promise<void> {
+    const { id, asked } = plugin;
+    try {
+      await this.#tell(id, application, '');
+    } catch (error) {
+      this.#options.log.warn(
+        { plugin: id, err: error },
+        `${id} does not take that ${application} does not list it any more`,
+      );
+    }
+    if (asked.get(application) === '') asked.delete(application);
   }
 
   /**

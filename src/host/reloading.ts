@@ -298,6 +298,7 @@ export class Reloading {
     plugin.prefix = prefix;
     plugin.told = new Map(told.map(({ application, settings }) => [application, settings]));
     plugin.unasked = unasked;
+    configs.serves(plugin, extensions.consumersOf(plugin.id));
     configs.nowApplies(plugin, target);
     plugin.preservesState = preserveState;
     remembering.began(plugin);

@@ -45,10 +45,19 @@ export class Order {
 
   /** Resolves when it is picked; the clock has gone on by `ms` then, if it was not later already. */
   async turn(label: string, ms = 0): Promise<void> {
+    await this.#picked(label, ms);
+    for (const look of this.#lookers.splice(0)) look();
+  }
+
+  /** The same for what changes nothing: two who look would have each other look for ever. */
+  glance(label: string): Promise<void> {
+    return this.#picked(label, 0);
+  }
+
+  async #picked(label: string, ms: number): Promise<void> {
     const due = this.#now + ms;
     await this.#scheduler.schedule(Promise.resolve(), label);
     this.#now = Math.max(this.#now + 0.01, due);
-    for (const look of this.#lookers.splice(0)) look();
   }
 
   /** A timer that keeps no process alive: of somebody who only looks. */

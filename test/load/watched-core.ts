@@ -325,7 +325,9 @@ export class WatchedHandle implements GenerationHandle {
     try {
       await before;
       if (this.#controlLost) throw coded('LifecycleTimeout', `${step}: the control thread is lost`);
-      await order().turn(`${this.name} ${step}`);
+      const label = `${this.name} ${step}`;
+      // Whoever was ill is asked again and again.
+      await (step === 'health' && !first && this.script.fails === step ? order().glance(label) : order().turn(label));
       if (this.script.late === step && first) this.#lose(step);
       if (this.script.fails === step) throw coded('LifecycleFailed', `${step} failed`);
       effect();
