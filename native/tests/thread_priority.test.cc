@@ -22,8 +22,11 @@ namespace {
 
 #if defined(__linux__)
 int nice_of_thread() { return getpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid))); }
+// Not the address of its stack, which another thread may have next.
+std::string id_of_thread() { return std::to_string(syscall(SYS_gettid)); }
 #else
 int nice_of_thread() { return 0; }
+std::string id_of_thread() { return std::to_string(std::hash<std::thread::id>()(std::this_thread::get_id())); }
 #endif
 
 bool can_be_lowered() {
@@ -31,8 +34,6 @@ bool can_be_lowered() {
   MESSAGE("not tested: no thread can be lowered here");
   return false;
 }
-
-std::string id_of_thread() { return std::to_string(std::hash<std::thread::id>()(std::this_thread::get_id())); }
 
 // A plugin whose handlers compute until they are told to stop.
 struct Endless {
