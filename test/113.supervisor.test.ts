@@ -57,9 +57,8 @@ test('a crash is told and reported: a build on probation goes, the second crash 
     frames: expect.arrayContaining([expect.objectContaining({ found: 'pc', plugin: 'bad' })]) as unknown,
     host: { node: process.versions.node },
   });
-  expect(at.said).toMatch(
-    new RegExp(`^tenon: bad generation 2 crashed .*: not loaded again; restarted in \\d+ ms; report ${first.id}$`, 'm'),
-  );
+  const told = `^tenon: bad generation 2 crashed .*: not loaded again; restarted in \\d+ ms; report ${first.id}$`;
+  await expect.poll(() => at.said).toMatch(new RegExp(told, 'm'));
   await until('the other one serves', async () => (await at.who('good')) !== undefined);
   await until('the build before serves', async () => (await at.who('bad'))?.serial === 's1');
   expect((await crashed(at, () => at.call('POST', '/bad/pool?kind=abort'))).action).toBe('restarted');
