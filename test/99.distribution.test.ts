@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { publint } from 'publint';
@@ -110,7 +110,7 @@ describe('in an empty project, installed without install scripts', () => {
       );
       running = its.start(words, node);
       await running.answers(place, answer('Again'));
-      expect(await running.program()).toBe(path.join(node, 'bin', 'node'));
+      expect(await running.program()).toBe(await realpath(path.join(node, 'bin', 'node')));
       await change(its, `Under${major}`);
       await running.answers(place, answer(`Under${major}`));
       await change(its, 'Again');

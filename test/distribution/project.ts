@@ -1,7 +1,7 @@
 /** An empty project into which the packed Tenon has been installed, with install scripts blocked. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { root } from '../architecture/tree.js';
@@ -32,11 +32,10 @@ export class Running {
     return this.#text;
   }
 
-  /** The program file that the host runs in. */
+  /** The program file that the host runs in, whatever it calls itself. */
   async program(): Promise<string> {
     const { pid } = JSON.parse(await readFile(path.join(this.#data, 'host.json'), 'utf8')) as { pid: number };
-    const [program = ''] = (await readFile(`/proc/${pid}/cmdline`, 'latin1')).split('\0');
-    return program;
+    return readlink(`/proc/${pid}/exe`);
   }
 
   /** Where it listens, once it does. Rejects when it ends before. */
@@ -82,13 +81,13 @@ export class Running {
     });
   }
 
-  /** Let it end; its exit status. */
+  /** Let it end; its exit status, or the signal that has ended it. */
   async end(): Promise<unknown> {
     const ended = once(this.#child, 'close');
     const { pid } = JSON.parse(await readFile(path.join(this.#data, 'host.json'), 'utf8')) as { pid: number };
     process.kill(pid, 'SIGTERM');
-    const [status] = await ended;
-    return status;
+    const [status, signal] = await ended;
+    return status ?? signal;
   }
 
   /** Whatever is left of it, at once. */
