@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/uio.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <ucontext.h>
@@ -18,9 +17,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "clock.h"
+#include "own_memory.h"
 #include "thread_id.h"
 #include "thread_record.h"
 
@@ -148,17 +149,13 @@ uintptr_t address_in(uintptr_t word) {
 #endif
 }
 
-// Up to the end of the page that `address` is in; how much was read. It does not fault where the system lets it look.
+// Up to the end of the page that `address` is in; how much was read.
 size_t read_memory(uintptr_t address, void* place, size_t size) {
+  if (const std::optional<size_t> got = read_own_memory(address, place, size)) return *got;
+  // The end of a process that is well is not made a crash.
+  if (handling.load() != thread_id()) return 0;
+  // A fault in here leaves what has been written by now.
   size = std::min(size, static_cast<size_t>(kPage - address % kPage));
-#if defined(__linux__)
-  const iovec here = {place, size};
-  const iovec there = {reinterpret_cast<void*>(address), size};
-  const ssize_t got = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
-  if (got >= 0) return static_cast<size_t>(got);
-  if (errno == EFAULT) return 0;
-#endif
-  // It refuses to say (seccomp). A fault here leaves what has been written by now.
   std::memcpy(place, reinterpret_cast<const void*>(address), size);
   return size;
 }

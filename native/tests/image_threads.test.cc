@@ -9,19 +9,19 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <string>
 #include <thread>
 
+#include "read_faults.h"
 #include "thread_guard.h"
 
 using namespace tenon::core;
+using namespace tenon::tests;
 
 namespace {
 
@@ -37,8 +37,6 @@ bool is_found(pid_t thread, const std::string& name = {}, bool known = true) {
   });
 }
 
-std::atomic<bool> refuse_reads{false};
-
 pid_t wait_for(const std::atomic<pid_t>& id) {
   while (id == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   return id;
@@ -47,15 +45,6 @@ pid_t wait_for(const std::atomic<pid_t>& id) {
 pid_t own_id() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 }  // namespace
-
-extern "C" ssize_t process_vm_readv(pid_t process, const iovec* local, unsigned long local_count, const iovec* remote,
-                                    unsigned long remote_count, unsigned long flags) noexcept {
-  if (refuse_reads) {
-    errno = EPERM;
-    return -1;
-  }
-  return syscall(SYS_process_vm_readv, process, local, local_count, remote, remote_count, flags);
-}
 
 TEST_CASE("a thread of an image that waits is found by its name, until it has ended") {
   std::atomic<pid_t> id{0};
@@ -69,9 +58,10 @@ TEST_CASE("a thread of an image that waits is found by its name, until it has en
   });
   const pid_t waiting = wait_for(id);
   CHECK(is_found(waiting, "waiting"));
-  refuse_reads = true;
-  CHECK(is_found(waiting, "waiting", false));
-  refuse_reads = false;
+  {
+    const RefusedReads refused;
+    CHECK(is_found(waiting, "waiting", false));
+  }
   CHECK(write(ends[1], "x", 1) == 1);
   thread.join();
   CHECK_FALSE(is_found(waiting));
