@@ -1,14 +1,21 @@
 import { createRequire } from 'node:module';
 import { defineConfig } from 'vitest/config';
+import { conformance } from './test/conformance.js';
+import { LeftOut } from './test/left-out.js';
 import { LongestFirst } from './test/longest-first.js';
 
+const all = ['test/**/*.test.ts'];
 const long = process.env['TENON_TEST_LONG'] === '1';
 
 export default defineConfig({
   // As Node itself resolves: packages that import each other would else meet in two copies.
   resolve: { alias: [{ find: /^graphql$/, replacement: createRequire(import.meta.url).resolve('graphql') }] },
   test: {
-    include: long ? ['test/**/*.test.ts', 'test/**/*.long.ts'] : ['test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'in process', include: long ? [...all, 'test/**/*.long.ts'] : all } },
+      // The same files once more, with each plugin in a process of its own.
+      { extends: true, test: { name: 'isolated', include: conformance, env: { TENON_ISOLATION: 'process' } } },
+    ],
     // Half a second of a processor for each host that is started, and only tests of crashes want it.
     env: { TENON_STANDBY: 'false' },
     globalSetup: ['test/set-up.ts'],
@@ -25,6 +32,6 @@ export default defineConfig({
     hookTimeout: 120_000,
     teardownTimeout: 20_000,
     passWithNoTests: false,
-    reporters: ['default'],
+    reporters: ['default', new LeftOut()],
   },
 });

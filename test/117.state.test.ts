@@ -6,6 +6,7 @@ import { SavedStates } from '../src/host/saved-states.js';
 import type { Wishes } from '../src/index.js';
 import { configurationOf } from '../src/reload/configuration.js';
 import { Command, killHost, token } from './load/command.js';
+import { inProcessOnly } from './load/isolation.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 import { savedState } from './state/saved-state.js';
@@ -159,6 +160,7 @@ describe('values of tenon.state', () => {
 
 describe('the state of a plugin', () => {
   test('is on disk before the build that takes it over can do any harm', async () => {
+    inProcessOnly('a build in a process of its own ends that, and no host');
     await world.publish('keeper', await keeper('one'));
     const first = await start();
     await call(first, 'PUT', 'value', 'handed over');
@@ -175,6 +177,7 @@ describe('the state of a plugin', () => {
   }, 60_000);
 
   test('is that of the last call when a new build kills the host in initialize', async () => {
+    inProcessOnly('a build in a process of its own ends that, and no host');
     await world.publish('keeper', await keeper('one'));
     const host = await start();
     await call(host, 'PUT', 'value', 'known');

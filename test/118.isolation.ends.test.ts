@@ -19,6 +19,15 @@ const isBack = (restarts: number): Promise<void> =>
   until('another process serves', () => processes()[0]?.restarts === restarts && processes()[0]?.pid !== 0);
 
 describe('a process of a plugin that ends', () => {
+  test('answers 502 ProcessEnded to whoever it had a request of', async () => {
+    await world.start({ isolation: 'process' });
+    const { status, body } = await world.get('/crash/pool?fault=segv');
+    expect({ status, problem: JSON.parse(body) as unknown }).toMatchObject({
+      status: 502,
+      problem: { error: 'ProcessEnded', details: { plugin: 'crash', route: 'GET /crash/pool' } },
+    });
+  });
+
   test('is replaced by another one, and the plugin serves on', async () => {
     await world.start({ isolation: 'process' });
     const before = processes()[0]?.pid;

@@ -23,6 +23,11 @@ async function ask(id: string, what: string): Promise<string> {
   return body;
 }
 
+/** Its process ends in a task, perhaps before the answer to who began that. */
+async function crash(id: string): Promise<void> {
+  await world.get(`/${id}/do?crash`);
+}
+
 async function seen(id: string): Promise<string[]> {
   const { status, body } = await world.get(`/${id}/seen`);
   return status === 200 ? body.split('\n').filter((line) => line !== '') : [];
@@ -49,7 +54,7 @@ describe('before ready', () => {
     const pid = await ask('calls', 'pid');
     expect(pid).not.toBe(String(process.pid));
     expect(await ask('calls', 'early')).toBe(`${state} ${state} ${state}`);
-    await ask('calls', 'crash');
+    await crash('calls');
     await anotherProcess('calls', pid);
     expect(await ask('calls', 'early')).toBe(`${state} ${state} ${state}`);
   });
@@ -96,10 +101,22 @@ describe('a task of a process', () => {
     const pid = await ask('calls', 'pid');
     await ask('calls', 'later');
     expect(ledger('calls')).toMatchObject({ timers: 1 });
-    await ask('calls', 'crash');
+    await crash('calls');
     await anotherProcess('calls', pid);
     await until('nothing of it is left', () => ledger('calls')?.timers === 0 && ledger('calls')?.tasks === 0);
     expect(await seen('calls')).toEqual([]);
+  });
+
+  test('that does not return is ended with its process when its plugin is unloaded', async () => {
+    await add('calls');
+    await world.start({ drainMs: 300 });
+    const pid = await ask('calls', 'pid');
+    await ask('calls', 'hang');
+    await until('it runs', async () => (await seen('calls')).includes('hangs 0'));
+    await world.host.unload('calls');
+    expect(world.host.plugin('calls').generations).toEqual([]);
+    expect(() => process.kill(Number(pid), 0)).toThrow(/ESRCH/);
+    expect(world.log.map(({ msg }) => msg)).toContain('calls: its process is ended: task 1 did not return');
   });
 
   test('that waits at shutdown ends before it', async () => {
@@ -168,7 +185,7 @@ describe('events', () => {
     const pid = await ask('calls', 'pid');
     expect(await ask('calls', 'subscribe=shop.sold')).toBe('0');
     expect(ledger('calls')).toMatchObject({ subscriptions: ['shop.sold'] });
-    await ask('calls', 'crash');
+    await crash('calls');
     await anotherProcess('calls', pid);
     expect(ledger('calls')).toMatchObject({ subscriptions: [] });
   });
@@ -242,7 +259,7 @@ describe('a request of a process to another server', () => {
     const pid = await ask('calls', 'pid');
     await ask('calls', `fetch=${url}/never`);
     await until('the server has it', () => open === 1);
-    await ask('calls', 'crash');
+    await crash('calls');
     await until('it was given up', () => open === 0);
     await anotherProcess('calls', pid);
     expect(await seen('calls')).toEqual([]);

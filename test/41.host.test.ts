@@ -2,6 +2,7 @@ import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createHost, type ReloadRecord } from '../src/index.js';
 import { gauge } from './load/gauge.js';
+import { inProcessOnly } from './load/isolation.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -376,6 +377,7 @@ describe('the living set', () => {
 
   // The last one: the images stay in this process.
   test('images that stay mapped are counted also when their applications are gone', async () => {
+    inProcessOnly('images of the host are counted');
     await world.start({ pinnedLimit: 1 });
     for (const id of ['first', 'second']) {
       await world.publish(

@@ -6,6 +6,7 @@ import path from 'node:path';
 import express from 'express';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createHost } from '../src/index.js';
+import { isIsolated } from './load/isolation.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -342,17 +343,18 @@ describe('HTTP', () => {
   test('the admin API lists, reloads, unloads and loads', async () => {
     const list = await world.admin('GET', '/api/v1/plugins');
     expect(JSON.parse(list.body)).toMatchObject({ plugins: [{ id: 'service', generations: [{ state: 'ready' }] }] });
-    // A thread of the first generation hangs: the same bytes are loaded anew, and then they may stay.
-    for (const status of ['reloaded', 'unchanged']) {
+    // A thread of the first generation hangs: the same bytes are loaded anew, and then they may stay. A process that hangs is none.
+    const hung = isIsolated ? 0 : 1;
+    for (const status of ['reloaded', 'unchanged'].slice(1 - hung)) {
       const same = await world.admin('POST', '/api/v1/plugins/service/reload');
       expect({ status: same.status, body: JSON.parse(same.body) as unknown }).toMatchObject({
         status: 200,
-        body: { status, plugin: { id: 'service', version: '1.0.0', generation: 2 } },
+        body: { status, plugin: { id: 'service', version: '1.0.0', generation: 1 + hung } },
       });
     }
     await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"two"' } }));
     const reloaded = await world.admin('POST', '/api/v1/plugins/service/reload');
-    expect(JSON.parse(reloaded.body)).toMatchObject({ status: 'reloaded', plugin: { generation: 3 } });
+    expect(JSON.parse(reloaded.body)).toMatchObject({ status: 'reloaded', plugin: { generation: 2 + hung } });
     expect(JSON.parse((await world.admin('POST', '/api/v1/plugins/service/unload')).body)).toMatchObject({
       status: 'unloaded',
     });

@@ -15,6 +15,8 @@ export interface Compiled {
   peer: string;
   /** Program that times peer_answer from C. */
   direct: string;
+  /** Program that answers on a unix socket. */
+  child: string;
 }
 
 /** Compile the C files of this bench into `folder`. */
@@ -37,5 +39,6 @@ export async function compile(folder: string): Promise<Compiled> {
     plugin: await run('answer.so', 'applications/answer/resources/answer.c', library),
     peer: await run('peer.so', 'call/peer.c', library),
     direct: await run('direct', 'call/direct.c', []),
+    child: await run('child', 'isolation/peer.c', []),
   };
 }

@@ -1,5 +1,6 @@
-import type { Front } from '../../src/binding/core.js';
-import { loadCore, Outcome, Word } from '../../src/binding/core.js';
+import type { Front, GenerationOptions } from '../../src/binding/core.js';
+import { loadCore, Outcome, runnerPath, Word } from '../../src/binding/core.js';
+import type { Isolation } from '../../src/binding/isolation.js';
 import { openLibrary } from '../../src/binding/library.js';
 
 const deadlineMs = 10_000;
@@ -13,27 +14,52 @@ export interface Answering {
   inline: (calls: number) => number;
   /** Nanoseconds a call of the pool route, with `inFlight` calls at any time. */
   pool: (calls: number, inFlight: number) => Promise<number>;
+  /** The process that answers. */
+  pid: () => number;
   close: () => Promise<void>;
 }
 
-/** Load the library at `path` and make it live. */
-export async function serve(path: string): Promise<Answering> {
+/** Load the library at `path` and make it live; `isolated`: in a process of its own. */
+export async function serve(path: string, isolated = false): Promise<Answering> {
   const core = loadCore();
   let onReady = (): void => {};
   const front: Front = new core.Front({ onReady: () => onReady(), onLog: () => {} });
   const pointer = new core.PluginPointer(front, { id: 'answer', queueLimit: 1000 });
-  const image = core.imageLoading('answer', 1, '', path);
-  const library = openLibrary(path);
-  core.imageOpened(image, library.descriptor.address);
+  let isolation: Isolation | undefined;
+  let close = (): void => {};
+  let source: Pick<GenerationOptions, 'isolation' | 'descriptor' | 'image'>;
+  if (isolated) {
+    isolation = new core.Isolation({
+      runner: runnerPath(),
+      library: path,
+      id: 'answer',
+      generation: 1,
+      lifecycleMs: deadlineMs,
+      processes: 1,
+      graceMs: 1000,
+      memoryBytes: 0,
+      descriptors: 1024,
+      childProcesses: 0,
+      processorPercent: 0,
+      sandbox: true,
+      writable: [],
+    });
+    source = { isolation };
+  } else {
+    const image = core.imageLoading('answer', 1, '', path);
+    const library = openLibrary(path);
+    core.imageOpened(image, library.descriptor.address);
+    source = { descriptor: library.descriptor.address, image };
+    close = () => library.close();
+  }
   const generation = new core.GenerationHandle(pointer, {
     number: 1,
-    descriptor: library.descriptor.address,
     root: '',
     prefix: '/answer',
     deadlineMs: 30_000,
     bodyLimit: 2 ** 20,
     concurrency: 4,
-    image,
+    ...source,
   });
   await generation.create(deadlineMs);
   await generation.initialize(deadlineMs);
@@ -83,7 +109,7 @@ export async function serve(path: string): Promise<Answering> {
       while (started < inFlight) start();
     });
 
-  const close = async (): Promise<void> => {
+  const end = async (): Promise<void> => {
     pointer.swap(null);
     await generation.drain(deadlineMs);
     await generation.shutdown(deadlineMs);
@@ -92,7 +118,7 @@ export async function serve(path: string): Promise<Answering> {
     generation.close();
     pointer.close();
     front.close();
-    library.close();
+    close();
   };
-  return { inline, pool, close };
+  return { inline, pool, pid: () => isolation?.processes[0]?.pid ?? process.pid, close: end };
 }

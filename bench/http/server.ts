@@ -1,4 +1,4 @@
-// One of the servers under comparison, in a process of its own: `server.ts node|express|fastify|tenon [folder]`.
+// One of the servers under comparison, in a process of its own: `server.ts node|express|fastify|tenon|isolated [folder]`.
 // Tells its port to the parent, answers every message with the processor time it has used (µs), ends when the parent goes.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -41,7 +41,7 @@ async function withFastify(): Promise<number> {
 }
 
 // The built host, as `npm start` runs it.
-async function withTenon(data: string): Promise<number> {
+async function withTenon(data: string, isolation = 'inline'): Promise<number> {
   const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
   const { createHost } = (await import(path.join(root, 'dist', 'index.js'))) as typeof tenonModule;
   const tenon = await createHost({
@@ -50,6 +50,7 @@ async function withTenon(data: string): Promise<number> {
     data,
     applications: path.join(root, 'bench', 'applications'),
     hotReload: false,
+    isolation,
     logLevel: 'warn',
   });
   end = async () => {
@@ -63,7 +64,8 @@ const kinds: Record<string, (folder: string) => Promise<number>> = {
   node: bare,
   express: withExpress,
   fastify: withFastify,
-  tenon: withTenon,
+  tenon: (folder) => withTenon(folder),
+  isolated: (folder) => withTenon(path.join(folder, 'isolated'), 'process'),
 };
 const [kind = '', folder = ''] = process.argv.slice(2);
 const start = kinds[kind];

@@ -49,11 +49,11 @@ struct ChainPass {
   std::atomic<const ChainLink*> inside{nullptr};  // whose code runs now
   // The same, until the deadline passes: whose code ran then.
   std::atomic<const ChainLink*> held{nullptr};
-  uint64_t began = 0;          // ns, monotonic
-  bool foreign_fault = false;  // what failed, or gave the answer, is an extension
+  uint64_t began = 0;             // ns, monotonic
+  bool foreign_fault = false;     // what failed, or gave the answer, is an extension
   const char* overrun = nullptr;  // part of the request that the copy lent to the step that runs was written beyond
-  bool left_out = false;       // a step of one that runs was, because no process of it does
-  std::string headers;         // of the refusal: `name\nvalue\n…`
+  bool left_out = false;          // a step of one that runs was, because no process of it does
+  std::string headers;            // of the refusal: `name\nvalue\n…`
 };
 
 }  // namespace tenon::core

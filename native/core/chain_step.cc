@@ -111,7 +111,8 @@ void ChainStep::refuse(Refusal why, int32_t status, const std::string& text) {
 
 void ChainStep::check_lent() {
   const char* part = call_.take_overrun(*generation());
-  if (const char* const elsewhere = std::exchange(call_.pass->overrun, nullptr); part == nullptr && elsewhere != nullptr) {
+  if (const char* const elsewhere = std::exchange(call_.pass->overrun, nullptr);
+      part == nullptr && elsewhere != nullptr) {
     call_.note_overrun(*generation(), elsewhere);
     part = elsewhere;
   }

@@ -115,6 +115,9 @@ class IsolatedPlugin final : public core::InstanceSource {
   // The state that a new process begins with. [control]
   void keep_state(uint32_t version, std::string_view bytes);
   void end();  // every process, for good [control]
+  // Kill every process for `reason` and begin none any more, so that nothing is left in them; what follows of its life
+  // is not told to anybody. [any]
+  void abandon(const std::string& reason);
 
   const tenon_plugin_t& plugin() const { return plugin_; }
   uint32_t shape() const { return shape_; }
@@ -177,6 +180,7 @@ class IsolatedPlugin final : public core::InstanceSource {
   uint32_t state_version_ = 0;
   std::string state_bytes_;
   bool is_quiet_ = false;  // between quiesce and resume
+  bool abandoned_ = false;
   bool closing_ = false;
   wire::Doorbell keeper_bell_;
   std::thread keeper_;

@@ -47,7 +47,8 @@ void IsolatedPlugin::keep() {
   std::vector<std::pair<std::shared_ptr<Session>, int>> who;  // 0: control socket, 1: process, 2, 3: output
   const bool is_close = settings_.processor_percent > 0 || settings_.launch.settings.processes > 0;
   uint64_t look_at = core::now();
-  uint64_t read_at = 0;  // when output that came too fast is read on; 0: none did
+  std::vector<std::shared_ptr<Session>> leaving;  // ended, and still held by who serves them
+  uint64_t read_at = 0;                           // when output that came too fast is read on; 0: none did
   for (;;) {
     const uint64_t time = core::now();
     if (time >= look_at) {
@@ -61,7 +62,7 @@ void IsolatedPlugin::keep() {
     bool is_blind = false;  // no descriptor tells of an end: look now and then
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (closing_ && watched_.empty()) return;
+      if (closing_ && watched_.empty() && leaving.empty()) return;
       const auto add = [&](const std::shared_ptr<Session>& session, int descriptor, int what) {
         wait.push_back({descriptor, POLLIN, 0});
         who.emplace_back(session, what);
@@ -77,7 +78,9 @@ void IsolatedPlugin::keep() {
       }
     }
     const uint64_t next = read_at == 0 ? look_at : std::min(look_at, read_at);
-    const int ms = is_blind ? 5 : static_cast<int>((next - std::min(next, time)) / 1'000'000 + 1);
+    const int ms = is_blind           ? 5
+                   : !leaving.empty() ? 10
+                                      : static_cast<int>((next - std::min(next, time)) / 1'000'000 + 1);
     poll(wait.data(), static_cast<nfds_t>(wait.size()), ms);
     if (wait[0].revents != 0) keeper_bell_.hush();
     std::vector<std::shared_ptr<Session>> gone;
@@ -93,7 +96,12 @@ void IsolatedPlugin::keep() {
         gone.push_back(session);
       }
     }
-    for (const std::shared_ptr<Session>& session : gone) lose(session);
+    for (const std::shared_ptr<Session>& session : gone) {
+      lose(session);
+      leaving.push_back(session);
+    }
+    leaving.erase(std::remove_if(leaving.begin(), leaving.end(), [](const auto& session) { return session->settle(); }),
+                  leaving.end());
   }
 }
 
@@ -221,7 +229,7 @@ void IsolatedPlugin::restart() {
     if (!up && session) session->kill(problem);
     if (up) session->subscriptions().settle(*session);
     lock.lock();
-    if (closing_) break;
+    if (closing_ || stage_ == Stage::Ended) break;
     // It has ended again before it had a place.
     if (up && !is_watched(session)) {
       up = false;

@@ -39,11 +39,33 @@ tenon_status PluginFunctions::resume(tenon_plugin_t* plugin) {
   return IsolatedPlugin::of(plugin).step(wire::kDownResume, {});
 }
 
-void PluginFunctions::shutdown(tenon_plugin_t* plugin) { IsolatedPlugin::of(plugin).step(wire::kDownShutdown, {}); }
+void IsolatedPlugin::abandon(const std::string& reason) {
+  std::vector<std::shared_ptr<Session>> sessions;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    abandoned_ = true;
+    stage_ = Stage::Ended;
+    for (Place& place : places_) place.due = 0;
+    for (const Watched& watched : watched_) sessions.push_back(watched.session);
+    changed_.notify_all();
+  }
+  if (!sessions.empty()) report(settings_.launch.settings.id + ": its process is ended: " + reason);
+  for (const std::shared_ptr<Session>& session : sessions) session->kill(reason);
+}
+
+bool PluginFunctions::is_abandoned(IsolatedPlugin& plugin) {
+  const std::lock_guard<std::mutex> lock(plugin.mutex_);
+  return plugin.abandoned_;
+}
+
+void PluginFunctions::shutdown(tenon_plugin_t* plugin) {
+  IsolatedPlugin& own = IsolatedPlugin::of(plugin);
+  if (!is_abandoned(own)) own.step(wire::kDownShutdown, {});
+}
 
 void PluginFunctions::destroy(tenon_plugin_t* plugin) {
   IsolatedPlugin& own = IsolatedPlugin::of(plugin);
-  own.step(wire::kDownDestroy, {});
+  if (!is_abandoned(own)) own.step(wire::kDownDestroy, {});
   own.end();
 }
 

@@ -14,6 +14,7 @@ struct PluginFunctions {
   static tenon_status health(tenon_plugin_t* plugin);
   static tenon_status quiesce(tenon_plugin_t* plugin);
   static tenon_status resume(tenon_plugin_t* plugin);
+  static bool is_abandoned(IsolatedPlugin& plugin);
   static void shutdown(tenon_plugin_t* plugin);
   static void destroy(tenon_plugin_t* plugin);
   static const void* get_extension(tenon_plugin_t* plugin, const char* id);

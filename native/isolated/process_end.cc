@@ -7,6 +7,8 @@
 #include <memory>
 #include <string_view>
 
+#include "wire/protocol.h"
+
 namespace tenon::isolated {
 
 namespace {
@@ -21,6 +23,35 @@ constexpr std::array kNames = {
     Named{SIGKILL, "SIGKILL"}, Named{SIGUSR1, "SIGUSR1"},     Named{SIGSEGV, "SIGSEGV"}, Named{SIGUSR2, "SIGUSR2"},
     Named{SIGPIPE, "SIGPIPE"}, Named{SIGALRM, "SIGALRM"},     Named{SIGTERM, "SIGTERM"}, Named{SIGXCPU, "SIGXCPU"},
     Named{SIGXFSZ, "SIGXFSZ"}, Named{SIGVTALRM, "SIGVTALRM"}, Named{SIGPROF, "SIGPROF"}, Named{SIGSYS, "SIGSYS"},
+};
+
+struct NamedStep {
+  uint16_t code;
+  const char* name;
+};
+constexpr std::array kSteps = {
+    NamedStep{wire::kDownOpen, "open"},
+    NamedStep{wire::kDownCreate, "create"},
+    NamedStep{wire::kDownInitialize, "initialize"},
+    NamedStep{wire::kDownReady, "ready"},
+    NamedStep{wire::kDownHealth, "health"},
+    NamedStep{wire::kDownQuiesce, "quiesce"},
+    NamedStep{wire::kDownResume, "resume"},
+    NamedStep{wire::kDownShutdown, "shutdown"},
+    NamedStep{wire::kDownDestroy, "destroy"},
+    NamedStep{wire::kDownDeclare, "routes"},
+    NamedStep{wire::kDownSave, "save"},
+    NamedStep{wire::kDownLoad, "load"},
+    NamedStep{wire::kDownConfigure, "configure"},
+    NamedStep{wire::kDownHandle, "handle"},
+    NamedStep{wire::kDownAuthenticate, "authenticate"},
+    NamedStep{wire::kDownResolveRoles, "resolve_roles"},
+    NamedStep{wire::kDownAuthorize, "authorize"},
+    NamedStep{wire::kDownBefore, "before"},
+    NamedStep{wire::kDownAfter, "after"},
+    NamedStep{wire::kDownHook, "hook"},
+    NamedStep{wire::kDownRunTask, "task"},
+    NamedStep{wire::kDownEvents, "event"},
 };
 
 std::string printable(const char* text, size_t size) {
@@ -66,6 +97,13 @@ std::optional<Fault> read_fault(const wire::CrashNote& shared) {
     fault.frames.push_back(place_of(*note, files, note->frames[index]));
   }
   return fault;
+}
+
+const char* name_of_step(uint16_t code) {
+  for (const NamedStep& named : kSteps) {
+    if (named.code == code) return named.name;
+  }
+  return "call";
 }
 
 std::string name_of_signal(int number) {

@@ -40,7 +40,8 @@ struct Doing {
 // How a process of a plugin ended.
 struct ProcessEnd {
   pid_t pid = 0;
-  uint64_t at = 0;       // ms since 1970
+  uint64_t at = 0;  // ms since 1970
+  uint64_t uptime_ms = 0;
   std::string how;       // as Session::how_ended
   int signal = 0;        // 0: it exited
   int status = 0;        // where it exited
@@ -53,6 +54,8 @@ struct ProcessEnd {
 // None, when nothing was written, or nothing that can be. Reads a copy: `note` is the runner's.
 std::optional<Fault> read_fault(const wire::CrashNote& note);
 
+// "handle" of wire::kDownHandle, and so on; "call" of what has no name.
+const char* name_of_step(uint16_t code);
 // SIGSEGV, or `signal 40`.
 std::string name_of_signal(int number);
 

@@ -54,7 +54,11 @@ std::string sentence_of(const std::string& bytes) {
 }  // namespace
 
 Session::Session(Key, const tenon_host_t& host, const Launch& launch)
-    : host_(host), settings_(launch.settings), subscriptions_(launch.subscriptions), seats_(wire::kLanes) {}
+    : host_(host),
+      settings_(launch.settings),
+      subscriptions_(launch.subscriptions),
+      began_(core::now()),
+      seats_(wire::kLanes) {}
 
 std::shared_ptr<Session> Session::start(const Launch& launch, const tenon_host_t& host, std::string& problem) {
   const auto session = std::make_shared<Session>(Key(), host, launch);
@@ -75,6 +79,7 @@ bool Session::launch(const Launch& launch, std::string& problem) {
 Session::~Session() {
   kill("it is not needed any more");
   if (own_.pid > 0 && !reaped_) reap(0);
+  for (std::thread& agent : agents_) agent.join();
   for (int* const descriptor : {&own_.control, &own_.process, &own_.output[0], &own_.output[1]}) {
     close_if_open(*descriptor);
   }
@@ -136,6 +141,8 @@ Outcome Session::call(uint16_t code, wire::Lane::Parts parts, std::string& answe
   const Outcome outcome = seat.lane.call(code, parts, answer, *this, patience);
   // Of one that has not answered it is still told, once its process has ended.
   if (outcome == Outcome::Done) seat.code.store(0, std::memory_order_relaxed);
+  // Not one that never began, because all its lanes were taken.
+  if (!of_life && outcome == Outcome::GivenUp) kill("did not return from a call past its deadline");
   if (outcome == Outcome::Violated) kill("broke the protocol between it and the host");
   if (!of_life && outcome == Outcome::Done) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -180,6 +187,7 @@ void Session::serve_up_lane(uint32_t lane) {
   if (seats_[lane]->lane.serve(*this, patience) == Outcome::Violated) {
     kill("broke the protocol between it and the host");
   }
+  agents_left_.fetch_sub(1, std::memory_order_release);
 }
 
 std::optional<wire::Confinement> Session::confinement() const {
@@ -217,7 +225,10 @@ bool Session::look_at_control() {
       !seats_[head.lane]) {
     const std::lock_guard<std::mutex> lock(mutex_);
     // Without a descriptor for it the thread that asked goes on waiting: the host is not ended for that.
-    if (open_lane(head.lane)) agents_.emplace_back([this, lane = head.lane] { serve_up_lane(lane); });
+    if (open_lane(head.lane)) {
+      agents_left_.fetch_add(1, std::memory_order_relaxed);
+      agents_.emplace_back([this, lane = head.lane] { serve_up_lane(lane); });
+    }
     return true;
   }
   return kill("broke the protocol between it and the host"), false;
@@ -263,6 +274,7 @@ bool Session::reap(int options) {
 
 void Session::finish(ProcessEnd end) {
   const uint64_t time = core::now();
+  end.uptime_ms = (time - began_) / 1'000'000;
   end.fault =
       read_fault(*reinterpret_cast<const wire::CrashNote*>(static_cast<char*>(own_.memory) + wire::kCrashNoteAt));
   {
@@ -296,18 +308,22 @@ void Session::finish(ProcessEnd end) {
     lane_free_.notify_all();
   }
   holdings.wake_all();
-  for (std::thread& agent : agents_) agent.join();
-  agents_.clear();
   frames.fail_deferred(*service<tenon_host_http_t>(TENON_HTTP_ID), "its process " + how_ended());
   subscriptions_->leave(*this);
+}
+
+bool Session::settle() {
+  if (agents_left_.load(std::memory_order_acquire) > 0) return false;
+  for (std::thread& agent : agents_) agent.join();
+  agents_.clear();
   holdings.drop_all();
+  return true;
 }
 
 void Session::write_line(size_t which) {
   std::string& line = line_[which];
   const tenon_log_field_t field = {core::bytes("stream"), core::bytes(which == 0 ? "stdout" : "stderr")};
-  service<tenon_host_log_t>(TENON_LOG_ID)
-      ->write(&host_, which == 0 ? TENON_LOG_INFO : TENON_LOG_WARN, core::bytes(line), &field, 1);
+  service<tenon_host_log_t>(TENON_LOG_ID)->write(&host_, TENON_LOG_INFO, core::bytes(line), &field, 1);
   if (which == 1) {
     if (said_.size() == kSaidLines) said_.pop_front();
     said_.push_back(line.substr(0, kSaidBytes));

@@ -90,7 +90,9 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   int control_socket() const { return closed_ ? -1 : own_.control; }
   int process_descriptor() const { return own_.process; }  // -1 where the system has none
   const std::array<int, 2>& output() const { return own_.output; }
-  bool look_at_control();          // false: it is being killed for what it said
+  bool look_at_control();  // false: it is being killed for what it said
+  // Once it has ended: give back what it held. False as long as a thread is in what it asked for.
+  bool settle();
   bool look_at_process();          // true: reaped, and all that waited has been told
   bool look_at_output(int which);  // false: it prints more than is read at once
 
@@ -116,6 +118,7 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   const tenon_host_t& host_;
   const wire::RunnerSettings settings_;
   const std::shared_ptr<Subscriptions> subscriptions_;
+  const uint64_t began_;  // ns, monotonic
   Spawned own_;
   std::array<std::string, 2> line_;
   std::deque<std::string> said_;
@@ -128,6 +131,7 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   std::vector<uint32_t> free_;                // opened and not taken
   uint32_t opened_ = 1;                       // down lanes, lane 0 included
   std::vector<std::thread> agents_;
+  std::atomic<uint32_t> agents_left_{0};
   bool reaped_ = false;
   std::string reason_;
   ProcessEnd end_;

@@ -3,7 +3,9 @@
 
 #include <napi.h>
 
+#include <deque>
 #include <memory>
+#include <mutex>
 
 #include "isolated/isolated_plugin.h"
 
@@ -20,8 +22,17 @@ class IsolationObject final : public Napi::ObjectWrap<IsolationObject> {
   const std::shared_ptr<isolated::IsolatedPlugin>& plugin() const { return plugin_; }
 
  private:
-  Napi::Value Processes(const Napi::CallbackInfo& info);
+  void Abandon(const Napi::CallbackInfo& info);
+  // What has ended since it was last taken; filled by the plugin's keeper.
+  struct Ends {
+    std::mutex mutex;
+    std::deque<isolated::Ending> list;
+  };
 
+  Napi::Value Processes(const Napi::CallbackInfo& info);
+  Napi::Value TakeEnds(const Napi::CallbackInfo& info);
+
+  const std::shared_ptr<Ends> ends_ = std::make_shared<Ends>();
   std::shared_ptr<isolated::IsolatedPlugin> plugin_;
 };
 

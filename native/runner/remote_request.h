@@ -50,8 +50,8 @@ class RemoteRequest final : public tenon_request, public tenon_response {
   bool in_step = false;       // a middleware's or a hook's: neither deferred nor streamed
   bool streamed = false;
   std::atomic<Deferral> deferral{Deferral::None};
-  std::atomic<int> holds{0};  // the handler, and a deferral
-  wire::Writer changes;       // since they were last sent, but the body of a handler
+  std::atomic<int> holds{0};                // the handler, and a deferral
+  wire::Writer changes;                     // since they were last sent, but the body of a handler
   mutable std::unique_ptr<RequestWay> way;  // null: not asked for yet
 
   uint32_t left_ms() const;

@@ -11,8 +11,8 @@ namespace tenon::wire {
 
 namespace {
 
-// Looks at the ring before a sleep: an answer that is nearly there costs less than two system calls.
-constexpr int kLooks = 200;
+// Where looking has not been worth it, it is tried again after so many sleeps.
+constexpr int kSleepsBetweenTries = 64;
 
 // The host gives a payload memory as its bytes come, not as they are announced.
 constexpr size_t kPieceBytes = RingMemory::kBytes;
@@ -90,13 +90,17 @@ bool Lane::read(char* bytes, size_t size, Patience& patience) {
     bytes += taken;
     size -= taken;
     if (taken > 0) {
+      if (looks > 0 && looks <= looks_) looks_ = std::min(kMostLooks, looks_ * 2 + 1);
+      looks = 0;
       if (in_.release()) other_.ring();
       continue;
     }
-    if (looks++ < kLooks) {
+    if (looks++ < looks_) {
       pause();
       continue;
     }
+    looks_ /= 2;
+    if (++sleeps_ % kSleepsBetweenTries == 0) looks_ = kMostLooks;
     if (!sleep([this] { return in_.prepare_sleep(); }, [this] { in_.end_sleep(); }, patience)) return false;
   }
   return true;

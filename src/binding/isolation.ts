@@ -66,7 +66,7 @@ export interface ProcessEnd {
   step?: string;
   /** Number of the request. */
   request?: number;
-  /** The fault first; `offset` from the beginning of `file`, hexadecimal with 0x. */
+  /** The fault first; `offset` from the beginning of `file`, hexadecimal with 0x; `plugin`: its own library. */
   frames?: readonly { address: string; file?: string; offset?: string }[];
   /** Last lines of what it printed. */
   output?: readonly string[];
@@ -75,6 +75,8 @@ export interface ProcessEnd {
 /** A plugin in processes of its own: begun by `create` of the generation that is given it, ended by `destroy`. */
 export interface Isolation {
   readonly processes: PluginProcess[];
+  /** Kill its processes for `reason`, whatever is in them, and begin none any more. */
+  abandon(reason: string): void;
   /** Ends since the last call; the last 64 of them. */
   takeEnds?(): ProcessEnd[];
 }

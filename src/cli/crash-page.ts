@@ -49,7 +49,7 @@ function titled(title: string, lines: readonly string[]): string[] {
 }
 
 function factsOf(report: CrashReport): string[][] {
-  const { id, at, kind, code, address, message, verdict, host, thread, action } = report;
+  const { id, at, kind, code, address, message, verdict, host, thread, action, process: own } = report;
   const { culprit, suspects, because } = verdict;
   const where = address === undefined ? '' : ` at ${address}`;
   const how = `${howOf(report)}${code === undefined ? '' : ` (${code})`}${kind === 'signal' ? where : ''}`;
@@ -62,6 +62,7 @@ function factsOf(report: CrashReport): string[][] {
     ...suspects.flatMap((suspect) => partyRows('suspect', suspect)),
     ...because.map((reason) => ['because', reason]),
     ...(thread === undefined ? [] : [['thread', `${thread.tid}, ${thread.kind}`]]),
+    ...(own === undefined ? [] : [['process', `${own.pid}, ran for ${readableMs(own.uptimeMs)}`]]),
     ['host', `process ${host.pid}, Tenon ${host.version}, Node.js ${host.node}, ran for ${readableMs(host.uptimeMs)}`],
     ['then', actions[action] ?? action],
   ];

@@ -23,6 +23,8 @@ export class ProcessWatch {
   readonly #options: ProcessWatchOptions;
   /** How often each generation's processes were replaced, by then. */
   readonly #restarts = new WeakMap<Generation, number>();
+  /** Those of which a process has ended, and none has taken its place yet. */
+  readonly #waiting = new WeakSet<Generation>();
 
   constructor(options: ProcessWatchOptions) {
     this.#options = options;
@@ -43,12 +45,15 @@ export class ProcessWatch {
       const crash = this.#reportOf(generation, end);
       log.error({ plugin, generation: number, pid, crash: crash.id }, crash.verdict.sentence);
       report(crash);
+      this.#waiting.add(generation);
       tell({ type: 'plugin.processEnded', plugin, generation: number, pid, reason: how, crash: crash.id });
     }
+    if (!this.#waiting.has(generation)) return;
     const { processes } = isolation;
     const restarts = processes.reduce((sum, process) => sum + process.restarts, 0);
     const before = this.#restarts.get(generation) ?? 0;
     if (restarts === before) return;
+    if (processes.every(({ pid }) => pid !== 0)) this.#waiting.delete(generation);
     this.#restarts.set(generation, restarts);
     log.info({ plugin, generation: number, restarts }, `${plugin}: another process has taken its place`);
     tell({ type: 'plugin.processStarted', plugin, generation: number, restarts });
@@ -87,7 +92,12 @@ export class ProcessWatch {
         uptimeMs: Math.round(process.uptime() * 1000),
       },
       registers: {},
-      frames: frames.map((frame, index) => ({ ...frame, found: index === 0 ? 'pc' : 'unwound' })),
+      frames: frames.map(({ address: place, file, offset }, index) => ({
+        address: place,
+        found: index === 0 ? 'pc' : 'unwound',
+        ...(file === 'plugin' ? { plugin, generation, sha256 } : file === undefined ? {} : { file }),
+        ...(offset === undefined ? {} : { offset }),
+      })),
       threads: [],
       output,
       gaps: killed || frames.length > 0 || signal === undefined ? [] : ['the process did not say where it was'],

@@ -6,6 +6,7 @@ import type { Core, GenerationHandle, GenerationOptions, RouteFacts } from '../b
 import type { Admitted } from './admit.js';
 import { requireOneState } from './isolation.js';
 import type { GenerationLimits } from './limits.js';
+import { heldBy } from './held-by.js';
 import { imageOf } from './image-of.js';
 import type { GenerationLibrary, PluginImage } from './open-image.js';
 import { ownThreads } from './own-threads.js';
@@ -326,13 +327,12 @@ export class Generation {
     } catch (error) {
       return `its calls could not be waited for: ${error instanceof Error ? error.message : String(error)}`;
     }
-    const { leases, ledger } = this.handle;
-    const { lost } = this.handle.threads;
-    const { running } = ledger;
-    if (running.length > 0 && running.length >= leases) return `${running.join(', ')} did not return`;
-    const others = running.map((name) => `, ${name} did not return`).join('');
-    const calls = `${leases} ${leases === 1 ? 'call holds' : 'calls hold'} it${others}`;
-    return lost > 0 ? `${calls}, ${lost} of its threads did not come back` : calls;
+    const reason = heldBy(this.handle);
+    const { isolation } = this.#image;
+    if (isolation === undefined) return reason;
+    // What is in a process of its own can be ended.
+    isolation.abandon(reason);
+    return (await this.handle.drain(this.limits.lifecycleMs)) ? undefined : reason;
   }
 
   /** Shutdown to dlclose; the reason when it cannot be closed. */

@@ -112,10 +112,11 @@ export class FaultyHost {
     return pid;
   }
 
-  /** Put a build that was never there before into the application `id`; `order`: see fault.cpp. */
+  /** Put a build that was never there before into the application `id`; `order`: see fault.cpp, of which `hostile` is not made. */
   async publish(id: string, order: (serial: string) => string = healthy): Promise<Published> {
     const serial = `s${++this.#serial}`;
-    const bytes = await readFile(await buildPlugin('fault', { defines: { PLUGIN_ID: `"${id}"` } }));
+    const source = id === 'hostile' ? 'hostile' : 'fault';
+    const bytes = await readFile(await buildPlugin(source, { defines: { PLUGIN_ID: `"${id}"` } }));
     const text = Buffer.alloc(orderBytes);
     text.write(order(serial));
     text.copy(bytes, bytes.indexOf(mark) + mark.length);

@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { root } from '../architecture/tree.js';
+import { type Apart, isolatedFaults, isolatedOutcomes, isolatedPlaces, isPossibleApart, titleOf } from './isolated.js';
 import { isPossible, type Kind, kindNames, kinds, type Place, places } from './kinds.js';
 import { type Attribution, type Observed, outcomes } from './observe.js';
 
@@ -64,13 +65,78 @@ ${kindNames.map((kind) => row(kind, matrix)).join('\n')}
 `;
 }
 
-export function writePage(matrix: Matrix): Promise<void> {
-  return writeFile(file, pageOf(matrix, process.version));
+/** Begins the part about processes of their own. */
+const apartHeading = '## In a process of its own';
+
+/** What the page says above, and from there on. */
+async function parts(): Promise<[string, string]> {
+  const text = await readFile(file, 'utf8');
+  const at = text.indexOf(apartHeading);
+  return at < 0 ? [`${text}\n`, ''] : [text.slice(0, at), text.slice(at)];
+}
+
+export async function writePage(matrix: Matrix): Promise<void> {
+  const [, apart] = await parts();
+  await writeFile(file, `${pageOf(matrix, process.version)}\n${apart}`);
+}
+
+/** Outcomes by `cellKey`, where kind and place are possible. */
+export type ApartMatrix = ReadonlyMap<string, Apart['outcome']>;
+
+export const apartKey = (kind: string, place: string): string => `${kind} at ${place}`;
+
+function apartOf(matrix: ApartMatrix, node: string): string {
+  return `${apartHeading}
+
+The same plugin under \`isolation: process\`, and \`test/plugins/hostile.cpp\`, which attacks its host. The host and all other plugins go on, whatever
+happens, and no request to them is lost. Written by \`TENON_TEST_LONG=1 npx vitest run test/119.isolation.faults.long.ts\` on ${process.platform} ${process.arch} with Node ${node}.
+
+The places: \`pool\`, under a request with a deadline of 500 ms (\`hostile.cpp\`: 2 s); \`own\`, a thread that the plugin has started, when the request that began it is over.
+
+${Object.entries(isolatedOutcomes)
+  .map(([outcome, words]) => `- **${outcome}**: ${words}.`)
+  .join('\n')}
+- A number: the request is answered with this status, and the process goes on.
+
+| kind | it … | ${isolatedPlaces.join(' | ')} |
+| --- | --- | ${isolatedPlaces.map(() => '---').join(' | ')} |
+${isolatedFaults
+  .map((fault) => {
+    const cells = isolatedPlaces.map((place) => matrix.get(apartKey(fault.kind, place)) ?? impossible);
+    return `| ${['`' + fault.kind + '`', titleOf(fault), ...cells].join(' | ')} |`;
+  })
+  .join('\n')}
+`;
+}
+
+export async function writeApart(matrix: ApartMatrix): Promise<void> {
+  const [above] = await parts();
+  await writeFile(file, `${above}${apartOf(matrix, process.version)}`);
+}
+
+/** What the page says of plugins in processes of their own; a row that is missing, or is of no kind, is an Error. */
+export async function readApart(): Promise<ApartMatrix> {
+  const [, text] = await parts();
+  const rows = [...text.matchAll(/^\| `([a-z\d-]+)` \| (.*) \|$/gm)];
+  const found = rows.map(([, kind]) => kind).join();
+  if (found !== isolatedFaults.map(({ kind }) => kind).join())
+    throw new Error(`docs/fault-matrix.md has other rows of isolated plugins: ${found}`);
+  const matrix = new Map<string, string>();
+  for (const [index, fault] of isolatedFaults.entries()) {
+    const cells = (rows[index]?.[2] ?? '').split(' | ').slice(1);
+    for (const [column, place] of isolatedPlaces.entries()) {
+      const cell = cells[column] ?? '';
+      if ((cell !== impossible) !== isPossibleApart(fault, place))
+        throw new Error(`docs/fault-matrix.md: ${fault.kind} at ${place} of isolated plugins says ${cell}`);
+      if (cell !== impossible) matrix.set(apartKey(fault.kind, place), cell);
+    }
+  }
+  return matrix;
 }
 
 /** What the page says; a row that is missing, or is of no kind, is an Error. */
 export async function readPage(): Promise<Matrix> {
-  const text = await readFile(file, 'utf8');
+  const [text] = await parts();
   const rows = [...text.matchAll(/^\| `([a-z\d-]+)` \| (.*) \|$/gm)];
   const found = rows.map(([, kind]) => kind);
   if (found.join() !== kindNames.join()) throw new Error(`docs/fault-matrix.md has other rows: ${found.join(', ')}`);

@@ -25,10 +25,18 @@ export class Command {
   err = '';
 
   constructor(words: string[], directory: string, variables: Record<string, string>) {
-    const { PATH, HOME } = process.env;
+    const { PATH, HOME, TENON_ISOLATION } = process.env;
     this.child = spawn(process.execPath, [program, ...words], {
       cwd: directory,
-      env: { PATH, HOME, TENON_ADMIN_TOKEN: token, TENON_REGISTRY: 'false', TENON_STANDBY: 'false', ...variables },
+      env: {
+        PATH,
+        HOME,
+        ...(TENON_ISOLATION === undefined ? {} : { TENON_ISOLATION }),
+        TENON_ADMIN_TOKEN: token,
+        TENON_REGISTRY: 'false',
+        TENON_STANDBY: 'false',
+        ...variables,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child.stdout?.on('data', (text: Buffer) => {

@@ -14,6 +14,7 @@ import {
   type TenonHost,
 } from '../../src/index.js';
 import { requireDocumented } from './documented.js';
+import { isIsolated } from './isolation.js';
 
 /** One line of the host's log. */
 export interface LogLine {
@@ -97,6 +98,7 @@ export class World {
       hotReload: false,
       registry: false,
       adminToken: 'a-token-of-the-tests',
+      isolation: isIsolated ? 'process' : 'inline',
       log: pino({ level: 'trace' }, stream),
       onEvent: (event) => void this.events.push({ ...event, at: performance.now() }),
       ...options,

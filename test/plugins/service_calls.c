@@ -81,6 +81,13 @@ static void patient(void* context, uint64_t task) {
   note("%.*s %lld\n", "told", 4, 0);
 }
 
+static void hang(void* context, uint64_t task) {
+  (void)context;
+  (void)task;
+  note("%.*s %lld\n", "hangs", 5, 0);
+  for (;;) pause();
+}
+
 static void visit(void* context, const tenon_metric_value_t* value) {
   (void)context;
   char text[256];
@@ -238,6 +245,8 @@ static int act(tenon_request_t* request, char* text, size_t size) {
   }
   if (asked(request, TEXT("crash"), &value))
     return snprintf(text, size, "%d", tasks->submit(host, crash, NULL, NULL, NULL));
+  if (asked(request, TEXT("hang"), &value))
+    return snprintf(text, size, "%d", tasks->submit(host, hang, NULL, NULL, NULL));
   if (asked(request, TEXT("tasks"), &value)) return refuse_tasks(text, size);
   if (asked(request, TEXT("events"), &value)) return refuse_events(text, size);
   if (asked(request, TEXT("publish"), &value)) return publish(value, text, size);

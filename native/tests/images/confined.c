@@ -83,7 +83,7 @@ static const char* attempt(const char* what, const char* argument, char* text, s
   if (IS("create")) return result(open(argument, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   if (IS("remove")) return result(unlink(argument));
   if (IS("chmod")) return result(chmod(argument, 0777));
-  if (IS("link")) return result(link(argument, "/tmp/tenon-confined-link"));
+  if (IS("link")) return result(link(argument, P_tmpdir "/tenon-confined-link"));
   if (IS("allocate")) {
     const size_t bytes = (size_t)atol(argument);
     static char* volatile memory;
