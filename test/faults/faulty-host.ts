@@ -45,12 +45,16 @@ export interface Shown {
 
 export class FaultyHost {
   readonly world: World;
-  readonly #command: Command;
+  #started: Command | undefined;
   #serial = 0;
 
-  private constructor(world: World, command: Command) {
+  private constructor(world: World) {
     this.world = world;
-    this.#command = command;
+  }
+
+  get #command(): Command {
+    if (this.#started === undefined) throw new Error('it has not been started');
+    return this.#started;
   }
 
   /**
@@ -70,8 +74,10 @@ export class FaultyHost {
     await prepare(world);
     const standby = { TENON_STANDBY: String(!settings.includes('standby: false')) };
     const words = ['start', '--port', '0', '--data', 'state'];
-    const host = new FaultyHost(world, new Command(words, world.directory, { ...standby, ...variables }));
+    const host = new FaultyHost(world);
+    // It looks for applications once.
     for (const id of plugins) await host.publish(id);
+    host.#started = new Command(words, world.directory, { ...standby, ...variables });
     try {
       await until('it serves', () => host.#command.err.includes('Try: '));
     } catch (error) {
