@@ -426,6 +426,7 @@ export class Rehearsal {
           extensions: id === 'two' ? [{ id: 'one', required: false, settings: this.#settings() }] : [],
           custom: '{}',
           asked: { permissions: [], by: 'config' },
+          isolation: { mode: 'inline', plan: {}, warnings: [] },
           source: { config: { reserved: {} } },
         };
       },
