@@ -179,7 +179,8 @@ export class ExtensionSettings {
       return 'taken';
     });
     if (answer !== 'reload' || isAnew) return;
-    await anew(plugin);
+    // Nobody would take down what came after one that leaves.
+    if (plugin.leave === undefined) await anew(plugin);
     // It may refuse what the one before wanted a new generation for; of anything newer somebody else asks.
     if (asked.get(application) === settings) await this.#tell(id, application, settings, true);
   }
