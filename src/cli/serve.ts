@@ -256,8 +256,9 @@ async function serve({ flags, tellsReloads, continues, ...given }: Order & Given
       for (const line of reloadReport(event.record, host.plugin(event.plugin).folder, process.cwd())) say(line);
     if (event.type === 'plugin.serving') {
       replaced ||= event.from !== undefined;
-      // The build before may end the process on its way down: the next one is not to begin with it again.
-      wishesChanged();
+      // The build before may end the process on its way down, which begins now: the next one is not to begin with it again.
+      if (event.from === undefined) wishesChanged();
+      else if (isResumed) tellWishes();
     }
     if (event.type !== 'host.full') return;
     if (discovered) ending.recycle();
@@ -292,12 +293,15 @@ async function serve({ flags, tellsReloads, continues, ...given }: Order & Given
   let isResumed = false;
   let isTelling = false;
   // Those of a host that has not gone on with all that ran before it would make the next one forget the rest.
+  const tellWishes = (): void => {
+    if (host !== undefined) void tellParent({ told: 'wishes', wishes: host.wishes() });
+  };
   const wishesChanged = (): void => {
     if (isTelling || !isResumed) return;
     isTelling = true;
     setImmediate(() => {
       isTelling = false;
-      if (host !== undefined) void tellParent({ told: 'wishes', wishes: host.wishes() });
+      tellWishes();
     });
   };
   const own: OwnProcess = {

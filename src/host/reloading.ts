@@ -321,7 +321,7 @@ export class Reloading {
       bytes,
       anew || wanted !== undefined,
     );
-    const finished = result.retired.then(async () => {
+    const finished = result.retire().then(async () => {
       await letGo;
       if (old !== undefined) departures.keep(plugin, old);
       return journal.write(plugin, recorder);

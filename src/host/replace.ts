@@ -87,7 +87,7 @@ export interface Replacement {
   recorder: Recorder;
 }
 
-/** What came of it: the old generation is on its way down until `retired` resolves, which it always does. */
+/** What came of it. */
 export type Replaced =
   | { did: 'nothing' }
   | { did: 'refused'; reason: string }
@@ -96,7 +96,8 @@ export type Replaced =
       generation: Generation;
       bytes: Uint8Array;
       tables: TableWorld | undefined;
-      retired: Promise<void>;
+      /** Take the old generation down, which may end the process: to be called once, when that the new one serves is known. Never rejects. */
+      retire: () => Promise<void>;
       /** What the old generation saved. */
       handedOver: State | undefined;
     };
@@ -206,7 +207,7 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
   }
   pause.end();
   const { bytes } = image;
-  return { did: 'replaced', generation: next, bytes, tables: world, retired: retire(work), handedOver };
+  return { did: 'replaced', generation: next, bytes, tables: world, retire: () => retire(work), handedOver };
 }
 
 /** The library's bytes, read once. A file that somebody is writing is looked at again in a moment. */
