@@ -68,6 +68,8 @@ interface Committed {
   readonly guilty: Guilty;
   /** The build that must not come up again; empty where it may. */
   readonly faulty: string;
+  /** The one after it, which serves already when it goes wrong. */
+  readonly next?: string;
 }
 
 async function generationOf(host: FaultyHost): Promise<number> {
@@ -83,8 +85,8 @@ async function commit(host: FaultyHost, kind: Kind, place: Place): Promise<Commi
     return { reply, guilty: { plugin, generation: undefined, sha256: faulty.sha256 }, faulty: faulty.serial };
   if (reply.status !== 200) throw new Error(`the build was refused: ${reply.body}`);
   const generation = await generationOf(host);
-  await host.publish(plugin);
-  return { reply: await host.reload(plugin), guilty: { plugin, generation, sha256: faulty.sha256 }, faulty: '' };
+  const { serial: next } = await host.publish(plugin);
+  return { reply: await host.reload(plugin), guilty: { plugin, generation, sha256: faulty.sha256 }, faulty: '', next };
 }
 
 async function request(host: FaultyHost, kind: Kind, place: Place, { sha256 }: Published): Promise<Committed> {
@@ -136,12 +138,13 @@ function waitMs(place: Place, { status }: Reply): number {
 
 export async function observe(host: FaultyHost, kind: Kind, place: Place): Promise<Observed> {
   const known = await host.reports();
-  const { reply, guilty, faulty } = await commit(host, kind, place);
+  const { reply, guilty, faulty, next } = await commit(host, kind, place);
   let report = await host.reportAfter(known, waitMs(place, reply));
   if (report === undefined && (await host.call('GET', `/${plugin}/who`)).status === 'lost')
     report = await host.reportAfter(known);
   if (report !== undefined) {
     const serial = await serving(host, known);
+    if (next !== undefined && serial !== next) throw new Error(`${serial} serves, and ${next} did`);
     const { verdict, kind: how, signal, action } = report;
     const comesBack = faulty === '' || serial === faulty ? 'restarted' : 'went back';
     return {
