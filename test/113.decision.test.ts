@@ -21,11 +21,15 @@ const serving: Accused = {
 };
 
 /** What is decided of crashes one after the other. */
-function decided(crashes: readonly { at: number; accused?: Accused }[], begin = nothingContained): Decision[] {
+function decided(
+  crashes: readonly { at: number; accused?: Accused }[],
+  begin = nothingContained,
+  isAutomatic = false,
+): Decision[] {
   let containment: Containment = begin;
   let history: readonly CountedCrash[] = [];
   return crashes.map(({ at, accused }) => {
-    const decision = decide({ at, accused, told, containment, history, rules, isAutomatic: false });
+    const decision = decide({ at, accused, told, containment, history, rules, isAutomatic });
     ({ containment, history } = decision);
     return decision;
   });
@@ -71,6 +75,26 @@ describe('after a crash', () => {
   });
 
   const present: Accused = { ...serving, by: 'presence' };
+
+  test('one of isolation auto goes on in a process of its own once, and is as any other when it is accused again', () => {
+    const all = decided(
+      [0, 10, 20, 30].map((at) => ({ at, accused: serving })),
+      nothingContained,
+      true,
+    );
+    expect(actions(all)).toEqual(['demoted', 'restarted', 'restarted', 'quarantined']);
+    expect(all.at(-1)?.containment).toEqual({ quarantined: [held], bad: [], demoted: [held] });
+  });
+
+  test('one of isolation auto that is new, and was demoted before, is held back', () => {
+    const before: Containment = { quarantined: [], bad: [], demoted: [{ ...held, sha256: 'b'.repeat(64) }] };
+    const [only] = decided([{ at: 0, accused: { ...serving, state: 'open' } }], before, true);
+    expect(only).toMatchObject({ action: 'wentBack', containment: { ...before, bad: [held] } });
+  });
+
+  test('one of isolation auto that was only at work when the host was killed stays in it', () => {
+    expect(actions(decided([{ at: 0, accused: present }], nothingContained, true))).toEqual(['restarted']);
+  });
 
   test('when the host was killed it is of unknown cause, unless always the same plugin alone was at work', () => {
     const other = { ...present, plugin: 'other' };

@@ -102,14 +102,33 @@ describe('a process of a plugin that ends', () => {
   });
 });
 
-test('a plugin with state in two processes is refused', async () => {
+test.each(['process', 'auto'])('a plugin with state in two processes is refused, of isolation %s', async (mode) => {
   await world.publish('keeper', await buildPlugin('keeper'));
-  await world.write('keeper', 'config.yaml', 'isolation: {processes: 2}\n');
+  await world.write('keeper', 'config.yaml', `isolation: {mode: ${mode}, processes: 2}\n`);
   await world.start();
   expect(world.host.plugin('keeper').error).toMatchObject({
     code: 'ConfigInvalid',
     message: expect.stringContaining('each of its 2 processes would have its own') as string,
   });
+});
+
+test.each([
+  ['config.yaml', 'isolation: [\n', undefined],
+  ['manifest.json', '{', { id: 'whereabouts', version: '1.0.0', isolation: { mode: 'inline', sandbox: false } }],
+])('a setting that is process now holds for a kept build whose %s cannot be read', async (file, broken, manifest) => {
+  await world.publish('whereabouts', await buildPlugin('whereabouts'));
+  if (manifest !== undefined) await world.write('whereabouts', file, JSON.stringify(manifest));
+  await world.start({ isolation: 'inline' });
+  expect(Number((await world.get('/whereabouts/pid')).body)).toBe(process.pid);
+  const left = world.host.wishes();
+  await world.host.close();
+  await world.write('whereabouts', file, broken);
+  await world.open({ isolation: 'process' });
+  await world.host.resume(left);
+  const { status, body } = await world.get('/whereabouts/pid');
+  expect(status, body).toBe(200);
+  expect(Number(body)).not.toBe(process.pid);
+  expect(world.host.plugin('whereabouts').isolation).toMatchObject({ mode: 'process', limits: { sandbox: true } });
 });
 
 test('where a plugin runs is kept for a host that cannot read its config', async () => {

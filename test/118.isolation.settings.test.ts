@@ -57,6 +57,16 @@ describe('where a plugin runs', () => {
     expect(await processOf('moves')).toBe(process.pid);
   });
 
+  test('is shown as it is when a reload that would change it fails', async () => {
+    await world.publish('stays', await plugin('stays'));
+    await world.start({ isolation: 'inline' });
+    await world.write('stays', 'config.yaml', 'isolation: auto\n');
+    await world.publish('stays', await buildPlugin('refuse_initialize', { defines: { PLUGIN_ID: '"stays"' } }));
+    await expect(world.host.reload('stays')).rejects.toMatchObject({ code: 'TrialRefused' });
+    expect(world.host.plugin('stays').isolation).toEqual({ mode: 'inline', processes: [] });
+    expect(await processOf('stays')).toBe(process.pid);
+  });
+
   test('is for a bundle to ask more of than the setting, and not less', async () => {
     for (const id of ['more', 'less']) await world.publish(id, await plugin(id));
     const manifest = (id: string, isolation: unknown): Promise<void> =>

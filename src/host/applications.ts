@@ -18,7 +18,7 @@ import type { SchemaSource } from '../tables/schema.js';
 import type { Bundled, Bundles } from './bundled.js';
 import type { Asked } from './grants.js';
 import type { Build } from './built.js';
-import { type ApplicationIsolation, isolationOf } from './isolation-of.js';
+import { type ApplicationIsolation, isolationOf, type SaidIsolation } from './isolation-of.js';
 import { type ServedFiles, servedFiles } from './served-files.js';
 
 /** An application as the host sees it. */
@@ -226,6 +226,11 @@ export class Applications {
     return applicationOf(source, this.#options.isolation, side);
   }
 
+  /** Where the code of one that says `said` runs, as the setting is now. */
+  isolationOf(plugin: { id: string; folder: string }, said: SaidIsolation | undefined): ApplicationIsolation {
+    return isolationOf(plugin, said, this.#options.isolation);
+  }
+
   /** Stop builds under way and begin no other. */
   abort(): void {
     this.#abort.abort(new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' }));
@@ -255,7 +260,9 @@ async function applicationOf(source: Source, usual: IsolationMode, side: BundleS
     ...(config.deadlineMs === undefined ? {} : { deadlineMs: config.deadlineMs }),
     ...(config.bodyLimit === undefined ? {} : { bodyLimit: config.bodyLimit }),
   };
-  const isolation = isolationOf({ id, folder, isBundle: side.bundle !== undefined }, config.reserved.isolation, usual);
+  const wish = config.reserved.isolation;
+  const said = wish && { wish, isBundle: side.bundle !== undefined };
+  const isolation = isolationOf({ id, folder }, said, usual);
   const tables = await readTables(source, prefix, side);
   const { enabled, extension, extensions, auth, custom } = config;
   const { reloadOnChange = false } = config.reserved;

@@ -2,7 +2,6 @@
 import type { Containment, HeldBuild } from '../base/containment.js';
 import type { CrashReport } from '../base/crash-report.js';
 import { TenonError } from '../base/errors.js';
-
 import type { Isolated } from './isolation-view.js';
 
 /** Told by a host of what its parent process is to keep, and give to the hosts after it. */
@@ -55,9 +54,9 @@ export class Containing {
     return this.#demoted.find(({ plugin }) => plugin === id);
   }
 
-  /** Whoever decides after a crash is to know which plugins may be demoted. Before any of its code runs. */
-  tellAutomatic({ id, isolated }: { id: string; isolated: Isolated | undefined }): void {
-    const is = isolated?.mode === 'auto';
+  /** Whoever decides after a crash is to know which plugins may be demoted. `next`: of a generation that is about to be tried, too. */
+  tellAutomatic({ id, isolated }: { id: string; isolated: Isolated | undefined }, next?: Isolated): void {
+    const is = isolated?.mode === 'auto' || next?.mode === 'auto';
     if (is === this.#automatic.has(id)) return;
     if (is) this.#automatic.add(id);
     else this.#automatic.delete(id);

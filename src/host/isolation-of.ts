@@ -2,7 +2,16 @@
 import type { IsolationMode, IsolationWish } from '../base/isolation.js';
 import { type IsolationPlan, planOf } from '../plugin/isolation.js';
 
+/** What an application says, as it is kept beside its builds: what it comes to is for the setting of each host to say. */
+export interface SaidIsolation {
+  readonly wish: IsolationWish;
+  /** Whether somebody else may have said it. */
+  readonly isBundle: boolean;
+}
+
 export interface ApplicationIsolation {
+  /** Absent for one that says nothing. */
+  readonly said?: SaidIsolation;
   readonly mode: IsolationMode;
   /** How it is kept apart, when it is. */
   readonly plan: IsolationPlan;
@@ -21,19 +30,21 @@ const widening = ['sandbox', 'writable', 'childProcesses'] as const;
  * more than that, and not for less.
  */
 export function isolationOf(
-  { id, folder, isBundle }: { id: string; folder: string; isBundle: boolean },
-  wish: IsolationWish | undefined,
+  { id, folder }: { id: string; folder: string },
+  said: SaidIsolation | undefined,
   usual: IsolationMode,
 ): ApplicationIsolation {
-  const own = wish ?? { mode: usual };
-  if (!isBundle || usual === 'inline') return { mode: own.mode, plan: planOf(own, folder), warnings: [] };
-  const kept: Record<string, unknown> = { ...own };
+  const own = said?.wish ?? { mode: usual };
+  const kept = said === undefined ? {} : { said };
+  if (said?.isBundle !== true || usual === 'inline')
+    return { ...kept, mode: own.mode, plan: planOf(own, folder), warnings: [] };
+  const granted: Record<string, unknown> = { ...own };
   const dropped = widening.filter((key) => key in own);
-  for (const key of dropped) delete kept[key];
+  for (const key of dropped) delete granted[key];
   const warnings = dropped.map(
     (key) => `${id}: \`isolation.${key}\` of a bundle does not count where the host's setting is ${usual}`,
   );
   const isLess = rank[own.mode] < rank[usual];
   if (isLess) warnings.push(`${id}: the bundle asks for isolation ${own.mode}, and the host's setting is ${usual}`);
-  return { mode: isLess ? usual : own.mode, plan: planOf(kept, folder), warnings };
+  return { ...kept, mode: isLess ? usual : own.mode, plan: planOf(granted, folder), warnings };
 }

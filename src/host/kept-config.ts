@@ -1,5 +1,7 @@
 /** What of a plugin's config was in force when it served last, as it is kept beside its builds. */
+import { isolationKeys } from '../base/isolation.js';
 import type { Asked } from './grants.js';
+import type { SaidIsolation } from './isolation-of.js';
 import type { Applied } from './plugin.js';
 
 const nobody: Asked = { permissions: [], by: 'config' };
@@ -49,8 +51,19 @@ function isApplied(value: unknown): value is Applied {
     isObject(files) &&
     isObject(limits) &&
     Object.values(limits).every(isObject) &&
-    (isolation === undefined || (isObject(isolation) && isObject(isolation['plan'])))
+    (isolation === undefined || isSaid(isolation))
   );
+}
+
+function isSaid(value: unknown): value is SaidIsolation {
+  if (!isObject(value) || typeof value['isBundle'] !== 'boolean') return false;
+  const { wish } = value;
+  if (!isObject(wish) || !('mode' in wish)) return false;
+  const checks = new Map<string, (found: unknown) => string | undefined>(Object.entries(isolationKeys));
+  return Object.entries(wish).every(([key, found]) => {
+    const check = checks.get(key);
+    return check !== undefined && check(found) === undefined;
+  });
 }
 
 function isAsked(value: unknown): value is Asked {

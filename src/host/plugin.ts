@@ -8,7 +8,7 @@ import type { RegistryView } from './desired.js';
 import type { Asked, Standing } from './grants.js';
 import type { Gauges, GuardFindings } from './guard-findings.js';
 import type { EffectiveConfig } from './effective-config.js';
-import type { ApplicationIsolation } from './isolation-of.js';
+import type { SaidIsolation } from './isolation-of.js';
 import { type Isolated, type IsolationView, viewIsolation } from './isolation-view.js';
 import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
@@ -107,8 +107,8 @@ export interface Applied {
   readonly files?: ServedFiles | undefined;
   /** How much it may have of what all plugins share. */
   readonly limits?: ResourceLimits | undefined;
-  /** Where its code runs, when that is not always this process. */
-  readonly isolation?: Pick<ApplicationIsolation, 'mode' | 'plan'> | undefined;
+  /** Where its code is to run; absent: it does not say. */
+  readonly isolation?: SaidIsolation | undefined;
 }
 
 /** One route that is served. */

@@ -198,8 +198,7 @@ export class Reloading {
     const { containing, refuseKilled } = this.#options;
     if (bundle !== undefined) await refuseKilled(plugin.id, bundle.sha256);
     plugin.asks = applied.asked;
-    plugin.isolated = target.isolated ?? plugin.isolated;
-    containing.tellAutomatic(plugin);
+    if (old === undefined) plugin.isolated = target.isolated;
     await configs.tell(plugin, applied);
     const live = this.#liveOf(plugin);
     if (!this.#numbers.has(plugin.id)) this.#numbers.set(plugin.id, await versions.lastGeneration(plugin.id));
@@ -256,10 +255,15 @@ export class Reloading {
       pinned: (generation) => departures.keep(plugin, generation),
       recorder,
     };
+    // Before any of its code runs.
+    containing.tellAutomatic(plugin, target.isolated);
     const result = await this.#replaceAsked(plugin, work, request).catch(async (error: unknown) => {
+      containing.tellAutomatic(plugin);
       if (target.application === undefined) throw error;
       throw await atItsSource(asTenonError(error), target.application.source);
     });
+    if (result.did !== 'refused') plugin.isolated = target.isolated ?? plugin.isolated;
+    containing.tellAutomatic(plugin);
     if (result.did === 'refused') {
       if (old !== undefined && plugin.tables?.key !== target.tables.key)
         recorder.warn(

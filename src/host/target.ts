@@ -10,6 +10,7 @@ import { effectiveConfig, type EffectiveConfig } from './effective-config.js';
 import type { Extensions } from './extensions.js';
 import type { Asked } from './grants.js';
 import type { Containing } from './containing.js';
+import type { ApplicationIsolation } from './isolation-of.js';
 import type { Isolated } from './isolation-view.js';
 import { readKeptConfig } from './kept-config.js';
 import type { Applied, Plugin } from './plugin.js';
@@ -124,7 +125,7 @@ export class Targets {
     return {
       library: built.library,
       prefix: application.prefix,
-      ...this.#apart(plugin.id, application.limits, isolationIn(application)),
+      ...this.#apart(plugin.id, application.limits, application.isolation),
       preserveState: this.#preserves(application),
       tables: tables.wanted(plugin, application),
       applied: { ...(await appliedBy(application)), custom: config.own },
@@ -148,12 +149,14 @@ export class Targets {
     if (running === undefined && application !== undefined) extensions.requireRunning(plugin.id);
     const tables = await this.#options.tables.wantedByKept(plugin, read, recorder);
     const applied = await this.#appliedByKept(plugin, application);
+    const isolation = this.#options.applications.isolationOf(plugin, applied.isolation);
+    if (running === undefined) for (const warning of isolation.warnings) recorder.warn(warning);
     const replaces = plugin.running !== undefined && plugin.running.sha256 !== version.sha256;
     const config = await this.#configOfKept(plugin, applied, application, { recorder, replaces });
     return {
       library: versions.fileOf(plugin.id, version),
       prefix: running?.prefix ?? application?.prefix ?? plugin.prefix ?? tables.prefix ?? `/${plugin.id}`,
-      ...this.#apart(plugin.id, application?.limits, applied.isolation, running),
+      ...this.#apart(plugin.id, application?.limits, isolation, running),
       preserveState: this.#preserves(application),
       tables,
       applied: { ...applied, custom: config.own, asked: askedBy(version, applied) },
@@ -201,14 +204,14 @@ export class Targets {
   #apart(
     id: string,
     given: Partial<GenerationLimits> | undefined,
-    isolation: Applied['isolation'],
+    { mode, plan }: ApplicationIsolation,
     running?: Generation,
   ): Pick<Target, 'limits' | 'isolated'> {
     const { containing, limits } = this.#options;
-    const { mode, plan } = isolation ?? { mode: 'inline' };
     const demoted = mode === 'auto' ? containing.demotionOf(id) : undefined;
     const isApart = mode === 'process' || demoted !== undefined;
-    const own = running?.limits ?? { ...limits, ...given, ...(isApart ? { isolation: plan } : {}) };
+    const apart = isApart ? { isolation: plan } : mode === 'auto' ? { demotion: plan } : {};
+    const own = running?.limits ?? { ...limits, ...given, ...apart };
     return { limits: own, isolated: { mode, ...(demoted && { demoted }) } };
   }
 
@@ -235,14 +238,10 @@ function askedBy({ bundle }: Version, applied: Applied): Asked {
   return bundle === undefined ? applied.asked : { permissions: bundle.permissions, by: 'manifest' };
 }
 
-function isolationIn({ isolation: { mode, plan } }: Application): Applied['isolation'] {
-  return mode === 'inline' ? undefined : { mode, plan };
-}
-
 async function appliedBy(application: Application): Promise<Applied> {
   const { extensions, auth, custom, asked, cors, files, resources } = application;
   const limits = Object.keys(resources).length === 0 ? {} : { limits: resources };
-  const isolation = isolationIn(application);
-  const apart = isolation === undefined ? {} : { isolation };
+  const { said } = application.isolation;
+  const apart = said === undefined ? {} : { isolation: said };
   return { uses: extensions, auth, custom, asked, cors, files: await files?.(), ...limits, ...apart };
 }

@@ -193,7 +193,8 @@ export class Generation {
   async create(): Promise<void> {
     this.#created = true; // also when it fails or is late: `destroy` does nothing where there is no instance
     await this.#stepUp('create', (ms) => this.handle.create(ms));
-    requireOneState(this.id, this.limits.isolation, this.handle.hasState);
+    const { isolation, demotion } = this.limits;
+    requireOneState(this.id, isolation ?? demotion, this.handle.hasState);
   }
 
   /** Initialize it and read its routes, which are checked. Rejects with `RouteInvalid` too. */

@@ -18,10 +18,12 @@ export interface GenerationLimits {
   stateLimit: number;
   /** How its code is kept apart; undefined: it runs in this process. */
   isolation?: IsolationPlan | undefined;
+  /** How it would be once it has ended the host; undefined: it would not. */
+  demotion?: IsolationPlan | undefined;
 }
 
 /** Those among a host's settings. */
-export function limitsOf(settings: Omit<GenerationLimits, 'isolation'>): GenerationLimits {
+export function limitsOf(settings: Omit<GenerationLimits, 'isolation' | 'demotion'>): GenerationLimits {
   const { lifecycleMs, startupMs, drainMs, deadlineMs, bodyLimit, concurrency, stateLimit } = settings;
   return { lifecycleMs, startupMs, drainMs, deadlineMs, bodyLimit, concurrency, stateLimit };
 }

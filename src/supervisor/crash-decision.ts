@@ -29,7 +29,7 @@ export interface CrashSituation {
   /** Crashes before it. */
   readonly history: readonly CountedCrash[];
   readonly rules: CrashRules;
-  /** Whether the accused may go on in a process of its own, and is in none. */
+  /** Whether the accused is to go on in a process of its own, once. */
   readonly isAutomatic: boolean;
 }
 
@@ -46,9 +46,9 @@ export interface Decision {
 const unknownDelaysMs = [0, 100, 500, 2000];
 
 /**
- * A plugin of isolation `auto` that has certainly done it goes on in a process of its own. Of all others: a build that has certainly done it, and never before has shown that it is well, is held back at once. Any other is, with
- * the crash that makes too many within the window. A host that somebody has killed counts as of unknown cause, whoever was
- * at work. Too many of unknown cause end all plugins (safe mode), unless always the same one alone was at work: then it is
+ * A plugin of isolation `auto` that has certainly done it, and is in no process of its own yet, goes on in one. Of all others: a build
+ * that has certainly done it, and never before has shown that it is well, is held back at once. Any other is, with the crash that makes
+ * too many within the window. A host that somebody has killed counts as of unknown cause, whoever was at work. Too many of unknown cause end all plugins (safe mode), unless always the same one alone was at work: then it is
  * that one which is held back. Too many in safe mode end everything.
  */
 export function decide(situation: CrashSituation): Decision {
@@ -68,7 +68,8 @@ export function decide(situation: CrashSituation): Decision {
   const isTooMany = alike.length >= rules.limit;
   if (suspect !== undefined) {
     const build: HeldBuild = { plugin: suspect.plugin, sha256: suspect.sha256, ...told };
-    if (situation.isAutomatic && suspect.by === 'verdict') {
+    const isDemoted = containment.demoted?.some((one) => one.plugin === suspect.plugin) ?? false;
+    if (situation.isAutomatic && !isDemoted && suspect.by === 'verdict') {
       const demoted = withBuild(containment.demoted ?? [], build);
       return { ...restarted, action: 'demoted', containment: { ...containment, demoted }, history: others };
     }

@@ -3,6 +3,7 @@ import type { Scheduler } from 'fast-check';
 import { TenonError } from '../../src/base/errors.js';
 import { silentLog } from '../../src/base/log.js';
 import type { Core, Front } from '../../src/binding/core.js';
+import { isolationOf, type SaidIsolation } from '../../src/host/isolation-of.js';
 import type { Applications } from '../../src/host/applications.js';
 import { nothingContained } from '../../src/base/containment.js';
 import { Chains } from '../../src/host/chains.js';
@@ -397,6 +398,8 @@ export class Rehearsal {
     const present = (): string[] => ids.filter((id) => this.#wishes.get(id)?.present === true);
     return {
       folderOf: (name: string) => `/applications/${name}`,
+      isolationOf: (plugin: { id: string; folder: string }, said: SaidIsolation | undefined) =>
+        isolationOf(plugin, said, 'inline'),
       schemasAlone: () => Promise.resolve([]),
       folders: async () => {
         await this.order.turn('list folders');
