@@ -4,7 +4,7 @@ import { gauge } from './load/gauge.js';
 import { until, World } from './load/world.js';
 
 const clientCount = 32;
-const reloadCount = 500;
+const reloadCount = process.env['TENON_TEST_LONG'] === '1' ? 500 : 200;
 
 describe('a plugin with state, replaced under load', () => {
   let world: World;

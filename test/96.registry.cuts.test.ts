@@ -3,8 +3,8 @@ import { Chaos } from './registry/chaos.js';
 import { noPostgres, PostgresServer } from './registry/postgres.js';
 
 const seed = Number(process.env['TENON_TEST_SEED'] ?? Date.now() % 2 ** 31);
-const cuts = 100;
-const edits = 2000;
+const cuts = 40;
+const edits = 800;
 
 describe.skipIf(noPostgres !== undefined)(`three hosts on a server that is cut off ${noPostgres ?? ''}`, () => {
   let server: PostgresServer;
