@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Containment, type HeldBuild, nothingContained } from '../src/base/containment.js';
 import type { Wishes } from '../src/index.js';
@@ -291,6 +292,22 @@ describe('a host that is told what crashes have led to', () => {
       expect(state('other')).toBe('stopped');
       expect((await world.get('/readyz')).body).toBe('ok\n');
       await expect(world.host.release()).rejects.toMatchObject({ code: 'NotQuarantined' });
+    });
+  });
+
+  test('answers 503 below the prefix of what neither its kept build nor its application brings back', async () => {
+    await world.publish('service', await build('one'));
+    await world.write('service', 'config.yaml', 'route_prefix: /shop\n');
+    await world.start();
+    expect((await world.get('/shop/build')).status).toBe(200);
+    const wishes = world.host.wishes();
+    await world.host.close();
+    await rm(path.join(world.data, 'versions'), { recursive: true });
+    await world.write('service', 'config.yaml', 'route_prefix: /shop\nextensions: [not-there]\n');
+    await begin(nothingContained, wishes);
+    expect(await world.get('/shop/build')).toMatchObject({
+      status: 503,
+      body: expect.stringContaining('PluginStopped') as string,
     });
   });
 

@@ -52,6 +52,7 @@ export class Resumption {
       await this.#resume(wish);
     } catch (error) {
       log.warn({ plugin: wish.id, err: error }, `${wish.id} goes on as its application says`);
+      await this.#prepare(wish);
       // What it comes to is in its record.
       await Promise.race([anew(wish.folder).catch(() => {}), sleep(anewMs, undefined, { ref: false })]);
     }
@@ -96,12 +97,22 @@ export class Resumption {
     }
   }
 
+  /** Its paths are known to be its own before its application is built: that may take long, or fail. */
+  async #prepare({ id, folder }: Wish): Promise<void> {
+    const plugin = await this.#options.enter(id, folder).catch(() => undefined); // the load meets the same error
+    if (plugin !== undefined && plugin.running === undefined) await this.#learnPrefix(plugin);
+  }
+
   /** It rests, and its paths are known to be its own. */
   async #hold(plugin: Plugin, why: TenonError, rest: Plugin['rest']): Promise<void> {
+    await this.#learnPrefix(plugin);
+    plugin.rest = rest;
+    plugin.error = why;
+  }
+
+  async #learnPrefix(plugin: Plugin): Promise<void> {
     // One that cannot be read is met again by `discover`.
     const application = await this.#options.applications.read(plugin.folder).catch(() => undefined);
     if (application?.id === plugin.id) plugin.prefix = application.prefix;
-    plugin.rest = rest;
-    plugin.error = why;
   }
 }
