@@ -1,27 +1,20 @@
+#include <utility>
+
 #include "byte_buffer.h"
-#include "clock.h"
 #include "plugin_functions.h"
 #include "route.h"
+#include "step_patience.h"
 
 namespace tenon::isolated {
 
 namespace {
 
-class DeclarePatience final : public wire::Patience {
- public:
-  explicit DeclarePatience(uint32_t ms) : end_(core::now() + core::milliseconds(ms)) {}
-  int wait_ms() override {
-    const uint64_t time = core::now();
-    return time >= end_ ? 0 : static_cast<int>((end_ - time) / 1'000'000 + 1);
-  }
-
- private:
-  const uint64_t end_;
-};
-
 // What is in the texts is checked where that of any plugin is.
 bool read(wire::Reader& reader, Declarations& declarations) {
   using core::bytes;
+  declarations.shape = reader.get<uint32_t>();
+  declarations.order = reader.get<int32_t>();
+  if ((declarations.shape & ~wire::kLateShape) != 0) return false;
   const uint32_t routes = reader.count(1);
   if (routes > core::Route::kMost) return false;
   for (uint32_t index = 0; index < routes && reader.whole(); index++) {
@@ -73,8 +66,13 @@ bool read(wire::Reader& reader, Declarations& declarations) {
 
 }  // namespace
 
+bool Declarations::goes_with(const Declarations& other) const {
+  return shape == other.shape && routes.size() == other.routes.size() && providers.size() == other.providers.size() &&
+         hooks.size() == other.hooks.size();
+}
+
 tenon_status IsolatedPlugin::read_declarations(Session& session, Declarations& declarations, std::string& problem) {
-  DeclarePatience patience(settings_.lifecycle_ms);
+  StepPatience patience(settings_.lifecycle_ms);
   std::string answer;
   if (session.call(wire::kDownDeclare, {}, answer, patience, true) != wire::Outcome::Done) {
     session.kill("did not say what it offers");
@@ -83,21 +81,29 @@ tenon_status IsolatedPlugin::read_declarations(Session& session, Declarations& d
   wire::Reader reader(answer);
   const auto status = reader.get<int32_t>();
   problem = reader.text();
-  if (status != TENON_OK && reader.ended()) return status;
+  if (status != TENON_OK && reader.ended()) return session.kill("did not say what it offers"), status;
   if (read(reader, declarations)) return TENON_OK;
   session.kill("declared what are no routes, providers and hooks");
   return problem = "its process declared what are no routes, providers and hooks", TENON_ERROR;
 }
 
 const Declarations* IsolatedPlugin::declarations() {
-  if (declarations_) return declarations_.get();
-  std::string problem;
-  const std::shared_ptr<Session> session = pick(nullptr, problem);
-  auto declarations = std::make_unique<Declarations>();
-  if (!session || read_declarations(*session, *declarations, problem) != TENON_OK) {
-    return report(settings_.launch.settings.id + ": " + problem), nullptr;
+  if (std::exchange(was_asked_, true)) return declarations_.get();
+  StepPatience waiting(settings_.lifecycle_ms);
+  std::vector<std::shared_ptr<Session>> sessions;
+  if (!gather(wire::kDownDeclare, waiting, sessions)) return nullptr;
+  std::unique_ptr<Declarations> first;
+  for (const std::shared_ptr<Session>& session : sessions) {
+    std::string problem;
+    auto own = std::make_unique<Declarations>();
+    if (read_declarations(*session, *own, problem) == TENON_OK && first && !first->goes_with(*own)) {
+      session->kill(problem = "it does not offer the same in each of its processes");
+    }
+    if (!problem.empty()) return report(settings_.launch.settings.id + ": " + problem), nullptr;
+    if (!first) first = std::move(own);
   }
-  declarations_ = std::move(declarations);
+  take_late_shape(first->shape, first->order);
+  declarations_ = std::move(first);
   return declarations_.get();
 }
 

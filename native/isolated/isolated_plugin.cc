@@ -100,12 +100,13 @@ tenon_status IsolatedPlugin::open_and_create(Session& session, std::string& prob
   const auto shape = reader.get<uint32_t>();
   const auto concurrency = reader.get<uint32_t>();
   const auto version = reader.get<uint32_t>();
-  const auto order = reader.get<int32_t>();
-  if (!reader.ended()) return session.kill("answered create with what is no answer"), TENON_ERROR;
+  if (!reader.ended() || (shape & wire::kLateShape) != 0) {
+    return session.kill("answered create with what is no answer"), TENON_ERROR;
+  }
   if (status != TENON_OK) return status;
   if (shape_ == 0) {
-    take_shape(shape, concurrency, version, order);
-  } else if ((shape | kTaken) != shape_) {
+    take_shape(shape, concurrency, version);
+  } else if ((shape | kTaken) != (shape_ & ~wire::kLateShape)) {
     return problem = "it is not the same plugin in each of its processes", TENON_ERROR;
   }
   return TENON_OK;
@@ -135,7 +136,7 @@ tenon_status IsolatedPlugin::create(const tenon_host_t& host, tenon_plugin_t*& p
   return TENON_OK;
 }
 
-void IsolatedPlugin::take_shape(uint32_t shape, uint32_t max_concurrency, uint32_t state_version, int32_t order) {
+void IsolatedPlugin::take_shape(uint32_t shape, uint32_t max_concurrency, uint32_t state_version) {
   using F = PluginFunctions;
   const auto has = [shape](uint32_t bit) { return (shape & bit) != 0; };
   shape_ = shape | kTaken;
@@ -151,6 +152,12 @@ void IsolatedPlugin::take_shape(uint32_t shape, uint32_t max_concurrency, uint32
            has(wire::kHasRoute) ? F::route : nullptr, has(wire::kHasHandle) ? F::handle : nullptr};
   state_ = {sizeof state_, state_version, has(wire::kHasSave) ? F::save : nullptr,
             has(wire::kHasLoad) ? F::load : nullptr};
+}
+
+void IsolatedPlugin::take_late_shape(uint32_t shape, int32_t order) {
+  using F = PluginFunctions;
+  const auto has = [shape](uint32_t bit) { return (shape & bit) != 0; };
+  shape_ |= shape;
   config_ = {sizeof config_, F::changed};
   events_ = {sizeof events_, F::on_event};
   auth_ = {sizeof auth_,
@@ -252,7 +259,8 @@ std::shared_ptr<Session> IsolatedPlugin::pick(core::Call* call, std::string& pro
       Place& place = places_[turn_++ % places_.size()];
       if (place.session && !place.session->ended()) return place.session;
     }
-    if (stage_ == Stage::Ended || closing_) return problem = "no process of it runs", nullptr;
+    // Before it is ready none takes the place of one that ended.
+    if (stage_ != Stage::Ready || closing_) return problem = "no process of it runs", nullptr;
     uint64_t due = UINT64_MAX;
     const Place* next = nullptr;
     for (const Place& place : places_) {

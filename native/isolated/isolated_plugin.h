@@ -71,6 +71,11 @@ struct Declarations {
     tenon_hook_t hook;
     std::string name;
   };
+  // Whether another process, which says `other`, may stand beside it.
+  bool goes_with(const Declarations& other) const;
+
+  uint32_t shape = 0;  // of it, wire::kLateShape
+  int32_t order = 0;   // of its middleware
   std::vector<DeclaredRoute> routes;
   std::vector<DeclaredProvider> providers;
   std::vector<DeclaredHook> hooks;
@@ -143,7 +148,8 @@ class IsolatedPlugin final : public core::InstanceSource {
   tenon_status open_and_create(Session& session, std::string& problem);
   tenon_status read_declarations(Session& session, Declarations& declarations, std::string& problem);
   bool bring_up(Session& session, std::string& problem);
-  void take_shape(uint32_t shape, uint32_t max_concurrency, uint32_t state_version, int32_t order);
+  void take_shape(uint32_t shape, uint32_t max_concurrency, uint32_t state_version);
+  void take_late_shape(uint32_t shape, int32_t order);
   void keep();     // the keeper's thread
   void restart();  // the restarter's thread
   void look();
@@ -165,6 +171,7 @@ class IsolatedPlugin final : public core::InstanceSource {
   tenon_plugin_hooks_t hooks_ = {};
   uint32_t shape_ = 0;
   std::unique_ptr<Declarations> declarations_;
+  bool was_asked_ = false;  // for them
   friend struct PluginFunctions;
 
   mutable std::mutex mutex_;

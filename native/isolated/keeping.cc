@@ -184,9 +184,7 @@ bool IsolatedPlugin::bring_up(Session& session, std::string& problem) {
   if ((shape_ & wire::kHasInitialize) != 0 && !run(wire::kDownInitialize, "initialize", {})) return false;
   Declarations declarations;
   if (read_declarations(session, declarations, problem) != TENON_OK) return false;
-  if (declarations_ && declarations.routes.size() != declarations_->routes.size()) {
-    return problem = "it declares other routes than before", false;
-  }
+  if (declarations_ && !declarations_->goes_with(declarations)) return problem = "it offers something else", false;
   wire::Writer state;
   wire::Writer context;
   bool has_state = false;

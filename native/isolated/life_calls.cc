@@ -70,8 +70,11 @@ void PluginFunctions::destroy(tenon_plugin_t* plugin) {
 }
 
 const void* PluginFunctions::get_extension(tenon_plugin_t* plugin, const char* id) {
-  const IsolatedPlugin& own = IsolatedPlugin::of(plugin);
-  const auto offered = [&own](uint32_t bit) { return (own.shape_ & bit) != 0; };
+  IsolatedPlugin& own = IsolatedPlugin::of(plugin);
+  const auto offered = [&own](uint32_t bit) {
+    if ((bit & wire::kLateShape) != 0) own.declarations();
+    return (own.shape_ & bit) != 0;
+  };
   const std::string_view name(id);
   if (name == TENON_HTTP_ID && offered(wire::kHasHttp)) return &own.http_;
   if (name == TENON_STATE_ID && offered(wire::kHasState)) return &own.state_;

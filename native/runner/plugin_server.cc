@@ -72,7 +72,7 @@ void PluginServer::open(wire::Reader& reader, wire::Writer& writer) {
 
 void PluginServer::create(wire::Writer& writer) {
   const auto fail = [&writer](tenon_status status, const std::string& problem) {
-    writer.put<int32_t>(status).text(problem).put<uint32_t>(0).put<uint32_t>(0).put<uint32_t>(0).put<int32_t>(0);
+    writer.put<int32_t>(status).text(problem).put<uint32_t>(0).put<uint32_t>(0).put<uint32_t>(0);
   };
   tenon_plugin_t* instance = nullptr;
   const tenon_status status = plugin_.descriptor->create(&host_.face(), &instance);
@@ -102,6 +102,15 @@ void PluginServer::create(wire::Writer& writer) {
   has(plugin_.state != nullptr, wire::kHasState);
   has(TENON_HAS(plugin_.state, save), wire::kHasSave);
   has(TENON_HAS(plugin_.state, load), wire::kHasLoad);
+  writer.put<int32_t>(TENON_OK).text(std::string_view()).put<uint32_t>(shape);
+  writer.put<uint32_t>(plugin_.http == nullptr ? 0 : plugin_.http->max_concurrency);
+  writer.put<uint32_t>(plugin_.state == nullptr ? 0 : plugin_.state->version);
+}
+
+uint32_t PluginServer::look_up() {
+  uint32_t shape = 0;
+  const auto has = [&shape](bool whether, uint32_t bit) { shape |= whether ? bit : 0; };
+  const auto find = [own = plugin_.instance](const char* id) { return own->get_extension(own, id); };
   plugin_.config = static_cast<const tenon_plugin_config_t*>(find(TENON_CONFIG_ID));
   has(TENON_HAS(plugin_.config, changed), wire::kHasConfig);
   plugin_.events = static_cast<const tenon_plugin_events_t*>(find(TENON_EVENTS_ID));
@@ -122,10 +131,7 @@ void PluginServer::create(wire::Writer& writer) {
   has(TENON_HAS(plugin_.hooks, hook_count), wire::kHasHookCount);
   has(TENON_HAS(plugin_.hooks, hook), wire::kHasHook);
   has(TENON_HAS(plugin_.hooks, call), wire::kHasHookCall);
-  writer.put<int32_t>(TENON_OK).text(std::string_view()).put<uint32_t>(shape);
-  writer.put<uint32_t>(plugin_.http == nullptr ? 0 : plugin_.http->max_concurrency);
-  writer.put<uint32_t>(plugin_.state == nullptr ? 0 : plugin_.state->version);
-  writer.put<int32_t>(plugin_.middleware == nullptr ? 0 : plugin_.middleware->order);
+  return shape;
 }
 
 void PluginServer::declare(wire::Writer& writer) {
@@ -133,6 +139,8 @@ void PluginServer::declare(wire::Writer& writer) {
   tenon_plugin_t* const own = plugin_.instance;
   writer.clear();
   wire::Writer declared;
+  declared.put<uint32_t>(look_up());
+  declared.put<int32_t>(plugin_.middleware == nullptr ? 0 : plugin_.middleware->order);
   const bool serves = plugin_.http != nullptr && TENON_HAS(plugin_.http, route_count) && TENON_HAS(plugin_.http, route);
   const uint32_t routes = serves ? plugin_.http->route_count(own) : 0;
   declared.put<uint32_t>(routes);

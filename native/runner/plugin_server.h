@@ -39,6 +39,7 @@ class PluginServer final : public wire::Lane::Server {
  private:
   void open(wire::Reader& reader, wire::Writer& writer);
   void create(wire::Writer& writer);
+  uint32_t look_up();  // what is offered once it is initialized, wire::kLateShape
   void declare(wire::Writer& writer);
   tenon_status save(wire::Writer& writer);
 

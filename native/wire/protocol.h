@@ -62,7 +62,7 @@ enum Down : uint16_t {
   // text id expected -> status, text problem, uint16 abi_major, uint16 abi_minor, text id, name, version, description,
   // author, flag trial-open-only
   kDownOpen = 1,
-  // text host version -> status, text problem, then PluginShape
+  // -> status, text problem, uint32 the rest of the shape, uint32 max_concurrency, uint32 version of the state
   kDownCreate = 2,
   // -> status each
   kDownInitialize = 3,
@@ -72,7 +72,7 @@ enum Down : uint16_t {
   kDownResume = 7,
   kDownShutdown = 8,
   kDownDestroy = 9,
-  // -> status, text problem, Declarations: routes, providers, hooks
+  // -> status, text problem, uint32 kLateShape of the shape, int32 order of middleware, routes, providers, hooks
   kDownDeclare = 10,
   // -> status, text message, text state
   kDownSave = 11,
@@ -208,8 +208,7 @@ constexpr size_t kPageBytes = 256 * 1024;
 // Most bytes of writes that a runner sends at once; the rest of a batch goes before, in pieces.
 constexpr size_t kBatchPieceBytes = 32ull * 1024 * 1024;
 
-// What a plugin has, as `create` left it: a bit for each function or capability, so that the host's side of it has the
-// same ones.
+// What a plugin has: a bit for each function or capability, so that the host's side of it has the same ones.
 enum Shape : uint32_t {
   kHasInitialize = 1u << 0,
   kHasReady = 1u << 1,
@@ -240,6 +239,11 @@ enum Shape : uint32_t {
   kHasHook = 1u << 26,
   kHasHookCall = 1u << 27,
 };
+
+// What the host asks a plugin for once it is initialized, and not as `create` left it.
+constexpr uint32_t kLateShape = kHasConfig | kHasEvents | kHasAuth | kHasProviderCount | kHasProvider |
+                                kHasAuthenticate | kHasResolveRoles | kHasAuthorize | kHasMiddleware | kHasBefore |
+                                kHasAfter | kHasHooks | kHasHookCount | kHasHook | kHasHookCall;
 
 // How a task of tenon.tasks begins: at once, once in some time, again and again.
 enum class TaskKind : uint8_t { Now = 0, Once = 1, Every = 2 };
