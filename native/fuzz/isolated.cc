@@ -7,15 +7,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "call.h"
 #include "front.h"
+#include "host_face.h"
 #include "isolated/plugin_functions.h"
 #include "isolated/services.h"
 #include "isolated_host.h"
@@ -42,6 +46,8 @@ struct Surroundings {
   core::Front front{"fuzz", TENON_LOG_ERROR};
   core::Plugin& plugin = front.plugin("app");
   core::Plugin& extension = front.plugin("ext");
+  // Of the plugin itself; what its runner asks for is answered by the script.
+  core::HostFace face{extension, 1, {}};
   std::shared_ptr<const core::Route> route =
       std::make_shared<const core::Route>(*core::gate_route(TENON_HTTP_GET, "/app/:name", 1000));
   std::shared_ptr<const core::Chain> chain =
@@ -89,15 +95,15 @@ class Life {
  public:
   explicit Life(Script& script) {
     Surroundings& around = surroundings();
-    wire::RunnerSettings settings;
-    settings.id = "ext";
-    session = std::shared_ptr<Session>(new Session(fuzz::scripted_host(), settings));
-    session->pid_ = kNobody;
-    session->memory_ = around.memory;
+    isolated::Launch launch;
+    launch.settings.id = "ext";
+    session = std::make_shared<Session>(Session::Key(), fuzz::scripted_host(), launch);
+    session->own_.pid = kNobody;
+    session->own_.memory = around.memory;
     int sockets[2] = {-1, -1};
     require(session->ended_bell_.open() && wire::open_control_sockets(sockets));
     session->ended_bell_.ring();
-    session->control_ = sockets[0];
+    session->own_.control = sockets[0];
     other_ = sockets[1];
     for (const uint32_t lane : {0u, 1u, 2u, wire::kFirstUpLane}) empty(session->lane_memory(lane));
     require(session->open_lane(0));
@@ -107,17 +113,20 @@ class Life {
     plan.processes = 1 + script.byte() % 2;
     own = std::make_unique<IsolatedPlugin>(plan);
     own->settings_.launch.settings.id = "ext";
-    own->host_ = &fuzz::scripted_host();
-    own->take_shape(~0u, 4, 1, 0);
+    own->host_ = &around.face.host();
+    own->take_shape(~wire::kLateShape, 4, 1);
+    own->take_late_shape(wire::kLateShape, 0);
     own->stage_ = IsolatedPlugin::Stage::Ready;
     for (auto& place : own->places_) place.session = session;
   }
   ~Life() {
     own.reset();
     // As its keeper does once it is gone.
-    session->finish("was ended");
+    if (!session->ended()) session->finish(isolated::ProcessEnd{});
+    while (!session->settle()) std::this_thread::yield();
     require(session->holdings.size() == 0);
-    session->memory_ = nullptr;
+    session->reaped_ = true;
+    session->own_.memory = nullptr;
     close(other_);
   }
   Life(const Life&) = delete;
@@ -396,15 +405,33 @@ void print(Script& script) {
   require(write(ends[1], bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
   close(ends[1]);
   const int which = bytes.empty() ? 0 : bytes.front() & 1;
-  life.session->output_[static_cast<size_t>(which)] = ends[0];
+  life.session->own_.output[static_cast<size_t>(which)] = ends[0];
   life.session->look_at_output(which);
+}
+
+// What it wrote of its own fault.
+void leave_note(Script& script) {
+  Life life(script);
+  char* const note = static_cast<char*>(life.session->own_.memory) + wire::kCrashNoteAt;
+  std::memset(note, 0, wire::kCrashNoteBytes);
+  isolated::ProcessEnd end;
+  end.signal = script.byte() % 65;
+  const std::string_view bytes = script.bytes(wire::kCrashNoteBytes);
+  std::memcpy(note, bytes.data(), std::min(bytes.size(), wire::kCrashNoteBytes));
+  life.session->finish(std::move(end));
+  const isolated::ProcessEnd told = life.session->end();
+  for (const isolated::CodePlace& place : told.fault ? told.fault->frames : std::vector<isolated::CodePlace>()) {
+    require(place.file.size() < sizeof wire::MappedFile::name);
+  }
+  std::memset(note, 0, wire::kCrashNoteBytes);
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static constexpr std::array<void (*)(Script&), 8> all = {ask_services, ask_services,     answer_steps, answer_steps,
-                                                           answer_life,  meddle_with_lane, send_packets, print};
+  static constexpr std::array<void (*)(Script&), 9> all = {ask_services, ask_services, answer_steps,
+                                                           answer_steps, answer_life,  meddle_with_lane,
+                                                           send_packets, print,        leave_note};
   Script script(data, size);
   fuzz::set_script(&script);
   all[script.byte() % all.size()](script);
