@@ -55,6 +55,12 @@ const void* get_extension(const tenon_host_t*, const char* id) {
   return nullptr;
 }
 
+// Called when a thread of a lane ends: only a plugin ends one.
+void end_with_lane(void* control) {
+  wire::send_packet(*static_cast<const int*>(control), {wire::Packet::Failed, 0}, "ended the thread of a call");
+  leave();
+}
+
 struct Start {
   Host* host;
   void (Host::*run)(Seat&);
@@ -77,6 +83,7 @@ Host::Host(wire::RunnerSettings settings, int control, void* memory)
   face_.version = TENON_SDK_VERSION;
   face_.data = this;
   face_.get_extension = get_extension;
+  pthread_key_create(&lane_ends_, end_with_lane);
   only_host = this;
 }
 
@@ -95,6 +102,7 @@ void Host::serve(Seat& seat) {
   lane_of_thread = &seat.lane;
   alignas(16) char crash_stack[kCrashStackBytes];
   enter_lane(seat.number, crash_stack, sizeof crash_stack);
+  pthread_setspecific(lane_ends_, &control_);
   seat.lane.serve(*server_, endless);
   leave();
 }

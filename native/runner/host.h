@@ -1,6 +1,8 @@
 #ifndef TENON_RUNNER_HOST_H
 #define TENON_RUNNER_HOST_H
 
+#include <pthread.h>
+
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -67,6 +69,7 @@ class Host {
 
   const wire::RunnerSettings settings_;
   const int control_;
+  pthread_key_t lane_ends_ = 0;
   void* const memory_;
   tenon_host_t face_;
   wire::Lane::Server* server_ = nullptr;
