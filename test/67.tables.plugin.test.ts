@@ -197,6 +197,7 @@ function isolationOf(library: string, id: string, generation: number): Isolation
     processorPercent: 0,
     sandbox: true,
     writable: [],
+    temporary: '',
   });
 }
 

@@ -43,6 +43,7 @@ export async function serve(path: string, isolated = false): Promise<Answering> 
       processorPercent: 0,
       sandbox: true,
       writable: [],
+      temporary: '',
     });
     source = { isolation };
   } else {

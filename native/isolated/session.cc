@@ -67,9 +67,11 @@ std::shared_ptr<Session> Session::start(const Launch& launch, const tenon_host_t
 
 bool Session::launch(const Launch& launch, std::string& problem) {
   if (!ended_bell_.open()) return problem = told("no descriptor"), false;
-  if (!spawn_runner(launch.runner, launch.library, settings_.id, own_, problem)) return false;
+  if (!spawn_runner(launch.runner, launch.library, settings_.id, launch.temporary, own_, problem)) return false;
+  wire::RunnerSettings settings = settings_;
+  if (!launch.temporary.empty()) settings.writable.push_back(launch.temporary);
   wire::Writer writer;
-  settings_.write(writer);
+  settings.write(writer);
   if (!wire::send_packet(own_.control, {wire::Packet::Start, 0}, writer.bytes()) || !open_lane(0)) {
     return problem = "it ended at once", false;
   }

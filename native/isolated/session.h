@@ -36,6 +36,7 @@ struct Launch {
   std::string runner;        // absolute path of tenon-runner
   int library = -1;          // descriptor of the checked library; stays its owner's
   std::string library_path;  // where the system cannot open a library by its descriptor
+  std::string temporary;     // absolute path of the folder that is its TMPDIR, and writable; empty: none
   wire::RunnerSettings settings;
   std::shared_ptr<Subscriptions> subscriptions = std::make_shared<Subscriptions>();  // of all its sessions
 };

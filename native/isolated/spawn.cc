@@ -59,9 +59,9 @@ bool open_pipe(int (&ends)[2]) {
 // What a plugin may know of the host's environment: not its secrets.
 bool is_passed_on(std::string_view entry) {
   const std::string_view name = entry.substr(0, entry.find('='));
-  return name == "PATH" || name == "HOME" || name == "LANG" || name == "TZ" || name == "TMPDIR" ||
-         name == "LD_LIBRARY_PATH" || name == "DYLD_LIBRARY_PATH" || name.substr(0, 3) == "LC_" ||
-         name.substr(0, 5) == "ASAN_" || name.substr(0, 5) == "TSAN_" || name.substr(0, 6) == "UBSAN_";
+  return name == "PATH" || name == "HOME" || name == "LANG" || name == "TZ" || name == "LD_LIBRARY_PATH" ||
+         name == "DYLD_LIBRARY_PATH" || name.substr(0, 3) == "LC_" || name.substr(0, 5) == "ASAN_" ||
+         name.substr(0, 5) == "TSAN_" || name.substr(0, 6) == "UBSAN_";
 }
 
 }  // namespace
@@ -73,7 +73,8 @@ void close_if_open(int& descriptor) {
   descriptor = -1;
 }
 
-bool spawn_runner(const std::string& runner, int library, std::string id, Spawned& spawned, std::string& problem) {
+bool spawn_runner(const std::string& runner, int library, std::string id, const std::string& temporary,
+                  Spawned& spawned, std::string& problem) {
   int memory = shared_memory(wire::kSharedBytes);
   if (memory < 0) return problem = told("no shared memory"), false;
   void* const mapped = mmap(nullptr, wire::kSharedBytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
@@ -109,6 +110,8 @@ bool spawn_runner(const std::string& runner, int library, std::string id, Spawne
   for (char** entry = environ; *entry != nullptr; entry++) {
     if (is_passed_on(*entry)) environment.push_back(*entry);
   }
+  std::string folder = "TMPDIR=" + temporary;
+  if (!temporary.empty()) environment.push_back(folder.data());
   environment.push_back(nullptr);
   std::string name = "tenon-runner";
   std::string word = "serve";

@@ -19,9 +19,10 @@ struct Spawned {
 };
 
 // Start `runner` for the library at the descriptor `library`, which stays its owner's; `id` is for those who look at
-// processes. Everything it inherits is said in wire/protocol.h. False and why in `problem`; `spawned` then has what
-// there is. [control] [keeper]
-bool spawn_runner(const std::string& runner, int library, std::string id, Spawned& spawned, std::string& problem);
+// processes, `temporary` the path of its temporary folder, or empty. Everything it inherits is said in wire/protocol.h.
+// False and why in `problem`; `spawned` then has what there is. [control] [keeper]
+bool spawn_runner(const std::string& runner, int library, std::string id, const std::string& temporary,
+                  Spawned& spawned, std::string& problem);
 
 // "what: why", of errno.
 std::string told(const char* what);

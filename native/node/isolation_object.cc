@@ -90,9 +90,9 @@ IsolationObject::IsolationObject(const Napi::CallbackInfo& info) : ObjectWrap(in
     return;
   }
   const Napi::Object options = info[0].As<Napi::Object>();
-  for (const char* name : {"runner", "library", "id"}) {
+  for (const char* name : {"runner", "library", "id", "temporary"}) {
     if (!options.Get(name).IsString()) {
-      misuse("options: runner, library and id must be strings");
+      misuse("options: runner, library, id and temporary must be strings");
       return;
     }
   }
@@ -126,6 +126,7 @@ IsolationObject::IsolationObject(const Napi::CallbackInfo& info) : ObjectWrap(in
   isolated::Launch& launch = settings.launch;
   launch.runner = text("runner");
   launch.library_path = text("library");
+  launch.temporary = text("temporary");
   wire::RunnerSettings& own = launch.settings;
   own.protocol = wire::kProtocol;
   own.id = text("id");

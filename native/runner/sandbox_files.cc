@@ -7,8 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
 namespace tenon::runner {
 
 namespace {
@@ -74,10 +72,9 @@ uint32_t confine_files(const std::vector<std::string>& writable) {
   const size_t size = version >= kSignalsScopedSince ? sizeof wanted : version >= 4 ? 16 : 8;
   const int ruleset = static_cast<int>(syscall(kCreate, &wanted, size, 0));
   if (ruleset < 0) return 0;
-  for (const char* path : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/shm", "/tmp"}) {
+  for (const char* path : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}) {
     allow(ruleset, path, rights);
   }
-  if (const char* const temporary = std::getenv("TMPDIR"); temporary != nullptr) allow(ruleset, temporary, rights);
   for (const std::string& path : writable) allow(ruleset, path.c_str(), rights);
   const bool confined = syscall(kRestrict, ruleset, 0) == 0;
   close(ruleset);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <string>
 
@@ -50,17 +51,24 @@ TEST_CASE("a runner reads what it likes and writes where it may") {
   REQUIRE(mkdtemp(folder) != nullptr);
   const std::string own = std::string(folder) + "/own";
   const std::string foreign = std::string(folder) + "/foreign";
+  const std::string temporary = std::string(folder) + "/temporary";
   REQUIRE(mkdir(own.c_str(), 0700) == 0);
+  REQUIRE(mkdir(temporary.c_str(), 0700) == 0);
   const int file = open(foreign.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   close(file);
   {
-    IsolatedUnderTest under([&](auto& settings) { settings.launch.settings.writable = {own}; });
+    IsolatedUnderTest under([&](auto& settings) {
+      settings.launch.settings.writable = {own};
+      settings.launch.temporary = temporary;
+    });
     REQUIRE(static_cast<bool>(under.generation));
     REQUIRE(under.facts().confinement.has_value());
     if (under.facts().confinement->landlock > 0) {
       CHECK(under.ask("write", foreign).body == "EACCES");
       CHECK(under.ask("create", foreign + "2").body == "EACCES");
       CHECK(under.ask("remove", foreign).body == "EACCES");
+      CHECK(under.ask("create", "/tmp" + std::string(strrchr(folder, '/'))).body == "EACCES");
+      CHECK(under.ask("create", "/dev/shm" + std::string(strrchr(folder, '/'))).body == "EACCES");
       CHECK(under.ask("link", foreign).body != "done");
       CHECK(under.ask("chmod", foreign).body == "EPERM");
       CHECK(under.ask("write", "/proc/" + std::to_string(getpid()) + "/mem").body == "EACCES");
@@ -70,9 +78,13 @@ TEST_CASE("a runner reads what it likes and writes where it may") {
     CHECK(under.ask("create", own + "/file").body == "done");
     CHECK(under.ask("remove", own + "/file").body == "done");
     CHECK(under.ask("write", "/dev/null").body == "done");
+    CHECK(under.ask("temporary").body == temporary);
+    CHECK(under.ask("create", temporary + "/file").body == "done");
+    CHECK(under.ask("remove", temporary + "/file").body == "done");
   }
   unlink(foreign.c_str());
   rmdir(own.c_str());
+  rmdir(temporary.c_str());
   rmdir(folder);
 }
 

@@ -18,7 +18,10 @@ export interface IsolationOptions {
   descriptors: number;
   childProcesses: number;
   sandbox: boolean;
+  /** Absolute paths, beside `temporary`. */
   writable: readonly string[];
+  /** Absolute path of a folder of its own, which it finds as `TMPDIR`. */
+  temporary: string;
 }
 
 /** One process of an isolated plugin. */

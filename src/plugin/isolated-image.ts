@@ -5,6 +5,7 @@ import type { Admitted } from './admit.js';
 import type { IsolationPlan } from './isolation.js';
 import type { GenerationLibrary, PluginImage } from './open-image.js';
 import { ProcessEnds } from './process-ends.js';
+import type { TemporaryFolder } from './stage.js';
 
 export interface IsolatedImageInput {
   core: Core;
@@ -19,10 +20,12 @@ export class IsolatedImage implements PluginImage {
   readonly library: GenerationLibrary;
   readonly index = -1;
   readonly isolation: Isolation;
+  readonly #folder: TemporaryFolder;
 
   /** Hold what was admitted, for processes that begin later. Nothing of it has been run, and its note has been checked. */
   constructor({ core, id, generation, admitted, plan, lifecycleMs }: IsolatedImageInput) {
     const { staged, facts } = admitted;
+    this.#folder = staged.makeFolder();
     this.isolation = new core.Isolation({
       runner: runnerPath(),
       library: staged.path,
@@ -37,6 +40,7 @@ export class IsolatedImage implements PluginImage {
       childProcesses: plan.childProcesses,
       sandbox: plan.sandbox,
       writable: plan.writable,
+      temporary: this.#folder.path,
     });
     this.library = {
       path: staged.path,
@@ -54,5 +58,7 @@ export class IsolatedImage implements PluginImage {
   enter(): void {}
 
   /** Its processes have ended with `destroy`. */
-  close(): void {}
+  close(): void {
+    void this.#folder.remove();
+  }
 }

@@ -1,5 +1,4 @@
 /** How a plugin is kept apart from the host: its code runs in processes of its own. */
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import type { IsolationWish } from '../base/isolation.js';
@@ -19,7 +18,7 @@ export interface IsolationPlan {
   readonly childProcesses: number;
   /** Whether the kernel confines what a process may ask of it (seccomp, landlock), where it can. */
   readonly sandbox: boolean;
-  /** Absolute paths that the plugin may write to, with all below; everything may be read. */
+  /** Absolute paths that the plugin may write to, with all below, beside its temporary folder; everything may be read. */
   readonly writable: readonly string[];
 }
 
@@ -38,7 +37,7 @@ export function planOf(wish: Partial<IsolationWish>, folder: string): IsolationP
     descriptors,
     childProcesses,
     sandbox,
-    writable: [tmpdir(), ...writable.map((place) => path.resolve(folder, place))],
+    writable: writable.map((place) => path.resolve(folder, place)),
   };
 }
 

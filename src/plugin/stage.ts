@@ -3,8 +3,19 @@
  * again, so that nobody can change or replace it between the check and the opening.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, constants, fchmodSync, openSync, readSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { lstat, mkdir, readdir, rm, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TenonError } from '../base/errors.js';
@@ -25,6 +36,15 @@ export interface Staged {
   readonly path: string;
   /** Remove the name; an image that is open stays. With `keepStaged` nothing happens. Twice is fine. */
   unlink(): void;
+  /** Make a temporary folder for one generation of it. Throws `StagingFailed`. */
+  makeFolder(): TemporaryFolder;
+}
+
+/** A folder of mode 0700 below the system's temporary one. */
+export interface TemporaryFolder {
+  readonly path: string;
+  /** Remove it with all that is in it; what cannot be removed stays. */
+  remove(): Promise<void>;
 }
 
 const memoryDirectory = '/dev/shm';
@@ -44,12 +64,18 @@ export class Staging {
   /** Absolute path. */
   readonly directory: string;
   readonly #keep: boolean;
+  /** Where temporary folders may be; the second where the system has no place for them. */
+  readonly #temporaryPlaces: readonly string[];
+  /** Has them; made with the first. */
+  #temporary: string | undefined;
   #count = 0;
+  #folders = 0;
   #closed = false;
 
-  private constructor(directory: string, keep: boolean) {
+  private constructor(directory: string, keep: boolean, temporaryPlaces: readonly string[]) {
     this.directory = directory;
     this.#keep = keep;
+    this.#temporaryPlaces = temporaryPlaces;
   }
 
   /**
@@ -62,6 +88,9 @@ export class Staging {
     const owner = createHash('sha256').update(data).digest('hex').slice(0, 16);
     const prefix = `tenon-${owner}-`;
     const refusals: string[] = [];
+    // A plugin may have made there what cannot be removed.
+    const temporaryPlaces = [tmpdir(), path.join(data, 'temporary')];
+    for (const place of temporaryPlaces) await sweep(place, prefix).catch(() => undefined);
     for (const place of places) {
       try {
         if (place !== memoryDirectory) await mkdir(place, { recursive: true, mode: 0o700 });
@@ -82,7 +111,7 @@ export class Staging {
         const directory = path.join(place, name);
         await mkdir(directory, { mode: 0o700 });
         own.add(directory);
-        const staging = new Staging(directory, options.keepStaged ?? false);
+        const staging = new Staging(directory, options.keepStaged ?? false, temporaryPlaces);
         if (options.keepStaged !== true) process.once('exit', staging.#sweep);
         return staging;
       } catch (error) {
@@ -128,14 +157,43 @@ export class Staging {
     const keep = this.#keep;
     return {
       path: file,
+      makeFolder: () => this.#makeFolder(label),
       unlink() {
         if (!keep) remove(file);
       },
     };
   }
 
+  #makeFolder(label: string): TemporaryFolder {
+    this.#temporary ??= this.#makeTemporary(label);
+    const folder = path.join(this.#temporary, `${++this.#folders}-${label}`);
+    mkdirSync(folder, { mode: 0o700 });
+    return { path: folder, remove: () => rm(folder, { recursive: true, force: true }).catch(() => undefined) };
+  }
+
+  #makeTemporary(label: string): string {
+    const refusals: string[] = [];
+    for (const place of this.#temporaryPlaces) {
+      const directory = path.join(place, path.basename(this.directory));
+      try {
+        if (place !== this.#temporaryPlaces[0]) mkdirSync(place, { recursive: true, mode: 0o700 });
+        mkdirSync(directory, { mode: 0o700 });
+        return directory;
+      } catch (error) {
+        refusals.push(error instanceof Error ? error.message : String(error));
+      }
+    }
+    throw new TenonError('StagingFailed', `there is no temporary folder for ${label}: ${refusals.join('; ')}`, {
+      next: 'put TMPDIR or the data directory on a file system that can be written to',
+      details: { places: this.#temporaryPlaces },
+    });
+  }
+
   /** A process that ends without closing takes the directory with it, where it can. */
-  readonly #sweep = (): void => rmSync(this.directory, { recursive: true, force: true });
+  readonly #sweep = (): void => {
+    rmSync(this.directory, { recursive: true, force: true });
+    if (this.#temporary !== undefined) rmSync(this.#temporary, { recursive: true, force: true });
+  };
 
   /** Remove the directory with all that is in it, unless files are kept. Closing twice is fine. */
   async close(): Promise<void> {
@@ -143,6 +201,9 @@ export class Staging {
     this.#closed = true;
     process.off('exit', this.#sweep);
     if (!this.#keep) await rm(this.directory, { recursive: true, force: true });
+    if (this.#temporary !== undefined) {
+      await rm(this.#temporary, { recursive: true, force: true }).catch(() => undefined);
+    }
     own.delete(this.directory);
   }
 }

@@ -481,7 +481,10 @@ export class Rehearsal {
         const unlink = (): void => {
           entry.named = false;
         };
-        return { path, unlink };
+        const makeFolder = (): never => {
+          throw new Error('nothing here runs in a process of its own');
+        };
+        return { path, unlink, makeFolder };
       },
     };
   }

@@ -1,5 +1,11 @@
-/* Says where it is: GET /pid. PLUGIN_ID names it. */
+/*
+ * Says where it is: GET /pid. GET /temporary: makes a file in its temporary folder and says which folder that is.
+ * POST /make: makes the file whose path is in the body, and says how that went. PLUGIN_ID names it.
+ */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,8 +18,11 @@
 
 static const tenon_host_http_t* http;
 
+enum { PID, TEMPORARY, MAKE };
 static const tenon_route_t routes[] = {
-    {.size = sizeof(tenon_route_t), .method = TENON_HTTP_GET, .pattern = {"/pid", 4}}};
+    [PID] = {.size = sizeof(tenon_route_t), .method = TENON_HTTP_GET, .pattern = {"/pid", 4}},
+    [TEMPORARY] = {.size = sizeof(tenon_route_t), .method = TENON_HTTP_GET, .pattern = {"/temporary", 10}},
+    [MAKE] = {.size = sizeof(tenon_route_t), .method = TENON_HTTP_POST, .pattern = {"/make", 5}}};
 
 static uint32_t route_count(tenon_plugin_t* plugin) {
   (void)plugin;
@@ -23,14 +32,29 @@ static const tenon_route_t* route(tenon_plugin_t* plugin, uint32_t index) {
   (void)plugin;
   return &routes[index];
 }
+static const char* make(const char* path) {
+  const int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file < 0) return strerror(errno);
+  close(file);
+  return "made";
+}
 static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request_t* request,
                            tenon_response_t* response) {
   (void)plugin;
-  (void)index;
-  (void)request;
-  char text[32];
-  const int size = snprintf(text, sizeof text, "%d", (int)getpid());
-  return http->set_body(response, (tenon_bytes_t){text, (size_t)size});
+  char path[1024];
+  char text[1024];
+  if (index == PID) {
+    snprintf(text, sizeof text, "%d", (int)getpid());
+  } else if (index == TEMPORARY) {
+    const char* const folder = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/made", folder == NULL ? "" : folder);
+    snprintf(text, sizeof text, "%s", strcmp(make(path), "made") == 0 ? folder : "not made");
+  } else {
+    const tenon_bytes_t body = http->body(request);
+    snprintf(path, sizeof path, "%.*s", (int)body.size, body.data);
+    snprintf(text, sizeof text, "%s", make(path));
+  }
+  return http->set_body(response, (tenon_bytes_t){text, strlen(text)});
 }
 static void destroy(tenon_plugin_t* plugin) { (void)plugin; }
 static const void* get_extension(tenon_plugin_t* plugin, const char* id) {

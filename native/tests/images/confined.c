@@ -52,6 +52,7 @@ static const char* attempt(const char* what, const char* argument, char* text, s
     snprintf(text, size, "%d", (int)getpid());
     return text;
   }
+  if (IS("temporary")) return getenv("TMPDIR") == NULL ? "none" : getenv("TMPDIR");
   if (IS("kill")) return result(kill(other, 0));
   if (IS("kill-group")) return result(kill(-getpgid(other), 0));
   if (IS("kill-own")) return result(kill(getpid(), 0));

@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { stagingDirectories } from './load/gauge.js';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+let world: World;
+beforeEach(async () => {
+  world = await World.make();
+  await world.publish('apart', await buildPlugin('whereabouts', { defines: { PLUGIN_ID: '"apart"' } }));
+});
+afterEach(() => world.close());
+
+/** Has the plugin make a file, and says whether it could; the file is gone again. */
+async function makes(file: string): Promise<boolean> {
+  const { status, body } = await world.request('POST', '/apart/make', { body: file });
+  expect(status, body).toBe(200);
+  rmSync(file, { force: true });
+  return body === 'made';
+}
+
+function isConfined(): boolean {
+  return (world.host.plugin('apart')?.isolation?.confinement?.landlock ?? 0) > 0;
+}
+
+describe('the temporary folder of a plugin in a process of its own', () => {
+  test("is its own, nobody else's, and goes with its generation", async () => {
+    await world.write('apart', 'config.yaml', 'isolation: process\n');
+    await world.start();
+    const first = (await world.get('/apart/temporary')).body;
+    expect(path.dirname(path.dirname(first))).toBe(os.tmpdir());
+    expect(statSync(first).mode & 0o777).toBe(0o700);
+    expect(readdirSync(first)).toEqual(['made']);
+    await world.write('apart', 'config.yaml', 'isolation: { mode: process, descriptors: 64 }\n');
+    await world.host.reload('apart');
+    const second = (await world.get('/apart/temporary')).body;
+    expect(second).not.toBe(first);
+    await until('that of the old generation is gone', () => !existsSync(first));
+    await world.host.close();
+    expect(existsSync(path.dirname(second))).toBe(false);
+  });
+
+  test("is all that it may write to: not what hosts open libraries from, not the host's data, not /tmp", async () => {
+    await world.write('apart', 'config.yaml', 'isolation: process\n');
+    await world.start();
+    if (!isConfined()) return;
+    const name = `made-${randomBytes(8).toString('hex')}`;
+    const staging = stagingDirectories(process.pid, world.data);
+    expect(staging.length).toBeGreaterThan(0);
+    for (const folder of [...staging, world.data, '/dev/shm', '/tmp', os.tmpdir()])
+      expect(await makes(path.join(folder, name)), folder).toBe(false);
+  });
+
+  test('is not alone where config.yaml says so', async () => {
+    await world.write('apart', 'config.yaml', 'isolation: { mode: process, writable: [own] }\n');
+    await world.write('apart', 'own/kept', '');
+    await world.start();
+    expect(await makes(path.join(world.folder('apart'), 'own', 'made'))).toBe(true);
+    if (isConfined()) expect(await makes(path.join(world.folder('apart'), 'made'))).toBe(false);
+  });
+});
