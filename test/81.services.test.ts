@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadCore } from '../src/binding/core.js';
 import { gauge } from './load/gauge.js';
+import { inProcessOnly } from './load/isolation.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -49,6 +50,7 @@ describe('a task', () => {
   });
 
   test('that does not return is named, and its image is unmapped once it has', async () => {
+    inProcessOnly('a process with a task that does not return is ended');
     const file = path.join(world.directory, 'hang');
     await writeFile(file, '');
     const { images } = gauge(world.data);

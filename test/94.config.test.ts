@@ -8,6 +8,7 @@ import { ConfigSchema } from '../src/compiler/config-schema.js';
 import { maskedConfig } from '../src/host/effective-config.js';
 import type { CreateHostOptions } from '../src/index.js';
 import { Command } from './load/command.js';
+import { inProcessOnly } from './load/isolation.js';
 import { type Answer, until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 import { DoorInMemory } from './registry/door-in-memory.js';
@@ -180,6 +181,7 @@ describe('configSchema', () => {
     ['a pattern that never ends', () => ({ properties: { a: { pattern: '^(a+)+$' } } })],
     ['schemas that are asked without end', () => doubling(30)],
   ])('%s takes no more than its time', async (_what, make) => {
+    inProcessOnly('no plugin is begun for a schema that is refused');
     const custom = { a: `${'a'.repeat(60)}!` };
     const error = await refusal(`configSchema: ${JSON.stringify(make())}\ncustom: ${JSON.stringify(custom)}`);
     expect(error.code).toBe('ConfigInvalid');

@@ -1,7 +1,7 @@
 import type { Reporter, TestModule } from 'vitest/node';
 
 /** Says in the end which tests were left out, for which reason: one without a reason is a defect. */
-export class LeftOut implements Reporter {
+export default class LeftOut implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const counts = new Map<string, number>();
     for (const module of modules)

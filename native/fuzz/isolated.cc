@@ -107,8 +107,8 @@ class Life {
     other_ = sockets[1];
     for (const uint32_t lane : {0u, 1u, 2u, wire::kFirstUpLane}) empty(session->lane_memory(lane));
     require(session->open_lane(0));
-    session->frames.at(session->frames.add(&deferred.call, &deferred.call))->deferred = true;
-    session->frames.add(&request.call, &request.call);
+    session->frames.at(session->frames.add(&deferred.call))->deferred = true;
+    session->frames.add(&request.call);
     isolated::IsolationSettings plan;
     plan.processes = 1 + script.byte() % 2;
     own = std::make_unique<IsolatedPlugin>(plan);

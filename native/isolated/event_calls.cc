@@ -68,6 +68,7 @@ void PluginFunctions::on_event(tenon_plugin_t* plugin, const tenon_event_t* even
     head.put(dropped).put(told);
     std::string answer;
     const wire::Outcome outcome = session->call(wire::kDownEvents, {head.bytes(), writer.bytes()}, answer, patience);
+    if (outcome == wire::Outcome::NotBegun && session->ended()) continue;
     if (outcome == wire::Outcome::Done) {
       dropped = 0;
       if (!answer.empty()) session->kill("answered events with what is no answer");

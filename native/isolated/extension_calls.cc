@@ -42,7 +42,7 @@ class Step {
     std::string problem;
     session_ = own_.pick(&call_, problem);
     if (!session_) return miss(problem), false;
-    const uint64_t token = session_->frames.add(&call_, &call_);
+    const uint64_t token = session_->frames.add(&call_, true);
     write_way();
     if (with_standing) write_standing();
     write_request(question, token, call_);
@@ -51,6 +51,7 @@ class Step {
     const std::string_view size(reinterpret_cast<const char*>(&body_size), sizeof body_size);
     const wire::Outcome outcome = own_.ask_of(*session_, code, {question.bytes(), size, body}, answer, &call_, problem);
     session_->frames.take_back(token);
+    if (outcome == wire::Outcome::NotBegun) return miss(problem), false;
     if (outcome != wire::Outcome::Done && code != wire::kDownAfter) refuse(call_, Refusal::ExtensionFailed, problem);
     return outcome == wire::Outcome::Done;
   }
@@ -80,7 +81,10 @@ class Step {
   // That of a step which has no response.
   bool apply_overrun(std::string_view changes) {
     if (changes.empty()) return true;
-    return static_cast<wire::Change>(changes.front()) == wire::Change::Overrun && apply_changes(call_, changes);
+    wire::Reader reader(changes);
+    const bool is_overrun = static_cast<wire::Change>(reader.get<uint8_t>()) == wire::Change::Overrun;
+    reader.text();
+    return is_overrun && reader.ended() && apply_changes(call_, changes);
   }
 
  private:

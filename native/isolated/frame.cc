@@ -8,7 +8,7 @@ namespace tenon::isolated {
 
 using core::Call;
 
-uint64_t Frames::add(tenon_request_t* request, tenon_response_t*) {
+uint64_t Frames::add(tenon_request_t* request, bool is_step) {
   Frame* frame;
   uint64_t token;
   {
@@ -26,6 +26,7 @@ uint64_t Frames::add(tenon_request_t* request, tenon_response_t*) {
   frame->token = token;
   frame->call = &core::call_of(request);
   frame->deferred = false;
+  frame->is_step = is_step;
   return token;
 }
 
@@ -67,6 +68,7 @@ tenon_status Frames::defer(uint64_t token, const tenon_host_http_t& http, uint64
   const std::lock_guard<std::mutex> acting(frame->acting);
   const std::lock_guard<std::mutex> lock(frame->mutex);
   if (frame->token != token || token == 0 || over_.load(std::memory_order_seq_cst)) return TENON_ERROR_STATE;
+  if (frame->is_step) return TENON_ERROR_STATE;
   const tenon_status status = http.defer(frame->call);
   if (status != TENON_OK) return status;
   frame->deferred = true;
@@ -112,6 +114,12 @@ bool Frames::Hold::is_deferred() const {
   if (call_ == nullptr) return false;
   const std::lock_guard<std::mutex> lock(frame_->mutex);
   return frame_->deferred;
+}
+
+bool Frames::Hold::is_step() const {
+  if (call_ == nullptr) return false;
+  const std::lock_guard<std::mutex> lock(frame_->mutex);
+  return frame_->is_step;
 }
 
 Call* Frames::Hold::take_deferred() {

@@ -25,13 +25,14 @@ struct Frame {
   uint64_t token = 0;  // 0: nobody's
   core::Call* call = nullptr;
   bool deferred = false;
+  bool is_step = false;  // it is in a step of an extension, whose answer alone says what comes of it
 };
 
 // The requests of one session.
 class Frames {
  public:
   // A token that no other request of this session has had. [any]
-  uint64_t add(tenon_request_t* request, tenon_response_t* response);
+  uint64_t add(tenon_request_t* request, bool is_step = false);
   // It goes back to the host, unless it was deferred; true when it does. Waits for whoever acts on it. [any]
   bool take_back(uint64_t token);
   // Whether nobody waits for its answer any more; also of a token that is none. [any]
@@ -51,6 +52,7 @@ class Frames {
     // Null for a token that is none, or no longer.
     core::Call* call() const { return call_; }
     bool is_deferred() const;
+    bool is_step() const;
     // It is the caller's to complete, and the runner's no more; null when it was not deferred.
     core::Call* take_deferred();
 

@@ -32,6 +32,14 @@ class Holdings {
     counts_[kind]++;
     return last_;
   }
+  // Unless there are `most` of its kind, or more: 0 then. [any]
+  uint64_t add_below(size_t most, Kind kind, std::shared_ptr<void> what, std::function<void()> wake = {}) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (counts_[kind] >= most) return 0;
+    held_.emplace(++last_, Holding{kind, std::move(what), std::move(wake)});
+    counts_[kind]++;
+    return last_;
+  }
   // The same number again for what is there already, and never given up: of one kind only. [any]
   uint64_t add_once(Kind kind, std::shared_ptr<void> what) {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -55,8 +55,10 @@ const char* lent_part(std::string_view name) {
 }
 
 // Whether these are changes, and such that may be made now.
-bool are_changes(std::string_view changes, bool streams) {
+bool are_changes(std::string_view changes, bool streams, ChangesOf what) {
   wire::Reader reader(changes);
+  // One at most: all plugins share what keeps them for people.
+  int overruns = what == ChangesOf::Answer ? 1 : 0;
   while (!reader.rest().empty()) {
     const auto change = static_cast<wire::Change>(reader.get<uint8_t>());
     if (streams && change != wire::Change::Fail && change != wire::Change::Overrun) return false;
@@ -74,10 +76,11 @@ bool are_changes(std::string_view changes, bool streams) {
         reader.text();
         break;
       case wire::Change::Flaw:
-        if (reader.text().size() > wire::kFlawBytes) return false;
+        // An empty one would take back what the host has found.
+        if (const size_t size = reader.text().size(); size == 0 || size > wire::kFlawBytes) return false;
         break;
       case wire::Change::Overrun:
-        if (lent_part(reader.text()) == nullptr) return false;
+        if (overruns-- == 0 || lent_part(reader.text()) == nullptr) return false;
         break;
       default:
         return false;
@@ -88,8 +91,8 @@ bool are_changes(std::string_view changes, bool streams) {
 
 }  // namespace
 
-bool apply_changes(Call& call, std::string_view changes) {
-  if (!are_changes(changes, call.stream != nullptr)) return false;
+bool apply_changes(Call& call, std::string_view changes, ChangesOf what) {
+  if (!are_changes(changes, call.stream != nullptr, what)) return false;
   wire::Reader reader(changes);
   while (!reader.rest().empty()) {
     const auto change = static_cast<wire::Change>(reader.get<uint8_t>());
@@ -116,7 +119,7 @@ bool apply_changes(Call& call, std::string_view changes) {
 bool apply_changes(Call& call, wire::Reader& reader) { return reader.whole() && apply_changes(call, reader.rest()); }
 
 tenon_status PluginFunctions::handle(tenon_plugin_t* plugin, uint32_t index, tenon_request_t* request,
-                                     tenon_response_t* response) {
+                                     tenon_response_t*) {
   IsolatedPlugin& own = IsolatedPlugin::of(plugin);
   Call& call = core::call_of(request);
   std::string problem;
@@ -125,7 +128,7 @@ tenon_status PluginFunctions::handle(tenon_plugin_t* plugin, uint32_t index, ten
     call.refuse(core::Refusal::ProcessEnded, 503, call.plugin->id() + ": " + problem);
     return TENON_OK;
   }
-  const uint64_t token = session->frames.add(request, response);
+  const uint64_t token = session->frames.add(request);
   // Memory of the call before on this thread.
   thread_local std::string kept_question;
   thread_local std::string kept_answer;
@@ -143,7 +146,8 @@ tenon_status PluginFunctions::handle(tenon_plugin_t* plugin, uint32_t index, ten
   // Deferred: it is another thread's from here on.
   if (!session->frames.take_back(token)) return outcome == wire::Outcome::Done ? status : TENON_OK;
   if (outcome != wire::Outcome::Done) {
-    call.refuse(core::Refusal::ProcessEnded, 502, call.plugin->id() + ": " + problem);
+    const int32_t refused = outcome == wire::Outcome::NotBegun ? 503 : 502;
+    call.refuse(core::Refusal::ProcessEnded, refused, call.plugin->id() + ": " + problem);
     return TENON_OK;
   }
   if (!apply_changes(call, reader)) {

@@ -16,8 +16,10 @@ bool write_chunk(Session& session, wire::Reader& reader, wire::Writer& writer) {
   bool streams = false;
   uint64_t deadline = 0;
   const Frames::Hold hold(session.frames, token);
-  if (core::Call* const call = hold.call()) {
-    if (!apply_changes(*call, changes)) return false;
+  if (hold.is_step()) {
+    status = TENON_ERROR_STATE;
+  } else if (core::Call* const call = hold.call()) {
+    if (!apply_changes(*call, changes, ChangesOf::Part)) return false;
     status = call->write(chunk, &session.over());
     streams = call->stream != nullptr;
     deadline = call->armed ? call->deadline.load(std::memory_order_relaxed) : 0;
@@ -50,8 +52,9 @@ bool change(Session& session, wire::Reader& reader, wire::Writer& writer) {
   const auto token = reader.get<uint64_t>();
   if (!reader.whole()) return false;
   const Frames::Hold hold(session.frames, token);
+  if (hold.is_step()) return writer.put<int32_t>(TENON_ERROR_STATE), true;
   core::Call* const call = hold.call();
-  if (call != nullptr && !apply_changes(*call, reader.rest())) return false;
+  if (call != nullptr && !apply_changes(*call, reader.rest(), ChangesOf::Part)) return false;
   writer.put<int32_t>(call == nullptr ? TENON_ERROR_CANCELLED : TENON_OK);
   return true;
 }

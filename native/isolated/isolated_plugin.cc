@@ -70,7 +70,7 @@ std::shared_ptr<Session> IsolatedPlugin::start_session(std::string& problem) {
   session->set_log_level(core::HostFace::of(host_).plugin().log_level());
   const std::lock_guard<std::mutex> lock(mutex_);
   watched_.push_back({session, ProcessorShare(settings_.processor_percent)});
-  if (closing_) session->kill(kNotNeeded);
+  if (closing_ || abandoned_) session->kill(kNotNeeded);
   keeper_bell_.ring();
   return session;
 }
@@ -118,8 +118,12 @@ tenon_status IsolatedPlugin::create(const tenon_host_t& host, tenon_plugin_t*& p
   settings_.launch.settings.host_name = face.plugin().front().name();
   if (!keeper_bell_.open()) return report("there is no descriptor left"), TENON_ERROR_MEMORY;
   stage_ = Stage::Created;
-  keeper_ = std::thread([this] { keep(); });
-  restarter_ = std::thread([this] { restart(); });
+  restarts_ = true;
+  if (!restarter_.start([this] { restart(); })) restarts_ = false;
+  if (!restarts_ || !keeper_.start([this] { keep(); })) {
+    report(settings_.launch.settings.id + ": the system has no thread left for it");
+    return end(), TENON_ERROR_MEMORY;
+  }
   for (Place& place : places_) {
     std::string problem;
     const std::shared_ptr<Session> session = start_session(problem);
@@ -284,14 +288,14 @@ Outcome IsolatedPlugin::ask_of(Session& session, uint16_t code, wire::Lane::Part
   const Outcome outcome =
       session.call(code, parts, answer, patience, false, call == nullptr ? 0 : call->request.number);
   if (outcome == Outcome::Done) return outcome;
-  problem = "its process ended while it was in this";
+  problem = outcome == Outcome::NotBegun ? "its process could not take it" : "its process ended while it was in this";
   return outcome;
 }
 
 Outcome IsolatedPlugin::ask(uint16_t code, wire::Lane::Parts parts, std::string& answer, core::Call* call,
                             std::string& problem, std::shared_ptr<Session>* session) {
   const std::shared_ptr<Session> picked = pick(call, problem);
-  if (!picked) return Outcome::Ended;
+  if (!picked) return Outcome::NotBegun;
   if (session != nullptr) *session = picked;
   return ask_of(*picked, code, parts, answer, call, problem);
 }

@@ -9,10 +9,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "call.h"
+#include "host_thread.h"
 #include "instance_source.h"
 #include "process_meter.h"
 #include "session.h"
@@ -190,8 +190,9 @@ class IsolatedPlugin final : public core::InstanceSource {
   bool abandoned_ = false;
   bool closing_ = false;
   wire::Doorbell keeper_bell_;
-  std::thread keeper_;
-  std::thread restarter_;
+  HostThread keeper_;
+  HostThread restarter_;
+  bool restarts_ = false;  // the restarter has not left
 };
 
 }  // namespace tenon::isolated

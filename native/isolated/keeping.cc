@@ -62,7 +62,7 @@ void IsolatedPlugin::keep() {
     bool is_blind = false;  // no descriptor tells of an end: look now and then
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (closing_ && watched_.empty() && leaving.empty()) return;
+      if (closing_ && !restarts_ && watched_.empty() && leaving.empty()) return;
       const auto add = [&](const std::shared_ptr<Session>& session, int descriptor, int what) {
         wait.push_back({descriptor, POLLIN, 0});
         who.emplace_back(session, what);
@@ -227,7 +227,10 @@ void IsolatedPlugin::restart() {
     if (!up && session) session->kill(problem);
     if (up) session->subscriptions().settle(*session);
     lock.lock();
-    if (closing_ || stage_ == Stage::Ended) break;
+    if (closing_ || stage_ == Stage::Ended) {
+      if (session) session->kill("is not needed any more");
+      break;
+    }
     // It has ended again before it had a place.
     if (up && !is_watched(session)) {
       up = false;
@@ -249,6 +252,9 @@ void IsolatedPlugin::restart() {
     report(settings_.launch.settings.id + ": its process could not be started again: " + problem);
     lock.lock();
   }
+  // What it began last is the keeper's to see to its end.
+  restarts_ = false;
+  keeper_bell_.ring();
 }
 
 }  // namespace tenon::isolated

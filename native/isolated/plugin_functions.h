@@ -50,8 +50,10 @@ struct PluginFunctions {
 
 // A request as a runner needs it (see RequestImage in wire/request_image.h), under `token`.
 void write_request(wire::Writer& writer, uint64_t token, core::Call& call);
+// What comes with an answer, and what before one: only with the answer is it said what was written beyond.
+enum class ChangesOf { Answer, Part };
 // What the plugin did to its response, done to `call`'s. False: it is no such list; nothing was done.
-bool apply_changes(core::Call& call, std::string_view changes);
+bool apply_changes(core::Call& call, std::string_view changes, ChangesOf what = ChangesOf::Answer);
 bool apply_changes(core::Call& call, wire::Reader& reader);
 
 }  // namespace tenon::isolated

@@ -51,7 +51,9 @@ constexpr std::array kSteps = {
     NamedStep{wire::kDownAfter, "after"},
     NamedStep{wire::kDownHook, "hook"},
     NamedStep{wire::kDownRunTask, "task"},
+    NamedStep{wire::kDownEndTask, "end_task"},
     NamedStep{wire::kDownEvents, "event"},
+    NamedStep{wire::kDownFetched, "fetched"},
 };
 
 std::string printable(const char* text, size_t size) {

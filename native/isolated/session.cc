@@ -81,7 +81,7 @@ bool Session::launch(const Launch& launch, std::string& problem) {
 Session::~Session() {
   kill("it is not needed any more");
   if (own_.pid > 0 && !reaped_) reap(0);
-  for (std::thread& agent : agents_) agent.join();
+  for (HostThread& agent : agents_) agent.join();
   for (int* const descriptor : {&own_.control, &own_.process, &own_.output[0], &own_.output[1]}) {
     close_if_open(*descriptor);
   }
@@ -117,7 +117,7 @@ Outcome Session::call(uint16_t code, wire::Lane::Parts parts, std::string& answe
   if (!of_life) {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      if (ended()) return Outcome::Ended;
+      if (ended()) return Outcome::NotBegun;
       if (!free_.empty()) {
         lane = free_.back();
         free_.pop_back();
@@ -129,10 +129,10 @@ Outcome Session::call(uint16_t code, wire::Lane::Parts parts, std::string& answe
           opened_++;
           break;
         }
-        if (opened_ == 1) return Outcome::Ended;  // it is ending, or there is no descriptor for even one
+        if (opened_ == 1) return Outcome::NotBegun;  // it is ending, or there is no descriptor for even one
       }
       const int ms = patience.wait_ms();
-      if (ms <= 0) return Outcome::GivenUp;
+      if (ms <= 0) return Outcome::NotBegun;
       lane_free_.wait_for(lock, std::chrono::milliseconds(ms));
     }
   }
@@ -143,7 +143,6 @@ Outcome Session::call(uint16_t code, wire::Lane::Parts parts, std::string& answe
   const Outcome outcome = seat.lane.call(code, parts, answer, *this, patience);
   // Of one that has not answered it is still told, once its process has ended.
   if (outcome == Outcome::Done) seat.code.store(0, std::memory_order_relaxed);
-  // Not one that never began, because all its lanes were taken.
   if (!of_life && outcome == Outcome::GivenUp) kill("did not return from a call past its deadline");
   if (outcome == Outcome::Violated) kill("broke the protocol between it and the host");
   if (!of_life && outcome == Outcome::Done) {
@@ -185,8 +184,14 @@ ProcessEnd Session::end() const {
 }
 
 void Session::serve_up_lane(uint32_t lane) {
+  Seat* seat;
+  {
+    // Not before its lane is open, or cannot be.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    seat = seats_[lane].get();
+  }
   wire::EndlessPatience patience;
-  if (seats_[lane]->lane.serve(*this, patience) == Outcome::Violated) {
+  if (seat != nullptr && seat->lane.serve(*this, patience) == Outcome::Violated) {
     kill("broke the protocol between it and the host");
   }
   agents_left_.fetch_sub(1, std::memory_order_release);
@@ -225,12 +230,15 @@ bool Session::look_at_control() {
   if (got > 0 && head.packet == wire::Packet::Confined && take_confinement(bytes)) return true;
   if (got > 0 && head.packet == wire::Packet::WantLane && head.lane >= wire::kFirstUpLane && head.lane < wire::kLanes &&
       !seats_[head.lane]) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    // Without a descriptor for it the thread that asked goes on waiting: the host is not ended for that.
-    if (open_lane(head.lane)) {
-      agents_left_.fetch_add(1, std::memory_order_relaxed);
-      agents_.emplace_back([this, lane = head.lane] { serve_up_lane(lane); });
-    }
+    // Without a thread or a descriptor for it the thread that asked goes on waiting: the host is not ended for that.
+    HostThread agent;
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (!agent.start([this, lane = head.lane] { serve_up_lane(lane); })) return true;
+    agents_left_.fetch_add(1, std::memory_order_relaxed);
+    const bool opened = open_lane(head.lane);
+    if (opened) agents_.push_back(std::move(agent));
+    lock.unlock();
+    if (!opened) agent.join();
     return true;
   }
   return kill("broke the protocol between it and the host"), false;
@@ -316,7 +324,7 @@ void Session::finish(ProcessEnd end) {
 
 bool Session::settle() {
   if (agents_left_.load(std::memory_order_acquire) > 0) return false;
-  for (std::thread& agent : agents_) agent.join();
+  for (HostThread& agent : agents_) agent.join();
   agents_.clear();
   holdings.drop_all();
   return true;

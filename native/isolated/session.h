@@ -13,12 +13,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "frame.h"
 #include "holdings.h"
+#include "host_thread.h"
 #include "process_end.h"
 #include "spawn.h"
 #include "subscriptions.h"
@@ -66,7 +66,8 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   }
 
   // Ask the runner, on a lane of this call's own; `of_life`: on that of the life cycle. Waits for a lane while all are
-  // taken. `answer` is nothing but with Done. `request` is the number of the request it is for, or 0. [any]
+  // taken. `answer` is nothing but with Done; with NotBegun the runner knows nothing of it. `request` is the number of
+  // the request it is for, or 0. [any]
   wire::Outcome call(uint16_t code, wire::Lane::Parts parts, std::string& answer, wire::Patience& patience,
                      bool of_life = false, uint64_t request = 0);
 
@@ -91,7 +92,7 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   int control_socket() const { return closed_ ? -1 : own_.control; }
   int process_descriptor() const { return own_.process; }  // -1 where the system has none
   const std::array<int, 2>& output() const { return own_.output; }
-  bool look_at_control();  // false: it is being killed for what it said
+  bool look_at_control();  // false: nothing more comes; it is being killed
   // Once it has ended: give back what it held. False as long as a thread is in what it asked for.
   bool settle();
   bool look_at_process();          // true: reaped, and all that waited has been told
@@ -131,7 +132,7 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   std::vector<std::unique_ptr<Seat>> seats_;  // by lane, null: not opened
   std::vector<uint32_t> free_;                // opened and not taken
   uint32_t opened_ = 1;                       // down lanes, lane 0 included
-  std::vector<std::thread> agents_;
+  std::vector<HostThread> agents_;
   std::atomic<uint32_t> agents_left_{0};
   bool reaped_ = false;
   std::string reason_;

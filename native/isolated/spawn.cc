@@ -10,10 +10,10 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <string_view>
 #include <vector>
 
 #include "wire/control_socket.h"
+#include "wire/environment.h"
 #include "wire/protocol.h"
 
 extern char** environ;
@@ -54,14 +54,6 @@ bool open_pipe(int (&ends)[2]) {
   for (const int end : ends) fcntl(end, F_SETFD, FD_CLOEXEC);
   return true;
 #endif
-}
-
-// What a plugin may know of the host's environment: not its secrets.
-bool is_passed_on(std::string_view entry) {
-  const std::string_view name = entry.substr(0, entry.find('='));
-  return name == "PATH" || name == "HOME" || name == "LANG" || name == "TZ" || name == "LD_LIBRARY_PATH" ||
-         name == "DYLD_LIBRARY_PATH" || name.substr(0, 3) == "LC_" || name.substr(0, 5) == "ASAN_" ||
-         name.substr(0, 5) == "TSAN_" || name.substr(0, 6) == "UBSAN_";
 }
 
 }  // namespace
@@ -108,7 +100,7 @@ bool spawn_runner(const std::string& runner, int library, std::string id, const 
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   std::vector<char*> environment;
   for (char** entry = environ; *entry != nullptr; entry++) {
-    if (is_passed_on(*entry)) environment.push_back(*entry);
+    if (wire::is_passed_on(*entry)) environment.push_back(*entry);
   }
   std::string folder = "TMPDIR=" + temporary;
   if (!temporary.empty()) environment.push_back(folder.data());

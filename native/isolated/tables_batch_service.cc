@@ -85,20 +85,20 @@ void refuse(TablesQuestion& question, tenon_status status) {
 
 bool fill(TablesQuestion& question, bool commit) {
   Holdings& holdings = question.session.holdings;
-  const auto number = question.reader.get<uint64_t>();
+  auto number = question.reader.get<uint64_t>();
   std::vector<Addition> additions;
   if (!read(question, additions)) return false;
   std::shared_ptr<HeldBatch> held;
   if (number != 0) {
     held = holdings.find<HeldBatch>(kHeldBatch, number);
     if (held == nullptr) return false;
-  } else if (!commit && holdings.count(kHeldBatch) >= kBatches) {
-    return false;
   } else {
     tenon_batch_t* batch = nullptr;
     const tenon_status status = question.tables.batch_begin(&question.session.host(), &batch);
     if (status != TENON_OK) return refuse(question, status), true;
     held = std::make_shared<HeldBatch>(question.tables, batch);
+    // Before it is filled: others fill theirs meanwhile.
+    if (!commit && (number = holdings.add_below(kBatches, kHeldBatch, held)) == 0) return false;
   }
   const std::unique_lock<std::mutex> lock(held->mutex, std::try_to_lock);
   if (!lock || held->batch == nullptr) return false;
@@ -110,7 +110,7 @@ bool fill(TablesQuestion& question, bool commit) {
   }
   if (!commit) {
     question.writer.put<int32_t>(TENON_OK);
-    question.writer.put<uint64_t>(number != 0 ? number : holdings.add(kHeldBatch, held));
+    question.writer.put<uint64_t>(number);
     return true;
   }
   holdings.drop(kHeldBatch, number);

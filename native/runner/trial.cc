@@ -34,7 +34,9 @@
 #endif
 
 #include "../core/route.h"
+#include "environment.h"
 #include "inert_host.h"
+#include "sandbox.h"
 #include "tenon/entry.h"
 #include "tenon/ext/http.h"
 
@@ -47,7 +49,7 @@ using Nonce = std::array<uint8_t, 16>;
 constexpr size_t kTailBytes = 4096;
 constexpr size_t kReadBytes = 65536;
 constexpr size_t kMessageBytes = 3584;
-constexpr size_t kLineBytes = 65536;
+constexpr size_t kLineBytes = 2 << 20;
 constexpr rlim_t kOpenFiles = 64;
 constexpr rlim_t kFileBytes = 1 << 20;
 constexpr rlim_t kStackBytes = 1 << 20;  // that of a control thread; the host opens libraries on one of 2 MiB
@@ -73,6 +75,12 @@ struct Frame {
   uint32_t message_size;
 };
 
+// What the child of an isolated plugin is held to.
+struct Confined {
+  wire::RunnerSettings settings;
+  std::string temporary;
+};
+
 struct Request {
   std::string id;
   long deadline_ms = 0;
@@ -80,6 +88,7 @@ struct Request {
   rlim_t cpu_seconds = 0;
   std::string plugin;
   std::string path;
+  std::optional<Confined> confined;
   std::string line;  // all of it, as it came
 };
 
@@ -167,15 +176,40 @@ bool parse(std::string_view text, Number& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-std::optional<Request> parse_request(std::string_view line) {
+std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> words;
-  for (size_t from = 0; from <= line.size();) {
-    const size_t to = std::min(line.find(' ', from), line.size());
-    words.push_back(line.substr(from, to - from));
+  for (size_t from = 0; from <= text.size();) {
+    const size_t to = std::min(text.find(separator, from), text.size());
+    words.push_back(text.substr(from, to - from));
     from = to + 1;
   }
+  return words;
+}
+
+std::optional<Confined> parse_confined(std::string_view text) {
+  const auto words = split(text, ',');
+  uint32_t sandbox = 0;
+  Confined confined;
+  if (words.size() < 3 || !parse(words[0], sandbox) || sandbox > 1 || !parse(words[1], confined.settings.processes))
+    return std::nullopt;
+  confined.settings.sandbox = sandbox == 1;
+  for (size_t index = 2; index < words.size(); index++) {
+    auto path = unhex(words[index]);
+    if (!path || path->front() != '/') return std::nullopt;
+    if (index == 2) confined.temporary = *path;
+    confined.settings.writable.push_back(std::move(*path));
+  }
+  return confined;
+}
+
+std::optional<Request> parse_request(std::string_view line) {
+  const auto words = split(line, ' ');
   Request request;
-  if (words.size() != 7 || words[0] != "try") return std::nullopt;
+  if (words.size() < 7 || words.size() > 8 || words[0] != "try") return std::nullopt;
+  if (words.size() == 8) {
+    request.confined = parse_confined(words[7]);
+    if (!request.confined) return std::nullopt;
+  }
   const auto path = unhex(words[6]);
   if (words[1].empty() || !path || path->front() != '/' || !parse(words[2], request.deadline_ms) ||
       request.deadline_ms < 1 || request.deadline_ms > 3'600'000 || !parse(words[3], request.memory_bytes) ||
@@ -206,7 +240,7 @@ class Child {
     if (!confine(parent, ends)) _exit(127);
     if (early) warm_up();
     if (!await_request()) _exit(0);
-    confine_further();
+    if (!confine_further()) _exit(127);
     run_stages();
     await_end();
     _exit(0);
@@ -279,7 +313,7 @@ class Child {
     while (read(channel_, &byte, 1) > 0 || errno == EINTR) errno = 0;
   }
 
-  void confine_further() const {
+  bool confine_further() const {
     if (request_.cpu_seconds != 0) limit(RLIMIT_CPU, request_.cpu_seconds, request_.cpu_seconds + 1);
     if (request_.memory_bytes != 0) {
       // DATA counts what is really written; AS stops reservations without end, which allocators and stacks make freely.
@@ -287,6 +321,11 @@ class Child {
       const rlim_t reserved = request_.memory_bytes > RLIM_INFINITY / 4 ? RLIM_INFINITY : request_.memory_bytes * 4;
       limit(RLIMIT_AS, reserved, reserved);
     }
+    if (!request_.confined) return true;
+    clear_environment(request_.confined->temporary);
+    wire::Confinement confinement;
+    std::string problem;
+    return enter_sandbox(request_.confined->settings, confinement, problem);
   }
 
   static void limit(decltype(RLIMIT_CORE) what, rlim_t soft, rlim_t hard) {

@@ -3,13 +3,15 @@
 // A small idle process. It reads requests from standard input and writes answers to standard output, one line each,
 // fields apart by one space; trials run side by side and are answered in the order they end.
 //
-//   request  try ID DEADLINE_MS MEMORY_BYTES CPU_SECONDS PLUGIN PATH
+//   request  try ID DEADLINE_MS MEMORY_BYTES CPU_SECONDS PLUGIN PATH [CONFINED]
 //   answer   ID OUTCOME STAGE CODE MESSAGE OUTPUT
 //
 // ID is a number of the asker's. MEMORY_BYTES and CPU_SECONDS are limits of the child, 0 for none; DEADLINE_MS (1 to
 // 3,600,000) begins when the child has its request. PLUGIN is the id that the library must have. PATH, MESSAGE and
 // OUTPUT are hexadecimal, "-" when empty; OUTPUT is the end (at most 4 KiB) of what the library wrote to its standard
-// output and error.
+// output and error. CONFINED is there for a plugin that is to run in a process of its own: the child is held to what
+// that may, before the library is opened. It is SANDBOX (0 or 1), CHILD_PROCESSES, and, hexadecimal, the folder for
+// temporary files and further paths that it may write to, apart by commas.
 //
 //   OUTCOME      CODE              MESSAGE
 //   passed       -                 its routes, METHOD PATTERN on a line each, +N for those that do not fit

@@ -42,8 +42,8 @@ struct Served {
 TEST_CASE("a request that has gone back to the host is nobody's, and its token is never one again") {
   Frames frames;
   std::vector<uint64_t> tokens;
-  Served served([&](const tenon_host_http_t& http, tenon_request_t* request, tenon_response_t* response) {
-    const uint64_t token = frames.add(request, response);
+  Served served([&](const tenon_host_http_t& http, tenon_request_t* request, tenon_response_t*) {
+    const uint64_t token = frames.add(request);
     tokens.push_back(token);
     CHECK_FALSE(frames.is_cancelled(token));
     CHECK(Frames::Hold(frames, token).call() != nullptr);
@@ -64,8 +64,8 @@ TEST_CASE("a request that has gone back to the host is nobody's, and its token i
 
 TEST_CASE("a token that no runner was given is nobody's") {
   Frames frames;
-  Served served([&](const tenon_host_http_t& http, tenon_request_t* request, tenon_response_t* response) {
-    const uint64_t token = frames.add(request, response);
+  Served served([&](const tenon_host_http_t& http, tenon_request_t* request, tenon_response_t*) {
+    const uint64_t token = frames.add(request);
     for (const uint64_t forged : {uint64_t{0}, token + 1, token + (uint64_t{1} << 40), ~uint64_t{0}}) {
       uint64_t deadline = 0;
       CHECK(frames.is_cancelled(forged));
@@ -82,8 +82,8 @@ TEST_CASE("a token that no runner was given is nobody's") {
 TEST_CASE("what was deferred is completed once, by whoever takes it first") {
   Frames frames;
   std::vector<std::thread> threads;
-  Served served([&](const tenon_host_http_t& http, tenon_request_t* request, tenon_response_t* response) {
-    const uint64_t token = frames.add(request, response);
+  Served served([&](const tenon_host_http_t& http, tenon_request_t* request, tenon_response_t*) {
+    const uint64_t token = frames.add(request);
     CHECK(Frames::Hold(frames, token).take_deferred() == nullptr);
     uint64_t deadline = 0;
     CHECK(frames.defer(token, http, deadline) == TENON_OK);
@@ -107,8 +107,8 @@ TEST_CASE("whatever was deferred when the runner ends is answered 502, and nothi
     Frames frames;
     std::thread end;
     bool deferred = false;
-    Served served([&](const tenon_host_http_t& http, tenon_request_t* request, tenon_response_t* response) {
-      const uint64_t token = frames.add(request, response);
+    Served served([&](const tenon_host_http_t& http, tenon_request_t* request, tenon_response_t*) {
+      const uint64_t token = frames.add(request);
       end = std::thread([&] { frames.fail_deferred(http, "its process ended"); });
       uint64_t deadline = 0;
       deferred = frames.defer(token, http, deadline) == TENON_OK;

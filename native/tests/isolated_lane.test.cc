@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -41,6 +42,15 @@ class ShortPatience final : public Patience {
 
  private:
   int left_ = 3;
+};
+
+class UntilPatience final : public Patience {
+ public:
+  explicit UntilPatience(const std::atomic<bool>& stops) : stops_(stops) {}
+  int wait_ms() override { return stops_ ? 0 : 5; }
+
+ private:
+  const std::atomic<bool>& stops_;
 };
 
 // Two ends of a lane, as of two processes; `gone` rung: the runner has ended.
@@ -304,6 +314,51 @@ TEST_CASE("a runner that is gone ends who waits for it, after what it said last"
   ends.gone.ring();
   CHECK(ends.host->call(1, {}, answer, server, patience) == Outcome::Ended);
   CHECK(said == "last words");
+}
+
+TEST_CASE("whoever rings for a runner that is gone keeps nobody waiting") {
+  Ends ends;
+  ends.gone.ring();
+  std::atomic<bool> stops{false};
+  std::thread ringing([&] {
+    while (!stops) ends.to_host.ring();
+  });
+  EndlessPatience patience;
+  std::string answer;
+  CHECK(ends.host->call(1, {}, answer, refusing, patience) == Outcome::Ended);
+  stops = true;
+  ringing.join();
+}
+
+TEST_CASE("whoever writes for a runner that is gone keeps nobody waiting") {
+  Ends ends;
+  ends.gone.ring();
+  std::atomic<bool> stops{false};
+  std::thread writing([&] {
+    Lane left(*ends.memory, Lane::Side::Runner, ends.to_runner, ends.to_host, -1, kLimit);
+    UntilPatience patience(stops);
+    const std::string piece(1000, 'x');
+    while (left.post(1, {piece}, patience) == Outcome::Done) {
+    }
+  });
+  EndlessPatience patience;
+  FunctionServer server([](Lane&, uint16_t, std::string_view, std::string&) { return true; });
+  CHECK(ends.host->serve(server, patience) == Outcome::Ended);
+  stops = true;
+  writing.join();
+}
+
+TEST_CASE("patience is asked while bytes come") {
+  Ends ends;
+  EndlessPatience endless;
+  const std::string payload(RingMemory::kBytes - head(0, 1, 3, 0).size(), 'x');
+  REQUIRE(ends.runner->post(1, {payload}, endless) == Outcome::Done);
+  const std::atomic<bool> stops{true};
+  UntilPatience patience(stops);
+  bool served = false;
+  FunctionServer server([&](Lane&, uint16_t, std::string_view, std::string&) { return served = true; });
+  CHECK(ends.host->serve(server, patience) == Outcome::GivenUp);
+  CHECK_FALSE(served);
 }
 
 TEST_CASE("patience that ends leaves a lane that answers nothing any more") {

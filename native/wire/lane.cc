@@ -42,7 +42,7 @@ void Lane::flush() {
 }
 
 template <typename Prepare, typename End>
-bool Lane::sleep(Prepare prepare, End end, Patience& patience) {
+bool Lane::sleep(Prepare prepare, End end, bool reads, Patience& patience) {
   const int ms = patience.wait_ms();
   if (ms <= 0) return fail(Outcome::GivenUp);
   if (!prepare()) return true;
@@ -52,9 +52,20 @@ bool Lane::sleep(Prepare prepare, End end, Patience& patience) {
   // A plugin has closed what is not its own.
   if (woken > 0 && (wait[0].revents & POLLNVAL) != 0) return fail(Outcome::Ended);
   if (woken > 0 && wait[0].revents != 0) own_.hush();
-  // What it wrote before its end is still read: only silence ends here.
-  if (woken > 0 && wait[0].revents == 0 && wait[1].revents != 0) return fail(Outcome::Ended);
+  // What it wrote before its end is still read. Its bell says nothing then: others may have it, and ring it for ever.
+  if (woken > 0 && wait[1].revents != 0 && !(reads && in_.has_some())) return fail(Outcome::Ended);
   return true;
+}
+
+// While bytes come this side never sleeps. Of one that has ended no more can come than the ring holds.
+bool Lane::go_on(size_t taken, Patience& patience) {
+  unasked_ += taken;
+  if (unasked_ < RingMemory::kBytes) return true;
+  unasked_ = 0;
+  if (patience.wait_ms() <= 0) return fail(Outcome::GivenUp);
+  pollfd end = {ended_, POLLIN, 0};
+  const bool is_over = ended_ >= 0 && poll(&end, 1, 0) > 0;
+  return !std::exchange(was_over_, is_over) || fail(Outcome::Ended);
 }
 
 bool Lane::write(std::string_view bytes, Patience& patience) {
@@ -65,7 +76,7 @@ bool Lane::write(std::string_view bytes, Patience& patience) {
     if (bytes.empty()) break;
     flush();
     if (taken > 0) continue;
-    if (!sleep([this] { return out_.prepare_sleep(); }, [this] { out_.end_sleep(); }, patience)) return false;
+    if (!sleep([this] { return out_.prepare_sleep(); }, [this] { out_.end_sleep(); }, false, patience)) return false;
   }
   return true;
 }
@@ -93,6 +104,7 @@ bool Lane::read(char* bytes, size_t size, Patience& patience) {
       if (looks > 0 && looks <= looks_) looks_ = std::min(kMostLooks, looks_ * 2 + 1);
       looks = 0;
       if (in_.release()) other_.ring();
+      if (!go_on(taken, patience)) return false;
       continue;
     }
     if (looks++ < looks_) {
@@ -101,7 +113,7 @@ bool Lane::read(char* bytes, size_t size, Patience& patience) {
     }
     looks_ /= 2;
     if (++sleeps_ % kSleepsBetweenTries == 0) looks_ = kMostLooks;
-    if (!sleep([this] { return in_.prepare_sleep(); }, [this] { in_.end_sleep(); }, patience)) return false;
+    if (!sleep([this] { return in_.prepare_sleep(); }, [this] { in_.end_sleep(); }, true, patience)) return false;
   }
   return true;
 }

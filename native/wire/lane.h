@@ -21,15 +21,16 @@ enum class Outcome {
   Done,
   Ended,     // the other process is gone
   Violated,  // it has not kept to the protocol: end it
-  GivenUp    // Patience did
+  GivenUp,   // Patience did
+  NotBegun   // nothing of it was sent: none of a lane's own
 };
 
 // How long one waits for the other side.
 class Patience {
  public:
   virtual ~Patience() = default;
-  // Milliseconds after which to ask again, above 0; 0 gives up. Asked before each sleep, and in a call after each
-  // question of the other side.
+  // Milliseconds after which to ask again, above 0; 0 gives up. Asked before each sleep, while
+  // bytes come each time that the ring has been filled, and in a call after each question of the other side.
   virtual int wait_ms() = 0;
 };
 
@@ -123,7 +124,8 @@ class Lane {
   void forget(std::string& payload) const;
   // Sleep until `ready`; false when that will not be.
   template <typename Prepare, typename End>
-  bool sleep(Prepare prepare, End end, Patience& patience);
+  bool sleep(Prepare prepare, End end, bool reads, Patience& patience);
+  bool go_on(size_t taken, Patience& patience);
   void flush();
   bool fail(Outcome outcome);
 
@@ -139,6 +141,8 @@ class Lane {
   int depth_ = 0;
   int looks_;  // before a sleep: more where they find something, fewer where they do not
   int sleeps_ = 0;
+  uint64_t unasked_ = 0;   // bytes read since patience was asked
+  bool was_over_ = false;  // it had ended by then
   Tail tail_ = {{}, nullptr, nullptr};
   std::string* serving_ = nullptr;
   std::string spare_;  // memory of the answer before

@@ -2,12 +2,15 @@
 import type { Settings } from '../base/config.js';
 import { Closer } from '../base/closer.js';
 import { asTenonError } from '../base/errors.js';
+import type { IsolationMode } from '../base/isolation.js';
 import { type Core, loadCore } from '../binding/core.js';
 import type { Application } from '../compiler/application.js';
 import { unsaidVersion } from '../compiler/config.js';
 import type { Diagnostic } from '../compiler/diagnostics.js';
 import { atItsSource, placeOfPlugin } from '../compiler/source.js';
-import { admit, type Admitted, type Image } from '../plugin/admit.js';
+import { isolationOf } from '../host/isolation-of.js';
+import { admit, type Admitted, type AdmitOptions, type Image } from '../plugin/admit.js';
+import { type IsolationPlan, planOf } from '../plugin/isolation.js';
 import { Staging } from '../plugin/stage.js';
 import { Trial } from '../plugin/trial.js';
 
@@ -30,7 +33,8 @@ export class Admission {
     tried: boolean,
   ): Promise<readonly Diagnostic[]> {
     try {
-      const { facts } = await this.#admit(library, { expectedId: application.id }, settings, tried);
+      const isolation = isolationIn(application, settings);
+      const { facts } = await this.#admit(library, { expectedId: application.id, isolation }, settings, tried);
       const { version } = facts.note;
       if (version === application.version || application.version === unsaidVersion) return [];
       const place = await placeOfPlugin(application);
@@ -44,7 +48,9 @@ export class Admission {
 
   /** The same of a library that was read already, and tried; `name` is its for people. Rejects as {@link admit} does. */
   async checkImage(name: string, image: Image, settings: Settings, expectedId?: string): Promise<void> {
-    await this.#admit(name, { image, ...(expectedId === undefined ? {} : { expectedId }) }, settings, true);
+    const own = expectedId === undefined ? {} : { expectedId };
+    const isolation = settings.isolation === 'process' ? planOf({}, process.cwd()) : undefined;
+    await this.#admit(name, { image, isolation, ...own }, settings, true);
   }
 
   /** End what was begun; what is being tried rejects. Closing twice is fine. */
@@ -54,7 +60,7 @@ export class Admission {
 
   async #admit(
     library: string,
-    what: { expectedId?: string; image?: Image },
+    what: Pick<AdmitOptions, 'expectedId' | 'image' | 'isolation'>,
     settings: Settings,
     tried: boolean,
   ): Promise<Admitted> {
@@ -92,6 +98,14 @@ export class Admission {
     );
     return opening;
   }
+}
+
+/** What it is kept to where it would run in processes of its own. */
+function isolationIn({ id, folder, config }: Application, { isolation }: Settings): IsolationPlan | undefined {
+  const usual = isolation as IsolationMode;
+  const wish = config.reserved.isolation;
+  const { mode, plan } = isolationOf({ id, folder }, wish && { wish, isBundle: false }, usual);
+  return mode === 'process' ? plan : undefined;
 }
 
 /** The sentence for a plugin whose version, at `where`, is not the one of the application. */

@@ -10,6 +10,7 @@ import { inSpan } from '../base/tracing.js';
 import { manifestFile, signatureFile } from '../bundle/manifest.js';
 import { type Application as Source, librarySuffix, readApplication } from '../compiler/application.js';
 import { type Built, compile, describeWarning } from '../compiler/build.js';
+import { configFile } from '../compiler/config.js';
 import type { CorsRules, ExtensionUse, ResourceLimits, Surfaces } from '../compiler/config.js';
 import type { ConfigSchema } from '../compiler/config-schema.js';
 import { readRegular } from '../base/regular.js';
@@ -19,6 +20,8 @@ import type { Bundled, Bundles } from './bundled.js';
 import type { Asked } from './grants.js';
 import type { Build } from './built.js';
 import { type ApplicationIsolation, isolationOf, type SaidIsolation } from './isolation-of.js';
+import type { IsolationPlan } from '../plugin/isolation.js';
+import { realPlace, requireHarmless } from './writable.js';
 import { type ServedFiles, servedFiles } from './served-files.js';
 
 /** An application as the host sees it. */
@@ -222,8 +225,19 @@ export class Applications {
     return { library, warnings: warnings.map(describeWarning) };
   }
 
+  /** How what a bundle brings is tried before it is an application; of one that says nothing, when there is none. */
+  confinementOf(source: Source | undefined): IsolationPlan | undefined {
+    const { id = '', folder = this.#options.directory, config } = source ?? {};
+    const wish = config?.reserved.isolation;
+    const said = wish && { wish, isBundle: true };
+    const { mode, plan } = isolationOf({ id, folder }, said, this.#options.isolation);
+    if (mode !== 'process') return undefined;
+    if (source !== undefined) requireOwn(source, plan, this.#options);
+    return plan;
+  }
+
   #applicationOf(source: Source, side?: BundleSide): Promise<Application> {
-    return applicationOf(source, this.#options.isolation, side);
+    return applicationOf(source, this.#options, side);
   }
 
   /** Where the code of one that says `said` runs, as the setting is now. */
@@ -252,7 +266,26 @@ interface BundleSide {
   place?: () => Promise<string>;
 }
 
-async function applicationOf(source: Source, usual: IsolationMode, side: BundleSide = {}): Promise<Application> {
+/** Throws `ConfigInvalid` for what a plugin of `source` may write to and should not. */
+function requireOwn(
+  source: Source,
+  plan: IsolationPlan,
+  places: Pick<ApplicationsOptions, 'directory' | 'dataDirectory'>,
+): void {
+  const { id, folder, config, sources, vendored, schemas, seeds, prebuilt } = source;
+  const { directory: applications, dataDirectory: data } = places;
+  const asked = (config.reserved.isolation?.writable ?? []).map((place) => path.resolve(folder, place));
+  const own = [configFile, ...bundleMarks, `${id}${librarySuffix}`, ...(prebuilt === undefined ? [] : [prebuilt])];
+  const files = [...own, ...sources, ...vendored, ...schemas, ...seeds];
+  const counts = asked.filter((place) => plan.writable.includes(realPlace(place)));
+  requireHarmless(id, counts, { data, applications, folder, files });
+}
+
+async function applicationOf(
+  source: Source,
+  options: ApplicationsOptions,
+  side: BundleSide = {},
+): Promise<Application> {
   const { id, folder, config, configSchema } = source;
   const prefix = prefixOf(config.reserved.routePrefix ?? id);
   const limits: Partial<GenerationLimits> = {
@@ -262,7 +295,8 @@ async function applicationOf(source: Source, usual: IsolationMode, side: BundleS
   };
   const wish = config.reserved.isolation;
   const said = wish && { wish, isBundle: side.bundle !== undefined };
-  const isolation = isolationOf({ id, folder }, said, usual);
+  const isolation = isolationOf({ id, folder }, said, options.isolation);
+  if (isolation.mode !== 'inline') requireOwn(source, isolation.plan, options);
   const tables = await readTables(source, prefix, side);
   const { enabled, extension, extensions, auth, custom } = config;
   const { reloadOnChange = false } = config.reserved;

@@ -187,7 +187,8 @@ export class Installation {
     }
     await bundles.refuseKilled(id, image.sha256);
     const limits = { deadlineMs: trialMs };
-    const admitted = await admit(place, { expectedId: id, image, core, trial, staging, limits });
+    const isolation = applications.confinementOf(bundled.source);
+    const admitted = await admit(place, { expectedId: id, image, core, trial, staging, limits, isolation });
     admitted.staged.unlink();
   }
 

@@ -99,7 +99,8 @@ export class Rehearsal {
     const image = { bytes, sha256: hash('sha256', bytes) };
     const { core, trial, staging, trialMs } = this.#options.admission;
     const limits = { deadlineMs: trialMs };
-    const admitted = await admit('the library', { image, core, trial, staging, limits });
+    const isolation = this.#options.applications.confinementOf(undefined);
+    const admitted = await admit('the library', { image, core, trial, staging, limits, isolation });
     admitted.staged.unlink();
     await this.#options.refuseKilled(admitted.facts.note.id, image.sha256);
     return triedOf(admitted, '');
@@ -139,7 +140,7 @@ export class Rehearsal {
     for (const sha256 of [image.sha256, bundle?.sha256]) if (sha256 !== undefined) await refuseKilled(id, sha256);
     const limits = { deadlineMs: trialMs };
     const admitted = await recorder.time('admit', () =>
-      admit(library, { expectedId: id, image, core, trial, staging, limits }),
+      admit(library, { expectedId: id, image, core, trial, staging, limits, isolation: target.limits.isolation }),
     );
     admitted.staged.unlink();
     return admitted;

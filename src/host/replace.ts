@@ -15,6 +15,7 @@ import type { Live, ServedRoute } from './live.js';
 import { saveBriefly } from './brief-save.js';
 import { buildFacts, type Recorder } from './record.js';
 import { wordFlaws } from './route-words.js';
+import { makeWritable } from './writable.js';
 import { type LentTables, tablesFor, type TableWorld, withTables } from './table-world.js';
 
 /** What admission needs, the same for every plugin. */
@@ -113,6 +114,7 @@ export async function replace(work: Replacement): Promise<Replaced> {
   if (old?.sha256 === image.sha256 && (await work.mayStay())) return { did: 'nothing' };
   const reason = await work.refused(image.sha256);
   if (reason !== undefined) return { did: 'refused', reason };
+  if (work.limits.isolation !== undefined) makeWritable(work.id, work.limits.isolation.writable);
   const admitted = await admitTimed(work, image);
   const { tables } = work;
   const world = tables === undefined ? undefined : await recorder.time('migrate', tables);
@@ -224,12 +226,14 @@ async function readTimed({ admission, library, expected, recorder }: Replacement
   }
 }
 
-async function admitTimed({ admission, id, library, passed, recorder }: Replacement, image: Image): Promise<Admitted> {
+async function admitTimed(work: Replacement, image: Image): Promise<Admitted> {
+  const { admission, id, library, passed, recorder } = work;
   const { core, trial, staging, trialMs } = admission;
+  const { isolation } = work.limits;
   const begin = performance.now();
   try {
     const limits = { deadlineMs: trialMs };
-    const admitted = await admit(library, { expectedId: id, image, core, trial, staging, limits, passed });
+    const admitted = await admit(library, { expectedId: id, image, core, trial, staging, limits, passed, isolation });
     recorder.add('admit', admitted.timings.admitMs + admitted.timings.trialMs);
     recorder.add('stage', admitted.timings.stageMs);
     return admitted;

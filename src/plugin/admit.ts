@@ -4,10 +4,14 @@
  */
 import { createHash, hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
 import type { Core } from '../binding/core.js';
 import type { ImageFacts } from '../binding/image.js';
+import type { IsolationPlan } from './isolation.js';
 import type { Staged, Staging } from './stage.js';
 import type { Trial, TrialLimits, Tried } from './trial.js';
 
@@ -31,7 +35,9 @@ export interface AdmitOptions {
   /** Whether these bytes have passed a trial that still holds: they are not tried again. */
   passed?: boolean | undefined;
   /** Limits of the trial, when not its defaults. */
-  limits?: Omit<TrialLimits, 'id'>;
+  limits?: Omit<TrialLimits, 'id' | 'confined'>;
+  /** How it is kept apart where it is to run in processes of its own: so is what tries it. */
+  isolation?: IsolationPlan | undefined;
 }
 
 /** A library that may be opened: what is at `staged.path` has passed. The caller unlinks it. */
@@ -109,10 +115,7 @@ export async function admit(path: string, options: AdmitOptions): Promise<Admitt
   const written = performance.now();
   let tried: Tried;
   try {
-    tried =
-      options.passed === true
-        ? { routes: [], more: 0 }
-        : await options.trial.try(staged.path, { ...options.limits, id });
+    tried = options.passed === true ? { routes: [], more: 0 } : await tryApart(options, staged.path, id);
   } catch (error) {
     staged.unlink();
     throw error;
@@ -126,6 +129,20 @@ export async function admit(path: string, options: AdmitOptions): Promise<Admitt
     tried,
     timings: { admitMs: checked - begun, stageMs: written - checked, trialMs: ended - written },
   };
+}
+
+/** With a folder of its own for temporary files, where it is kept apart. */
+async function tryApart({ trial, limits, isolation }: AdmitOptions, library: string, id: string): Promise<Tried> {
+  if (isolation === undefined) return trial.try(library, { ...limits, id });
+  const temporary = await mkdtemp(join(tmpdir(), 'tenon-trial-')).catch((error: unknown) => {
+    throw asTenonError(error, 'StagingFailed');
+  });
+  try {
+    return await trial.try(library, { ...limits, id, confined: { ...isolation, temporary } });
+  } finally {
+    // What it may have made there that cannot be removed stays.
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+  }
 }
 
 function inspect(path: string, image: Image, core: Pick<Core, 'inspectImage'>): ImageFacts {

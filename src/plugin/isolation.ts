@@ -23,7 +23,15 @@ export interface IsolationPlan {
 }
 
 /** Where nobody has said otherwise. */
-const usual = { processes: 1, graceMs: 1000, memory: 0, cpu: 0, descriptors: 1024, childProcesses: 0, sandbox: true };
+export const usual = {
+  processes: 1,
+  graceMs: 1000,
+  memory: 0,
+  cpu: 0,
+  descriptors: 1024,
+  childProcesses: 0,
+  sandbox: true,
+};
 
 /** What `wish` comes to for an application in `folder` (absolute). */
 export function planOf(wish: Partial<IsolationWish>, folder: string): IsolationPlan {

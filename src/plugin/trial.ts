@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import { type ErrorCode, TenonError } from '../base/errors.js';
 import { runnerPath } from '../binding/core.js';
+import type { IsolationPlan } from './isolation.js';
 
 export interface TrialLimits {
   /** Id that the library must have. */
@@ -16,6 +17,13 @@ export interface TrialLimits {
   memoryBytes?: number;
   /** Processor time of the child in whole seconds; 2 by default, 0 for no limit. */
   cpuSeconds?: number;
+  /** Of a plugin that is to run in a process of its own: the child may do what that may, from the first code of the library on. */
+  confined?: Confined | undefined;
+}
+
+export interface Confined extends Pick<IsolationPlan, 'sandbox' | 'childProcesses' | 'writable'> {
+  /** Absolute path of a folder that is its `TMPDIR`. */
+  readonly temporary: string;
 }
 
 interface Pending {
@@ -97,7 +105,12 @@ export class Trial {
       throw new TypeError('memoryBytes: must be a whole number, 0 or more');
     if (!Number.isSafeInteger(cpuSeconds) || cpuSeconds < 0)
       throw new TypeError('cpuSeconds: must be a whole number, 0 or more');
-    const words = [deadlineMs, memoryBytes, cpuSeconds, limits.id, Buffer.from(path).toString('hex')];
+    const words = [deadlineMs, memoryBytes, cpuSeconds, limits.id, hex(path)];
+    const { confined } = limits;
+    if (confined !== undefined) {
+      const { sandbox, childProcesses, temporary, writable } = confined;
+      words.push([sandbox ? 1 : 0, childProcesses, ...[temporary, ...writable].map(hex)].join(','));
+    }
     return new Promise((resolve, reject) => {
       this.#send({
         path,
@@ -226,8 +239,12 @@ function triedOf({ message }: Verdict): Tried {
   return { routes: lines.filter((line) => !line.startsWith('+')), more };
 }
 
-function decode(hex: string): string {
-  return hex === '-' ? '' : Buffer.from(hex, 'hex').toString('utf8');
+function hex(text: string): string {
+  return Buffer.from(text).toString('hex');
+}
+
+function decode(digits: string): string {
+  return digits === '-' ? '' : Buffer.from(digits, 'hex').toString('utf8');
 }
 
 /** For a sentence: a library must not write control sequences to the terminal of who reads it. */

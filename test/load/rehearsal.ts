@@ -401,6 +401,7 @@ export class Rehearsal {
       isolationOf: (plugin: { id: string; folder: string }, said: SaidIsolation | undefined) =>
         isolationOf(plugin, said, 'inline'),
       schemasAlone: () => Promise.resolve([]),
+      confinementOf: () => undefined,
       folders: async () => {
         await this.order.turn('list folders');
         return present().map((id) => `/applications/${id}`);
