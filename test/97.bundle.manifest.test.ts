@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { isolationModes } from '../src/base/isolation.js';
 import type { TenonError } from '../src/base/errors.js';
 import { permissionKinds } from '../src/base/permission.js';
 import { type Manifest, manifestLimit, manifestText, parseManifest } from '../src/bundle/manifest.js';
@@ -344,7 +345,26 @@ const drawn: fc.Arbitrary<Manifest> = fc
     ),
     configSchema: fc.option(jsonObject, { nil: undefined }),
     reloadOnChange: fc.boolean(),
-    isolation: fc.option(fc.constantFrom('inline' as const, 'process' as const), { nil: undefined }),
+    isolation: fc.option(
+      fc.oneof(
+        fc.constantFrom(...isolationModes),
+        fc.record(
+          {
+            mode: fc.constantFrom(...isolationModes),
+            processes: fc.integer({ min: 1, max: 16 }),
+            graceMs: fc.integer({ min: 0, max: 600_000 }),
+            memory: fc.integer({ min: 1024 ** 2, max: 1024 ** 4 }),
+            cpu: fc.integer({ min: 1, max: 6400 }),
+            descriptors: fc.integer({ min: 1, max: 1_000_000 }),
+            childProcesses: fc.integer({ min: 0, max: 100_000 }),
+            sandbox: fc.boolean(),
+            writable: fc.array(word, { maxLength: 64 }),
+          },
+          { requiredKeys: [] },
+        ),
+      ),
+      { nil: undefined },
+    ),
     dependencies: fc.dictionary(
       word.map((id) => `x${id}`),
       range,
