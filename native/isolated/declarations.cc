@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "byte_buffer.h"
@@ -67,8 +68,21 @@ bool read(wire::Reader& reader, Declarations& declarations) {
 }  // namespace
 
 bool Declarations::goes_with(const Declarations& other) const {
-  return shape == other.shape && routes.size() == other.routes.size() && providers.size() == other.providers.size() &&
-         hooks.size() == other.hooks.size();
+  const auto same = [](const auto& left, const auto& right, auto equal) {
+    return std::equal(left.begin(), left.end(), right.begin(), right.end(), equal);
+  };
+  const auto same_route = [](const DeclaredRoute& left, const DeclaredRoute& right) {
+    return left.route.method == right.route.method && left.route.auth == right.route.auth &&
+           left.pattern == right.pattern && left.roles == right.roles;
+  };
+  const auto same_provider = [](const DeclaredProvider& left, const DeclaredProvider& right) {
+    return left.scheme == right.scheme && left.header == right.header && left.challenge == right.challenge;
+  };
+  const auto same_hook = [](const DeclaredHook& left, const DeclaredHook& right) {
+    return left.name == right.name && left.hook.version == right.hook.version && left.hook.order == right.hook.order;
+  };
+  return shape == other.shape && order == other.order && same(routes, other.routes, same_route) &&
+         same(providers, other.providers, same_provider) && same(hooks, other.hooks, same_hook);
 }
 
 tenon_status IsolatedPlugin::read_declarations(Session& session, Declarations& declarations, std::string& problem) {
