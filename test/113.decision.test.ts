@@ -205,6 +205,22 @@ describe('crash reports', () => {
     expect(await readdir(folder)).toEqual([`${ids[1]}.json`]);
   });
 
+  test('of processes of a plugin are ten, and take the place of no others', async () => {
+    const reports = new CrashReports({ folder, keep: 100 });
+    const [ofHost = '', ofOther = ''] = ids;
+    await reports.write(report(ofHost));
+    const ofProcess = (id: string, plugin: string): CrashReport => ({
+      ...report(id, plugin),
+      action: 'processRestarted',
+      process: { pid: 1, uptimeMs: 1 },
+    });
+    await reports.write(ofProcess(ofOther, 'other'));
+    const later = Array.from({ length: 12 }, (_, count) => `20270102-000000-0${10 + count}-1`);
+    for (const id of later) await reports.write(ofProcess(id, 'todo'));
+    const left = (await reports.list()).reports.map(({ id }) => id);
+    expect(left).toEqual([...later.slice(2).toReversed(), ofOther, ofHost].toSorted().toReversed());
+  });
+
   test('that are none are skipped, and it is said why', async () => {
     const reports = new CrashReports({ folder });
     await reports.write(report(ids[0] ?? ''));

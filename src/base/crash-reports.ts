@@ -10,6 +10,8 @@ import { replaceFile } from './replace-file.js';
 const reportBytes = 1024 * 1024;
 const names = /^(\d{8}-\d{6}-\d{3}-\d{1,10})\.json$/;
 const folderMode = 0o700;
+/** Of the processes of one plugin; more of them say the same again. */
+const keptOfProcesses = 10;
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 export interface CrashFilter {
@@ -46,7 +48,7 @@ export class CrashReports {
   readonly #folder: string;
   readonly #keep: number;
 
-  /** @param keep how many are kept: when one more is written, the oldest goes */
+  /** @param keep how many of hosts are kept: when one more is written, the oldest goes */
   constructor({ folder, keep = Number.POSITIVE_INFINITY }: { folder: string; keep?: number }) {
     this.#folder = folder;
     this.#keep = keep;
@@ -59,8 +61,24 @@ export class CrashReports {
     if (bytes > reportBytes) throw new RangeError(`it would have ${bytes} bytes, a report has at most ${reportBytes}`);
     mkdirSync(this.#folder, { recursive: true, mode: folderMode });
     await replaceFile(this.#file(report.id), text, { durable: true });
-    const ids = await this.#ids();
-    for (const id of ids.slice(this.#keep)) await this.remove(id);
+    await this.#makeRoom();
+  }
+
+  /** Of ends of hosts, and of processes of each plugin, by themselves: none takes the place of another party's. */
+  async #makeRoom(): Promise<void> {
+    if (this.#keep === Number.POSITIVE_INFINITY) return;
+    const { reports } = await this.list();
+    const byPlugin = new Map<string, string[]>();
+    for (const report of reports) {
+      if (report.process === undefined) continue;
+      const plugin = blamed(report)[0] ?? '';
+      byPlugin.set(plugin, [...(byPlugin.get(plugin) ?? []), report.id]);
+    }
+    const ofProcesses = new Set([...byPlugin.values()].flat());
+    const ofHosts = (await this.#ids()).filter((id) => !ofProcesses.has(id));
+    const most = Math.min(this.#keep, keptOfProcesses);
+    const over = [...ofHosts.slice(this.#keep), ...[...byPlugin.values()].flatMap((ids) => ids.slice(most))];
+    for (const id of over) await this.remove(id);
   }
 
   /** Rejects with what the system says of the folder. */
