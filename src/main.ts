@@ -245,6 +245,7 @@ export async function compose(
     imageLimit: settings.imageLimit,
     trialMs: settings.trialMs,
     keepStaged: settings.keepStaged,
+    apart: new Set(),
   };
   const containing = new Containing(own.containment ?? nothingContained, own.parent);
   const findings = new GuardFindings();
@@ -288,7 +289,18 @@ export async function compose(
     tell,
   });
   closer.add('static plugins', () => statics.close());
-  const guarding = guardPlugins({ log, core, findings, host, tell, box, front, settings, parent });
+  const guarding = guardPlugins({
+    log,
+    core,
+    findings,
+    host,
+    apart: admission.apart,
+    tell,
+    box,
+    front,
+    settings,
+    parent,
+  });
   closer.add('guards', () => guarding.end());
   const plugins = new Plugins(host, statics);
   const manager = new HotReloadManager({

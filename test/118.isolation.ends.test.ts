@@ -70,6 +70,48 @@ describe('a process of a plugin that ends', () => {
     expect(JSON.parse(listed.body)).toMatchObject({ crashes: [{ action: 'processRestarted' }] });
   });
 
+  test('is told and reported also when the plugin did not serve yet, and named in why it does not', async () => {
+    await world.publish('fault', await buildPlugin('open_only'));
+    await world.start({ isolation: 'process' });
+    expect(world.host.plugin('fault').error?.message).toContain('was ended by SIGABRT, in initialize');
+    const ends = (): object[] => world.events.filter(({ type }) => type === 'plugin.processEnded');
+    await until('it is told', () => ends().length > 0);
+    expect(ends()).toMatchObject([{ plugin: 'fault', generation: 1, reason: 'was ended by SIGABRT', replaced: false }]);
+    const reports = new CrashReports({ folder: crashFolder(world.data) });
+    await until('it is reported', async () => (await reports.list()).reports.length > 0);
+    expect((await reports.list()).reports).toMatchObject([
+      { action: 'ended', signal: 'SIGABRT', verdict: { culprit: { plugin: 'fault', inside: { work: 'initialize' } } } },
+    ]);
+  });
+
+  test('is reported by a host that closes at once, and is no crash of a host in the metrics', async () => {
+    await world.start({ isolation: 'process' });
+    await world.get('/crash/pool?fault=segv');
+    expect((await world.admin('GET', '/metrics')).body).not.toMatch(/^tenon_crashes_total\{/m);
+    await world.host.close();
+    const reports = new CrashReports({ folder: crashFolder(world.data) });
+    expect((await reports.list()).reports).toMatchObject([{ process: { pid: expect.any(Number) as number } }]);
+  });
+
+  test('by a SIGKILL of somebody else is no proof against the plugin, nor against a new build', async () => {
+    await world.start({ isolation: 'process', probationMs: 600_000 });
+    await world.publish('crash', await buildPlugin('crash', { defines: { IN_INITIALIZE: '"none"' } }));
+    await world.host.reload('crash');
+    const { generation } = view();
+    process.kill(processes()[0]?.pid ?? 0, 'SIGKILL');
+    await isBack(1);
+    const reports = new CrashReports({ folder: crashFolder(world.data) });
+    await until('it is reported', async () => (await reports.list()).reports.length > 0);
+    const [report] = (await reports.list()).reports;
+    expect(report).toMatchObject({ kind: 'killed', verdict: { suspects: [{ plugin: 'crash' }] } });
+    expect(report?.verdict.culprit).toBeUndefined();
+    expect(report?.verdict.sentence).toMatch(/its process \d+ was ended by SIGKILL/);
+    expect(view()).toMatchObject({ state: 'running', generation });
+    // Twice is too often.
+    process.kill(processes()[0]?.pid ?? 0, 'SIGKILL');
+    await until('the build before serves', () => view().error?.code === 'ProbationFailed');
+  });
+
   test('refuses calls with 503 ProcessRestarting while it ends again and again', async () => {
     await world.start({ isolation: 'process' });
     let refused: { status: number; body: string; headers: Headers } | undefined;

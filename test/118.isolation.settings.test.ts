@@ -72,15 +72,20 @@ describe('where a plugin runs', () => {
     const manifest = (id: string, isolation: unknown): Promise<void> =>
       world.write(id, 'manifest.json', JSON.stringify({ id, version: '1.0.0', isolation }));
     await manifest('more', 'process');
-    await manifest('less', { mode: 'inline', sandbox: false });
+    await manifest('less', { mode: 'inline', sandbox: false, processes: 16, graceMs: 600_000, descriptors: 1_000_000 });
     await world.start({ isolation: 'auto' });
     expect(await processOf('more')).not.toBe(process.pid);
     await world.host.close();
     await world.start({ isolation: 'process' });
     expect(await processOf('less')).not.toBe(process.pid);
+    expect(world.host.plugin('less').isolation).toMatchObject({
+      processes: [{}],
+      limits: { processes: 1, graceMs: 1000, descriptors: 1024, sandbox: true },
+    });
     expect(world.log.map(({ msg }) => msg)).toEqual(
       expect.arrayContaining([
         expect.stringContaining('`isolation.sandbox` of a bundle does not count'),
+        expect.stringContaining('`isolation.graceMs` of a bundle is at most 1000'),
         expect.stringContaining('less: the bundle asks for isolation inline'),
       ]),
     );

@@ -106,6 +106,14 @@ describe('tenon inspect', () => {
       expect(out).toMatch(line);
   });
 
+  test('shows all that a bundle asks for of its isolation', async () => {
+    const isolation = { mode: 'process', memory: 268435456, sandbox: false, writable: ['/var/cache/counter', 'seen'] };
+    const { out } = await inspected(await bundleFile('counter', { manifest: { isolation } }));
+    expect(out).toMatch(
+      /^ +isolation +process, memory 268435456, sandbox false, writable \/var\/cache\/counter seen$/m,
+    );
+  });
+
   test('says the same to programs, a bundle being the same in an archive and in a folder', async () => {
     const file = await bundleFile('counter', { files: { 'README.md': 'Counts.' } });
     const ofArchive = await reported(file);

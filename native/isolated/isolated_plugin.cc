@@ -82,7 +82,7 @@ tenon_status IsolatedPlugin::open_and_create(Session& session, std::string& prob
     const Outcome outcome = session.call(code, {payload}, answer, patience, true);
     if (outcome == Outcome::Done) return true;
     if (outcome == Outcome::GivenUp) session.kill(std::string("did not return from ") + step);
-    problem = settings_.launch.settings.id + ": its process ended in " + step;
+    problem = settings_.launch.settings.id + ": its process " + session.how_ends() + ", in " + step;
     return false;
   };
   wire::Writer writer;
@@ -227,7 +227,9 @@ tenon_status IsolatedPlugin::step(uint16_t code, wire::Lane::Parts parts, std::s
     const Outcome outcome = session->call(code, parts, own, patience, true);
     if (outcome != Outcome::Done) {
       if (outcome == Outcome::GivenUp) session->kill("did not return in time from a step of its life");
-      return report(settings_.launch.settings.id + ": its process ended in a step of its life"), TENON_ERROR;
+      return report(settings_.launch.settings.id + ": its process " + session->how_ends() + ", in " +
+                    name_of_step(code)),
+             TENON_ERROR;
     }
     wire::Reader reader(own);
     const auto status = reader.get<int32_t>();

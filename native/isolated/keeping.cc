@@ -172,7 +172,7 @@ bool IsolatedPlugin::bring_up(Session& session, std::string& problem) {
   std::string answer;
   const auto run = [&](uint16_t code, const char* step, std::string_view payload) {
     if (session.call(code, {payload}, answer, patience, true) != Outcome::Done) {
-      problem = std::string("its process ended in ") + step;
+      problem = "its process " + session.how_ends() + ", in " + step;
       return false;
     }
     wire::Reader reader(answer);

@@ -52,6 +52,8 @@ ProcessUse use_of(pid_t pid) {
   const std::string stat = contents_of(path_of(pid, "stat"));
   const size_t after_name = stat.rfind(')');
   if (after_name == std::string::npos) return {};
+  constexpr int kFlags = 9;
+  constexpr unsigned long kExiting = 0x4;  // PF_EXITING
   constexpr int kThreads = 20;
   constexpr int kResidentPages = 24;
   ProcessUse use;
@@ -60,6 +62,7 @@ ProcessUse use_of(pid_t pid) {
   while ((at = stat.find(' ', at)) != std::string::npos) {
     at++;
     field++;
+    if (field == kFlags) use.is_exiting = (std::strtoul(&stat[at], nullptr, 10) & kExiting) != 0;
     if (field == kThreads) use.threads = static_cast<uint32_t>(std::strtoul(&stat[at], nullptr, 10));
     if (field == kResidentPages) {
       use.resident_bytes = std::strtoull(&stat[at], nullptr, 10) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));

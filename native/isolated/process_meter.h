@@ -11,6 +11,7 @@ namespace tenon::isolated {
 struct ProcessUse {
   uint64_t resident_bytes = 0;
   uint32_t threads = 0;
+  bool is_exiting = false;  // what it lets go of it does because it ends
 };
 
 ProcessUse use_of(pid_t pid);                        // [any]

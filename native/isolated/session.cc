@@ -13,6 +13,7 @@
 
 #include "byte_buffer.h"
 #include "clock.h"
+#include "process_meter.h"
 #include "services.h"
 #include "tenon/ext/log.h"
 
@@ -178,6 +179,12 @@ std::string Session::how_ended() const {
   return end_.how;
 }
 
+std::string Session::how_ends() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!end_.how.empty()) return end_.how;
+  return reason_.empty() ? "ended" : reason_;
+}
+
 ProcessEnd Session::end() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return end_;
@@ -221,8 +228,10 @@ bool Session::look_at_control() {
   close_if_open(passengers.ringing);
   if (got == 0) {
     // Its end comes as well, when that is what closed it.
+    const bool is_exiting = use_of(own_.pid).is_exiting;
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_ = true;
+    cut_off_ = !is_exiting;
     if (!reaped_) signal_all(SIGKILL);
     return false;
   }
@@ -289,7 +298,7 @@ void Session::finish(ProcessEnd end) {
       read_fault(*reinterpret_cast<const wire::CrashNote*>(static_cast<char*>(own_.memory) + wire::kCrashNoteAt));
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (closed_ && reason_.empty() && end.signal == SIGKILL) reason_ = "closed its connection with the host";
+    if (cut_off_ && reason_.empty() && end.signal == SIGKILL) reason_ = "closed its connection with the host";
     // By a signal of its own it has ended before the host's came.
     end.by_host = !reason_.empty() && (end.signal == SIGKILL || end.signal == 0);
     if (end.by_host) {

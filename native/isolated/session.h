@@ -81,6 +81,8 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   const std::atomic<bool>& over() const { return ended_; }
   // How it ended, once it has: "was ended by SIGSEGV", "exited with 3", or the reason it was killed for. [any]
   std::string how_ended() const;
+  // The same, or why it is being killed. [any]
+  std::string how_ends() const;
   // The same with all that is known of it, once it has ended. [any]
   ProcessEnd end() const;
   // What the kernel confines it to; null until it has said so. [any]
@@ -137,7 +139,8 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   bool reaped_ = false;
   std::string reason_;
   ProcessEnd end_;
-  bool closed_ = false;  // by the runner [keeper]
+  bool closed_ = false;   // by the runner [keeper]
+  bool cut_off_ = false;  // it goes on without it [keeper]
   bool stands_ = false;
   std::optional<wire::Confinement> confinement_;
 };

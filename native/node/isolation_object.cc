@@ -19,13 +19,15 @@ std::string Hexadecimal(uint64_t number) {
   return text;
 }
 
-Napi::Object EndValue(Napi::Env env, const isolated::ProcessEnd& end) {
+Napi::Object EndValue(Napi::Env env, const isolated::Ending& ending) {
+  const isolated::ProcessEnd& end = ending.end;
   const Napi::Object value = Napi::Object::New(env);
   value.Set("pid", static_cast<double>(end.pid));
   value.Set("at", static_cast<double>(end.at));
   value.Set("uptimeMs", static_cast<double>(end.uptime_ms));
   value.Set("how", end.how);
   value.Set("killed", end.by_host);
+  value.Set("replaced", ending.replaced);
   if (end.signal != 0) {
     value.Set("signal", isolated::name_of_signal(end.signal));
   } else {
@@ -196,7 +198,7 @@ Napi::Value IsolationObject::TakeEnds(const Napi::CallbackInfo& info) {
   }
   const Napi::Array list = Napi::Array::New(env);
   uint32_t index = 0;
-  for (const isolated::Ending& ending : taken) list.Set(index++, EndValue(env, ending.end));
+  for (const isolated::Ending& ending : taken) list.Set(index++, EndValue(env, ending));
   return list;
 }
 

@@ -171,6 +171,7 @@ TEST_CASE("ends of a runner are named by what they are") {
   };
   CHECK(how("abort", "") == "was ended by SIGABRT");
   CHECK(how("exit", "3") == "exited with 3");
+  CHECK(how("kill-itself", "") == "was ended by SIGKILL");
 }
 
 TEST_CASE("a runner that kills itself, floods its socket or closes everything is replaced") {

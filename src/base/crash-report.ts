@@ -74,8 +74,8 @@ export interface Verdict {
 export type CrashKind = 'signal' | 'exit' | 'killed' | 'hang';
 
 /**
- * What was done about it. `ended`: nothing, it was on its way down. `demoted`: the plugin goes on in a process of its own; `processRestarted`: it was
- * in one, and another one has taken its place.
+ * What was done about it. `ended`: nothing, it was on its way down, or its plugin did not serve yet. `demoted`: the plugin goes on in a
+ * process of its own; `processRestarted`: it was in one, and another one takes its place.
  */
 export type CrashAction =
   | 'restarted'

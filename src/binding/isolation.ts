@@ -58,6 +58,8 @@ export interface ProcessEnd {
   how: string;
   /** Whether the host has. */
   killed: boolean;
+  /** Whether another one takes its place. */
+  replaced: boolean;
   /** Name of what has ended it. */
   signal?: string;
   status?: number;
@@ -81,5 +83,5 @@ export interface Isolation {
   /** Kill its processes for `reason`, whatever is in them, and begin none any more. */
   abandon(reason: string): void;
   /** Ends since the last call; the last 64 of them. */
-  takeEnds?(): ProcessEnd[];
+  takeEnds(): ProcessEnd[];
 }

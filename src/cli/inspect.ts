@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { resolveSettings } from '../base/config.js';
 import { asTenonError, TenonError } from '../base/errors.js';
-import { readIsolation } from '../base/isolation.js';
+import { type IsolationWish, readIsolation } from '../base/isolation.js';
 import { loadCore } from '../binding/core.js';
 import { offeredBy } from '../bundle/choose.js';
 import type { BundleFiles } from '../bundle/folder.js';
@@ -150,7 +150,7 @@ function bundleRows(manifest: NonNullable<InspectReport['manifest']>, signature:
     ['ABI', abi ?? ''],
     ['runs on', ranges(manifest.engines)],
     ['plugins', ranges(manifest.dependencies)],
-    ['isolation', readIsolation(isolation)?.mode ?? ''],
+    ['isolation', isolationText(readIsolation(isolation))],
     ['config', config],
   ];
   return [
@@ -159,6 +159,15 @@ function bundleRows(manifest: NonNullable<InspectReport['manifest']>, signature:
     ['manifest', manifest.sha256],
     ['signed', signatureText(signature)],
   ];
+}
+
+/** The mode, and whatever else it asks for. */
+function isolationText(wish: IsolationWish | undefined): string {
+  const { mode = '', ...rest } = wish ?? {};
+  const said = Object.entries(rest).map(
+    ([key, value]) => `${key} ${Array.isArray(value) ? value.join(' ') : String(value)}`,
+  );
+  return [mode, ...said].join(', ');
 }
 
 function signatureText(signature: SignatureReport | undefined): string {

@@ -7,7 +7,7 @@ import type { Isolated } from './isolation-view.js';
 /** Told by a host of what its parent process is to keep, and give to the hosts after it. */
 export interface ContainmentListener {
   /** The plugin, or with none the safe mode, is not held back any more. */
-  released?: ((plugin?: string, isByHand?: boolean) => void) | undefined;
+  released?: ((plugin: string | undefined, isByHand: boolean) => void) | undefined;
   /** Which plugins are of isolation `auto`, after each change. */
   automatic?: ((plugins: readonly string[]) => void) | undefined;
   /** A process of a plugin has ended. */
@@ -141,7 +141,7 @@ export class Containing {
   endSafeMode(): boolean {
     const was = this.#safeMode !== undefined;
     this.#safeMode = undefined;
-    if (was) this.#listener.released?.();
+    if (was) this.#listener.released?.(undefined, true);
     return was;
   }
 }

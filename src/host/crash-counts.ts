@@ -97,11 +97,14 @@ function partyOf({ verdict: { culprit, suspects } }: CrashReport): string {
   return culprit?.plugin ?? (suspects.length === 1 ? (suspects[0]?.plugin ?? '') : '');
 }
 
-function withReport({ counts, restarts, ids }: Counted, report: CrashReport): Counted {
+/** A process of a plugin is no host. */
+function withReport(counted: Counted, report: CrashReport): Counted {
+  if (report.process !== undefined) return counted;
+  const { counts, restarts, ids } = counted;
   const key = `${report.kind} ${partyOf(report)}`;
   return {
     counts: { ...counts, [key]: (counts[key] ?? 0) + 1 },
-    restarts: restarts + (['gaveUp', 'ended', 'processRestarted'].includes(report.action) ? 0 : 1),
+    restarts: restarts + (['gaveUp', 'ended'].includes(report.action) ? 0 : 1),
     ids,
   };
 }

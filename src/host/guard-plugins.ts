@@ -6,6 +6,7 @@ import type { Settings } from '../base/settings.js';
 import type { Core, Front } from '../binding/core.js';
 import type { ContainmentListener } from './containing.js';
 import { Guarding, type GuardingOptions } from './guarding.js';
+import type { Generation } from '../plugin/generation.js';
 import type { Host } from './host.js';
 import type { HostEvent } from './journal.js';
 import { ProcessWatch } from './process-watch.js';
@@ -13,6 +14,8 @@ import { ProcessWatch } from './process-watch.js';
 export interface GuardPluginsOptions extends Pick<GuardingOptions, 'log' | 'findings' | 'tell'> {
   core: Core;
   host: Host;
+  /** Generations in processes of their own; those whose end was told are taken out. */
+  apart: Set<Generation>;
   front: Pick<Front, 'name'>;
   settings: Pick<Settings, 'data' | 'crashReports'>;
   /** It begins another host when this one is full, and keeps reports; without one this host does. */
@@ -28,9 +31,9 @@ const processesMs = 100;
 const descriptorsMs = 10_000;
 
 /** Looks every second, and after what `observe` is told of. `end` ends it. */
-export function guardPlugins({ core, host, front, settings, parent, box, ...options }: GuardPluginsOptions): {
+export function guardPlugins({ core, host, apart, front, settings, parent, box, ...options }: GuardPluginsOptions): {
   observe: (event: HostEvent) => void;
-  end: () => void;
+  end: () => Promise<void>;
 } {
   const guarding = new Guarding({
     ...options,
@@ -42,13 +45,16 @@ export function guardPlugins({ core, host, front, settings, parent, box, ...opti
   });
   const { data, crashReports: keep } = settings;
   const reports = new CrashReports({ folder: crashFolder(path.resolve(data)), keep });
-  const keepReport = (report: CrashReport): void =>
-    void reports.write(report).catch((error: unknown) => {
+  let writing = Promise.resolve();
+  const keepReport = (report: CrashReport): void => {
+    const write = (): Promise<void> => reports.write(report);
+    writing = writing.then(write).catch((error: unknown) => {
       options.log.warn({ err: error, crash: report.id }, 'the report of a crash could not be kept');
     });
+  };
   const processes = new ProcessWatch({
     ...options,
-    plugins: () => host.members,
+    generations: apart,
     requests: front.name,
     report: parent?.processEnded ?? keepReport,
   });
@@ -67,6 +73,7 @@ export function guardPlugins({ core, host, front, settings, parent, box, ...opti
       clearInterval(looking);
       clearInterval(timer);
       clearInterval(descriptors);
+      return writing;
     },
   };
 }

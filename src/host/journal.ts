@@ -26,7 +26,7 @@ import { ReloadSpan } from './tracing-reload.js';
  * brought was taken back. `host.full` is told for each image that cannot be unmapped once there are more than allowed:
  * only a fresh process gets rid of them. `plugin.quarantined` is told when one is not loaded, or runs no longer, for what it has done to
  * hosts; `crash` is the id of the report that has decided it; `plugin.released` when nothing of it is held back any more. `plugin.processEnded` is told
- * when a process of an isolated plugin has ended unasked, `plugin.processStarted` when another serves in its place; `restarts`: of all its processes by then. `plugin.guarded` is what a guard has caught it
+ * when a process of an isolated plugin has ended unasked (`replaced`: another takes its place), `plugin.processStarted` when another serves in its place; `restarts`: of all its processes by then. `plugin.guarded` is what a guard has caught it
  * at; `plugin.overSoftLimit` is told once, and again when it has doubled; `plugin.overHardLimit` comes before what is done about it.
  */
 export type HostEvent =
@@ -37,7 +37,15 @@ export type HostEvent =
   | { type: 'host.full'; reason: string }
   | { type: 'plugin.quarantined'; plugin: string; reason: string; sha256: string; crash?: string }
   | { type: 'plugin.released'; plugin: string }
-  | { type: 'plugin.processEnded'; plugin: string; generation: number; pid: number; reason: string; crash: string }
+  | {
+      type: 'plugin.processEnded';
+      plugin: string;
+      generation: number;
+      pid: number;
+      reason: string;
+      crash: string;
+      replaced: boolean;
+    }
   | { type: 'plugin.processStarted'; plugin: string; generation: number; restarts: number }
   | ({ type: 'plugin.guarded' } & GuardNote)
   | {

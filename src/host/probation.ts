@@ -28,6 +28,8 @@ export function probationOf(
 
 const lookMs = 100;
 const healthMs = 1000;
+/** How a process ended that the host has not killed, though somebody has. */
+const killedBySomebody = 'was ended by SIGKILL';
 /** Fewer calls than these say nothing. */
 const enoughCalls = 20;
 const enoughSamples = 20;
@@ -97,7 +99,13 @@ export class Probation {
   }
 
   #process(): TenonError | undefined {
-    const ended = this.#generation.library.isolation?.processes.find(({ lastEnd }) => lastEnd !== '');
+    const processes = this.#generation.library.isolation?.processes ?? [];
+    const ends = processes.reduce(
+      (sum, { pid, restarts, lastEnd }) => sum + restarts + (pid === 0 && lastEnd ? 1 : 0),
+      0,
+    );
+    // The first time it may have been anybody.
+    const ended = processes.find(({ lastEnd }) => lastEnd !== '' && (ends > 1 || lastEnd !== killedBySomebody));
     return ended === undefined ? undefined : this.#wrong(`its process ${ended.lastEnd}`, {});
   }
 

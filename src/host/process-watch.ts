@@ -6,13 +6,13 @@ import { version } from '../base/version.js';
 import type { ProcessEnd } from '../binding/isolation.js';
 import type { Generation } from '../plugin/generation.js';
 import type { HostEvent } from './journal.js';
-import type { Plugin } from './plugin.js';
 import { faultCode, signalNumber } from './signal-names.js';
 
 export interface ProcessWatchOptions {
   log: Log;
   tell: (event: HostEvent) => void;
-  plugins: () => Iterable<Pick<Plugin, 'id' | 'running' | 'leaving'>>;
+  /** Those in processes of their own; one that is closed is taken out once all has been told. */
+  generations: Set<Generation>;
   /** What the ids of requests begin with. */
   requests: string;
   /** Told of each end, to be kept. */
@@ -31,22 +31,27 @@ export class ProcessWatch {
   }
 
   look(): void {
-    for (const { running, leaving } of this.#options.plugins())
-      for (const generation of [...(running === undefined ? [] : [running]), ...leaving]) this.#lookAt(generation);
+    const { generations } = this.#options;
+    for (const generation of generations) {
+      // What ends later than that was asked to.
+      const isOver = generation.state === 'closed';
+      this.#lookAt(generation);
+      if (isOver) generations.delete(generation);
+    }
   }
 
   #lookAt(generation: Generation): void {
-    const { isolation, ends } = generation.library;
-    if (isolation === undefined || ends === undefined) return;
+    const { isolation } = generation.library;
+    if (isolation === undefined) return;
     const { id: plugin, number } = generation;
     const { log, report, tell } = this.#options;
-    for (const end of ends.take()) {
-      const { pid, how } = end;
+    for (const end of isolation.takeEnds()) {
+      const { pid, how, replaced } = end;
       const crash = this.#reportOf(generation, end);
       log.error({ plugin, generation: number, pid, crash: crash.id }, crash.verdict.sentence);
       report(crash);
-      this.#waiting.add(generation);
-      tell({ type: 'plugin.processEnded', plugin, generation: number, pid, reason: how, crash: crash.id });
+      if (replaced) this.#waiting.add(generation);
+      tell({ type: 'plugin.processEnded', plugin, generation: number, pid, reason: how, crash: crash.id, replaced });
     }
     if (!this.#waiting.has(generation)) return;
     const { processes } = isolation;
@@ -69,21 +74,27 @@ export class ProcessWatch {
       ...(request === undefined ? {} : { request: `${this.#options.requests}-${request}` }),
     };
     const where = step === undefined ? '' : ` in ${step}`;
+    const party = { plugin, generation, sha256, unloaded: false, ...(step === undefined ? {} : { inside }) };
+    // It may have done so itself, somebody else may have, or the system for want of memory.
+    const isUnclear = !killed && signal === 'SIGKILL';
     return {
       id: crashId(at, pid),
       at: at.toISOString(),
-      kind: killed ? 'killed' : signal === undefined ? 'exit' : 'signal',
+      kind: killed || isUnclear ? 'killed' : signal === undefined ? 'exit' : 'signal',
       ...(signal === undefined ? {} : { signal }),
       ...(status === undefined ? {} : { status }),
       ...(code === undefined || signal === undefined ? {} : { code: faultCode(signalNumber(signal), code) }),
       ...(address === undefined ? {} : { address }),
       verdict: {
-        culprit: { plugin, generation, sha256, unloaded: false, ...(step === undefined ? {} : { inside }) },
-        suspects: [],
-        because: ['it was in a process of its own'],
+        ...(isUnclear ? {} : { culprit: party }),
+        suspects: isUnclear ? [party] : [],
+        because: [
+          'it was in a process of its own',
+          ...(isUnclear ? ['the host has sent it no SIGKILL: somebody has, or the system, when memory ran out'] : []),
+        ],
         sentence: `${plugin} generation ${generation}: its process ${pid} ${how}${where}`,
       },
-      action: 'processRestarted',
+      action: end.replaced ? 'processRestarted' : 'ended',
       process: { pid, uptimeMs },
       host: {
         pid: process.pid,
@@ -100,7 +111,10 @@ export class ProcessWatch {
       })),
       threads: [],
       output,
-      gaps: killed || frames.length > 0 || signal === undefined ? [] : ['the process did not say where it was'],
+      gaps:
+        killed || isUnclear || frames.length > 0 || signal === undefined
+          ? []
+          : ['the process did not say where it was'],
     };
   }
 }

@@ -26,6 +26,8 @@ export interface Admission {
   imageLimit: number;
   trialMs: number;
   keepStaged: boolean;
+  /** Generations in processes of their own, until what became of these has been told. */
+  apart: Set<Generation>;
 }
 
 export interface Replacement {
@@ -137,12 +139,12 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
   const isProven = await work.isProven(image.sha256);
   if (old !== undefined && isSavedBefore(work, old)) await saveBefore(work, old);
   const next = await recorder.time('open', () => {
-    const { core, keepStaged } = work.admission;
+    const { core, keepStaged, apart } = work.admission;
     const { id, root, prefix, limits, config } = work;
     const permissions = work.permissions();
     const tables = tablesFor(work.id, world, work.lent(), permissions !== undefined);
     const makeHandle = live.makeHandle.bind(live);
-    return Generation.open({
+    const opened = Generation.open({
       core,
       makeHandle,
       number: work.number(),
@@ -158,6 +160,8 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
       permissions,
       keepStaged,
     });
+    if (opened.library.isolation !== undefined) apart.add(opened);
+    return opened;
   });
   recorder.record.to = buildFacts(next);
   const pause = new Pause(work);

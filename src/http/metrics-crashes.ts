@@ -10,7 +10,7 @@ export function crashFamilies({ crashes, restarts, held }: ContainmentFigures): 
   return [
     counter(
       'tenon_crashes_total',
-      'Ends of hosts, and of processes of plugins, that nobody meant, by the plugin they are put down to.',
+      'Ends of hosts that nobody meant, by the plugin they are put down to.',
       crashes.map(({ plugin, kind, count }) => ({ labels: { plugin, kind }, value: count })),
     ),
     counter('tenon_host_restarts_total', 'Hosts that were begun anew after one that crashed.', [{ value: restarts }]),

@@ -81,7 +81,7 @@ export class EventMeters {
       this.#guarded.set(plugin, (this.#guarded.get(plugin) ?? new Set()).add(guard));
       this.#guards.inc({ plugin, guard });
     }
-    if (event.type === 'plugin.processEnded') this.#restarts.inc({ plugin: event.plugin });
+    if (event.type === 'plugin.processEnded' && event.replaced) this.#restarts.inc({ plugin: event.plugin });
     if ('record' in event) this.#ended(event.record, event.type !== 'reload.rolledBack');
   }
 

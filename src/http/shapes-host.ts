@@ -306,6 +306,7 @@ export const eventShapes: Readonly<Record<string, Schema>> = eventsOf({
     pid: whole(),
     reason: text('How it ended, for people'),
     crash: text('Id of the report'),
+    replaced: truth('Whether another takes its place; false before the plugin serves'),
   },
   'plugin.processStarted': { plugin: text(), generation: whole(), restarts: whole('Of all its processes, by then') },
   'plugin.guarded': {

@@ -4,7 +4,6 @@ import type { Isolation } from '../binding/isolation.js';
 import type { Admitted } from './admit.js';
 import type { IsolationPlan } from './isolation.js';
 import type { GenerationLibrary, PluginImage } from './open-image.js';
-import { ProcessEnds } from './process-ends.js';
 import type { TemporaryFolder } from './stage.js';
 
 export interface IsolatedImageInput {
@@ -46,7 +45,6 @@ export class IsolatedImage implements PluginImage {
       path: staged.path,
       descriptor: { version: facts.note.version, trialOpenOnly: facts.note.trial === 1 },
       isolation: this.isolation,
-      ends: new ProcessEnds(this.isolation),
     };
   }
 

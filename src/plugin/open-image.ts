@@ -5,14 +5,12 @@ import type { Core, GenerationOptions } from '../binding/core.js';
 import type { Isolation } from '../binding/isolation.js';
 import { type Descriptor, type Library, openLibrary } from '../binding/library.js';
 import type { Admitted } from './admit.js';
-import type { ProcessEnds } from './process-ends.js';
 
 /** What a generation needs to know of its library, wherever that is open. */
 export type GenerationLibrary = Pick<Library, 'path'> & {
   readonly descriptor: Pick<Descriptor, 'version' | 'trialOpenOnly'>;
-  /** Where it is open, when not in this process; and what of that has ended. */
+  /** Where it is open, when not in this process. */
   readonly isolation?: Isolation;
-  readonly ends?: ProcessEnds;
 };
 
 /** A library as one generation has it: open in this process, or in processes of its own. */

@@ -87,7 +87,7 @@ export class Crashes {
   }
 
   /** Nothing of `plugin` is held back any more; of none: the safe mode is over. */
-  release(plugin: string | undefined, isByHand = true): void {
+  release(plugin: string | undefined, isByHand: boolean): void {
     this.#history = this.#history.filter((crash) => crash.plugin !== plugin);
     this.#contain(released(this.#containment, plugin, isByHand));
   }

@@ -70,7 +70,7 @@ export type Notice =
   /** How the next host is to go on when this one ends in whatever way. After each change. */
   | { told: 'wishes'; wishes: Wishes }
   /** A plugin, or with none the safe mode, is not held back any more: by hand, or by new content. */
-  | { told: 'released'; plugin?: string | undefined; isByHand?: boolean | undefined }
+  | { told: 'released'; plugin?: string | undefined; isByHand: boolean }
   /** Which plugins are of isolation `auto`, after each change. */
   | { told: 'automatic'; plugins: readonly string[] }
   /** A process of an isolated plugin has ended. */

@@ -111,6 +111,7 @@ export class Rehearsal {
         imageLimit: 10_000,
         trialMs: 1000,
         keepStaged: false,
+        apart: new Set(),
       },
       applications: this.#applications() as unknown as Applications,
       limits,
