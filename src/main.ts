@@ -35,6 +35,7 @@ import { writeOutput } from './host/output-log.js';
 import { writePluginLog } from './host/plugin-log.js';
 import { PluginConfigs, pluginsWithConfig } from './host/plugin-configs.js';
 import { emitNews } from './host/plugin-news.js';
+import { pluginVerbs } from './host/plugin-verbs.js';
 import { Plugins } from './host/plugins.js';
 import { probationOf } from './host/probation.js';
 import type { Admission } from './host/replace.js';
@@ -436,21 +437,9 @@ export async function compose(
       await host.resume(left);
     },
     wishes,
-    containment: () => plugins.held,
-    release: (id) => plugins.release(id),
-    plugins: () => plugins.list(),
-    images: () => host.images(),
-    plugin: (id) => plugins.show(id),
-    load: (id) => plugins.load(id),
+    ...pluginVerbs({ host, plugins, installing }),
     enable: (id) => convergence.setStatus(id, 'active'),
     disable: (id) => convergence.setStatus(id, 'disabled'),
-    unload: (id) => plugins.unload(id),
-    reload: (id) => plugins.reload(id, 'api'),
-    rollback: (id, to) => plugins.rollback(id, to),
-    install: (archive, asked) => installing.install(archive, asked),
-    uninstall: (id, asked) => installing.uninstall(id, asked),
-    versions: (id) => plugins.versions(id),
-    reloads: () => host.reloads(),
     registry: () => registry.status(),
     close: (told) => {
       closing = true;

@@ -9,7 +9,6 @@ export const conformance = [
   'test/80.pipeline.test.ts',
   'test/81.services.test.ts',
   'test/82.outgoing.test.ts',
-  'test/94.config.test.ts',
   'test/103.metrics.plugins.test.ts',
   'test/104.logs.test.ts',
   'test/107.edge.closing.test.ts',

@@ -64,7 +64,6 @@ export interface ReloadingOptions {
 }
 
 type Warn = (sentence: string) => void;
-
 /** Generations of one plugin that may be on their way down at once; a further reload waits. */
 const leavingLimit = 4;
 
