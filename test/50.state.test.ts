@@ -4,6 +4,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CreateHostOptions } from '../src/index.js';
+import { inProcessOnly } from './load/isolation.js';
 import { callOnce } from './load/clients.js';
 import { Command, killHost, token } from './load/command.js';
 import { until, World } from './load/world.js';
@@ -329,6 +330,7 @@ describe('a state that is not saved', () => {
   });
 
   test('because a call does not end is named', async () => {
+    inProcessOnly('a process that such a call holds is ended, and cannot save');
     await serve(await keeper('one'), { drainMs: 100 });
     const slow = world.get('/keeper/slow');
     await until('the call is in', () => world.host.plugin('keeper').generations.some(({ leases }) => leases > 0));

@@ -2,7 +2,6 @@ import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Clients } from './load/clients.js';
-import { isIsolated } from './load/isolation.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -89,12 +88,7 @@ describe('going back', () => {
     const left = await world.host.versions('service');
     expect(left).toHaveLength(3);
     expect((await readdir(path.join(world.data, 'versions', 'service'))).toSorted()).toEqual(
-      [
-        ...left.map(({ sha256 }) => `${sha256}.library`),
-        'versions.json',
-        // That it is to run in a process of its own is in force, and is kept.
-        ...(isIsolated ? ['config.json'] : []),
-      ].toSorted(),
+      [...left.map(({ sha256 }) => `${sha256}.library`), 'versions.json'].toSorted(),
     );
   });
 

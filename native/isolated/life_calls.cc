@@ -50,7 +50,7 @@ void IsolatedPlugin::abandon(const std::string& reason) {
     changed_.notify_all();
   }
   if (!sessions.empty()) report(settings_.launch.settings.id + ": its process is ended: " + reason);
-  for (const std::shared_ptr<Session>& session : sessions) session->kill(reason);
+  for (const std::shared_ptr<Session>& session : sessions) session->kill("was ended: " + reason);
 }
 
 bool PluginFunctions::is_abandoned(IsolatedPlugin& plugin) {
