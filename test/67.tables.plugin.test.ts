@@ -198,6 +198,7 @@ function isolationOf(library: string, id: string, generation: number): Isolation
     sandbox: true,
     writable: [],
     temporary: '',
+    hidden: [],
   });
 }
 

@@ -44,6 +44,7 @@ export async function serve(path: string, isolated = false): Promise<Answering> 
       sandbox: true,
       writable: [],
       temporary: '',
+      hidden: [],
     });
     source = { isolation };
   } else {

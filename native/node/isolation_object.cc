@@ -108,8 +108,8 @@ IsolationObject::IsolationObject(const Napi::CallbackInfo& info) : ObjectWrap(in
       return;
     }
   }
-  if (!options.Get("sandbox").IsBoolean() || !options.Get("writable").IsArray()) {
-    misuse("options: sandbox must be a boolean, writable a list of strings");
+  if (!options.Get("sandbox").IsBoolean() || !options.Get("writable").IsArray() || !options.Get("hidden").IsArray()) {
+    misuse("options: sandbox must be a boolean, writable and hidden lists of strings");
     return;
   }
   const auto text = [&options](const char* name) { return options.Get(name).As<Napi::String>().Utf8Value(); };
@@ -137,14 +137,16 @@ IsolationObject::IsolationObject(const Napi::CallbackInfo& info) : ObjectWrap(in
   own.descriptors = static_cast<uint32_t>(number("descriptors"));
   own.processes = static_cast<uint32_t>(number("childProcesses"));
   own.sandbox = options.Get("sandbox").As<Napi::Boolean>().Value();
-  const Napi::Array writable = options.Get("writable").As<Napi::Array>();
-  for (uint32_t index = 0; index < writable.Length(); index++) {
-    const Napi::Value path = writable.Get(index);
-    if (!path.IsString()) {
-      misuse("options.writable: a list of strings is needed");
-      return;
+  for (const auto& [name, paths] : {std::pair("writable", &own.writable), std::pair("hidden", &own.hidden)}) {
+    const Napi::Array list = options.Get(name).As<Napi::Array>();
+    for (uint32_t index = 0; index < list.Length(); index++) {
+      const Napi::Value path = list.Get(index);
+      if (!path.IsString()) {
+        misuse("options.writable and hidden: lists of strings are needed");
+        return;
+      }
+      paths->push_back(path.As<Napi::String>().Utf8Value());
     }
-    own.writable.push_back(path.As<Napi::String>().Utf8Value());
   }
   launch.library = open(launch.library_path.c_str(), O_RDONLY | O_CLOEXEC);
   if (launch.library < 0) {

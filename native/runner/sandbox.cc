@@ -91,17 +91,21 @@ void offer_to_oom_killer() {
 
 }  // namespace
 
-bool enter_sandbox(const wire::RunnerSettings& settings, wire::Confinement& confinement, std::string& problem) {
+bool enter_sandbox(const wire::RunnerSettings& settings, int library, wire::Confinement& confinement,
+                   std::string& problem) {
   if (!set_limits(settings, problem)) return false;
 #if defined(__linux__)
   offer_to_oom_killer();
   confinement.no_new_privileges = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+  // What a child leaves behind stays below this process, where the host counts it.
+  if (settings.processes > 0) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (!settings.sandbox) return true;
   drop_capabilities();
   if (!confinement.no_new_privileges) return true;
-  confinement.landlock = confine_files(settings.writable);
+  confinement.landlock = confine_files(settings.writable, settings.hidden, library);
   confinement.seccomp = confine_calls(settings.processes > 0, confinement.landlock >= kSignalsScopedSince);
 #else
+  static_cast<void>(library);
   static_cast<void>(confinement);
 #endif
   return true;

@@ -63,7 +63,7 @@ int serve() {
   install_crash_handler(*reinterpret_cast<wire::CrashNote*>(static_cast<char*>(memory) + wire::kCrashNoteAt));
   std::string problem;
   wire::Confinement confinement;
-  if (!enter_sandbox(settings, confinement, problem)) return fail("could not be confined: " + problem);
+  if (!enter_sandbox(settings, wire::kLibrary, confinement, problem)) return fail("could not be confined: " + problem);
   wire::Writer confined;
   confinement.write(confined);
   wire::send_packet(wire::kControlSocket, {wire::Packet::Confined, 0}, confined.bytes());

@@ -189,16 +189,19 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 std::optional<Confined> parse_confined(std::string_view text) {
   const auto words = split(text, ',');
   uint32_t sandbox = 0;
+  size_t hidden = 0;
   Confined confined;
-  if (words.size() < 3 || !parse(words[0], sandbox) || sandbox > 1 || !parse(words[1], confined.settings.processes))
+  wire::RunnerSettings& settings = confined.settings;
+  if (words.size() < 4 || !parse(words[0], sandbox) || sandbox > 1 || !parse(words[1], settings.processes) ||
+      !parse(words[2], hidden) || hidden > words.size() - 4)
     return std::nullopt;
-  confined.settings.sandbox = sandbox == 1;
-  for (size_t index = 2; index < words.size(); index++) {
+  settings.sandbox = sandbox == 1;
+  for (size_t index = 3; index < words.size(); index++) {
     auto path = unhex(words[index]);
     if (!path || path->front() != '/') return std::nullopt;
-    if (index == 2) confined.temporary = *path;
-    confined.settings.writable.push_back(std::move(*path));
+    (index < 3 + hidden ? settings.hidden : settings.writable).push_back(std::move(*path));
   }
+  confined.temporary = settings.writable.front();
   return confined;
 }
 
@@ -323,9 +326,10 @@ class Child {
     }
     if (!request_.confined) return true;
     clear_environment(request_.confined->temporary);
+    const Descriptor library(open(request_.path.c_str(), O_RDONLY | O_CLOEXEC));
     wire::Confinement confinement;
     std::string problem;
-    return enter_sandbox(request_.confined->settings, confinement, problem);
+    return enter_sandbox(request_.confined->settings, library.get(), confinement, problem);
   }
 
   static void limit(decltype(RLIMIT_CORE) what, rlim_t soft, rlim_t hard) {

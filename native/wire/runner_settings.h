@@ -19,12 +19,16 @@ struct RunnerSettings {
   uint32_t descriptors = 0;           // beside those of the runner itself
   uint32_t processes = 0;             // that the plugin may have beside its own; 0: none
   bool sandbox = true;                // seccomp and landlock where the kernel has them
-  std::vector<std::string> writable;  // folders and files that it may change; everything may be read
+  std::vector<std::string> writable;  // folders and files that it may change
+  std::vector<std::string> hidden;    // absolute: of these and of what is below nothing may be read
 
   void write(Writer& writer) const {
     writer.put(protocol).text(id).text(host_name).put(generation).put(memory_bytes).put(descriptors).put(processes);
-    writer.put(sandbox).put(static_cast<uint32_t>(writable.size()));
-    for (const std::string& path : writable) writer.text(path);
+    writer.put(sandbox);
+    for (const std::vector<std::string>* const paths : {&writable, &hidden}) {
+      writer.put(static_cast<uint32_t>(paths->size()));
+      for (const std::string& path : *paths) writer.text(path);
+    }
   }
   bool read(Reader& reader) {
     protocol = reader.get<uint32_t>();
@@ -35,8 +39,10 @@ struct RunnerSettings {
     descriptors = reader.get<uint32_t>();
     processes = reader.get<uint32_t>();
     sandbox = reader.flag();
-    const uint32_t count = reader.count(8);
-    for (uint32_t index = 0; index < count; index++) writable.emplace_back(reader.text());
+    for (std::vector<std::string>* const paths : {&writable, &hidden}) {
+      const uint32_t count = reader.count(8);
+      for (uint32_t index = 0; index < count; index++) paths->emplace_back(reader.text());
+    }
     return reader.ended();
   }
 };

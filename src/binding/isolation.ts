@@ -22,6 +22,8 @@ export interface IsolationOptions {
   writable: readonly string[];
   /** Absolute path of a folder of its own, which it finds as `TMPDIR`. */
   temporary: string;
+  /** Absolute paths of which, with all below, nothing may be read. */
+  hidden: readonly string[];
 }
 
 /** One process of an isolated plugin. */

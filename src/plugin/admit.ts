@@ -115,7 +115,7 @@ export async function admit(path: string, options: AdmitOptions): Promise<Admitt
   const written = performance.now();
   let tried: Tried;
   try {
-    tried = options.passed === true ? { routes: [], more: 0 } : await tryApart(options, staged.path, id);
+    tried = options.passed === true ? { routes: [], more: 0 } : await tryApart(options, staged, id);
   } catch (error) {
     staged.unlink();
     throw error;
@@ -132,13 +132,14 @@ export async function admit(path: string, options: AdmitOptions): Promise<Admitt
 }
 
 /** With a folder of its own for temporary files, where it is kept apart. */
-async function tryApart({ trial, limits, isolation }: AdmitOptions, library: string, id: string): Promise<Tried> {
-  if (isolation === undefined) return trial.try(library, { ...limits, id });
+async function tryApart({ trial, limits, isolation }: AdmitOptions, staged: Staged, id: string): Promise<Tried> {
+  if (isolation === undefined) return trial.try(staged.path, { ...limits, id });
   const temporary = await mkdtemp(join(tmpdir(), 'tenon-trial-')).catch((error: unknown) => {
     throw asTenonError(error, 'StagingFailed');
   });
   try {
-    return await trial.try(library, { ...limits, id, confined: { ...isolation, temporary } });
+    const confined = { ...isolation, temporary, hidden: staged.hidden() };
+    return await trial.try(staged.path, { ...limits, id, confined });
   } finally {
     // What it may have made there that cannot be removed stays.
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);

@@ -2,6 +2,7 @@
 import type { Core } from '../binding/core.js';
 import type { Admitted } from './admit.js';
 import { IsolatedImage } from './isolated-image.js';
+import { requireSystem } from './isolation.js';
 import type { GenerationLimits } from './limits.js';
 import { OpenImage, type PluginImage } from './open-image.js';
 
@@ -16,9 +17,10 @@ export interface WantedImage {
   limits: GenerationLimits;
 }
 
-/** Throws as `OpenImage.open` does. */
+/** Throws as `OpenImage.open` and `requireSystem` do. */
 export function imageOf({ core, id, number, admitted, isProven, limits }: WantedImage): PluginImage {
   const { isolation: plan, lifecycleMs } = limits;
   if (plan === undefined) return OpenImage.open(core, id, number, admitted, isProven);
+  requireSystem(id, process.platform);
   return new IsolatedImage({ core, id, generation: number, admitted, plan, lifecycleMs });
 }

@@ -40,6 +40,7 @@ export class IsolatedImage implements PluginImage {
       sandbox: plan.sandbox,
       writable: plan.writable,
       temporary: this.#folder.path,
+      hidden: staged.hidden(),
     });
     this.library = {
       path: staged.path,

@@ -18,7 +18,7 @@ export interface IsolationPlan {
   readonly childProcesses: number;
   /** Whether the kernel confines what a process may ask of it (seccomp, landlock), where it can. */
   readonly sandbox: boolean;
-  /** Absolute paths that the plugin may write to, with all below, beside its temporary folder; everything may be read. */
+  /** Absolute paths that the plugin may write to, with all below, beside its temporary folder. */
   readonly writable: readonly string[];
 }
 
@@ -47,6 +47,15 @@ export function planOf(wish: Partial<IsolationWish>, folder: string): IsolationP
     sandbox,
     writable: writable.map((place) => path.resolve(folder, place)),
   };
+}
+
+/** Throws `ConfigInvalid` where processes of a plugin's own are not there. */
+export function requireSystem(id: string, platform: NodeJS.Platform): void {
+  if (platform === 'linux') return;
+  throw new TenonError('ConfigInvalid', `${id} cannot run in a process of its own: isolation is there on Linux only`, {
+    next: 'set `isolation` to inline, or run it on Linux',
+    details: { plugin: id, platform },
+  });
 }
 
 /** Throws `ConfigInvalid` for a plugin with state in more than one process: each would have its own. */

@@ -34,6 +34,8 @@ export interface StagingOptions {
 export interface Staged {
   /** Absolute path, never used before or after. */
   readonly path: string;
+  /** Absolute paths of what is the host's own: its data directory, and where libraries and temporary folders are. */
+  hidden(): readonly string[];
   /** Remove the name; an image that is open stays. With `keepStaged` nothing happens. Twice is fine. */
   unlink(): void;
   /** Make a temporary folder for one generation of it. Throws `StagingFailed`. */
@@ -68,11 +70,13 @@ export class Staging {
   readonly #temporaryPlaces: readonly string[];
   /** Has them; made with the first. */
   #temporary: string | undefined;
+  readonly #data: string;
   #count = 0;
   #folders = 0;
   #closed = false;
 
-  private constructor(directory: string, keep: boolean, temporaryPlaces: readonly string[]) {
+  private constructor(directory: string, data: string, keep: boolean, temporaryPlaces: readonly string[]) {
+    this.#data = data;
     this.directory = directory;
     this.#keep = keep;
     this.#temporaryPlaces = temporaryPlaces;
@@ -111,7 +115,7 @@ export class Staging {
         const directory = path.join(place, name);
         await mkdir(directory, { mode: 0o700 });
         own.add(directory);
-        const staging = new Staging(directory, options.keepStaged ?? false, temporaryPlaces);
+        const staging = new Staging(directory, data, options.keepStaged ?? false, temporaryPlaces);
         if (options.keepStaged !== true) process.once('exit', staging.#sweep);
         return staging;
       } catch (error) {
@@ -157,6 +161,7 @@ export class Staging {
     const keep = this.#keep;
     return {
       path: file,
+      hidden: () => [this.#data, this.directory, ...(this.#temporary === undefined ? [] : [this.#temporary])],
       makeFolder: () => this.#makeFolder(label),
       unlink() {
         if (!keep) remove(file);

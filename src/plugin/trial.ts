@@ -24,6 +24,8 @@ export interface TrialLimits {
 export interface Confined extends Pick<IsolationPlan, 'sandbox' | 'childProcesses' | 'writable'> {
   /** Absolute path of a folder that is its `TMPDIR`. */
   readonly temporary: string;
+  /** Absolute paths of which, with all below, it may read nothing. */
+  readonly hidden: readonly string[];
 }
 
 interface Pending {
@@ -108,8 +110,9 @@ export class Trial {
     const words = [deadlineMs, memoryBytes, cpuSeconds, limits.id, hex(path)];
     const { confined } = limits;
     if (confined !== undefined) {
-      const { sandbox, childProcesses, temporary, writable } = confined;
-      words.push([sandbox ? 1 : 0, childProcesses, ...[temporary, ...writable].map(hex)].join(','));
+      const { sandbox, childProcesses, hidden, temporary, writable } = confined;
+      const paths = [...hidden, temporary, ...writable].map(hex);
+      words.push([sandbox ? 1 : 0, childProcesses, hidden.length, ...paths].join(','));
     }
     return new Promise((resolve, reject) => {
       this.#send({

@@ -486,7 +486,7 @@ export class Rehearsal {
         const makeFolder = (): never => {
           throw new Error('nothing here runs in a process of its own');
         };
-        return { path, unlink, makeFolder };
+        return { path, hidden: () => [], unlink, makeFolder };
       },
     };
   }
