@@ -16,7 +16,7 @@ bool serve_log(Session& session, uint16_t code, wire::Reader& reader, wire::Writ
     field.value = reader.bytes();
   }
   if (!reader.ended()) return false;
-  session.service<tenon_host_log_t>(TENON_LOG_ID)->write(&session.host(), level, message, fields.data(), fields.size());
+  session.write_log(level, message, fields.data(), fields.size());
   return true;
 }
 

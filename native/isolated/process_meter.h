@@ -17,7 +17,7 @@ struct ProcessUse {
 ProcessUse use_of(pid_t pid);                        // [any]
 uint64_t processor_ns_of(pid_t pid);                 // of all its threads, since it began [any]
 uint32_t descriptors_of(pid_t pid);                  // open ones [any]
-uint32_t processes_below(pid_t pid, uint32_t most);  // its children and theirs, counted up to `most` [any]
+uint32_t processes_below(pid_t pid, uint32_t most);  // its children and theirs that run, counted up to `most` [any]
 
 /*
  * Whether a process is due for a pause, so that it uses no more than its share of a processor. What it uses beyond its

@@ -15,7 +15,6 @@
 #include "clock.h"
 #include "process_meter.h"
 #include "services.h"
-#include "tenon/ext/log.h"
 
 namespace tenon::isolated {
 
@@ -38,6 +37,8 @@ namespace {
 
 // Before a process is looked at again: what floods the host waits.
 constexpr size_t kOutputAtOnce = 64 * 1024;
+// The most that a pipe holds; what a child of it goes on printing is not waited for.
+constexpr size_t kLastOutput = 1024 * 1024;
 // Packets of one that has ended.
 constexpr int kPackets = 64;
 // Of stderr, for the report of an end.
@@ -263,7 +264,10 @@ bool Session::reap(int options) {
   } while (failed != 0 && errno == EINTR);
   if (failed == 0 && ended.si_pid == 0) return false;
   // What it printed and said last.
-  for (const int which : {0, 1}) look_at_output(which);
+  for (const int which : {0, 1}) {
+    for (size_t taken = 0; taken < kLastOutput && !look_at_output(which); taken += kOutputAtOnce) {
+    }
+  }
   for (int left = kPackets; left > 0; left--) {
     pollfd last = {own_.control, POLLIN, 0};
     if (poll(&last, 1, 0) <= 0 || (last.revents & POLLIN) == 0 || !look_at_control()) break;
@@ -293,6 +297,7 @@ bool Session::reap(int options) {
 
 void Session::finish(ProcessEnd end) {
   const uint64_t time = core::now();
+  tell_left_out(pace_.take_left_out());
   end.uptime_ms = (time - began_) / 1'000'000;
   end.fault =
       read_fault(*reinterpret_cast<const wire::CrashNote*>(static_cast<char*>(own_.memory) + wire::kCrashNoteAt));
@@ -339,10 +344,23 @@ bool Session::settle() {
   return true;
 }
 
+void Session::write_log(int32_t level, tenon_bytes_t message, const tenon_log_field_t* fields, size_t count) {
+  const LinePace::Turn turn = pace_.take(core::now());
+  if (!turn.may) return;
+  tell_left_out(turn.left_out);
+  service<tenon_host_log_t>(TENON_LOG_ID)->write(&host_, level, message, fields, count);
+}
+
+void Session::tell_left_out(uint64_t lines) {
+  if (lines == 0) return;
+  const std::string sentence = std::to_string(lines) + " lines were left out: its process wrote too many at once";
+  service<tenon_host_log_t>(TENON_LOG_ID)->write(&host_, TENON_LOG_WARN, core::bytes(sentence), nullptr, 0);
+}
+
 void Session::write_line(size_t which) {
   std::string& line = line_[which];
   const tenon_log_field_t field = {core::bytes("stream"), core::bytes(which == 0 ? "stdout" : "stderr")};
-  service<tenon_host_log_t>(TENON_LOG_ID)->write(&host_, TENON_LOG_INFO, core::bytes(line), &field, 1);
+  write_log(TENON_LOG_INFO, core::bytes(line), &field, 1);
   if (which == 1) {
     if (said_.size() == kSaidLines) said_.pop_front();
     said_.push_back(line.substr(0, kSaidBytes));

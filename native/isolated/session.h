@@ -19,9 +19,11 @@
 #include "frame.h"
 #include "holdings.h"
 #include "host_thread.h"
+#include "line_pace.h"
 #include "process_end.h"
 #include "spawn.h"
 #include "subscriptions.h"
+#include "tenon/ext/log.h"
 #include "tenon/host.h"
 #include "wire/control_socket.h"
 #include "wire/lane.h"
@@ -104,6 +106,10 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
 
   Subscriptions& subscriptions() { return *subscriptions_; }
 
+  // Into the log of the host, unless it has written too much of late; then how many lines were left out is said once.
+  // [any]
+  void write_log(int32_t level, tenon_bytes_t message, const tenon_log_field_t* fields, size_t count);
+
   Frames frames;
   Holdings holdings;
 
@@ -118,6 +124,7 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   bool reap(int options);
   void finish(ProcessEnd end);
   void write_line(size_t which);
+  void tell_left_out(uint64_t lines);
 
   const tenon_host_t& host_;
   const wire::RunnerSettings settings_;
@@ -126,6 +133,7 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   Spawned own_;
   std::array<std::string, 2> line_;
   std::deque<std::string> said_;
+  LinePace pace_;
   wire::Doorbell ended_bell_;
   std::atomic<bool> ended_{false};
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,6 +22,10 @@ extern char** environ;
 namespace tenon::isolated {
 
 namespace {
+
+#if defined(__linux__)
+constexpr int kPassRights = 83;  // SO_PASSRIGHTS, which older headers lack
+#endif
 
 int shared_memory(size_t size) {
 #if defined(__linux__)
@@ -117,6 +122,11 @@ bool spawn_runner(const std::string& runner, int library, std::string id, const 
   for (int& descriptor : given) close_if_open(descriptor);
   for (int* const descriptor : {&null, &out[1], &error[1], &sockets[1], &memory}) close_if_open(*descriptor);
   spawned.control = sockets[0];
+#if defined(__linux__)
+  // A socket that lingers, sent to the host, would hold up the thread that closes it. Since Linux 6.16.
+  const int refused = 0;
+  setsockopt(spawned.control, SOL_SOCKET, kPassRights, &refused, sizeof refused);
+#endif
   spawned.output = {out[0], error[0]};
   for (const int end : spawned.output) {
     if (end >= 0) fcntl(end, F_SETFL, O_NONBLOCK);

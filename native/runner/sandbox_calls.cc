@@ -169,6 +169,8 @@ constexpr std::array kSignalling = {SYS_kill, SYS_tgkill, SYS_rt_sigqueueinfo, S
 constexpr std::array kOwnership = {uint32_t{F_SETOWN}, 15u /* F_SETOWN_EX */};
 constexpr std::array kControls = {0x8901u /* FIOSETOWN */, 0x8902u /* SIOCSPGRP */, 0x5412u /* TIOCSTI */,
                                   0x541cu /* TIOCLINUX */};
+// By which the host counts its processes.
+constexpr std::array kOfTheHost = {uint32_t{PR_SET_CHILD_SUBREAPER}};
 
 class Filter {
  public:
@@ -197,8 +199,9 @@ class Filter {
       on(kPidfdSendSignal, kDeny);
     }
     // A signal by way of a descriptor.
-    none_of(SYS_fcntl, kOwnership.data(), kOwnership.size());
-    none_of(SYS_ioctl, kControls.data(), kControls.size());
+    none_of(SYS_fcntl, 1, kOwnership.data(), kOwnership.size());
+    none_of(SYS_ioctl, 1, kControls.data(), kControls.size());
+    none_of(SYS_prctl, 0, kOfTheHost.data(), kOfTheHost.size());
     // Its flags are in memory, where no filter looks; the C library then takes the other one.
     on(kClone3, kUnknown);
     begins(may_start);
@@ -259,9 +262,9 @@ class Filter {
     self_only();
     end(body);
   }
-  void none_of(long call, const uint32_t* values, size_t count) {
+  void none_of(long call, size_t argument, const uint32_t* values, size_t count) {
     const size_t body = begin(call);
-    load_argument(1);
+    load_argument(argument);
     for (size_t index = 0; index < count; index++) if_equal(values[index], kDeny);
     give(kAllow);
     end(body);

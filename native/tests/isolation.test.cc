@@ -13,6 +13,8 @@
 #include <fstream>
 #include <string>
 
+#include "isolated/line_pace.h"
+
 using namespace tenon;
 using namespace tenon::tests;
 
@@ -94,6 +96,48 @@ TEST_CASE("a runner reads what it likes and writes where it may") {
   rmdir(folder);
 }
 
+TEST_CASE("a runner reads nothing of what is hidden, and all that is beside it") {
+  char folder[] = "/var/tmp/tenon-confined-XXXXXX";
+  REQUIRE(mkdtemp(folder) != nullptr);
+  const std::string hidden = std::string(folder) + "/data";
+  const std::string own = hidden + "/own";
+  const std::string longer = hidden + "-too";
+  const std::string secret = hidden + "/admin-token";
+  for (const std::string& path : {hidden, own}) REQUIRE(mkdir(path.c_str(), 0700) == 0);
+  for (const std::string& path : {secret, longer}) {
+    close(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  }
+  // Another way to it, which the runner is given and the plugin takes.
+  const std::string link = std::string(folder) + "/link";
+  REQUIRE(symlink(hidden.c_str(), link.c_str()) == 0);
+  for (const std::string& name : {hidden, link}) {
+    CAPTURE(name);
+    IsolatedUnderTest under([&](auto& settings) {
+      settings.launch.settings.hidden = {name};
+      settings.launch.settings.writable = {folder, own};
+    });
+    REQUIRE(static_cast<bool>(under.generation));
+    REQUIRE(under.facts().confinement.has_value());
+    if (under.facts().confinement->landlock > 0) {
+      for (const std::string& path : {secret, link + "/admin-token", hidden, "/proc/self/root" + secret}) {
+        CAPTURE(path);
+        CHECK(under.ask("read", path).body == "EACCES");
+      }
+      CHECK(under.ask("write", secret).body == "EACCES");
+      CHECK(under.ask("create", hidden + "/new").body == "EACCES");
+      CHECK(under.ask("remove", secret).body == "EACCES");
+    }
+    CHECK(under.ask("read", longer).body == "done");
+    CHECK(under.ask("write", longer).body == "done");
+    CHECK(under.ask("read", "/etc/passwd").body == "done");
+    CHECK(under.ask("create", own + "/file").body == "done");
+    CHECK(under.ask("read", own + "/file").body == "done");
+    CHECK(under.ask("remove", own + "/file").body == "done");
+  }
+  for (const std::string& path : {link, longer, secret}) unlink(path.c_str());
+  for (const std::string& path : {own, hidden, std::string(folder)}) rmdir(path.c_str());
+}
+
 TEST_CASE("memory, descriptors and processes of a runner are limited") {
   if (kSanitized) {
     MESSAGE("not tested: what sanitizers keep beside a runner's memory is above the limit from the start");
@@ -132,6 +176,44 @@ TEST_CASE("a runner that may begin processes may not have more than that") {
   CHECK(under.ask("kill", std::to_string(getpid())).body == "EPERM");
   under.ask("fork-many", "4");
   CHECK(under.next_end().end.how == "had more than 3 processes of its own");
+}
+
+TEST_CASE("processes count that are begun by a child which has ended") {
+  IsolatedUnderTest under([](auto& settings) { settings.launch.settings.processes = 3; });
+  REQUIRE(static_cast<bool>(under.generation));
+  under.ask("fork-orphans", "4");
+  CHECK(under.next_end().end.how == "had more than 3 processes of its own");
+}
+
+TEST_CASE("what a process prints right before its end is read to the last line") {
+  IsolatedUnderTest under;
+  REQUIRE(static_cast<bool>(under.generation));
+  under.ask("shout", "last words");
+  const isolated::Ending ending = under.next_end();
+  REQUIRE_FALSE(ending.end.said.empty());
+  CHECK(ending.end.said.back() == "last words");
+}
+
+TEST_CASE("a process cannot send descriptors to its host") {
+  IsolatedUnderTest under;
+  REQUIRE(static_cast<bool>(under.generation));
+  const std::string answer = under.ask("pass").body;
+  // Kernels before 6.16 take them.
+  if (answer != "done") CHECK(answer == "EPERM");
+}
+
+TEST_CASE("of lines that come too fast some are left out, and how many is told") {
+  isolated::LinePace pace;
+  constexpr uint64_t kEach = isolated::LinePace::kEachNs;
+  const uint64_t time = 100 * isolated::LinePace::kAtOnce * kEach;
+  for (uint64_t count = 0; count < isolated::LinePace::kAtOnce; count++) REQUIRE(pace.take(time).may);
+  for (int count = 0; count < 3; count++) CHECK_FALSE(pace.take(time).may);
+  const isolated::LinePace::Turn turn = pace.take(time + kEach);
+  CHECK(turn.may);
+  CHECK(turn.left_out == 3);
+  CHECK_FALSE(pace.take(time + kEach).may);
+  CHECK(pace.take_left_out() == 1);
+  CHECK(pace.take(time + 2 * kEach).left_out == 0);
 }
 
 TEST_CASE("a runner over its share of a processor stands still") {

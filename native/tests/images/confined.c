@@ -69,6 +69,17 @@ static const char* attempt(const char* what, const char* argument, char* text, s
     for (int count = 0; count < other; count++) begin_child();
     return "done";
   }
+  if (IS("fork-orphans")) {
+    for (int count = 0; count < other; count++) {
+      const pid_t parent = fork();
+      if (parent == 0) {
+        begin_child();
+        _exit(0);
+      }
+      waitpid(parent, NULL, 0);
+    }
+    return "done";
+  }
   if (IS("execute")) return result(execl("/bin/true", "true", NULL));
   if (IS("unshare")) return result(syscall(SYS_unshare, 0));
   if (IS("clone-sibling")) return result(syscall(SYS_clone, 0x8000 | SIGCHLD, 0, 0, 0, 0));
@@ -139,6 +150,28 @@ static const char* attempt(const char* what, const char* argument, char* text, s
   if (IS("say")) {
     dprintf(2, "%s", argument);
     return "done";
+  }
+  if (IS("shout")) {
+    // More than is read at once, in a pipe that holds it.
+    static char line[256 * 1024];
+    memset(line, 'x', sizeof line);
+    for (size_t at = 1023; at < sizeof line; at += 1024) line[at] = '\n';
+    fcntl(2, F_SETPIPE_SZ, 1024 * 1024);
+    const ssize_t written = write(2, line, sizeof line);
+    if (written < 0) return result(-1);
+    dprintf(2, "%s\n", argument);
+    kill(getpid(), SIGKILL);
+  }
+  if (IS("pass")) {
+    char space[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec part = {text, 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    struct cmsghdr* const control = CMSG_FIRSTHDR(&message);
+    control->cmsg_level = SOL_SOCKET;
+    control->cmsg_type = SCM_RIGHTS;
+    control->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(control), &(int){1}, sizeof(int));
+    return result(sendmsg(3, &message, MSG_NOSIGNAL));
   }
   if (IS("sleep"))
     for (;;) pause();
