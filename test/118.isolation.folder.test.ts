@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -20,6 +20,12 @@ async function makes(file: string): Promise<boolean> {
   expect(status, body).toBe(200);
   rmSync(file, { force: true });
   return body === 'made';
+}
+
+async function reads(place: string): Promise<boolean> {
+  const { status, body } = await world.request('POST', '/apart/read', { body: place });
+  expect(status, body).toBe(200);
+  return body === 'opened';
 }
 
 function isConfined(): boolean {
@@ -52,6 +58,32 @@ describe('the temporary folder of a plugin in a process of its own', () => {
     expect(staging.length).toBeGreaterThan(0);
     for (const folder of [...staging, world.data, '/dev/shm', '/tmp', os.tmpdir()])
       expect(await makes(path.join(folder, name)), folder).toBe(false);
+  });
+
+  test("is what it may read, and neither those of others, nor the host's data, nor what libraries are opened from", async () => {
+    await world.publish('other', await buildPlugin('whereabouts', { defines: { PLUGIN_ID: '"other"' } }));
+    for (const id of ['apart', 'other']) await world.write(id, 'config.yaml', 'isolation: process\n');
+    await world.start();
+    const own = (await world.get('/apart/temporary')).body;
+    expect(await reads(path.join(own, 'made'))).toBe(true);
+    expect(await reads(path.join(world.folder('apart'), 'config.yaml'))).toBe(true);
+    if (!isConfined()) return;
+    const token = path.join(world.data, 'admin-token');
+    writeFileSync(token, '');
+    const link = path.join(world.folder('apart'), 'link');
+    symlinkSync(token, link);
+    const others = path.join((await world.get('/other/temporary')).body, 'made');
+    const staging = stagingDirectories(process.pid, world.data);
+    for (const place of [
+      token,
+      link,
+      world.data,
+      `/proc/${process.pid}/environ`,
+      `/proc/${process.pid}/root${token}`,
+      others,
+      ...staging,
+    ])
+      expect(await reads(place), place).toBe(false);
   });
 
   test('is not alone where config.yaml says so', async () => {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { World } from './load/world.js';
@@ -28,6 +28,16 @@ describe('the trial of a plugin that is to run in processes of its own', () => {
     await world.start({ isolation: 'process' });
     expect(world.host.plugin('fault')).toMatchObject({ state: 'running', isolation: { mode: 'process' } });
     expect(existsSync(outside)).toBe(false);
+  });
+
+  test("reads nothing in the host's data directory", async () => {
+    const secret = path.join(world.data, 'kept');
+    await mkdir(world.data, { recursive: true, mode: 0o700 });
+    await writeFile(secret, '');
+    const defines = { OUTSIDE: `"${outside}"`, SECRET_FILE: `"${secret}"` };
+    await world.publish('fault', await buildPlugin('reaches_out', { defines }));
+    await world.start({ isolation: 'process' });
+    expect(world.host.plugin('fault').error).toBeUndefined();
   });
 
   test('is so where its config.yaml says it', async () => {

@@ -337,22 +337,22 @@ TEST_CASE("no process and no descriptor is left of a runner") {
     closedir(folder);
     return count;
   };
-  // What tests before this one have left to threads of the core is closed in a moment.
-  size_t before = 0;
-  for (int looks = 0; looks < 10 && before != descriptors(); looks++) {
-    before = descriptors();
-    IsolatedUnderTest warm;
+  { IsolatedUnderTest warm; }
+  // Threads of the core may still close what tests before this one left to them: what each life leaves adds up to more.
+  constexpr size_t kLives = 12;
+  const size_t before = descriptors();
+  for (size_t life = 0; life < kLives; life++) {
+    pid_t pid = 0;
+    {
+      IsolatedUnderTest under;
+      REQUIRE(static_cast<bool>(under.generation));
+      pid = std::atoi(under.pid().c_str());
+      under.ask("fault");
+      CHECK_FALSE(under.pid().empty());
+    }
+    CHECK_FALSE(is_there(pid));
   }
-  pid_t pid = 0;
-  {
-    IsolatedUnderTest under;
-    REQUIRE(static_cast<bool>(under.generation));
-    pid = std::atoi(under.pid().c_str());
-    under.ask("fault");
-    CHECK_FALSE(under.pid().empty());
-  }
-  CHECK_FALSE(is_there(pid));
-  CHECK(descriptors() == before);
+  CHECK(descriptors() < before + kLives / 2);
 }
 
 #endif

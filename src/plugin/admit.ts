@@ -4,7 +4,7 @@
  */
 import { createHash, hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -138,7 +138,7 @@ async function tryApart({ trial, limits, isolation }: AdmitOptions, staged: Stag
     throw asTenonError(error, 'StagingFailed');
   });
   try {
-    const confined = { ...isolation, temporary, hidden: staged.hidden() };
+    const confined = { ...isolation, temporary: await realpath(temporary), hidden: staged.hidden() };
     return await trial.try(staged.path, { ...limits, id, confined });
   } finally {
     // What it may have made there that cannot be removed stays.

@@ -10,6 +10,7 @@ import {
   mkdirSync,
   openSync,
   readSync,
+  realpathSync,
   rmSync,
   unlinkSync,
   writeSync,
@@ -173,7 +174,7 @@ export class Staging {
     this.#temporary ??= this.#makeTemporary(label);
     const folder = path.join(this.#temporary, `${++this.#folders}-${label}`);
     mkdirSync(folder, { mode: 0o700 });
-    return { path: folder, remove: () => rm(folder, { recursive: true, force: true }).catch(() => undefined) };
+    return { path: realpathSync(folder), remove: () => rm(folder, { recursive: true, force: true }).catch(() => undefined) };
   }
 
   #makeTemporary(label: string): string {

@@ -1,4 +1,7 @@
-/* Its first code makes the file OUTSIDE; it does not start where it may signal other processes, or sees SECRET. */
+/*
+ * Its first code makes the file OUTSIDE; it does not start where it may signal other processes, sees SECRET, or may
+ * read the file SECRET_FILE.
+ */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,6 +20,12 @@ static tenon_status initialize(tenon_plugin_t* plugin) {
     log_text(plugin->data, TENON_LOG_ERROR, TEXT("it may signal another process"));
     return TENON_ERROR_DENIED;
   }
+#ifdef SECRET_FILE
+  if (access(SECRET_FILE, R_OK) != 0 || open(SECRET_FILE, O_RDONLY | O_CLOEXEC) >= 0) {
+    log_text(plugin->data, TENON_LOG_ERROR, TEXT("it may read a file of the host"));
+    return TENON_ERROR_DENIED;
+  }
+#endif
   if (getenv("TENON_TEST_SECRET") != NULL) {
     log_text(plugin->data, TENON_LOG_ERROR, TEXT("it sees a secret of the host"));
     return TENON_ERROR_DENIED;

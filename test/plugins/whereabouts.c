@@ -1,6 +1,7 @@
 /*
  * Says where it is: GET /pid. GET /temporary: makes a file in its temporary folder and says which folder that is.
- * POST /make: makes the file whose path is in the body, and says how that went. PLUGIN_ID names it.
+ * POST /make, /read: makes, or opens for reading, the file whose path is in the body, and says how that went. PLUGIN_ID
+ * names it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,11 +19,12 @@
 
 static const tenon_host_http_t* http;
 
-enum { PID, TEMPORARY, MAKE };
+enum { PID, TEMPORARY, MAKE, READ };
 static const tenon_route_t routes[] = {
     [PID] = {.size = sizeof(tenon_route_t), .method = TENON_HTTP_GET, .pattern = {"/pid", 4}},
     [TEMPORARY] = {.size = sizeof(tenon_route_t), .method = TENON_HTTP_GET, .pattern = {"/temporary", 10}},
-    [MAKE] = {.size = sizeof(tenon_route_t), .method = TENON_HTTP_POST, .pattern = {"/make", 5}}};
+    [MAKE] = {.size = sizeof(tenon_route_t), .method = TENON_HTTP_POST, .pattern = {"/make", 5}},
+    [READ] = {.size = sizeof(tenon_route_t), .method = TENON_HTTP_POST, .pattern = {"/read", 5}}};
 
 static uint32_t route_count(tenon_plugin_t* plugin) {
   (void)plugin;
@@ -38,6 +40,12 @@ static const char* make(const char* path) {
   close(file);
   return "made";
 }
+static const char* open_to_read(const char* path) {
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return strerror(errno);
+  close(file);
+  return "opened";
+}
 static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request_t* request,
                            tenon_response_t* response) {
   (void)plugin;
@@ -52,7 +60,7 @@ static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request
   } else {
     const tenon_bytes_t body = http->body(request);
     snprintf(path, sizeof path, "%.*s", (int)body.size, body.data);
-    snprintf(text, sizeof text, "%s", make(path));
+    snprintf(text, sizeof text, "%s", index == MAKE ? make(path) : open_to_read(path));
   }
   return http->set_body(response, (tenon_bytes_t){text, strlen(text)});
 }
