@@ -139,7 +139,16 @@ uint32_t confine_files(const std::vector<std::string>& writable, const std::vect
   for (const char* path : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}) {
     allow(ruleset, path, rights);
   }
-  for (const std::string& path : writable) allow(ruleset, path.c_str(), rights);
+  for (const std::string& path : writable) {
+    const bool has_hidden =
+        std::any_of(secret.begin(), secret.end(), [&path](const std::string& one) { return is_within(one, path); });
+    // Named on purpose, it counts although it may be below something hidden.
+    if (has_hidden) {
+      allow_but(ruleset, path, rights, secret);
+    } else {
+      allow(ruleset, path.c_str(), rights);
+    }
+  }
   if (reading != 0) {
     allow_but(ruleset, "/", reading, secret);
     allow_open(ruleset, library, kReadFile);
