@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -7,6 +7,7 @@ import type { TenonError } from '../src/base/errors.js';
 import { mayPass } from '../src/host/passing.js';
 import type { CreateHostOptions } from '../src/index.js';
 import { journal, stage } from './load/actors.js';
+import { isIsolated } from './load/isolation.js';
 import { tenon } from './load/tenon.js';
 import { type Answer, type LogLine, until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
@@ -68,6 +69,14 @@ describe('a request of an application', () => {
     expect(world.host.plugin('app').generation).toBe(1);
   });
 
+  test('is also for a library that was built with older headers, whose routes say less', async () => {
+    await stage(world, 'login', login);
+    const defines = { ROUTE_SIZE: 'offsetof(tenon_route_t,roles)', ROUTE_AUTH: 'TENON_AUTH_IDENTITY' };
+    await stage(world, 'app', { config: 'extensions: [login]', defines });
+    await world.start();
+    expect([await who('app'), await who('app', ada)]).toEqual(['401 Unauthenticated', 'ada']);
+  });
+
   test('by HEAD passes what one by GET does, and has no body', async () => {
     await stage(world, 'login', { ...login, defines: { ...login.defines, WITH_MIDDLEWARE: '1' } });
     await stage(world, 'app', { config: 'extensions: [login]' });
@@ -102,9 +111,13 @@ describe('a request of an application', () => {
 
 const gate = (defines: Record<string, string>): Promise<string> => buildPlugin('gate', { defines });
 const through = async (): Promise<string | null> => (await world.get('/app/who')).headers.get('x-through');
+/** Where `gate` writes. */
+const waiting = (): string => path.join(world.directory, 'waiting');
 /** A host with the extension `gate` and the application `app` that lists it. */
 async function beginGate(defines: Record<string, string>, options: CreateHostOptions): Promise<void> {
-  await world.write('gate', 'config.yaml', 'app_id: gate\nextension: true\n');
+  await mkdir(waiting());
+  const isolation = isIsolated ? `isolation: { writable: [${waiting()}] }\n` : '';
+  await world.write('gate', 'config.yaml', `app_id: gate\nextension: true\n${isolation}`);
   await world.publish('gate', await gate(defines));
   await stage(world, 'app', { config: 'extensions: [gate]' });
   await world.start(options);
@@ -112,7 +125,7 @@ async function beginGate(defines: Record<string, string>, options: CreateHostOpt
 
 describe('a call that hangs in an extension without state', () => {
   const hang = async (): Promise<{ answer: Promise<Answer>; letGo: () => Promise<void> }> => {
-    const file = path.join(world.directory, 'until');
+    const file = path.join(waiting(), 'until');
     const answer = world.request('GET', '/app/who', { headers: { 'x-until': file } });
     await until('it is in the extension', () => existsSync(`${file}.in`));
     return { answer, letGo: () => writeFile(file, '') };

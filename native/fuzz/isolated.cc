@@ -23,6 +23,7 @@
 #include "isolated/plugin_functions.h"
 #include "isolated/services.h"
 #include "isolated_host.h"
+#include "offers.h"
 #include "plugin.h"
 #include "script.h"
 
@@ -254,14 +255,9 @@ void fail_state(const tenon_state_writer_t*, tenon_bytes_t message) { std::strin
 void fail_load(const tenon_state_reader_t*, tenon_bytes_t message) { std::string(core::view(message)); }
 
 void read_declared(tenon_plugin_t* plugin) {
-  for (uint32_t index = 0; index < PluginFunctions::provider_count(plugin); index++) {
-    std::string(core::view(PluginFunctions::provider(plugin, index)->challenge));
-  }
-  for (uint32_t index = 0; index < PluginFunctions::hook_count(plugin); index++) {
-    std::string(core::view(PluginFunctions::hook(plugin, index)->name));
-  }
   core::RouteDefaults defaults = {1000, 1000, 4};
   std::string problem;
+  core::check_offers(plugin, problem);
   const auto* const http =
       static_cast<const tenon_plugin_http_t*>(PluginFunctions::get_extension(plugin, TENON_HTTP_ID));
   if (http != nullptr && http->route_count != nullptr && http->route != nullptr) {

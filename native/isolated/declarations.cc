@@ -10,17 +10,33 @@ namespace tenon::isolated {
 
 namespace {
 
-// What is in the texts is checked where that of any plugin is.
+// What is in the texts, and how many there are, is checked where that of any plugin is.
 bool read(wire::Reader& reader, Declarations& declarations) {
   using core::bytes;
   declarations.shape = reader.get<uint32_t>();
   declarations.order = reader.get<int32_t>();
   if ((declarations.shape & ~wire::kLateShape) != 0) return false;
-  const uint32_t routes = reader.count(1);
-  if (routes > core::Route::kMost) return false;
-  for (uint32_t index = 0; index < routes && reader.whole(); index++) {
-    auto& own = declarations.routes.emplace_back();
-    own.route.size = sizeof(tenon_route_t);
+  const auto each = [&reader](uint32_t& count, uint32_t most, auto& list, auto&& take) {
+    count = reader.get<uint32_t>();
+    for (uint32_t index = 0; count <= most && index < count && reader.whole(); index++) {
+      auto& own = list.emplace_back();
+      if (reader.flag()) take(own);
+    }
+  };
+  each(declarations.provider_count, TENON_AUTH_PROVIDERS, declarations.providers, [&reader](auto& own) {
+    own.provider.size = sizeof own.provider;
+    own.scheme = reader.text();
+    own.header = reader.text();
+    own.challenge = reader.text();
+  });
+  each(declarations.hook_count, TENON_HOOKS_LIMIT, declarations.hooks, [&reader](auto& own) {
+    own.hook.size = sizeof own.hook;
+    own.name = reader.text();
+    own.hook.version = reader.get<uint32_t>();
+    own.hook.order = reader.get<int32_t>();
+  });
+  each(declarations.route_count, core::Route::kMost, declarations.routes, [&reader](auto& own) {
+    own.route.size = sizeof own.route;
     own.route.method = reader.get<int32_t>();
     own.pattern = reader.text();
     // A handler in another process is waited for: not on the event loop.
@@ -32,24 +48,7 @@ bool read(wire::Reader& reader, Declarations& declarations) {
     own.summary = reader.text();
     own.description = reader.text();
     own.openapi = reader.text();
-  }
-  const uint32_t providers = reader.count(1);
-  if (providers > TENON_AUTH_PROVIDERS) return false;
-  for (uint32_t index = 0; index < providers && reader.whole(); index++) {
-    auto& own = declarations.providers.emplace_back();
-    own.scheme = reader.text();
-    own.header = reader.text();
-    own.challenge = reader.text();
-  }
-  const uint32_t hooks = reader.count(1);
-  if (hooks > TENON_HOOKS_LIMIT) return false;
-  for (uint32_t index = 0; index < hooks && reader.whole(); index++) {
-    auto& own = declarations.hooks.emplace_back();
-    own.hook.size = sizeof(tenon_hook_t);
-    own.name = reader.text();
-    own.hook.version = reader.get<uint32_t>();
-    own.hook.order = reader.get<int32_t>();
-  }
+  });
   if (!reader.ended()) return false;
   for (auto& own : declarations.routes) {
     own.route.pattern = bytes(own.pattern);
@@ -59,7 +58,9 @@ bool read(wire::Reader& reader, Declarations& declarations) {
     own.route.openapi = bytes(own.openapi);
   }
   for (auto& own : declarations.providers) {
-    own.provider = {sizeof(tenon_auth_provider_t), bytes(own.scheme), bytes(own.header), bytes(own.challenge)};
+    own.provider.scheme = bytes(own.scheme);
+    own.provider.header = bytes(own.header);
+    own.provider.challenge = bytes(own.challenge);
   }
   for (auto& own : declarations.hooks) own.hook.name = bytes(own.name);
   return true;
@@ -72,16 +73,19 @@ bool Declarations::goes_with(const Declarations& other) const {
     return std::equal(left.begin(), left.end(), right.begin(), right.end(), equal);
   };
   const auto same_route = [](const DeclaredRoute& left, const DeclaredRoute& right) {
-    return left.route.method == right.route.method && left.route.auth == right.route.auth &&
-           left.pattern == right.pattern && left.roles == right.roles;
+    return left.route.size == right.route.size && left.route.method == right.route.method &&
+           left.route.auth == right.route.auth && left.pattern == right.pattern && left.roles == right.roles;
   };
   const auto same_provider = [](const DeclaredProvider& left, const DeclaredProvider& right) {
-    return left.scheme == right.scheme && left.header == right.header && left.challenge == right.challenge;
+    return left.provider.size == right.provider.size && left.scheme == right.scheme && left.header == right.header &&
+           left.challenge == right.challenge;
   };
   const auto same_hook = [](const DeclaredHook& left, const DeclaredHook& right) {
-    return left.name == right.name && left.hook.version == right.hook.version && left.hook.order == right.hook.order;
+    return left.hook.size == right.hook.size && left.name == right.name && left.hook.version == right.hook.version &&
+           left.hook.order == right.hook.order;
   };
-  return shape == other.shape && order == other.order && same(routes, other.routes, same_route) &&
+  return shape == other.shape && order == other.order && provider_count == other.provider_count &&
+         hook_count == other.hook_count && route_count == other.route_count && same(routes, other.routes, same_route) &&
          same(providers, other.providers, same_provider) && same(hooks, other.hooks, same_hook);
 }
 
@@ -123,7 +127,7 @@ const Declarations* IsolatedPlugin::declarations() {
 
 uint32_t PluginFunctions::route_count(tenon_plugin_t* plugin) {
   const Declarations* const own = IsolatedPlugin::of(plugin).declarations();
-  return own == nullptr ? 0 : static_cast<uint32_t>(own->routes.size());
+  return own == nullptr ? 0 : own->route_count;
 }
 
 const tenon_route_t* PluginFunctions::route(tenon_plugin_t* plugin, uint32_t index) {
@@ -133,7 +137,7 @@ const tenon_route_t* PluginFunctions::route(tenon_plugin_t* plugin, uint32_t ind
 
 uint32_t PluginFunctions::provider_count(tenon_plugin_t* plugin) {
   const Declarations* const own = IsolatedPlugin::of(plugin).declarations();
-  return own == nullptr ? 0 : static_cast<uint32_t>(own->providers.size());
+  return own == nullptr ? 0 : own->provider_count;
 }
 
 const tenon_auth_provider_t* PluginFunctions::provider(tenon_plugin_t* plugin, uint32_t index) {
@@ -143,7 +147,7 @@ const tenon_auth_provider_t* PluginFunctions::provider(tenon_plugin_t* plugin, u
 
 uint32_t PluginFunctions::hook_count(tenon_plugin_t* plugin) {
   const Declarations* const own = IsolatedPlugin::of(plugin).declarations();
-  return own == nullptr ? 0 : static_cast<uint32_t>(own->hooks.size());
+  return own == nullptr ? 0 : own->hook_count;
 }
 
 const tenon_hook_t* PluginFunctions::hook(tenon_plugin_t* plugin, uint32_t index) {

@@ -76,6 +76,8 @@ struct Declarations {
 
   uint32_t shape = 0;  // of it, wire::kLateShape
   int32_t order = 0;   // of its middleware
+  // How many it says; of more than there may be none is here. One that it did not give, or gave too small, has size 0.
+  uint32_t provider_count = 0, hook_count = 0, route_count = 0;
   std::vector<DeclaredRoute> routes;
   std::vector<DeclaredProvider> providers;
   std::vector<DeclaredHook> hooks;

@@ -3,11 +3,13 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <utility>
 
 #include "byte_buffer.h"
 #include "crash_handler.h"
 #include "remote_request.h"
+#include "route.h"
 
 namespace tenon::runner {
 
@@ -134,44 +136,48 @@ uint32_t PluginServer::look_up() {
   return shape;
 }
 
+// In the order in which the host reads that of a library it has open itself. Of too many it gets the number alone.
 void PluginServer::declare(wire::Writer& writer) {
-  const auto fail = [&writer](const std::string& problem) { writer.put<int32_t>(TENON_ERROR).text(problem); };
   tenon_plugin_t* const own = plugin_.instance;
   writer.clear();
-  wire::Writer declared;
-  declared.put<uint32_t>(look_up());
-  declared.put<int32_t>(plugin_.middleware == nullptr ? 0 : plugin_.middleware->order);
-  const bool serves = plugin_.http != nullptr && TENON_HAS(plugin_.http, route_count) && TENON_HAS(plugin_.http, route);
-  const uint32_t routes = serves ? plugin_.http->route_count(own) : 0;
-  declared.put<uint32_t>(routes);
-  for (uint32_t index = 0; index < routes; index++) {
-    const tenon_route_t* const route = plugin_.http->route(own, index);
-    if (route == nullptr || route->size < sizeof(tenon_route_t)) {
-      return fail("route " + std::to_string(index) + " is NULL or smaller than version 1 of the struct");
+  writer.put<int32_t>(TENON_OK).text(std::string_view()).put<uint32_t>(look_up());
+  writer.put<int32_t>(plugin_.middleware == nullptr ? 0 : plugin_.middleware->order);
+  const auto each = [&writer](uint32_t count, uint32_t most, size_t least_size, auto&& at, auto&& give) {
+    writer.put<uint32_t>(count);
+    for (uint32_t index = 0; count <= most && index < count; index++) {
+      const auto* const declared = at(index);
+      const bool whole = declared != nullptr && declared->size >= least_size;
+      writer.put(whole);
+      if (whole) give(*declared);
     }
-    declared.put<int32_t>(route->method).text(route->pattern).put<uint32_t>(route->deadline_ms);
-    declared.put<uint64_t>(route->body_limit).put<uint32_t>(route->auth).text(route->roles).text(route->summary);
-    declared.text(route->description).text(route->openapi);
-  }
-  const bool provides =
-      plugin_.auth != nullptr && TENON_HAS(plugin_.auth, provider_count) && TENON_HAS(plugin_.auth, provider);
-  const uint32_t providers = provides ? plugin_.auth->provider_count(own) : 0;
-  declared.put<uint32_t>(providers);
-  for (uint32_t index = 0; index < providers; index++) {
-    const tenon_auth_provider_t* const provider = plugin_.auth->provider(own, index);
-    if (provider == nullptr) return fail("provider " + std::to_string(index) + " is NULL");
-    declared.text(provider->scheme).text(provider->header).text(provider->challenge);
-  }
-  const bool hooked =
-      plugin_.hooks != nullptr && TENON_HAS(plugin_.hooks, hook_count) && TENON_HAS(plugin_.hooks, hook);
-  const uint32_t hooks = hooked ? plugin_.hooks->hook_count(own) : 0;
-  declared.put<uint32_t>(hooks);
-  for (uint32_t index = 0; index < hooks; index++) {
-    const tenon_hook_t* const hook = plugin_.hooks->hook(own, index);
-    if (hook == nullptr) return fail("hook " + std::to_string(index) + " is NULL");
-    declared.text(hook->name).put<uint32_t>(hook->version).put<int32_t>(hook->order);
-  }
-  writer.put<int32_t>(TENON_OK).text(std::string_view()).raw(declared.bytes());
+  };
+  const auto* const auth = plugin_.auth;
+  each(
+      TENON_HAS(auth, provider_count) ? auth->provider_count(own) : 0, TENON_AUTH_PROVIDERS,
+      sizeof(tenon_auth_provider_t),
+      [&](uint32_t index) { return TENON_HAS(auth, provider) ? auth->provider(own, index) : nullptr; },
+      [&](const tenon_auth_provider_t& provider) {
+        writer.text(provider.scheme).text(provider.header).text(provider.challenge);
+      });
+  const auto* const hooks = plugin_.hooks;
+  each(
+      TENON_HAS(hooks, hook_count) ? hooks->hook_count(own) : 0, TENON_HOOKS_LIMIT, sizeof(tenon_hook_t),
+      [&](uint32_t index) { return TENON_HAS(hooks, hook) ? hooks->hook(own, index) : nullptr; },
+      [&](const tenon_hook_t& hook) { writer.text(hook.name).put<uint32_t>(hook.version).put<int32_t>(hook.order); });
+  const auto* const http = plugin_.http;
+  each(
+      TENON_HAS(http, route_count) ? http->route_count(own) : 0, core::Route::kMost, offsetof(tenon_route_t, roles),
+      [&](uint32_t index) { return TENON_HAS(http, route) ? http->route(own, index) : nullptr; },
+      [&](const tenon_route_t& route) {
+        writer.put<int32_t>(route.method).text(route.pattern).put<uint32_t>(route.deadline_ms);
+        writer.put<uint64_t>(route.body_limit).put<uint32_t>(route.auth);
+        // Later members, of which one that was built with older headers has none.
+        writer.text(route.size >= offsetof(tenon_route_t, summary) ? route.roles : tenon_bytes_t{});
+        const bool has_words = route.size >= sizeof route;
+        for (const auto text : {&tenon_route_t::summary, &tenon_route_t::description, &tenon_route_t::openapi}) {
+          writer.text(has_words ? route.*text : tenon_bytes_t{});
+        }
+      });
 }
 
 tenon_status PluginServer::save(wire::Writer& writer) {

@@ -1,14 +1,13 @@
 /*
- * A plugin that writes down what is done to it, one line "id step" each, into tenon-journal-<pid> in the temporary
- * directory, when that file is there: so in the process of the test, and not in a trial. Macros:
- *   BUILD              end of its version
- *   FAIL_AT            name of a step that fails, in the process of the test only
- *   WITH_STATE         tenon.state
+ * A plugin that writes down what is done to it, one line "id step" each, into the file that LC_TENON_JOURNAL names,
+ * whose name ends with the process of the host: in that, or in one of its own, and not in a trial. Macros: BUILD end of
+ * its version FAIL_AT            name of a step that fails, and in no trial WITH_STATE         tenon.state
  *   WITH_PROVIDER      tenon.auth: "Key NAME" of the header authorization is somebody called NAME
  *   WITH_MIDDLEWARE    tenon.middleware, with this order
  *   WITH_HOOK          tenon.hooks
  *   WITH_CONFIG        tenon.config: what `changed` returns
  *   ROUTE_AUTH         of its route, such as TENON_AUTH_IDENTITY
+ *   ROUTE_SIZE         of its route: with the headers of an older release that is less
  */
 #ifndef BUILD
 #define BUILD "1"
@@ -19,7 +18,11 @@
 #ifndef ROUTE_AUTH
 #define ROUTE_AUTH TENON_AUTH_NONE
 #endif
+#ifndef ROUTE_SIZE
+#define ROUTE_SIZE sizeof(tenon_route_t)
+#endif
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +44,10 @@ static const tenon_host_http_t* http;
 
 /* What `step` is to return. */
 static tenon_status note(const char* step) {
-  const char* directory = getenv("TMPDIR");
-  char path[512];
-  snprintf(path, sizeof path, "%s/tenon-journal-%d", directory == NULL ? "/tmp" : directory, (int)getpid());
+  const char* path = getenv("LC_TENON_JOURNAL");
+  const char* pid = path == NULL ? NULL : strrchr(path, '-');
+  const pid_t test = pid == NULL ? 0 : atoi(pid + 1);
+  if (test != getpid() && test != getppid()) return TENON_OK;
   const int file = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
   if (file < 0) return TENON_OK;
   char line[512];
@@ -62,7 +66,7 @@ static uint32_t route_count(tenon_plugin_t* plugin) {
 static const tenon_route_t* route(tenon_plugin_t* plugin, uint32_t index) {
   (void)plugin;
   (void)index;
-  static const tenon_route_t only = {.size = sizeof only,
+  static const tenon_route_t only = {.size = ROUTE_SIZE,
                                      .method = TENON_HTTP_GET,
                                      .pattern = {"/who", 4},
                                      .execution = TENON_EXECUTION_POOL,
