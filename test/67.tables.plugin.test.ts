@@ -2,13 +2,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type GenerationHandle, loadCore, Outcome, type PluginPointer, runnerPath, Word } from '../src/binding/core.js';
-import type { Isolation } from '../src/binding/isolation.js';
-import { openLibrary } from '../src/binding/library.js';
+import { type GenerationHandle, loadCore, Outcome, type PluginPointer, Word } from '../src/binding/core.js';
 import { openStore, type Store, type TableDefinition } from '../src/binding/store.js';
 import { readApplication } from '../src/compiler/application.js';
 import { compile } from '../src/compiler/build.js';
 import { Trial } from '../src/plugin/trial.js';
+import { openBenchLibrary } from './load/bench-library.js';
+import { inProcessOnly, isIsolated } from './load/isolation.js';
 import { until } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -49,18 +49,12 @@ interface Exchange {
   done: boolean;
 }
 
-/** A front, a store, and generations of the plugin `tables.c`, in this process or in processes of their own. */
+/** A front, a store, and generations of the plugin `tables.c`, wherever plugins run. */
 class Bench {
   readonly #calls = new Map<number, Exchange>();
   readonly front = new core.Front({ onReady: () => this.#pump(), onLog: () => {} });
   readonly #pointers = new Map<string, PluginPointer>();
   #number = 0;
-
-  readonly isIsolated: boolean;
-
-  constructor(isIsolated: boolean) {
-    this.isIsolated = isIsolated;
-  }
 
   /** A generation that is live. */
   async start(options: {
@@ -80,11 +74,10 @@ class Bench {
     const file =
       options.file ?? (await buildPlugin('tables', { defines: { PLUGIN_ID: `"${id}"`, ...options.defines } }));
     const number = ++this.#number;
-    const library = this.isIsolated ? undefined : openLibrary(file);
+    const library = openBenchLibrary(file, { id, generation: number, lifecycleMs: 5000 });
     const generation = new core.GenerationHandle(pointer, {
       number,
-      ...(library === undefined ? { isolation: isolationOf(file, id, number) } : {}),
-      descriptor: library?.descriptor.address,
+      ...library.source,
       root: '',
       prefix: `/${id}`,
       deadlineMs: 20_000,
@@ -106,7 +99,7 @@ class Bench {
       await generation.destroy(5000);
       expect(await generation.stop(5000)).toBe(0);
       generation.close();
-      library?.close();
+      library.close();
     };
     return { generation, end };
   }
@@ -182,31 +175,10 @@ function textOf(bytes: string | Uint8Array | undefined): string {
   return (typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : Buffer.from(bytes ?? [])).toString();
 }
 
-function isolationOf(library: string, id: string, generation: number): Isolation {
-  return new core.Isolation({
-    runner: runnerPath(),
-    library,
-    id,
-    generation,
-    processes: 1,
-    lifecycleMs: 5000,
-    graceMs: 1000,
-    memoryBytes: 0,
-    descriptors: 0,
-    childProcesses: 0,
-    processorPercent: 0,
-    sandbox: true,
-    writable: [],
-    temporary: '',
-    hidden: [],
-  });
-}
-
 let directory: string;
 let store: Store;
 let task: number;
 let bench: Bench;
-let isIsolated = false;
 
 async function open(): Promise<Store> {
   return openStore(core, {
@@ -235,7 +207,7 @@ afterAll(async () => {
 beforeEach(async () => {
   store = await open();
   task = await store.define(definition('todo', 'Task'));
-  bench = new Bench(isIsolated);
+  bench = new Bench();
 });
 afterEach(async () => {
   bench.close();
@@ -243,7 +215,7 @@ afterEach(async () => {
   await store.close();
 });
 
-describe('a plugin with tables in the process of the host', () => {
+describe('a plugin with tables that uses them early, or on the event loop,', () => {
   test('finds them in its trial, where they may not be used yet', async () => {
     const trial = new Trial();
     const library = await buildPlugin('tables', { defines: { NEEDS_TABLES: '1' } });
@@ -252,6 +224,7 @@ describe('a plugin with tables in the process of the host', () => {
   });
 
   test('may read on the event loop what is in memory, and nothing else', async () => {
+    inProcessOnly('no route of a process of its own runs on the event loop');
     const { end } = await bench.start({ store });
     await put(task, { id: 'a', title: 'Bread' });
     const main = (query: Record<string, string>, body = ''): string =>
@@ -268,328 +241,311 @@ describe('a plugin with tables in the process of the host', () => {
   });
 });
 
-describe.each([
-  { where: 'in the process of the host', apart: false },
-  { where: 'in a process of its own', apart: true },
-])('$where', ({ apart }) => {
-  beforeAll(() => {
-    isIsolated = apart;
-  });
-  afterAll(() => {
-    isIsolated = false;
+describe('a plugin with tables', () => {
+  test('has them from ready on', async () => {
+    const { end } = await bench.start({ store });
+    expect(await bench.life()).toBe('STATE STATE OK ');
+    await end();
   });
 
-  describe('a plugin with tables', () => {
-    test('has them from ready on', async () => {
-      const { end } = await bench.start({ store });
-      expect(await bench.life()).toBe('STATE STATE OK ');
-      await end();
-    });
-
-    test('is not offered them by a host that has none', async () => {
-      const { end } = await bench.start({});
-      expect(await bench.life()).toBe('UNSUPPORTED UNSUPPORTED UNSUPPORTED ');
-      await end();
-    });
-
-    test('reads, writes, changes and removes records, which the host sees and the schema checks', async () => {
-      const { end } = await bench.start({ store });
-      expect(await bench.ask({ op: 'get', key: 'a' })).toBe('NOT_FOUND');
-      expect(await bench.ask({ op: 'put' }, '{"title":"Bread","id":"a"}')).toBe('OK');
-      expect(await bench.ask({ op: 'get', key: 'a' })).toBe('OK {"id":"a","title":"Bread"}');
-      expect(await bench.ask({ op: 'get', key: 'a', field: 'title' })).toBe('OK Bread');
-      expect(await bench.ask({ op: 'put', mode: 'create' }, '{"id":"a","title":"Milk"}')).toBe(
-        'EXISTS [] there is a record with this key',
-      );
-      expect(await bench.ask({ op: 'put', mode: 'replace' }, '{"id":"b","title":"Milk"}')).toMatch(/^NOT_FOUND/);
-      expect(await bench.ask({ op: 'put' }, '{"id":"a","title":7}')).toMatch(/^INVALID \[title\] /);
-      expect(await bench.ask({ op: 'patch', key: 'a' }, '{"state":"open","notes":{"deep":[1,2]}}')).toBe('OK');
-      expect((await store.get(task, 'a'))?.json.toString()).toBe(
-        '{"id":"a","title":"Bread","state":"open","notes":{"deep":[1,2]}}',
-      );
-      expect(await bench.ask({ op: 'patch', key: 'a' }, '{"state":"lost"}')).toMatch(/^INVALID \[state\] /);
-      expect(await bench.ask({ op: 'patch', key: 'b' }, '{}')).toMatch(/^NOT_FOUND/);
-      expect(await bench.ask({ op: 'remove', key: 'a' })).toBe('OK');
-      expect(await bench.ask({ op: 'remove', key: 'a' })).toMatch(/^NOT_FOUND/);
-      expect(await store.get(task, 'a')).toBeNull();
-      await end();
-    });
-
-    test('knows the fields of a table by number, and keys that are whole numbers', async () => {
-      const counter = await store.define(definition('todo', 'Counter'));
-      const { end } = await bench.start({ store });
-      expect(await bench.ask({ op: 'field', field: 'state' })).toBe('2');
-      expect(await bench.ask({ op: 'field', field: 'nothing' })).toBe('-1');
-      expect(await bench.ask({ op: 'put', table: 'Counter' }, '{"id":-7,"title":"Seven"}')).toBe('OK');
-      expect(await bench.ask({ op: 'get', table: 'Counter', key: '#-7', field: 'id' })).toBe('OK -7');
-      expect(await bench.ask({ op: 'get', table: 'Counter', key: 'seven' })).toBe('ARGUMENT');
-      expect(await bench.ask({ op: 'get', table: 'Nothing', key: 'a' })).toBe('NOT_FOUND');
-      await end();
-      await store.drop(counter);
-    });
-
-    test('writes several records together or none of them', async () => {
-      const { end } = await bench.start({ store });
-      await put(task, { id: 'old', title: 'Old' }, { id: 'done', title: 'Done' });
-      const lines = ['put Task {"id":"new","title":"New"}', 'patch Task old {"title":"Older"}', 'remove Task done'];
-      expect(await bench.ask({ op: 'batch' }, lines.join('\n'))).toBe('OK');
-      expect(await bench.ask({ op: 'scan' })).toBe(' {"id":"new","title":"New"} {"id":"old","title":"Older"} END');
-      expect(await bench.ask({ op: 'batch' }, 'remove Task old\ncreate Task {"id":"new","title":"Again"}')).toMatch(
-        /^EXISTS/,
-      );
-      expect(await bench.ask({ op: 'batch' }, 'remove Task old\nput Task {"id":"x"}')).toMatch(/^INVALID \[title\]/);
-      expect(await bench.ask({ op: 'count', exact: 'yes' })).toBe('OK 2');
-      expect(await bench.ask({ op: 'batch' })).toBe('OK');
-      await end();
-    });
-
-    test('goes through records by key and by index, within bounds, backwards, filtered', async () => {
-      const { end } = await bench.start({ store });
-      await put(
-        task,
-        ...['a1', 'a2', 'b1', 'b2'].map((id, index) => ({
-          id,
-          title: `T${index}`,
-          state: index % 2 ? 'done' : 'open',
-        })),
-      );
-      const ids = async (query: Record<string, string>, filter = ''): Promise<string[]> =>
-        [...(await bench.ask({ op: 'scan', ...query }, filter)).matchAll(/"id":"(\w+)"/g)].map(
-          ([, id]) => id as string,
-        );
-      expect(await ids({})).toEqual(['a1', 'a2', 'b1', 'b2']);
-      expect(await ids({ reverse: 'yes' })).toEqual(['b2', 'b1', 'a2', 'a1']);
-      expect(await ids({ prefix: 'a' })).toEqual(['a1', 'a2']);
-      expect(await ids({ lower: 'a2', above: 'yes', upper: 'b2', below: 'yes' })).toEqual(['b1']);
-      expect(await ids({ field: 'state', lower: 'done', upper: 'done' })).toEqual(['a2', 'b2']);
-      expect(await ids({ field: 'state', reverse: 'yes' })).toHaveLength(4);
-      expect(await ids({ field: 'id', lower: 'b1' })).toEqual(['b1', 'b2']);
-      expect(await ids({}, '{"field":"title","op":"ends","value":"2"}')).toEqual(['b1']);
-      expect(await bench.ask({ op: 'scan', field: 'title' })).toMatch(/^INVALID/);
-      expect(await bench.ask({ op: 'scan' }, '{"field":"title","op":"has","value":1}')).toMatch(/^INVALID/);
-      expect(await bench.ask({ op: 'count' })).toMatch(/^OK \d+$/);
-      await end();
-    });
-
-    test('is told of every misuse', async () => {
-      const { end } = await bench.start({ store });
-      expect(await bench.ask({ op: 'misuse' })).toBe('0 others');
-      await end();
-    });
-
-    test('writes until its shutdown has returned', async () => {
-      const { end } = await bench.start({ store, defines: { WRITES_IN_SHUTDOWN: '1' } });
-      await end();
-      expect((await store.get(task, 'last'))?.json.toString()).toContain('Last words');
-    });
+  test('is not offered them by a host that has none', async () => {
+    const { end } = await bench.start({});
+    expect(await bench.life()).toBe('UNSUPPORTED UNSUPPORTED UNSUPPORTED ');
+    await end();
   });
 
-  describe('tables of another application', () => {
-    test('are open to a plugin as far as it was granted them', async () => {
-      const shelf = await store.define(definition('library', 'Shelf'));
-      const reader = await store.define(definition('library', 'Reader'));
-      const other = await store.define(definition('shop', 'Order'));
-      const grants = ['read:library.*', 'write:library.Shelf', 'read:shop', 'shop.Order', 'write:shopping.Order'];
-      const { end } = await bench.start({ store, grants });
-      await put(reader, { id: 'a', title: 'Ada' });
-      expect(await bench.ask({ op: 'put', table: 'library.Shelf' }, '{"id":"s","title":"Poems"}')).toBe('OK');
-      expect(await bench.ask({ op: 'get', table: 'library.Shelf', key: 's', field: 'title' })).toBe('OK Poems');
-      expect(await bench.ask({ op: 'get', table: 'library.Reader', key: 'a', field: 'title' })).toBe('OK Ada');
-      expect(await bench.ask({ op: 'put', table: 'library.Reader' }, '{"id":"b","title":"Bo"}')).toMatch(/^DENIED/);
-      expect(await bench.ask({ op: 'remove', table: 'library.Reader', key: 'a' })).toMatch(/^DENIED/);
-      expect(await bench.ask({ op: 'batch' }, 'put library.Reader {"id":"b","title":"Bo"}')).toBe('DENIED');
-      expect(await bench.ask({ op: 'get', table: 'library.Nothing', key: 'a' })).toBe('NOT_FOUND');
-      // What it may not see it does not learn to be there.
-      expect(await bench.ask({ op: 'get', table: 'shop.Order', key: 'a' })).toBe('DENIED');
-      expect(await bench.ask({ op: 'get', table: 'shop.Nothing', key: 'a' })).toBe('DENIED');
-      expect(await bench.ask({ op: 'put', table: 'todo.Task' }, '{"id":"own","title":"Own"}')).toBe('OK');
-      await end();
-      for (const table of [shelf, reader, other]) await store.drop(table);
-    });
+  test('reads, writes, changes and removes records, which the host sees and the schema checks', async () => {
+    const { end } = await bench.start({ store });
+    expect(await bench.ask({ op: 'get', key: 'a' })).toBe('NOT_FOUND');
+    expect(await bench.ask({ op: 'put' }, '{"title":"Bread","id":"a"}')).toBe('OK');
+    expect(await bench.ask({ op: 'get', key: 'a' })).toBe('OK {"id":"a","title":"Bread"}');
+    expect(await bench.ask({ op: 'get', key: 'a', field: 'title' })).toBe('OK Bread');
+    expect(await bench.ask({ op: 'put', mode: 'create' }, '{"id":"a","title":"Milk"}')).toBe(
+      'EXISTS [] there is a record with this key',
+    );
+    expect(await bench.ask({ op: 'put', mode: 'replace' }, '{"id":"b","title":"Milk"}')).toMatch(/^NOT_FOUND/);
+    expect(await bench.ask({ op: 'put' }, '{"id":"a","title":7}')).toMatch(/^INVALID \[title\] /);
+    expect(await bench.ask({ op: 'patch', key: 'a' }, '{"state":"open","notes":{"deep":[1,2]}}')).toBe('OK');
+    expect((await store.get(task, 'a'))?.json.toString()).toBe(
+      '{"id":"a","title":"Bread","state":"open","notes":{"deep":[1,2]}}',
+    );
+    expect(await bench.ask({ op: 'patch', key: 'a' }, '{"state":"lost"}')).toMatch(/^INVALID \[state\] /);
+    expect(await bench.ask({ op: 'patch', key: 'b' }, '{}')).toMatch(/^NOT_FOUND/);
+    expect(await bench.ask({ op: 'remove', key: 'a' })).toBe('OK');
+    expect(await bench.ask({ op: 'remove', key: 'a' })).toMatch(/^NOT_FOUND/);
+    expect(await store.get(task, 'a')).toBeNull();
+    await end();
   });
 
-  describe('changes of a table', () => {
-    test('come to a plugin in order, whoever writes, from where it wants', async () => {
-      const { end } = await bench.start({ store });
-      await put(task, { id: 'before', title: 'Before' });
-      const from = store.sequence();
-      const following = bench.send('pool', { op: 'follow', table: 'Task', most: '3' });
-      await until('it follows', () => following.text.startsWith('OK'));
-      await put(task, { id: 'a', title: 'Host' });
-      expect(await bench.ask({ op: 'put' }, '{"id":"b","title":"Plugin"}')).toBe('OK');
-      expect(await bench.ask({ op: 'remove', key: 'a' })).toBe('OK');
-      await until('all have come', () => following.done);
-      const changes = following.text
-        .split('\n')
-        .slice(1)
-        .map((line) => line.replace(/^\d+ /, ''));
-      const wanted = ['now a {"id":"a","title":"Host"}', 'now b {"id":"b","title":"Plugin"}', 'gone a'];
-      expect(changes).toEqual(wanted);
-      const again = await bench.ask({ op: 'follow', most: '3', from });
-      expect(again.split('\n').slice(1)).toEqual(following.text.split('\n').slice(1));
-      expect(await bench.ask({ op: 'follow', most: '1', from: '99999999' })).toBe('VERSION');
-      expect(await bench.ask({ op: 'follow', most: '1', wait: '1' })).toBe('OK\nAGAIN');
-      await end();
-    });
-
-    test('that nobody makes do not hold a generation that is replaced', async () => {
-      const first = await bench.start({ store });
-      const following = bench.send('pool', { op: 'follow', table: 'Task', most: '9' });
-      await until('it follows', () => following.text === 'OK');
-      const second = await bench.start({ store });
-      expect(await first.generation.drain(10_000)).toBe(true);
-      await until('it is answered', () => following.done);
-      expect(following.text).toBe('OK\nCANCELLED');
-      await first.end();
-      await bench.start({ store }).then(({ end }) => end());
-      await second.end();
-    });
-
-    test('can be followed again when a generation that was asked to hand over goes on', async () => {
-      const { generation, end } = await bench.start({ store });
-      bench.pointer().swap(null);
-      expect(await generation.drain(5000)).toBe(true);
-      bench.pointer().swap(generation);
-      const following = bench.send('pool', { op: 'follow', table: 'Task', most: '1' });
-      await until('it follows', () => following.text === 'OK');
-      await put(task, { id: 'a', title: 'Bread' });
-      await until('it has come', () => following.done);
-      expect(following.text).toMatch(/now a \{/);
-      await end();
-    });
+  test('knows the fields of a table by number, and keys that are whole numbers', async () => {
+    const counter = await store.define(definition('todo', 'Counter'));
+    const { end } = await bench.start({ store });
+    expect(await bench.ask({ op: 'field', field: 'state' })).toBe('2');
+    expect(await bench.ask({ op: 'field', field: 'nothing' })).toBe('-1');
+    expect(await bench.ask({ op: 'put', table: 'Counter' }, '{"id":-7,"title":"Seven"}')).toBe('OK');
+    expect(await bench.ask({ op: 'get', table: 'Counter', key: '#-7', field: 'id' })).toBe('OK -7');
+    expect(await bench.ask({ op: 'get', table: 'Counter', key: 'seven' })).toBe('ARGUMENT');
+    expect(await bench.ask({ op: 'get', table: 'Nothing', key: 'a' })).toBe('NOT_FOUND');
+    await end();
+    await store.drop(counter);
   });
 
-  describe('what a plugin leaves behind', () => {
-    test('is taken back when it ends, so that the store can be closed', async () => {
-      await put(task, { id: 'a', title: 'Bread' });
-      const { end } = await bench.start({ store });
-      expect(await bench.ask({ op: 'get', key: 'a', keep: 'yes', field: 'title' })).toBe('OK Bread');
-      expect(await bench.ask({ op: 'batch', keep: 'yes' }, 'put Task {"id":"b","title":"Milk"}')).toBe('OK');
-      expect(await bench.ask({ op: 'scan', keep: 'yes' })).toMatch(/END$/);
-      expect(await bench.ask({ op: 'follow', keep: 'yes', most: '1', wait: '1' })).toBe('OK\nAGAIN');
-      await end();
-      await store.close();
-      store = await open();
-      expect(await store.count((task = await store.define(definition('todo', 'Task'))))).toBe(1);
-    });
-
-    test('does not keep a store open, and a generation that goes on is told that it is closed', async () => {
-      await put(task, { id: 'a', title: 'Bread' });
-      const { end } = await bench.start({ store });
-      expect(await bench.ask({ op: 'get', key: 'a', keep: 'yes', field: 'title' })).toBe('OK Bread');
-      const following = bench.send('pool', { op: 'follow', table: 'Task', most: '9' });
-      await until('it follows', () => following.text === 'OK');
-      await store.close();
-      await until('it is answered', () => following.done);
-      expect(following.text).toBe('OK\nCANCELLED');
-      expect(await bench.ask({ op: 'get', key: 'a' })).toBe('STATE');
-      await end();
-      store = await open();
-      task = await store.define(definition('todo', 'Task'));
-      expect((await store.get(task, 'a'))?.json.toString()).toContain('Bread');
-    });
+  test('writes several records together or none of them', async () => {
+    const { end } = await bench.start({ store });
+    await put(task, { id: 'old', title: 'Old' }, { id: 'done', title: 'Done' });
+    const lines = ['put Task {"id":"new","title":"New"}', 'patch Task old {"title":"Older"}', 'remove Task done'];
+    expect(await bench.ask({ op: 'batch' }, lines.join('\n'))).toBe('OK');
+    expect(await bench.ask({ op: 'scan' })).toBe(' {"id":"new","title":"New"} {"id":"old","title":"Older"} END');
+    expect(await bench.ask({ op: 'batch' }, 'remove Task old\ncreate Task {"id":"new","title":"Again"}')).toMatch(
+      /^EXISTS/,
+    );
+    expect(await bench.ask({ op: 'batch' }, 'remove Task old\nput Task {"id":"x"}')).toMatch(/^INVALID \[title\]/);
+    expect(await bench.ask({ op: 'count', exact: 'yes' })).toBe('OK 2');
+    expect(await bench.ask({ op: 'batch' })).toBe('OK');
+    await end();
   });
 
-  describe('tables in C++', () => {
-    let file: string;
-    let end: () => Promise<void>;
-    beforeAll(async () => {
-      const application = path.join(import.meta.dirname, 'sdk', 'notebook');
-      const dataDirectory = path.join(directory, 'data');
-      file = (await compile(await readApplication(application), { dataDirectory, env: process.env })).library;
-    });
-    beforeEach(async () => {
-      task = await store.define(note);
-      ({ end } = await bench.start({ store, id: 'notebook', file }));
-    });
-    afterEach(() => end());
+  test('goes through records by key and by index, within bounds, backwards, filtered', async () => {
+    const { end } = await bench.start({ store });
+    await put(
+      task,
+      ...['a1', 'a2', 'b1', 'b2'].map((id, index) => ({
+        id,
+        title: `T${index}`,
+        state: index % 2 ? 'done' : 'open',
+      })),
+    );
+    const ids = async (query: Record<string, string>, filter = ''): Promise<string[]> =>
+      [...(await bench.ask({ op: 'scan', ...query }, filter)).matchAll(/"id":"(\w+)"/g)].map(([, id]) => id as string);
+    expect(await ids({})).toEqual(['a1', 'a2', 'b1', 'b2']);
+    expect(await ids({ reverse: 'yes' })).toEqual(['b2', 'b1', 'a2', 'a1']);
+    expect(await ids({ prefix: 'a' })).toEqual(['a1', 'a2']);
+    expect(await ids({ lower: 'a2', above: 'yes', upper: 'b2', below: 'yes' })).toEqual(['b1']);
+    expect(await ids({ field: 'state', lower: 'done', upper: 'done' })).toEqual(['a2', 'b2']);
+    expect(await ids({ field: 'state', reverse: 'yes' })).toHaveLength(4);
+    expect(await ids({ field: 'id', lower: 'b1' })).toEqual(['b1', 'b2']);
+    expect(await ids({}, '{"field":"title","op":"ends","value":"2"}')).toEqual(['b1']);
+    expect(await bench.ask({ op: 'scan', field: 'title' })).toMatch(/^INVALID/);
+    expect(await bench.ask({ op: 'scan' }, '{"field":"title","op":"has","value":1}')).toMatch(/^INVALID/);
+    expect(await bench.ask({ op: 'count' })).toMatch(/^OK \d+$/);
+    await end();
+  });
 
-    test('read every kind of value, and tell what a write was refused for', async () => {
-      const full = {
-        id: 'a',
-        title: 'Br\u00e9ad "and"\n\ud83e\uddc0 \\',
-        state: 'open',
-        rank: 7,
-        price: 2.5,
-        done: true,
-        at: 1000,
-        tags: ['x', 'y'],
-      };
-      expect(JSON.parse(await bench.fetch('PUT', '/notes/:id', '/notes/a', JSON.stringify(full)))).toMatchObject({
-        status: 0,
-      });
-      const read = JSON.parse(await bench.fetch('GET', '/notes/:id', '/notes/a')) as Record<string, unknown>;
-      expect(read).toMatchObject({ title: full.title, rank: 7, price: 2.5, done: true, at: 1000, tags: '["x","y"]' });
-      expect(read).toMatchObject({
-        nothing: true,
-        'no rank': false,
-        whole: { ...full, at: '1970-01-01T00:00:01.000Z' },
-      });
-      expect(JSON.parse(`"${String(read.raw)}"`)).toBe(full.title);
-      const refused = JSON.parse(await bench.fetch('POST', '/notes/:id', '/notes/a', 'Again')) as Record<
-        string,
-        unknown
-      >;
-      expect(refused).toEqual({ status: 12, field: '', message: 'there is a record with this key' });
-      expect(await bench.fetch('PATCH', '/notes/:id', '/notes/a', '{"rank":"high"}')).toMatch(
-        /"status":13,"field":"rank"/,
-      );
-      expect(await bench.fetch('DELETE', '/notes/:id', '/notes/a')).toMatch(/"status":0/);
-      expect(await bench.fetch('GET', '/notes/:id', '/notes/a')).toBe('none');
-      // What the extension wrote in ready: the status of a table in initialize.
-      expect(await bench.fetch('GET', '/now', '/now?id=ready')).toBe('3');
-      expect(await bench.fetch('PUT', '/now')).toMatch(isIsolated ? /"status":13/ : /"status":8/);
-    });
+  test('is told of every misuse', async () => {
+    const { end } = await bench.start({ store });
+    expect(await bench.ask({ op: 'misuse' })).toBe('0 others');
+    await end();
+  });
 
-    test('are gone through with and without an index', async () => {
-      await store.write([{ table: task, kind: 'remove', key: 'ready' }]);
-      await put(
-        task,
-        { id: 'a', title: 'One', state: 'open', rank: 1, at: 500 },
-        { id: 'b', title: 'Two', state: 'done', rank: 2, price: 2.5, at: 1000 },
-        { id: 'c', title: 'Three', state: 'open', rank: 3, done: true, at: 2000, tags: ['x'] },
-        { id: 'd', title: 'Four', at: 3000 },
-      );
-      const lists = async (): Promise<string> => bench.fetch('GET', '/lists');
-      await until('the indexes are complete', async () => !(await lists()).includes('not complete yet'));
-      expect((await lists()).split('\n')).toEqual([
-        'a b c d ',
-        'd c ',
-        'a c ',
-        'c ',
-        'c ',
-        'b ',
-        'd ',
-        'b c ',
-        'a c ',
-        'b c ',
-        'd ',
-        'c ',
-        expect.stringMatching(/^! .*title/),
-        '! the table has no field nothing',
-        '! ',
-        '4 about',
-      ]);
-    });
+  test('writes until its shutdown has returned', async () => {
+    const { end } = await bench.start({ store, defines: { WRITES_IN_SHUTDOWN: '1' } });
+    await end();
+    expect((await store.get(task, 'last'))?.json.toString()).toContain('Last words');
+  });
+});
 
-    test('are written together or not at all', async () => {
-      expect(await bench.fetch('POST', '/several', '/several?missing')).toMatch(/"status":6/);
-      expect(await bench.fetch('POST', '/several', '/several?wrong')).toMatch(/"status":6/);
-      expect(await bench.fetch('POST', '/several', '/several?forget')).toBe('forgotten');
-      expect(await store.get(task, 'm2')).toBeNull();
-      expect(await bench.fetch('POST', '/several')).toMatch(/"status":0/);
-      expect((await store.get(task, 'm1'))?.json.toString()).toBe('{"id":"m1","title":"One","rank":7}');
-    });
+describe('tables of another application', () => {
+  test('are open to a plugin as far as it was granted them', async () => {
+    const shelf = await store.define(definition('library', 'Shelf'));
+    const reader = await store.define(definition('library', 'Reader'));
+    const other = await store.define(definition('shop', 'Order'));
+    const grants = ['read:library.*', 'write:library.Shelf', 'read:shop', 'shop.Order', 'write:shopping.Order'];
+    const { end } = await bench.start({ store, grants });
+    await put(reader, { id: 'a', title: 'Ada' });
+    expect(await bench.ask({ op: 'put', table: 'library.Shelf' }, '{"id":"s","title":"Poems"}')).toBe('OK');
+    expect(await bench.ask({ op: 'get', table: 'library.Shelf', key: 's', field: 'title' })).toBe('OK Poems');
+    expect(await bench.ask({ op: 'get', table: 'library.Reader', key: 'a', field: 'title' })).toBe('OK Ada');
+    expect(await bench.ask({ op: 'put', table: 'library.Reader' }, '{"id":"b","title":"Bo"}')).toMatch(/^DENIED/);
+    expect(await bench.ask({ op: 'remove', table: 'library.Reader', key: 'a' })).toMatch(/^DENIED/);
+    expect(await bench.ask({ op: 'batch' }, 'put library.Reader {"id":"b","title":"Bo"}')).toBe('DENIED');
+    expect(await bench.ask({ op: 'get', table: 'library.Nothing', key: 'a' })).toBe('NOT_FOUND');
+    // What it may not see it does not learn to be there.
+    expect(await bench.ask({ op: 'get', table: 'shop.Order', key: 'a' })).toBe('DENIED');
+    expect(await bench.ask({ op: 'get', table: 'shop.Nothing', key: 'a' })).toBe('DENIED');
+    expect(await bench.ask({ op: 'put', table: 'todo.Task' }, '{"id":"own","title":"Own"}')).toBe('OK');
+    await end();
+    for (const table of [shelf, reader, other]) await store.drop(table);
+  });
+});
 
-    test('are followed until the application is replaced', async () => {
-      const following = bench.begin('POST', '/follow');
-      await until('it follows', () => following.text === 'following');
-      await put(task, { id: 'a', title: 'One' });
-      await store.write([{ table: task, kind: 'remove', key: 'a' }]);
-      await until('both have come', () => following.text.endsWith('gone'));
-      await end();
-      expect(following).toEqual({ text: 'following\na One\na gone\nended 9', done: true });
-      ({ end } = await bench.start({ store, id: 'notebook', file }));
+describe('changes of a table', () => {
+  test('come to a plugin in order, whoever writes, from where it wants', async () => {
+    const { end } = await bench.start({ store });
+    await put(task, { id: 'before', title: 'Before' });
+    const from = store.sequence();
+    const following = bench.send('pool', { op: 'follow', table: 'Task', most: '3' });
+    await until('it follows', () => following.text.startsWith('OK'));
+    await put(task, { id: 'a', title: 'Host' });
+    expect(await bench.ask({ op: 'put' }, '{"id":"b","title":"Plugin"}')).toBe('OK');
+    expect(await bench.ask({ op: 'remove', key: 'a' })).toBe('OK');
+    await until('all have come', () => following.done);
+    const changes = following.text
+      .split('\n')
+      .slice(1)
+      .map((line) => line.replace(/^\d+ /, ''));
+    const wanted = ['now a {"id":"a","title":"Host"}', 'now b {"id":"b","title":"Plugin"}', 'gone a'];
+    expect(changes).toEqual(wanted);
+    const again = await bench.ask({ op: 'follow', most: '3', from });
+    expect(again.split('\n').slice(1)).toEqual(following.text.split('\n').slice(1));
+    expect(await bench.ask({ op: 'follow', most: '1', from: '99999999' })).toBe('VERSION');
+    expect(await bench.ask({ op: 'follow', most: '1', wait: '1' })).toBe('OK\nAGAIN');
+    await end();
+  });
+
+  test('that nobody makes do not hold a generation that is replaced', async () => {
+    const first = await bench.start({ store });
+    const following = bench.send('pool', { op: 'follow', table: 'Task', most: '9' });
+    await until('it follows', () => following.text === 'OK');
+    const second = await bench.start({ store });
+    expect(await first.generation.drain(10_000)).toBe(true);
+    await until('it is answered', () => following.done);
+    expect(following.text).toBe('OK\nCANCELLED');
+    await first.end();
+    await bench.start({ store }).then(({ end }) => end());
+    await second.end();
+  });
+
+  test('can be followed again when a generation that was asked to hand over goes on', async () => {
+    const { generation, end } = await bench.start({ store });
+    bench.pointer().swap(null);
+    expect(await generation.drain(5000)).toBe(true);
+    bench.pointer().swap(generation);
+    const following = bench.send('pool', { op: 'follow', table: 'Task', most: '1' });
+    await until('it follows', () => following.text === 'OK');
+    await put(task, { id: 'a', title: 'Bread' });
+    await until('it has come', () => following.done);
+    expect(following.text).toMatch(/now a \{/);
+    await end();
+  });
+});
+
+describe('what a plugin leaves behind', () => {
+  test('is taken back when it ends, so that the store can be closed', async () => {
+    await put(task, { id: 'a', title: 'Bread' });
+    const { end } = await bench.start({ store });
+    expect(await bench.ask({ op: 'get', key: 'a', keep: 'yes', field: 'title' })).toBe('OK Bread');
+    expect(await bench.ask({ op: 'batch', keep: 'yes' }, 'put Task {"id":"b","title":"Milk"}')).toBe('OK');
+    expect(await bench.ask({ op: 'scan', keep: 'yes' })).toMatch(/END$/);
+    expect(await bench.ask({ op: 'follow', keep: 'yes', most: '1', wait: '1' })).toBe('OK\nAGAIN');
+    await end();
+    await store.close();
+    store = await open();
+    expect(await store.count((task = await store.define(definition('todo', 'Task'))))).toBe(1);
+  });
+
+  test('does not keep a store open, and a generation that goes on is told that it is closed', async () => {
+    await put(task, { id: 'a', title: 'Bread' });
+    const { end } = await bench.start({ store });
+    expect(await bench.ask({ op: 'get', key: 'a', keep: 'yes', field: 'title' })).toBe('OK Bread');
+    const following = bench.send('pool', { op: 'follow', table: 'Task', most: '9' });
+    await until('it follows', () => following.text === 'OK');
+    await store.close();
+    await until('it is answered', () => following.done);
+    expect(following.text).toBe('OK\nCANCELLED');
+    expect(await bench.ask({ op: 'get', key: 'a' })).toBe('STATE');
+    await end();
+    store = await open();
+    task = await store.define(definition('todo', 'Task'));
+    expect((await store.get(task, 'a'))?.json.toString()).toContain('Bread');
+  });
+});
+
+describe('tables in C++', () => {
+  let file: string;
+  let end: () => Promise<void>;
+  beforeAll(async () => {
+    const application = path.join(import.meta.dirname, 'sdk', 'notebook');
+    const dataDirectory = path.join(directory, 'data');
+    file = (await compile(await readApplication(application), { dataDirectory, env: process.env })).library;
+  });
+  beforeEach(async () => {
+    task = await store.define(note);
+    ({ end } = await bench.start({ store, id: 'notebook', file }));
+  });
+  afterEach(() => end());
+
+  test('read every kind of value, and tell what a write was refused for', async () => {
+    const full = {
+      id: 'a',
+      title: 'Br\u00e9ad "and"\n\ud83e\uddc0 \\',
+      state: 'open',
+      rank: 7,
+      price: 2.5,
+      done: true,
+      at: 1000,
+      tags: ['x', 'y'],
+    };
+    expect(JSON.parse(await bench.fetch('PUT', '/notes/:id', '/notes/a', JSON.stringify(full)))).toMatchObject({
+      status: 0,
     });
+    const read = JSON.parse(await bench.fetch('GET', '/notes/:id', '/notes/a')) as Record<string, unknown>;
+    expect(read).toMatchObject({ title: full.title, rank: 7, price: 2.5, done: true, at: 1000, tags: '["x","y"]' });
+    expect(read).toMatchObject({
+      nothing: true,
+      'no rank': false,
+      whole: { ...full, at: '1970-01-01T00:00:01.000Z' },
+    });
+    expect(JSON.parse(`"${String(read.raw)}"`)).toBe(full.title);
+    const refused = JSON.parse(await bench.fetch('POST', '/notes/:id', '/notes/a', 'Again')) as Record<string, unknown>;
+    expect(refused).toEqual({ status: 12, field: '', message: 'there is a record with this key' });
+    expect(await bench.fetch('PATCH', '/notes/:id', '/notes/a', '{"rank":"high"}')).toMatch(
+      /"status":13,"field":"rank"/,
+    );
+    expect(await bench.fetch('DELETE', '/notes/:id', '/notes/a')).toMatch(/"status":0/);
+    expect(await bench.fetch('GET', '/notes/:id', '/notes/a')).toBe('none');
+    // What the extension wrote in ready: the status of a table in initialize.
+    expect(await bench.fetch('GET', '/now', '/now?id=ready')).toBe('3');
+    expect(await bench.fetch('PUT', '/now')).toMatch(isIsolated ? /"status":13/ : /"status":8/);
+  });
+
+  test('are gone through with and without an index', async () => {
+    await store.write([{ table: task, kind: 'remove', key: 'ready' }]);
+    await put(
+      task,
+      { id: 'a', title: 'One', state: 'open', rank: 1, at: 500 },
+      { id: 'b', title: 'Two', state: 'done', rank: 2, price: 2.5, at: 1000 },
+      { id: 'c', title: 'Three', state: 'open', rank: 3, done: true, at: 2000, tags: ['x'] },
+      { id: 'd', title: 'Four', at: 3000 },
+    );
+    const lists = async (): Promise<string> => bench.fetch('GET', '/lists');
+    await until('the indexes are complete', async () => !(await lists()).includes('not complete yet'));
+    expect((await lists()).split('\n')).toEqual([
+      'a b c d ',
+      'd c ',
+      'a c ',
+      'c ',
+      'c ',
+      'b ',
+      'd ',
+      'b c ',
+      'a c ',
+      'b c ',
+      'd ',
+      'c ',
+      expect.stringMatching(/^! .*title/),
+      '! the table has no field nothing',
+      '! ',
+      '4 about',
+    ]);
+  });
+
+  test('are written together or not at all', async () => {
+    expect(await bench.fetch('POST', '/several', '/several?missing')).toMatch(/"status":6/);
+    expect(await bench.fetch('POST', '/several', '/several?wrong')).toMatch(/"status":6/);
+    expect(await bench.fetch('POST', '/several', '/several?forget')).toBe('forgotten');
+    expect(await store.get(task, 'm2')).toBeNull();
+    expect(await bench.fetch('POST', '/several')).toMatch(/"status":0/);
+    expect((await store.get(task, 'm1'))?.json.toString()).toBe('{"id":"m1","title":"One","rank":7}');
+  });
+
+  test('are followed until the application is replaced', async () => {
+    const following = bench.begin('POST', '/follow');
+    await until('it follows', () => following.text === 'following');
+    await put(task, { id: 'a', title: 'One' });
+    await store.write([{ table: task, kind: 'remove', key: 'a' }]);
+    await until('both have come', () => following.text.endsWith('gone'));
+    await end();
+    expect(following).toEqual({ text: 'following\na One\na gone\nended 9', done: true });
+    ({ end } = await bench.start({ store, id: 'notebook', file }));
   });
 });

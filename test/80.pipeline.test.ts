@@ -10,7 +10,7 @@ import {
   Word,
 } from '../src/binding/core.js';
 import { Refusal } from '../src/binding/refusal.js';
-import { type Library, openLibrary } from '../src/binding/library.js';
+import { type BenchLibrary, openBenchLibrary } from './load/bench-library.js';
 import { until } from './load/world.js';
 import { buildPlugin, type PluginBuild } from './plugins/build.js';
 
@@ -19,7 +19,7 @@ const ms = 5000;
 
 interface Life {
   generation: GenerationHandle;
-  library: Library;
+  library: BenchLibrary;
 }
 
 interface Answer {
@@ -51,10 +51,10 @@ class World {
   }
 
   async #bringUp(name: string, build: PluginBuild, plugin: PluginPointer): Promise<Life> {
-    const library = openLibrary(await buildPlugin(name, build));
+    const library = await open(name, name, build);
     const generation = new core.GenerationHandle(plugin, {
       number: 1,
-      descriptor: library.descriptor.address,
+      ...library.source,
       root: '',
       prefix: `/${name}`,
       deadlineMs: 1000,
@@ -108,13 +108,17 @@ class World {
   }
 }
 
+async function open(id: string, file: string, build: PluginBuild): Promise<BenchLibrary> {
+  return openBenchLibrary(await buildPlugin(file, build), { id, generation: 1, lifecycleMs: ms });
+}
+
 async function takeDown({ generation, library }: Life): Promise<void> {
   expect(await generation.drain(ms)).toBe(true);
   await generation.shutdown(ms);
   await generation.destroy(ms);
   expect(await generation.stop(ms)).toBe(0);
   generation.close();
-  core.keepFloatingPoint(() => library.close());
+  library.close();
   expect(core.imageMapped(library.path)).toBe(false);
 }
 
@@ -246,11 +250,11 @@ describe('what a generation offers', () => {
     await expect(world.plugin('guard', { defines: { BAD_CHALLENGE: '1', PLUGIN_ID: '"other"' } })).rejects.toThrow(
       /guard has a pointer already/,
     );
-    const library = openLibrary(await buildPlugin('guard', { defines: { BAD_CHALLENGE: '1', PLUGIN_ID: '"other"' } }));
+    const library = await open('other', 'guard', { defines: { BAD_CHALLENGE: '1', PLUGIN_ID: '"other"' } });
     const other = new core.PluginPointer(world.front, { id: 'other', queueLimit: 1 });
     const generation = new core.GenerationHandle(other, {
       number: 1,
-      descriptor: library.descriptor.address,
+      ...library.source,
       root: '',
       prefix: '',
       deadlineMs: 1000,

@@ -8,6 +8,7 @@ import { silentLog } from '../src/base/log.js';
 import { tokenKey } from '../src/base/token-key.js';
 import { loadCore } from '../src/binding/core.js';
 import { CoreBench, type Life } from './load/core-bench.js';
+import { inProcessOnly } from './load/isolation.js';
 
 const tokenKeyOfTest = Buffer.alloc(32, 7);
 
@@ -58,6 +59,7 @@ describe('a password', () => {
   });
 
   test('is hashed on no event loop', async () => {
+    inProcessOnly('no route of a process of its own runs on the event loop');
     await start();
     expect(await bench.post('/main', {}, 'open sesame')).toBe('3 ');
   });

@@ -9,6 +9,8 @@ export const conformance = [
   'test/80.pipeline.test.ts',
   'test/81.services.test.ts',
   'test/82.outgoing.test.ts',
+  'test/83.config.test.ts',
+  'test/83.credentials.test.ts',
   'test/84.extensions.test.ts',
   'test/85.lifecycle.test.ts',
   'test/86.chains.test.ts',

@@ -1,4 +1,4 @@
-/** One front of the core without a host, and generations of the small plugins of `test/plugins` in it. */
+/** One front of the core without a host, and generations of the small plugins of `test/plugins` in it, wherever plugins run. */
 import {
   type Front,
   type FrontOptions,
@@ -10,8 +10,8 @@ import {
   Word,
 } from '../../src/binding/core.js';
 import type { PluginLogRecord } from '../../src/binding/plugin-log-record.js';
-import { openLibrary } from '../../src/binding/library.js';
 import { buildPlugin } from '../plugins/build.js';
+import { openBenchLibrary } from './bench-library.js';
 import { until } from './world.js';
 
 const core = loadCore();
@@ -59,11 +59,13 @@ export class CoreBench {
 
   async bringUp({ defines = {}, ...options }: LifeOptions = {}): Promise<Life> {
     const { plugin } = this;
-    const library = openLibrary(await buildPlugin(this.#id, { defines }));
+    const number = ++this.#number;
+    const file = await buildPlugin(this.#id, { defines });
+    const library = openBenchLibrary(file, { id: this.#id, generation: number, lifecycleMs: 5000 });
     const prefix = `/${this.#id}`;
     const generation = new core.GenerationHandle(plugin, {
-      number: ++this.#number,
-      descriptor: library.descriptor.address,
+      number,
+      ...library.source,
       root: '',
       prefix,
       deadlineMs: 20_000,
