@@ -118,3 +118,21 @@ describe('when the process of a plugin ends', () => {
     expect((await world.request('POST', '/answers/later', { body: 'b' })).status).toBe(201);
   });
 });
+
+test('a call that is in a replaced process when the time to drain is over is cut off, and nothing of it stays', async () => {
+  const world = await World.make();
+  try {
+    await world.publish('service', await buildPlugin('service'));
+    await world.start({ isolation: 'process', drainMs: 200 });
+    const slow = world.get('/service/slow?ms=20000');
+    await until('the call is in', () => world.host.plugin('service').generations.some(({ leases }) => leases > 0));
+    await world.publish('service', await buildPlugin('service', { defines: { BUILD: '"two"' } }));
+    expect(await world.host.reload('service')).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
+    const { status, body } = await slow;
+    expect([status, plain(body)]).toEqual([502, expect.stringContaining('ProcessEnded')]);
+    expect(world.host.plugin('service').generations).toMatchObject([{ number: 2, state: 'ready' }]);
+    expect((await world.get('/service/build')).body).toBe('two');
+  } finally {
+    await world.close();
+  }
+});
