@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
+import { inProcessOnly } from './load/isolation.js';
 import { World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -32,6 +33,7 @@ test('a handler that writes beyond what it is lent gets a 500, one that does not
 test.skipIf(process.platform !== 'linux')(
   'with strict guards it faults there and then, and a good one does not',
   async () => {
+    inProcessOnly('strict guards are around memory of the host that handlers are lent');
     const library = await buildPlugin('overrun_request');
     const script = fileURLToPath(new URL('load/strict.ts', import.meta.url));
     const begin = (target: string) =>

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request as send } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { inProcessOnly } from './load/isolation.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -154,6 +155,7 @@ describe('GET /api/v1/events', () => {
   });
 
   test('is cut for a client that does not read; the others go on', async () => {
+    inProcessOnly('no build that is refused gets as far as a process');
     const idle = await Listener.open(world.url);
     listeners.push(idle);
     idle.answer.pause();
