@@ -174,7 +174,10 @@ export class Staging {
     this.#temporary ??= this.#makeTemporary(label);
     const folder = path.join(this.#temporary, `${++this.#folders}-${label}`);
     mkdirSync(folder, { mode: 0o700 });
-    return { path: realpathSync(folder), remove: () => rm(folder, { recursive: true, force: true }).catch(() => undefined) };
+    return {
+      path: realpathSync(folder),
+      remove: () => rm(folder, { recursive: true, force: true }).catch(() => undefined),
+    };
   }
 
   #makeTemporary(label: string): string {
