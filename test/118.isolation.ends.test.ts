@@ -84,6 +84,15 @@ describe('a process of a plugin that ends', () => {
     ]);
   });
 
+  test('leaves the lines that it has printed in the log, also when it is killed', async () => {
+    await world.start({ isolation: 'process' });
+    await world.get('/crash/pool?fault=say-last-words');
+    await isBack(1);
+    expect(world.log).toContainEqual(
+      expect.objectContaining({ msg: 'its last words', plugin: 'crash', fields: { stream: 'stdout' } }),
+    );
+  });
+
   test('is reported by a host that closes at once, and is no crash of a host in the metrics', async () => {
     await world.start({ isolation: 'process' });
     await world.get('/crash/pool?fault=segv');

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #endif
 
+#include <cstdio>
 #include <string>
 
 #include "crash_handler.h"
@@ -42,6 +43,8 @@ int fail(const std::string& sentence) {
 
 int serve() {
   close_others();
+  // What it prints is read by its host, and a pipe would have it wait for a full buffer, which ends with the process.
+  setvbuf(stdout, nullptr, _IOLBF, 0);
   // No child holds it in its stead.
   fcntl(wire::kControlSocket, F_SETFD, FD_CLOEXEC);
 #if defined(__linux__)

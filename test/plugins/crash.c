@@ -32,6 +32,10 @@ static void divide(void) { raise(SIGFPE); }
 static void leave(void) { exit(0); }
 static void leave_now(void) { _exit(3); }
 static void kill_hard(void) { kill(getpid(), SIGKILL); }
+static void say_last_words(void) {
+  printf("its last words\n");
+  kill_hard();
+}
 static void stop(void) { raise(SIGSTOP); }
 static void user_signal(void) { raise(SIGUSR2); }
 /* A signal that ends nothing, for it is blocked. */
@@ -159,6 +163,7 @@ static const struct {
               {"exit", leave},
               {"_exit", leave_now},
               {"kill", kill_hard},
+              {"say-last-words", say_last_words},
               {"stop", stop},
               {"user-signal", user_signal},
               {"blocked-signal", blocked_signal},
