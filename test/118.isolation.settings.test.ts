@@ -98,6 +98,18 @@ test.each([
   ['isolation: {processes: 17}', 1, 24, /^isolation\.processes must be a whole number from 1 to 16$/],
   ['isolation: {memory: 64MB}', 1, 21, /^isolation\.memory must be a whole number from 1048576/],
   ['isolation: {proceses: 2}', 1, 13, /^unknown key "isolation\.proceses"; did you mean "isolation\.processes"\?$/],
+  [
+    'isolation: {sandbox: false, requireConfinement: true}',
+    1,
+    12,
+    /^isolation cannot have `requireConfinement: true` with `sandbox: false`$/,
+  ],
+  [
+    'isolation: {mode: auto, requireConfinement: true}',
+    1,
+    12,
+    /^isolation cannot have `requireConfinement: true` with `mode: auto`, which runs it in the host$/,
+  ],
   ['isolation: {writable: /tmp}', 1, 23, /^isolation\.writable must be a list of paths$/],
 ])('%s is refused with its place', async (text, line, column, message) => {
   await world.publish('odd', await plugin('odd'));

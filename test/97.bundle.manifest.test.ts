@@ -238,6 +238,8 @@ const wrong: [pointer: string, value: unknown, message: RegExp][] = [
   ['/configSchema', { reloadOnChange: 'yes' }, /\/configSchema\/reloadOnChange must be true or false/],
   ['/reloadOnChange', 1, /must be true or false/],
   ['/isolation', 'proces', /"process" is probably meant/],
+  ['/isolation', { mode: 'inline', requireConfinement: true }, /`mode: inline`, which runs it in the host/],
+  ['/isolation', { sandbox: false, requireConfinement: true }, /with `sandbox: false`/],
   ['/dependencies/Auth', '^1', /must be the id of a plugin/],
   ['/dependencies/auth', 'newest', /must be a range/],
   ['/dependencies/auth', '', /must be a range/],
@@ -348,20 +350,23 @@ const drawn: fc.Arbitrary<Manifest> = fc
     isolation: fc.option(
       fc.oneof(
         fc.constantFrom(...isolationModes),
-        fc.record(
-          {
-            mode: fc.constantFrom(...isolationModes),
-            processes: fc.integer({ min: 1, max: 16 }),
-            graceMs: fc.integer({ min: 0, max: 600_000 }),
-            memory: fc.integer({ min: 1024 ** 2, max: 1024 ** 4 }),
-            cpu: fc.integer({ min: 1, max: 6400 }),
-            descriptors: fc.integer({ min: 1, max: 1_000_000 }),
-            childProcesses: fc.integer({ min: 0, max: 100_000 }),
-            sandbox: fc.boolean(),
-            writable: fc.array(word, { maxLength: 64 }),
-          },
-          { requiredKeys: [] },
-        ),
+        fc
+          .record(
+            {
+              mode: fc.constantFrom(...isolationModes),
+              processes: fc.integer({ min: 1, max: 16 }),
+              graceMs: fc.integer({ min: 0, max: 600_000 }),
+              memory: fc.integer({ min: 1024 ** 2, max: 1024 ** 4 }),
+              cpu: fc.integer({ min: 1, max: 6400 }),
+              descriptors: fc.integer({ min: 1, max: 1_000_000 }),
+              childProcesses: fc.integer({ min: 0, max: 100_000 }),
+              sandbox: fc.boolean(),
+              requireConfinement: fc.boolean(),
+              writable: fc.array(word, { maxLength: 64 }),
+            },
+            { requiredKeys: [] },
+          )
+          .map((own) => (own.requireConfinement === true ? { ...own, mode: 'process' as const, sandbox: true } : own)),
       ),
       { nil: undefined },
     ),

@@ -42,6 +42,7 @@ export async function serve(path: string, isolated = false): Promise<Answering> 
       childProcesses: 0,
       processorPercent: 0,
       sandbox: true,
+      requireConfinement: false,
       writable: [],
       temporary: '',
       hidden: [],

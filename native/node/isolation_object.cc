@@ -108,8 +108,9 @@ IsolationObject::IsolationObject(const Napi::CallbackInfo& info) : ObjectWrap(in
       return;
     }
   }
-  if (!options.Get("sandbox").IsBoolean() || !options.Get("writable").IsArray() || !options.Get("hidden").IsArray()) {
-    misuse("options: sandbox must be a boolean, writable and hidden lists of strings");
+  if (!options.Get("sandbox").IsBoolean() || !options.Get("requireConfinement").IsBoolean() ||
+      !options.Get("writable").IsArray() || !options.Get("hidden").IsArray()) {
+    misuse("options: sandbox and requireConfinement must be booleans, writable and hidden lists of strings");
     return;
   }
   const auto text = [&options](const char* name) { return options.Get(name).As<Napi::String>().Utf8Value(); };
@@ -137,6 +138,7 @@ IsolationObject::IsolationObject(const Napi::CallbackInfo& info) : ObjectWrap(in
   own.descriptors = static_cast<uint32_t>(number("descriptors"));
   own.processes = static_cast<uint32_t>(number("childProcesses"));
   own.sandbox = options.Get("sandbox").As<Napi::Boolean>().Value();
+  own.needs_all = options.Get("requireConfinement").As<Napi::Boolean>().Value();
   for (const auto& [name, paths] : {std::pair("writable", &own.writable), std::pair("hidden", &own.hidden)}) {
     const Napi::Array list = options.Get(name).As<Napi::Array>();
     for (uint32_t index = 0; index < list.Length(); index++) {

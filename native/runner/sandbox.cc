@@ -111,6 +111,12 @@ bool enter_sandbox(const wire::RunnerSettings& settings, int library, wire::Conf
   return true;
 }
 
+std::string lacking(const wire::RunnerSettings& settings, const wire::Confinement& confinement) {
+  if (!settings.needs_all) return {};
+  if (!confinement.seccomp) return confinement.landlock > 0 ? "seccomp" : "seccomp and landlock";
+  return confinement.landlock > 0 ? "" : "landlock";
+}
+
 void allow_stack(const wire::RunnerSettings& settings) {
   rlimit limit = {};
   if (settings.memory_bytes == 0 || getrlimit(kMemory, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;

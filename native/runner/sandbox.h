@@ -17,6 +17,10 @@ constexpr size_t kStackBytes = 1024 * 1024;
 bool enter_sandbox(const wire::RunnerSettings& settings, int library, wire::Confinement& confinement,
                    std::string& problem);
 
+// What a process with these settings is not to be begun without, and is: "seccomp", "landlock", or both; empty:
+// nothing.
+std::string lacking(const wire::RunnerSettings& settings, const wire::Confinement& confinement);
+
 // The plugin's memory is not to be used up by the stack of a thread that is begun for the host. Before it is.
 void allow_stack(const wire::RunnerSettings& settings);
 

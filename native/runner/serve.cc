@@ -67,6 +67,7 @@ int serve() {
   std::string problem;
   wire::Confinement confinement;
   if (!enter_sandbox(settings, wire::kLibrary, confinement, problem)) return fail("could not be confined: " + problem);
+  if (const std::string what = lacking(settings, confinement); !what.empty()) return fail("is not confined by " + what);
   wire::Writer confined;
   confinement.write(confined);
   wire::send_packet(wire::kControlSocket, {wire::Packet::Confined, 0}, confined.bytes());

@@ -59,8 +59,18 @@ constexpr int kQuietMs = 5;              // before a child is made ready: an ans
 enum class Stage : uint8_t { Start, Open, Entry, Create, Initialize, Routes, Health, Destroy };
 constexpr const char* kStages[] = {"start", "open", "entry", "create", "initialize", "routes", "health", "destroy"};
 
-enum class Outcome : uint8_t { Passed, OpenFailed, Mismatch, Refused, Crashed, Exited, Timeout, Unavailable };
-constexpr const char* kOutcomes[] = {"passed",  "openFailed", "mismatch", "refused",
+enum class Outcome : uint8_t {
+  Passed,
+  OpenFailed,
+  Mismatch,
+  Unconfined,
+  Refused,
+  Crashed,
+  Exited,
+  Timeout,
+  Unavailable
+};
+constexpr const char* kOutcomes[] = {"passed",  "openFailed", "mismatch", "unconfined", "refused",
                                      "crashed", "exited",     "timeout",  "unavailable"};
 
 // What a child tells: where it is (no outcome), or, on a way of its own, its verdict. One write of at most PIPE_BUF
@@ -192,10 +202,11 @@ std::optional<Confined> parse_confined(std::string_view text) {
   size_t hidden = 0;
   Confined confined;
   wire::RunnerSettings& settings = confined.settings;
-  if (words.size() < 4 || !parse(words[0], sandbox) || sandbox > 1 || !parse(words[1], settings.processes) ||
+  if (words.size() < 4 || !parse(words[0], sandbox) || sandbox > 2 || !parse(words[1], settings.processes) ||
       !parse(words[2], hidden) || hidden > words.size() - 4)
     return std::nullopt;
-  settings.sandbox = sandbox == 1;
+  settings.sandbox = sandbox > 0;
+  settings.needs_all = sandbox == 2;
   for (size_t index = 3; index < words.size(); index++) {
     auto path = unhex(words[index]);
     if (!path || path->front() != '/') return std::nullopt;
@@ -329,7 +340,11 @@ class Child {
     const Descriptor library(open(request_.path.c_str(), O_RDONLY | O_CLOEXEC));
     wire::Confinement confinement;
     std::string problem;
-    return enter_sandbox(request_.confined->settings, library.get(), confinement, problem);
+    const wire::RunnerSettings& settings = request_.confined->settings;
+    if (!enter_sandbox(settings, library.get(), confinement, problem)) return false;
+    const std::string what = lacking(settings, confinement);
+    if (!what.empty()) end(Outcome::Unconfined, 0, what);
+    return what.empty();
   }
 
   static void limit(decltype(RLIMIT_CORE) what, rlim_t soft, rlim_t hard) {

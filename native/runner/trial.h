@@ -10,13 +10,15 @@
 // 3,600,000) begins when the child has its request. PLUGIN is the id that the library must have. PATH, MESSAGE and
 // OUTPUT are hexadecimal, "-" when empty; OUTPUT is the end (at most 4 KiB) of what the library wrote to its standard
 // output and error. CONFINED is there for a plugin that is to run in a process of its own: the child is held to what
-// that may, before the library is opened. It is SANDBOX (0 or 1), CHILD_PROCESSES, and, hexadecimal, the folder for
+// that may, before the library is opened. It is SANDBOX (0: none, 1: what the kernel has, 2: all of it, or no trial),
+// CHILD_PROCESSES, and, hexadecimal, the folder for
 // temporary files and further paths that it may write to, apart by commas.
 //
 //   OUTCOME      CODE              MESSAGE
 //   passed       -                 its routes, METHOD PATTERN on a line each, +N for those that do not fit
 //   openFailed   -                 the dynamic loader's
 //   mismatch     abi or id         what the descriptor says that the note did not
+//   unconfined   -                 what the kernel lacks, with a SANDBOX of 2
 //   refused      a tenon_status    the last that the plugin logged, or what it broke
 //   crashed      signal, SIGSEGV   -
 //   exited       exit status       -

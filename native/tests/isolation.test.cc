@@ -96,6 +96,15 @@ TEST_CASE("a runner reads what it likes and writes where it may") {
   rmdir(folder);
 }
 
+TEST_CASE("a runner that needs all of what confines begins no plugin where it is not there") {
+  IsolatedUnderTest under([](auto& settings) {
+    settings.launch.settings.sandbox = false;
+    settings.launch.settings.needs_all = true;
+  });
+  CHECK_FALSE(static_cast<bool>(under.generation));
+  CHECK(under.next_end().end.how == "is not confined by seccomp and landlock");
+}
+
 TEST_CASE("a runner reads nothing of what is hidden, and all that is beside it") {
   char folder[] = "/var/tmp/tenon-confined-XXXXXX";
   REQUIRE(mkdtemp(folder) != nullptr);

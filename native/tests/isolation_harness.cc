@@ -32,7 +32,11 @@ IsolatedUnderTest::IsolatedUnderTest(const Change& change) : plugin(front->plugi
     std::string message;
     if (front.perform(generation, step, 5000, nullptr, &message)) continue;
     MESSAGE(core::step_name(step), ": ", message, "; its process ", ends_.empty() ? "runs" : ends_.back().end.how);
-    front.take_down(generation);
+    // One that was not created has nothing to be taken down but its thread.
+    if (!front.take_down(generation)) {
+      front.perform(generation, core::Step::Stop);
+      generation->close();
+    }
     generation = nullptr;
     return;
   }

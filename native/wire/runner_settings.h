@@ -19,12 +19,13 @@ struct RunnerSettings {
   uint32_t descriptors = 0;           // beside those of the runner itself
   uint32_t processes = 0;             // that the plugin may have beside its own; 0: none
   bool sandbox = true;                // seccomp and landlock where the kernel has them
+  bool needs_all = false;             // and nothing is begun where it lacks one of them
   std::vector<std::string> writable;  // folders and files that it may change
   std::vector<std::string> hidden;    // absolute: of these and of what is below nothing may be read
 
   void write(Writer& writer) const {
     writer.put(protocol).text(id).text(host_name).put(generation).put(memory_bytes).put(descriptors).put(processes);
-    writer.put(sandbox);
+    writer.put(sandbox).put(needs_all);
     for (const std::vector<std::string>* const paths : {&writable, &hidden}) {
       writer.put(static_cast<uint32_t>(paths->size()));
       for (const std::string& path : *paths) writer.text(path);
@@ -39,6 +40,7 @@ struct RunnerSettings {
     descriptors = reader.get<uint32_t>();
     processes = reader.get<uint32_t>();
     sandbox = reader.flag();
+    needs_all = reader.flag();
     for (std::vector<std::string>* const paths : {&writable, &hidden}) {
       const uint32_t count = reader.count(8);
       for (uint32_t index = 0; index < count; index++) paths->emplace_back(reader.text());

@@ -23,6 +23,7 @@ export const errorCodes = {
   TrialTimeout: { status: 422, title: 'The library did not finish its trial in time' },
   TrialRefused: { status: 422, title: 'The plugin refused to start in its trial' },
   TrialUnavailable: { status: 503, title: 'The trial process could not be run' },
+  ConfinementMissing: { status: 503, title: 'The kernel cannot confine the plugin as it requires' },
   StagingFailed: { status: 507, title: 'The library could not be staged' },
   // its life
   PluginNotFound: { status: 404, title: 'There is no such plugin' },

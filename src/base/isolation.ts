@@ -21,6 +21,8 @@ export interface IsolationWish {
   readonly childProcesses?: number;
   /** Whether the kernel confines it. */
   readonly sandbox?: boolean;
+  /** Whether it is not to run where the kernel cannot. */
+  readonly requireConfinement?: boolean;
   /** Paths that it may write to, absolute or relative to its folder. */
   readonly writable?: readonly string[];
 }
@@ -41,6 +43,8 @@ const whole =
 const mode: Check = (value) =>
   (isolationModes as readonly unknown[]).includes(value) ? undefined : 'must be inline, process or auto';
 
+const truth: Check = (value) => (typeof value === 'boolean' ? undefined : 'must be true or false');
+
 const paths: Check = (value) => {
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) return 'must be a list of paths';
   if (value.length > mostPaths) return `must hold at most ${mostPaths} paths`;
@@ -57,15 +61,25 @@ export const isolationKeys: Record<keyof IsolationWish, Check> = {
   cpu: whole(1, 100 * 64),
   descriptors: whole(1, 1_000_000),
   childProcesses: whole(0, 100_000),
-  sandbox: (value) => (typeof value === 'boolean' ? undefined : 'must be true or false'),
+  sandbox: truth,
+  requireConfinement: truth,
   writable: paths,
 };
 
 /** Of `isolation` itself, without what is wrong in its keys. */
 export const wrongIsolation: Check = (value) => {
   const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isMapping || mode(value) === undefined ? undefined : `${mode({})}, or a mapping with \`mode\``;
+  if (isMapping) return contradiction(value);
+  return mode(value) === undefined ? undefined : `${mode({})}, or a mapping with \`mode\``;
 };
+
+/** What would run unconfined is not to be required to be confined. */
+function contradiction({ mode: where, sandbox, requireConfinement }: Partial<IsolationWish>): string | undefined {
+  if (requireConfinement !== true) return undefined;
+  if (sandbox === false) return 'cannot have `requireConfinement: true` with `sandbox: false`';
+  if (where !== 'inline' && where !== 'auto') return undefined;
+  return `cannot have \`requireConfinement: true\` with \`mode: ${where}\`, which runs it in the host`;
+}
 
 /** Of a value that is right; undefined where there is none. A mapping without `mode` is one of `process`. */
 export function readIsolation(value: unknown): IsolationWish | undefined {

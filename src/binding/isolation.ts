@@ -18,6 +18,8 @@ export interface IsolationOptions {
   descriptors: number;
   childProcesses: number;
   sandbox: boolean;
+  /** Whether none is begun where the kernel lacks seccomp or landlock. */
+  requireConfinement: boolean;
   /** Absolute paths, beside `temporary`. */
   writable: readonly string[];
   /** Absolute path of a folder of its own, which it finds as `TMPDIR`. */

@@ -150,12 +150,14 @@ const configSchema: Check = (value, pointer) => {
 
 const isolation: Check = (value, pointer) => {
   const known = Object.keys(isolationKeys);
-  if (isObject(value))
-    return Object.entries(value).flatMap(([name, member]) => {
+  const wrong = wrongIsolation(value);
+  if (isObject(value)) {
+    const inside = Object.entries(value).flatMap(([name, member]) => {
       const check = Object.hasOwn(isolationKeys, name) ? isolationKeys[name as keyof typeof isolationKeys] : undefined;
       return said(below(pointer, name), check === undefined ? `is unknown here${meant(name, known)}` : check(member));
     });
-  const wrong = wrongIsolation(value);
+    return [...said(pointer, wrong), ...inside];
+  }
   const hint = typeof value === 'string' ? meant(value, isolationModes) : '';
   return said(pointer, wrong === undefined ? undefined : `${wrong}${hint}`);
 };

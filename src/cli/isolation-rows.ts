@@ -32,7 +32,7 @@ function processWords({ pid, residentBytes, processorMs, restarts, lastEnd }: Is
 }
 
 function limitWords(limits: NonNullable<Isolation['limits']>): string {
-  const { memoryBytes, processorPercent, descriptors, childProcesses, graceMs, sandbox } = limits;
+  const { memoryBytes, processorPercent, descriptors, childProcesses, graceMs, sandbox, requireConfinement } = limits;
   return [
     memoryBytes === 0 ? 'any memory' : `${(memoryBytes / mebibyte).toFixed(0)} MiB`,
     processorPercent === 0 ? 'any processor time' : `${processorPercent} % of a processor`,
@@ -40,6 +40,7 @@ function limitWords(limits: NonNullable<Isolation['limits']>): string {
     `${childProcesses} child processes`,
     `${graceMs} ms of grace`,
     ...(sandbox ? [] : ['no sandbox']),
+    ...(requireConfinement ? ['confinement required'] : []),
   ].join(', ');
 }
 

@@ -20,6 +20,7 @@ const building: readonly ErrorCode[] = [
   'TrialTimeout',
   'TrialRefused',
   'TrialUnavailable',
+  'ConfinementMissing',
   'StagingFailed',
   'PluginLoadError',
   'LifecycleFailed',

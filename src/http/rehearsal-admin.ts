@@ -47,6 +47,7 @@ export function rehearsalOperations(host: Plugins, limit: number): Operation[] {
         'TrialTimeout',
         'TrialRefused',
         'TrialUnavailable',
+        'ConfinementMissing',
         'StagingFailed',
         'BundleKilled',
         'KeyInvalid',

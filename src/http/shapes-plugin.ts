@@ -166,6 +166,7 @@ const isolation = objectOf<IsolationView>({
       descriptors: whole('0: as many as the system allows'),
       childProcesses: whole(),
       sandbox: truth('Whether the kernel confines them, where it can'),
+      requireConfinement: truth('Whether none is begun where the kernel cannot'),
       writable: listOf(text(), 'Paths that they may write to'),
     }),
   ),

@@ -32,7 +32,7 @@ export interface AdmitOptions {
   core: Pick<Core, 'inspectImage'>;
   trial: Pick<Trial, 'try'>;
   staging: Pick<Staging, 'write'>;
-  /** Whether these bytes have passed a trial that still holds: they are not tried again. */
+  /** Whether these bytes have passed a trial that still holds: they are not tried again, unless they require a kernel that confines them. */
   passed?: boolean | undefined;
   /** Limits of the trial, when not its defaults. */
   limits?: Omit<TrialLimits, 'id' | 'confined'>;
@@ -115,7 +115,9 @@ export async function admit(path: string, options: AdmitOptions): Promise<Admitt
   const written = performance.now();
   let tried: Tried;
   try {
-    tried = options.passed === true ? { routes: [], more: 0 } : await tryApart(options, staged, id);
+    // What the kernel has is for each trial to see.
+    const isPassed = options.passed === true && options.isolation?.requireConfinement !== true;
+    tried = isPassed ? { routes: [], more: 0 } : await tryApart(options, staged, id);
   } catch (error) {
     staged.unlink();
     throw error;

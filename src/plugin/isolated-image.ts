@@ -38,6 +38,7 @@ export class IsolatedImage implements PluginImage {
       descriptors: plan.descriptors,
       childProcesses: plan.childProcesses,
       sandbox: plan.sandbox,
+      requireConfinement: plan.requireConfinement,
       writable: plan.writable,
       temporary: this.#folder.path,
       hidden: staged.hidden(),

@@ -18,6 +18,8 @@ export interface IsolationPlan {
   readonly childProcesses: number;
   /** Whether the kernel confines what a process may ask of it (seccomp, landlock), where it can. */
   readonly sandbox: boolean;
+  /** Whether it is not begun where the kernel lacks seccomp or landlock. */
+  readonly requireConfinement: boolean;
   /** Absolute paths that the plugin may write to, with all below, beside its temporary folder. */
   readonly writable: readonly string[];
 }
@@ -31,12 +33,13 @@ export const usual = {
   descriptors: 1024,
   childProcesses: 0,
   sandbox: true,
+  requireConfinement: false,
 };
 
 /** What `wish` comes to for an application in `folder` (absolute). */
 export function planOf(wish: Partial<IsolationWish>, folder: string): IsolationPlan {
   const { memory, cpu, writable = [], ...same } = { ...usual, ...wish };
-  const { processes, graceMs, descriptors, childProcesses, sandbox } = same;
+  const { processes, graceMs, descriptors, childProcesses, sandbox, requireConfinement } = same;
   return {
     processes,
     graceMs,
@@ -45,6 +48,7 @@ export function planOf(wish: Partial<IsolationWish>, folder: string): IsolationP
     descriptors,
     childProcesses,
     sandbox,
+    requireConfinement,
     writable: writable.map((place) => path.resolve(folder, place)),
   };
 }

@@ -21,7 +21,8 @@ export interface TrialLimits {
   confined?: Confined | undefined;
 }
 
-export interface Confined extends Pick<IsolationPlan, 'sandbox' | 'childProcesses' | 'writable'> {
+export interface Confined
+  extends Pick<IsolationPlan, 'sandbox' | 'requireConfinement' | 'childProcesses' | 'writable'> {
   /** Absolute path of a folder that is its `TMPDIR`. */
   readonly temporary: string;
   /** Absolute paths of which, with all below, it may read nothing. */
@@ -91,7 +92,7 @@ export class Trial {
 
   /**
    * What the library at `path` (absolute) shows, when it passes. Rejects with `TrialOpenFailed`, `TrialCrashed`,
-   * `TrialExited`, `TrialTimeout`, `TrialRefused`, `RouteInvalid`, `AbiUnsupported` or `PluginIdMismatch` (of the
+   * `TrialExited`, `TrialTimeout`, `TrialRefused`, `ConfinementMissing`, `RouteInvalid`, `AbiUnsupported` or `PluginIdMismatch` (of the
    * descriptor) with the stage in the details, and with `TrialUnavailable` when the runner died twice over it or could not be run. Trials
    * run side by side.
    */
@@ -110,9 +111,10 @@ export class Trial {
     const words = [deadlineMs, memoryBytes, cpuSeconds, limits.id, hex(path)];
     const { confined } = limits;
     if (confined !== undefined) {
-      const { sandbox, childProcesses, hidden, temporary, writable } = confined;
+      const { sandbox, requireConfinement, childProcesses, hidden, temporary, writable } = confined;
       const paths = [...hidden, temporary, ...writable].map(hex);
-      words.push([sandbox ? 1 : 0, childProcesses, hidden.length, ...paths].join(','));
+      const wall = sandbox ? (requireConfinement ? 2 : 1) : 0;
+      words.push([wall, childProcesses, hidden.length, ...paths].join(','));
     }
     return new Promise((resolve, reject) => {
       this.#send({
@@ -305,6 +307,13 @@ function judge(pending: Pending, verdict: Verdict): TenonError | undefined {
         limit: code,
       });
     }
+    case 'unconfined':
+      return error(
+        'ConfinementMissing',
+        `is not begun: this kernel lacks ${printable(message)}, which \`isolation.requireConfinement\` asks for`,
+        'run the host on Linux 5.13 or newer, where landlock is among the security modules and nothing around the host takes its calls away, or set `requireConfinement` to false',
+        { lacking: message.split(' and ') },
+      );
     case 'refused':
       if (stage === 'routes')
         return error('RouteInvalid', `declares what cannot be served: ${printable(message)}`, 'correct that route');

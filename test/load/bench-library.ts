@@ -39,6 +39,7 @@ export function openBenchLibrary(path: string, plugin: BenchPlugin): BenchLibrar
     childProcesses: 0,
     processorPercent: 0,
     sandbox: true,
+    requireConfinement: false,
     writable: [],
     temporary: '',
     hidden: [],

@@ -24,9 +24,11 @@ export class Command {
   out = '';
   err = '';
 
-  constructor(words: string[], directory: string, variables: Record<string, string>) {
+  /** @param under program that runs it, with words before its own */
+  constructor(words: string[], directory: string, variables: Record<string, string>, under: readonly string[] = []) {
     const { PATH, HOME, TENON_ISOLATION } = process.env;
-    this.child = spawn(process.execPath, [program, ...words], {
+    const [first = process.execPath, ...rest] = [...under, process.execPath, program, ...words];
+    this.child = spawn(first, rest, {
       cwd: directory,
       env: {
         PATH,

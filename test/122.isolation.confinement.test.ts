@@ -1,0 +1,72 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { PluginView } from '../src/index.js';
+import { Command, token } from './load/command.js';
+import { until, World } from './load/world.js';
+import { buildPlugin } from './plugins/build.js';
+
+let world: World;
+beforeEach(async () => {
+  world = await World.make();
+  for (const id of ['strict', 'lenient']) {
+    await world.publish(id, await buildPlugin('greedy', { defines: { PLUGIN_ID: `"${id}"` } }));
+    await world.write(id, 'config.yaml', `isolation: {requireConfinement: ${id === 'strict'}}\n`);
+  }
+});
+afterEach(() => world.close());
+
+describe('a plugin that requires to be confined', () => {
+  test('runs where the kernel can, and nowhere else', async () => {
+    await world.start();
+    const [strict, lenient] = ['strict', 'lenient'].map((id) => world.host.plugin(id));
+    const { seccomp, landlock } = lenient?.isolation?.confinement ?? { seccomp: false, landlock: 0 };
+    const can = seccomp && landlock > 0;
+    expect(lenient?.state).toBe('running');
+    expect({ state: strict?.state, code: strict?.error?.code }).toEqual(
+      can ? { state: 'running', code: undefined } : { state: 'failed', code: 'ConfinementMissing' },
+    );
+    expect(strict?.isolation?.confinement).toEqual(can ? lenient?.isolation?.confinement : undefined);
+  });
+
+  describe('on a kernel without', () => {
+    let without: string;
+    let command: Command | undefined;
+    beforeEach(async () => {
+      without = path.join(world.directory, 'without');
+      const source = path.join(import.meta.dirname, 'load', 'without.c');
+      await promisify(execFile)('gcc', ['-std=gnu11', '-Wall', '-Wextra', '-Werror', source, '-o', without]);
+    });
+    afterEach(async () => {
+      command?.child.kill('SIGTERM');
+      await command?.exit;
+      command = undefined;
+    });
+
+    const view = async (url: string, id: string): Promise<PluginView> => {
+      const headers = { authorization: `Bearer ${token}` };
+      return (await fetch(`${url}/api/v1/plugins/${id}`, { headers })).json() as Promise<PluginView>;
+    };
+
+    test.each(['landlock', 'seccomp'])('%s is not begun, and others are, without it', async (what) => {
+      const host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {}, [without, what]);
+      command = host;
+      await until('it serves', () => host.err.includes('Try: '));
+      const { url } = host;
+      expect(await view(url, 'strict')).toMatchObject({
+        state: 'failed',
+        error: {
+          code: 'ConfinementMissing',
+          message: expect.stringMatching(`this kernel lacks [a-z ]*${what}`) as string,
+          details: { lacking: expect.arrayContaining([what]) as string[] },
+        },
+      });
+      const lenient = await view(url, 'lenient');
+      expect(lenient).toMatchObject({ state: 'running', isolation: { mode: 'process' } });
+      expect(lenient.isolation?.confinement?.[what as 'landlock' | 'seccomp']).toBe(what === 'landlock' ? 0 : false);
+      expect((await fetch(`${url}/strict/well`)).status).toBe(503);
+      expect(await (await fetch(`${url}/lenient/well`)).text()).toBe('well');
+    });
+  });
+});
