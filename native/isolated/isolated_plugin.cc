@@ -328,6 +328,7 @@ void IsolatedPlugin::end() {
 std::vector<ProcessFacts> IsolatedPlugin::facts() const {
   std::vector<ProcessFacts> all;
   std::vector<std::shared_ptr<Session>> sessions;
+  std::vector<std::optional<ProcessFigures>> figures;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     for (const Place& place : places_) {
@@ -337,18 +338,22 @@ std::vector<ProcessFacts> IsolatedPlugin::facts() const {
       facts.last_end_at = place.last_end_at;
       all.push_back(std::move(facts));
       sessions.push_back(place.session);
+      const auto watched = std::find_if(watched_.begin(), watched_.end(),
+                                        [&](const Watched& one) { return one.session == place.session; });
+      figures.push_back(watched == watched_.end() ? std::nullopt : watched->figures);
     }
   }
   for (size_t index = 0; index < all.size(); index++) {
     const std::shared_ptr<Session>& session = sessions[index];
     if (!session || session->ended()) continue;
     ProcessFacts& facts = all[index];
-    const ProcessUse use = use_of(session->pid());
+    // One that has not been looked at yet is new.
+    const ProcessFigures seen = figures[index] ? *figures[index] : figures_of(session->pid());
     facts.pid = session->pid();
-    facts.resident_bytes = use.resident_bytes;
-    facts.threads = use.threads;
-    facts.processor_ms = processor_ns_of(session->pid()) / 1'000'000;
-    facts.descriptors = descriptors_of(session->pid());
+    facts.resident_bytes = seen.use.resident_bytes;
+    facts.threads = seen.use.threads;
+    facts.processor_ms = seen.processor_ns / 1'000'000;
+    facts.descriptors = seen.descriptors;
     facts.confinement = session->confinement();
   }
   return all;

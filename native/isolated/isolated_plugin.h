@@ -100,7 +100,8 @@ class IsolatedPlugin final : public core::InstanceSource {
   tenon_status create(const tenon_host_t& host, tenon_plugin_t*& plugin) override;
   bool is_isolated() const override { return true; }
 
-  std::vector<ProcessFacts> facts() const;  // [any]
+  // Figures of a process are those of the last second. [any]
+  std::vector<ProcessFacts> facts() const;
 
   static IsolatedPlugin& of(const tenon_plugin_t* plugin) { return *static_cast<IsolatedPlugin*>(plugin->data); }
 
@@ -144,6 +145,7 @@ class IsolatedPlugin final : public core::InstanceSource {
     std::shared_ptr<Session> session;
     ProcessorShare share;
     uint64_t looked = 0;
+    std::optional<ProcessFigures> figures = {};  // of then
   };
 
   std::shared_ptr<Session> start_session(std::string& problem);

@@ -109,7 +109,8 @@ void IsolatedPlugin::keep() {
 void IsolatedPlugin::look() {
   const wire::RunnerSettings& limits = settings_.launch.settings;
   const uint64_t time = core::now();
-  const std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
+  std::vector<std::shared_ptr<Session>> due;
   for (Watched& watched : watched_) {
     Session& session = *watched.session;
     refresh_log_level(session);
@@ -121,11 +122,22 @@ void IsolatedPlugin::look() {
     }
     if (time - watched.looked < core::milliseconds(kLookMs)) continue;
     watched.looked = time;
-    const ProcessUse use = use_of(session.pid());
-    if (limits.memory_bytes > 0 && use.resident_bytes > limits.memory_bytes) {
-      session.kill("used more memory than its limit of " + amount(limits.memory_bytes));
+    due.push_back(watched.session);
+  }
+  for (const std::shared_ptr<Session>& session : due) {
+    // Calls do not wait for as many descriptors as it may have.
+    lock.unlock();
+    const ProcessFigures figures = figures_of(session->pid());
+    if (limits.memory_bytes > 0 && figures.use.resident_bytes > limits.memory_bytes) {
+      session->kill("used more memory than its limit of " + amount(limits.memory_bytes));
     }
-    if (use.threads > kMostThreads) session.kill("had more than " + std::to_string(kMostThreads) + " threads");
+    if (figures.use.threads > kMostThreads) {
+      session->kill("had more than " + std::to_string(kMostThreads) + " threads");
+    }
+    lock.lock();
+    const auto watched =
+        std::find_if(watched_.begin(), watched_.end(), [&](const Watched& one) { return one.session == session; });
+    if (watched != watched_.end()) watched->figures = figures;
   }
 }
 

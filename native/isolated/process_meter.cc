@@ -148,6 +148,8 @@ uint32_t processes_below(pid_t, uint32_t) { return 0; }
 
 #endif
 
+ProcessFigures figures_of(pid_t pid) { return {use_of(pid), processor_ns_of(pid), descriptors_of(pid)}; }
+
 bool ProcessorShare::is_over(uint64_t time, uint64_t used) {
   if (looked_ == 0) {
     looked_ = time;

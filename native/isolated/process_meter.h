@@ -14,7 +14,15 @@ struct ProcessUse {
   bool is_exiting = false;  // what it lets go of it does because it ends
 };
 
+// The same for people, at one time.
+struct ProcessFigures {
+  ProcessUse use;
+  uint64_t processor_ns = 0;
+  uint32_t descriptors = 0;
+};
+
 ProcessUse use_of(pid_t pid);                        // [any]
+ProcessFigures figures_of(pid_t pid);                // [any]
 uint64_t processor_ns_of(pid_t pid);                 // of all its threads, since it began [any]
 uint32_t descriptors_of(pid_t pid);                  // open ones [any]
 uint32_t processes_below(pid_t pid, uint32_t most);  // its children and theirs that run, counted up to `most` [any]

@@ -33,6 +33,7 @@ export interface PluginProcess {
   /** 0: none runs now. */
   pid: number;
   restarts: number;
+  /** This and what follows, up to `descriptors`, as of the last second. */
   residentBytes: number;
   processorMs: number;
   threads?: number;

@@ -148,7 +148,7 @@ const isolation = objectOf<IsolationView>({
     objectOf<ShownProcess>({
       pid: whole('0: none runs now'),
       restarts: whole(),
-      residentBytes: whole(),
+      residentBytes: whole('This and what follows as of the last second'),
       processorMs: quantity(),
       threads: optional(whole()),
       descriptors: optional(whole()),
