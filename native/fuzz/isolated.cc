@@ -2,8 +2,9 @@
 // life cycle is answered with, packets of the control socket, what is printed. The runner is the script of the fuzzer.
 // `cmake` with TENON_SANITIZE=address,undefined and clang has the target tenon-isolated-fuzz, which is built without
 // access control, so that a session needs no process:
-//   ./tenon-isolated-fuzz -max_len=4096
-#include <sys/mman.h>
+//   ./tenon-isolated-fuzz -max_len=4096 -entropic=0
+// Entropy would cost more than the executions that it chooses. An execution begins no thread, and what it needs of the
+// system is that of the one before; so long as that is so, thousands of them fit into a second.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,144 +14,36 @@
 #include <cstring>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "call.h"
-#include "front.h"
-#include "host_face.h"
+#include "grammar.h"
 #include "isolated/plugin_functions.h"
 #include "isolated/services.h"
 #include "isolated_host.h"
+#include "life.h"
 #include "offers.h"
-#include "plugin.h"
-#include "script.h"
 
 namespace {
 
 using namespace tenon;
+using fuzz::empty;
+using fuzz::Life;
+using fuzz::require;
 using fuzz::Script;
+using fuzz::shared_memory;
+using isolated::HostThread;
 using isolated::IsolatedPlugin;
 using isolated::PluginFunctions;
-using isolated::Session;
 using wire::Lane;
-
-// A process that no system has: to be killed and waited for in vain.
-constexpr pid_t kNobody = 0x3fffffff;
-
-void require(bool good) {
-  if (!good) std::abort();
-}
-
-struct Surroundings {
-  core::Front front{"fuzz", TENON_LOG_ERROR};
-  core::Plugin& plugin = front.plugin("app");
-  core::Plugin& extension = front.plugin("ext");
-  // Of the plugin itself; what its runner asks for is answered by the script.
-  core::HostFace face{extension, 1, {}};
-  std::shared_ptr<const core::Route> route =
-      std::make_shared<const core::Route>(*core::gate_route(TENON_HTTP_GET, "/app/:name", 1000));
-  std::shared_ptr<const core::Chain> chain =
-      std::make_shared<const core::Chain>(core::Chain{1, false, {{&extension, true}, {&extension, false}}});
-  void* memory = mmap(nullptr, wire::kSharedBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-};
-
-Surroundings& surroundings() {
-  static Surroundings only;
-  return only;
-}
-
-void empty(wire::LaneMemory& memory) {
-  for (wire::RingMemory* const ring : {&memory.to_runner, &memory.to_host}) {
-    for (std::atomic<uint32_t>* const word :
-         {&ring->written, &ring->writer_sleeps, &ring->read, &ring->reader_sleeps}) {
-      word->store(0);
-    }
-  }
-}
-
-// A request within a step, or within a handler.
-class Request {
- public:
-  Request() : call(surroundings().front, 1) {
-    Surroundings& around = surroundings();
-    call.plugin = &around.plugin;
-    call.route = around.route.get();
-    call.gate_route = around.route;
-    call.path_pattern = "/app/:name";
-    call.pass = std::make_unique<core::ChainPass>(around.chain);
-    call.request.url().assign("/app/x?a=b");
-    call.request.header_block().assign("a\nb\n");
-    call.request.borrow_body("body");
-    call.request.lend();
-    // Its front is not told of it.
-    call.events = core::kFinished;
-  }
-  void be_in_step(bool required) { call.pass->inside = &call.pass->chain->links[required ? 0 : 1]; }
-  core::Call call;
-};
-
-// A session without a process, on memory of the fuzzer's. Its lanes see the other side's end once they have read all.
-class Life {
- public:
-  explicit Life(Script& script) {
-    Surroundings& around = surroundings();
-    isolated::Launch launch;
-    launch.settings.id = "ext";
-    session = std::make_shared<Session>(Session::Key(), fuzz::scripted_host(), launch);
-    session->own_.pid = kNobody;
-    session->own_.memory = around.memory;
-    int sockets[2] = {-1, -1};
-    require(session->ended_bell_.open() && wire::open_control_sockets(sockets));
-    session->ended_bell_.ring();
-    session->own_.control = sockets[0];
-    other_ = sockets[1];
-    for (const uint32_t lane : {0u, 1u, 2u, wire::kFirstUpLane}) empty(session->lane_memory(lane));
-    require(session->open_lane(0));
-    session->frames.at(session->frames.add(&deferred.call))->deferred = true;
-    session->frames.add(&request.call);
-    isolated::IsolationSettings plan;
-    plan.processes = 1 + script.byte() % 2;
-    own = std::make_unique<IsolatedPlugin>(plan);
-    own->settings_.launch.settings.id = "ext";
-    own->host_ = &around.face.host();
-    own->take_shape(~wire::kLateShape, 4, 1);
-    own->take_late_shape(wire::kLateShape, 0);
-    own->stage_ = IsolatedPlugin::Stage::Ready;
-    for (auto& place : own->places_) place.session = session;
-  }
-  ~Life() {
-    own.reset();
-    // As its keeper does once it is gone.
-    if (!session->ended()) session->finish(isolated::ProcessEnd{});
-    while (!session->settle()) std::this_thread::yield();
-    require(session->holdings.size() == 0);
-    session->reaped_ = true;
-    session->own_.memory = nullptr;
-    close(other_);
-  }
-  Life(const Life&) = delete;
-  Life& operator=(const Life&) = delete;
-
-  wire::RingMemory& said(uint32_t lane) { return session->lane_memory(lane).to_host; }
-  int other() const { return other_; }
-
-  Request request;
-  Request deferred;
-  std::shared_ptr<Session> session;
-  std::unique_ptr<IsolatedPlugin> own;
-
- private:
-  int other_ = -1;
-};
 
 // What the runner says on a lane: mostly answers and questions in their order, and sometimes anything.
 void say(Script& script, wire::RingMemory& memory, const std::vector<uint16_t>& expected) {
   wire::RingWriter out(memory);
   uint32_t returned = 0;
   uint32_t asked = 0;
-  for (int count = 0; count < 32 && !script.done(); count++) {
+  // Not all that there is: others say something, too.
+  for (int left = 1 + script.byte() % 32; left > 0 && !script.done(); left--) {
     const uint8_t what = script.byte();
     Lane::Head head = {};
     if (what % 4 < 2) {
@@ -158,11 +51,11 @@ void say(Script& script, wire::RingMemory& memory, const std::vector<uint16_t>& 
       head.sequence = returned++;
       head.kind = Lane::Kind::Return;
     } else {
-      head.code = static_cast<uint16_t>(wire::kUpLog + script.byte() % 150);
+      head.code = fuzz::question(script);
       head.sequence = asked++;
       head.kind = what % 4 == 2 ? Lane::Kind::Call : Lane::Kind::Post;
     }
-    const std::string payload = what < 192 ? script.message() : std::string(script.bytes(script.byte()));
+    const std::string payload = fuzz::payload(script, head.code);
     head.size = payload.size();
     if (what >= 250) head.size = script.number<uint64_t>();
     if (what == 249) head.sequence = script.number<uint32_t>();
@@ -177,17 +70,21 @@ void say(Script& script, wire::RingMemory& memory, const std::vector<uint16_t>& 
 
 void ask_services(Script& script) {
   Life life(script);
+  const uint8_t with = script.byte();
+  // What the tasks and requests that it asks for are answered with.
+  if ((with & 1) != 0) say(script, life.said(1), {wire::kDownRunTask, wire::kDownEndTask});
+  if ((with & 2) != 0) say(script, life.said(2), {wire::kDownFetched, wire::kDownEndTask});
   // Which is not looked at.
-  Lane& lane = *static_cast<Lane*>(surroundings().memory);
-  for (int count = 0; count < 16 && !script.done(); count++) {
-    const uint8_t what = script.byte();
-    const auto code =
-        what < 240 ? static_cast<uint16_t>(wire::kUpLog + script.byte() % 150) : script.number<uint16_t>();
-    const std::string payload = what < 200 ? script.message() : std::string(script.bytes(script.number<uint16_t>()));
+  Lane& lane = *static_cast<Lane*>(shared_memory());
+  std::string answer;
+  // Few questions about tables mean anything before one is open.
+  if ((with & 4) == 0) life.session->serve(lane, wire::kUpTablesOpen, wire::Writer().text("T").bytes(), answer);
+  for (int count = 0; count < 24 && !script.done(); count++) {
+    const uint16_t code = fuzz::question(script);
+    const std::string payload = fuzz::payload(script, code);
     // Of the exact size: a read beyond it is seen.
     const auto exact = std::make_unique<char[]>(payload.size());
     payload.copy(exact.get(), payload.size());
-    std::string answer;
     if (!life.session->serve(lane, code, {exact.get(), payload.size()}, answer)) break;
   }
 }
@@ -211,9 +108,16 @@ void answer_steps(Script& script) {
       wire::kDownHandle, wire::kDownAuthenticate, wire::kDownAuthorize, wire::kDownResolveRoles,
       wire::kDownBefore, wire::kDownAfter,        wire::kDownHook};
   core::Call& call = life.request.call;
-  if (step != 0) life.request.be_in_step((script.byte() & 1) != 0);
-  // What the fake host is asked meanwhile takes from the end of it.
+  const uint8_t with = script.byte();
+  if (step != 0) life.request.be_in_step((with & 1) != 0);
+  if ((with & 0xf0) == 0xf0) {
+    // None takes the place of the one that has ended.
+    life.session->finish({});
+    life.own->stage_ = IsolatedPlugin::Stage::Ended;
+  }
   say(script, life.said(1), {codes[step]});
+  // Of the tasks that it asks for meanwhile.
+  say(script, life.said(2), {wire::kDownRunTask, wire::kDownEndTask, wire::kDownFetched});
   tenon_plugin_t* const plugin = &life.own->plugin_;
   const tenon_auth_answer_t answer = {sizeof answer, nullptr, accept, add_role, refuse};
   const std::array<tenon_bytes_t, 1> roles = {{{"one", 3}}};
@@ -270,33 +174,59 @@ void answer_life(Script& script) {
   IsolatedPlugin& own = *life.own;
   tenon_plugin_t* const plugin = &own.plugin_;
   std::string problem;
-  switch (script.byte() % 4) {
+  switch (script.byte() % 6) {
     case 0:
+      own.shape_ = 0;
+      own.is_quiet_ = (script.byte() & 1) != 0;
+      own.keep_state(1, "state");
+      say(script, life.said(0),
+          {wire::kDownOpen, wire::kDownCreate, wire::kDownInitialize, wire::kDownDeclare, wire::kDownLoad,
+           wire::kDownReady, wire::kDownQuiesce});
+      own.bring_up(*life.session, problem);
+      break;
+    case 1:
       own.shape_ = 0;
       say(script, life.said(0), {wire::kDownOpen, wire::kDownCreate, wire::kDownInitialize, wire::kDownDeclare});
       if (own.open_and_create(*life.session, problem) != TENON_OK) break;
       if (plugin->initialize != nullptr && plugin->initialize(plugin) != TENON_OK) break;
       read_declared(plugin);
       break;
-    case 1:
-      say(script, life.said(0), {wire::kDownDeclare});
+    case 2:
+      say(script, life.said(0), {wire::kDownDeclare, wire::kDownDeclare});
       read_declared(plugin);
       break;
-    case 2: {
+    case 3: {
       const tenon_state_writer_t writer = {sizeof writer, nullptr, write_state, fail_state};
       say(script, life.said(0), {wire::kDownSave});
       PluginFunctions::save(plugin, &writer);
       break;
     }
+    case 4: {
+      const std::array<tenon_log_field_t, 1> fields = {{{{"a", 1}, {"b", 1}}}};
+      tenon_event_t event = {};
+      event.size = sizeof event;
+      event.topic = event.source = event.message = {"app.topic", 9};
+      event.fields = fields.data();
+      event.field_count = fields.size();
+      const std::array<tenon_event_t, 2> events = {event, event};
+      say(script, life.said(1), {wire::kDownEvents});
+      PluginFunctions::on_event(plugin, events.data(), events.size(), 1);
+      break;
+    }
     default: {
       const tenon_state_reader_t reader = {sizeof reader, false, 1, {"state", 5}, nullptr, fail_load};
       say(script, life.said(0),
-          {wire::kDownLoad, wire::kDownHealth, wire::kDownQuiesce, wire::kDownConfigure, wire::kDownShutdown});
+          {wire::kDownReady, wire::kDownLoad, wire::kDownHealth, wire::kDownQuiesce, wire::kDownResume,
+           wire::kDownConfigure, wire::kDownShutdown, wire::kDownDestroy});
+      const tenon_context_t context = {sizeof context, {"app", 3}, {"/app", 4}, 1};
+      PluginFunctions::ready(plugin, &context);
       PluginFunctions::load(plugin, &reader);
       PluginFunctions::health(plugin);
       PluginFunctions::quiesce(plugin);
+      PluginFunctions::resume(plugin);
       PluginFunctions::changed(plugin, {"app", 3}, {"{}", 2});
       PluginFunctions::shutdown(plugin);
+      PluginFunctions::destroy(plugin);
       break;
     }
   }
@@ -319,12 +249,22 @@ class Meddler final : public wire::Patience {
     if ((what & 2) != 0) ring.read.store(script_.number<uint32_t>());
     if ((what & 4) != 0) ring.writer_sleeps.store(script_.byte());
     if ((what & 8) != 0) ring.reader_sleeps.store(script_.byte());
-    const std::string_view bytes = script_.bytes(script_.byte());
-    for (const char byte : bytes) ring.bytes[place_++ % wire::RingMemory::kBytes] = byte;
+    if ((what & 64) != 0) {
+      const auto kind = static_cast<Lane::Kind>(1 + script_.byte() % 3);
+      const Lane::Head head = {script_.byte() % 4u, wire::kDownHandle, kind, 0, script_.number<uint16_t>()};
+      put({reinterpret_cast<const char*>(&head), sizeof head}, ring);
+    }
+    put(script_.bytes(script_.byte()), ring);
+    // More than what is small may be.
+    if ((what & 32) != 0) place_ += 2000;
     ring.written.store((what & 16) == 0 ? place_ : script_.number<uint32_t>());
   }
 
  private:
+  void put(std::string_view bytes, wire::RingMemory& ring) {
+    for (const char byte : bytes) ring.bytes[place_++ % wire::RingMemory::kBytes] = byte;
+  }
+
   Script& script_;
   wire::LaneMemory& memory_;
   const wire::Doorbell& bell_;
@@ -334,31 +274,38 @@ class Meddler final : public wire::Patience {
 // Answers with what it was asked, and asks in turn.
 class Echo final : public Lane::Server {
  public:
-  explicit Echo(wire::Patience& patience) : patience_(patience) {}
+  Echo(wire::Patience& patience, uint64_t limit) : patience_(patience), limit_(limit) {}
   bool serve(Lane& lane, uint16_t code, std::string_view payload, std::string& answer) override {
-    require(payload.size() <= wire::kFromRunnerBytes);
+    require(payload.size() <= limit_);
     answer.assign(payload);
     std::string inner;
     if (code % 4 == 0) lane.call(code, {payload}, inner, *this, patience_);
+    require(inner.size() <= limit_);
     return code % 8 != 7;
   }
 
  private:
   wire::Patience& patience_;
+  const uint64_t limit_;
 };
 
 void meddle_with_lane(Script& script) {
-  wire::LaneMemory& memory = *static_cast<wire::LaneMemory*>(surroundings().memory);
+  // Not the shared memory: what is beyond both rings is seen.
+  static const auto own_memory = std::make_unique<wire::LaneMemory>();
+  wire::LaneMemory& memory = *own_memory;
   empty(memory);
+  memory.to_host.bytes.fill(0);
   wire::Doorbell own;
   wire::Doorbell other;
   require(own.open() && other.open());
   Meddler meddler(script, memory, own);
   meddler.meddle();
-  Lane lane(memory, Lane::Side::Host, own, other, -1, (script.byte() & 1) == 0 ? 1024 : wire::kFromRunnerBytes);
-  Echo echo(meddler);
+  const uint64_t limit = (script.byte() & 1) == 0 ? 1024 : wire::kFromRunnerBytes;
+  Lane lane(memory, Lane::Side::Host, own, other, -1, limit);
+  Echo echo(meddler, limit);
   std::string answer;
-  const std::string large(1000, 'x');
+  // Two of the large ones are more than the ring holds.
+  const std::string large((script.byte() & 1) == 0 ? 1000 : 40'000, 'x');
   for (int count = 0; count < 8 && lane.state() == wire::Outcome::Done && !script.done(); count++) {
     switch (script.byte() % 3) {
       case 0:
@@ -390,6 +337,7 @@ void send_packets(Script& script) {
       if (send(life.other(), bytes.data(), bytes.size(), MSG_DONTWAIT) < 0) break;
     }
     life.session->look_at_control();
+    HostThread::run_begun();
   }
 }
 
@@ -408,18 +356,35 @@ void print(Script& script) {
 // What it wrote of its own fault.
 void leave_note(Script& script) {
   Life life(script);
-  char* const note = static_cast<char*>(life.session->own_.memory) + wire::kCrashNoteAt;
-  std::memset(note, 0, wire::kCrashNoteBytes);
+  char* const memory = static_cast<char*>(shared_memory()) + wire::kCrashNoteAt;
+  auto& note = *reinterpret_cast<wire::CrashNote*>(memory);
+  std::memset(memory, 0, wire::kCrashNoteBytes);
   isolated::ProcessEnd end;
   end.signal = script.byte() % 65;
-  const std::string_view bytes = script.bytes(wire::kCrashNoteBytes);
-  std::memcpy(note, bytes.data(), std::min(bytes.size(), wire::kCrashNoteBytes));
+  note.signal = (script.byte() & 1) == 0 ? end.signal : script.number<int32_t>();
+  note.stage.store(script.byte() % 4);
+  note.frames_count = script.byte() < 240 ? script.byte() : script.number<uint32_t>();
+  note.files_count = script.byte() < 240 ? script.byte() : script.number<uint32_t>();
+  note.pc = script.byte();
+  for (uint64_t& frame : note.frames) frame = script.byte();
+  // Few addresses, so that some are in some file.
+  for (int count = script.byte() % 4; count > 0; count--) {
+    wire::MappedFile& file = note.files[script.byte() % note.files.size()];
+    file.low = script.byte();
+    file.high = script.byte();
+    const std::string_view name = script.bytes(script.byte());
+    name.copy(file.name, sizeof file.name);
+  }
+  if ((script.byte() & 1) != 0) {
+    const std::string_view bytes = script.bytes(wire::kCrashNoteBytes);
+    bytes.copy(memory, wire::kCrashNoteBytes);
+  }
   life.session->finish(std::move(end));
   const isolated::ProcessEnd told = life.session->end();
   for (const isolated::CodePlace& place : told.fault ? told.fault->frames : std::vector<isolated::CodePlace>()) {
     require(place.file.size() < sizeof wire::MappedFile::name);
   }
-  std::memset(note, 0, wire::kCrashNoteBytes);
+  std::memset(memory, 0, wire::kCrashNoteBytes);
 }
 
 }  // namespace
@@ -428,9 +393,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static constexpr std::array<void (*)(Script&), 9> all = {ask_services, ask_services, answer_steps,
                                                            answer_steps, answer_life,  meddle_with_lane,
                                                            send_packets, print,        leave_note};
-  Script script(data, size);
-  fuzz::set_script(&script);
-  all[script.byte() % all.size()](script);
+  if (size < 2) return 0;
+  // What the host is made to answer is the end of it.
+  const size_t of_host = std::min<size_t>(data[1], (size - 2) / 2);
+  Script host(data + size - of_host, of_host);
+  Script script(data + 2, size - 2 - of_host);
+  fuzz::set_script(&host);
+  all[data[0] % all.size()](script);
   fuzz::set_script(nullptr);
   require(fuzz::left_open() == 0);
   return 0;

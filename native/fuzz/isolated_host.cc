@@ -44,13 +44,17 @@ void touch(const void* data, size_t size) {
   sink = sum;
 }
 
-tenon_bytes_t some_text() { return {kText.data(), next() % kText.size()}; }
+// A host that nobody scripts says yes, and something.
+tenon_bytes_t some_text() { return {kText.data(), (next() + 4u) % kText.size()}; }
+bool agrees() { return (next() & 1) == 0; }
 
 // Arguments that are read.
 void take(tenon_bytes_t bytes) { touch(bytes.data, bytes.data == nullptr ? 0 : bytes.size); }
 void take(const tenon_value_t* value) {
   if (value != nullptr && value->kind == TENON_VALUE_TEXT) take(value->text);
 }
+void take(const tenon_table_t* table) { touch(table, sizeof *table); }
+void take(tenon_table_t* table) { touch(table, sizeof *table); }
 void take(const tenon_log_field_t* fields, size_t count) {
   for (size_t index = 0; index < count; index++) {
     take(fields[index].key);
@@ -89,7 +93,7 @@ void take(tenon_identity_t* identity) {
   if (identity == nullptr) return;
   *identity = {};
   identity->subject = some_text();
-  identity->role_count = next() % 3;
+  identity->role_count = (next() + 1) % 3;
   identity->roles = roles.data();
 }
 void take(tenon_table_problem_t* problem) {
@@ -106,7 +110,7 @@ void take(const Other&) {}
 template <typename Result>
 Result result() {
   if constexpr (std::is_same_v<Result, bool>) {
-    return (next() & 1) != 0;
+    return agrees();
   } else if constexpr (std::is_same_v<Result, tenon_bytes_t>) {
     return some_text();
   } else if constexpr (std::is_arithmetic_v<Result>) {
@@ -135,7 +139,7 @@ void answer(Table& table) {
 
 tenon_status fill(void* buffer, size_t capacity, size_t* size) {
   if (const uint8_t byte = next(); byte >= 200) return static_cast<tenon_status>(byte % 16);
-  *size = next();
+  *size = (next() + 8u) % 256;
   if (*size > capacity) return TENON_ERROR_TOO_LARGE;
   if (*size != 0) std::memset(buffer, 'x', *size);
   return TENON_OK;
@@ -166,22 +170,22 @@ tenon_status run_hooks(const tenon_host_t*, tenon_bytes_t name, uint32_t, tenon_
   take(name);
   take(input);
   if ((next() & 1) != 0) output->fail(output, some_text());
-  return (next() & 1) != 0 ? output->write(output, some_text()) : TENON_ERROR;
+  return agrees() ? output->write(output, some_text()) : TENON_ERROR;
 }
 
 void own_config(const tenon_host_t*, void (*visit)(void*, tenon_bytes_t), void* context) {
-  if ((next() & 1) != 0) visit(context, some_text());
+  if (agrees()) visit(context, some_text());
 }
 
 void consumers(const tenon_host_t*, void (*visit)(void*, tenon_bytes_t, tenon_bytes_t), void* context) {
-  for (int count = next() % 3; count > 0; count--) visit(context, some_text(), some_text());
+  for (int count = (next() + 1) % 3; count > 0; count--) visit(context, some_text(), some_text());
 }
 
 tenon_status collect(const tenon_host_t*, void (*visit)(void*, const tenon_metric_value_t*), void* context) {
   static const std::array<tenon_log_field_t, 2> labels = {{{{"a", 1}, {"b", 1}}, {{"c", 1}, {"d", 1}}}};
   static const std::array<double, 2> buckets = {1, 2};
   static const std::array<uint64_t, 3> counts = {1, 2, 3};
-  for (int count = next() % 3; count > 0; count--) {
+  for (int count = (next() + 1) % 3; count > 0; count--) {
     tenon_metric_value_t value = {};
     value.size = sizeof value;
     value.metric.size = sizeof value.metric;
@@ -201,20 +205,40 @@ tenon_status collect(const tenon_host_t*, void (*visit)(void*, const tenon_metri
   return result<tenon_status>();
 }
 
-// Each thing that is opened is memory of its own, so that one that is used after its end is seen.
+// Each thing that is opened is memory of its own, so that one that is used after its end is seen. So is the record that
+// it has lent, until the next.
+struct Opened {
+  char* lent;
+};
+
+char* make_record(tenon_record_t* record) {
+  char* const bytes = static_cast<char*>(std::calloc(1, TENON_RECORD_HEAD + 16));
+  bytes[0] = TENON_RECORD_FORMAT;
+  record->bytes = {bytes, TENON_RECORD_HEAD + 16};
+  return bytes;
+}
+
 template <typename Thing>
 tenon_status open_thing(Thing** thing) {
   const tenon_status status = result<tenon_status>();
   if (status != TENON_OK) return status;
-  *thing = static_cast<Thing*>(std::malloc(1));
+  *thing = static_cast<Thing*>(std::calloc(1, sizeof(Opened)));
   opened++;
   return TENON_OK;
 }
 template <typename Thing>
+Opened& opened_of(Thing* thing) {
+  return *reinterpret_cast<Opened*>(thing);
+}
+template <typename Thing>
 void close_thing(Thing* thing) {
-  touch(thing, 1);
+  std::free(opened_of(thing).lent);
   std::free(thing);
   opened--;
+}
+template <typename Thing>
+void lend_record(Thing* thing, tenon_record_t* record) {
+  std::free(std::exchange(opened_of(thing).lent, make_record(record)));
 }
 
 tenon_status open_table(const tenon_host_t*, tenon_bytes_t name, tenon_table_t** table) {
@@ -251,29 +275,30 @@ tenon_status batch_patch(tenon_batch_t* batch, tenon_table_t* table, const tenon
 tenon_status batch_remove(tenon_batch_t* batch, tenon_table_t* table, const tenon_value_t* key) {
   return use_thing(batch, table, key);
 }
-tenon_status begin_scan(tenon_table_t*, const tenon_scan_t* scan, tenon_cursor_t** cursor,
+tenon_status begin_scan(tenon_table_t* table, const tenon_scan_t* scan, tenon_cursor_t** cursor,
                         tenon_table_problem_t* problem) {
+  take(table);
   take(scan);
   take(problem);
   return open_thing(cursor);
 }
 
-tenon_status give_record(tenon_record_t* record) {
+tenon_status get_record(tenon_table_t* table, const tenon_value_t* key, tenon_record_t* record) {
+  take(table);
+  take(key);
   const tenon_status status = result<tenon_status>();
   if (status != TENON_OK) return status;
-  char* const bytes = static_cast<char*>(std::calloc(1, TENON_RECORD_HEAD + 16));
-  bytes[0] = TENON_RECORD_FORMAT;
-  record->bytes = {bytes, TENON_RECORD_HEAD + 16};
+  make_record(record);
   opened++;
   return TENON_OK;
 }
-tenon_status get_record(tenon_table_t*, const tenon_value_t* key, tenon_record_t* record) {
-  take(key);
-  return give_record(record);
-}
 tenon_status next_record(tenon_cursor_t* cursor, tenon_record_t* record) {
-  touch(cursor, 1);
-  return give_record(record);
+  // It has an end.
+  const uint8_t byte = next();
+  if (byte >= 192 && byte < 224) return TENON_ERROR_NOT_FOUND;
+  if (byte >= 224) return static_cast<tenon_status>(byte % 16);
+  lend_record(cursor, record);
+  return TENON_OK;
 }
 void release_record(tenon_record_t* record) {
   if (record->bytes.data == nullptr) return;
@@ -281,13 +306,18 @@ void release_record(tenon_record_t* record) {
   record->bytes = {};
   opened--;
 }
-tenon_status begin_feed(tenon_table_t*, uint64_t, tenon_feed_t** feed) { return open_thing(feed); }
+tenon_status begin_feed(tenon_table_t* table, uint64_t, tenon_feed_t** feed) {
+  take(table);
+  return open_thing(feed);
+}
 tenon_status next_change(tenon_feed_t* feed, uint32_t, tenon_change_t* change) {
   touch(feed, 1);
+  const tenon_status status = result<tenon_status>();
+  if (status != TENON_OK) return status;
   change->key = some_text();
   change->deleted = next() & 1;
-  if (change->deleted != 0) return change->record = {}, TENON_OK;
-  return give_record(&change->record);
+  if (change->deleted == 0) lend_record(feed, &change->record);
+  return TENON_OK;
 }
 
 // A task runs at once, and ends; so does a request to another host.
@@ -296,7 +326,7 @@ tenon_status run_task(const tenon_host_t*, uint64_t, tenon_task_fn work, tenon_t
   const tenon_status status = result<tenon_status>();
   if (status != TENON_OK) return status;
   if (task != nullptr) *task = 1;
-  if ((next() & 1) != 0) work(context, 1);
+  if (agrees()) work(context, 1);
   if (end != nullptr) end(context);
   return TENON_OK;
 }
@@ -418,6 +448,18 @@ struct Tables {
 };
 
 }  // namespace
+
+// Linked in place of core::TablesFace::may_add and cancel, which services ask beside the functions of a host.
+tenon_status may_add(tenon_table_t&, bool, const tenon_value_t*) __asm__(
+    "__wrap__ZN5tenon4core10TablesFace7may_addER11tenon_tablebPK11tenon_value");
+void cancel(tenon_feed_t&) __asm__("__wrap__ZN5tenon4core10TablesFace6cancelER10tenon_feed");
+
+tenon_status may_add(tenon_table_t& table, bool, const tenon_value_t* key) {
+  take(&table);
+  take(key);
+  return result<tenon_status>();
+}
+void cancel(tenon_feed_t& feed) { touch(&feed, 1); }
 
 const tenon_host_t& scripted_host() {
   static const Tables tables;

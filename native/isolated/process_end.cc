@@ -70,7 +70,8 @@ CodePlace place_of(const wire::CrashNote& note, size_t files, uint64_t address) 
     const wire::MappedFile& file = note.files[index];
     if (address < file.low || address >= file.high) continue;
     place.in_library = index == 0;
-    place.file = printable(file.name, sizeof file.name);
+    // Whatever is there, the last of it is its end.
+    place.file = printable(file.name, sizeof file.name - 1);
     place.offset = address - file.low;
     return place;
   }

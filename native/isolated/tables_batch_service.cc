@@ -126,8 +126,9 @@ bool serve_batch(TablesQuestion& question, uint16_t code) {
   if (code == wire::kUpTablesBatchBegin) {
     if (!question.reader.ended()) return false;
     tenon_batch_t* batch = nullptr;
-    question.writer.put<int32_t>(question.tables.batch_begin(&question.session.host(), &batch));
-    question.tables.batch_discard(batch);
+    const tenon_status status = question.tables.batch_begin(&question.session.host(), &batch);
+    question.writer.put<int32_t>(status);
+    if (status == TENON_OK) question.tables.batch_discard(batch);
     return true;
   }
   if (code != wire::kUpTablesMayAdd) return fill(question, code == wire::kUpTablesBatchCommit);

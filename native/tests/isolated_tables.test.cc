@@ -21,9 +21,12 @@ using Grants = std::vector<std::string>;
 
 // What a runner may say is said by the test; the process beside it only has to live.
 struct Conversation {
-  explicit Conversation(Grants grants = {})
+  // With a host whose capabilities `find` gives, if it is not null.
+  explicit Conversation(Grants grants = {}, decltype(tenon_host_t::get_extension) find = nullptr)
       : store(std::make_shared<core::OpenStore>(test::open_store(test::options_in(folder.path())))),
-        face(front->plugin("todo"), 1, core::TablesAccess{store, "todo", std::move(grants)}) {
+        face(front->plugin("todo"), 1, core::TablesAccess{store, "todo", std::move(grants)}),
+        host(face.host()) {
+    if (find != nullptr) host.get_extension = find;
     test::define(store->store(), test::kTask);
     test::define(store->store(), std::string(test::kTask).replace(13, 4, "shop"));
     face.tables()->open();
@@ -32,7 +35,7 @@ struct Conversation {
     launch.settings.id = "todo";
     launch.library = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     std::string problem;
-    session = isolated::Session::start(launch, face.host(), problem);
+    session = isolated::Session::start(launch, host, problem);
     ::close(launch.library);
     const bool began = session.get() != nullptr;
     REQUIRE_MESSAGE(began, problem);
@@ -77,6 +80,7 @@ struct Conversation {
   FrontUnderTest front;
   std::shared_ptr<core::OpenStore> store;
   core::HostFace face;
+  tenon_host_t host;
   std::shared_ptr<isolated::Session> session;
   wire::Writer answer;
 };
@@ -99,6 +103,19 @@ wire::Writer following(uint64_t number, uint32_t rest) {
   wire::Writer writer;
   writer.put(number).put(rest);
   return writer;
+}
+
+// Of a host that begins no batch, and counts those that are given back.
+int given_back = 0;
+const void* without_batches(const tenon_host_t* host, const char* id) {
+  static const tenon_host_tables_t tables = [] {
+    tenon_host_tables_t own = core::TablesFace::functions();
+    own.batch_begin = [](const tenon_host_t*, tenon_batch_t**) -> tenon_status { return TENON_ERROR_STATE; };
+    own.batch_discard = [](tenon_batch_t*) { given_back++; };
+    return own;
+  }();
+  const tenon_host_t& full = core::HostFace::of(host).host();
+  return std::string_view(id) == TENON_TABLES_ID ? &tables : full.get_extension(&full, id);
 }
 
 // Of JSON `{"id":"aN"}` each.
@@ -238,6 +255,15 @@ TEST_CASE("a batch that comes in pieces is written with the last of them, all of
   CHECK(world.status(wire::kUpTablesCount, wire::Writer().put(table).put(true)) == TENON_OK);
   CHECK(world.number() == 30);
   CHECK_FALSE(world.say(wire::kUpTablesBatchCommit, batch(number, table, 0, 0)));
+}
+
+TEST_CASE("a batch that the host has not begun is not given back to it") {
+  Conversation world({}, without_batches);
+  given_back = 0;
+  CHECK(world.status(wire::kUpTablesBatchBegin, wire::Writer()) == TENON_ERROR_STATE);
+  const uint64_t table = world.open();
+  CHECK(world.status(wire::kUpTablesBatchAdd, batch(0, table, 0, 1)) == TENON_ERROR_STATE);
+  CHECK(given_back == 0);
 }
 
 TEST_CASE("the end of a runner ends the wait of its plugin for a change") {
