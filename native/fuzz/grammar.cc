@@ -34,7 +34,7 @@ constexpr std::array kShapes = {
     Shape{wire::kDownResume, "i"},
     Shape{wire::kDownShutdown, "i"},
     Shape{wire::kDownDestroy, "i"},
-    Shape{wire::kDownDeclare, "itli(ituUutttt)(ttt)(tui)"},
+    Shape{wire::kDownDeclare, "itli([ttt])([tui])([ituUutttt])"},
     Shape{wire::kDownSave, "itt"},
     Shape{wire::kDownLoad, "it"},
     Shape{wire::kDownConfigure, "i"},
