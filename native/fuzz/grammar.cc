@@ -231,7 +231,7 @@ void put(Script& script, std::string_view values, Writer& writer) {
   while (!values.empty()) {
     const char value = values.front();
     if (value == '[') {
-      // One within the other has round brackets.
+      // None has another of its kind within.
       const std::string_view inner = take_inner(values, ']');
       const bool is_there = (script.byte() & 1) != 0;
       writer.put(is_there);
@@ -240,9 +240,10 @@ void put(Script& script, std::string_view values, Writer& writer) {
     }
     if (value == '(') {
       const std::string_view inner = take_inner(values, ')');
-      const uint32_t count = script.byte() % 4;
-      writer.put(count);
-      for (uint32_t index = 0; index < count; index++) put(script, inner, writer);
+      const uint8_t count = script.byte();
+      // More than there are, at times.
+      writer.put(count < 248 ? count % 4u : script.number<uint32_t>());
+      for (uint32_t index = 0; index < count % 4u; index++) put(script, inner, writer);
       continue;
     }
     values.remove_prefix(1);

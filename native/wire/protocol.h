@@ -72,7 +72,9 @@ enum Down : uint16_t {
   kDownResume = 7,
   kDownShutdown = 8,
   kDownDestroy = 9,
-  // -> status, text problem, uint32 kLateShape of the shape, int32 order of middleware, routes, providers, hooks
+  // -> status, text problem, uint32 kLateShape of the shape, int32 order of middleware; then of providers, hooks and
+  // routes: uint32 how many the plugin says, and of each, unless there are more than may be, a flag and with true what
+  // it is
   kDownDeclare = 10,
   // -> status, text message, text state
   kDownSave = 11,
