@@ -103,7 +103,7 @@ bool enter_sandbox(const wire::RunnerSettings& settings, int library, wire::Conf
   drop_capabilities();
   if (!confinement.no_new_privileges) return true;
   confinement.landlock = confine_files(settings.writable, settings.hidden, library);
-  confinement.seccomp = confine_calls(settings.processes > 0, confinement.landlock >= kSignalsScopedSince);
+  confinement.seccomp = confine_calls(settings.processes > 0, confinement.landlock);
 #else
   static_cast<void>(library);
   static_cast<void>(confinement);

@@ -1,5 +1,7 @@
 #include "sandbox_calls.h"
 
+#include "sandbox_files.h"
+
 #if defined(__linux__)
 
 #include <fcntl.h>
@@ -46,6 +48,7 @@ enum Newer : uint32_t {
   kFsopen = 430,
   kFspick = 433,
   kClone3 = 435,
+  kOpenat2 = 437,
   kPidfdGetfd = 438,
   kProcessMadvise = 440,
   kMountSetattr = 442,
@@ -103,6 +106,11 @@ constexpr std::array kDenied = {
     SYS_name_to_handle_at,
     SYS_open_by_handle_at,
     SYS_fanotify_init,
+    // memory and messages that outlive it, and that none of its limits count
+    SYS_shmget,
+    SYS_semget,
+    SYS_msgget,
+    SYS_mq_open,
     // the system
     SYS_mount,
     SYS_umount2,
@@ -174,7 +182,7 @@ constexpr std::array kOfTheHost = {uint32_t{PR_SET_CHILD_SUBREAPER}};
 
 class Filter {
  public:
-  Filter(bool may_start, bool signals_scoped) {
+  Filter(bool may_start, uint32_t landlock) {
     load(offsetof(seccomp_data, arch));
     unless_equal(kMachine, kKill);
     load(offsetof(seccomp_data, nr));
@@ -194,9 +202,18 @@ class Filter {
     ranked(SYS_setpriority, PRIO_PROCESS);
     ranked(SYS_ioprio_set, 1);
     // Where the kernel keeps signals among its own processes, they may have those.
-    if (!may_start || !signals_scoped) {
+    if (!may_start || landlock < kSignalsScopedSince) {
       for (const long call : kSignalling) of_oneself(call, 0);
       on(kPidfdSendSignal, kDeny);
+    }
+    if (landlock < kCutsSeenSince) {
+      on(SYS_truncate, kDeny);
+      // With flags in memory; the C library has none that needs it.
+      on(kOpenat2, kUnknown);
+      cuts_nothing(SYS_openat, 2);
+#if defined(__x86_64__)
+      cuts_nothing(SYS_open, 1);
+#endif
     }
     // A signal by way of a descriptor.
     none_of(SYS_fcntl, 1, kOwnership.data(), kOwnership.size());
@@ -269,6 +286,18 @@ class Filter {
     give(kAllow);
     end(body);
   }
+  // To cut a file short it must be opened for writing, which landlock sees.
+  void cuts_nothing(long call, size_t argument) {
+    const size_t body = begin(call);
+    load_argument(argument);
+    add({BPF_JMP | BPF_JSET | BPF_K, 1, 0, uint32_t{O_TRUNC}});
+    give(kAllow);
+    add({BPF_ALU | BPF_AND | BPF_K, 0, 0, uint32_t{O_ACCMODE}});
+    if_equal(uint32_t{O_WRONLY}, kAllow);
+    if_equal(uint32_t{O_RDWR}, kAllow);
+    give(kDeny);
+    end(body);
+  }
   void begins(bool may_start) {
     const size_t body = begin(SYS_clone);
     load_argument(0);
@@ -291,11 +320,11 @@ class Filter {
 
 }  // namespace
 
-bool confine_calls(bool may_start, bool signals_scoped) { return Filter(may_start, signals_scoped).install(); }
+bool confine_calls(bool may_start, uint32_t landlock) { return Filter(may_start, landlock).install(); }
 
 #else
 
-bool confine_calls(bool, bool) { return false; }
+bool confine_calls(bool, uint32_t) { return false; }
 
 #endif
 

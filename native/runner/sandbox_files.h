@@ -9,6 +9,8 @@ namespace tenon::runner {
 
 // From this version on landlock keeps signals within the process and its children.
 constexpr uint32_t kSignalsScopedSince = 6;
+// From this one on it sees that a file is cut short.
+constexpr uint32_t kCutsSeenSince = 3;
 
 // Nothing may be changed but what is at or below `writable`, and devices that keep nothing. Everything may be read that
 // is there now, but what is at or below `hidden`; the folders that these are in cannot be listed, and what is made in

@@ -55,7 +55,8 @@ struct PacketHead {
   Packet packet;
   uint32_t lane;
 };
-constexpr size_t kPacketBytes = 16 * 1024;
+// Room for the settings of a process with all paths that it may have.
+constexpr size_t kPacketBytes = 128 * 1024;
 
 // Down: what the host asks of the plugin. Answers begin with int32 tenon_status unless something else is said.
 enum Down : uint16_t {

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -57,6 +58,7 @@ static const char* attempt(const char* what, const char* argument, char* text, s
   if (IS("kill-group")) return result(kill(-getpgid(other), 0));
   if (IS("kill-own")) return result(kill(getpid(), 0));
   if (IS("signal-thread")) return result(syscall(SYS_tkill, other, 0));
+  if (IS("system-v")) return result(shmget(IPC_PRIVATE, 1, 0600));
   if (IS("ptrace")) return result(ptrace(PTRACE_ATTACH, other, 0, 0));
   if (IS("prlimit")) {
     const struct rlimit limit = {1, 1};
