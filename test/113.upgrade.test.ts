@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { afterEach, expect, test } from 'vitest';
 import { FaultyHost } from './faults/faulty-host.js';
 import { Load } from './faults/load.js';
@@ -29,4 +30,23 @@ test('another release takes the socket under 64 keep-alive clients: nobody is re
   await load.stop();
   expect(load.seen().losses).toEqual([]);
   expect(await at.reports()).toEqual([]);
+});
+
+test('another release that still builds what has changed gives its place to the next one with all that it serves', async () => {
+  const source = await readFile(new URL('plugins/whereabouts.c', import.meta.url), 'utf8');
+  const at = await FaultyHost.start(['first'], 'hotReload:\n  enabled: false\n', async (world) => {
+    await world.write('whereabouts', 'config.yaml', 'name: Whereabouts\n');
+    await world.write('whereabouts', 'resources/whereabouts.c', source);
+  });
+  host = at;
+  load = new Load({ url: at.url, count: 8, path: () => '/whereabouts/pid', restMs: 5 });
+  const heavy = Array.from({ length: 300_000 }, (_, index) => `int unused_${index}(int a) { return a * ${index}; }`);
+  await at.world.write('whereabouts', 'resources/whereabouts.c', `${source}\n${heavy.join('\n')}\n`);
+  for (let count = 0; count < 2; count++) {
+    const before = await at.serving();
+    expect((await at.call('POST', '/api/v1/upgrade', '{}')).status).toBe(200);
+    await until('another one serves', async () => ![undefined, before].includes(await at.pid()));
+  }
+  await load.stop();
+  expect(load.seen().losses).toEqual([]);
 });

@@ -292,9 +292,10 @@ async function serve({ flags, tellsReloads, continues, ...given }: Order & Given
   const { containment, wishes } = begin;
   let isResumed = false;
   let isTelling = false;
-  // Those of a host that has not gone on with all that ran before it would make the next one forget the rest.
+  // Those of a host that has not gone on with all that ran before it would make the next one forget the rest. One that ends tells
+  // what it leaves before it unloads anything: afterwards nothing would be left.
   const tellWishes = (): void => {
-    if (host !== undefined) void tellParent({ told: 'wishes', wishes: host.wishes() });
+    if (host !== undefined && !ending.begun) void tellParent({ told: 'wishes', wishes: host.wishes() });
   };
   const wishesChanged = (): void => {
     if (isTelling || !isResumed) return;

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { noSuchPlugin } from '../host/absence.js';
+import type { PluginView } from '../host/plugin.js';
 import type { Plugins } from '../host/plugins.js';
 import type { Guard } from './guard.js';
 import type { Answered, Asked, Operation } from './operation.js';
@@ -25,6 +26,8 @@ export interface HealthOptions {
 
 const errorsFile = fileURLToPath(new URL('../../docs/errors.md', import.meta.url));
 const healthKeptMs = 1000;
+/** Between the end of a plugin's own process and the next one. */
+const longestPauseMs = 30_000;
 const plainText = { 'text/plain': text() };
 const plain = { 'content-type': 'text/plain; charset=utf-8' };
 
@@ -42,6 +45,14 @@ function healthOf(host: Plugins): () => Promise<Map<string, string>> {
   };
 }
 
+/** Whether its process has ended so lately that the next one is on its way. */
+function isBetweenProcesses({ isolation }: PluginView): boolean {
+  const now = Date.now();
+  return (isolation?.processes ?? []).some(
+    ({ pid, lastEndAt }) => pid === 0 || (lastEndAt !== undefined && now - lastEndAt < longestPauseMs),
+  );
+}
+
 function readinessOf({
   host,
   guard,
@@ -54,8 +65,12 @@ function readinessOf({
     const sick = await health();
     const trouble = tables.store()?.trouble();
     const { safeMode } = host.held;
-    const ready = host.ready && sick.size === 0 && trouble === undefined && safeMode === undefined;
-    const isShut = host.list().some(({ shutBy, state }) => shutBy !== undefined || state === 'quarantined');
+    const views = host.list();
+    // In the host's process the same would have been a crash: another host would serve, and be ready.
+    const down = views.filter((view) => sick.has(view.id) && isBetweenProcesses(view));
+    const ready = host.ready && sick.size === down.length && trouble === undefined && safeMode === undefined;
+    const isShut =
+      down.length > 0 || views.some(({ shutBy, state }) => shutBy !== undefined || state === 'quarantined');
     const degraded = isAway(registry.status()) || isShut;
     const status = ready ? 200 : 503;
     if (query['verbose'] === undefined)
@@ -73,7 +88,7 @@ function readinessOf({
     // Messages name paths and quote sources: they are for whoever has the token.
     const asks = !isElsewhere && request.headers.authorization !== undefined;
     const trusted = asks && guard.deny(request) === undefined;
-    const plugins = host.list().map(({ id, state, generation, error, shutBy }) => ({
+    const plugins = views.map(({ id, state, generation, error, shutBy }) => ({
       id,
       state,
       ...(generation === undefined ? {} : { generation, healthy: !sick.has(id) && shutBy === undefined }),
