@@ -7,7 +7,6 @@ import { nothingContained } from './base/containment.js';
 import { keepPrivate, openDataDirectory, requireDirectory } from './base/data-directory.js';
 import { TenonError } from './base/errors.js';
 import { hostId } from './base/host-id.js';
-import type { IsolationMode } from './base/isolation.js';
 import { type Log, logLevels, type LogRecord, tapLog } from './base/log.js';
 import { tokenKey } from './base/token-key.js';
 import { flushTracing } from './base/tracing.js';
@@ -29,6 +28,7 @@ import { guardPlugins } from './host/guard-plugins.js';
 import { holdData } from './host/hold-data.js';
 import { Host } from './host/host.js';
 import { openInstalling } from './host/open-installing.js';
+import { isolationSettings } from './host/isolation-of.js';
 import { type Listener, tellAll } from './host/listeners.js';
 import { LogLevels } from './host/log-levels.js';
 import { writeOutput } from './host/output-log.js';
@@ -216,7 +216,7 @@ export async function compose(
     dataDirectory: data,
     environment,
     buildMs: settings.buildMs,
-    isolation: settings.isolation as IsolationMode,
+    ...isolationSettings(settings),
     bundles,
     onBuild: (outcome, ms) => metrics.events.built(outcome, ms),
   });

@@ -92,6 +92,42 @@ describe('where a plugin runs', () => {
   });
 });
 
+describe('the setting that requires plugins to be confined', () => {
+  const ownSandbox = (mode: string): string => `isolation: {mode: ${mode}, sandbox: false}\n`;
+
+  test.each(['process', 'auto'])('refuses one of %s whose own config takes that away', async (mode) => {
+    await world.publish('open', await plugin('open'));
+    await world.write('open', 'config.yaml', ownSandbox(mode));
+    await world.start({ isolation: 'inline', requireConfinement: true });
+    expect(world.host.plugin('open')).toMatchObject({
+      state: 'failed',
+      error: {
+        code: 'ConfigInvalid',
+        message: expect.stringMatching(/`sandbox: false`, and `requireConfinement` of the host's settings/) as string,
+        details: { plugin: 'open' },
+      },
+    });
+  });
+
+  test('leaves one that runs in the host as it is', async () => {
+    await world.publish('inside', await plugin('inside'));
+    await world.write('inside', 'config.yaml', ownSandbox('inline'));
+    await world.start({ isolation: 'process', requireConfinement: true });
+    expect(await processOf('inside')).toBe(process.pid);
+  });
+
+  test('does not count against a bundle what that may not say anyway', async () => {
+    await world.publish('bundle', await plugin('bundle'));
+    const isolation = { mode: 'process', sandbox: false };
+    await world.write('bundle', 'manifest.json', JSON.stringify({ id: 'bundle', version: '1.0.0', isolation }));
+    await world.start({ isolation: 'process', requireConfinement: true });
+    // Where the kernel cannot confine it, it is not begun.
+    const { state, error, isolation: shown } = world.host.plugin('bundle');
+    if (state === 'running') expect(shown?.limits).toMatchObject({ sandbox: true, requireConfinement: true });
+    else expect(error?.code).toBe('ConfinementMissing');
+  });
+});
+
 test.each([
   ['isolation: apart', 1, 12, /^isolation must be inline, process or auto, or a mapping with `mode`$/],
   ['isolation: {mode: apart}', 1, 19, /^isolation\.mode must be inline, process or auto$/],

@@ -68,5 +68,31 @@ describe('a plugin that requires to be confined', () => {
       expect((await fetch(`${url}/strict/well`)).status).toBe(503);
       expect(await (await fetch(`${url}/lenient/well`)).text()).toBe('well');
     });
+
+    test.each(['landlock', 'seccomp'])(
+      "%s none is begun in a process of its own when the host's setting requires it, whatever it says",
+      async (what) => {
+        for (const id of ['foreign', 'inside'])
+          await world.publish(id, await buildPlugin('greedy', { defines: { PLUGIN_ID: `"${id}"` } }));
+        const isolation = { mode: 'process', requireConfinement: false };
+        await world.write('foreign', 'manifest.json', JSON.stringify({ id: 'foreign', version: '1.0.0', isolation }));
+        await world.write('inside', 'config.yaml', 'isolation: inline\n');
+        const variables = { TENON_ISOLATION: 'process', TENON_REQUIRE_CONFINEMENT: 'true' };
+        const words = ['start', '--port', '0', '--data', 'state'];
+        const host = new Command(words, world.directory, variables, [without, what]);
+        command = host;
+        await until('it serves', () => host.err.includes('Try: '));
+        for (const id of ['strict', 'lenient', 'foreign'])
+          expect(await view(host.url, id)).toMatchObject({
+            state: 'failed',
+            error: {
+              code: 'ConfinementMissing',
+              details: { lacking: expect.arrayContaining([what]) as string[] },
+            },
+          });
+        expect(await view(host.url, 'inside')).toMatchObject({ state: 'running', isolation: { mode: 'inline' } });
+        expect(await (await fetch(`${host.url}/inside/well`)).text()).toBe('well');
+      },
+    );
   });
 });

@@ -11,8 +11,8 @@
 // OUTPUT are hexadecimal, "-" when empty; OUTPUT is the end (at most 4 KiB) of what the library wrote to its standard
 // output and error. CONFINED is there for a plugin that is to run in a process of its own: the child is held to what
 // that may, before the library is opened. It is SANDBOX (0: none, 1: what the kernel has, 2: all of it, or no trial),
-// CHILD_PROCESSES, and, hexadecimal, the folder for
-// temporary files and further paths that it may write to, apart by commas.
+// CHILD_PROCESSES, how many paths are hidden from it, and, hexadecimal, these paths, the folder for temporary files and
+// further paths that it may write to, apart by commas.
 //
 //   OUTCOME      CODE              MESSAGE
 //   passed       -                 its routes, METHOD PATTERN on a line each, +N for those that do not fit

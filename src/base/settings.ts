@@ -113,6 +113,8 @@ export interface Settings {
   stateSaveMs: number;
   /** Where the code of plugins runs whose config says nothing: `inline`, `process` or `auto`. */
   isolation: string;
+  /** Whether no plugin runs in a process of its own that the kernel cannot confine, whatever its config or manifest says. */
+  requireConfinement: boolean;
   /** `strict`: what a plugin is lent ends at a page that nobody may touch; slower. */
   guard: string;
   /** Images that may stay mapped because they cannot be unmapped, before the host begins anew in a fresh process. */
@@ -365,6 +367,12 @@ export const definitions: Record<SettingName, Definition> = {
     environment: 'TENON_ISOLATION',
     fallback: 'inline',
     grammar: [/^(?:inline|process|auto)$/, 'inline, process or auto'],
+  },
+  requireConfinement: {
+    kind: 'boolean',
+    key: 'requireConfinement',
+    environment: 'TENON_REQUIRE_CONFINEMENT',
+    fallback: false,
   },
   guard: {
     kind: 'text',

@@ -2,13 +2,12 @@
 import type { Settings } from '../base/config.js';
 import { Closer } from '../base/closer.js';
 import { asTenonError } from '../base/errors.js';
-import type { IsolationMode } from '../base/isolation.js';
 import { type Core, loadCore } from '../binding/core.js';
 import type { Application } from '../compiler/application.js';
 import { unsaidVersion } from '../compiler/config.js';
 import type { Diagnostic } from '../compiler/diagnostics.js';
 import { atItsSource, placeOfPlugin } from '../compiler/source.js';
-import { isolationOf } from '../host/isolation-of.js';
+import { isolationOf, isolationSettings } from '../host/isolation-of.js';
 import { admit, type Admitted, type AdmitOptions, type Image } from '../plugin/admit.js';
 import { type IsolationPlan, planOf } from '../plugin/isolation.js';
 import { Staging } from '../plugin/stage.js';
@@ -49,7 +48,8 @@ export class Admission {
   /** The same of a library that was read already, and tried; `name` is its for people. Rejects as {@link admit} does. */
   async checkImage(name: string, image: Image, settings: Settings, expectedId?: string): Promise<void> {
     const own = expectedId === undefined ? {} : { expectedId };
-    const isolation = settings.isolation === 'process' ? planOf({}, process.cwd()) : undefined;
+    const { isolation: mode, requireConfinement } = settings;
+    const isolation = mode === 'process' ? planOf({ requireConfinement }, process.cwd()) : undefined;
     await this.#admit(name, { image, isolation, ...own }, settings, true);
   }
 
@@ -101,10 +101,9 @@ export class Admission {
 }
 
 /** What it is kept to where it would run in processes of its own. */
-function isolationIn({ id, folder, config }: Application, { isolation }: Settings): IsolationPlan | undefined {
-  const usual = isolation as IsolationMode;
+function isolationIn({ id, folder, config }: Application, settings: Settings): IsolationPlan | undefined {
   const wish = config.reserved.isolation;
-  const { mode, plan } = isolationOf({ id, folder }, wish && { wish, isBundle: false }, usual);
+  const { mode, plan } = isolationOf({ id, folder }, wish && { wish, isBundle: false }, isolationSettings(settings));
   return mode === 'process' ? plan : undefined;
 }
 

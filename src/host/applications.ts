@@ -5,7 +5,6 @@ import { lstat, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Environment } from '../base/config.js';
 import { TenonError } from '../base/errors.js';
-import type { IsolationMode } from '../base/isolation.js';
 import { inSpan } from '../base/tracing.js';
 import { manifestFile, signatureFile } from '../bundle/manifest.js';
 import { type Application as Source, librarySuffix, readApplication } from '../compiler/application.js';
@@ -19,7 +18,7 @@ import type { SchemaSource } from '../tables/schema.js';
 import type { Bundled, Bundles } from './bundled.js';
 import type { Asked } from './grants.js';
 import type { Build } from './built.js';
-import { type ApplicationIsolation, isolationOf, type SaidIsolation } from './isolation-of.js';
+import { type ApplicationIsolation, isolationOf, type IsolationSettings, type SaidIsolation } from './isolation-of.js';
 import type { IsolationPlan } from '../plugin/isolation.js';
 import { realPlace, requireHarmless } from './writable.js';
 import { type ServedFiles, servedFiles } from './served-files.js';
@@ -77,7 +76,7 @@ export interface ApplicationTables {
   readonly place?: () => Promise<string>;
 }
 
-export interface ApplicationsOptions {
+export interface ApplicationsOptions extends IsolationSettings {
   /** Absolute path of the applications directory; it need not exist. */
   directory: string;
   /** Absolute path of the data directory, which has the builds. */
@@ -86,8 +85,6 @@ export interface ApplicationsOptions {
   environment: Environment;
   /** For one build, ms. */
   buildMs: number;
-  /** For those that do not say. */
-  isolation: IsolationMode;
   /** Absent: a folder with a manifest.json is as any other. */
   bundles?: Bundles;
   /** Told of each build of sources, with the time it took. */
@@ -230,7 +227,7 @@ export class Applications {
     const { id = '', folder = this.#options.directory, config } = source ?? {};
     const wish = config?.reserved.isolation;
     const said = wish && { wish, isBundle: true };
-    const { mode, plan } = isolationOf({ id, folder }, said, this.#options.isolation);
+    const { mode, plan } = isolationOf({ id, folder }, said, this.#options);
     if (mode !== 'process') return undefined;
     if (source !== undefined) requireOwn(source, plan, this.#options);
     return plan;
@@ -242,7 +239,7 @@ export class Applications {
 
   /** Where the code of one that says `said` runs, as the setting is now. */
   isolationOf(plugin: { id: string; folder: string }, said: SaidIsolation | undefined): ApplicationIsolation {
-    return isolationOf(plugin, said, this.#options.isolation);
+    return isolationOf(plugin, said, this.#options);
   }
 
   /** Stop builds under way and begin no other. */
@@ -295,7 +292,7 @@ async function applicationOf(
   };
   const wish = config.reserved.isolation;
   const said = wish && { wish, isBundle: side.bundle !== undefined };
-  const isolation = isolationOf({ id, folder }, said, options.isolation);
+  const isolation = isolationOf({ id, folder }, said, options);
   if (isolation.mode !== 'inline') requireOwn(source, isolation.plan, options);
   const tables = await readTables(source, prefix, side);
   const { enabled, extension, extensions, auth, custom } = config;

@@ -1,4 +1,6 @@
 /** Where the code of an application runs: as it says, and as the host's settings have it. */
+import type { Settings } from '../base/config.js';
+import { TenonError } from '../base/errors.js';
 import type { IsolationMode, IsolationWish } from '../base/isolation.js';
 import { type IsolationPlan, planOf, usual } from '../plugin/isolation.js';
 import { realPlace } from './writable.js';
@@ -8,6 +10,21 @@ export interface SaidIsolation {
   readonly wish: IsolationWish;
   /** Whether somebody else may have said it. */
   readonly isBundle: boolean;
+}
+
+/** What the operator of the host has the say of. */
+export interface IsolationSettings {
+  /** For those that do not say. */
+  readonly isolation: IsolationMode;
+  /** Whether each that runs in a process of its own requires to be confined, whatever it says. */
+  readonly requireConfinement: boolean;
+}
+
+export function isolationSettings({
+  isolation,
+  requireConfinement,
+}: Pick<Settings, keyof IsolationSettings>): IsolationSettings {
+  return { isolation: isolation as IsolationMode, requireConfinement };
 }
 
 export interface ApplicationIsolation {
@@ -32,17 +49,22 @@ type Capped = keyof typeof most;
 
 /**
  * A folder of the host's own has the last word over the host's `setting`. A bundle, which somebody else may have made, may ask for
- * more than that, and not for less.
+ * more than that, and not for less. Throws `ConfigInvalid` for one that would run unconfined where the settings require that none does.
  */
 export function isolationOf(
   { id, folder }: { id: string; folder: string },
   said: SaidIsolation | undefined,
-  setting: IsolationMode,
+  settings: IsolationSettings,
 ): ApplicationIsolation {
+  const { isolation: setting, requireConfinement } = settings;
   const own = said?.wish ?? { mode: setting };
   const kept = said === undefined ? {} : { said };
-  if (said?.isBundle !== true || setting === 'inline')
-    return { ...kept, mode: own.mode, plan: settled(planOf(own, folder)), warnings: [] };
+  const of = (mode: IsolationMode, granted: Partial<IsolationWish>, warnings: string[]): ApplicationIsolation => {
+    const wanted = planOf(requireConfinement ? { ...granted, requireConfinement } : granted, folder);
+    if (requireConfinement && !wanted.sandbox && mode !== 'inline') throw unconfined(id);
+    return { ...kept, mode, plan: settled(wanted), warnings };
+  };
+  if (said?.isBundle !== true || setting === 'inline') return of(own.mode, own, []);
   const granted: Record<string, unknown> = { ...own };
   const dropped = widening.filter((key) => key in own);
   for (const key of dropped) delete granted[key];
@@ -58,7 +80,18 @@ export function isolationOf(
   }
   const isLess = rank[own.mode] < rank[setting];
   if (isLess) warnings.push(`${id}: the bundle asks for isolation ${own.mode}, and the host's setting is ${setting}`);
-  return { ...kept, mode: isLess ? setting : own.mode, plan: settled(planOf(granted, folder)), warnings };
+  return of(isLess ? setting : own.mode, granted, warnings);
+}
+
+function unconfined(id: string): TenonError {
+  return new TenonError(
+    'ConfigInvalid',
+    `${id}: \`isolation\` says \`sandbox: false\`, and \`requireConfinement\` of the host's settings lets no plugin run unconfined`,
+    {
+      next: "take `sandbox` out of its `isolation`, or set `requireConfinement` of the host's settings to false",
+      details: { plugin: id },
+    },
+  );
 }
 
 /** Links are followed here, and once. */

@@ -310,8 +310,8 @@ function judge(pending: Pending, verdict: Verdict): TenonError | undefined {
     case 'unconfined':
       return error(
         'ConfinementMissing',
-        `is not begun: this kernel lacks ${printable(message)}, which \`isolation.requireConfinement\` asks for`,
-        'run the host on Linux 5.13 or newer, where landlock is among the security modules and nothing around the host takes its calls away, or set `requireConfinement` to false',
+        `is not begun: this kernel lacks ${printable(message)}, which \`requireConfinement\` asks for`,
+        "run the host on Linux 5.13 or newer, where landlock is among the security modules and nothing around the host takes its calls away, or set `requireConfinement` of its `isolation`, or of the host's settings, to false",
         { lacking: message.split(' and ') },
       );
     case 'refused':

@@ -400,7 +400,7 @@ export class Rehearsal {
     return {
       folderOf: (name: string) => `/applications/${name}`,
       isolationOf: (plugin: { id: string; folder: string }, said: SaidIsolation | undefined) =>
-        isolationOf(plugin, said, 'inline'),
+        isolationOf(plugin, said, { isolation: 'inline', requireConfinement: false }),
       schemasAlone: () => Promise.resolve([]),
       confinementOf: () => undefined,
       folders: async () => {

@@ -1,7 +1,9 @@
 /*
  * A plugin that writes down what is done to it, one line "id step" each, into the file that LC_TENON_JOURNAL names,
- * whose name ends with the process of the host: in that, or in one of its own, and not in a trial. Macros: BUILD end of
- * its version FAIL_AT            name of a step that fails, and in no trial WITH_STATE         tenon.state
+ * whose name ends with the process of the host: in that, or in one of its own, and not in a trial. Macros:
+ *   BUILD              end of its version
+ *   FAIL_AT            name of a step that fails, and in no trial
+ *   WITH_STATE         tenon.state
  *   WITH_PROVIDER      tenon.auth: "Key NAME" of the header authorization is somebody called NAME
  *   WITH_MIDDLEWARE    tenon.middleware, with this order
  *   WITH_HOOK          tenon.hooks
