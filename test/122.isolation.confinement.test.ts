@@ -18,6 +18,17 @@ beforeEach(async () => {
 afterEach(() => world.close());
 
 describe('a plugin that requires to be confined', () => {
+  let command: Command | undefined;
+  afterEach(async () => {
+    command?.child.kill('SIGTERM');
+    await command?.exit;
+    command = undefined;
+  });
+
+  const headers = { authorization: `Bearer ${token}` };
+  const view = async (url: string, id: string): Promise<PluginView> =>
+    (await fetch(`${url}/api/v1/plugins/${id}`, { headers })).json() as Promise<PluginView>;
+
   test('runs where the kernel can, and nowhere else', async () => {
     await world.start();
     const [strict, lenient] = ['strict', 'lenient'].map((id) => world.host.plugin(id));
@@ -30,25 +41,44 @@ describe('a plugin that requires to be confined', () => {
     expect(strict?.isolation?.confinement).toEqual(can ? lenient?.isolation?.confinement : undefined);
   });
 
+  test('is refused for the same reason when only its own process lacks what its trial had', async () => {
+    const variables = { TENON_HOT_RELOAD_ENABLED: 'false' };
+    const host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, variables);
+    command = host;
+    await until('it serves', () => host.err.includes('Try: '));
+    const { url } = host;
+    const before = await view(url, 'strict');
+    const taker = await buildPlugin('forgoes_landlock', { defines: { PLUGIN_ID: '"taker"' } });
+    const late = await buildPlugin('greedy', { defines: { PLUGIN_ID: '"late"' } });
+    for (const [id, library, isolation] of [
+      ['taker', taker, 'inline'],
+      ['late', late, '{requireConfinement: true}'],
+    ] as const) {
+      await world.publish(id, library);
+      await world.write(id, 'config.yaml', `isolation: ${isolation}\n`);
+      await fetch(`${url}/api/v1/plugins/discover`, { method: 'POST', headers });
+    }
+    expect(await view(url, 'taker')).toMatchObject({ state: 'running' });
+    expect(await view(url, 'late')).toMatchObject({
+      state: 'failed',
+      error: {
+        code: 'ConfinementMissing',
+        message: expect.stringMatching(/this kernel lacks [a-z ]*landlock/) as string,
+        details: {
+          lacking: expect.arrayContaining(['landlock']) as string[],
+          ...(before.state === 'running' ? { step: 'create' } : { stage: 'start' }),
+        },
+      },
+    });
+  });
+
   describe('on a kernel without', () => {
     let without: string;
-    let command: Command | undefined;
     beforeEach(async () => {
       without = path.join(world.directory, 'without');
       const source = path.join(import.meta.dirname, 'load', 'without.c');
       await promisify(execFile)('gcc', ['-std=gnu11', '-Wall', '-Wextra', '-Werror', source, '-o', without]);
     });
-    afterEach(async () => {
-      command?.child.kill('SIGTERM');
-      await command?.exit;
-      command = undefined;
-    });
-
-    const view = async (url: string, id: string): Promise<PluginView> => {
-      const headers = { authorization: `Bearer ${token}` };
-      return (await fetch(`${url}/api/v1/plugins/${id}`, { headers })).json() as Promise<PluginView>;
-    };
-
     test.each(['landlock', 'seccomp'])('%s is not begun, and others are, without it', async (what) => {
       const host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {}, [without, what]);
       command = host;

@@ -4,7 +4,7 @@ import { asTenonError, TenonError } from '../base/errors.js';
 import type { CallCounters } from '../binding/call-counters.js';
 import type { Core, GenerationHandle, GenerationOptions, RouteFacts } from '../binding/core.js';
 import type { Admitted } from './admit.js';
-import { requireOneState } from './isolation.js';
+import { requireOneState, throwUncreated } from './isolation.js';
 import type { GenerationLimits } from './limits.js';
 import { heldBy } from './held-by.js';
 import { imageOf } from './image-of.js';
@@ -189,10 +189,10 @@ export class Generation {
     return this.#admitted.facts.findings;
   }
 
-  /** Make the instance. Rejects with `LifecycleFailed` or `LifecycleTimeout`, as every step does. */
+  /** Make the instance. Rejects with `ConfinementMissing`, and with `LifecycleFailed` or `LifecycleTimeout`, as every step does. */
   async create(): Promise<void> {
     this.#created = true; // also when it fails or is late: `destroy` does nothing where there is no instance
-    await this.#stepUp('create', (ms) => this.handle.create(ms));
+    await this.#stepUp('create', (ms) => this.handle.create(ms)).catch((error) => throwUncreated(this.id, error));
     const { isolation, demotion } = this.limits;
     requireOneState(this.id, isolation ?? demotion, this.handle.hasState);
   }

@@ -1,6 +1,6 @@
 /** How a plugin is kept apart from the host: its code runs in processes of its own. */
 import path from 'node:path';
-import { TenonError } from '../base/errors.js';
+import { asTenonError, TenonError } from '../base/errors.js';
 import type { IsolationWish } from '../base/isolation.js';
 
 export interface IsolationPlan {
@@ -60,6 +60,25 @@ export function requireSystem(id: string, platform: NodeJS.Platform): void {
     next: 'set `isolation` to inline, or run it on Linux',
     details: { plugin: id, platform },
   });
+}
+
+/** Of a plugin that requires to be confined where the kernel has not `lacking`: names, apart by " and ". */
+export function confinementMissing(id: string, lacking: string, details: Record<string, unknown>): TenonError {
+  const message = `plugin "${id}" is not begun: this kernel lacks ${lacking}, which \`requireConfinement\` asks for`;
+  return new TenonError('ConfinementMissing', message, {
+    next: "run the host on Linux 5.13 or newer, where landlock is among the security modules and nothing around the host takes its calls away, or set `requireConfinement` of its `isolation`, or of the host's settings, to false",
+    details: { ...details, lacking: lacking.split(' and ') },
+  });
+}
+
+/** What its process says that has opened nothing yet. */
+const unconfined = /: its process is not confined by ((?:seccomp and )?landlock|seccomp), in opening the library$/;
+
+/** Throws what `id` could not be created for: `ConfinementMissing` when its process was not confined as it requires, else `error`. */
+export function throwUncreated(id: string, error: unknown): never {
+  const { message, details } = asTenonError(error);
+  const lacking = unconfined.exec(message)?.[1];
+  throw lacking === undefined ? error : confinementMissing(id, lacking, details);
 }
 
 /** Throws `ConfigInvalid` for a plugin with state in more than one process: each would have its own. */

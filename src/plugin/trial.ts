@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import { type ErrorCode, TenonError } from '../base/errors.js';
 import { runnerPath } from '../binding/core.js';
-import type { IsolationPlan } from './isolation.js';
+import { confinementMissing, type IsolationPlan } from './isolation.js';
 
 export interface TrialLimits {
   /** Id that the library must have. */
@@ -308,12 +308,7 @@ function judge(pending: Pending, verdict: Verdict): TenonError | undefined {
       });
     }
     case 'unconfined':
-      return error(
-        'ConfinementMissing',
-        `is not begun: this kernel lacks ${printable(message)}, which \`requireConfinement\` asks for`,
-        "run the host on Linux 5.13 or newer, where landlock is among the security modules and nothing around the host takes its calls away, or set `requireConfinement` of its `isolation`, or of the host's settings, to false",
-        { lacking: message.split(' and ') },
-      );
+      return confinementMissing(pending.id, printable(message), { id: pending.id, path: pending.path, stage });
     case 'refused':
       if (stage === 'routes')
         return error('RouteInvalid', `declares what cannot be served: ${printable(message)}`, 'correct that route');
