@@ -129,7 +129,7 @@ export async function compose(
   closer.add('tokens', () => tokens.close());
   const staging = await Staging.open({
     dataDirectory: data,
-    mayExecute: (place) => core.mayExecute(place),
+    core,
     keepStaged: settings.keepStaged,
   });
   closer.add('staging', () => staging.close());

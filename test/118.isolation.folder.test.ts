@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -47,6 +48,20 @@ describe('the temporary folder of a plugin in a process of its own', () => {
     await until('that of the old generation is gone', () => !existsSync(first));
     await world.host.close();
     expect(existsSync(path.dirname(second))).toBe(false);
+  });
+
+  test('goes with its host without what links in it lead to', async () => {
+    await world.write('apart', 'config.yaml', 'isolation: process\n');
+    const kept = path.join(world.directory, 'outside', 'kept');
+    await mkdir(path.dirname(kept));
+    writeFileSync(kept, '');
+    await world.start();
+    const folder = (await world.get('/apart/temporary')).body;
+    await mkdir(path.join(folder, 'one', 'two'), { recursive: true, mode: 0o500 });
+    symlinkSync(path.dirname(kept), path.join(folder, 'link'));
+    await world.host.close();
+    expect(existsSync(path.dirname(folder))).toBe(false);
+    expect(existsSync(kept)).toBe(true);
   });
 
   test("is all that it may write to: not what hosts open libraries from, not the host's data, not /tmp", async () => {

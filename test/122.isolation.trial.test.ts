@@ -65,7 +65,10 @@ describe('the trial of a plugin that is to run in processes of its own', () => {
       await world.publish('fault', await buildPlugin('makes_temporary'));
       await world.start({ isolation: 'process' });
       expect(world.host.plugin('fault').state).toBe('running');
-      expect((await readdir(place)).filter((name) => name.startsWith('tenon-trial-'))).toEqual([]);
+      const own = (await readdir(place)).filter((name) => name.includes(`-${process.pid}-`));
+      expect(own).toHaveLength(1);
+      // That of the generation, which its trial was before.
+      expect(await readdir(path.join(place, own[0] ?? ''))).toEqual(['2-fault']);
     } finally {
       if (before === undefined) delete process.env['TMPDIR'];
       else process.env['TMPDIR'] = before;

@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -20,6 +21,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { TenonError } from '../src/base/errors.js';
 import { loadCore } from '../src/binding/core.js';
 import { type Admitted, type AdmitOptions, admit, readImage } from '../src/plugin/admit.js';
+import { planOf } from '../src/plugin/isolation.js';
 import { Staging } from '../src/plugin/stage.js';
 import { Trial } from '../src/plugin/trial.js';
 import { buildPlugin } from './plugins/build.js';
@@ -35,7 +37,7 @@ beforeAll(() => {
 afterAll(() => trial.close());
 beforeEach(async () => {
   directory = mkdtempSync(path.join(os.tmpdir(), 'tenon-admit-'));
-  staging = await Staging.open({ dataDirectory: directory, mayExecute: () => true });
+  staging = await Staging.open({ dataDirectory: directory, core });
 });
 afterEach(async () => {
   await staging.close();
@@ -210,7 +212,7 @@ describe('the staging directory', () => {
     const [tenon = '', owner = ''] = path.basename(staging.directory).split('-');
     return path.join(path.dirname(staging.directory), `${tenon}-${owner}-${suffix}`);
   };
-  const again = (): Promise<Staging> => Staging.open({ dataDirectory: directory, mayExecute: () => true });
+  const again = (): Promise<Staging> => Staging.open({ dataDirectory: directory, core });
 
   test('goes with all that is in it', async () => {
     await staging.write('fault', Buffer.from('bytes'));
@@ -244,20 +246,64 @@ describe('the staging directory', () => {
   });
 
   test('is below the data directory where memory is not executable', async () => {
-    const other = await Staging.open({ dataDirectory: directory, mayExecute: (place) => place !== '/dev/shm' });
-    expect(other.directory.startsWith(path.join(directory, 'staging'))).toBe(true);
+    const other = await Staging.open({
+      dataDirectory: directory,
+      core: { ...core, mayExecute: (place) => place !== '/dev/shm' },
+    });
+    expect(other.directory.startsWith(path.join(realpathSync(directory), 'staging'))).toBe(true);
     await other.close();
     expect(existsSync(other.directory)).toBe(false);
   });
 
   test('that may not be executable anywhere is StagingFailed', async () => {
-    const error = await failureOf(Staging.open({ dataDirectory: directory, mayExecute: () => false }));
+    const error = await failureOf(
+      Staging.open({ dataDirectory: directory, core: { ...core, mayExecute: () => false } }),
+    );
     expect(error.code).toBe('StagingFailed');
     expect(error.message).toContain('noexec');
   });
 
+  test('hides temporary folders from the first library on, and that of its trial is among them', async () => {
+    const file = await copyOf('ok');
+    const seen: { temporary: string; hidden: readonly string[]; exists: boolean }[] = [];
+    const watched: Pick<Trial, 'try'> = {
+      try: (_, { confined }) => {
+        if (confined !== undefined) seen.push({ ...confined, exists: existsSync(confined.temporary) });
+        return Promise.resolve({ routes: [], more: 0 });
+      },
+    };
+    const before = (await staging.write('before', Buffer.from('bytes'))).hidden();
+    await admitted(file, { trial: watched, isolation: planOf({}, directory) });
+    expect(seen).toMatchObject([{ hidden: before, exists: true }]);
+    const [{ temporary } = { temporary: '' }] = seen;
+    expect(before).toContain(path.dirname(temporary));
+    expect(existsSync(temporary)).toBe(false);
+  });
+
+  test('makes a temporary folder also where the system has taken away the place for them', async () => {
+    const staged = await staging.write('fault', Buffer.from('bytes'));
+    const before = staged.makeFolder();
+    rmSync(path.dirname(before.path), { recursive: true });
+    expect(existsSync(staged.makeFolder().path)).toBe(true);
+  });
+
+  test('is there where nothing temporary can be made, until something is to be', async () => {
+    const usual = process.env['TMPDIR'];
+    process.env['TMPDIR'] = path.join(directory, 'missing');
+    writeFileSync(path.join(directory, 'temporary'), '');
+    try {
+      const other = await again();
+      const staged = await other.write('fault', Buffer.from('bytes'));
+      expect(() => staged.makeFolder()).toThrow(expect.objectContaining({ code: 'StagingFailed' }));
+      await other.close();
+    } finally {
+      if (usual === undefined) delete process.env['TMPDIR'];
+      else process.env['TMPDIR'] = usual;
+    }
+  });
+
   test('keeps files for a debugger when asked', async () => {
-    const other = await Staging.open({ dataDirectory: directory, mayExecute: () => true, keepStaged: true });
+    const other = await Staging.open({ dataDirectory: directory, core, keepStaged: true });
     const staged = await other.write('fault', Buffer.from('bytes'));
     staged.unlink();
     await other.close();

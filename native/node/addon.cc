@@ -39,6 +39,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("keepFloatingPoint", Napi::Function::New<tenon::node::KeepFloatingPoint>(env, "keepFloatingPoint"));
   exports.Set("lockFile", Napi::Function::New<tenon::node::LockFile>(env, "lockFile"));
   exports.Set("exchangeNames", Napi::Function::New<tenon::node::ExchangeNames>(env, "exchangeNames"));
+  exports.Set("removeFolder", Napi::Function::New<tenon::node::RemoveFolder>(env, "removeFolder"));
+  exports.Set("removeFolderNow", Napi::Function::New<tenon::node::RemoveFolderNow>(env, "removeFolderNow"));
   exports.Set("notifySystem", Napi::Function::New<tenon::node::NotifySystem>(env, "notifySystem"));
   exports.Set("reapStrangers", Napi::Function::New<tenon::node::ReapStrangers>(env, "reapStrangers"));
   tenon::node::DefineBlackBox(env, exports);

@@ -3,9 +3,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../core/machine.h"
+#include "../core/remove_folder.h"
 #include "../core/service_manager.h"
 #include "image_registry.h"
 #include "image_threads.h"
@@ -21,6 +23,23 @@ std::optional<std::string> Path(const Napi::CallbackInfo& info) {
   Napi::TypeError::New(info.Env(), "path: a string is needed").ThrowAsJavaScriptException();
   return std::nullopt;
 }
+
+class FolderRemoval : public Napi::AsyncWorker {
+ public:
+  FolderRemoval(Napi::Env env, std::string path)
+      : AsyncWorker(env), promise(Napi::Promise::Deferred::New(env)), path_(std::move(path)) {}
+
+  const Napi::Promise::Deferred promise;
+
+ protected:
+  void Execute() override { is_gone_ = core::remove_folder(path_); }
+  void OnOK() override { promise.Resolve(Napi::Boolean::New(Env(), is_gone_)); }
+  void OnError(const Napi::Error& error) override { promise.Reject(error.Value()); }
+
+ private:
+  const std::string path_;
+  bool is_gone_ = false;
+};
 
 }  // namespace
 
@@ -123,6 +142,20 @@ Napi::Value ExchangeNames(const Napi::CallbackInfo& info) {
   if (outcome != core::Exchange::failed) return Napi::Boolean::New(env, outcome == core::Exchange::done);
   Napi::Error::New(env, one + " and " + other + " could not change places: " + problem).ThrowAsJavaScriptException();
   return env.Undefined();
+}
+
+Napi::Value RemoveFolder(const Napi::CallbackInfo& info) {
+  std::optional<std::string> path = Path(info);
+  if (!path) return info.Env().Undefined();
+  auto removal = std::make_unique<FolderRemoval>(info.Env(), std::move(*path));
+  const Napi::Promise promise = removal->promise.Promise();
+  removal.release()->Queue();  // ends itself
+  return promise;
+}
+
+Napi::Value RemoveFolderNow(const Napi::CallbackInfo& info) {
+  const std::optional<std::string> path = Path(info);
+  return Napi::Boolean::New(info.Env(), path && core::remove_folder(*path));
 }
 
 Napi::Value NotifySystem(const Napi::CallbackInfo& info) {

@@ -5,14 +5,16 @@
 
 namespace tenon::node {
 
-// `mayExecute`, `imageMapped`, `threadsIn`, `keepFloatingPoint`, `lockFile`, `exchangeNames`, `notifySystem` and
-// `reapStrangers` of src/binding/core.ts.
+// `mayExecute`, `imageMapped`, `threadsIn`, `keepFloatingPoint`, `lockFile`, `exchangeNames`, `removeFolder`,
+// `removeFolderNow`, `notifySystem` and `reapStrangers` of src/binding/core.ts.
 Napi::Value MayExecute(const Napi::CallbackInfo& info);
 Napi::Value ImageMapped(const Napi::CallbackInfo& info);
 Napi::Value ThreadsIn(const Napi::CallbackInfo& info);
 Napi::Value KeepFloatingPoint(const Napi::CallbackInfo& info);
 Napi::Value LockFile(const Napi::CallbackInfo& info);
 Napi::Value ExchangeNames(const Napi::CallbackInfo& info);
+Napi::Value RemoveFolder(const Napi::CallbackInfo& info);
+Napi::Value RemoveFolderNow(const Napi::CallbackInfo& info);
 Napi::Value NotifySystem(const Napi::CallbackInfo& info);
 Napi::Value ReapStrangers(const Napi::CallbackInfo& info);
 

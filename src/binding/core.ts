@@ -393,6 +393,14 @@ export interface Core extends StoreDoor, BlackBoxDoor {
    * an Error when it could and did not.
    */
   exchangeNames(one: string, other: string): boolean;
+  /**
+   * Remove the folder `folder` (absolute) with all below it, whatever others do there meanwhile: no link is followed, at `folder` and at the
+   * folder that it is in neither, and no other file system is touched. Whether it is gone, or was not there; what is more than
+   * 256 folders deep, or cannot be removed, stays. On another thread.
+   */
+  removeFolder(folder: string): Promise<boolean>;
+  /** The same on this one. */
+  removeFolderNow(folder: string): boolean;
   /** Send one datagram to the socket of a service manager: a path, or after `@` a name in no file system. Never waits. Throws why it could not. */
   notifySystem(socket: string, text: string): void;
   /** Take the exit statuses of all ended children but the processes `own`: of those that nobody else waits for. How many. */

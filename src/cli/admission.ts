@@ -87,7 +87,7 @@ export class Admission {
   #staging(dataDirectory: string, core: Core): Promise<Staging> {
     const before = this.#stagings.get(dataDirectory);
     if (before !== undefined) return before;
-    const opening = Staging.open({ dataDirectory, mayExecute: (place) => core.mayExecute(place) });
+    const opening = Staging.open({ dataDirectory, core });
     this.#stagings.set(dataDirectory, opening);
     // Whoever waits for it is told when it could not be opened.
     this.#closer.add('staging', () =>

@@ -4,9 +4,6 @@
  */
 import { createHash, hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
-import { mkdtemp, realpath, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { asTenonError, type ErrorCode, TenonError } from '../base/errors.js';
 import type { Core } from '../binding/core.js';
@@ -136,15 +133,12 @@ export async function admit(path: string, options: AdmitOptions): Promise<Admitt
 /** With a folder of its own for temporary files, where it is kept apart. */
 async function tryApart({ trial, limits, isolation }: AdmitOptions, staged: Staged, id: string): Promise<Tried> {
   if (isolation === undefined) return trial.try(staged.path, { ...limits, id });
-  const temporary = await mkdtemp(join(tmpdir(), 'tenon-trial-')).catch((error: unknown) => {
-    throw asTenonError(error, 'StagingFailed');
-  });
+  const temporary = staged.makeFolder();
   try {
-    const confined = { ...isolation, temporary: await realpath(temporary), hidden: staged.hidden() };
+    const confined = { ...isolation, temporary: temporary.path, hidden: staged.hidden() };
     return await trial.try(staged.path, { ...limits, id, confined });
   } finally {
-    // What it may have made there that cannot be removed stays.
-    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+    await temporary.remove();
   }
 }
 

@@ -6,27 +6,27 @@ import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
+  existsSync,
   fchmodSync,
   mkdirSync,
   openSync,
   readSync,
   realpathSync,
-  rmSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { lstat, mkdir, readdir, rm, statfs } from 'node:fs/promises';
+import { lstat, mkdir, readdir, realpath, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { TenonError } from '../base/errors.js';
+import { asTenonError, TenonError } from '../base/errors.js';
 import { startTime } from '../base/process-start.js';
+import type { Core } from '../binding/core.js';
 
 export interface StagingOptions {
   /** Absolute path of the host's data directory; it must exist. */
   dataDirectory: string;
-  /** Whether files below a directory may be mapped executable; `core.mayExecute`. */
-  mayExecute: (directory: string) => boolean;
+  core: Pick<Core, 'mayExecute' | 'removeFolder' | 'removeFolderNow'>;
   /** Keep the files of this process when they are unlinked and at close, for debuggers. */
   keepStaged?: boolean;
 }
@@ -46,7 +46,7 @@ export interface Staged {
 /** A folder of mode 0700 below the system's temporary one. */
 export interface TemporaryFolder {
   readonly path: string;
-  /** Remove it with all that is in it; what cannot be removed stays. */
+  /** Remove it with all that is in it, following no link; what cannot be removed stays. Never rejects. */
   remove(): Promise<void>;
 }
 
@@ -66,20 +66,22 @@ const own = new Set<string>();
 export class Staging {
   /** Absolute path. */
   readonly directory: string;
+  readonly #core: StagingOptions['core'];
   readonly #keep: boolean;
   /** Where temporary folders may be; the second where the system has no place for them. */
   readonly #temporaryPlaces: readonly string[];
-  /** Has them; made with the first. */
+  /** Has them. */
   #temporary: string | undefined;
   readonly #data: string;
   #count = 0;
   #folders = 0;
   #closed = false;
 
-  private constructor(directory: string, data: string, keep: boolean, temporaryPlaces: readonly string[]) {
+  private constructor(directory: string, data: string, options: StagingOptions, temporaryPlaces: readonly string[]) {
     this.#data = data;
     this.directory = directory;
-    this.#keep = keep;
+    this.#core = options.core;
+    this.#keep = options.keepStaged ?? false;
     this.#temporaryPlaces = temporaryPlaces;
   }
 
@@ -93,9 +95,8 @@ export class Staging {
     const owner = createHash('sha256').update(data).digest('hex').slice(0, 16);
     const prefix = `tenon-${owner}-`;
     const refusals: string[] = [];
-    // A plugin may have made there what cannot be removed.
     const temporaryPlaces = [tmpdir(), path.join(data, 'temporary')];
-    for (const place of temporaryPlaces) await sweep(place, prefix).catch(() => undefined);
+    for (const place of temporaryPlaces) await sweep(place, prefix, options.core).catch(() => undefined);
     for (const place of places) {
       try {
         if (place !== memoryDirectory) await mkdir(place, { recursive: true, mode: 0o700 });
@@ -103,21 +104,22 @@ export class Staging {
           refusals.push(`${place} is not a directory that is safe to share`);
           continue;
         }
-        await sweep(place, prefix);
+        await sweep(place, prefix, options.core);
         if (place === memoryDirectory && !(await isRoomyMemory(place))) {
           refusals.push(`${place} is not memory with ${roomBytes} bytes of room`);
           continue;
         }
-        if (!options.mayExecute(place)) {
+        if (!options.core.mayExecute(place)) {
           refusals.push(`${place} is mounted noexec`);
           continue;
         }
         const name = `${prefix}${process.pid}-${startTime(process.pid)}-${randomBytes(8).toString('hex')}`;
-        const directory = path.join(place, name);
+        const directory = path.join(await realpath(place), name);
         await mkdir(directory, { mode: 0o700 });
         own.add(directory);
-        const staging = new Staging(directory, data, options.keepStaged ?? false, temporaryPlaces);
-        if (options.keepStaged !== true) process.once('exit', staging.#sweep);
+        const staging = new Staging(directory, data, options, temporaryPlaces);
+        process.once('exit', staging.#sweep);
+        staging.#prepareTemporary();
         return staging;
       } catch (error) {
         refusals.push(`${place}: ${error instanceof Error ? error.message : String(error)}`);
@@ -171,21 +173,39 @@ export class Staging {
   }
 
   #makeFolder(label: string): TemporaryFolder {
-    this.#temporary ??= this.#makeTemporary(label);
+    if (this.#closed)
+      throw new TenonError('StagingFailed', `${label} gets no temporary folder: the staging directory is closed`);
+    // Systems take away what is old and empty there.
+    if (this.#temporary === undefined || !existsSync(this.#temporary)) this.#temporary = this.#makeTemporary(label);
     const folder = path.join(this.#temporary, `${++this.#folders}-${label}`);
-    mkdirSync(folder, { mode: 0o700 });
+    try {
+      mkdirSync(folder, { mode: 0o700 });
+    } catch (error) {
+      throw asTenonError(error, 'StagingFailed');
+    }
     return {
-      path: realpathSync(folder),
-      remove: () => rm(folder, { recursive: true, force: true }).catch(() => undefined),
+      path: folder,
+      remove: async () => {
+        await this.#core.removeFolder(folder);
+      },
     };
+  }
+
+  /** So that it is hidden from every plugin, those before the first that has a folder in it too. */
+  #prepareTemporary(): void {
+    try {
+      this.#temporary = this.#makeTemporary('plugins');
+    } catch {
+      // Whoever needs it is told.
+    }
   }
 
   #makeTemporary(label: string): string {
     const refusals: string[] = [];
     for (const place of this.#temporaryPlaces) {
-      const directory = path.join(place, path.basename(this.directory));
       try {
         if (place !== this.#temporaryPlaces[0]) mkdirSync(place, { recursive: true, mode: 0o700 });
+        const directory = path.join(realpathSync(place), path.basename(this.directory));
         mkdirSync(directory, { mode: 0o700 });
         return directory;
       } catch (error) {
@@ -200,19 +220,17 @@ export class Staging {
 
   /** A process that ends without closing takes the directory with it, where it can. */
   readonly #sweep = (): void => {
-    rmSync(this.directory, { recursive: true, force: true });
-    if (this.#temporary !== undefined) rmSync(this.#temporary, { recursive: true, force: true });
+    if (!this.#keep) this.#core.removeFolderNow(this.directory);
+    if (this.#temporary !== undefined) this.#core.removeFolderNow(this.#temporary);
   };
 
-  /** Remove the directory with all that is in it, unless files are kept. Closing twice is fine. */
+  /** Remove the directory with all that is in it, unless files are kept; what cannot be removed stays. Closing twice is fine. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     process.off('exit', this.#sweep);
-    if (!this.#keep) await rm(this.directory, { recursive: true, force: true });
-    if (this.#temporary !== undefined) {
-      await rm(this.#temporary, { recursive: true, force: true }).catch(() => undefined);
-    }
+    if (!this.#keep) await this.#core.removeFolder(this.directory);
+    if (this.#temporary !== undefined) await this.#core.removeFolder(this.#temporary);
     own.delete(this.directory);
   }
 }
@@ -240,16 +258,16 @@ async function isRoomyMemory(directory: string): Promise<boolean> {
   return system.type === tmpfsMagic && system.bavail * system.bsize >= roomBytes;
 }
 
-/** Remove the directories of this owner whose process is gone. */
-async function sweep(place: string, prefix: string): Promise<void> {
-  for (const name of await readdir(place)) {
+/** Remove the directories of this owner whose process is gone; a plugin may have made there what cannot be removed. */
+async function sweep(place: string, prefix: string, core: Pick<Core, 'removeFolder'>): Promise<void> {
+  const real = await realpath(place);
+  for (const name of await readdir(real)) {
     if (!name.startsWith(prefix)) continue;
-    const directory = path.join(place, name);
+    const directory = path.join(real, name);
     const [pid = '', started = ''] = name.slice(prefix.length).split('-');
     if (own.has(directory) || (Number(pid) !== process.pid && isRunning(Number(pid), started))) continue;
     const facts = await lstat(directory).catch(() => undefined);
-    if (facts?.isDirectory() === true && facts.uid === process.getuid?.())
-      await rm(directory, { recursive: true, force: true });
+    if (facts?.isDirectory() === true && facts.uid === process.getuid?.()) await core.removeFolder(directory);
   }
 }
 
