@@ -52,9 +52,10 @@ constexpr size_t kMessageBytes = 3584;
 constexpr size_t kLineBytes = 2 << 20;
 constexpr rlim_t kOpenFiles = 64;
 constexpr rlim_t kFileBytes = 1 << 20;
-constexpr rlim_t kStackBytes = 1 << 20;  // that of a control thread; the host opens libraries on one of 2 MiB
-constexpr int kLowestDescriptor = 200;   // of the child's own: above what a library is allowed to open
-constexpr int kQuietMs = 5;              // before a child is made ready: an answer just given is worth more
+constexpr rlim_t kStackBytes = 1 << 20;      // that of a control thread; the host opens libraries on one of 2 MiB
+constexpr int kLowestDescriptor = 200;       // of the child's own: above what a library is allowed to open
+constexpr std::chrono::seconds kEndTime(1);  // of a killed child: one that waits for a device may never end
+constexpr int kQuietMs = 5;                  // before a child is made ready: an answer just given is worth more
 
 enum class Stage : uint8_t { Start, Open, Entry, Create, Initialize, Routes, Health, Destroy };
 constexpr const char* kStages[] = {"start", "open", "entry", "create", "initialize", "routes", "health", "destroy"};
@@ -503,6 +504,7 @@ struct Trial {
   std::string frames;  // bytes of the channel that are not a whole frame yet
   std::string tail;
   bool early = false;  // it was there before its request
+  std::string answer;  // that is still to be given
   bool answered = false;
   bool killed = false;
 };
@@ -578,7 +580,7 @@ class Trials {
     for (const auto& trial : trials_) {
       if (trial->channel.get() >= 0) polls_.push_back({trial->channel.get(), POLLIN, 0});
       if (trial->output.get() >= 0) polls_.push_back({trial->output.get(), POLLIN, 0});
-      if (trial->answered) continue;
+      if (trial->answered && trial->answer.empty()) continue;
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(trial->deadline - Clock::now()).count();
       const long bounded = std::max<long>(static_cast<long>(left), 0);
       timeout = timeout < 0 ? bounded : std::min(timeout, bounded);
@@ -644,14 +646,25 @@ class Trials {
   void answer(Trial& trial, Outcome outcome, std::string_view code, std::string_view message) {
     if (trial.answered) return;
     trial.answered = true;
-    answers_ += trial.request.id;
-    answers_ += ' ';
-    answers_ += kOutcomes[static_cast<size_t>(outcome)];
-    answers_ += ' ';
-    answers_ += kStages[static_cast<size_t>(trial.stage)];
-    answers_ += ' ';
-    answers_ += code;
-    answers_ += ' ' + hex(message) + ' ' + hex(trial.tail) + '\n';
+    std::string& text = trial.answer;
+    text += trial.request.id;
+    text += ' ';
+    text += kOutcomes[static_cast<size_t>(outcome)];
+    text += ' ';
+    text += kStages[static_cast<size_t>(trial.stage)];
+    text += ' ';
+    text += code;
+    text += ' ' + hex(message) + ' ' + hex(trial.tail) + '\n';
+    // Whoever hears it removes the temporary folder, in which nothing is to be made any more.
+    if (trial.request.confined)
+      trial.deadline = Clock::now() + kEndTime;
+    else
+      give_answer(trial);
+  }
+
+  void give_answer(Trial& trial) {
+    answers_ += trial.answer;
+    trial.answer.clear();
   }
 
   // Before the child is reaped: until then its number cannot belong to anybody else.
@@ -728,6 +741,7 @@ class Trials {
     const bool again = trial.early && !trial.answered && trial.stage == Stage::Start;
     const Request request = again ? std::move(trial.request) : Request();
     if (!again) judge(trial, status, usage);
+    give_answer(trial);
     const auto gone = [&trial](const std::unique_ptr<Trial>& other) { return other.get() == &trial; };
     trials_.erase(std::remove_if(trials_.begin(), trials_.end(), gone), trials_.end());
     spare_wanted_ = true;
@@ -751,7 +765,11 @@ class Trials {
   void expire() {
     const auto now = Clock::now();
     for (const auto& trial : trials_) {
-      if (trial->answered || trial->deadline > now) continue;
+      if (trial->deadline > now) continue;
+      if (trial->answered) {
+        give_answer(*trial);
+        continue;
+      }
       kill_session(*trial);
       read_stages(*trial);
       answer(*trial, Outcome::Timeout, "deadline", {});
@@ -835,10 +853,12 @@ class Trials {
     if (!given && trial->early) return false;
     trial->request = request;
     trial->deadline = Clock::now() + std::chrono::milliseconds(request.deadline_ms);
-    if (given)
+    if (given) {
       trials_.push_back(std::move(trial));
-    else
+    } else {
       answer(*trial, Outcome::Unavailable, "-", std::strerror(reason));
+      give_answer(*trial);
+    }
     return true;
   }
 
