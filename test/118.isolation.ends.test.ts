@@ -131,6 +131,8 @@ describe('a process of a plugin that ends', () => {
       return refused !== undefined;
     });
     expect(JSON.parse(refused?.body ?? '')).toMatchObject({ error: 'ProcessRestarting' });
+    // Of the others nothing is to be taken away.
+    expect(await world.get('/readyz')).toMatchObject({ status: 200, body: 'degraded\n' });
     expect(Number(refused?.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
   });
 

@@ -132,7 +132,7 @@ test.each([
   ['isolation: apart', 1, 12, /^isolation must be inline, process or auto, or a mapping with `mode`$/],
   ['isolation: {mode: apart}', 1, 19, /^isolation\.mode must be inline, process or auto$/],
   ['isolation: {processes: 17}', 1, 24, /^isolation\.processes must be a whole number from 1 to 16$/],
-  ['isolation: {memory: 64MB}', 1, 21, /^isolation\.memory must be a whole number from 1048576/],
+  ['isolation: {memory: 64MB}', 1, 21, /^isolation\.memory must be a whole number from 8388608/],
   ['isolation: {proceses: 2}', 1, 13, /^unknown key "isolation\.proceses"; did you mean "isolation\.processes"\?$/],
   [
     'isolation: {sandbox: false, requireConfinement: true}',

@@ -356,7 +356,7 @@ const drawn: fc.Arbitrary<Manifest> = fc
               mode: fc.constantFrom(...isolationModes),
               processes: fc.integer({ min: 1, max: 16 }),
               graceMs: fc.integer({ min: 0, max: 600_000 }),
-              memory: fc.integer({ min: 1024 ** 2, max: 1024 ** 4 }),
+              memory: fc.integer({ min: 8 * 2 ** 20, max: 1024 ** 4 }),
               cpu: fc.integer({ min: 1, max: 6400 }),
               descriptors: fc.integer({ min: 1, max: 1_000_000 }),
               childProcesses: fc.integer({ min: 0, max: 100_000 }),

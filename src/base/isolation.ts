@@ -57,7 +57,8 @@ export const isolationKeys: Record<keyof IsolationWish, Check> = {
   mode,
   processes: whole(1, 16),
   graceMs: whole(0, 600_000),
-  memory: whole(mebibyte, 1024 ** 2 * mebibyte),
+  // A process needs some 4 MiB before the plugin has any.
+  memory: whole(8 * mebibyte, 1024 ** 2 * mebibyte),
   cpu: whole(1, 100 * 64),
   descriptors: whole(1, 1_000_000),
   childProcesses: whole(0, 100_000),
