@@ -75,6 +75,12 @@ std::shared_ptr<Session> IsolatedPlugin::start_session(std::string& problem) {
   return session;
 }
 
+void IsolatedPlugin::take_figures(const std::shared_ptr<Session>& session) {
+  const std::optional<ProcessFigures> figures = session->figures();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (Watched* const watched = watched_of(session)) watched->figures = figures;
+}
+
 tenon_status IsolatedPlugin::open_and_create(Session& session, std::string& problem) {
   StepPatience patience(settings_.lifecycle_ms + settings_.grace_ms);
   std::string answer;
@@ -133,6 +139,7 @@ tenon_status IsolatedPlugin::create(const tenon_host_t& host, tenon_plugin_t*& p
       end();
       return status;
     }
+    take_figures(session);
     const std::lock_guard<std::mutex> lock(mutex_);
     place.session = session;
   }
@@ -347,8 +354,7 @@ std::vector<ProcessFacts> IsolatedPlugin::facts() const {
     const std::shared_ptr<Session>& session = sessions[index];
     if (!session || session->ended()) continue;
     ProcessFacts& facts = all[index];
-    // One that has not been looked at yet is new.
-    const ProcessFigures seen = figures[index] ? *figures[index] : figures_of(session->pid());
+    const ProcessFigures seen = figures[index].value_or(ProcessFigures());
     facts.pid = session->pid();
     facts.resident_bytes = seen.use.resident_bytes;
     facts.threads = seen.use.threads;

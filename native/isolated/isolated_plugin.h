@@ -143,12 +143,14 @@ class IsolatedPlugin final : public core::InstanceSource {
   };
   struct Watched {
     std::shared_ptr<Session> session;
-    ProcessorShare share;
-    uint64_t looked = 0;
-    std::optional<ProcessFigures> figures = {};  // of then
+    ProcessorShare share;  // the keeper's
+    uint64_t looked = 0;   // the keeper's
+    std::optional<ProcessFigures> figures = {};
   };
 
   std::shared_ptr<Session> start_session(std::string& problem);
+  // Until the keeper looks at it.
+  void take_figures(const std::shared_ptr<Session>& session);
   tenon_status open_and_create(Session& session, std::string& problem);
   tenon_status read_declarations(Session& session, Declarations& declarations, std::string& problem);
   bool bring_up(Session& session, std::string& problem);
@@ -156,9 +158,10 @@ class IsolatedPlugin final : public core::InstanceSource {
   void take_late_shape(uint32_t shape, int32_t order);
   void keep();     // the keeper's thread
   void restart();  // the restarter's thread
-  void look();
+  void look(uint64_t time);
+  void look_at(Watched& watched, uint64_t time) const;
+  Watched* watched_of(const std::shared_ptr<Session>& session);  // null: its process is gone; under the mutex
   void lose(const std::shared_ptr<Session>& session);
-  bool is_watched(const std::shared_ptr<Session>& session) const;  // under the mutex
   bool gather(uint16_t code, wire::Patience& patience, std::vector<std::shared_ptr<Session>>& sessions);
   void refresh_log_level(Session& session) const;
 

@@ -52,7 +52,7 @@ void IsolatedPlugin::keep() {
   for (;;) {
     const uint64_t time = core::now();
     if (time >= look_at) {
-      look();
+      look(time);
       look_at = time + core::milliseconds(is_close ? kCloseLookMs : kLookMs);
     }
     const bool reads = read_at == 0 || time >= read_at;
@@ -105,44 +105,53 @@ void IsolatedPlugin::keep() {
   }
 }
 
-// Limits that the kernel does not see to.
-void IsolatedPlugin::look() {
-  const wire::RunnerSettings& limits = settings_.launch.settings;
-  const uint64_t time = core::now();
-  std::unique_lock<std::mutex> lock(mutex_);
-  std::vector<std::shared_ptr<Session>> due;
-  for (Watched& watched : watched_) {
-    Session& session = *watched.session;
-    refresh_log_level(session);
-    if (watched.share.is_limited()) {
-      session.stand_still(watched.share.is_over(time, processor_ns_of(session.pid())));
-    }
-    if (limits.processes > 0 && processes_below(session.pid(), limits.processes + 1) > limits.processes) {
-      session.kill("had more than " + std::to_string(limits.processes) + " processes of its own");
-    }
-    if (time - watched.looked < core::milliseconds(kLookMs)) continue;
-    watched.looked = time;
-    due.push_back(watched.session);
+// Calls, and who asks for facts, do not wait for what is read of the system.
+void IsolatedPlugin::look(uint64_t time) {
+  std::vector<Watched> seen;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    seen = watched_;
   }
-  for (const std::shared_ptr<Session>& session : due) {
-    // Calls do not wait for as many descriptors as it may have.
-    lock.unlock();
-    const ProcessFigures figures = figures_of(session->pid());
-    if (limits.memory_bytes > 0 && figures.use.resident_bytes > limits.memory_bytes) {
-      session->kill("used more memory than its limit of " + amount(limits.memory_bytes));
-    }
-    if (figures.use.threads > kMostThreads) {
-      session->kill("had more than " + std::to_string(kMostThreads) + " threads");
-    }
-    lock.lock();
-    const auto watched =
-        std::find_if(watched_.begin(), watched_.end(), [&](const Watched& one) { return one.session == session; });
-    if (watched != watched_.end()) watched->figures = figures;
+  for (Watched& watched : seen) look_at(watched, time);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (Watched& watched : seen) {
+    if (Watched* const place = watched_of(watched.session)) *place = std::move(watched);
   }
 }
 
-bool IsolatedPlugin::is_watched(const std::shared_ptr<Session>& session) const {
-  return std::any_of(watched_.begin(), watched_.end(), [&](const Watched& one) { return one.session == session; });
+// Limits that the kernel does not see to. What is watched is reaped by this thread, and has not been.
+void IsolatedPlugin::look_at(Watched& watched, uint64_t time) const {
+  const wire::RunnerSettings& limits = settings_.launch.settings;
+  Session& session = *watched.session;
+  const pid_t pid = session.pid();
+  const bool is_due = time - watched.looked >= core::milliseconds(kLookMs);
+  refresh_log_level(session);
+  if (watched.share.is_limited()) session.stand_still(watched.share.is_over(time, processor_ns_of(pid)));
+  uint32_t threads = use_of(pid).threads;
+  if (limits.processes > 0 && threads <= kMostThreads) {
+    const Children most = {limits.processes, kMostThreads};
+    Children children = children_of(pid, most);
+    // Of a child that has ended, children go to another parent, and stay in the group.
+    if (is_due && children.processes <= most.processes) children = group_of(pid, most);
+    if (children.processes > most.processes) {
+      session.kill("had more than " + std::to_string(most.processes) + " processes of its own");
+    }
+    threads += children.threads;
+  }
+  if (threads > kMostThreads) session.kill("had more than " + std::to_string(kMostThreads) + " threads");
+  if (!is_due) return;
+  watched.looked = time;
+  watched.figures = figures_of(pid);
+  if (limits.memory_bytes > 0 && watched.figures->use.resident_bytes > limits.memory_bytes) {
+    session.kill("used more memory than its limit of " + amount(limits.memory_bytes));
+  }
+  session.tell_left_out();
+}
+
+IsolatedPlugin::Watched* IsolatedPlugin::watched_of(const std::shared_ptr<Session>& session) {
+  const auto found =
+      std::find_if(watched_.begin(), watched_.end(), [&](const Watched& one) { return one.session == session; });
+  return found == watched_.end() ? nullptr : &*found;
 }
 
 void IsolatedPlugin::lose(const std::shared_ptr<Session>& session) {
@@ -238,13 +247,14 @@ void IsolatedPlugin::restart() {
     bool up = session && bring_up(*session, problem);
     if (!up && session) session->kill(problem);
     if (up) session->subscriptions().settle(*session);
+    if (up) take_figures(session);
     lock.lock();
     if (closing_ || stage_ == Stage::Ended) {
       if (session) session->kill("is not needed any more");
       break;
     }
     // It has ended again before it had a place.
-    if (up && !is_watched(session)) {
+    if (up && watched_of(session) == nullptr) {
       up = false;
       problem = session->how_ended();
     }

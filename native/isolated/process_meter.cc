@@ -50,37 +50,81 @@ void each_entry(const std::string& path, Visit visit) {
   closedir(folder);
 }
 
-bool has_ended(pid_t pid) {
-  const std::string stat = contents_of(path_of(pid, "stat"));
-  const size_t after_name = stat.rfind(')');
-  return after_name == std::string::npos || stat.compare(after_name, 3, ") Z") == 0;
+// Of /proc/PID/stat; as of one that is gone where there is none.
+struct Stat {
+  char state = 'X';
+  pid_t group = 0;
+  unsigned long flags = 0;
+  uint32_t threads = 0;
+  uint64_t resident_pages = 0;
+  // One whose first thread has ended has the state of a zombie while others of its run.
+  bool runs() const { return state != 'X' && (state != 'Z' || threads > 1); }
+  uint32_t threads_beside() const { return threads - std::min(threads, 1u); }
+};
+
+Stat stat_of(pid_t pid) {
+  // pid (name) state … ; the name may hold anything.
+  const std::string bytes = contents_of(path_of(pid, "stat"));
+  const size_t after_name = bytes.rfind(')');
+  if (after_name == std::string::npos) return {};
+  constexpr int kState = 3;
+  constexpr int kGroup = 5;
+  constexpr int kFlags = 9;
+  constexpr int kThreads = 20;
+  constexpr int kResidentPages = 24;
+  Stat stat;
+  int field = 2;
+  size_t at = after_name;
+  while ((at = bytes.find(' ', at)) != std::string::npos && field < kResidentPages) {
+    const char* const value = &bytes[++at];
+    field++;
+    if (field == kState) stat.state = *value;
+    if (field == kGroup) stat.group = static_cast<pid_t>(std::strtol(value, nullptr, 10));
+    if (field == kFlags) stat.flags = std::strtoul(value, nullptr, 10);
+    if (field == kThreads) stat.threads = static_cast<uint32_t>(std::strtoul(value, nullptr, 10));
+    if (field == kResidentPages) stat.resident_pages = std::strtoull(value, nullptr, 10);
+  }
+  return stat;
 }
+
+// Those that run, of any that have been found one after the other: what still does when all have been found did so at
+// the same time, however fast others come and go.
+class Found {
+ public:
+  explicit Found(Children most) : most_(most) {}
+  const std::vector<pid_t>& pids() const { return pids_; }
+  // Whether to look for more: there may be some that have ended by now.
+  bool goes_on() const { return pids_.size() <= most_.processes + kMostEnded && threads_ <= most_.threads; }
+  void add(pid_t pid, const Stat& stat) {
+    pids_.push_back(pid);
+    threads_ += stat.threads_beside();
+  }
+  Children still() const {
+    Children children;
+    for (const pid_t pid : pids_) {
+      const Stat stat = stat_of(pid);
+      if (!stat.runs()) continue;
+      children.processes++;
+      children.threads += stat.threads_beside();
+    }
+    return children;
+  }
+
+  static constexpr size_t kMostEnded = 4096;
+
+ private:
+  const Children most_;
+  std::vector<pid_t> pids_;
+  uint32_t threads_ = 0;
+};
 
 }  // namespace
 
 ProcessUse use_of(pid_t pid) {
-  // pid (name) state … ; the name may hold anything.
-  const std::string stat = contents_of(path_of(pid, "stat"));
-  const size_t after_name = stat.rfind(')');
-  if (after_name == std::string::npos) return {};
-  constexpr int kFlags = 9;
   constexpr unsigned long kExiting = 0x4;  // PF_EXITING
-  constexpr int kThreads = 20;
-  constexpr int kResidentPages = 24;
-  ProcessUse use;
-  int field = 2;
-  size_t at = after_name;
-  while ((at = stat.find(' ', at)) != std::string::npos) {
-    at++;
-    field++;
-    if (field == kFlags) use.is_exiting = (std::strtoul(&stat[at], nullptr, 10) & kExiting) != 0;
-    if (field == kThreads) use.threads = static_cast<uint32_t>(std::strtoul(&stat[at], nullptr, 10));
-    if (field == kResidentPages) {
-      use.resident_bytes = std::strtoull(&stat[at], nullptr, 10) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-      break;
-    }
-  }
-  return use;
+  const Stat stat = stat_of(pid);
+  return {stat.resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)), stat.threads,
+          (stat.flags & kExiting) != 0};
 }
 
 uint64_t processor_ns_of(pid_t pid) {
@@ -96,23 +140,40 @@ uint32_t descriptors_of(pid_t pid) {
   return count;
 }
 
-// What a child has left behind is a child of the runner's, which does not wait for it: once it has ended it only counts
-// where there are many.
-uint32_t processes_below(pid_t pid, uint32_t most) {
-  constexpr size_t kMostUnwaited = 256;
-  std::vector<pid_t> found = {pid};
-  for (size_t index = 0; index < found.size() && found.size() <= most + kMostUnwaited; index++) {
-    const std::string tasks = path_of(found[index], "task");
+Children children_of(pid_t pid, Children most) {
+  Found found(most);
+  size_t ended = 0;  // that nobody has waited for
+  const auto goes_on = [&] { return found.goes_on() && ended <= Found::kMostEnded; };
+  const auto look_below = [&](pid_t parent) {
+    const std::string tasks = path_of(parent, "task");
     each_entry(tasks, [&](const char* task) {
-      const std::string children = contents_of(tasks + "/" + task + "/children");
+      const std::string children = goes_on() ? contents_of(tasks + "/" + task + "/children") : std::string();
       const char* at = children.c_str();
       char* end = nullptr;
-      for (long child; (child = std::strtol(at, &end, 10)) > 0; at = end) found.push_back(static_cast<pid_t>(child));
+      for (long child; goes_on() && (child = std::strtol(at, &end, 10)) > 0; at = end) {
+        const Stat stat = stat_of(static_cast<pid_t>(child));
+        if (stat.runs()) {
+          found.add(static_cast<pid_t>(child), stat);
+        } else {
+          ended++;
+        }
+      }
     });
-  }
-  if (found.size() > most + kMostUnwaited) return most;
-  const auto runs = [](pid_t one) { return !has_ended(one); };
-  return static_cast<uint32_t>(std::count_if(found.begin() + 1, found.end(), runs));
+  };
+  look_below(pid);
+  for (size_t index = 0; goes_on() && index < found.pids().size(); index++) look_below(found.pids()[index]);
+  return found.still();
+}
+
+Children group_of(pid_t pid, Children most) {
+  Found found(most);
+  each_entry("/proc", [&](const char* name) {
+    const auto one = static_cast<pid_t>(std::strtol(name, nullptr, 10));
+    if (!found.goes_on() || one <= 0 || one == pid) return;
+    const Stat stat = stat_of(one);
+    if (stat.group == pid && stat.runs()) found.add(one, stat);
+  });
+  return found.still();
 }
 
 #elif defined(__APPLE__)
@@ -144,7 +205,9 @@ uint32_t descriptors_of(pid_t pid) {
   return size <= 0 ? 0 : static_cast<uint32_t>(static_cast<size_t>(size) / PROC_PIDLISTFD_SIZE);
 }
 
-uint32_t processes_below(pid_t, uint32_t) { return 0; }
+Children children_of(pid_t, Children) { return {}; }
+
+Children group_of(pid_t, Children) { return {}; }
 
 #endif
 

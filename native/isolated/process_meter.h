@@ -21,11 +21,19 @@ struct ProcessFigures {
   uint32_t descriptors = 0;
 };
 
-ProcessUse use_of(pid_t pid);                        // [any]
-ProcessFigures figures_of(pid_t pid);                // [any]
-uint64_t processor_ns_of(pid_t pid);                 // of all its threads, since it began [any]
-uint32_t descriptors_of(pid_t pid);                  // open ones [any]
-uint32_t processes_below(pid_t pid, uint32_t most);  // its children and theirs that run, counted up to `most` [any]
+// What a process has begun and what that has begun, as far as it runs.
+struct Children {
+  uint32_t processes = 0;
+  uint32_t threads = 0;  // beside the first of each
+};
+
+ProcessUse use_of(pid_t pid);          // [any]
+ProcessFigures figures_of(pid_t pid);  // [any]
+uint64_t processor_ns_of(pid_t pid);   // of all its threads, since it began [any]
+uint32_t descriptors_of(pid_t pid);    // open ones [any]
+// At one time. Beyond `most` of either not all are counted, but too many; nothing on macOS. [any]
+Children children_of(pid_t pid, Children most);  // without those whose parent has ended
+Children group_of(pid_t pid, Children most);  // all in the process group that it leads; reads all processes there are
 
 /*
  * Whether a process is due for a pause, so that it uses no more than its share of a processor. What it uses beyond its

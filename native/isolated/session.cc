@@ -13,7 +13,6 @@
 
 #include "byte_buffer.h"
 #include "clock.h"
-#include "process_meter.h"
 #include "services.h"
 
 namespace tenon::isolated {
@@ -153,6 +152,12 @@ Outcome Session::call(uint16_t code, wire::Lane::Parts parts, std::string& answe
     lane_free_.notify_one();
   }
   return outcome;
+}
+
+std::optional<ProcessFigures> Session::figures() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (own_.pid <= 0 || reaped_) return std::nullopt;
+  return figures_of(own_.pid);
 }
 
 void Session::kill(const std::string& reason) {
@@ -297,7 +302,7 @@ bool Session::reap(int options) {
 
 void Session::finish(ProcessEnd end) {
   const uint64_t time = core::now();
-  tell_left_out(pace_.take_left_out());
+  tell_left_out();
   end.uptime_ms = (time - began_) / 1'000'000;
   end.fault =
       read_fault(*reinterpret_cast<const wire::CrashNote*>(static_cast<char*>(own_.memory) + wire::kCrashNoteAt));

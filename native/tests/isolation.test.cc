@@ -17,6 +17,7 @@
 #include <string>
 
 #include "isolated/line_pace.h"
+#include "isolated/process_meter.h"
 
 using namespace tenon;
 using namespace tenon::tests;
@@ -210,6 +211,72 @@ TEST_CASE("processes count that are begun by a child which has ended") {
   REQUIRE(static_cast<bool>(under.generation));
   under.ask("fork-orphans", "4");
   CHECK(under.next_end().end.how == "had more than 3 processes of its own");
+}
+
+TEST_CASE("processes count whose first thread has ended, and threads of processes") {
+  IsolatedUnderTest under([](auto& settings) { settings.launch.settings.processes = 3; });
+  REQUIRE(static_cast<bool>(under.generation));
+  under.ask("fork-threads", "8");
+  const pid_t pid = under.facts().pid;
+  CHECK(under.front.until([&] { return isolated::children_of(pid, {3, 100}).threads == 8; }));
+  CHECK(isolated::children_of(pid, {3, 100}).processes == 1);
+  CHECK(isolated::group_of(pid, {3, 100}).threads == 8);
+  CHECK(isolated::group_of(pid, {3, 100}).processes == 1);
+  CHECK(isolated::children_of(pid, {3, 5}).threads > 5);
+  under.ask("fork-headless", "3");
+  CHECK(under.next_end().end.how == "had more than 3 processes of its own");
+}
+
+TEST_CASE("processes that have ended do not count, whoever is to wait for them") {
+  for (const char* what : {"fork-ended", "fork-ended-orphans"}) {
+    CAPTURE(std::string(what));
+    IsolatedUnderTest under([](auto& settings) {
+      settings.launch.settings.processes = 3;
+      settings.launch.settings.descriptors = 50;
+    });
+    REQUIRE(static_cast<bool>(under.generation));
+    const std::string pid = under.pid();
+    CHECK(under.ask(what, "300").body == "done");
+    CHECK(under.ask("descriptors").body != "0");
+    // Files are looked at after processes.
+    CHECK(under.front.until([&] { return under.facts().descriptors >= 50; }));
+    CHECK(under.pid() == pid);
+    CHECK(under.facts().restarts == 0);
+  }
+}
+
+TEST_CASE("figures of a process are there from the first on") {
+  IsolatedUnderTest under;
+  REQUIRE(static_cast<bool>(under.generation));
+  CHECK(under.facts().threads > 0);
+  CHECK(under.facts().resident_bytes > 0);
+  CHECK(under.facts().descriptors > 0);
+}
+
+TEST_CASE("lines that were left out are told though none follows") {
+  IsolatedUnderTest under;
+  REQUIRE(static_cast<bool>(under.generation));
+  constexpr uint64_t kLines = 5000;
+  uint64_t lines = 0;
+  uint64_t left_out = 0;
+  const auto collect = [&] {
+    for (const auto& record : under.front->log().take()) {
+      if (record->message.find("lines were left out") != std::string::npos) {
+        left_out += std::strtoull(record->message.c_str(), nullptr, 10);
+      } else if (record->message.find("again and again") != std::string::npos) {
+        lines++;
+      }
+    }
+  };
+  for (int count = 0; count < 3; count++) {
+    CHECK(under.ask("flood-output", std::to_string(kLines)).body == "done");
+    collect();
+  }
+  CHECK(under.front.until([&] {
+    collect();
+    return lines + left_out == 3 * kLines;
+  }));
+  CHECK(left_out > 0);
 }
 
 TEST_CASE("what a process prints right before its end is read to the last line") {

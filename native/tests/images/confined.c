@@ -46,6 +46,24 @@ static int begin_child(void) {
   return child;
 }
 
+/* It has ended, and nobody has waited for it. */
+static void begin_ended_child(void) {
+  siginfo_t ended;
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  waitid(P_PID, (id_t)child, &ended, WEXITED | WNOWAIT);
+}
+
+static void* wait_on(void* argument) {
+  for (;;) pause();
+  return argument;
+}
+
+static void begin_threads(int much) {
+  pthread_t thread;
+  for (int count = 0; count < much; count++) pthread_create(&thread, NULL, wait_on, NULL);
+}
+
 static const char* attempt(const char* what, const char* argument, char* text, size_t size) {
   const pid_t other = (pid_t)atoi(argument);
 #define IS(name) (strcmp(what, name) == 0)
@@ -81,6 +99,34 @@ static const char* attempt(const char* what, const char* argument, char* text, s
       waitpid(parent, NULL, 0);
     }
     return "done";
+  }
+  if (IS("fork-ended")) {
+    for (int count = 0; count < other; count++) begin_ended_child();
+    return "done";
+  }
+  if (IS("fork-ended-orphans")) {
+    for (int count = 0; count < other; count++) {
+      const pid_t parent = fork();
+      if (parent == 0) {
+        begin_ended_child();
+        _exit(0);
+      }
+      waitpid(parent, NULL, 0);
+    }
+    return "done";
+  }
+  if (IS("fork-headless")) {
+    for (int count = 0; count < other; count++) {
+      if (fork() != 0) continue;
+      begin_threads(1);
+      syscall(SYS_exit, 0);  // of this thread only
+    }
+    return "done";
+  }
+  if (IS("fork-threads")) {
+    if (fork() != 0) return "done";
+    begin_threads(other);
+    for (;;) pause();
   }
   if (IS("execute")) return result(execl("/bin/true", "true", NULL));
   if (IS("unshare")) return result(syscall(SYS_unshare, 0));
