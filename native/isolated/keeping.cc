@@ -34,6 +34,9 @@ constexpr int kCloseLookMs = static_cast<int>(ProcessorShare::kPeriodNs / 1'000'
 constexpr int kLookMs = 1000;
 // More than any plugin has use for; it keeps one from taking all that the system has.
 constexpr uint32_t kMostThreads = 4096;
+// Of a process without what the plugin has: libraries, lanes, stacks. Who has taken all that its limit grants it is not
+// over it.
+constexpr uint64_t kOwnResidentBytes = 16 * 1024 * 1024;
 
 std::string amount(uint64_t bytes) {
   constexpr uint64_t kMebibyte = 1024 * 1024;
@@ -142,7 +145,7 @@ void IsolatedPlugin::look_at(Watched& watched, uint64_t time) const {
   if (!is_due) return;
   watched.looked = time;
   watched.figures = figures_of(pid);
-  if (limits.memory_bytes > 0 && watched.figures->use.resident_bytes > limits.memory_bytes) {
+  if (limits.memory_bytes > 0 && watched.figures->use.resident_bytes > limits.memory_bytes + kOwnResidentBytes) {
     session.kill("used more memory than its limit of " + amount(limits.memory_bytes));
   }
   session.tell_left_out();

@@ -173,7 +173,7 @@ int send_descriptors() {
   control->cmsg_len = CMSG_LEN(sizeof descriptors);
   std::memcpy(CMSG_DATA(control), descriptors, sizeof descriptors);
   for (int turn = 0; turn < 100; turn++) {
-    if (sendmsg(3, &message, MSG_NOSIGNAL) < 0) return 0;
+    if (sendmsg(3, &message, MSG_NOSIGNAL) < 0) return errno;
   }
   return 0;
 }
