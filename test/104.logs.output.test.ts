@@ -247,11 +247,18 @@ describe('what plugins write to the standard streams of tenon start', () => {
 
   test('is read and steered by tenon logs', async () => {
     const ask = (...words: string[]): Promise<Said> => tenon(world.directory, 'logs', ...words, '--data', 'state');
-    const [id] = await written('/talks/pool?how=puts', 1).then((lines) => lines.map(({ requestId }) => requestId));
-    const text = await ask('talks', '--since', '1h', '--limit', '1');
+    let id: unknown;
+    let text: Said = { status: 1, out: '', err: '' };
+    let json = text;
+    // What was found of calls before is told when somebody looks.
+    await until('its own line is the last one', async () => {
+      [id] = await written('/talks/pool?how=puts', 1).then((lines) => lines.map(({ requestId }) => requestId));
+      text = await ask('talks', '--since', '1h', '--limit', '1');
+      json = await ask('talks', '--json', '--limit', '1');
+      return [text, json].every(({ out }) => out.includes(String(id)));
+    });
     expect(text).toMatchObject({ status: 0, err: '' });
-    expect(text.out).toMatch(new RegExp(`^\\d{4}-\\S+Z INFO  talks#1: put  ${id ?? ''}\\n$`));
-    const json = await ask('talks', '--json', '--limit', '1');
+    expect(text.out).toMatch(new RegExp(`^\\d{4}-\\S+Z INFO  talks#1: put  ${String(id)}\\n$`));
     expect(JSON.parse(json.out)).toMatchObject({ message: 'put', requestId: id, plugin: 'talks', type: 'log' });
     expect(await ask('level', 'talks', 'debug')).toEqual({ status: 0, out: 'host   info\ntalks  debug\n', err: '' });
     expect(JSON.parse((await ask('level', 'talks', 'default', '--json')).out)).toMatchObject({ plugins: {} });

@@ -303,7 +303,7 @@ describe('the manager', () => {
     await change('mended');
     await until('it is taken up', () => asked.length === 2);
     expect(asked.map((attempt) => attempt?.number)).toEqual([1, 1]);
-    expect(manager.status().retrying).toEqual([]);
+    await until('it waits for nothing', () => manager.status().retrying.length === 0);
   });
 
   test.each(['disable', 'close'] as const)('tries nothing again after %s', async (end) => {
