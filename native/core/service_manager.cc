@@ -13,11 +13,11 @@
 
 namespace tenon::core {
 
-bool notify_system(const std::string& socket, const std::string& text, std::string& problem) {
+Told notify_system(const std::string& socket, const std::string& text, std::string& problem) {
   sockaddr_un address = {};
   if (socket.size() < 2 || (socket[0] != '/' && socket[0] != '@') || socket.size() >= sizeof(address.sun_path)) {
     problem = "neither an absolute path nor a name after @, or too long";
-    return false;
+    return Told::Failed;
   }
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, socket.data(), socket.size());
@@ -26,13 +26,16 @@ bool notify_system(const std::string& socket, const std::string& text, std::stri
   const size_t end = socket[0] == '@' ? 0 : 1;
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket.size() + end);
   const int descriptor = ::socket(AF_UNIX, SOCK_DGRAM, 0);
-  if (descriptor < 0) return problem = std::strerror(errno), false;
+  if (descriptor < 0) return problem = std::strerror(errno), Told::Failed;
   fcntl(descriptor, F_SETFD, FD_CLOEXEC);
   const ssize_t sent =
       sendto(descriptor, text.data(), text.size(), MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&address), length);
-  if (sent < 0) problem = std::strerror(errno);
+  const int failed = sent < 0 ? errno : 0;
   close(descriptor);
-  return sent >= 0;
+  if (failed == 0) return Told::Yes;
+  if (failed == EAGAIN || failed == EWOULDBLOCK || failed == ENOBUFS) return Told::Busy;
+  problem = std::strerror(failed);
+  return Told::Failed;
 }
 
 int reap_strangers(const std::vector<pid_t>& own) {

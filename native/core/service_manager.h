@@ -9,8 +9,10 @@
 namespace tenon::core {
 
 // Send `text` as one datagram to the socket of a service manager: a path, or after '@' a name that is in no file system
-// (Linux). Never waits. False: `problem` says why.
-bool notify_system(const std::string& socket, const std::string& text, std::string& problem);
+// (Linux). Never waits. Busy: it has not read what it was told before, and may be told this later. Failed: `problem`
+// says why.
+enum class Told { Yes, Busy, Failed };
+Told notify_system(const std::string& socket, const std::string& text, std::string& problem);
 
 // Take the exit statuses of children that nobody waits for, all but those of `own`: those that a first process is given
 // when their parents end. How many.

@@ -166,8 +166,9 @@ Napi::Value NotifySystem(const Napi::CallbackInfo& info) {
   }
   const std::string socket = info[0].As<Napi::String>().Utf8Value();
   std::string problem;
-  if (!core::notify_system(socket, info[1].As<Napi::String>().Utf8Value(), problem))
-    Napi::Error::New(env, socket + " was not told: " + problem).ThrowAsJavaScriptException();
+  const core::Told told = core::notify_system(socket, info[1].As<Napi::String>().Utf8Value(), problem);
+  if (told != core::Told::Failed) return Napi::Boolean::New(env, told == core::Told::Yes);
+  Napi::Error::New(env, socket + " was not told: " + problem).ThrowAsJavaScriptException();
   return env.Undefined();
 }
 

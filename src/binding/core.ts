@@ -401,8 +401,8 @@ export interface Core extends StoreDoor, BlackBoxDoor {
   removeFolder(folder: string): Promise<boolean>;
   /** The same on this one. */
   removeFolderNow(folder: string): boolean;
-  /** Send one datagram to the socket of a service manager: a path, or after `@` a name in no file system. Never waits. Throws why it could not. */
-  notifySystem(socket: string, text: string): void;
+  /** Send one datagram to the socket of a service manager: a path, or after `@` a name in no file system. Never waits; false: it has not read what it was told before. Throws why it could not. */
+  notifySystem(socket: string, text: string): boolean;
   /** Take the exit statuses of all ended children but the processes `own`: of those that nobody else waits for. How many. */
   reapStrangers(own: readonly number[]): number;
 }

@@ -13,6 +13,10 @@ export const managerVariables = [
 ];
 
 const usualBeatMs = 10_000;
+/** Until one that was busy is told again. */
+const againMs = 10;
+/** One that reads nothing for so many tries, some 5 s, is not waited for. */
+const mostTries = 500;
 /** For what goes on at a start or an end, beyond the next beat, µs. */
 const spareMicroseconds = 30_000_000;
 
@@ -23,6 +27,10 @@ export class ServiceManager {
   readonly #socket: string;
   readonly #watches: boolean;
   #failed = false;
+  /** What it was too busy for, in order. */
+  readonly #untold: string[] = [];
+  #again: NodeJS.Timeout | undefined;
+  #tries = 0;
 
   private constructor(socket: string, watchdogMs: number | undefined) {
     this.#socket = socket;
@@ -62,13 +70,29 @@ export class ServiceManager {
   sign(patient: boolean): void {
     const lines = this.#watches ? ['WATCHDOG=1'] : [];
     if (patient) lines.push(`EXTEND_TIMEOUT_USEC=${this.beatMs * 1000 + spareMicroseconds}`);
-    if (lines.length > 0) this.#tell(...lines);
+    // One that has not read the last ones needs no more of them.
+    if (lines.length > 0 && this.#untold.length === 0) this.#tell(...lines);
   }
 
   #tell(...lines: string[]): void {
+    this.#untold.push(lines.map((line) => line.replaceAll('\n', ' ')).join('\n'));
+    this.#tellAll();
+  }
+
+  #tellAll(): void {
+    clearTimeout(this.#again);
     try {
-      loadCore().notifySystem(this.#socket, lines.map((line) => line.replaceAll('\n', ' ')).join('\n'));
+      for (let [first] = this.#untold; first !== undefined; [first] = this.#untold) {
+        if (!loadCore().notifySystem(this.#socket, first)) {
+          if (++this.#tries > mostTries) throw new Error(`${this.#socket} does not read what it is told`);
+          this.#again = setTimeout(() => this.#tellAll(), againMs);
+          return;
+        }
+        this.#untold.shift();
+        this.#tries = 0;
+      }
     } catch (error) {
+      this.#untold.length = this.#tries = 0;
       // Once: it is asked for every few seconds.
       if (!this.#failed) process.stderr.write(`tenon: NOTIFY_SOCKET: ${(error as Error).message}\n`);
       this.#failed = true;
