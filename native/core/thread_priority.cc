@@ -1,7 +1,6 @@
 #include "thread_priority.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -132,34 +131,14 @@ bool read_wanted(pid_t thread, uint64_t& wanted) {
 
 constexpr int kLowest = 19;
 
-// As in linux/sched/types.h, which the C library has not had for long.
-struct Schedule {
-  uint32_t size;
-  uint32_t policy;
-  uint64_t flags;
-  int32_t nice;
-  uint32_t priority;
-  uint64_t runtime;  // ns that it asks for at a time
-  uint64_t deadline;
-  uint64_t period;
-};
-// The most that may be asked for. Who asks for more than others has to wait longer for it, and, since Linux 6.12, does
-// not keep a processor to the end of its time once one of these wants it: else they would wait 3 ms for that.
-constexpr uint64_t kLongestNs = 100'000'000;
-
-bool set_nice(pid_t thread, int nice) {
-  const Schedule wanted = {sizeof wanted, SCHED_OTHER, 0, nice, 0, kLongestNs, 0, 0};
-  return syscall(SYS_sched_setattr, thread, &wanted, 0u) == 0 ||
-         setpriority(PRIO_PROCESS, static_cast<id_t>(thread), nice) == 0;
-}
-
 bool lower(pid_t thread) {
-  const int own = getpriority(PRIO_PROCESS, static_cast<id_t>(thread));
-  return own < kLowest && set_nice(thread, std::min(own + ThreadEffort::kLoweredBy, kLowest));
+  const auto id = static_cast<id_t>(thread);
+  const int own = getpriority(PRIO_PROCESS, id);
+  return own < kLowest && setpriority(PRIO_PROCESS, id, std::min(own + ThreadEffort::kLoweredBy, kLowest)) == 0;
 }
 
 // SCHED_IDLE would be lower still: a thread that gets nothing never leaves a lock that others wait for.
-bool make_lowest(pid_t thread) { return set_nice(thread, kLowest); }
+bool make_lowest(pid_t thread) { return setpriority(PRIO_PROCESS, static_cast<id_t>(thread), kLowest) == 0; }
 
 #else
 
