@@ -89,10 +89,16 @@ export async function serve(path: string, isolated = false): Promise<Answering> 
     new Promise((resolve, reject) => {
       let started = 0;
       let ended = 0;
-      const start = (): void => {
-        started++;
-        front.call(poolSlot, '/answer/pool', rawHeaders.join('\n'));
-        if (result[Word.Outcome] !== Outcome.Pending) throw new Error(`not pending: ${result.join(' ')}`);
+      // one in a process of its own may have its answer at once
+      const fill = (): void => {
+        while (started < calls && started - ended < inFlight) {
+          started++;
+          const body = front.call(poolSlot, '/answer/pool', rawHeaders.join('\n'));
+          if (result[Word.Outcome] === Outcome.Pending) continue;
+          check(body);
+          ended++;
+        }
+        if (ended === calls) resolve(Number(process.hrtime.bigint() - begin) / calls);
       };
       const begin = process.hrtime.bigint();
       onReady = () => {
@@ -102,14 +108,13 @@ export async function serve(path: string, isolated = false): Promise<Answering> 
             if (result[Word.Outcome] === Outcome.None) break;
             check(body);
             ended++;
-            if (started < calls) start();
+            fill();
           }
         } catch (error) {
           reject(error instanceof Error ? error : new Error(String(error)));
         }
-        if (ended === calls) resolve(Number(process.hrtime.bigint() - begin) / calls);
       };
-      while (started < inFlight) start();
+      fill();
     });
 
   const end = async (): Promise<void> => {

@@ -212,6 +212,9 @@ void Call::clear() {
   deadline.store(0, std::memory_order_relaxed);
   cancelled.store(false, std::memory_order_relaxed);
   asks_only = armed = claimed = parked = false;
+  begun.store(false, std::memory_order_relaxed);
+  goes_on = false;
+  if (errand) errand.reset();
   deferral.store(Deferral::None, std::memory_order_relaxed);
   began.store(0, std::memory_order_relaxed);
   arrived = 0;

@@ -112,6 +112,15 @@ class Call final : public tenon_request, public tenon_response {
   std::atomic<uint64_t> held_number{0};   // of the generation whose code `held_in` names
   std::atomic<uint64_t> elsewhere{0};     // ns that it has spent in steps and hooks of extensions, or waited for them
 
+  // Its handler runs in another process, and no thread waits for it: counted by its pool. Whoever takes it back counts
+  // it off.
+  std::atomic<bool> begun{false};
+  bool goes_on = false;  // it was begun, and goes on on a thread of the pool
+  // What its generation's source knows it by; the source's alone. [front], then of the thread it goes on on
+  std::shared_ptr<void> errand;
+  uint32_t errand_slot = 0;
+  uint64_t errand_token = 0;
+
   // Of its generation, when its handler began.
   uint64_t denials = 0;
 

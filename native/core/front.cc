@@ -37,8 +37,38 @@ void Front::open(Wake waker, void* context) {
   Watchdog::instance().add(shared_from_this());
 }
 
+bool Front::attend(std::shared_ptr<Attended> attended) {
+  if (attention_.attend == nullptr || closed() || !attention_.attend(attention_.context, *attended)) return false;
+  attended_.push_back(std::move(attended));
+  return true;
+}
+
+void Front::before_sleep() {
+  using Readiness = Attended::Readiness;
+  // What is taken may begin a call, and that attend to something else.
+  for (size_t index = 0; index < attended_.size();) {
+    const std::shared_ptr<Attended> attended = attended_[index];
+    Readiness readiness = attended->before_sleep();
+    if (readiness == Readiness::Something) {
+      attended->look();
+      readiness = attended->before_sleep();
+    }
+    // It goes on and on: everything else has its turn.
+    if (readiness == Readiness::Something) wake();
+    if (readiness == Readiness::Over) {
+      attention_.neglect(attention_.context, *attended);
+      attended_.erase(attended_.begin() + static_cast<std::ptrdiff_t>(index));
+    } else {
+      index++;
+    }
+  }
+}
+
 std::vector<std::shared_ptr<Task>> Front::close() {
   closed_.store(true, std::memory_order_relaxed);
+  for (const std::shared_ptr<Attended>& attended : std::exchange(attended_, {})) {
+    attention_.neglect(attention_.context, *attended);
+  }
   {
     const std::lock_guard<std::mutex> lock(wake_mutex_);
     wake_ = nullptr;

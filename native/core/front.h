@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "attended.h"
 #include "black_box.h"
 #include "call.h"
 #include "control.h"
@@ -70,6 +71,18 @@ class Front : public std::enable_shared_from_this<Front> {
   ~Front();
   Front(const Front&) = delete;
   Front& operator=(const Front&) = delete;
+
+  // How its thread waits for descriptors; before `open`. Without it nothing can be attended.
+  struct Attention {
+    bool (*attend)(void* context, Attended& attended) = nullptr;
+    void (*neglect)(void* context, Attended& attended) = nullptr;
+    void* context = nullptr;
+  };
+  void set_attention(const Attention& attention) { attention_ = attention; }
+  // Look after `attended` until it is over, or this closes; false when that cannot be.
+  bool attend(std::shared_ptr<Attended> attended);
+  // The thread is about to sleep.
+  void before_sleep();
 
   // From here on `wake` is called, from any thread, when there is something to take. Ends with `close`.
   void open(Wake wake, void* context);
@@ -246,6 +259,9 @@ class Front : public std::enable_shared_from_this<Front> {
   std::vector<std::shared_ptr<Task>> settled_;
   std::vector<std::shared_ptr<Task>> drains_;
   std::deque<std::unique_ptr<HostFace>> faces_;
+
+  Attention attention_;
+  std::vector<std::shared_ptr<Attended>> attended_;
 
   ProcessAudit::Loop loop_;
   SignalMaskAudit signal_mask_;

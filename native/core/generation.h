@@ -52,7 +52,8 @@ class Generation {
   ImageIndex image() const { return settings_.image; }  // [any]
   tenon_plugin_t* instance() const { return instance_; }
   const tenon_plugin_http_t* http() const { return http_; }
-  bool is_isolated() const { return source_->is_isolated(); }                        // [any]
+  bool is_isolated() const { return source_->is_isolated(); }  // [any]
+  InstanceSource& source() const { return *source_; }
   bool has_state() const { return has_state_.load(std::memory_order_acquire); }      // [any]
   bool can_quiesce() const { return can_quiesce_.load(std::memory_order_acquire); }  // [any]
   // Segments of a path that stand before a route's own.

@@ -97,6 +97,7 @@ Arrival bring_leases(Call& call) {
 
 tenon_status run_handler(Call& call, const Generation& generation) {
   call.denials = generation.denials();
+  if (call.goes_on) return generation.source().go_on(call);
   const Inside inside(generation.image(), Work::Handle, call.request.number, call.slot,
                       call.began.load(std::memory_order_relaxed));
   return generation.http()->handle(generation.instance(), call.route->index, &call, &call);
@@ -132,10 +133,63 @@ bool meets_isolated(const Call& call) {
   return chain && is_isolated(*chain);
 }
 
+// Whether nothing but its handler has to do with it.
+bool is_handler_alone(const Call& call) { return !call.pass && call.gate_route == nullptr && !call.asks_only; }
+
+InstanceSource::Start begin(Call& call, Generation& generation, bool may_wait, tenon_status& status) {
+  call.denials = generation.denials();
+  // Where it waits before its handler is none of that one's time.
+  if (generation.pool().ahead() == 0) call.began.store(now(), std::memory_order_relaxed);
+  const InstanceSource::Start start = generation.source().begin(call, may_wait, status);
+  if (start == InstanceSource::Start::Refused) call.began.store(0, std::memory_order_relaxed);
+  return start;
+}
+
+// What was begun is over. The next one of its generation, entered at the pool; null: none, or not by this thread.
+Call* close_begun(Call& call, tenon_status status) {
+  Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
+  // Under its lease; from its end on the generation may be gone.
+  Call* const next = generation.pool().leave(call, call.front.is_current_thread());
+  call.conclude(status);
+  if (call.let_go()) call.post(kFinished);
+  return next;
+}
+
+// `call` is entered at the pool, or null. What cannot begin elsewhere does so on one of its threads.
+void begin_waiting(Call* call) {
+  while (call != nullptr) {
+    Generation& generation = *call->lease.load(std::memory_order_relaxed)->generation;
+    tenon_status status = TENON_ERROR_CANCELLED;
+    InstanceSource::Start start = InstanceSource::Start::Over;
+    if (!call->abandoned() && !call->miss(now())) {
+      start = is_handler_alone(*call) ? begin(*call, generation, false, status) : InstanceSource::Start::Refused;
+    }
+    if (start == InstanceSource::Start::Refused) generation.pool().take_over(*call);
+    call = start == InstanceSource::Start::Over ? close_begun(*call, status) : nullptr;
+  }
+}
+
 bool run(Call& call, Generation& generation) {
   if (call.route->inline_ && !meets_isolated(call)) return run_inline(call, generation);
   call.request.own();
   if (!call.armed) call.arm(call.route->deadline_ms);
+  if (generation.is_isolated() && is_handler_alone(call) &&
+      generation.pool().enter(call, generation.source().ahead())) {
+    tenon_status status = TENON_OK;
+    switch (begin(call, generation, true, status)) {
+      case InstanceSource::Start::Begun:
+        return false;
+      case InstanceSource::Start::Over: {
+        Call* const next = generation.pool().leave(call, true);
+        call.conclude(status);
+        begin_waiting(next);
+        return finish(call);
+      }
+      case InstanceSource::Start::Refused:
+        generation.pool().leave(call, false);
+        break;
+    }
+  }
   switch (generation.pool().submit(call)) {
     case Pool::Submission::Accepted:
       return false;
@@ -254,7 +308,21 @@ tenon_status handle(Call& call) {
   return call.pass ? handle_in_chain(call) : run_handler(call, generation);
 }
 
+void end_begun(Call& call, tenon_status status) { begin_waiting(close_begun(call, status)); }
+
+void begin_anew(Call& call) {
+  Generation& generation = *call.lease.load(std::memory_order_relaxed)->generation;
+  if (call.expired()) return end_begun(call, TENON_ERROR_CANCELLED);
+  generation.pool().take_over(call);
+}
+
+void go_on_begun(Call& call) {
+  call.goes_on = true;
+  call.lease.load(std::memory_order_relaxed)->generation->pool().take_over(call);
+}
+
 void strand(Call& call, uint32_t lost) {
+  if (call.goes_on) call.lease.load(std::memory_order_relaxed)->generation->source().give_up(call);
   refuse_for_want_of_threads(call, lost);
   if (call.let_go()) call.post(kFinished);
 }
@@ -263,6 +331,7 @@ void expire(Call& call) {
   Lease* const lease = call.lease.load(std::memory_order_acquire);
   Plugin* const gate = call.parked_at.load(std::memory_order_acquire);
   const bool alone = gate != nullptr ? gate->unpark(call) : lease != nullptr && lease->generation->pool().expire(call);
+  if (lease != nullptr) lease->generation->source().be_late();
   uint32_t events = kTimedOut;
   if (alone) {
     call.let_go();

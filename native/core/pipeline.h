@@ -29,6 +29,14 @@ void resend(Call& call);
 // Run plugin code for a call that holds a lease; what the handler returned. [handler]
 tenon_status handle(Call& call);
 
+// The handler of a call that InstanceSource::begin has begun has returned `status`; the call may be gone after it.
+// [any]
+void end_begun(Call& call, tenon_status status);
+// It has not begun, and is to do so on a thread. [any]
+void begin_anew(Call& call);
+// It is to go on on a thread: InstanceSource::go_on is called there. [front]
+void go_on_begun(Call& call);
+
 // Nobody is left who could take `call` from the queue of its generation, whose threads hang but for those that could
 // not be started: refuse it. [any]
 void strand(Call& call, uint32_t lost);

@@ -59,11 +59,12 @@ Pool::Submission Pool::submit(Call& call) {
   bool wake = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const uint32_t kept = alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed);
+    const uint32_t kept = alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed) + begun_;
     const uint32_t startable = kept < thread_limit_ ? thread_limit_ - kept : 0;
-    const uint32_t free = idle_ + (spinning_ ? 1 : 0) + startable;
-    if (queue_.size() >= queue_limit_ + free) return Submission::Full;
-    if (!spinning_) {
+    const bool may = may_run(0);
+    const uint32_t free = may ? idle_ + (spinning_ ? 1 : 0) + startable : 0;
+    if (queue_.size() + ahead() >= queue_limit_ + free) return Submission::Full;
+    if (!spinning_ && may) {
       if (idle_ > queue_.size()) {
         wake = true;
       } else if (startable > 0) {
@@ -71,7 +72,7 @@ Pool::Submission Pool::submit(Call& call) {
       }
     }
     // Nobody is left who could take it.
-    if (alive_.load(std::memory_order_relaxed) == lost_.load(std::memory_order_relaxed)) {
+    if (alive_.load(std::memory_order_relaxed) == lost_.load(std::memory_order_relaxed) && begun_ == 0) {
       return Submission::Unresponsive;
     }
     queue_.push_back(&call);
@@ -81,10 +82,76 @@ Pool::Submission Pool::submit(Call& call) {
   return Submission::Accepted;
 }
 
+// Under the mutex: threads that have a call, or are about to.
+uint32_t Pool::busy() const {
+  const uint32_t kept = alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed);
+  return kept - idle_ - (spinning_ ? 1 : 0);
+}
+
+// Under the mutex: whether one more may run beside those that do. `own`: threads among them that are to.
+bool Pool::may_run(uint32_t own) const { return begun_ == 0 || busy() - own + begun_ < thread_limit_; }
+
+// Under the mutex: the same of what is queued. What goes on runs already.
+bool Pool::may_take(uint32_t own) const { return may_run(own) || (!queue_.empty() && queue_.front()->goes_on); }
+
+bool Pool::enter(Call& call, uint32_t more) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const uint32_t most = thread_limit_ + (busy() == 0 ? std::min(more, queue_limit_) : 0);
+  if (!queue_.empty() || busy() + begun_ >= most || stopping_) return false;
+  count_begun(1);
+  call.begun.store(true, std::memory_order_relaxed);
+  return true;
+}
+
+// Under the mutex.
+void Pool::count_begun(int more) {
+  begun_ = static_cast<uint32_t>(static_cast<int>(begun_) + more);
+  ahead_.store(begun_ > thread_limit_ ? begun_ - thread_limit_ : 0, std::memory_order_release);
+}
+
+// Under the mutex. False: it has been counted off already.
+bool Pool::leave_under_lock(Call& call) {
+  if (!call.begun.exchange(false, std::memory_order_acq_rel)) return false;
+  count_begun(-1);
+  return true;
+}
+
+Call* Pool::leave(Call& call, bool takes_next) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!leave_under_lock(call) || queue_.empty() || stopping_) return nullptr;
+  // What goes on has its handler.
+  if (!takes_next || queue_.front()->goes_on) {
+    summon();
+    return nullptr;
+  }
+  Call* const next = queue_.front();
+  queue_.pop_front();
+  queued_.store(static_cast<uint32_t>(queue_.size()), std::memory_order_release);
+  count_begun(1);
+  next->begun.store(true, std::memory_order_relaxed);
+  return next;
+}
+
+void Pool::take_over(Call& call) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  // One whose deadline has passed goes on all the same.
+  leave_under_lock(call);
+  if (stopping_) return strand(call, lost_.load(std::memory_order_relaxed));
+  const auto before = std::find_if(queue_.begin(), queue_.end(), [](const Call* other) { return !other->goes_on; });
+  queue_.insert(before, &call);
+  queued_.store(static_cast<uint32_t>(queue_.size()), std::memory_order_release);
+  summon();
+}
+
 bool Pool::expire(Call& call) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (leave_under_lock(call)) {
+    if (!queue_.empty() && !stopping_) summon();
+    return false;
+  }
   const auto found = std::find(queue_.begin(), queue_.end(), &call);
-  if (found != queue_.end()) {
+  // One that goes on is with its handler.
+  if (found != queue_.end() && !call.goes_on) {
     queue_.erase(found);
     queued_.store(static_cast<uint32_t>(queue_.size()), std::memory_order_release);
     return true;
@@ -139,8 +206,8 @@ void Pool::run(Worker& worker) {
     if (call == nullptr) break;
     worked = true;
     const uint64_t time = now();
-    const bool skipped = call->abandoned() || call->miss(time);
-    if (!skipped) call->began.store(time, std::memory_order_relaxed);
+    const bool skipped = !call->goes_on && (call->abandoned() || call->miss(time));
+    if (!skipped && !call->goes_on) call->began.store(time, std::memory_order_relaxed);
     effort.begin();
     const tenon_status status = skipped ? TENON_ERROR_CANCELLED : handle(*call);
     effort.end();
@@ -182,6 +249,7 @@ void Pool::reap() {
 
 // Under the mutex: see to it that somebody comes for what is queued, or that it is answered.
 void Pool::summon() {
+  if (!may_take(0)) return;
   if (idle_ > 0) {
     work_.notify_one();
   } else if (alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed) < thread_limit_) {
@@ -203,7 +271,7 @@ Call* Pool::take(Worker& worker, const ThreadVisits& visits, uint64_t& ticket, b
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
     if (visits.must_end() && !stopping_) return nullptr;
-    if (!queue_.empty()) {
+    if (!queue_.empty() && may_take(1)) {
       Call* const call = queue_.front();
       queue_.pop_front();
       queued_.store(static_cast<uint32_t>(queue_.size()), std::memory_order_release);

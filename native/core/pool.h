@@ -66,6 +66,17 @@ class Pool {
   // The deadline of `call` has passed and the watchdog has claimed it: take it out of the queue, or write its thread
   // off. True when it was taken out: nobody else has it any more. [watchdog]
   bool expire(Call& call);
+
+  // Calls whose handlers run elsewhere, and that no thread here waits for, count as its threads do: both together are
+  // not more than the limit.
+  // `call` is to begin elsewhere; false: there are as many as may be, or others wait. `more`: as long as no thread
+  // here has a call, so many of those that would be queued may wait there. [front]
+  bool enter(Call& call, uint32_t more);
+  // It is over there, or was not begun. `takes_next`: the call that has waited longest, entered, or null. [any]
+  Call* leave(Call& call, bool takes_next);
+  // It goes on, or begins after all, on a thread of this pool, before those that wait. [any]
+  void take_over(Call& call);
+
   // Ask all threads to end and wait for them until `until` (monotonic, ns). How many have not ended. [closer]
   uint32_t stop(uint64_t until);
 
@@ -76,7 +87,10 @@ class Pool {
 
   uint32_t alive() const { return alive_.load(std::memory_order_acquire); }
   // Calls that wait for a thread. [any]
-  uint32_t queued() const { return queued_.load(std::memory_order_acquire); }
+  uint32_t queued() const { return queued_.load(std::memory_order_acquire) + ahead(); }
+  // Those of them that wait elsewhere. [any]
+  uint32_t ahead() const { return ahead_.load(std::memory_order_acquire); }
+  uint32_t thread_limit() const { return thread_limit_; }  // [front]
   uint32_t lost() const { return lost_.load(std::memory_order_acquire); }
 
  private:
@@ -85,6 +99,11 @@ class Pool {
   Call* take(Worker& worker, const ThreadVisits& visits, uint64_t& ticket, bool spin);
   bool start();
   void summon();
+  uint32_t busy() const;
+  bool may_run(uint32_t own) const;
+  bool may_take(uint32_t own) const;
+  void count_begun(int more);
+  bool leave_under_lock(Call& call);
   void answer_stranded();
   void reap();
   bool regain();
@@ -97,6 +116,8 @@ class Pool {
   std::deque<Call*> queue_;
   std::vector<std::unique_ptr<Worker>> workers_;
   uint32_t idle_ = 0;
+  uint32_t begun_ = 0;  // calls that were entered
+  std::atomic<uint32_t> ahead_{0};
   bool spinning_ = false;
   bool stopping_ = false;
   std::atomic<uint32_t> queued_{0};

@@ -30,41 +30,13 @@ using namespace tenon;
 using fuzz::empty;
 using fuzz::Life;
 using fuzz::require;
+using fuzz::say;
 using fuzz::Script;
 using fuzz::shared_memory;
 using isolated::HostThread;
 using isolated::IsolatedPlugin;
 using isolated::PluginFunctions;
 using wire::Lane;
-
-// What the runner says on a lane: mostly answers and questions in their order, and sometimes anything.
-void say(Script& script, wire::RingMemory& memory, const std::vector<uint16_t>& expected) {
-  wire::RingWriter out(memory);
-  uint32_t returned = 0;
-  uint32_t asked = 0;
-  // Not all that there is: others say something, too.
-  for (int left = 1 + script.byte() % 32; left > 0 && !script.done(); left--) {
-    const uint8_t what = script.byte();
-    Lane::Head head = {};
-    if (what % 4 < 2) {
-      head.code = expected[returned % expected.size()];
-      head.sequence = returned++;
-      head.kind = Lane::Kind::Return;
-    } else {
-      head.code = fuzz::question(script);
-      head.sequence = asked++;
-      head.kind = what % 4 == 2 ? Lane::Kind::Call : Lane::Kind::Post;
-    }
-    const std::string payload = fuzz::payload(script, head.code);
-    head.size = payload.size();
-    if (what >= 250) head.size = script.number<uint64_t>();
-    if (what == 249) head.sequence = script.number<uint32_t>();
-    if (what == 248) head.kind = static_cast<Lane::Kind>(script.byte());
-    out.write(reinterpret_cast<const char*>(&head), sizeof head);
-    out.write(payload.data(), payload.size());
-  }
-  out.publish();
-}
 
 // --- what is fuzzed
 
@@ -390,9 +362,9 @@ void leave_note(Script& script) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static constexpr std::array<void (*)(Script&), 9> all = {ask_services, ask_services, answer_steps,
-                                                           answer_steps, answer_life,  meddle_with_lane,
-                                                           send_packets, print,        leave_note};
+  static constexpr std::array<void (*)(Script&), 11> all = {
+      ask_services,     ask_services, answer_steps, answer_steps, answer_life,         fuzz::answer_express,
+      meddle_with_lane, send_packets, print,        leave_note,   fuzz::answer_express};
   if (size < 2) return 0;
   // What the host is made to answer is the end of it.
   const size_t of_host = std::min<size_t>(data[1], (size - 2) / 2);

@@ -3,8 +3,10 @@
 
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "call.h"
+#include "generation.h"
 #include "isolated/isolated_plugin.h"
 #include "script.h"
 
@@ -22,6 +24,8 @@ void empty(wire::LaneMemory& memory);
 class Request {
  public:
   Request();
+  // It is one for a handler alone, of `generation`; false: others wait for its pool.
+  bool begin(core::Generation& generation);
   void be_in_step(bool required) { call.pass->inside = &call.pass->chain->links[required ? 0 : 1]; }
   core::Call call;
 };
@@ -35,6 +39,8 @@ class Life {
   Life(const Life&) = delete;
   Life& operator=(const Life&) = delete;
 
+  // What the runner says on the express lane.
+  wire::LaneMemory& express();
   wire::RingMemory& said(uint32_t lane) { return session->lane_memory(lane).to_host; }
   // The runner's end of its control socket.
   int other() const;
@@ -42,8 +48,17 @@ class Life {
   Request request;
   Request deferred;
   std::shared_ptr<isolated::Session> session;
-  std::unique_ptr<isolated::IsolatedPlugin> own;
+  std::shared_ptr<isolated::IsolatedPlugin> own;
 };
+
+// One of the plugin of a life, whose pool begins no thread.
+std::unique_ptr<core::Generation> generation_of(const Life& life);
+
+// What the runner says on a lane: mostly answers and questions in their order, and sometimes anything.
+void say(Script& script, wire::RingMemory& memory, const std::vector<uint16_t>& expected);
+
+// express.cc
+void answer_express(Script& script);
 
 }  // namespace tenon::fuzz
 

@@ -55,6 +55,21 @@ bool Frames::take_back(uint64_t token) {
   return true;
 }
 
+// One that was deferred may be acted on for as long as its client takes.
+std::optional<bool> Frames::try_take_back(uint64_t token) {
+  Frame& frame = *at(token);
+  {
+    const std::lock_guard<std::mutex> lock(frame.mutex);
+    if (frame.token != token || frame.deferred) return false;
+    const std::unique_lock<std::mutex> acting(frame.acting, std::try_to_lock);
+    if (!acting.owns_lock()) return std::nullopt;
+    frame.token = 0;
+    frame.call = nullptr;
+  }
+  free(token);
+  return true;
+}
+
 bool Frames::is_cancelled(uint64_t token) {
   Frame* const frame = at(token);
   if (frame == nullptr) return true;

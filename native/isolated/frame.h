@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ class Frames {
   uint64_t add(tenon_request_t* request, bool is_step = false);
   // It goes back to the host, unless it was deferred; true when it does. Waits for whoever acts on it. [any]
   bool take_back(uint64_t token);
+  // The same without waiting; nothing while somebody acts on it. [any]
+  std::optional<bool> try_take_back(uint64_t token);
   // Whether nobody waits for its answer any more; also of a token that is none. [any]
   bool is_cancelled(uint64_t token);
   // It stays beyond its handler, until it is completed. `deadline` is then as in Call. [any]

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <array>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -141,22 +143,82 @@ tenon_status PluginFunctions::handle(tenon_plugin_t* plugin, uint32_t index, ten
   const wire::Outcome outcome =
       own.ask_of(*session, wire::kDownHandle, {writer.bytes(), size, call.request.body()}, answer, &call, problem);
   kept_question = writer.take();
+  const tenon_status status = end_handle(*session, token, outcome, answer, call, problem);
+  if (answer.capacity() <= kKeptBytes) kept_answer = std::move(answer);
+  return status;
+}
+
+tenon_status PluginFunctions::end_handle(Session& session, uint64_t token, wire::Outcome outcome, std::string& answer,
+                                         Call& call, const std::string& problem) {
   wire::Reader reader(answer);
   const auto status = reader.get<int32_t>();
   // Deferred: it is another thread's from here on.
-  if (!session->frames.take_back(token)) return outcome == wire::Outcome::Done ? status : TENON_OK;
+  if (!session.frames.take_back(token)) return outcome == wire::Outcome::Done ? status : TENON_OK;
   if (outcome != wire::Outcome::Done) {
     const int32_t refused = outcome == wire::Outcome::NotBegun ? 503 : 502;
     call.refuse(core::Refusal::ProcessEnded, refused, call.plugin->id() + ": " + problem);
     return TENON_OK;
   }
   if (!apply_changes(call, reader)) {
-    session->kill("answered a request with what is no answer");
+    session.kill("answered a request with what is no answer");
     call.refuse(core::Refusal::ProcessEnded, 502, call.plugin->id() + ": its process answered with what is no answer");
     return TENON_OK;
   }
-  if (answer.capacity() <= kKeptBytes) kept_answer = std::move(answer);
   return status;
+}
+
+core::InstanceSource::Start IsolatedPlugin::begin(Call& call, bool may_wait, tenon_status& status) {
+  const uint32_t index = call.route->index;
+  if (over_lanes_.size() <= index) {
+    if (!over_lanes_.empty() || !declarations_) return Start::Refused;
+    over_lanes_.resize(std::max<size_t>(declarations_->routes.size(), 1), 0);
+    if (over_lanes_.size() <= index) return Start::Refused;
+  }
+  if (over_lanes_[index] > 0) return over_lanes_[index]--, Start::Refused;
+  const std::shared_ptr<Session> session = pick_now();
+  if (!session) return Start::Refused;
+  ExpressLane& express = session->express();
+  if (!express.is_open()) {
+    if (!session->open_express()) return Start::Refused;
+    if (!call.front.attend(std::shared_ptr<core::Attended>(session, &express))) {
+      return express.be_deaf(), Start::Refused;
+    }
+  }
+  refresh_log_level(*session);
+  express.set_limit(call.lease.load(std::memory_order_relaxed)->generation->pool().thread_limit());
+  const uint64_t token = session->frames.add(&call);
+  wire::Writer writer(std::move(question_));
+  writer.put(index);
+  write_request(writer, token, call);
+  const Start start =
+      express.begin(call, token, writer.bytes(), call.request.body(), over_lanes_[index], may_wait, status);
+  if (start == Start::Refused) session->frames.take_back(token);
+  question_ = writer.take();
+  return start;
+}
+
+tenon_status IsolatedPlugin::go_on(Call& call) {
+  const auto session = std::static_pointer_cast<Session>(call.errand);
+  wire::Writer writer;
+  writer.put(call.errand_slot);
+  std::string answer;
+  std::string problem;
+  wire::Outcome outcome = ask_of(*session, wire::kDownContinue, {writer.bytes()}, answer, &call, problem);
+  // Its handler waits for a lane, and would for ever.
+  if (outcome == wire::Outcome::NotBegun) {
+    session->kill("waited for a lane in vain");
+    outcome = wire::Outcome::Ended;
+    problem = "its process ended while it was in this";
+  }
+  session->express().leave(call.errand_slot);
+  return PluginFunctions::end_handle(*session, call.errand_token, outcome, answer, call, problem);
+}
+
+void IsolatedPlugin::give_up(Call& call) {
+  const auto session = std::static_pointer_cast<Session>(call.errand);
+  session->kill("waited for a thread of the host in vain");
+  session->frames.take_back(call.errand_token);
+  session->express().leave(call.errand_slot);
 }
 
 }  // namespace tenon::isolated

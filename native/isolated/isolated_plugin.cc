@@ -264,6 +264,15 @@ void IsolatedPlugin::refresh_log_level(Session& session) const {
   session.set_log_level(core::HostFace::of(host_).plugin().log_level());
 }
 
+std::shared_ptr<Session> IsolatedPlugin::pick_now() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (size_t looked = 0; looked < places_.size(); looked++) {
+    const Place& place = places_[turn_++ % places_.size()];
+    if (place.session && !place.session->ended()) return place.session;
+  }
+  return nullptr;
+}
+
 std::shared_ptr<Session> IsolatedPlugin::pick(core::Call* call, std::string& problem) {
   CallPatience patience(call, 0);
   std::unique_lock<std::mutex> lock(mutex_);

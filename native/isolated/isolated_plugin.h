@@ -99,6 +99,12 @@ class IsolatedPlugin final : public core::InstanceSource {
 
   tenon_status create(const tenon_host_t& host, tenon_plugin_t*& plugin) override;
   bool is_isolated() const override { return true; }
+  Start begin(core::Call& call, bool may_wait, tenon_status& status) override;
+  tenon_status go_on(core::Call& call) override;
+  // With several processes, what waits at one may be begun by another sooner.
+  uint32_t ahead() const override { return settings_.processes > 1 ? 0 : wire::kExpressSlots / 2; }
+  void give_up(core::Call& call) override;
+  void be_late() override { keeper_bell_.ring(); }
 
   // Figures of a process are those of the last second. [any]
   std::vector<ProcessFacts> facts() const;
@@ -111,6 +117,8 @@ class IsolatedPlugin final : public core::InstanceSource {
                     std::shared_ptr<Session>* session = nullptr);
   // One that can be asked, waiting for it as long as `call` may wait; null and why not. [any]
   std::shared_ptr<Session> pick(core::Call* call, std::string& problem);
+  // The same without waiting. [any]
+  std::shared_ptr<Session> pick_now();
   wire::Outcome ask_of(Session& session, uint16_t code, wire::Lane::Parts parts, std::string& answer, core::Call* call,
                        std::string& problem);
   // A step of life on every process, one after the other; the first that fails ends it. `answer` is that of the first
@@ -159,6 +167,7 @@ class IsolatedPlugin final : public core::InstanceSource {
   void keep();     // the keeper's thread
   void restart();  // the restarter's thread
   void look(uint64_t time);
+  uint64_t end_late(uint64_t time);
   void look_at(Watched& watched, uint64_t time) const;
   Watched* watched_of(const std::shared_ptr<Session>& session);  // null: its process is gone; under the mutex
   void lose(const std::shared_ptr<Session>& session);
@@ -180,6 +189,10 @@ class IsolatedPlugin final : public core::InstanceSource {
   std::unique_ptr<Declarations> declarations_;
   bool was_asked_ = false;  // for them
   friend struct PluginFunctions;
+
+  // Of the front.
+  std::string question_;
+  std::vector<uint8_t> over_lanes_;  // by route: so many calls are to be made over lanes
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -58,6 +58,7 @@ void IsolatedPlugin::keep() {
       look(time);
       look_at = time + core::milliseconds(is_close ? kCloseLookMs : kLookMs);
     }
+    const uint64_t late_at = end_late(time);
     const bool reads = read_at == 0 || time >= read_at;
     if (reads) read_at = 0;
     wait.assign(1, {keeper_bell_.waiting(), POLLIN, 0});
@@ -80,7 +81,7 @@ void IsolatedPlugin::keep() {
         if (session->process_descriptor() < 0) is_blind = true;
       }
     }
-    const uint64_t next = read_at == 0 ? look_at : std::min(look_at, read_at);
+    const uint64_t next = std::min(late_at, read_at == 0 ? look_at : std::min(look_at, read_at));
     const int ms = is_blind           ? 5
                    : !leaving.empty() ? 10
                                       : static_cast<int>((next - std::min(next, time)) / 1'000'000 + 1);
@@ -106,6 +107,22 @@ void IsolatedPlugin::keep() {
     leaving.erase(std::remove_if(leaving.begin(), leaving.end(), [](const auto& session) { return session->settle(); }),
                   leaving.end());
   }
+}
+
+// Ends those with a call that is too late; when the next one will be.
+uint64_t IsolatedPlugin::end_late(uint64_t time) {
+  std::vector<std::shared_ptr<Session>> sessions;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const Watched& watched : watched_) sessions.push_back(watched.session);
+  }
+  uint64_t next = UINT64_MAX;
+  for (const std::shared_ptr<Session>& session : sessions) {
+    const uint64_t due = session->express().due(time, core::milliseconds(settings_.grace_ms));
+    if (due <= time) session->kill("did not return from a call past its deadline");
+    if (due > time) next = std::min(next, due);
+  }
+  return next;
 }
 
 // Calls, and who asks for facts, do not wait for what is read of the system.

@@ -26,6 +26,8 @@ struct PluginFunctions {
   static const tenon_route_t* route(tenon_plugin_t* plugin, uint32_t index);
   static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request_t* request,
                              tenon_response_t* response);
+  static tenon_status end_handle(Session& session, uint64_t token, wire::Outcome outcome, std::string& answer,
+                                 core::Call& call, const std::string& problem);
   // event_calls.cc
   // Waits for a process as long as the plugin serves; null: there is none.
   static std::shared_ptr<Session> pick_for_events(IsolatedPlugin& plugin);

@@ -69,6 +69,9 @@ std::shared_ptr<Session> Session::start(const Launch& launch, const tenon_host_t
 bool Session::launch(const Launch& launch, std::string& problem) {
   if (!ended_bell_.open()) return problem = told("no descriptor"), false;
   if (!spawn_runner(launch.runner, launch.library, settings_.id, launch.temporary, own_, problem)) return false;
+  express_ = std::make_unique<ExpressLane>(
+      *this, *static_cast<wire::SharedHead*>(own_.memory),
+      *reinterpret_cast<wire::LaneMemory*>(static_cast<char*>(own_.memory) + wire::kExpressAt));
   wire::RunnerSettings settings = settings_;
   if (!launch.temporary.empty()) settings.writable.push_back(launch.temporary);
   wire::Writer writer;
@@ -325,11 +328,13 @@ void Session::finish(ProcessEnd end) {
     for (uint32_t lane = 0; lane < wire::kFirstUpLane; lane++) {
       const Seat* const seat = seats_[lane].get();
       const uint16_t code = seat == nullptr ? 0 : seat->code.load(std::memory_order_acquire);
-      if (code == 0) continue;
+      // One that goes on is told of with its slot.
+      if (code == 0 || code == wire::kDownContinue) continue;
       const uint64_t since = seat->since.load(std::memory_order_relaxed);
       end.doing.push_back(
           {lane, code, seat->request.load(std::memory_order_relaxed), time < since ? 0 : (time - since) / 1'000'000});
     }
+    express_->add_doing(time, end.doing);
     end.said.assign(said_.begin(), said_.end());
     end_ = std::move(end);
     ended_.store(true, std::memory_order_release);
@@ -337,6 +342,7 @@ void Session::finish(ProcessEnd end) {
     lane_free_.notify_all();
   }
   holdings.wake_all();
+  express_->end("its process ended while it was in this");
   frames.fail_deferred(*service<tenon_host_http_t>(TENON_HTTP_ID), "its process " + how_ended());
   subscriptions_->leave(*this);
 }

@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "express_lane.h"
 #include "frame.h"
 #include "holdings.h"
 #include "host_thread.h"
@@ -115,6 +116,11 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   // Of those that have not been told of: how many there were. [any]
   void tell_left_out() { tell_left_out(pace_.take_left_out()); }
 
+  // Requests for handlers that no thread waits for.
+  ExpressLane& express() { return *express_; }
+  // Tell the runner of the express lane, once. [front]
+  bool open_express() { return express_->open(own_.control); }
+
   Frames frames;
   Holdings holdings;
 
@@ -136,6 +142,7 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   const std::shared_ptr<Subscriptions> subscriptions_;
   const uint64_t began_;  // ns, monotonic
   Spawned own_;
+  std::unique_ptr<ExpressLane> express_;  // in the shared memory
   std::array<std::string, 2> line_;
   std::deque<std::string> said_;
   LinePace pace_;

@@ -246,7 +246,11 @@ FrontObject::FrontObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env
       {"name", nullptr, nullptr, nullptr, nullptr, Napi::String::New(env, front_->name()), napi_enumerable, nullptr}};
   napi_define_properties(env, self, std::size(members), members);
 
-  if (uv_loop_t* loop = nullptr; napi_get_uv_event_loop(env, &loop) == napi_ok) front_->set_loop({IsWatched, loop});
+  if (uv_loop_t* loop = nullptr; napi_get_uv_event_loop(env, &loop) == napi_ok) {
+    front_->set_loop({IsWatched, loop});
+    watch_ = std::make_unique<LoopWatch>(loop, *front_);
+    front_->set_attention({Attend, Neglect, this});
+  }
   front_->open(Wake, this);
 }
 
@@ -263,9 +267,18 @@ std::vector<std::shared_ptr<core::Task>> FrontObject::End() {
   if (closed_) return {};
   closed_ = true;
   std::vector<std::shared_ptr<core::Task>> open = front_->close();
+  watch_.reset();
   napi_remove_env_cleanup_hook(env_, CleanUp, this);
   napi_release_threadsafe_function(wake_, napi_tsfn_abort);
   return open;
+}
+
+bool FrontObject::Attend(void* self, core::Attended& attended) {
+  return static_cast<FrontObject*>(self)->watch_->Attend(attended);
+}
+
+void FrontObject::Neglect(void* self, core::Attended& attended) {
+  static_cast<FrontObject*>(self)->watch_->Neglect(attended);
 }
 
 void FrontObject::Close(const Napi::CallbackInfo& info) {

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "front.h"
+#include "loop_watch.h"
 
 namespace tenon::node {
 
@@ -33,6 +34,8 @@ class FrontObject final : public Napi::ObjectWrap<FrontObject> {
   static void Wake(void* self);
   static void Turn(napi_env env, napi_value unused, void* self, void* also_unused);
   static void CleanUp(void* self);
+  static bool Attend(void* self, core::Attended& attended);
+  static void Neglect(void* self, core::Attended& attended);
 
   Napi::Value Headers(const Napi::CallbackInfo& info);
   void Cancel(const Napi::CallbackInfo& info);
@@ -63,6 +66,7 @@ class FrontObject final : public Napi::ObjectWrap<FrontObject> {
   Napi::FunctionReference on_log_;
   Napi::FunctionReference on_fetch_;
   napi_threadsafe_function wake_ = nullptr;
+  std::unique_ptr<LoopWatch> watch_;
   uint32_t tasks_ = 0;
   bool holds_loop_ = false;
   bool closed_ = false;

@@ -144,4 +144,6 @@ void enter_lane(uint32_t lane, void* stack, size_t size) {
   sigaltstack(&alternate, nullptr);
 }
 
+void note_lane(uint32_t lane) { lane_of_thread = lane; }
+
 }  // namespace tenon::runner

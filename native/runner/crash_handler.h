@@ -17,6 +17,8 @@ void note_files(const void* inside);
 
 // This thread serves `lane`, and handles a fault on `stack`, which outlives it.
 void enter_lane(uint32_t lane, void* stack, size_t size);
+// It is in what has this number from here on.
+void note_lane(uint32_t lane);
 
 }  // namespace tenon::runner
 

@@ -7,18 +7,23 @@ namespace tenon::runner {
 bool handle(Plugin& plugin, wire::Lane& lane, wire::Reader& reader, wire::Writer& writer) {
   const auto index = reader.get<uint32_t>();
   RemoteRequest& request = Requests::take();
-  const auto let_go = [](void* owner) { Requests::let_go(*static_cast<RemoteRequest*>(owner)); };
-  if (!request.read(reader) || !reader.ended()) return let_go(&request), false;
+  if (!request.read(reader) || !reader.ended()) return Requests::let_go(request), false;
   request.attach(lane);
-  writer.put<int32_t>(plugin.http->handle(plugin.instance, index, &request, &request));
+  const tenon_status status = plugin.http->handle(plugin.instance, index, &request, &request);
+  if (request.deferral.load(std::memory_order_acquire) == RemoteRequest::Deferral::None) request.note_overrun();
+  send_result(request, status, lane, writer);
+  return true;
+}
+
+void send_result(RemoteRequest& request, tenon_status status, wire::Lane& lane, wire::Writer& writer) {
+  writer.put<int32_t>(status);
   // Deferred: it is another thread's.
   if (request.deferral.load(std::memory_order_acquire) != RemoteRequest::Deferral::None) {
-    return let_go(&request), true;
+    return Requests::let_go(request);
   }
-  request.note_overrun();
   writer.raw(request.changes.bytes()).raw(request.body_head());
-  lane.follow(request.body_bytes(), let_go, &request);
-  return true;
+  lane.follow(
+      request.body_bytes(), [](void* owner) { Requests::let_go(*static_cast<RemoteRequest*>(owner)); }, &request);
 }
 
 }  // namespace tenon::runner

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "crash_handler.h"
+#include "express_lane.h"
 #include "sandbox.h"
 #include "tenon/ext/auth.h"
 #include "tenon/ext/config.h"
@@ -94,18 +95,26 @@ wire::LaneMemory& Host::lane_memory(uint32_t lane) {
   return *reinterpret_cast<wire::LaneMemory*>(begin);
 }
 
-int32_t Host::log_level() const {
-  return static_cast<const wire::SharedHead*>(memory_)->log_level.load(std::memory_order_relaxed);
+int32_t Host::log_level() const { return shared_head().log_level.load(std::memory_order_relaxed); }
+
+wire::LaneMemory& Host::express_memory() {
+  return *reinterpret_cast<wire::LaneMemory*>(static_cast<char*>(memory_) + wire::kExpressAt);
+}
+
+void Host::run_thread(uint32_t lane, const std::function<void()>& work) {
+  alignas(16) char crash_stack[kCrashStackBytes];
+  enter_lane(lane, crash_stack, sizeof crash_stack);
+  pthread_setspecific(lane_ends_, &control_);
+  work();
+  leave();
 }
 
 void Host::serve(Seat& seat) {
   lane_of_thread = &seat.lane;
-  alignas(16) char crash_stack[kCrashStackBytes];
-  enter_lane(seat.number, crash_stack, sizeof crash_stack);
-  pthread_setspecific(lane_ends_, &control_);
-  seat.lane.serve(*server_, endless);
-  leave();
+  run_thread(seat.number, [&] { seat.lane.serve(*server_, endless); });
 }
+
+void Host::leave_lane() { lane_of_thread = nullptr; }
 
 void* Host::serve_main(void* start) {
   const std::unique_ptr<Start> own(static_cast<Start*>(start));
@@ -176,6 +185,7 @@ std::string Host::ask(uint16_t code, wire::Lane::Parts parts) {
     const wire::Outcome outcome = lane.call(code, parts, answer, *server_, endless);
     if (outcome != wire::Outcome::Done && outcome != wire::Outcome::GivenUp) leave();
   };
+  if (lane_of_thread == nullptr && ExpressLane::is_current()) lane_of_thread = &ExpressLane::want_lane();
   if (lane_of_thread != nullptr) {
     ask_over(*lane_of_thread);
   } else {
@@ -186,6 +196,7 @@ std::string Host::ask(uint16_t code, wire::Lane::Parts parts) {
 }
 
 void Host::tell(uint16_t code, wire::Lane::Parts parts) {
+  if (lane_of_thread == nullptr && ExpressLane::is_current()) lane_of_thread = &ExpressLane::want_lane();
   if (lane_of_thread != nullptr) {
     if (lane_of_thread->post(code, parts, endless) != wire::Outcome::Done) leave();
     return;

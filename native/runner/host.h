@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -60,6 +61,12 @@ class Host {
   void set_server(wire::Lane::Server& server) { server_ = &server; }
   // The main thread's: serve a new lane on a thread of its own, or let those wait who want it.
   void open_lane(uint32_t lane, int waiting, int ringing);
+  wire::LaneMemory& express_memory();
+  const wire::SharedHead& shared_head() const { return *static_cast<const wire::SharedHead*>(memory_); }
+  // Run `work`, which does not end, on this new thread, as that of `lane`.
+  [[noreturn]] void run_thread(uint32_t lane, const std::function<void()>& work);
+  // A handler of the express lane no longer has the lane of its own.
+  static void leave_lane();
 
  private:
   class UpLane;

@@ -8,6 +8,7 @@
 
 #include "byte_buffer.h"
 #include "crash_handler.h"
+#include "express_lane.h"
 #include "remote_request.h"
 #include "route.h"
 
@@ -188,6 +189,12 @@ tenon_status PluginServer::save(wire::Writer& writer) {
   return status;
 }
 
+bool PluginServer::go_on(wire::Lane& lane, wire::Reader& reader, wire::Writer& writer) {
+  ExpressLane* const express = express_.load(std::memory_order_acquire);
+  const auto slot = reader.get<uint32_t>();
+  return express != nullptr && reader.ended() && express->go_on(slot, lane, writer);
+}
+
 bool PluginServer::serve(wire::Lane& lane, uint16_t code, std::string_view payload, std::string& answer) {
   wire::Reader reader(payload);
   wire::Writer writer(std::move(answer));
@@ -250,7 +257,10 @@ bool PluginServer::serve(wire::Lane& lane, uint16_t code, std::string_view paylo
       break;
     }
     case wire::kDownHandle:
-      known = handle(plugin_, lane, reader, writer);
+      known = runner::handle(plugin_, lane, reader, writer);
+      break;
+    case wire::kDownContinue:
+      known = go_on(lane, reader, writer);
       break;
     case wire::kDownRunTask:
     case wire::kDownEndTask:

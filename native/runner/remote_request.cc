@@ -47,6 +47,15 @@ void RemoteRequest::attach(wire::Lane& lane) {
   if (mark_ != nullptr) core::mark_end(mark_);
 }
 
+void RemoteRequest::attach(std::string& payload) {
+  payload_ = &payload;
+  if (mark_ != nullptr) core::mark_end(mark_);
+}
+
+void RemoteRequest::keep() {
+  if (kept_.empty()) kept_ = lane_ != nullptr ? lane_->keep_payload() : std::move(*payload_);
+}
+
 void RemoteRequest::clear() {
   request.clear();
   response.clear();
@@ -55,6 +64,7 @@ void RemoteRequest::clear() {
   deferral.store(Deferral::None, std::memory_order_relaxed);
   changes.clear();
   lane_ = nullptr;
+  payload_ = nullptr;
   mark_ = nullptr;
   way.reset();
   if (!kept_.empty()) kept_ = std::string();
@@ -187,10 +197,11 @@ tenon_status RemoteRequest::write(std::string_view chunk) {
 }
 
 tenon_status RemoteRequest::defer() {
-  if (in_step || lane_ == nullptr || deferral.load(std::memory_order_relaxed) != Deferral::None) {
+  if (in_step || (lane_ == nullptr && payload_ == nullptr) ||
+      deferral.load(std::memory_order_relaxed) != Deferral::None) {
     return TENON_ERROR_STATE;
   }
-  if (kept_.empty()) kept_ = lane_->keep_payload();
+  keep();
   const std::string answer = Host::instance().ask(wire::kUpHttpDefer, {raw(token)});
   wire::Reader reader(answer);
   const auto status = reader.get<int32_t>();

@@ -39,6 +39,10 @@ class RemoteRequest final : public tenon_request, public tenon_response {
   bool read(wire::Reader& reader);
   // Its body is the end of what `lane` serves: what is written beyond is seen, and it can be deferred.
   void attach(wire::Lane& lane);
+  // The same of what lies in `payload`, with as much behind it.
+  void attach(std::string& payload);
+  // What it was read from is its own from here on.
+  void keep();
   void clear();
 
   uint64_t token = 0;
@@ -80,8 +84,9 @@ class RemoteRequest final : public tenon_request, public tenon_response {
   void flush_many();
   void forget_sent();
 
-  wire::Lane* lane_ = nullptr;
-  std::string kept_;  // the message, of one that was deferred
+  wire::Lane* lane_ = nullptr;      // that has the message, or
+  std::string* payload_ = nullptr;  // which it is
+  std::string kept_;                // the message, once it is its own
   char* mark_ = nullptr;
   bool has_body_ = false;
   const char* body_data_ = nullptr;

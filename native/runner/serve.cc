@@ -12,9 +12,11 @@
 #endif
 
 #include <cstdio>
+#include <memory>
 #include <string>
 
 #include "crash_handler.h"
+#include "express_lane.h"
 #include "host.h"
 #include "plugin_server.h"
 #include "sandbox.h"
@@ -74,6 +76,7 @@ int serve() {
   Host host(settings, wire::kControlSocket, memory);
   PluginServer server(host);
   host.set_server(server);
+  std::unique_ptr<ExpressLane> express;
   for (;;) {
     passengers = {};
     const int got = wire::receive_packet(wire::kControlSocket, head, bytes, passengers);
@@ -83,8 +86,13 @@ int serve() {
       if (getpgrp() == getpid()) kill(0, SIGKILL);
       _exit(0);
     }
-    if (head.packet == wire::Packet::Lane && passengers.waiting >= 0) {
+    if (head.packet != wire::Packet::Lane || passengers.waiting < 0) continue;
+    if (head.lane != wire::kExpressLane) {
       host.open_lane(head.lane, passengers.waiting, passengers.ringing);
+    } else if (!express) {
+      express = std::make_unique<ExpressLane>(host, server, passengers.waiting, passengers.ringing);
+      server.set_express(*express);
+      if (!express->start()) return fail("could not start a thread");
     }
   }
 }

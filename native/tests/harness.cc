@@ -221,10 +221,11 @@ bool FrontUnderTest::perform(const std::shared_ptr<core::Generation>& generation
 }
 
 std::shared_ptr<core::Generation> FrontUnderTest::bring_up(core::Plugin& plugin, PluginUnderTest& code, uint64_t number,
-                                                           std::string prefix) {
-  auto generation =
-      std::make_shared<core::Generation>(front, plugin, std::make_shared<core::LibrarySource>(code.descriptor()),
-                                         core::GenerationSettings{number, "", std::move(prefix), {5000, 1 << 20, 4}});
+                                                           std::string prefix,
+                                                           std::shared_ptr<core::InstanceSource> source) {
+  if (!source) source = std::make_shared<core::LibrarySource>(code.descriptor());
+  auto generation = std::make_shared<core::Generation>(
+      front, plugin, std::move(source), core::GenerationSettings{number, "", std::move(prefix), {5000, 1 << 20, 4}});
   for (const core::Step step : {core::Step::Create, core::Step::Initialize, core::Step::Routes}) {
     std::string message;
     if (perform(generation, step, 5000, nullptr, &message)) continue;

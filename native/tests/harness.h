@@ -105,7 +105,8 @@ class FrontUnderTest {
                std::string* bytes = nullptr, std::string* message = nullptr);
   // created, initialized, routes read and bound, ready.
   std::shared_ptr<core::Generation> bring_up(core::Plugin& plugin, PluginUnderTest& code, uint64_t number,
-                                             std::string prefix = "/test");
+                                             std::string prefix = "/test",
+                                             std::shared_ptr<core::InstanceSource> source = nullptr);
   // drained, shut down, destroyed, stopped, closed.
   bool take_down(const std::shared_ptr<core::Generation>& generation);
   uint32_t slot(core::Plugin& plugin, const char* method, const std::string& path);

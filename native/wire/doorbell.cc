@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -44,18 +45,26 @@ void Doorbell::close() {
   ends_ = {-1, -1};
 }
 
+void Doorbell::close_ringing() {
+  if (ends_[1] >= 0) ::close(ends_[1]);
+  ends_[1] = -1;
+}
+
 // Full means rung already, and an end that is gone has nobody to wake.
-void Doorbell::ring() const {
-  const char one = 1;
-  while (write(ends_[1], &one, sizeof one) < 0 && errno == EINTR) {
+void Doorbell::ring(uint32_t times) const {
+  const std::array<char, kMostTimes> ones = {};
+  while (write(ends_[1], ones.data(), std::min(times, kMostTimes)) < 0 && errno == EINTR) {
   }
 }
 
-void Doorbell::hush() const {
+bool Doorbell::hush() const {
   // Once: whoever rings all the while is not listened to all the while.
   char rung[1024];
-  while (read(ends_[0], rung, sizeof rung) < 0 && errno == EINTR) {
-  }
+  ssize_t got;
+  do {
+    got = read(ends_[0], rung, sizeof rung);
+  } while (got < 0 && errno == EINTR);
+  return got != 0;
 }
 
 }  // namespace tenon::wire

@@ -2,6 +2,7 @@
 #define TENON_WIRE_DOORBELL_H
 
 #include <array>
+#include <cstdint>
 
 namespace tenon::wire {
 
@@ -20,13 +21,16 @@ class Doorbell {
   // Take over descriptors that came from elsewhere: the same number twice for one end.
   void adopt(int waiting, int ringing);
   void close();
+  // The ringing end has been sent: from now on `hush` tells when it is gone.
+  void close_ringing();
 
   int waiting() const { return ends_[0]; }
   int ringing() const { return ends_[1]; }
-  // Never waits. [any]
-  void ring() const;
-  // Take what was rung; never waits.
-  void hush() const;
+  // Never waits. `times`: for so many threads that each wait in a read, at most kMostTimes. [any]
+  void ring(uint32_t times = 1) const;
+  static constexpr uint32_t kMostTimes = 64;
+  // Take what was rung; never waits. False: nobody has the ringing end any more.
+  bool hush() const;
 
  private:
   std::array<int, 2> ends_ = {-1, -1};

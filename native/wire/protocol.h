@@ -17,6 +17,11 @@
  * 0 is that of the life cycle. A thread that the plugin has made itself asks the host over one of the last kUpLanes, on
  * whose other side a thread of the host serves.
  *
+ * The express lane. Requests for handlers go over it without a thread of the host that waits: the event loop writes
+ * them into one ring, a few threads of the runner take them out, and what they answer lies in the other ring until the
+ * event loop looks. A handler that asks the host for anything, or whose answer is large, goes on over a lane of its
+ * own.
+ *
  * The host trusts nothing that comes back. What a down call answers, and what an up call asks, is decoded by a Reader
  * and checked to have ended before anything is done with it.
  */
@@ -33,10 +38,35 @@ constexpr size_t kLaneBytes = (sizeof(LaneMemory) + 4095) / 4096 * 4096;
 // The first page is written by the host alone.
 struct SharedHead {
   std::atomic<int32_t> log_level;  // the lowest that tenon.log keeps
+  // Handlers that may run for the express lane at once, without those of slots in `express_late`, a bit for each, whose
+  // deadline has passed: what comes beyond waits in its ring.
+  std::atomic<uint32_t> express_limit;
+  std::atomic<uint64_t> express_late;
 };
 constexpr size_t kCrashNoteAt = 4096;
 constexpr size_t kHeadBytes = kCrashNoteAt + kCrashNoteBytes;
-constexpr size_t kSharedBytes = kHeadBytes + kLanes * kLaneBytes;
+constexpr size_t kExpressAt = kHeadBytes + kLanes * kLaneBytes;
+constexpr size_t kSharedBytes = kExpressAt + kLaneBytes;
+
+// The number of the express lane in packets, and from there on those of its requests in the note of a crash.
+constexpr uint32_t kExpressLane = kLanes;
+// Requests that may be on it at once: bits of express_late.
+constexpr uint32_t kExpressSlots = 64;
+// The largest message on it, without its head.
+constexpr uint32_t kExpressBytes = 16 * 1024;
+enum class Express : uint32_t {
+  Request = 1,    // host: as kDownHandle
+  Answer = 2,     // runner: as the answer to it
+  WantsLane = 3,  // runner: it goes on over a lane, with kDownContinue
+};
+struct ExpressHead {
+  uint32_t slot;  // the host's number of the request
+  Express kind;
+  uint32_t size;  // of what follows
+  // Answer: how long the handler took, us. WantsLane: 1 when it would want one again.
+  uint32_t detail;
+};
+static_assert(sizeof(ExpressHead) == 16);
 
 // Payloads: what a runner may say at once, and what the host does.
 constexpr uint64_t kFromRunnerBytes = 67ull * 1024 * 1024;
@@ -85,6 +115,8 @@ enum Down : uint16_t {
   kDownConfigure = 13,
   // uint32 index, RequestImage -> status, ResponseChanges
   kDownHandle = 20,
+  // uint32 slot -> as kDownHandle
+  kDownContinue = 21,
   // the extension's steps: see native/wire/steps.h
   kDownAuthenticate = 30,
   kDownResolveRoles = 31,

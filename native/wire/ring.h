@@ -20,6 +20,11 @@ struct RingMemory {
 };
 static_assert(std::atomic<uint32_t>::is_always_lock_free, "shared between processes");
 
+// Whether there is something to read, as both sides say. [any]
+inline bool has_unread(const RingMemory& memory) {
+  return memory.written.load(std::memory_order_acquire) != memory.read.load(std::memory_order_relaxed);
+}
+
 /*
  * The two ends. Each keeps its own position to itself and only tells it to the other side; what the other side tells is
  * read once each time and checked: a distance of more than the ring is a violation, after which the end gives nothing.
@@ -35,6 +40,16 @@ class RingWriter {
   // Announce that this side sleeps until there is room. False when there is some already, or a violation.
   bool prepare_sleep();
   void end_sleep() { memory_.writer_sleeps.store(0, std::memory_order_relaxed); }
+  bool has_room(size_t size) { return room() >= size; }
+  // Whether what this side has told still stands there: the other side has no business to change it.
+  bool is_intact() const { return memory_.written.load(std::memory_order_relaxed) == published_; }
+  // Where what was written last ends.
+  uint32_t position() const { return position_; }
+  // How much of what it was let see the other side says it has not read yet; what cannot be is 0.
+  uint32_t unread() const {
+    const uint32_t distance = published_ - memory_.read.load(std::memory_order_acquire);
+    return distance > RingMemory::kBytes ? 0 : distance;
+  }
   bool violated() const { return violated_; }
 
  private:
@@ -57,11 +72,13 @@ class RingReader {
   bool prepare_sleep();
   void end_sleep() { memory_.reader_sleeps.store(0, std::memory_order_relaxed); }
   bool has_some() { return available() > 0; }
+  // As of RingWriter.
+  bool is_intact() const { return memory_.read.load(std::memory_order_relaxed) == released_; }
+  // Bytes that `read` gives; 0 after a violation.
+  size_t available();
   bool violated() const { return violated_; }
 
  private:
-  size_t available();
-
   RingMemory& memory_;
   uint32_t position_ = 0;
   uint32_t released_ = 0;
