@@ -1,6 +1,7 @@
 #include "thread_priority.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -140,12 +142,44 @@ bool lower(pid_t thread) {
 // SCHED_IDLE would be lower still: a thread that gets nothing never leaves a lock that others wait for.
 bool make_lowest(pid_t thread) { return setpriority(PRIO_PROCESS, static_cast<id_t>(thread), kLowest) == 0; }
 
+// That of the first thread of the process, which has an event loop as a rule; -1 when nothing says so.
+int main_processor() {
+  constexpr int kField = 39;
+  char text[1024];
+  const int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  const ssize_t size = read(file, text, sizeof text - 1);
+  close(file);
+  if (size <= 0) return -1;
+  text[size] = 0;
+  // Field 2 is a name in parentheses, which may have blanks.
+  const char* at = std::strrchr(text, ')');
+  for (int field = 2; at != nullptr && field < kField; field++) at = std::strchr(at + 1, ' ');
+  return at == nullptr ? -1 : static_cast<int>(std::strtol(at, nullptr, 10));
+}
+
+// Many at the lowest priority weigh as much as the event loop, and one of them keeps its turn until the next tick of
+// the kernel. So all of them share one processor, not the one that the event loop is on when the first is given up:
+// from then on it finds the others free, and has no reason to go there.
+void confine(pid_t thread) {
+  static const int kAvoided = main_processor();
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(thread, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) return;
+  int chosen = CPU_SETSIZE - 1;
+  while (!CPU_ISSET(chosen, &allowed) || chosen == kAvoided) chosen--;
+  CPU_ZERO(&allowed);
+  CPU_SET(chosen, &allowed);
+  sched_setaffinity(thread, sizeof allowed, &allowed);
+}
+
 #else
 
 pid_t this_thread() { return 0; }
 bool read_wanted(pid_t, uint64_t&) { return false; }
 bool lower(pid_t) { return false; }
 bool make_lowest(pid_t) { return false; }
+void confine(pid_t) {}
 
 #endif
 
@@ -172,7 +206,9 @@ ThreadEffort::~ThreadEffort() {
 ThreadEffort* ThreadEffort::current() { return own_effort; }
 
 void ThreadEffort::give_up() {
-  if (Starter::instance().begin() && make_lowest(id_)) lowered_.store(true, std::memory_order_release);
+  if (!Starter::instance().begin() || !make_lowest(id_)) return;
+  lowered_.store(true, std::memory_order_release);
+  confine(id_);
 }
 
 bool ThreadEffort::weigh(uint64_t time) {

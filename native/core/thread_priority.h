@@ -12,8 +12,9 @@ namespace tenon::core {
 /*
  * How hard a thread of the core works for a plugin, and what it may have of the processors. A call that has wanted a
  * processor for about kLongNs goes on at a lower priority than the event loop and short calls, after as long again at
- * the lowest, as does at once one that was given up. One that waits wants no processor, however long it takes. Threads
- * that it starts begin at the usual priority, programs at its own. Linux; elsewhere nothing is lowered.
+ * the lowest, as does at once one that was given up; those share one processor, where the process may have several. One
+ * that waits wants no processor, however long it takes. Threads that it starts begin at the usual priority, on any
+ * processor, programs as it is. Linux; elsewhere nothing is lowered.
  *
  * No thread may raise itself again without privilege: one that was lowered ends after its call, and a fresh one takes
  * its place. One on the stack of each thread that runs handlers, tasks or batches of events.

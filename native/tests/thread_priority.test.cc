@@ -11,6 +11,7 @@
 #include "harness.h"
 
 #if defined(__linux__)
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #endif
@@ -133,7 +134,8 @@ TEST_CASE("a call that computes for long goes on at a lower priority, on a threa
 }
 
 #if defined(__linux__)
-TEST_CASE("a thread that was given up goes on at the lowest priority, and is replaced when it comes back") {
+TEST_CASE(
+    "a thread that was given up goes on at the lowest priority, on one processor, and is replaced when it is back") {
   if (!can_be_lowered()) return;
   FrontUnderTest front;
   core::Plugin& plugin = front->plugin("test");
@@ -142,23 +144,30 @@ TEST_CASE("a thread that was given up goes on at the lowest priority, and is rep
   code.max_concurrency = 1;
   const int usual = nice_of_thread();
   std::atomic<int> late{-100};
+  const auto processors = [] {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? static_cast<uint32_t>(CPU_COUNT(&allowed)) : 0;
+  };
+  const uint32_t usual_processors = processors();
   code.route(
       TENON_HTTP_GET, "/late", TENON_EXECUTION_POOL,
-      [&late](auto& http, auto* request, auto*) -> tenon_status {
-        while (!http.cancelled(request) || nice_of_thread() != 19) std::this_thread::yield();
+      [&](auto& http, auto* request, auto*) -> tenon_status {
+        while (!http.cancelled(request) || nice_of_thread() != 19 || processors() != 1) std::this_thread::yield();
         late = nice_of_thread();
         return TENON_OK;
       },
       50);
-  code.route(TENON_HTTP_GET, "/nice", TENON_EXECUTION_POOL, [](auto& http, auto*, auto* response) -> tenon_status {
-    return http.set_body(response, bytes(std::to_string(nice_of_thread())));
+  code.route(TENON_HTTP_GET, "/nice", TENON_EXECUTION_POOL, [&](auto& http, auto*, auto* response) -> tenon_status {
+    return http.set_body(response, bytes(std::to_string(nice_of_thread()) + " " + std::to_string(processors())));
   });
   const auto generation = front.bring_up(plugin, code, 1);
   plugin.swap(generation->lease());
   CHECK(front.ask(front.slot(plugin, "GET", "/test/late"), "/test/late").refusal == core::Refusal::DeadlineExceeded);
   CHECK(front.until([&] { return front->pending() == 0; }));
   CHECK(late == 19);
-  CHECK(front.ask(front.slot(plugin, "GET", "/test/nice"), "/test/nice").body == std::to_string(usual));
+  CHECK(front.ask(front.slot(plugin, "GET", "/test/nice"), "/test/nice").body ==
+        std::to_string(usual) + " " + std::to_string(usual_processors));
   plugin.swap(nullptr);
   CHECK(front.take_down(generation));
 }
