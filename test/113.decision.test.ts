@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/prom
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Containment, nothingContained } from '../src/base/containment.js';
+import { type Containment, movedOut, nothingContained } from '../src/base/containment.js';
 import type { CrashReport } from '../src/base/crash-report.js';
 import { crashId, CrashReports } from '../src/base/crash-reports.js';
 import type { Accused } from '../src/host/crash-finding.js';
@@ -83,13 +83,20 @@ describe('after a crash', () => {
       true,
     );
     expect(actions(all)).toEqual(['demoted', 'restarted', 'restarted', 'quarantined']);
-    expect(all.at(-1)?.containment).toEqual({ quarantined: [held], bad: [], demoted: [held] });
+    expect(all.at(-1)?.containment).toEqual({
+      quarantined: [{ ...held, isolation: 'auto' }],
+      bad: [],
+      demoted: [held],
+    });
   });
 
   test('one of isolation auto that is new, and was demoted before, is held back', () => {
     const before: Containment = { quarantined: [], bad: [], demoted: [{ ...held, sha256: 'b'.repeat(64) }] };
     const [only] = decided([{ at: 0, accused: { ...serving, state: 'open' } }], before, true);
-    expect(only).toMatchObject({ action: 'wentBack', containment: { ...before, bad: [held] } });
+    expect(only).toMatchObject({
+      action: 'wentBack',
+      containment: { ...before, bad: [{ ...held, isolation: 'auto' }] },
+    });
   });
 
   test('one of isolation auto that was only at work when the host was killed stays in it', () => {
@@ -136,6 +143,23 @@ describe('after a crash', () => {
       quarantined: containment.quarantined,
       bad: containment.bad,
     });
+  });
+});
+
+describe('what is held back of a plugin that leaves the process of the host', () => {
+  const apart = { ...held, sha256: 'c'.repeat(64), isolation: 'process' } as const;
+  const automatic = { ...held, sha256: 'b'.repeat(64), isolation: 'auto' } as const;
+  const other = { ...held, plugin: 'other' };
+  const before: Containment = { quarantined: [held, other], bad: [automatic, apart] };
+
+  test('is over by process, but for what it did in one', () => {
+    expect(movedOut(before, 'todo', 'process')).toEqual({ quarantined: [other], bad: [apart] });
+  });
+
+  test('is why it stays there by auto, but for what it did while it was of that', () => {
+    const after: Containment = { quarantined: [other], bad: [automatic, apart], demoted: [held] };
+    expect(movedOut(before, 'todo', 'auto')).toEqual(after);
+    expect(movedOut(after, 'todo', 'auto')).toBe(after);
   });
 });
 

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Containment, type HeldBuild, nothingContained } from '../src/base/containment.js';
 import type { Wishes } from '../src/index.js';
+import { isIsolated } from './load/isolation.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -22,7 +23,9 @@ function build(text: string, defines: Record<string, string> = {}): Promise<stri
 
 async function held(library: string, plugin = 'service'): Promise<HeldBuild> {
   const sha256 = await shaOf(library);
-  return { plugin, sha256, reason: 'it crashed the host 3 times within a minute', crash: 'crash-3', since: told };
+  const reason = 'it crashed the host 3 times within a minute';
+  const where = isIsolated ? ({ isolation: 'process' } as const) : {};
+  return { plugin, sha256, reason, crash: 'crash-3', since: told, ...where };
 }
 
 describe('a host that is told what crashes have led to', () => {

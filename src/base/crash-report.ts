@@ -87,6 +87,14 @@ export type CrashAction =
   | 'gaveUp'
   | 'ended';
 
+/** The end of what a crash has led to: of a quarantine, or of the holding back of a build. */
+export interface CrashRelease {
+  /** ISO 8601. */
+  readonly at: string;
+  /** `hand`: somebody has ended it; `build`: another build that is well; `process`: the plugin runs in processes of its own now. */
+  readonly by: 'hand' | 'build' | 'process';
+}
+
 export interface CrashReport {
   /** Sorts by time. */
   readonly id: string;
@@ -105,6 +113,7 @@ export interface CrashReport {
   readonly message?: string;
   readonly verdict: Verdict;
   readonly action: CrashAction;
+  readonly released?: CrashRelease;
   /** What has ended, when it was a process of the plugin's own and not the host. */
   readonly process?: { readonly pid: number; readonly uptimeMs: number };
   readonly host: { readonly pid: number; readonly version: string; readonly node: string; readonly uptimeMs: number };

@@ -14,6 +14,11 @@ const actions: Readonly<Record<CrashReport['action'], string>> = {
   gaveUp: 'no host was begun again',
   ended: 'it was on its way down',
 };
+const releases: Readonly<Record<NonNullable<CrashReport['released']>['by'], string>> = {
+  hand: 'by hand',
+  build: 'for another build that is well',
+  process: 'for the plugin runs in a process of its own',
+};
 const registersInLine = 4;
 const longestSymbol = 72;
 
@@ -49,7 +54,7 @@ function titled(title: string, lines: readonly string[]): string[] {
 }
 
 function factsOf(report: CrashReport): string[][] {
-  const { id, at, kind, code, address, message, verdict, host, thread, action, process: own } = report;
+  const { id, at, kind, code, address, message, verdict, host, thread, action, released, process: own } = report;
   const { culprit, suspects, because } = verdict;
   const where = address === undefined ? '' : ` at ${address}`;
   const how = `${howOf(report)}${code === undefined ? '' : ` (${code})`}${kind === 'signal' ? where : ''}`;
@@ -65,6 +70,7 @@ function factsOf(report: CrashReport): string[][] {
     ...(own === undefined ? [] : [['process', `${own.pid}, ran for ${readableMs(own.uptimeMs)}`]]),
     ['host', `process ${host.pid}, Tenon ${host.version}, Node.js ${host.node}, ran for ${readableMs(host.uptimeMs)}`],
     ['then', actions[action] ?? action],
+    ...(released === undefined ? [] : [['released', `${released.at}, ${releases[released.by] ?? released.by}`]]),
   ];
 }
 

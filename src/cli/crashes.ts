@@ -130,7 +130,7 @@ function print(all: readonly CrashSummary[], known: readonly string[], json: boo
 }
 
 function rowOf(crash: CrashSummary): string[] {
-  const { id, at, culprit, suspects, action } = crash;
+  const { id, at, culprit, suspects, action, released } = crash;
   const party = culprit ?? suspects[0];
   return [
     id,
@@ -139,7 +139,7 @@ function rowOf(crash: CrashSummary): string[] {
     party === undefined ? '-' : String(party.generation),
     howOf(crash),
     party?.inside === undefined ? '-' : whereOf(party.inside),
-    action,
+    released === undefined ? action : `${action}, released (${released.by})`,
   ].map(printable);
 }
 

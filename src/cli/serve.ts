@@ -314,7 +314,7 @@ async function serve({ flags, tellsReloads, continues, ...given }: Order & Given
     parent: {
       wishesChanged,
       requestsNamed: (name) => void tellParent({ told: 'requests', name }),
-      released: (plugin, isByHand) => void tellParent({ told: 'released', plugin, isByHand }),
+      released: (plugin, isByHand, moved) => void tellParent({ told: 'released', plugin, isByHand, moved }),
       automatic: (plugins) => void tellParent({ told: 'automatic', plugins }),
       processEnded: (report) => void tellParent({ told: 'process ended', report }),
       quarantined: (build) => void tellParent({ told: 'quarantined', build }),

@@ -1,13 +1,13 @@
 /** What crashes have led to, as this host keeps to it: plugins and builds that are not loaded, or that none is. */
-import type { Containment, HeldBuild } from '../base/containment.js';
+import { type ApartMode, type Containment, type HeldBuild, leftBehind, movedOut } from '../base/containment.js';
 import type { CrashReport } from '../base/crash-report.js';
 import { TenonError } from '../base/errors.js';
-import type { Isolated } from './isolation-view.js';
+import { apartAs, type Isolated } from './isolation-view.js';
 
 /** Told by a host of what its parent process is to keep, and give to the hosts after it. */
 export interface ContainmentListener {
-  /** The plugin, or with none the safe mode, is not held back any more. */
-  released?: ((plugin: string | undefined, isByHand: boolean) => void) | undefined;
+  /** The plugin, or with none the safe mode, is not held back any more. `moved`: for what it did in the host's process, which it has left. */
+  released?: ((plugin: string | undefined, isByHand: boolean, moved?: ApartMode) => void) | undefined;
   /** Which plugins are of isolation `auto`, after each change. */
   automatic?: ((plugins: readonly string[]) => void) | undefined;
   /** A process of a plugin has ended. */
@@ -17,7 +17,7 @@ export interface ContainmentListener {
 }
 
 export class Containing {
-  readonly #quarantined: Map<string, HeldBuild>;
+  #quarantined: Map<string, HeldBuild>;
   #bad: readonly HeldBuild[];
   #demoted: readonly HeldBuild[];
   readonly #automatic = new Set<string>();
@@ -49,8 +49,12 @@ export class Containing {
     });
   }
 
-  /** What a plugin of isolation `auto` has done to be in a process of its own. */
+  /** What a plugin of isolation `auto` has done to be in a process of its own, or did before it was of that and is held back for. */
   demotionOf(id: string): HeldBuild | undefined {
+    return this.#demotionOf(id) ?? leftBehind(this.held, id, 'auto')[0];
+  }
+
+  #demotionOf(id: string): HeldBuild | undefined {
     return this.#demoted.find(({ plugin }) => plugin === id);
   }
 
@@ -73,32 +77,39 @@ export class Containing {
     return running?.sha256 ?? this.#quarantined.get(id)?.sha256;
   }
 
-  /** Why a plugin, or its build with this hash, is in quarantine, if so. */
-  whyQuarantined(id: string, sha256?: string): TenonError | undefined {
+  /** Why a plugin, or its build with this hash, is in quarantine, if so. `isolated`: where it is to run; as before, when that is not said. */
+  whyQuarantined(id: string, sha256?: string, isolated?: Isolated): TenonError | undefined {
     const held = this.#quarantined.get(id);
-    if (held === undefined || (sha256 !== undefined && !matches(held, sha256))) return undefined;
+    if (held === undefined || (sha256 !== undefined && !matches(held, sha256)) || this.#isBehind(held, isolated))
+      return undefined;
     const { reason } = held;
     return new TenonError('PluginQuarantined', `${id} is in quarantine: ${reason}`, {
-      next: `give it another build, or let it go with \`tenon release ${id}\``,
+      next: `give it another build, move it out of the host with \`isolation: process\`, or let it go with \`tenon release ${id}\``,
       details: detailsOf(held),
     });
   }
 
-  /** Why the build of `id` with this hash is not loaded for having crashed a host before it had shown that it is well, if so. */
-  whyBad(id: string, sha256: string): TenonError | undefined {
+  /** Why the build of `id` with this hash is not loaded for having crashed a host before it had shown that it is well, if so. `isolated`: as above. */
+  whyBad(id: string, sha256: string, isolated?: Isolated): TenonError | undefined {
     const held = this.#bad.find((build) => build.plugin === id && matches(build, sha256));
-    if (held === undefined) return undefined;
+    if (held === undefined || this.#isBehind(held, isolated)) return undefined;
     const which = `${id}: the build ${sha256.slice(0, 12)} crashed the host: ${held.reason}`;
     return new TenonError('BuildCrashed', which, {
-      next: `correct it; or let it go with \`tenon release ${id}\``,
+      next: `correct it; or move it out of the host with \`isolation: process\`, or let it go with \`tenon release ${id}\``,
       details: detailsOf(held),
     });
   }
 
-  /** Throws `PluginQuarantined` or `BuildCrashed` for a build that is not to be loaded. */
-  refuse(id: string, sha256: string): void {
-    const why = this.whyQuarantined(id, sha256) ?? this.whyBad(id, sha256);
+  /** Throws `PluginQuarantined` or `BuildCrashed` for a build that is not to be loaded where `isolated` says. */
+  refuse(id: string, sha256: string, isolated: Isolated | undefined): void {
+    const why = this.whyQuarantined(id, sha256, isolated) ?? this.whyBad(id, sha256, isolated);
     if (why !== undefined) throw why;
+  }
+
+  /** Whether `held` is for what was done in the host's process, and `isolated` is out of that. */
+  #isBehind(held: HeldBuild, isolated: Isolated | undefined): boolean {
+    const mode = apartAs(isolated);
+    return mode !== undefined && leftBehind(this.held, held.plugin, mode).includes(held);
   }
 
   /** Throws `SafeMode` when no plugin is to be loaded. */
@@ -121,6 +132,18 @@ export class Containing {
     return isNew && this.whyQuarantined(id, sha256) === undefined && this.#letGo(id, false);
   }
 
+  /** It serves where `isolated` says. Whether that ends anything: what it is held back for was done in the host's process, and it has left that. */
+  serves(id: string, isolated: Isolated | undefined): boolean {
+    const mode = apartAs(isolated);
+    if (mode === undefined || leftBehind(this.held, id, mode).length === 0) return false;
+    const { quarantined, bad, demoted = [] } = movedOut(this.held, id, mode);
+    this.#quarantined = new Map(quarantined.map((build) => [build.plugin, build]));
+    this.#bad = bad;
+    this.#demoted = demoted;
+    this.#listener.released?.(id, false, mode);
+    return true;
+  }
+
   /** Nothing of it is held back any more. Whether anything was. */
   release(id: string): boolean {
     return this.#letGo(id, true);
@@ -128,7 +151,7 @@ export class Containing {
 
   /** @param isByHand also takes it back from its process */
   #letGo(id: string, isByHand: boolean): boolean {
-    const demotion = isByHand ? this.demotionOf(id) : undefined;
+    const demotion = isByHand ? this.#demotionOf(id) : undefined;
     if (demotion !== undefined) this.#demoted = this.#demoted.filter((build) => build !== demotion);
     const kept = this.#bad.filter(({ plugin }) => plugin !== id);
     const was = this.#quarantined.delete(id) || kept.length < this.#bad.length || demotion !== undefined;

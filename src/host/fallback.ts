@@ -36,7 +36,8 @@ export class Fallback {
     const { record } = recorder;
     const { trigger, version, byHand } = request;
     const crashed = error.code === 'BuildCrashed';
-    if (crashed) versions.condemn(plugin.id, String(error.details['sha256']), error.message);
+    if (crashed)
+      versions.condemn(plugin.id, String(error.details['sha256']), { reason: error.message, isApart: false });
     if (crashed && !byHand && version === undefined && plugin.running !== undefined) {
       recorder.warn(error.message);
       record.unchanged = true;

@@ -1,5 +1,5 @@
 /** Where the code of a plugin runs, as it is shown. */
-import type { HeldBuild } from '../base/containment.js';
+import type { ApartMode, HeldBuild } from '../base/containment.js';
 import type { IsolationMode } from '../base/isolation.js';
 import type { PluginProcess } from '../binding/isolation.js';
 import type { Generation } from '../plugin/generation.js';
@@ -24,6 +24,12 @@ export interface IsolationView {
 export interface Isolated {
   readonly mode: IsolationMode;
   readonly demoted?: HeldBuild | undefined;
+}
+
+/** The mode by which it is in processes of its own; undefined: it is in the host's. */
+export function apartAs(isolated: Isolated | undefined): ApartMode | undefined {
+  if (isolated?.mode === 'process') return 'process';
+  return isolated?.mode === 'auto' && isolated.demoted !== undefined ? 'auto' : undefined;
 }
 
 export function viewIsolation({ mode, demoted }: Isolated, running: Generation | undefined): IsolationView {

@@ -28,7 +28,12 @@ export class Quarantining {
     const { containing, takeDown } = this.#options;
     const { id, running } = plugin;
     if (running === undefined) return;
-    containing.quarantine({ plugin: id, sha256: running.sha256, reason, crash: '', since: new Date().toISOString() });
+    const { isolated } = plugin;
+    const isolation =
+      running.library.isolation !== undefined ? 'process' : isolated?.mode === 'auto' ? 'auto' : undefined;
+    const since = new Date().toISOString();
+    const held = { plugin: id, sha256: running.sha256, reason, crash: '', since };
+    containing.quarantine({ ...held, ...(isolation && { isolation }) });
     this.tell(plugin);
     await plugin.turns.take('quarantine', async () => {
       if (plugin.running === running) await takeDown(plugin);
@@ -61,6 +66,11 @@ export class Quarantining {
     if (!this.#options.containing.endSafeMode())
       throw new TenonError('NotQuarantined', 'the host is not in safe mode', { next: 'name a plugin to release' });
     this.#options.log.warn('the safe mode has ended by hand: plugins are loaded');
+  }
+
+  /** It serves, where its `isolated` says: what it did in the host's process is over when it has left that. */
+  serves({ id, isolated }: Plugin): void {
+    if (this.#options.containing.serves(id, isolated)) this.#released(id, 'for it runs in a process of its own');
   }
 
   /** Its running generation has shown that it is well; `isNew` when it came from the application, and was not kept. */

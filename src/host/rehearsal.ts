@@ -136,7 +136,7 @@ export class Rehearsal {
     if (application !== undefined) extensions.requireRunning(id, application);
     const image = await readImage(library, imageLimit);
     if (expected !== undefined && image.sha256 !== expected.sha256) throw expected.otherwise(image.sha256);
-    containing.refuse(id, image.sha256);
+    containing.refuse(id, image.sha256, target.isolated);
     for (const sha256 of [image.sha256, bundle?.sha256]) if (sha256 !== undefined) await refuseKilled(id, sha256);
     const limits = { deadlineMs: trialMs };
     const admitted = await recorder.time('admit', () =>

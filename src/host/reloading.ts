@@ -14,6 +14,7 @@ import { type Desires, disabledBy } from './desired.js';
 import type { Extensions } from './extensions.js';
 import { Fallback, type FallbackOptions } from './fallback.js';
 import type { Grants } from './grants.js';
+import { Holds } from './holds.js';
 import type { Journal } from './journal.js';
 import type { Live } from './live.js';
 import { Pins } from './pinned.js';
@@ -76,12 +77,14 @@ export class Reloading {
   readonly #pins: Pins;
   readonly #fallback: Fallback;
   readonly #proving: Proving;
+  readonly #holds: Holds;
   /** What a reload would come to. */
   readonly rehearsal: Rehearsal;
 
   constructor(options: ReloadingOptions) {
     this.#options = options;
     this.#tables = new PluginTables(options.tables, options.versions, options.log);
+    this.#holds = new Holds(options);
     this.#targets = new Targets({ ...options, tables: this.#tables });
     this.#pins = new Pins(options);
     this.#proving = new Proving(options.quarantining, options.versions);
@@ -125,7 +128,7 @@ export class Reloading {
       if (request.anew !== true || plugin.running === undefined) plugin.error = error;
       plugin.outlasted = plugin.running;
       if (plugin.running === undefined) {
-        const quarantined = containing.quarantineOf(plugin.id) !== undefined;
+        const quarantined = containing.whyQuarantined(plugin.id, undefined, plugin.isolated) !== undefined;
         plugin.rest = error.code === 'PluginDisabled' ? 'disabled' : quarantined ? 'quarantined' : 'failed';
         if (plugin.rest === 'quarantined') this.#options.quarantining.tell(plugin);
         this.#closeLive(plugin);
@@ -145,7 +148,9 @@ export class Reloading {
     const { log, journal, routes, departures } = this.#options;
     plugin.rest = rest;
     // Their calls may still change the values.
-    const older = Promise.allSettled([...plugin.leaving].filter(isDraining).map((one) => one.retire()));
+    const older = Promise.allSettled(
+      [...plugin.leaving].filter(({ state }) => state === 'draining').map((one) => one.retire()),
+    );
     if (plugin.running !== undefined) {
       const generation = plugin.running;
       plugin.probation?.end();
@@ -194,7 +199,7 @@ export class Reloading {
     // The turn ends with the generation: its pointer is closed after it, and must not be the next one's.
     if (target === undefined) return { finished: Promise.resolve(await this.#disable(plugin, recorder)) };
     const { library, prefix, limits, expected, preserveState, applied, bundle } = target;
-    const { containing, refuseKilled } = this.#options;
+    const { containing, quarantining, refuseKilled } = this.#options;
     if (bundle !== undefined) await refuseKilled(plugin.id, bundle.sha256);
     plugin.asks = applied.asked;
     if (old === undefined) plugin.isolated = target.isolated;
@@ -207,6 +212,7 @@ export class Reloading {
       if (wanted === undefined && !anew) this.#pins.check(plugin.id, version);
     };
     let unasked = new Set<string>();
+    const held = { id: plugin.id, isolated: target.isolated, bundle, recorder };
     const work: Replacement = {
       admission,
       id: plugin.id,
@@ -214,11 +220,7 @@ export class Reloading {
       expected,
       passed: wanted !== undefined && old === undefined && (await versions.wasTried(wanted.sha256)),
       isProven: (sha256) => versions.isProven(sha256),
-      permitted: async (sha256) => {
-        containing.refuse(plugin.id, sha256);
-        await refuseKilled(plugin.id, sha256);
-        if (bundle !== undefined) await refuseKilled(plugin.id, bundle.sha256);
-      },
+      permitted: (sha256) => this.#holds.permit(held, sha256),
       root: plugin.folder,
       prefix,
       limits,
@@ -244,7 +246,7 @@ export class Reloading {
         // Before a request comes in: what it does from then on is not put down to its being new.
         if (old === undefined) await this.#proving.askFirst(next);
       },
-      refused: async (sha256) => (request.byHand || anew ? undefined : versions.condemned(plugin.id, sha256)),
+      refused: async (sha256) => (request.byHand || anew ? undefined : this.#holds.whyTakenBack(held, sha256)),
       check: (served, next) => {
         routes.check(plugin.id, served, applied);
         chains.check(plugin.id, gatekeeping(applied, next), served);
@@ -275,11 +277,7 @@ export class Reloading {
       }
       return this.#fallback.insteadOf(plugin, recorder, request, result.reason);
     }
-    if (result.did === 'nothing' && plugin.error !== undefined)
-      this.#options.log.info(
-        { plugin: plugin.id, generation: old?.number },
-        `${plugin.id}: what serves (generation ${old?.number}) is what the sources say again`,
-      );
+    if (result.did === 'nothing' && plugin.error !== undefined) this.#saysTheSame(plugin);
     // What was saved and failed is not in what runs.
     if (!anew) plugin.error = request.insteadOf;
     if (result.did === 'nothing') {
@@ -301,6 +299,7 @@ export class Reloading {
     plugin.prefix = prefix;
     plugin.told = new Map(told.map(({ application, settings }) => [application, settings]));
     plugin.unasked = unasked;
+    quarantining.serves(plugin);
     configs.serves(plugin, extensions.consumersOf(plugin.id));
     configs.nowApplies(plugin, target);
     plugin.preservesState = preserveState;
@@ -331,9 +330,14 @@ export class Reloading {
     });
     this.#watchOver(plugin, live, request, { old, record, given: handedOver, finished });
     departures.untilClosed(finished);
-    const draining = [...plugin.leaving].filter(isDraining).length;
+    const draining = [...plugin.leaving].filter(({ state }) => state === 'draining').length;
     if (draining >= leavingLimit) await finished;
     return { finished: this.#fallback.serves(plugin, request, finished) };
+  }
+
+  #saysTheSame({ id, running }: Plugin): void {
+    const sentence = `${id}: what serves (generation ${running?.number}) is what the sources say again`;
+    this.#options.log.info({ plugin: id, generation: running?.number }, sentence);
   }
 
   #watchOver(
@@ -443,8 +447,4 @@ export class Reloading {
     this.#numbers.set(id, number);
     return number;
   }
-}
-
-function isDraining({ state }: Generation): boolean {
-  return state === 'draining';
 }

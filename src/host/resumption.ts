@@ -87,7 +87,7 @@ export class Resumption {
   async #before(plugin: Plugin, bad: TenonError): Promise<Version | undefined> {
     const { versions } = this.#options;
     const sha256 = String(bad.details['sha256']);
-    versions.condemn(plugin.id, sha256, bad.message);
+    versions.condemn(plugin.id, sha256, { reason: bad.message, isApart: false });
     try {
       return await versions.find(plugin.id, undefined, sha256);
     } catch (error) {

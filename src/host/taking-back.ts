@@ -45,7 +45,8 @@ export class TakingBack {
     const { departures, journal, versions } = this.#options;
     const { generation, record, error, given, finished } = failure;
     if (plugin.running !== generation || !plugin.wanted) return;
-    versions.condemn(plugin.id, generation.sha256, error.message);
+    const isApart = generation.library.isolation !== undefined;
+    versions.condemn(plugin.id, generation.sha256, { reason: error.message, isApart });
     const outlasted = plugin.outlasted === generation;
     const version = await versions.find(plugin.id, to, generation.sha256);
     const back = await this.#options.begin(plugin, { byHand: false, version, passOver: { given } });

@@ -156,7 +156,7 @@ export class Targets {
     return {
       library: versions.fileOf(plugin.id, version),
       prefix: running?.prefix ?? application?.prefix ?? plugin.prefix ?? tables.prefix ?? `/${plugin.id}`,
-      ...this.#apart(plugin.id, application?.limits, isolation, running),
+      ...(running === undefined ? this.#apart(plugin.id, application?.limits, isolation) : goesOn(plugin, running)),
       preserveState: this.#preserves(application),
       tables,
       applied: { ...applied, custom: config.own, asked: askedBy(version, applied) },
@@ -200,19 +200,16 @@ export class Targets {
     }
   }
 
-  /** What runs keeps to what it runs with. */
   #apart(
     id: string,
     given: Partial<GenerationLimits> | undefined,
     { mode, plan }: ApplicationIsolation,
-    running?: Generation,
   ): Pick<Target, 'limits' | 'isolated'> {
     const { containing, limits } = this.#options;
     const demoted = mode === 'auto' ? containing.demotionOf(id) : undefined;
     const isApart = mode === 'process' || demoted !== undefined;
     const apart = isApart ? { isolation: plan } : mode === 'auto' ? { demotion: plan } : {};
-    const own = running?.limits ?? { ...limits, ...given, ...apart };
-    return { limits: own, isolated: { mode, ...(demoted && { demoted }) } };
+    return { limits: { ...limits, ...given, ...apart }, isolated: { mode, ...(demoted && { demoted }) } };
   }
 
   #preserves(application: Application | undefined): boolean {
@@ -221,6 +218,11 @@ export class Targets {
 }
 
 type Configured = Pick<Application, 'custom' | 'configSchema'>;
+
+/** What runs keeps to what it runs with. */
+function goesOn({ isolated }: Plugin, { limits }: Generation): Pick<Target, 'limits' | 'isolated'> {
+  return { limits, isolated };
+}
 
 function keptBuild(id: string, { sha256 }: Version): Expected {
   return {

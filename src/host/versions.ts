@@ -22,8 +22,17 @@ export interface Version {
   readonly servedAt: string;
   /** Why it was taken back; absent for one that did well. Such a build is loaded by hand only. */
   readonly condemned?: string;
+  /** Whether it ran in processes of its own when it was taken back. */
+  readonly condemnedApart?: true;
   /** The bundle it came with. */
   readonly bundle?: BundleFacts;
+}
+
+/** Why a build is loaded by hand only. */
+export interface Condemnation {
+  readonly reason: string;
+  /** Whether it ran in processes of its own then. */
+  readonly isApart: boolean;
 }
 
 export interface VersionsOptions {
@@ -37,7 +46,7 @@ export interface VersionsOptions {
 const index = 'versions.json';
 const tablesFile = 'tables.json';
 const configFile = 'config.json';
-const good = '';
+const good = { reason: '', isApart: false };
 const goneKept = 16;
 /** A generation's number is one word to the core. */
 const lastNumber = 2 ** 31 - 1;
@@ -55,7 +64,7 @@ export class Versions {
   readonly #known = new Map<string, Version[]>();
   readonly #work = new Map<string, Promise<void>>();
   /** What was told of builds and is not written yet: that one is good, or why it is not. */
-  readonly #told = new Map<string, string>();
+  readonly #told = new Map<string, Condemnation>();
   /** Libraries of each plugin that served last, by hash, while one of them may not be written yet; as many as are kept. */
   readonly #unwritten = new Map<string, Map<string, Uint8Array>>();
 
@@ -85,10 +94,13 @@ export class Versions {
    * Why the build of `id` with this hash is loaded by hand only, if it is. What is being written does not hold it up: only
    * the first question about a plugin reads its list. Where that cannot be read, it is logged, and no build is.
    */
-  async condemned(id: string, sha256: string): Promise<string | undefined> {
+  async condemned(id: string, sha256: string): Promise<Condemnation | undefined> {
     const told = this.#told.get(`${id} ${sha256}`);
     if (told !== undefined) return told === good ? undefined : told;
-    return (await this.#glance(id)).find((version) => version.sha256 === sha256)?.condemned;
+    const kept = (await this.#glance(id)).find((version) => version.sha256 === sha256);
+    return kept?.condemned === undefined
+      ? undefined
+      : { reason: kept.condemned, isApart: kept.condemnedApart === true };
   }
 
   /** Number of the last generation that is known to have served, in this host or one before it; 0 when none is. */
@@ -134,7 +146,12 @@ export class Versions {
   }
 
   /** `build` serves from now on. Its bytes are kept in the background. One that was gone `backTo` keeps its place. */
-  serves(id: string, build: Omit<Version, 'servedAt' | 'condemned'>, bytes: Uint8Array, backTo: boolean): void {
+  serves(
+    id: string,
+    build: Omit<Version, 'servedAt' | 'condemned' | 'condemnedApart'>,
+    bytes: Uint8Array,
+    backTo: boolean,
+  ): void {
     this.#hold(id, build.sha256, bytes);
     this.#later(id, build.sha256, good, async () => {
       const held = this.#unwritten.get(id)?.get(build.sha256);
@@ -191,12 +208,16 @@ export class Versions {
   }
 
   /** The build did not do well: from now on it is loaded by hand only. */
-  condemn(id: string, sha256: string, reason: string): void {
-    this.#later(id, sha256, reason, async () => {
+  condemn(id: string, sha256: string, { reason, isApart }: Condemnation): void {
+    this.#later(id, sha256, { reason, isApart }, async () => {
       const kept = await this.#read(id);
       await this.#write(
         id,
-        kept.map((version) => (version.sha256 === sha256 ? { ...version, condemned: reason } : version)),
+        kept.map((version) => {
+          if (version.sha256 !== sha256) return version;
+          const { condemnedApart: _, ...build } = version;
+          return { ...build, condemned: reason, ...(isApart ? { condemnedApart: true } : {}) };
+        }),
       );
     });
   }
@@ -271,7 +292,7 @@ export class Versions {
     if (held.size > this.#options.limit && oldest !== undefined) held.delete(oldest);
   }
 
-  #later(id: string, sha256: string, told: string, work: () => Promise<void>): void {
+  #later(id: string, sha256: string, told: Condemnation, work: () => Promise<void>): void {
     this.#told.set(`${id} ${sha256}`, told);
     this.#next(id, `a build of ${id} could not be kept to go back to`, work);
   }
@@ -364,7 +385,10 @@ function ifAbsent<T>(instead: T): (error: unknown) => T {
 
 function isVersion(value: unknown): value is Version {
   if (typeof value !== 'object' || value === null) return false;
-  const { sha256, version, size, generation, servedAt, condemned, bundle } = value as Record<string, unknown>;
+  const { sha256, version, size, generation, servedAt, condemned, condemnedApart, bundle } = value as Record<
+    string,
+    unknown
+  >;
   return (
     (bundle === undefined || isBundleFacts(bundle)) &&
     typeof sha256 === 'string' &&
@@ -375,7 +399,8 @@ function isVersion(value: unknown): value is Version {
     Number(generation) >= 0 &&
     Number(generation) <= lastNumber &&
     typeof servedAt === 'string' &&
-    (condemned === undefined || typeof condemned === 'string')
+    (condemned === undefined || typeof condemned === 'string') &&
+    (condemnedApart === undefined || condemnedApart === true)
   );
 }
 

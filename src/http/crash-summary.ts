@@ -1,13 +1,14 @@
 /** A crash report in a few words, as it is listed. */
 import type { CrashReport, Party } from '../base/crash-report.js';
 
-export interface CrashSummary extends Pick<CrashReport, 'id' | 'at' | 'kind' | 'signal' | 'status' | 'action'> {
+export interface CrashSummary
+  extends Pick<CrashReport, 'id' | 'at' | 'kind' | 'signal' | 'status' | 'action' | 'released'> {
   readonly culprit?: Party;
   readonly suspects: readonly Party[];
   readonly sentence: string;
 }
 
-export function summaryOf({ id, at, kind, signal, status, action, verdict }: CrashReport): CrashSummary {
+export function summaryOf({ id, at, kind, signal, status, action, released, verdict }: CrashReport): CrashSummary {
   const { culprit, suspects, sentence } = verdict;
   return {
     id,
@@ -16,6 +17,7 @@ export function summaryOf({ id, at, kind, signal, status, action, verdict }: Cra
     ...(signal === undefined ? {} : { signal }),
     ...(status === undefined ? {} : { status }),
     action,
+    ...(released === undefined ? {} : { released }),
     ...(culprit === undefined ? {} : { culprit }),
     suspects,
     sentence,

@@ -1,6 +1,14 @@
 /** How the API describes crashes, and what they have led to. */
 import type { Containment, HeldBuild } from '../base/containment.js';
-import type { CrashReport, Frame, Party, ReportedThread, ThreadWork, Verdict } from '../base/crash-report.js';
+import type {
+  CrashRelease,
+  CrashReport,
+  Frame,
+  Party,
+  ReportedThread,
+  ThreadWork,
+  Verdict,
+} from '../base/crash-report.js';
 import type { CrashSummary } from './crash-summary.js';
 import type { Schema } from './operation.js';
 import { listOf, mapOf, moment, objectOf, oneOf, optional, quantity, ref, text, truth, whole } from './shapes.js';
@@ -70,6 +78,18 @@ const summary = {
   signal: optional(text('`SIGSEGV`')),
   status: optional(whole('Exit status')),
   action: actions,
+  released: optional(
+    objectOf<CrashRelease>(
+      {
+        at: moment(),
+        by: oneOf(
+          ['hand', 'build', 'process'],
+          '`hand`: somebody; `build`: another build that is well; `process`: it runs in processes of its own now',
+        ),
+      },
+      'Since when, and by what, the quarantine or the holding back of a build that it has led to is over',
+    ),
+  ),
 };
 
 const report = objectOf<CrashReport>({
@@ -99,12 +119,18 @@ const held = objectOf<HeldBuild>({
   reason: text('For people'),
   crash: text('Id of the report that has decided it; empty when it was no crash'),
   since: moment(),
+  isolation: optional(
+    oneOf(
+      ['process', 'auto'],
+      "Where it ran: `process`, in processes of its own; `auto`, in the host's, of that isolation; absent: in the host's, `inline`",
+    ),
+  ),
 });
 
 const containment = objectOf<Containment>({
   quarantined: listOf(
     ref('HeldBuild'),
-    'Plugins that crashed the host too often: 503 until they have another build, or are released',
+    'Plugins that crashed the host too often: 503 until they have another build, run in processes of their own, or are released',
   ),
   demoted: optional(
     listOf(ref('HeldBuild'), 'Plugins of isolation `auto` that run in processes of their own since they ended a host'),

@@ -259,6 +259,9 @@ const version = {
   generation: whole('That it last served as; 0 when that was lost'),
   servedAt: moment('When it last began to serve'),
   condemned: optional(text('Why it was taken back; such a build is loaded by hand only')),
+  condemnedApart: optional(
+    truth('Whether it ran in processes of its own then; one that did not is loaded there by itself'),
+  ),
   bundle: optional(ref('BundleFacts')),
 };
 

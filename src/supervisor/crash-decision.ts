@@ -67,10 +67,11 @@ export function decide(situation: CrashSituation): Decision {
   const restarted: Decision = { action: 'restarted', containment, history: all, delayMs };
   const isTooMany = alike.length >= rules.limit;
   if (suspect !== undefined) {
-    const build: HeldBuild = { plugin: suspect.plugin, sha256: suspect.sha256, ...told };
+    const known: HeldBuild = { plugin: suspect.plugin, sha256: suspect.sha256, ...told };
+    const build: HeldBuild = situation.isAutomatic ? { ...known, isolation: 'auto' } : known;
     const isDemoted = containment.demoted?.some((one) => one.plugin === suspect.plugin) ?? false;
     if (situation.isAutomatic && !isDemoted && suspect.by === 'verdict') {
-      const demoted = withBuild(containment.demoted ?? [], build);
+      const demoted = withBuild(containment.demoted ?? [], known);
       return { ...restarted, action: 'demoted', containment: { ...containment, demoted }, history: others };
     }
     if (isNew(suspect)) {

@@ -1,6 +1,6 @@
 /** The crashes of the hosts of one data directory: what is thought of each, what is done, and what is kept of it. */
-import type { Containment, HeldBuild } from '../base/containment.js';
-import type { CrashAction, CrashReport } from '../base/crash-report.js';
+import { type ApartMode, type Containment, type HeldBuild, movedOut } from '../base/containment.js';
+import type { CrashAction, CrashRelease, CrashReport } from '../base/crash-report.js';
 import type { Settings } from '../base/settings.js';
 import { crashFolder, crashId, CrashReports } from '../base/crash-reports.js';
 import { type Accused, findCrash, type HostDeath } from '../host/crash-finding.js';
@@ -26,6 +26,14 @@ export interface DeadHost {
   pid: number;
   version: string;
   uptimeMs: number;
+}
+
+/** Who is let go of, and why. */
+export interface Release {
+  readonly plugin?: string | undefined;
+  readonly isByHand: boolean;
+  /** How it runs apart, when it is for that. */
+  readonly moved?: ApartMode | undefined;
 }
 
 export interface TakenCrash {
@@ -82,14 +90,35 @@ export class Crashes {
   /** Keep the report of it, with the end of its output. */
   keep(whole: CrashReport): void {
     const report = withLastOutput(whole);
-    const reports = new CrashReports({ folder: crashFolder(this.#options.data), keep: this.#limits.keep });
+    const reports = this.#reports();
     this.#write(`crash report ${report.id} (${report.verdict.sentence})`, () => reports.write(report));
   }
 
-  /** Nothing of `plugin` is held back any more; of none: the safe mode is over. */
-  release(plugin: string | undefined, isByHand: boolean): void {
+  /** Nothing of `plugin` is held back any more, or nothing that it did in the host's process, which it has left; of none: the safe mode is over. */
+  release({ plugin, isByHand, moved }: Release): void {
     this.#history = this.#history.filter((crash) => crash.plugin !== plugin);
-    this.#contain(released(this.#containment, plugin, isByHand));
+    const before = this.#containment;
+    const isMoved = plugin !== undefined && moved !== undefined;
+    this.#contain(isMoved ? movedOut(before, plugin, moved) : released(before, plugin, isByHand));
+    const { quarantined, bad } = this.#containment;
+    const over = [...before.quarantined, ...before.bad].filter(
+      (build) => build.crash !== '' && !quarantined.includes(build) && !bad.includes(build),
+    );
+    const by = isByHand ? 'hand' : isMoved ? 'process' : 'build';
+    for (const { crash } of over) this.#end(crash, { at: new Date().toISOString(), by });
+  }
+
+  /** What the crash has led to is over. Its report may have been removed. */
+  #end(crash: string, release: CrashRelease): void {
+    this.#write(`in the crash report ${crash} that what it led to is over`, async () => {
+      const reports = this.#reports();
+      const report = await reports.read(crash).catch(() => undefined);
+      if (report !== undefined) await reports.write({ ...report, released: release });
+    });
+  }
+
+  #reports(): CrashReports {
+    return new CrashReports({ folder: crashFolder(this.#options.data), keep: this.#limits.keep });
   }
 
   /** Hold `build` back for what the host has seen of it. */

@@ -382,7 +382,7 @@ export class HostProcess {
     else if (notice.told === 'reloading') manager?.reloading();
     else if (notice.told === 'granted') this.#granted = notice.wish;
     else if (notice.told === 'wishes') this.#left = notice.wishes;
-    else if (notice.told === 'released') crashes.release(notice.plugin, notice.isByHand);
+    else if (notice.told === 'released') crashes.release(notice);
     else if (notice.told === 'automatic') crashes.automatic = notice.plugins;
     else if (notice.told === 'process ended') crashes.keep(notice.report);
     else if (notice.told === 'quarantined') crashes.quarantine(notice.build);

@@ -1,6 +1,6 @@
 /** The parent process as its child, the host, sees it: what they tell each other. */
 import type { ResolvedSettings } from '../base/config.js';
-import type { Containment, HeldBuild } from '../base/containment.js';
+import type { ApartMode, Containment, HeldBuild } from '../base/containment.js';
 import type { CrashReport } from '../base/crash-report.js';
 import type { Wishes } from '../embedding.js';
 import type { OutputBatch } from './output.js';
@@ -69,8 +69,8 @@ export type Notice =
   | { told: 'listens' }
   /** How the next host is to go on when this one ends in whatever way. After each change. */
   | { told: 'wishes'; wishes: Wishes }
-  /** A plugin, or with none the safe mode, is not held back any more: by hand, or by new content. */
-  | { told: 'released'; plugin?: string | undefined; isByHand: boolean }
+  /** A plugin, or with none the safe mode, is not held back any more: by hand, by new content, or where it is `moved` out of the host's process, for what it did in that. */
+  | { told: 'released'; plugin?: string | undefined; isByHand: boolean; moved?: ApartMode | undefined }
   /** Which plugins are of isolation `auto`, after each change. */
   | { told: 'automatic'; plugins: readonly string[] }
   /** A process of an isolated plugin has ended. */
