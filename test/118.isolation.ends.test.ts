@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { crashFolder, CrashReports } from '../src/base/crash-reports.js';
 import type { PluginView } from '../src/index.js';
+import { Command } from './load/command.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
@@ -134,6 +135,40 @@ describe('a process of a plugin that ends', () => {
     // Of the others nothing is to be taken away.
     expect(await world.get('/readyz')).toMatchObject({ status: 200, body: 'degraded\n' });
     expect(Number(refused?.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+  });
+
+  test('is the reason, where it is listed, why it serves nobody until another one does', async () => {
+    await world.start({ isolation: 'process' });
+    const listed = async (): Promise<PluginView | undefined> => {
+      const { body } = await world.admin('GET', '/api/v1/plugins');
+      return (JSON.parse(body) as { plugins: PluginView[] }).plugins[0];
+    };
+    expect(await listed()).not.toHaveProperty('health');
+    let list = '';
+    let told: PluginView | undefined;
+    const asked = async (): Promise<string> => {
+      const command = new Command(['list', '--url', world.url], world.directory, {
+        TENON_ADMIN_TOKEN: 'a-token-of-the-tests',
+      });
+      await command.exit;
+      return command.out;
+    };
+    const health = 'none of its processes runs now: the one before exited with 3';
+    // The pause between two grows.
+    await until('it is listed between two processes', async () => {
+      await world.get('/crash/pool?fault=_exit');
+      list = await asked();
+      return list.includes('none of its');
+    });
+    expect(list).toMatch(new RegExp(`^crash +running .* ${health}$`, 'm'));
+    await until('it is told over HTTP', async () => {
+      await world.get('/crash/pool?fault=_exit');
+      told = await listed();
+      return told?.health !== undefined;
+    });
+    expect(told).toMatchObject({ state: 'running', health });
+    await until('another one serves', async () => (await world.get('/crash/pool')).status === 200);
+    expect(await listed()).not.toHaveProperty('health');
   });
 
   test('takes a new build back within its probation', async () => {

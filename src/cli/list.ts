@@ -6,9 +6,9 @@ import { printTable } from './table.js';
 
 /** What runs in it, one row each. */
 export function pluginRows(plugins: readonly PluginView[]): string[][] {
-  return plugins.map(({ id, state, version, generation, generations, error }) => {
+  return plugins.map(({ id, state, version, generation, generations, error, health }) => {
     const leases = generations.reduce((sum, one) => sum + one.leases, 0);
-    return [id, state, version ?? '-', String(generation ?? '-'), String(leases), error?.code ?? ''];
+    return [id, state, version ?? '-', String(generation ?? '-'), String(leases), error?.code ?? health ?? ''];
   });
 }
 

@@ -20,7 +20,7 @@ export async function show(id: string, flags: AskFlags): Promise<void> {
   const { type, description, extension, extensions, consumers, requiredBy, registry } = view;
   const rows = [
     ['plugin', view.id],
-    ['state', state],
+    ['state', view.health === undefined ? state : `${state}; ${view.health}`],
     ['version', version ?? '-'],
     type === 'static' ? ['type', 'static, part of the program'] : ['folder', folder],
     ...(description === undefined ? [] : [['description', description]]),

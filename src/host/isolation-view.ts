@@ -45,6 +45,15 @@ export function viewIsolation({ mode, demoted }: Isolated, running: Generation |
   };
 }
 
+/** Why one in processes of its own serves nobody now, although it runs: none of them does. */
+export function whyWithoutProcess(running: Generation | undefined): string | undefined {
+  const processes = running?.library.isolation?.processes ?? [];
+  if (processes.length === 0 || processes.some(({ pid }) => pid !== 0)) return undefined;
+  const [last] = processes.toSorted((one, other) => (other.lastEndAt ?? 0) - (one.lastEndAt ?? 0));
+  const how = last === undefined || last.lastEnd === '' ? '' : `: the one before ${last.lastEnd}`;
+  return `none of its processes runs now${how}`;
+}
+
 function shownOf(process: PluginProcess): ShownProcess {
   const { confinement: _confinement, ...shown } = process;
   return shown;

@@ -9,7 +9,7 @@ import type { Asked, Standing } from './grants.js';
 import type { Gauges, GuardFindings } from './guard-findings.js';
 import type { EffectiveConfig } from './effective-config.js';
 import type { SaidIsolation } from './isolation-of.js';
-import { type Isolated, type IsolationView, viewIsolation } from './isolation-view.js';
+import { type Isolated, type IsolationView, viewIsolation, whyWithoutProcess } from './isolation-view.js';
 import type { Live, ServedRoute } from './live.js';
 import type { Probation } from './probation.js';
 import type { DefaultAccess } from '../tables/permissions.js';
@@ -167,6 +167,8 @@ export interface PluginView extends PluginSummary, Omit<Relations, 'shut'> {
   lastReload?: ReloadRecord;
   /** Where its code runs; absent for a static plugin, and before it was looked at. */
   isolation?: IsolationView;
+  /** Why it serves nobody now although it runs: none of its own processes does, and another one is on its way. */
+  health?: string;
   /** The extension that is needed and does not run, where every request is answered 503 for want of it. */
   shutBy?: string;
   /** Why every request is answered 503, or else why the last attempt to load it failed. */
@@ -264,6 +266,7 @@ export class Plugin {
     // Who knows better why it does not run says so.
     const error = this.error?.code.startsWith('Extension') === true ? this.error : (shut ?? this.error);
     const generations = current === undefined ? [...this.leaving] : [current, ...this.leaving];
+    const health = whyWithoutProcess(current);
     return {
       ...this.#summary(routes, relations.auth),
       ...relations,
@@ -282,6 +285,7 @@ export class Plugin {
       ],
       ...(this.isolated === undefined ? {} : { isolation: viewIsolation(this.isolated, current) }),
       ...(this.lastReload === undefined ? {} : { lastReload: this.lastReload }),
+      ...(health === undefined ? {} : { health }),
       ...(shut === undefined ? {} : { shutBy: String(shut.details['extension']) }),
       ...(error === undefined ? {} : { error: { code: error.code, message: error.message, details: error.details } }),
     };

@@ -138,6 +138,9 @@ const view = objectOf<PluginView>({
   warnings: listOf(text()),
   lastReload: optional(ref('ReloadRecord')),
   isolation: optional(ref('Isolation')),
+  health: optional(
+    text('Why it serves nobody now although it runs: none of its own processes does, and another one is on its way'),
+  ),
   shutBy: optional(text('The extension for want of which every request is answered 503')),
   error: optional(error),
 });
