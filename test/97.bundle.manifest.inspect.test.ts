@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -317,6 +317,45 @@ describe('tenon validate', () => {
     expect(report.ok).toBe(false);
     expect(errors.map((error) => error.message).join('\n')).toMatch(words);
     expect(errors.map((error) => error.code)).toContain(code);
+  });
+
+  describe('an application in a process of its own', () => {
+    const inTheWay = (): string => path.join(folder, 'in-the-way');
+    beforeEach(async () => {
+      await mkdir(path.join(folder, 'fault'));
+      await copyFile(await buildPlugin('ok'), path.join(folder, 'fault', 'fault.so'));
+      await writeFile(inTheWay(), '');
+    });
+    const withConfig = async (isolation: string): Promise<ValidateReport> => {
+      await writeFile(path.join(folder, 'fault', 'config.yaml'), `isolation: ${isolation}\n`);
+      return verdict(path.join(folder, 'fault'));
+    };
+    const writing = (place: string): string => `{ writable: [${JSON.stringify(place)}] }`;
+
+    test('may write to what it makes itself', async () => {
+      for (const place of ['.state', path.join(folder, 'elsewhere', 'deep'), inTheWay()])
+        expect(await withConfig(writing(place))).toMatchObject({ ok: true, problems: [] });
+      const files = await readdir(folder, { recursive: true });
+      expect(files.toSorted()).toEqual(['fault', 'fault/config.yaml', 'fault/fault.so', 'in-the-way']);
+    });
+
+    test.each([
+      ['its own folder', () => '.', /names `\.`, which is or has what the application is made of/],
+      ['its library', () => 'fault.so', /which is or has what the application is made of/],
+      ['another application', () => '../other/.state', /which is or has an application of others/],
+      ['the data directory', () => data(), /which is or has what the host keeps/],
+      ['what is in the data directory', () => path.join(data(), 'x'), /which is or has what the host keeps/],
+      ['a folder below a file', () => path.join(inTheWay(), 'x'), /in-the-way\/x: ENOTDIR/],
+    ])('may not write to %s, as a host says', async (_, place, words) => {
+      const { ok, problems } = await withConfig(writing(place()));
+      expect(ok).toBe(false);
+      expect(problems).toEqual([expect.objectContaining({ code: 'ConfigInvalid', severity: 'error' })]);
+      expect(problems[0]?.message).toMatch(words);
+    });
+
+    test('may name what it likes where it runs in the host', async () => {
+      expect(await withConfig('{ mode: inline, writable: [.] }')).toMatchObject({ ok: true });
+    });
   });
 
   test('problems have their place', async () => {

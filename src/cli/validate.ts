@@ -14,7 +14,11 @@ import { thisPlatform } from '../bundle/platform.js';
 import { Trust } from '../bundle/trust.js';
 import { type Application, readApplication } from '../compiler/application.js';
 import { compile } from '../compiler/build.js';
+import { isBelow } from '../compiler/way.js';
+import { isolationIn } from '../host/applications.js';
 import { type Bundled, Bundles } from '../host/bundled.js';
+import { isolationSettings } from '../host/isolation-of.js';
+import { realPlace, requireMakeable } from '../host/writable.js';
 import { Admission } from './admission.js';
 import { isFolder, readGiven } from './bundle-at.js';
 import { exitStatus } from './failure.js';
@@ -46,6 +50,8 @@ class Validation {
   readonly report: ValidateReport = { ok: false, kind: 'application', problems: [] };
   readonly #place: string;
   readonly #settings: Settings;
+  /** As a host has them. */
+  readonly #host: Settings;
   readonly #trust: Trust;
   readonly #work: string;
   readonly #signal: AbortSignal;
@@ -55,6 +61,7 @@ class Validation {
   constructor(place: string, settings: Settings, work: string, signal: AbortSignal, admission: Admission) {
     this.#place = place;
     this.#settings = { ...settings, data: work };
+    this.#host = settings;
     this.#trust = new Trust(path.resolve(settings.trust || path.join(settings.data, 'trust.json')));
     this.#work = work;
     this.#signal = signal;
@@ -77,7 +84,9 @@ class Validation {
   async #ofApplication(build: boolean): Promise<void> {
     const application = await readApplication(this.#place);
     this.#name(application);
+    const fits = this.#isolation(application, false);
     const tablesFit = await this.#tables(application);
+    if (!fits) return;
     if (application.prebuilt !== undefined) {
       this.report.library = { path: path.basename(application.prebuilt), platform: 'main' };
       await this.#admission.check(application, application.prebuilt, this.#settings, true);
@@ -104,11 +113,12 @@ class Validation {
     const areWhole = await this.#readAll(files);
     const bundled = await bundles.check(files, this.#place, 'warn');
     for (const message of bundled.verdict.warnings) this.#warn(message);
+    const fits = this.#isolation(bundled.source, true);
     if (!areWhole) return;
     const folder = await bundles.copy(files, this.#place);
     await this.#tables({ ...bundled.source, folder });
     await this.#foreign(files);
-    await this.#choose(bundles, bundled, build);
+    await this.#choose(bundles, bundled, build && fits);
   }
 
   /** Whether every file is the one that the manifest lists. */
@@ -187,6 +197,28 @@ class Validation {
       );
     if (error !== undefined && diagnostics.length === 0) this.#complain(error);
     return error === undefined;
+  }
+
+  /** Whether it may be where it wants to run. What lies elsewhere is looked at as if it were among the applications already. */
+  #isolation(application: Application, isBundle: boolean): boolean {
+    const { id, folder } = application;
+    const { applications: directory, data: dataDirectory } = this.#host;
+    const home = isBelow(directory, folder) ? folder : path.join(directory, path.basename(folder));
+    try {
+      const options = { ...isolationSettings(this.#host), directory, dataDirectory };
+      const moved = { ...application, folder: home, prebuilt: undefined };
+      const { mode, plan, warnings } = isolationIn(moved, isBundle, options);
+      for (const message of warnings) this.#warn(message);
+      if (mode !== 'process' || this.report.kind === 'archive') return true;
+      const from = realPlace(home);
+      const here = (place: string): string =>
+        isBelow(from, place) ? path.join(folder, path.relative(from, place)) : place;
+      requireMakeable(id, plan.writable.map(here));
+      return true;
+    } catch (error) {
+      this.#complain(error);
+      return false;
+    }
   }
 
   #name({ id, version }: { id: string; version: string }): void {

@@ -224,13 +224,11 @@ export class Applications {
 
   /** How what a bundle brings is tried before it is an application; of one that says nothing, when there is none. */
   confinementOf(source: Source | undefined): IsolationPlan | undefined {
-    const { id = '', folder = this.#options.directory, config } = source ?? {};
-    const wish = config?.reserved.isolation;
-    const said = wish && { wish, isBundle: true };
-    const { mode, plan } = isolationOf({ id, folder }, said, this.#options);
-    if (mode !== 'process') return undefined;
-    if (source !== undefined) requireOwn(source, plan, this.#options);
-    return plan;
+    const { mode, plan } =
+      source === undefined
+        ? isolationOf({ id: '', folder: this.#options.directory }, undefined, this.#options)
+        : isolationIn(source, true, this.#options);
+    return mode === 'process' ? plan : undefined;
   }
 
   #applicationOf(source: Source, side?: BundleSide): Promise<Application> {
@@ -263,18 +261,27 @@ interface BundleSide {
   place?: () => Promise<string>;
 }
 
-/** Throws `ConfigInvalid` for what a plugin of `source` may write to and should not. */
-function requireOwn(
+type Places = Pick<ApplicationsOptions, 'directory' | 'dataDirectory'>;
+
+/** Where the code of `source` runs. Throws `ConfigInvalid` as `isolationOf` does, and for what it may write to and should not. */
+export function isolationIn(
   source: Source,
-  plan: IsolationPlan,
-  places: Pick<ApplicationsOptions, 'directory' | 'dataDirectory'>,
-): void {
+  isBundle: boolean,
+  options: IsolationSettings & Places,
+): ApplicationIsolation {
+  const wish = source.config.reserved.isolation;
+  const isolation = isolationOf(source, wish && { wish, isBundle }, options);
+  if (isolation.mode !== 'inline') requireOwn(source, isolation.plan, options);
+  return isolation;
+}
+
+function requireOwn(source: Source, plan: IsolationPlan, places: Places): void {
   const { id, folder, config, sources, vendored, schemas, seeds, prebuilt } = source;
   const { directory: applications, dataDirectory: data } = places;
-  const asked = (config.reserved.isolation?.writable ?? []).map((place) => path.resolve(folder, place));
   const own = [configFile, ...bundleMarks, `${id}${librarySuffix}`, ...(prebuilt === undefined ? [] : [prebuilt])];
   const files = [...own, ...sources, ...vendored, ...schemas, ...seeds];
-  const counts = asked.filter((place) => plan.writable.includes(realPlace(place)));
+  const asked = config.reserved.isolation?.writable ?? [];
+  const counts = asked.filter((place) => plan.writable.includes(realPlace(path.resolve(folder, place))));
   requireHarmless(id, counts, { data, applications, folder, files });
 }
 
@@ -290,10 +297,7 @@ async function applicationOf(
     ...(config.deadlineMs === undefined ? {} : { deadlineMs: config.deadlineMs }),
     ...(config.bodyLimit === undefined ? {} : { bodyLimit: config.bodyLimit }),
   };
-  const wish = config.reserved.isolation;
-  const said = wish && { wish, isBundle: side.bundle !== undefined };
-  const isolation = isolationOf({ id, folder }, said, options);
-  if (isolation.mode !== 'inline') requireOwn(source, isolation.plan, options);
+  const isolation = isolationIn(source, side.bundle !== undefined, options);
   const tables = await readTables(source, prefix, side);
   const { enabled, extension, extensions, auth, custom } = config;
   const { reloadOnChange = false } = config.reserved;

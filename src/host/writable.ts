@@ -1,5 +1,5 @@
 /** What a plugin in a process of its own may write to: never what decides over it, or belongs to others. */
-import { mkdirSync, realpathSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { TenonError } from '../base/errors.js';
 import { isBelow } from '../compiler/way.js';
@@ -26,14 +26,14 @@ export function realPlace(place: string): string {
   }
 }
 
-/** Throws `ConfigInvalid` for the first of `places` (absolute) that gives something away. */
+/** Throws `ConfigInvalid` for the first of `places` (absolute, or relative to its folder) that gives something away. */
 export function requireHarmless(id: string, places: readonly string[], guarded: Guarded): void {
   const folder = realPlace(guarded.folder);
   const data = realPlace(guarded.data);
   const applications = realPlace(guarded.applications);
   const files = guarded.files.map((file) => realPlace(path.resolve(folder, file)));
   for (const given of places) {
-    const place = realPlace(given);
+    const place = realPlace(path.resolve(guarded.folder, given));
     const has = (other: string): boolean => other === place || isBelow(place, other);
     const isIn = (other: string): boolean => other === place || isBelow(other, place);
     const why =
@@ -45,7 +45,7 @@ export function requireHarmless(id: string, places: readonly string[], guarded: 
             ? 'is or has what the application is made of'
             : undefined;
     if (why !== undefined)
-      throw new TenonError('ConfigInvalid', `${id}: \`isolation.writable\` names ${given}, which ${why}`, {
+      throw new TenonError('ConfigInvalid', `${id}: \`isolation.writable\` names \`${given}\`, which ${why}`, {
         next: 'name a folder for what the plugin writes alone, such as .state',
         details: { plugin: id, place: given },
       });
@@ -61,10 +61,29 @@ export function makeWritable(id: string, places: readonly string[]): void {
       const { code, message } = error as NodeJS.ErrnoException;
       // It is a file.
       if (code === 'EEXIST') continue;
-      throw new TenonError('ConfigInvalid', `${id}: \`isolation.writable\` names ${place}: ${message}`, {
-        next: 'make it, or name another one',
-        details: { plugin: id, place },
-      });
+      throw unmakeable(id, place, message);
     }
   }
+}
+
+/** Throws `ConfigInvalid` for the first of `places` (absolute) of which {@link makeWritable} could not make a folder; none is made. */
+export function requireMakeable(id: string, places: readonly string[]): void {
+  for (const place of places) {
+    let above = place;
+    while (!existsSync(above)) above = path.dirname(above);
+    if (above === place) continue;
+    try {
+      // A slash says that it has to be a folder.
+      accessSync(`${above}/`, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw unmakeable(id, place, (error as NodeJS.ErrnoException).message);
+    }
+  }
+}
+
+function unmakeable(id: string, place: string, message: string): TenonError {
+  return new TenonError('ConfigInvalid', `${id}: \`isolation.writable\` names ${place}: ${message}`, {
+    next: 'make it, or name another one',
+    details: { plugin: id, place },
+  });
 }
