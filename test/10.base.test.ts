@@ -70,6 +70,8 @@ describe('settings', () => {
   });
 
   test.each([
+    ['isolation: { memory: 8388608 }', /tenon\.yaml:1: isolation: a mapping is not inline, process or auto$/],
+    ['port: { number: 80 }', /tenon\.yaml:1: port: a mapping is not a whole number from 0 to 65535$/],
     ['port: "a lot"', /tenon\.yaml:1: port: "a lot" is not a whole number from 0 to 65535/],
     ['- port', /not a map of settings/],
     ['port: 1\nport: 2', /tenon\.yaml:2/],
@@ -77,6 +79,15 @@ describe('settings', () => {
   ])('%j in tenon.yaml is refused', async (text, sentence) => {
     await write(text);
     expect(() => resolveSettings({ variables: {}, directory })).toThrow(sentence);
+  });
+
+  test('a mapping in place of how plugins are isolated is said to belong into their config.yaml', async () => {
+    await write('isolation: { memory: 8388608 }\n');
+    expect(() => resolveSettings({ variables: {}, directory })).toThrow(
+      expect.objectContaining({
+        next: 'give inline, process or auto; what a mapping says is for each application to say, in the `isolation` of its config.yaml',
+      }),
+    );
   });
 
   test('a wrong variable and a wrong flag are named', () => {

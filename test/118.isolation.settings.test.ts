@@ -129,7 +129,12 @@ describe('the setting that requires plugins to be confined', () => {
 });
 
 test.each([
-  ['isolation: apart', 1, 12, /^isolation must be inline, process or auto, or a mapping with `mode`$/],
+  [
+    'isolation: apart',
+    1,
+    12,
+    /^isolation must be inline, process or auto, or a mapping of any of mode, processes, .*, writable$/,
+  ],
   ['isolation: {mode: apart}', 1, 19, /^isolation\.mode must be inline, process or auto$/],
   ['isolation: {processes: 17}', 1, 24, /^isolation\.processes must be a whole number from 1 to 16$/],
   ['isolation: {memory: 64MB}', 1, 21, /^isolation\.memory must be a whole number from 8388608/],

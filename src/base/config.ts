@@ -114,6 +114,8 @@ function plain(node: unknown): unknown {
 interface FileValue {
   raw: unknown;
   line: number;
+  /** Then `raw` is undefined. */
+  isMapping: boolean;
 }
 
 /** Values of `tenon.yaml` by key. Unknown keys are refused with their line and what was probably meant. */
@@ -134,7 +136,8 @@ function readFile(file: string): Map<string, FileValue> {
       const offset = isScalar(key) ? (key.range?.[0] ?? 0) : 0;
       const full = `${above}${isScalar(key) ? String(key.value) : '?'}`;
       if (isMap(value) && keys.some((known) => known.startsWith(`${full}.`))) walk(value, `${full}.`);
-      else if (keys.includes(full)) values.set(full, { raw: plain(value), line: lines.linePos(offset).line });
+      else if (keys.includes(full))
+        values.set(full, { raw: plain(value), line: lines.linePos(offset).line, isMapping: isMap(value) });
       else {
         const meant = meantBy(full, keys);
         refuse(
@@ -206,11 +209,12 @@ export function resolveSettings(input: SettingsInput = {}): ResolvedSettings {
     // An empty text is a default: it cannot be asked for.
     const result = source === 'default' ? { value: definition.fallback } : read(definition, raw);
     if ('expected' in result) {
-      const shown = definition.secret === true ? 'the value' : JSON.stringify(raw);
+      const isMapping = source === 'tenon.yaml' && values.get(definition.key)?.isMapping === true;
+      const shown = isMapping ? 'a mapping' : definition.secret === true ? 'the value' : JSON.stringify(raw);
       const sentence = `${where}: ${shown} is not ${result.expected}`;
       if (source === 'flag') throw new TypeError(sentence);
       throw new TenonError('SettingsInvalid', sentence, {
-        next: `give ${result.expected}`,
+        next: `give ${result.expected}${isMapping && definition.mapping !== undefined ? `; ${definition.mapping}` : ''}`,
         details: { setting: name },
       });
     }

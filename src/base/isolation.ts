@@ -71,7 +71,8 @@ export const isolationKeys: Record<keyof IsolationWish, Check> = {
 export const wrongIsolation: Check = (value) => {
   const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
   if (isMapping) return contradiction(value);
-  return mode(value) === undefined ? undefined : `${mode({})}, or a mapping with \`mode\``;
+  const keys = Object.keys(isolationKeys).join(', ');
+  return mode(value) === undefined ? undefined : `${mode({})}, or a mapping of any of ${keys}`;
 };
 
 /** What would run unconfined is not to be required to be confined. */

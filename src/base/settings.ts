@@ -187,6 +187,8 @@ export interface Definition {
   readonly orZero?: true;
   readonly most?: number;
   readonly secret?: true;
+  /** What else to say of a mapping that stands in its place. */
+  readonly mapping?: string;
 }
 
 const minute = 60_000;
@@ -367,6 +369,7 @@ export const definitions: Record<SettingName, Definition> = {
     environment: 'TENON_ISOLATION',
     fallback: 'inline',
     grammar: [/^(?:inline|process|auto)$/, 'inline, process or auto'],
+    mapping: 'what a mapping says is for each application to say, in the `isolation` of its config.yaml',
   },
   requireConfinement: {
     kind: 'boolean',
