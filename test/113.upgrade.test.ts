@@ -33,10 +33,13 @@ test('another release takes the socket under 64 keep-alive clients: nobody is re
 });
 
 test('another release that still builds what has changed gives its place to the next one with all that it serves', async () => {
-  const source = await readFile(new URL('plugins/whereabouts.c', import.meta.url), 'utf8');
+  const read = (file: string): Promise<string> => readFile(new URL(`plugins/${file}`, import.meta.url), 'utf8');
+  const source = await read('whereabouts.c');
   const at = await FaultyHost.start(['first'], 'hotReload:\n  enabled: false\n', async (world) => {
     await world.write('whereabouts', 'config.yaml', 'name: Whereabouts\n');
     await world.write('whereabouts', 'resources/whereabouts.c', source);
+    for (const header of ['routes.h', 'minimal.h'])
+      await world.write('whereabouts', `resources/${header}`, await read(header));
   });
   host = at;
   load = new Load({ url: at.url, count: 8, path: () => '/whereabouts/pid', restMs: 5 });

@@ -31,24 +31,17 @@
 #include <ctime>
 #include <stdexcept>
 
-#include <tenon/entry.h>
+#include "ordered.h"
+
 #include <tenon/ext/config.h>
-#include <tenon/ext/http.h>
 
 #ifndef PLUGIN_ID
 #define PLUGIN_ID "fault"
 #endif
-#define TEXT(literal) (tenon_bytes_t{(literal), sizeof(literal) - 1})
 
 namespace {
 
-constexpr size_t kMark = 18;
-volatile char order[160] = "TENON-FAULT-ORDER:none none any 0";
-
-const tenon_host_t* host;
-const tenon_host_http_t* http;
 const tenon_host_config_t* config;
-unsigned long generation;
 
 /* The exchange that a kind needs; null outside of requests. */
 struct Exchange {
@@ -322,24 +315,6 @@ constexpr Kind kinds[] = {
     {"unloaded", nullptr, call_unloaded},
 };
 
-const Kind* kind_of(const char* name, size_t size) {
-  for (const Kind& kind : kinds)
-    if (std::strlen(kind.name) == size && std::memcmp(kind.name, name, size) == 0) return &kind;
-  return nullptr;
-}
-
-/* Word `index` of what it was told in its file. */
-void word(int index, char (&out)[32]) {
-  size_t size = 0;
-  for (size_t at = kMark; at < sizeof order && order[at] != '\0'; at++) {
-    if (order[at] == ' ')
-      index--;
-    else if (index == 0 && size < 31)
-      out[size++] = order[at];
-  }
-  out[size] = '\0';
-}
-
 bool in_trial() {
   char name[32] = "";
   const int file = open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
@@ -355,30 +330,15 @@ void at(const char* place) {
   word(2, text);
   if (std::strcmp(text, "host") == 0 && in_trial()) return;
   word(1, text);
-  const Kind* const kind = kind_of(text, std::strlen(text));
+  const Kind* const kind = kind_of(kinds, {text, std::strlen(text)});
   if (kind != nullptr && kind->anywhere != nullptr) kind->anywhere();
 }
 
 __attribute__((constructor)) void begin() { at("constructor"); }
 
-void* run_on_own_thread(void* kind) {
-  usleep(20000);
-  static_cast<const Kind*>(kind)->anywhere();
-  return nullptr;
-}
+void run(const Kind& kind) { kind.anywhere(); }
 
 enum { kInline, kPool, kOwn, kWho, kAddress, kSlow, kRoutes };
-
-tenon_route_t route_of(tenon_http_method method, tenon_bytes_t pattern, uint32_t execution, uint32_t deadline_ms) {
-  tenon_route_t route{};
-  route.size = sizeof route;
-  route.method = method;
-  route.pattern = pattern;
-  route.execution = execution;
-  route.deadline_ms = deadline_ms;
-  route.auth = TENON_AUTH_NONE;
-  return route;
-}
 
 const tenon_route_t* route(tenon_plugin_t*, uint32_t index) {
   static const tenon_route_t routes[kRoutes] = {
@@ -396,8 +356,7 @@ uint32_t route_count(tenon_plugin_t*) { return kRoutes; }
 
 tenon_status answer_fault(uint32_t index, const Exchange& exchange) {
   tenon_bytes_t name;
-  const Kind* const kind =
-      http->query_value(exchange.request, TEXT("kind"), &name) ? kind_of(name.data, name.size) : nullptr;
+  const Kind* const kind = http->query_value(exchange.request, TEXT("kind"), &name) ? kind_of(kinds, name) : nullptr;
   if (kind == nullptr) return http->set_status(exchange.response, 404);
   if (index != kOwn) {
     if (kind->anywhere != nullptr)
@@ -407,21 +366,15 @@ tenon_status answer_fault(uint32_t index, const Exchange& exchange) {
     return TENON_OK;
   }
   if (kind->anywhere == nullptr) return http->set_status(exchange.response, 404);
-  pthread_t thread;
-  if (pthread_create(&thread, nullptr, run_on_own_thread, const_cast<Kind*>(kind)) != 0) return TENON_ERROR;
-  pthread_detach(thread);
-  return http->set_status(exchange.response, 202);
+  return run_on_own_thread<Kind, run>(*kind, exchange.response);
 }
 
 tenon_status handle(tenon_plugin_t*, uint32_t index, tenon_request_t* request, tenon_response_t* response) {
   char text[64];
-  char serial[32];
   int size = 0;
   switch (index) {
     case kWho:
-      word(3, serial);
-      size = std::snprintf(text, sizeof text, "%lu %s", generation, serial);
-      break;
+      return tell_who(response);
     case kAddress:
       size = std::snprintf(text, sizeof text, "%lx", reinterpret_cast<unsigned long>(&function_of_this_image));
       break;

@@ -9,40 +9,25 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include <tenon/entry.h>
-#include <tenon/ext/http.h>
 
 #ifndef PLUGIN_ID
 #define PLUGIN_ID "greedy"
 #endif
+#define ROUTES 6
+#include "routes.h"
+
 #define BLOCK ((size_t)1 << 20)
 
-static const tenon_host_http_t* http;
 static volatile unsigned long turns;
 static char* volatile last;
 
 enum { WELL, MEMORY, SHARED, FILES, CHILDREN, SPIN };
-#define ROUTE(of_method, of_pattern)                                                                                   \
-  {                                                                                                                    \
-    .size = sizeof(tenon_route_t), .method = (of_method), .pattern = {(of_pattern), sizeof(of_pattern) - 1 }           \
-  }
-static const tenon_route_t routes[] = {
+static const tenon_route_t routes[ROUTES] = {
     [WELL] = ROUTE(TENON_HTTP_GET, "/well"),          [MEMORY] = ROUTE(TENON_HTTP_POST, "/memory"),
     [SHARED] = ROUTE(TENON_HTTP_POST, "/shared"),     [FILES] = ROUTE(TENON_HTTP_POST, "/files"),
     [CHILDREN] = ROUTE(TENON_HTTP_POST, "/children"), [SPIN] = ROUTE(TENON_HTTP_POST, "/spin")};
-
-static uint32_t route_count(tenon_plugin_t* plugin) {
-  (void)plugin;
-  return sizeof routes / sizeof routes[0];
-}
-static const tenon_route_t* route(tenon_plugin_t* plugin, uint32_t index) {
-  (void)plugin;
-  return &routes[index];
-}
 
 static void* spin(void* unused) {
   for (;;) turns++;
@@ -90,7 +75,7 @@ static tenon_status take(tenon_response_t* response, int (*one)(char*), unsigned
   int why = 0;
   while (got < wanted && (why = one(pids)) == 0) got++;
   snprintf(text, sizeof text, "%lu %s%s", got, why == 0 ? "fine" : strerror(why), pids);
-  return http->set_body(response, (tenon_bytes_t){text, strlen(text)});
+  return answer(response, text);
 }
 
 static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request_t* request,
@@ -113,21 +98,6 @@ static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request
     case SPIN:
       return pthread_create(&thread, NULL, spin, NULL) == 0 ? TENON_OK : TENON_ERROR;
     default:
-      return http->set_body(response, (tenon_bytes_t){"well", 4});
+      return answer(response, "well");
   }
 }
-static void destroy(tenon_plugin_t* plugin) { (void)plugin; }
-static const void* get_extension(tenon_plugin_t* plugin, const char* id) {
-  static const tenon_plugin_http_t extension = {
-      .size = sizeof extension, .route_count = route_count, .route = route, .handle = handle};
-  (void)plugin;
-  return strcmp(id, TENON_HTTP_ID) == 0 ? &extension : NULL;
-}
-static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {
-  static tenon_plugin_t plugin = {.size = sizeof plugin, .destroy = destroy, .get_extension = get_extension};
-  http = host->get_extension(host, TENON_HTTP_ID);
-  *out = &plugin;
-  return http == NULL ? TENON_ERROR_UNSUPPORTED : TENON_OK;
-}
-
-TENON_PLUGIN(PLUGIN_ID, "Greedy", "1.0.0", "A plugin of the tests.", NULL, TENON_TRIAL_FULL, create)

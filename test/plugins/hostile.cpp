@@ -24,24 +24,17 @@
 #include <cstring>
 #include <ctime>
 
-#include <tenon/entry.h>
-#include <tenon/ext/http.h>
+#include "ordered.h"
+
 #include <tenon/ext/log.h>
 
 #ifndef PLUGIN_ID
 #define PLUGIN_ID "hostile"
 #endif
-#define TEXT(literal) (tenon_bytes_t{(literal), sizeof(literal) - 1})
 
 namespace {
 
-constexpr size_t kMark = 18;
-volatile char order[160] = "TENON-FAULT-ORDER:none none any 0";
-
-const tenon_host_t* host;
-const tenon_host_http_t* http;
 const tenon_host_log_t* logs;
-unsigned long generation;
 volatile int never;
 uint64_t drawn = 0x9e3779b97f4a7c15;
 
@@ -326,18 +319,11 @@ constexpr Kind kinds[] = {
     {"take-descriptors", take_descriptors},
 };
 
-const Kind* kind_of(tenon_bytes_t name) {
-  for (const Kind& kind : kinds)
-    if (std::strlen(kind.name) == name.size && std::memcmp(kind.name, name.data, name.size) == 0) return &kind;
-  return nullptr;
-}
+void run(const Kind& kind) { kind.run(); }
 
 /* Answers of a size and a number that no host takes. */
 bool answer_hostile(tenon_bytes_t name, tenon_response_t* response) {
-  const auto is = [name](const char* word) {
-    return std::strlen(word) == name.size && std::memcmp(name.data, word, name.size) == 0;
-  };
-  if (is("huge-body")) {
+  if (is(name, "huge-body")) {
     constexpr size_t kSize = size_t{100} << 20;
     char* const bytes = static_cast<char*>(std::malloc(kSize));
     if (bytes == nullptr) std::abort();
@@ -346,7 +332,7 @@ bool answer_hostile(tenon_bytes_t name, tenon_response_t* response) {
     std::free(bytes);
     return true;
   }
-  if (is("many-headers")) {
+  if (is(name, "many-headers")) {
     for (int turn = 0; turn < 100000; turn++) http->add_header(response, TEXT("x-again"), TEXT("and again"));
     return true;
   }
@@ -354,17 +340,6 @@ bool answer_hostile(tenon_bytes_t name, tenon_response_t* response) {
 }
 
 enum { kPool, kOwn, kWho, kRoutes };
-
-tenon_route_t route_of(tenon_http_method method, tenon_bytes_t pattern, uint32_t execution, uint32_t deadline_ms) {
-  tenon_route_t route{};
-  route.size = sizeof route;
-  route.method = method;
-  route.pattern = pattern;
-  route.execution = execution;
-  route.deadline_ms = deadline_ms;
-  route.auth = TENON_AUTH_NONE;
-  return route;
-}
 
 const tenon_route_t* route(tenon_plugin_t*, uint32_t index) {
   static const tenon_route_t routes[kRoutes] = {
@@ -376,39 +351,18 @@ const tenon_route_t* route(tenon_plugin_t*, uint32_t index) {
 }
 uint32_t route_count(tenon_plugin_t*) { return kRoutes; }
 
-tenon_status tell_who(tenon_response_t* response) {
-  char text[64];
-  char serial[32] = "";
-  const char* const told = const_cast<const char*>(order) + kMark;
-  const char* const last = std::strrchr(told, ' ');
-  std::snprintf(serial, sizeof serial, "%s", last == nullptr ? "" : last + 1);
-  const int size = std::snprintf(text, sizeof text, "%lu %s", generation, serial);
-  return http->set_body(response, {text, static_cast<size_t>(size)});
-}
-
 tenon_status handle(tenon_plugin_t*, uint32_t index, tenon_request_t* request, tenon_response_t* response) {
   if (index == kWho) return tell_who(response);
   tenon_bytes_t name;
   if (!http->query_value(request, TEXT("kind"), &name)) return http->set_status(response, 404);
   if (index == kPool && answer_hostile(name, response)) return TENON_OK;
-  const Kind* const kind = kind_of(name);
+  const Kind* const kind = kind_of(kinds, name);
   if (kind == nullptr) return http->set_status(response, 404);
   if (index == kPool) {
     const int error = kind->run();
     return http->set_status(response, error == EPERM || error == EACCES ? 403 : error == 0 ? 200 : 500);
   }
-  pthread_t thread;
-  const int failed = pthread_create(
-      &thread, nullptr,
-      [](void* own) -> void* {
-        usleep(20000);
-        static_cast<const Kind*>(own)->run();
-        return nullptr;
-      },
-      const_cast<Kind*>(kind));
-  if (failed != 0) return TENON_ERROR;
-  pthread_detach(thread);
-  return http->set_status(response, 202);
+  return run_on_own_thread<Kind, run>(*kind, response);
 }
 
 const void* get_extension(tenon_plugin_t*, const char* id) {

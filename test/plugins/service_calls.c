@@ -8,40 +8,17 @@
 #define PLUGIN_ID "calls"
 #endif
 #include <math.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <tenon/entry.h>
-#include <tenon/ext/events.h>
-#include <tenon/ext/http.h>
 #include <tenon/ext/http_client.h>
-#include <tenon/ext/metrics.h>
-#include <tenon/ext/tasks.h>
 
-#define TEXT(literal) ((tenon_bytes_t){(literal), sizeof(literal) - 1})
+#define EXECUTION TENON_EXECUTION_POOL
+#include "services.h"
 
-static const tenon_host_t* host;
-static const tenon_host_http_t* http;
-static const tenon_host_tasks_t* tasks;
-static const tenon_host_events_t* events;
-static const tenon_host_metrics_t* metrics;
 static const tenon_host_http_client_t* client;
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static char seen[1 << 18];
-static size_t seen_size;
 static int early[3];
-
-static void note(const char* format, const char* text, size_t size, long long number) {
-  pthread_mutex_lock(&mutex);
-  const size_t room = sizeof seen - seen_size;
-  const int added = snprintf(seen + seen_size, room, format, (int)size, text, number);
-  if (added > 0 && (size_t)added < room) seen_size += (size_t)added;
-  pthread_mutex_unlock(&mutex);
-}
 
 static void count(void* context) { atomic_fetch_add((atomic_int*)context, 1); }
 
@@ -55,13 +32,13 @@ static void gives_up(void* context, uint64_t task) {
   (void)context;
   const bool before = tasks->cancelled(host, task);
   const tenon_status status = tasks->cancel(host, task);
-  note("%.*s %lld\n", before ? "was" : "was not", before ? 3 : 7, status);
-  note("%.*s %lld\n", "cancelled", 9, tasks->cancelled(host, task));
+  note("%s %d", before ? "was" : "was not", status);
+  note("cancelled %d", tasks->cancelled(host, task));
 }
 
 static void tell_end(void* context) {
   (void)context;
-  note("%.*s %lld\n", "end", 3, 0);
+  note("end 0");
 }
 
 static void crash(void* context, uint64_t task) {
@@ -78,13 +55,13 @@ static void turn(void* context, uint64_t task) {
 static void patient(void* context, uint64_t task) {
   atomic_store((atomic_int*)context, 1);
   while (!tasks->cancelled(host, task)) usleep(100);
-  note("%.*s %lld\n", "told", 4, 0);
+  note("told 0");
 }
 
 static void hang(void* context, uint64_t task) {
   (void)context;
   (void)task;
-  note("%.*s %lld\n", "hangs", 5, 0);
+  note("hangs 0");
   for (;;) pause();
 }
 
@@ -99,41 +76,26 @@ static void visit(void* context, const tenon_metric_value_t* value) {
     size += (size_t)snprintf(text + size, sizeof text - size, " %g:%d", value->metric.buckets[i],
                              (int)value->bucket_counts[i]);
   }
-  note("%.*s %lld\n", text, size, 0);
+  note("%.*s 0", (int)size, text);
 }
+
+/* Of a text that may be long. */
+static int shown(tenon_bytes_t text) { return text.size < 40 ? (int)text.size : 40; }
 
 static void done(void* context, const tenon_http_client_response_t* response) {
   (void)context;
-  note("%.*s %lld\n", response->body.data, response->body.size < 40 ? response->body.size : 40,
-       response->outcome == TENON_OK ? response->status : -response->outcome);
+  note("%.*s %d", shown(response->body), response->body.data,
+       response->outcome == TENON_OK ? (int)response->status : -(int)response->outcome);
 }
 
 static void on_event(tenon_plugin_t* plugin, const tenon_event_t* given, size_t size, uint64_t dropped) {
   (void)plugin;
-  if (dropped > 0) note("%.*s %lld\n", "dropped", 7, (long long)dropped);
+  if (dropped > 0) note("dropped %lld", (long long)dropped);
   for (size_t i = 0; i < size; i++) {
     const tenon_event_t* event = &given[i];
     if (event->message.size == 6 && memcmp(event->message.data, "poison", 6) == 0) abort();
-    note("%.*s %lld\n", event->message.data, event->message.size < 40 ? event->message.size : 40,
-         (long long)event->message.size);
+    note("%.*s %zu", shown(event->message), event->message.data, event->message.size);
   }
-}
-
-static const tenon_plugin_events_t events_side = {sizeof events_side, on_event};
-
-static const tenon_route_t routes[] = {
-    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/do", 3}, TENON_EXECUTION_POOL, 0, 0, .auth = TENON_AUTH_NONE},
-    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/seen", 5}, TENON_EXECUTION_POOL, 0, 0, .auth = TENON_AUTH_NONE},
-};
-
-static uint32_t route_count(tenon_plugin_t* plugin) {
-  (void)plugin;
-  return 2;
-}
-
-static const tenon_route_t* route(tenon_plugin_t* plugin, uint32_t index) {
-  (void)plugin;
-  return &routes[index];
 }
 
 static tenon_status try_series(const char* name, uint32_t kind, uint64_t* number) {
@@ -213,10 +175,6 @@ static int measure(char* text, size_t size) {
                   try_series("tenon_mine", TENON_METRIC_GAUGE, &none));
 }
 
-static bool asked(tenon_request_t* request, tenon_bytes_t name, tenon_bytes_t* value) {
-  return http->query_value(request, name, value);
-}
-
 static int publish(tenon_bytes_t size, char* text, size_t capacity) {
   static char payload[TENON_EVENT_LIMIT];
   const long bytes = strtol(size.data, NULL, 10);
@@ -230,7 +188,7 @@ static int publish(tenon_bytes_t size, char* text, size_t capacity) {
   return snprintf(text, capacity, "%d", failed);
 }
 
-static int act(tenon_request_t* request, char* text, size_t size) {
+static int ask(tenon_request_t* request, char* text, size_t size) {
   tenon_bytes_t value;
   if (asked(request, TEXT("early"), &value)) return snprintf(text, size, "%d %d %d", early[0], early[1], early[2]);
   if (asked(request, TEXT("pid"), &value)) return snprintf(text, size, "%d", (int)getpid());
@@ -269,24 +227,9 @@ static int act(tenon_request_t* request, char* text, size_t size) {
   return snprintf(text, size, "?");
 }
 
-static tenon_status handle(tenon_plugin_t* plugin, uint32_t index, tenon_request_t* request,
-                           tenon_response_t* response) {
-  (void)plugin;
+static tenon_status act(tenon_request_t* request, tenon_response_t* response) {
   char text[256];
-  if (index == 0) return http->set_body(response, (tenon_bytes_t){text, (size_t)act(request, text, sizeof text)});
-  pthread_mutex_lock(&mutex);
-  const tenon_status status = http->set_body(response, (tenon_bytes_t){seen, seen_size});
-  pthread_mutex_unlock(&mutex);
-  return status;
-}
-
-static const tenon_plugin_http_t http_side = {sizeof http_side, 0, route_count, route, handle};
-
-static const void* get_extension(tenon_plugin_t* plugin, const char* id) {
-  (void)plugin;
-  if (strcmp(id, TENON_HTTP_ID) == 0) return &http_side;
-  if (strcmp(id, TENON_EVENTS_ID) == 0) return &events_side;
-  return NULL;
+  return http->set_body(response, (tenon_bytes_t){text, (size_t)ask(request, text, sizeof text)});
 }
 
 static tenon_status initialize(tenon_plugin_t* plugin) {
@@ -310,11 +253,7 @@ static void destroy(tenon_plugin_t* plugin) { (void)plugin; }
 
 static tenon_status create(const tenon_host_t* given, tenon_plugin_t** out) {
   static tenon_plugin_t plugin;
-  host = given;
-  http = host->get_extension(host, TENON_HTTP_ID);
-  tasks = host->get_extension(host, TENON_TASKS_ID);
-  events = host->get_extension(host, TENON_EVENTS_ID);
-  metrics = host->get_extension(host, TENON_METRICS_ID);
+  take_services(given);
   client = host->get_extension(host, TENON_HTTP_CLIENT_ID);
   plugin = (tenon_plugin_t){.size = sizeof plugin,
                             .initialize = initialize,
