@@ -71,6 +71,19 @@ test('a plugin leaves its quarantine by tenon release, and serves', async () => 
     out: expect.stringContaining('NotQuarantined') as string,
   });
   expect(await metric('tenon_plugin_quarantined')).toEqual([]);
+  const [ended = ''] = held.quarantined.map((build) => build.crash);
+  await until('the report says it', async () => (await host.report(ended)).released?.by === 'hand');
+  expect((await tenon('crashes')).out).toMatch(new RegExp(`^${ended} .* quarantined, released \\(hand\\)$`, 'm'));
+});
+
+test('the report of a crash says that another build has ended what it led to', async () => {
+  await crash('/bad/pool?kind=abort');
+  await crash('/bad/pool?kind=abort');
+  const held = JSON.parse((await host.call('GET', '/api/v1/containment')).body) as Containment;
+  const [before = ''] = held.quarantined.map((build) => build.crash);
+  await host.renew('bad');
+  await until('the report says it', async () => (await host.report(before)).released !== undefined);
+  expect((await host.report(before)).released?.by).toBe('build');
 });
 
 test('the safe mode ends by tenon release, and everything serves', async () => {
