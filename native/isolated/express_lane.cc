@@ -222,7 +222,7 @@ void ExpressLane::refuse(Call& call, uint64_t token, const std::string& why) {
 }
 
 void ExpressLane::look() {
-  if (!own_.hush()) deaf_ = true;
+  if (!own_.hush() && !std::exchange(deaf_, true)) session_.lose_bell();
   if (++rung_for_nothing_ > kRungForNothing) session_.kill("rang without end");
   while (take()) {
   }

@@ -170,6 +170,14 @@ void Session::kill(const std::string& reason) {
   signal_all(SIGKILL);
 }
 
+void Session::lose_bell() {
+  const bool is_exiting = use_of(own_.pid).is_exiting;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (own_.pid <= 0 || reaped_ || is_exiting) return;
+  cut_off_ = true;
+  signal_all(SIGKILL);
+}
+
 void Session::stand_still(bool still) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (own_.pid <= 0 || reaped_ || still == stands_) return;

@@ -79,6 +79,8 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
 
   // End the process; `reason` is told to people. The first reason counts. [any]
   void kill(const std::string& reason);
+  // One of its doorbells is gone: it is ending, or has closed what is not its own, and is ended for that. [any]
+  void lose_bell();
   // Stop it and all it has begun, or let it go on. [keeper]
   void stand_still(bool still);
   // Whether it is gone. [any]
@@ -160,7 +162,7 @@ class Session final : public wire::Lane::Server, public std::enable_shared_from_
   std::string reason_;
   ProcessEnd end_;
   bool closed_ = false;   // by the runner [keeper]
-  bool cut_off_ = false;  // it goes on without it [keeper]
+  bool cut_off_ = false;  // it goes on without it
   bool stands_ = false;
   std::optional<wire::Confinement> confinement_;
 };

@@ -124,9 +124,13 @@ export async function strikeApart(host: FaultyHost, fault: IsolatedFault, place:
   limit = answered + (isOfItsEnd(reply) ? lateMs : waitMs(reply));
   let gone = await ended;
   const detail = `${reply.status} ${reply.body.slice(0, 200)}`;
-  // What was broken before may be found when it is used next only.
+  // What was broken before may be found when it is used next only, also by a request that the next process answers.
+  limit = Number.POSITIVE_INFINITY;
+  const later = gone === undefined ? endOf(pid, () => performance.now() > limit) : undefined;
   const isWell = (await host.who(plugin)) !== undefined;
   let back = performance.now();
+  limit = back;
+  gone ??= await later;
   if (!isWell) {
     limit = back + lateMs;
     gone ??= await endOf(pid, () => performance.now() > limit);

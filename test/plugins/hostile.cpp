@@ -129,7 +129,7 @@ int close_control() {
   shutdown(3, SHUT_RDWR);
   return errno_of(close(3));
 }
-int close_doorbells() { return errno_of(syscall(SYS_close_range, 6U, ~0U, 0U)); }
+int close_doorbells() { return errno_of(syscall(SYS_close_range, 4U, ~0U, 0U)); }
 
 int write_control() {
   char bytes[256];
