@@ -64,6 +64,7 @@ Start ExpressLane::begin(Call& call, uint64_t token, std::string_view question, 
   const size_t size = question.size() + sizeof body_size + body.size();
   if (size > wire::kExpressBytes) return Start::Refused;
   bool rings = false;
+  uint32_t end = 0;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     wire::ExpressHead head = {0, wire::Express::Request, static_cast<uint32_t>(size), 0};
@@ -80,12 +81,12 @@ Start ExpressLane::begin(Call& call, uint64_t token, std::string_view question, 
     out_.write(question.data(), question.size());
     out_.write(reinterpret_cast<const char*>(&body_size), sizeof body_size);
     out_.write(body.data(), body.size());
-    slots_[head.slot] = {Slot::State::Begun,  &call,       token, &route,
-                         call.request.number, core::now(), 0,     out_.position()};
+    end = out_.position();
+    slots_[head.slot] = {Slot::State::Begun, &call, token, &route, call.request.number, core::now(), 0, end};
     rings = out_.publish();
   }
   if (rings) {
-    rang_ = true;
+    rung_ = end;
     other_.ring();
     return Start::Begun;
   }
@@ -233,11 +234,10 @@ bool ExpressLane::waits(const Slot& slot, uint32_t unread) const {
   return slot.state == Slot::State::Begun && out_.position() - slot.end < unread;
 }
 
-// Under the mutex: as many threads of the runner as may run.
+// Under the mutex. Who runs now is not known here: what has just returned may not have been told of yet.
 void ExpressLane::ring_for(uint32_t waiting) {
   const uint32_t most = limit_ + static_cast<uint32_t>(__builtin_popcountll(late_));
-  const uint32_t running = used_.load(std::memory_order_relaxed) - waiting;
-  if (waiting > 0 && running < most) other_.ring(std::min(waiting, most - running));
+  if (waiting > 0) other_.ring(std::min(waiting, most));
 }
 
 core::Attended::Readiness ExpressLane::before_sleep() {
@@ -247,11 +247,12 @@ core::Attended::Readiness ExpressLane::before_sleep() {
   if (over_) return deaf_ = true, Readiness::Over;
   // It tells who runs no more.
   if (in_.has_some() || in_.violated()) return Readiness::Something;
-  const bool rang = std::exchange(rang_, false);
   if (const uint32_t unread = out_.unread(); unread > 0 && std::exchange(told_, out_.position()) != out_.position()) {
     const auto waiting = static_cast<uint32_t>(
         std::count_if(slots_.begin(), slots_.end(), [&](const Slot& slot) { return waits(slot, unread); }));
-    if (waiting > 0) ring_for(waiting - (rang ? 1 : 0));
+    const bool has_rung = rung_ != 0 && out_.position() - rung_ < unread;
+    if (!has_rung) rung_ = 0;
+    ring_for(waiting - (has_rung && waiting > 0 ? 1 : 0));
   }
   return in_.prepare_sleep() ? Readiness::Quiet : Readiness::Something;
 }

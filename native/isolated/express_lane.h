@@ -125,7 +125,7 @@ class ExpressLane final : public core::Attended {
   bool tried_ = false;
   bool deaf_ = false;
   uint32_t told_ = 0;              // where in the ring it was when it rang last
-  bool rang_ = false;              // for the first of what has been written since
+  uint32_t rung_ = 0;              // where what it rang for at once ends
   uint32_t rung_for_nothing_ = 0;  // one after the other
   int looks_;
   uint32_t begins_ = 0;

@@ -1,6 +1,6 @@
 /*
  * Handlers that stay until they are let go, one for each SIGUSR1 that the process gets; for a process of its own.
- *   GET /stay    answers with the most that have stayed at once
+ *   GET /stay    prints how many stay; answers with the most that have stayed at once
  *   GET /abort   stays, and then ends the process
  *   GET /hang    never comes back; its deadline is 300 ms
  *   GET /late    comes back after 600 ms; its deadline is 300 ms
@@ -49,15 +49,16 @@ static void on_signal(int number) {
   atomic_fetch_add(&let_go, 1);
 }
 
-static void count(void) {
+static int count(void) {
   const int now = atomic_fetch_add(&staying, 1) + 1;
   int before = atomic_load(&most);
   while (before < now && !atomic_compare_exchange_weak(&most, &before, now)) {
   }
+  return now;
 }
 
 static void stay(void) {
-  count();
+  printf("%d stay\n", count());
   for (int left = atomic_load(&let_go);;) {
     if (left > 0 && atomic_compare_exchange_weak(&let_go, &left, left - 1)) break;
     if (left == 0) usleep(1000);
@@ -76,7 +77,7 @@ static tenon_status handle(tenon_plugin_t* self, uint32_t index, tenon_request_t
   while (index == 2) pause();
   if (index == 3) usleep(600 * 1000);
   if (index == 4) {
-    count();
+    (void)count();
     usleep(100 * 1000);
     atomic_fetch_sub(&staying, 1);
   }
