@@ -21,6 +21,8 @@ namespace {
 
 // Where looking has not been worth it, it is tried again after so many sleeps.
 constexpr int kSleepsBetweenTries = 64;
+// Who has found something after longer was not looking all the while: the host had the processor.
+constexpr uint64_t kWorthNs = 100'000;
 // Left for those who want a lane, which must always be said.
 constexpr size_t kSpareBytes = wire::kExpressSlots * sizeof(wire::ExpressHead);
 
@@ -123,13 +125,15 @@ bool ExpressLane::look() {
     looks = looks_;
   }
   bool found = false;
+  const uint64_t began = core::now();
   for (int count = 0; count < looks && !found; count++) {
     found = wire::has_unread(memory_.to_runner);
     if (!found) pause();
   }
   const std::lock_guard<std::mutex> lock(in_mutex_);
   looking_ = false;
-  looks_ = found ? std::min(kMostLooks, looks_ * 2 + 1) : looks_ / 2;
+  const bool was_worth_it = found && core::now() - began < kWorthNs;
+  looks_ = was_worth_it ? std::min(kMostLooks, looks_ * 2 + 1) : looks_ / 2;
   return found;
 }
 

@@ -46,8 +46,9 @@ class ExpressLane {
   bool go_on(uint32_t slot, wire::Lane& lane, wire::Writer& writer);
 
  private:
-  // About 10 us, as in wire::Lane.
-  static constexpr int kMostLooks = 200;
+  // About 50 us: a host that was woken for one answer may be back with the next request by then. Only as long as that
+  // is seen to be so.
+  static constexpr int kMostLooks = 1000;
   static constexpr uint32_t kMostThreads = wire::kExpressSlots + 1;
 
   // What came of a handler, for the thread of its lane, which waits for it.
