@@ -70,6 +70,7 @@ describe('requests to a process that has no thread for all of them', () => {
   test('all begin where as many may run, also those that come together', async () => {
     await world.start({ isolation: 'process', concurrency: 8 });
     for (let round = 1; round <= 5; round++) {
+      await get('/who');
       const staying = many(8, '/stay');
       await until('all have begun', () => world.log.filter(({ msg }) => msg === '8 stay').length === round);
       expect((await letGo(staying)).map(({ status }) => status)).toEqual(Array(8).fill(200));

@@ -5,7 +5,7 @@
  *   GET /hang    never comes back; its deadline is 300 ms
  *   GET /late    comes back after 600 ms; its deadline is 300 ms
  *   GET /nap     comes back after 100 ms, with the most that have been in it at once
- *   GET /who     answers at once, with the number of the process
+ *   GET /who     answers at once, with the number of the process; who comes from then on stays
  *   GET /asks    answers with what a thread of its own is told of whether anybody waits
  */
 #include <pthread.h>
@@ -87,6 +87,7 @@ static tenon_status handle(tenon_plugin_t* self, uint32_t index, tenon_request_t
     if (pthread_create(&thread, NULL, ask, request) == 0) pthread_join(thread, &told);
     return http->set_body(response, (tenon_bytes_t){told, strlen(told)});
   }
+  if (index == 6) atomic_store(&let_go, 0);
   const int size = snprintf(text, sizeof text, "%d", index == 6 ? (int)getpid() : atomic_load(&most));
   return http->set_body(response, (tenon_bytes_t){text, (size_t)size});
 }
