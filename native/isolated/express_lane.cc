@@ -10,6 +10,7 @@
 #include "plugin.h"
 #include "plugin_functions.h"
 #include "session.h"
+#include "wire/pause.h"
 
 namespace tenon::isolated {
 
@@ -24,14 +25,6 @@ constexpr uint8_t kCallsOverLanes = 200;
 constexpr uint32_t kCallsBetweenTries = 64;
 // More than a runner that has nothing to say ever rings.
 constexpr uint32_t kRungForNothing = 10'000;
-
-inline void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
@@ -95,7 +88,7 @@ Start ExpressLane::begin(Call& call, uint64_t token, std::string_view question, 
   awaited_ = &call;
   for (int looks = 0; looks < looks_; looks++) {
     if (!wire::has_unread(memory_.to_host)) {
-      pause();
+      wire::pause();
       continue;
     }
     while (take()) {

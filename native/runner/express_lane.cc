@@ -14,6 +14,7 @@
 #include "remote_requests.h"
 #include "sandbox.h"
 #include "wire/message.h"
+#include "wire/pause.h"
 
 namespace tenon::runner {
 
@@ -30,14 +31,6 @@ thread_local void* work_of_thread = nullptr;
 
 uint32_t took_us(uint64_t began) {
   return static_cast<uint32_t>(std::min<uint64_t>((core::now() - began) / 1000, UINT32_MAX));
-}
-
-inline void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
 }
 
 }  // namespace
@@ -128,7 +121,7 @@ bool ExpressLane::look() {
   const uint64_t began = core::now();
   for (int count = 0; count < looks && !found; count++) {
     found = wire::has_unread(memory_.to_runner);
-    if (!found) pause();
+    if (!found) wire::pause();
   }
   const std::lock_guard<std::mutex> lock(in_mutex_);
   looking_ = false;

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "pause.h"
+
 namespace tenon::wire {
 
 namespace {
@@ -21,14 +23,6 @@ constexpr size_t kKeptBytes = 256 * 1024;
 
 // Frames that call each other deeper than this are none that plugins make.
 constexpr int kDepth = 32;
-
-inline void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
