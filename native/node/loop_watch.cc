@@ -44,9 +44,11 @@ bool LoopWatch::Attend(core::Attended& attended) {
   Descriptor* const descriptor = made.release();
   descriptors_.push_back(descriptor);
   uv_unref(HandleOf(descriptor));
-  return uv_poll_start(&descriptor->handle, UV_READABLE, [](uv_poll_t* handle, int, int) {
-           static_cast<Descriptor*>(handle->data)->attended->look();
-         }) == 0;
+  const int failed = uv_poll_start(&descriptor->handle, UV_READABLE, [](uv_poll_t* handle, int, int) {
+    static_cast<Descriptor*>(handle->data)->attended->look();
+  });
+  if (failed != 0) Neglect(attended);
+  return failed == 0;
 }
 
 void LoopWatch::Neglect(core::Attended& attended) {
