@@ -10,6 +10,7 @@
 #include "pipeline.h"
 #include "thread_guard.h"
 #include "thread_priority.h"
+#include "thread_starter.h"
 #include "thread_visits.h"
 
 namespace tenon::core {
@@ -30,6 +31,29 @@ void relax() {
 thread_local bool pool_thread = false;
 
 }  // namespace
+
+// The mutex, held. The threads that were wanted meanwhile are made when it is free again, and elsewhere: that takes
+// long where others compute, and neither the event loop nor who waits for the mutex is to wait for it.
+class Pool::Hold {
+ public:
+  explicit Hold(Pool& pool) : pool_(pool), lock_(pool.mutex_) {}
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+  // A thread that is wanted counts as one that is there: until all are made, the pool is.
+  ~Hold() {
+    const std::vector<Worker*> wanted = std::exchange(pool_.wanted_, {});
+    lock_.unlock();
+    for (Worker* const worker : wanted) {
+      if (!ThreadStarter::instance().post(&Pool::make_thread, worker)) make_thread(worker);
+    }
+  }
+
+  std::unique_lock<std::mutex>& lock() { return lock_; }
+
+ private:
+  Pool& pool_;
+  std::unique_lock<std::mutex> lock_;
+};
 
 bool Pool::is_pool_thread() { return pool_thread; }
 void Pool::enter_thread() { pool_thread = true; }
@@ -58,7 +82,7 @@ void Pool::set_thread_limit(uint32_t limit) {
 Pool::Submission Pool::submit(Call& call) {
   bool wake = false;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const Hold hold(*this);
     const uint32_t kept = alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed) + begun_;
     const uint32_t startable = kept < thread_limit_ ? thread_limit_ - kept : 0;
     const bool may = may_run(0);
@@ -68,7 +92,7 @@ Pool::Submission Pool::submit(Call& call) {
       if (idle_ > queue_.size()) {
         wake = true;
       } else if (startable > 0) {
-        start();
+        want_thread();
       }
     }
     // Nobody is left who could take it.
@@ -117,7 +141,7 @@ bool Pool::leave_under_lock(Call& call) {
 }
 
 Call* Pool::leave(Call& call, bool takes_next) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const Hold hold(*this);
   if (!leave_under_lock(call) || queue_.empty() || stopping_) return nullptr;
   // What goes on has its handler.
   if (!takes_next || queue_.front()->goes_on) {
@@ -133,7 +157,7 @@ Call* Pool::leave(Call& call, bool takes_next) {
 }
 
 void Pool::take_over(Call& call) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const Hold hold(*this);
   // One whose deadline has passed goes on all the same.
   leave_under_lock(call);
   if (stopping_) return strand(call, lost_.load(std::memory_order_relaxed));
@@ -144,7 +168,15 @@ void Pool::take_over(Call& call) {
 }
 
 bool Pool::expire(Call& call) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  std::optional<ThreadEffort::Turn> lost;
+  const bool taken_out = expire(call, lost);
+  // Not under the mutex: the kernel moves the thread to another processor, and the event loop would wait for that.
+  if (lost) ThreadEffort::give_up(*lost);
+  return taken_out;
+}
+
+bool Pool::expire(Call& call, std::optional<ThreadEffort::Turn>& lost) {
+  const Hold hold(*this);
   if (leave_under_lock(call)) {
     if (!queue_.empty() && !stopping_) summon();
     return false;
@@ -159,26 +191,40 @@ bool Pool::expire(Call& call) {
   Worker* const worker = call.worker.load(std::memory_order_acquire);
   if (worker != nullptr && worker->lose(call.ticket.load(std::memory_order_acquire))) {
     lost_.fetch_add(1, std::memory_order_acq_rel);
-    worker->effort->give_up();
+    lost = worker->effort->turn();
     if (!queue_.empty() && !stopping_) summon();
   }
   return false;
 }
 
-// Under the mutex.
-bool Pool::start() {
+// Under the mutex, in a Hold.
+bool Pool::want_thread() {
   if (lost_.load(std::memory_order_relaxed) >= kMostLost) return false;
   reap();
-  auto worker = std::make_unique<Worker>(*this);
+  workers_.push_back(std::make_unique<Worker>(*this));
+  wanted_.push_back(workers_.back().get());
+  alive_.fetch_add(1, std::memory_order_acq_rel);
+  return true;
+}
+
+// From when it is made on it may be over, and the pool with it.
+bool Pool::make_thread(void* argument) {
+  Worker& worker = *static_cast<Worker*>(argument);
+  Pool& pool = worker.pool;
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);
-  const bool started = start_core_thread(worker->thread, &attributes, &Pool::main, worker.get());
+  pthread_t thread;
+  const bool made = start_core_thread(thread, &attributes, &Pool::main, &worker);
   pthread_attr_destroy(&attributes);
-  if (!started) return false;
-  alive_.fetch_add(1, std::memory_order_acq_rel);
-  workers_.push_back(std::move(worker));
-  return true;
+  if (made) return true;
+  const std::lock_guard<std::mutex> lock(pool.mutex_);
+  const auto same = [&worker](const std::unique_ptr<Worker>& other) { return other.get() == &worker; };
+  pool.workers_.erase(std::find_if(pool.workers_.begin(), pool.workers_.end(), same));
+  pool.alive_.fetch_sub(1, std::memory_order_acq_rel);
+  pool.answer_stranded();
+  pool.ended_.notify_all();
+  return false;
 }
 
 void* Pool::main(void* argument) {
@@ -198,6 +244,7 @@ void Pool::run(Worker& worker) {
   ThreadEffort effort;
   worker.effort = &effort;
   enter_thread();
+  ThreadStarter::instance().entered();
   bool kept = true;
   bool worked = false;
   while (kept) {
@@ -222,9 +269,10 @@ void Pool::run(Worker& worker) {
   }
   // Nobody asks this thread for anything once it has said that it ends.
   visits.reset();
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const Hold hold(*this);
   alive_.fetch_sub(1, std::memory_order_acq_rel);
   if (!queue_.empty() && !stopping_) summon();
+  worker.thread = pthread_self();
   worker.ended = true;
   ended_.notify_all();
 }
@@ -247,13 +295,13 @@ void Pool::reap() {
 #endif
 }
 
-// Under the mutex: see to it that somebody comes for what is queued, or that it is answered.
+// Under the mutex, in a Hold: see to it that somebody comes for what is queued, or that it is answered.
 void Pool::summon() {
   if (!may_take(0)) return;
   if (idle_ > 0) {
     work_.notify_one();
   } else if (alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed) < thread_limit_) {
-    if (!start()) answer_stranded();
+    if (!want_thread()) answer_stranded();
   }
 }
 
@@ -268,7 +316,8 @@ void Pool::answer_stranded() {
 }
 
 Call* Pool::take(Worker& worker, const ThreadVisits& visits, uint64_t& ticket, bool spin) {
-  std::unique_lock<std::mutex> lock(mutex_);
+  Hold hold(*this);
+  std::unique_lock<std::mutex>& lock = hold.lock();
   for (;;) {
     if (visits.must_end() && !stopping_) return nullptr;
     if (!queue_.empty() && may_take(1)) {

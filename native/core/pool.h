@@ -9,13 +9,15 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
+
+#include "thread_priority.h"
 
 namespace tenon::core {
 
 class Call;
 class Pool;
-class ThreadEffort;
 class ThreadVisits;
 
 // One thread of a pool. `state_` is the number of its turn and what it does in it, in one word, so that it can be
@@ -27,8 +29,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   Pool& pool;
-  pthread_t thread = {};
   bool ended = false;              // under the pool's mutex
+  pthread_t thread = {};           // once it has ended
   ThreadEffort* effort = nullptr;  // set before its first turn
 
   // Begin a turn; its ticket. [worker]
@@ -94,10 +96,14 @@ class Pool {
   uint32_t lost() const { return lost_.load(std::memory_order_acquire); }
 
  private:
+  class Hold;
+
   static void* main(void* worker);
   void run(Worker& worker);
   Call* take(Worker& worker, const ThreadVisits& visits, uint64_t& ticket, bool spin);
-  bool start();
+  bool expire(Call& call, std::optional<ThreadEffort::Turn>& lost);
+  bool want_thread();
+  static bool make_thread(void* worker);
   void summon();
   uint32_t busy() const;
   bool may_run(uint32_t own) const;
@@ -115,6 +121,7 @@ class Pool {
   std::condition_variable ended_;
   std::deque<Call*> queue_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<Worker*> wanted_;  // those of them that have no thread yet
   uint32_t idle_ = 0;
   uint32_t begun_ = 0;  // calls that were entered
   std::atomic<uint32_t> ahead_{0};

@@ -2,22 +2,17 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <utility>
-#include <vector>
 
-#include "image_threads.h"
-#include "thread_guard.h"
+#include "thread_starter.h"
 
 #if defined(__linux__)
 #include <sys/resource.h>
@@ -30,86 +25,15 @@ namespace {
 
 // Until a thread is first looked at: most calls are over by then, and cost nothing.
 constexpr uint64_t kFirstLookNs = 10'000'000;
+// That of one among many, each of which waits in turn for all others: one that computes has wanted all the time since
+// it was looked at first.
+constexpr uint64_t kLongAmongManyNs = 5'000'000;
+// More than so many at work are many.
+constexpr int kManyPerProcessor = 4;
 // How long work is waited for that may turn out to be long, by a watchdog that has nothing else to do.
 constexpr uint64_t kUndecidedNs = 1'000'000'000;
 
-struct Register {
-  std::mutex mutex;
-  std::vector<ThreadEffort*> threads;
-};
-
-// Never taken down: threads of the core end after static objects have.
-Register& all() {
-  static Register& instance = *std::unique_ptr<Register>(new Register()).release();
-  return instance;
-}
-
 thread_local ThreadEffort* own_effort = nullptr;
-
-// Makes threads for those that were lowered. Begins before the first of them is, and is never taken down.
-class Starter {
- public:
-  static Starter& instance() {
-    static Starter& starter = *std::unique_ptr<Starter>(new Starter()).release();
-    return starter;
-  }
-
-  // Whether it is there; on a thread that was not lowered.
-  bool begin() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (running_) return true;
-    pthread_t thread;
-    const auto main = [](void* starter) -> void* {
-      const ThreadGuard guard(ThreadKind::Other);
-      static_cast<Starter*>(starter)->run();
-      return nullptr;
-    };
-    running_ = start_core_thread(thread, nullptr, main, this);
-    if (running_) pthread_detach(thread);
-    return running_;
-  }
-
-  int create(pthread_t& thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument) {
-    Request request = {&thread, attributes, main, argument, {}};
-    pthread_sigmask(SIG_SETMASK, nullptr, &request.signals);
-    std::unique_lock<std::mutex> lock(mutex_);
-    requests_.push_back(&request);
-    changed_.notify_all();
-    changed_.wait(lock, [&request] { return request.is_done; });
-    return request.status;
-  }
-
- private:
-  struct Request {
-    pthread_t* thread;
-    const pthread_attr_t* attributes;
-    void* (*main)(void*);
-    void* argument;
-    sigset_t signals;  // blocked where it was asked for
-    bool is_done = false;
-    int status = 0;
-  };
-
-  void run() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    for (;;) {
-      changed_.wait(lock, [this] { return !requests_.empty(); });
-      Request& request = *requests_.front();
-      requests_.pop_front();
-      sigset_t own;
-      pthread_sigmask(SIG_SETMASK, &request.signals, &own);
-      request.status = pthread_create(request.thread, request.attributes, request.main, request.argument);
-      pthread_sigmask(SIG_SETMASK, &own, nullptr);
-      request.is_done = true;
-      changed_.notify_all();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Request*> requests_;
-  bool running_ = false;
-};
 
 #if defined(__linux__)
 
@@ -132,6 +56,12 @@ bool read_wanted(pid_t thread, uint64_t& wanted) {
 }
 
 constexpr int kLowest = 19;
+
+int count_processors() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? std::max(CPU_COUNT(&allowed), 1) : 1;
+}
 
 bool lower(pid_t thread) {
   const auto id = static_cast<id_t>(thread);
@@ -175,6 +105,7 @@ void confine(pid_t thread) {
 
 #else
 
+int count_processors() { return 1; }
 pid_t this_thread() { return 0; }
 bool read_wanted(pid_t, uint64_t&) { return false; }
 bool lower(pid_t) { return false; }
@@ -185,48 +116,77 @@ void confine(pid_t) {}
 
 }  // namespace
 
+struct ThreadEffort::Register {
+  std::mutex mutex;
+  ThreadEffort* first = nullptr;
+
+  // Never taken down: threads of the core end after static objects have.
+  static Register& instance() {
+    static Register& all = *std::unique_ptr<Register>(new Register()).release();
+    return all;
+  }
+
+  template <typename Visit>
+  void each(Visit visit) {
+    for (ThreadEffort* thread = first; thread != nullptr; thread = thread->after_) visit(*thread);
+  }
+};
+
 int create_thread(pthread_t& thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument) {
-  if (ThreadEffort::is_current_lowered()) return Starter::instance().create(thread, attributes, main, argument);
+  if (ThreadEffort::is_current_lowered()) return ThreadStarter::instance().create(thread, attributes, main, argument);
   return pthread_create(&thread, attributes, main, argument);
 }
 
-ThreadEffort::ThreadEffort() : id_(this_thread()), before_(std::exchange(own_effort, this)) {
-  Register& threads = all();
-  const std::lock_guard<std::mutex> lock(threads.mutex);
-  threads.threads.push_back(this);
+ThreadEffort::ThreadEffort() : id_(this_thread()), outer_(std::exchange(own_effort, this)) {
+  Register& all = Register::instance();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  after_ = std::exchange(all.first, this);
+  if (after_ != nullptr) after_->before_ = this;
 }
 
 ThreadEffort::~ThreadEffort() {
-  own_effort = before_;
-  Register& threads = all();
-  const std::lock_guard<std::mutex> lock(threads.mutex);
-  threads.threads.erase(std::find(threads.threads.begin(), threads.threads.end(), this));
+  own_effort = outer_;
+  Register& all = Register::instance();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  (before_ == nullptr ? all.first : before_->after_) = after_;
+  if (after_ != nullptr) after_->before_ = before_;
 }
 
 ThreadEffort* ThreadEffort::current() { return own_effort; }
 
-void ThreadEffort::give_up() {
-  if (!Starter::instance().begin() || !make_lowest(id_)) return;
-  lowered_.store(true, std::memory_order_release);
-  confine(id_);
+void ThreadEffort::give_up(const Turn& turn) {
+  if (!ThreadStarter::instance().begin()) return;
+  Register& all = Register::instance();
+  // A thread that is over takes itself off the list first.
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  all.each([&turn](ThreadEffort& thread) {
+    if (&thread != turn.effort || thread.turn_.load(std::memory_order_acquire) != turn.number) return;
+    if (!make_lowest(thread.id_)) return;
+    thread.lowered_.store(true, std::memory_order_release);
+    confine(thread.id_);
+  });
 }
 
 bool ThreadEffort::weigh(uint64_t time) {
-  Register& threads = all();
-  const std::lock_guard<std::mutex> lock(threads.mutex);
+  static const int kMany = kManyPerProcessor * count_processors();
+  Register& all = Register::instance();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  int busy = 0;
+  all.each([&busy](const ThreadEffort& thread) { busy += thread.turn().number % 2 == 1 ? 1 : 0; });
+  const bool many = busy > kMany;
   bool undecided = false;
-  for (ThreadEffort* const thread : threads.threads) undecided = thread->weigh_one(time) || undecided;
+  all.each([&](ThreadEffort& thread) { undecided = thread.weigh_one(time, many) || undecided; });
   return undecided;
 }
 
-bool ThreadEffort::weigh_one(uint64_t time) {
+bool ThreadEffort::weigh_one(uint64_t time, bool many) {
   const uint64_t turn = turn_.load(std::memory_order_acquire);
   if (turn % 2 == 0 || steps_ == kSteps) return false;
   if (turn != seen_) {
     seen_ = turn;
     since_ = time;
     next_ = time + kFirstLookNs;
-    measured_ = false;
+    measured_ = many && read_wanted(id_, wanted_);
     return true;
   }
   const uint64_t age = time - since_;
@@ -235,16 +195,16 @@ bool ThreadEffort::weigh_one(uint64_t time) {
   if (!read_wanted(id_, wanted)) return false;
   if (!std::exchange(measured_, true)) wanted_ = wanted;
   const uint64_t got = wanted - std::min(wanted, wanted_);
-  constexpr uint64_t kRest = kLongNs - kFirstLookNs;
-  if (got < kRest) {
+  const uint64_t rest = many ? kLongAmongManyNs : kLongNs - kFirstLookNs;
+  if (got < rest) {
     // One that waits is looked at less and less often.
-    next_ = time + std::max({kRest - got, kFirstLookNs, age / 4});
+    next_ = time + std::max({rest - got, kFirstLookNs, age / 4});
     return age < kUndecidedNs;
   }
   // It may have come to another call meanwhile: then that one runs at the lower priority, and the thread ends after it.
-  if (Starter::instance().begin() && lower(id_)) lowered_.store(true, std::memory_order_release);
+  if (ThreadStarter::instance().begin() && lower(id_)) lowered_.store(true, std::memory_order_release);
   steps_++;
-  measured_ = false;
+  wanted_ = wanted;
   next_ = time + kFirstLookNs;
   return steps_ < kSteps;
 }

@@ -12,9 +12,10 @@ namespace tenon::core {
 /*
  * How hard a thread of the core works for a plugin, and what it may have of the processors. A call that has wanted a
  * processor for about kLongNs goes on at a lower priority than the event loop and short calls, after as long again at
- * the lowest, as does at once one that was given up; those share one processor, where the process may have several. One
- * that waits wants no processor, however long it takes. Threads that it starts begin at the usual priority, on any
- * processor, programs as it is. Linux; elsewhere nothing is lowered.
+ * the lowest; where many are at work for each processor, after 10 to 20 ms and 10 more, before the event loop has had
+ * to wait for a turn of each of them. One that was given up is at the lowest at once; those share one processor, where
+ * the process may have several. One that waits wants no processor, however long it takes. Threads that it starts begin
+ * at the usual priority, on any processor, programs as it is. Linux; elsewhere nothing is lowered.
  *
  * No thread may raise itself again without privilege: one that was lowered ends after its call, and a fresh one takes
  * its place. One on the stack of each thread that runs handlers, tasks or batches of events.
@@ -34,8 +35,14 @@ class ThreadEffort {
   void begin() { turn_.store(turn_.load(std::memory_order_relaxed) | 1u, std::memory_order_release); }
   void end() { turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
   bool is_lowered() const { return lowered_.load(std::memory_order_acquire); }  // [any]
-  // Nobody waits for what it does any more. [any] while it is at work
-  void give_up();
+  // What it is at.
+  struct Turn {
+    const ThreadEffort* effort;
+    uint64_t number;
+  };
+  Turn turn() const { return {this, turn_.load(std::memory_order_relaxed)}; }
+  // Nobody waits any more for what a thread does, if it still does it. [any]
+  static void give_up(const Turn& turn);
 
   // That of this thread, or null.
   static ThreadEffort* current();
@@ -48,10 +55,15 @@ class ThreadEffort {
   static bool weigh(uint64_t time);
 
  private:
-  bool weigh_one(uint64_t time);
+  struct Register;
+
+  bool weigh_one(uint64_t time, bool many);
 
   const pid_t id_;
-  ThreadEffort* const before_;
+  ThreadEffort* const outer_;
+  // All there are. A list of pointers would have to grow, and a thread that is new waits long for memory among many.
+  ThreadEffort* before_ = nullptr;
+  ThreadEffort* after_ = nullptr;
   std::atomic<uint64_t> turn_{0};  // odd: at work
   std::atomic<bool> lowered_{false};
 
