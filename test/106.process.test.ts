@@ -1,4 +1,5 @@
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { selfSigned } from './edge/certificates.js';
@@ -249,6 +250,57 @@ describe('the end of a host', () => {
     expect(await host.exit).toEqual([0, null]);
     expect(host.err).not.toContain('Try: ');
   });
+});
+
+test('a host that is not ready answers 503 where nothing is served: it may be what is loaded next', async () => {
+  const world = await World.make();
+  await world.publish(
+    'fault',
+    await buildPlugin('hang_in_initialize', { defines: { PLUGIN_TRIAL: 'TENON_TRIAL_OPEN' } }),
+  );
+  const host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {});
+  try {
+    await until('it listens', () => host.url !== '');
+    const early = await fetch(`${host.url}/shop/list`);
+    expect(early.status).toBe(503);
+    expect(early.headers.get('retry-after')).toBe('1');
+    expect(await early.json()).toMatchObject({ error: 'HostNotReady' });
+    await until('it is ready', () => host.err.includes('Try: '));
+    expect((await fetch(`${host.url}/shop/list`)).status).toBe(404);
+  } finally {
+    host.child.kill('SIGKILL');
+    await host.exit;
+    await world.close();
+  }
+});
+
+test('a host that begins anew before it has gone on with everything leaves all of it to the next one', async () => {
+  const world = await World.make();
+  const hold = path.join(world.directory, 'hold');
+  const defines = { DIRECTORY: JSON.stringify(world.directory) };
+  await world.publish('fault', await buildPlugin('held_in_initialize', { defines }));
+  await world.publish('service', await buildPlugin('service'));
+  const host = await start(world, 'hotReload:\n  enabled: false\n');
+  const hosts = (): number => host.err.split('Tenon goes on in a fresh process').length;
+  try {
+    await fetch(`${host.url}/api/v1/plugins/service/unload`, { method: 'POST', headers });
+    await writeFile(hold, '');
+    process.kill((await hostProcess(world.data)) ?? 0, 'SIGKILL');
+    await until('the next one has it in its hands', () => existsSync(path.join(world.directory, 'begun')));
+    await writeSettings(world, 'hotReload:\n  enabled: false\nlimits:\n  queue: 801\n');
+    host.child.kill('SIGHUP');
+    await until('it ends to begin anew', () => host.out.includes('then the host begins anew'));
+    await rm(hold);
+    await until('the one after it serves', () => hosts() > 1);
+    const { url } = host;
+    await until('it is ready', async () => (await get(url)) === 200);
+    const answer = await fetch(`${url}/api/v1/plugins/service`, { headers });
+    expect(await answer.json()).toMatchObject({ state: 'stopped' });
+  } finally {
+    host.child.kill('SIGKILL');
+    await host.exit;
+    await world.close();
+  }
 });
 
 test('a host of a program says that its settings are the program’s', async () => {

@@ -51,6 +51,7 @@ export const errorCodes = {
   ReleaseInvalid: { status: 422, title: 'No host can be run from that folder' },
   UpgradeUnavailable: { status: 409, title: 'No parent process can run another host' },
   HostClosing: { status: 503, title: 'The host is shutting down' },
+  HostNotReady: { status: 503, title: 'The host is not ready' },
   // a request
   RouteNotFound: { status: 404, title: 'Nothing is served here' },
   MethodNotAllowed: { status: 405, title: 'The method is not served here' },

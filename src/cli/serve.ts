@@ -81,13 +81,16 @@ class Ending {
   readonly #settings: Settings;
   readonly #log: Log;
   readonly #opening: Promise<TenonHost>;
+  /** Whether what `wishes` gives is all that is to go on. */
+  readonly #knowsAll: () => boolean;
   #status: number | undefined;
   /** Whether a person or program wants the end. */
   #stopped = false;
   readonly #wishes = new EndWishes();
 
-  constructor(opening: Promise<TenonHost>, settings: Settings, log: Log) {
+  constructor(opening: Promise<TenonHost>, knowsAll: () => boolean, settings: Settings, log: Log) {
     this.#opening = opening;
+    this.#knowsAll = knowsAll;
     this.#settings = settings;
     this.#log = log;
   }
@@ -149,6 +152,7 @@ class Ending {
     }, limit).unref();
     let told: Promise<void> | undefined;
     const leave = (wishes: Wishes): void => {
+      if (!this.#knowsAll()) return;
       told = tellParent({ told: 'wishes', wishes });
     };
     const closed = this.#opening.then((host) => host.close(status === recycleStatus ? leave : undefined));
@@ -292,8 +296,8 @@ async function serve({ flags, tellsReloads, continues, ...given }: Order & Given
   const { containment, wishes } = begin;
   let isResumed = false;
   let isTelling = false;
-  // Those of a host that has not gone on with all that ran before it would make the next one forget the rest. One that ends tells
-  // what it leaves before it unloads anything: afterwards nothing would be left.
+  // Those of a host that has not gone on with all that ran before it would make the next one forget the rest: that one begins with what
+  // this one has begun with. One that ends tells what it leaves before it unloads anything: afterwards nothing would be left.
   const tellWishes = (): void => {
     if (host !== undefined && !ending.begun) void tellParent({ told: 'wishes', wishes: host.wishes() });
   };
@@ -321,7 +325,7 @@ async function serve({ flags, tellsReloads, continues, ...given }: Order & Given
     },
   };
   const opening = openOwnHost({ ...explicit(settings), log: output, onEvent, readSettings }, own);
-  const ending = new Ending(opening, settings, log);
+  const ending = new Ending(opening, () => isResumed, settings, log);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => ending.signal(signal));
   parent.hear((request) => {
     if (request.ask === 'log') written?.take(request.batch);
@@ -337,7 +341,7 @@ async function serve({ flags, tellsReloads, continues, ...given }: Order & Given
       if (!ending.begun) log.error({ err: error }, 'what the host before this one has left cannot be used');
       return false;
     });
-    isResumed = true;
+    isResumed = resumed || !ending.begun;
     wishesChanged();
     if (continues && !resumed) await host.discover();
     const url = await host.listen(given.descriptor, given.admin);

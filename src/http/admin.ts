@@ -132,9 +132,18 @@ export function adminApplication(options: AdminOptions): Otherwise {
       const absence = host.absence(path);
       if (absence !== undefined) sendError(request, response, publicAbsence(absence));
       else if (next !== undefined) next();
+      // Whose path it is, is not known before all was tried; a program that embeds a host need not have it try anything.
+      else if (options.upgrade !== undefined && !host.ready) sendError(request, response, notReady(request, path));
       else sendNowhere(request, response, path);
     });
   };
+}
+
+function notReady({ method = '' }: IncomingMessage, path: string): TenonError {
+  return new TenonError('HostNotReady', `nothing is served at ${method} ${path} as long as the host is not ready`, {
+    next: 'ask again; /readyz says when it is',
+    details: { method, path },
+  });
 }
 
 function sendNowhere(request: IncomingMessage, response: ServerResponse, path: string): void {
