@@ -33,7 +33,7 @@
     {
       "target_name": "tenon-runner",
       "type": "executable",
-      "sources": ["native/core/route.cc", "native/core/json.cc", "native/core/request.cc", "native/core/response.cc", "native/core/lent_memory.cc", "native/core/identity.cc", "<!@(node -p \"['wire', 'runner'].flatMap((room) => fs.readdirSync('native/' + room).filter((file) => file.endsWith('.cc')).map((file) => 'native/' + room + '/' + file)).join(' ')\")"],
+      "sources": ["native/core/route.cc", "native/core/stack_bounds.cc", "native/core/json.cc", "native/core/request.cc", "native/core/response.cc", "native/core/lent_memory.cc", "native/core/identity.cc", "<!@(node -p \"['wire', 'runner'].flatMap((room) => fs.readdirSync('native/' + room).filter((file) => file.endsWith('.cc')).map((file) => 'native/' + room + '/' + file)).join(' ')\")"],
       "conditions": [
         ["OS=='linux'", { "libraries": ["-ldl"], "ldflags": ["-Wl,--build-id", "-Wl,-z,relro,-z,now"], "ldflags!": ["-rdynamic"] }],
       ],

@@ -24,7 +24,8 @@ describe.concurrent('a fault is reported with signal, place, route and request',
     const one = await crashIn('inline', 'segv', 'get /inline nothing');
     expect(one.signal).toBe('SIGSEGV');
     const fault = faultOf(one);
-    expect(fault).toMatchObject({ kind: 'signal', signal: 11, sent: false, address: '0x0', stage: 'unwound' });
+    const segv = { kind: 'signal', signal: 11, sent: false, overflow: false, address: '0x0', stage: 'unwound' };
+    expect(fault).toMatchObject(segv);
     expect(imageAt(one, fault.pc)).toMatchObject({ plugin: 'crash', generation: 1, state: 'open' });
     expect(fault.unwound[0]).toBe(fault.pc);
     expect(fault.unwound.length).toBeGreaterThan(3);
@@ -119,6 +120,7 @@ describe.concurrent('a stack that is used up is reported', () => {
   test.each(['inline', 'pool'] as const)('in an %s route', async (route) => {
     const one = await crashIn(route, 'overflow');
     expect(one.signal).toBe('SIGSEGV');
+    expect(faultOf(one).overflow).toBe(true);
     expect(imageAt(one, faultOf(one).pc)?.plugin).toBe('crash');
     expect(faulty(one).inside).toMatchObject({ work: 'handle' });
   });
@@ -126,6 +128,7 @@ describe.concurrent('a stack that is used up is reported', () => {
   test('on a thread of the plugin itself', async () => {
     const one = await crashIn('pool', 'thread-overflow');
     expect(one.signal).toBe('SIGSEGV');
+    expect(faultOf(one).overflow).toBe(true);
     expect(imageAt(one, faultOf(one).pc)?.plugin).toBe('crash');
     expect(faulty(one)).toMatchObject({ kind: 'own', inside: { work: 'thread' } });
     expect(one.box.threads.find(({ kind }) => kind === 'pool')?.inside).toMatchObject({ work: 'handle' });

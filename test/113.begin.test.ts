@@ -265,6 +265,7 @@ const guilty: Partial<BoxContents> = {
     signal: 0,
     code: 0,
     sent: false,
+    overflow: false,
     address: '0x0',
     pc: '0x0',
     tid: 1,

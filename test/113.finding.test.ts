@@ -28,6 +28,7 @@ const fault: BoxFault = {
   signal: 11,
   code: 1,
   sent: false,
+  overflow: false,
   address: '0x0',
   pc: '0x112f7',
   tid: 11,
@@ -90,6 +91,17 @@ describe('the crash of a host is put down to', () => {
         because: ['the fault is in its code (todo+0x12f7)'],
       },
     });
+  });
+
+  test('a plugin that has used up a stack, and that is said', () => {
+    const { finding } = findCrash(dead({ code: 2, address: '0x90000', overflow: true }));
+    expect(finding).toMatchObject({
+      stackOverflow: true,
+      verdict: {
+        sentence: 'todo generation 7 crashed the host (SIGSEGV (stack overflow) in handle of GET /todo/x, request 12)',
+      },
+    });
+    expect(findCrash(dead({})).finding).not.toHaveProperty('stackOverflow');
   });
 
   test('an unloaded generation that was called; what is held then is the build that runs', () => {

@@ -121,8 +121,10 @@ describe('over HTTP', () => {
   });
 
   test('one is removed, once', async () => {
-    const extra = reportOf(15);
+    const extra = reportOf(15, { stackOverflow: true });
     await keep(world.data, [extra]);
+    const listed = JSON.parse((await world.admin('GET', '/api/v1/crashes')).body) as { crashes: object[] };
+    expect(listed.crashes).toContainEqual(expect.objectContaining({ id: extra.id, stackOverflow: true }));
     const target = `/api/v1/crashes/${extra.id}`;
     expect(await world.admin('DELETE', target)).toMatchObject({ status: 200 });
     expect(await world.admin('DELETE', target)).toMatchObject({ status: 404 });
@@ -247,6 +249,15 @@ describe('tenon crashes, without a host', () => {
     expect(out).toContain('\\u{1b}[31mlast words');
     expect(out).not.toContain('\u001b');
     expect(out).toMatch(/^Missing here\n {2}the stack could not be unwound$/m);
+  });
+
+  test('says of one by a used-up stack that it was', async () => {
+    const deep = path.join(directory, 'deep');
+    await keep(deep, [reportOf(21, { code: 'SEGV_ACCERR', stackOverflow: true })]);
+    expect((await tenon('crashes', '--data', deep)).out).toMatch(/ {2}SIGSEGV \(stack overflow\) {2}handle GET/);
+    expect((await tenon('crashes', 'last', '--data', deep)).out).toMatch(
+      /^how +SIGSEGV \(SEGV_ACCERR, stack overflow\) at 0x10$/m,
+    );
   });
 
   test('knows the last one, of a plugin too, and says what was probably meant', async () => {

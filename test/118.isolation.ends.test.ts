@@ -71,6 +71,21 @@ describe('a process of a plugin that ends', () => {
     expect(JSON.parse(listed.body)).toMatchObject({ crashes: [{ action: 'processRestarted' }] });
   });
 
+  test('says so when it was by a stack that is used up', async () => {
+    await world.start({ isolation: 'process' });
+    await world.get('/crash/pool?fault=overflow');
+    await isBack(1);
+    await world.get('/crash/pool?fault=segv');
+    await isBack(2);
+    const reports = new CrashReports({ folder: crashFolder(world.data) });
+    await until('all are reported', async () => (await reports.list()).reports.length === 2);
+    const told = (await reports.list()).reports.map(({ verdict, stackOverflow }) => [verdict.sentence, stackOverflow]);
+    expect(told).toEqual([
+      [expect.stringMatching(/was ended by SIGSEGV in handle$/), undefined],
+      [expect.stringMatching(/was ended by SIGSEGV \(stack overflow\) in handle$/), true],
+    ]);
+  });
+
   test('is told and reported also when the plugin did not serve yet, and named in why it does not', async () => {
     await world.publish('fault', await buildPlugin('open_only'));
     await world.start({ isolation: 'process' });

@@ -12,8 +12,8 @@ namespace tenon::core {
 
 /*
  * What lies in a black box. It is shared with a process that may be of another release: whatever changes here changes
- * `kBoxLayout`. Everything is written with plain stores, also in a signal handler, and nothing here is believed when it
- * is read: see box_contents.h.
+ * `kBoxLayout`, but for what comes into room that was empty: 0 says that it is not known. Everything is written with
+ * plain stores, also in a signal handler, and nothing here is believed when it is read: see box_contents.h.
  */
 constexpr uint64_t kBoxMagic = 0x786f426e6f6e6554ULL;  // "TenonBox"
 constexpr uint32_t kBoxLayout = 1;
@@ -62,7 +62,10 @@ struct alignas(64) ThreadRecord {
   std::atomic<uint64_t> count;  // of what is in `before`, for ever
   WorkWords now;
   WorkWords before[kBoxBefore];
+  std::atomic<uint64_t> stack_low;  // as StackBounds
+  std::atomic<uint64_t> stack_high;
 };
+static_assert(sizeof(ThreadRecord) == 192);
 
 struct RouteRecord {
   char name[128];  // method and path

@@ -1,5 +1,6 @@
 #include "box_contents.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstring>
 
 #include "image_registry.h"
+#include "stack_bounds.h"
 #include "thread_record.h"
 
 namespace tenon::core {
@@ -198,11 +200,23 @@ class Reader {
     if (record.caller > 0 && has_image(record.caller - 1)) fault.caller = record.caller - 1;
     fault.message = text_of(record.message);
     fault.registers = registers(record);
+    fault.overflow = is_overflow(record);
     fault.scanned = frames(record.scanned, get(record.scanned_count));
     fault.unwound = frames(record.unwound, get(record.unwound_count));
     fault.stage = stage;
     fault_time_ = record.at;
     contents_.fault = std::move(fault);
+  }
+
+  bool is_overflow(const FaultRecord& record) const {
+    const bool by_access = record.signal == SIGSEGV || record.signal == SIGBUS;
+    // In both lists of registers the stack pointer comes second.
+    if (!by_access || record.code <= 0 || record.registers_count < 2) return false;
+    for (const ThreadRecord& thread : box_.threads) {
+      if (record.tid == 0 || get(thread.tid) != record.tid) continue;
+      return is_stack_overflow({get(thread.stack_low), get(thread.stack_high)}, record.registers[1], record.address);
+    }
+    return false;
   }
 
   static std::vector<std::pair<std::string, uint64_t>> registers(const FaultRecord& record) {

@@ -43,6 +43,7 @@ struct BoxContents {
     int32_t signal = 0;
     int32_t code = 0;
     bool sent = false;
+    bool overflow = false;
     uint64_t address = 0;
     uint64_t pc = 0;
     uint32_t tid = 0;

@@ -2,6 +2,7 @@
 
 #include "black_box.h"
 #include "clock.h"
+#include "stack_bounds.h"
 #include "thread_id.h"
 
 namespace tenon::core {
@@ -50,6 +51,9 @@ ThreadRecord* take_record(ThreadKind kind) {
     if (record.tid.load(std::memory_order_relaxed) != 0) continue;
     if (!record.tid.compare_exchange_strong(nobody, tid, std::memory_order_acq_rel)) continue;
     record.kind.store(static_cast<uint32_t>(kind), std::memory_order_relaxed);
+    const StackBounds stack = stack_of_thread();
+    set(record.stack_low, stack.low);
+    set(record.stack_high, stack.high);
     set(record.now, 0, 0, 0);
     // The count goes on: by it others see that somebody has been in a plugin.
     for (WorkWords& words : record.before) set(words, 0, 0, 0);

@@ -92,6 +92,7 @@ std::optional<Fault> read_fault(const wire::CrashNote& shared) {
   fault.code = note->code;
   fault.lane = note->lane;
   fault.address = note->address;
+  fault.overflow = note->overflow == 1;
   fault.frames.push_back(place_of(*note, files, note->pc));
   const size_t frames =
       stage < wire::CrashNote::kFrames ? 0 : std::min<size_t>(note->frames_count, note->frames.size());

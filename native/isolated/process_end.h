@@ -26,6 +26,7 @@ struct Fault {
   int32_t code = 0;
   uint32_t lane = wire::CrashNote::kNoLane;
   uint64_t address = 0;
+  bool overflow = false;          // its stack had run out
   std::vector<CodePlace> frames;  // the fault first
 };
 

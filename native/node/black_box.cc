@@ -95,6 +95,7 @@ Napi::Object FaultValue(Napi::Env env, const core::BoxContents::Fault& fault) {
   object.Set("signal", fault.signal);
   object.Set("code", fault.code);
   object.Set("sent", fault.sent);
+  object.Set("overflow", fault.overflow);
   object.Set("address", Address(env, fault.address));
   object.Set("pc", Address(env, fault.pc));
   object.Set("tid", fault.tid);

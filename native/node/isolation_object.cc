@@ -37,6 +37,7 @@ Napi::Object EndValue(Napi::Env env, const isolated::Ending& ending) {
   if (end.fault) {
     value.Set("code", static_cast<double>(end.fault->code));
     value.Set("address", Hexadecimal(end.fault->address));
+    value.Set("overflow", end.fault->overflow);
     // What the thread that faulted was in; a thread of the plugin's own was in nothing of the host's.
     doing = nullptr;
     for (const isolated::Doing& one : end.doing) {

@@ -14,6 +14,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "stack_bounds.h"
+
 namespace tenon::runner {
 
 namespace {
@@ -23,14 +25,22 @@ constexpr std::array kSignals = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTR
 wire::CrashNote* the_note = nullptr;
 std::atomic<bool> is_taken{false};
 thread_local uint32_t lane_of_thread = wire::CrashNote::kNoLane;
+thread_local core::StackBounds own_stack;
 
-uint64_t pc_of([[maybe_unused]] const void* context) {
+struct Place {
+  uint64_t pc = 0;
+  uint64_t stack = 0;
+};
+
+Place place_of([[maybe_unused]] const void* context) {
 #if defined(__linux__) && defined(__x86_64__)
-  return static_cast<uint64_t>(static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
+  const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
+  return {static_cast<uint64_t>(registers[REG_RIP]), static_cast<uint64_t>(registers[REG_RSP])};
 #elif defined(__linux__) && defined(__aarch64__)
-  return static_cast<const ucontext_t*>(context)->uc_mcontext.pc;
+  const mcontext_t& machine = static_cast<const ucontext_t*>(context)->uc_mcontext;
+  return {machine.pc, machine.sp};
 #else
-  return 0;
+  return {};
 #endif
 }
 
@@ -70,7 +80,10 @@ void handle(int number, siginfo_t* info, void* context) {
   note.code = info->si_code;
   note.lane = lane_of_thread;
   note.address = by_instruction ? reinterpret_cast<uintptr_t>(info->si_addr) : 0;
-  note.pc = pc_of(context);
+  const Place place = place_of(context);
+  note.pc = place.pc;
+  const bool by_access = by_instruction && (number == SIGSEGV || number == SIGBUS);
+  note.overflow = by_access && core::is_stack_overflow(own_stack, place.stack, note.address) ? 1 : 0;
   note.stage.store(wire::CrashNote::kPlace, std::memory_order_release);
   end_in_time();
   write_frames(note);
@@ -138,6 +151,7 @@ void note_files([[maybe_unused]] const void* inside) {
 
 void enter_lane(uint32_t lane, void* stack, size_t size) {
   lane_of_thread = lane;
+  own_stack = core::stack_of_thread();
   stack_t alternate = {};
   alternate.ss_sp = stack;
   alternate.ss_size = size;

@@ -29,6 +29,7 @@ struct CrashNote {
   uint32_t lane;  // whose thread it was; kNoLane: one of the plugin's own
   uint64_t address;
   uint64_t pc;
+  uint32_t overflow;  // 1: its stack had run out
   uint32_t frames_count;
   uint32_t files_count;
   std::array<uint64_t, 48> frames;  // the fault first, then what called it

@@ -109,6 +109,8 @@ export interface CrashReport {
   readonly code?: string;
   /** Address of the fault, hexadecimal with 0x. */
   readonly address?: string;
+  /** True when the thread of the fault had used up its stack; absent where that is not known. */
+  readonly stackOverflow?: boolean;
   /** What was said last, as `malloc(): corrupted top size`. */
   readonly message?: string;
   readonly verdict: Verdict;

@@ -46,6 +46,8 @@ export interface BoxFault {
   readonly code: number;
   /** Whether the signal came from a process, as kill(2) does, and not from an instruction. */
   readonly sent: boolean;
+  /** Whether the thread is known to have used up its stack. */
+  readonly overflow: boolean;
   readonly address: string;
   readonly pc: string;
   readonly tid: number;

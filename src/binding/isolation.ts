@@ -72,6 +72,8 @@ export interface ProcessEnd {
   code?: number;
   /** Of the fault, hexadecimal with 0x. */
   address?: string;
+  /** Whether the thread of the fault is known to have used up its stack. */
+  overflow?: boolean;
   /** What it was in: `handle`, `initialize` ... */
   step?: string;
   /** Number of the request. */

@@ -54,10 +54,25 @@ function titled(title: string, lines: readonly string[]): string[] {
 }
 
 function factsOf(report: CrashReport): string[][] {
-  const { id, at, kind, code, address, message, verdict, host, thread, action, released, process: own } = report;
+  const {
+    id,
+    at,
+    kind,
+    code,
+    address,
+    stackOverflow,
+    message,
+    verdict,
+    host,
+    thread,
+    action,
+    released,
+    process: own,
+  } = report;
   const { culprit, suspects, because } = verdict;
   const where = address === undefined ? '' : ` at ${address}`;
-  const how = `${howOf(report)}${code === undefined ? '' : ` (${code})`}${kind === 'signal' ? where : ''}`;
+  const causes = [...(code === undefined ? [] : [code]), ...(stackOverflow === true ? ['stack overflow'] : [])];
+  const how = `${howOf(report)}${causes.length === 0 ? '' : ` (${causes.join(', ')})`}${kind === 'signal' ? where : ''}`;
   return [
     ['crash', id],
     ['at', at],

@@ -130,14 +130,14 @@ function print(all: readonly CrashSummary[], known: readonly string[], json: boo
 }
 
 function rowOf(crash: CrashSummary): string[] {
-  const { id, at, culprit, suspects, action, released } = crash;
+  const { id, at, culprit, suspects, stackOverflow, action, released } = crash;
   const party = culprit ?? suspects[0];
   return [
     id,
     at.replace(/T(\d\d:\d\d:\d\d).*$/, ' $1'),
     culprit === undefined ? suspects.map(doubted).join(' ') || '-' : culprit.plugin,
     party === undefined ? '-' : String(party.generation),
-    howOf(crash),
+    stackOverflow === true ? `${howOf(crash)} (stack overflow)` : howOf(crash),
     party?.inside === undefined ? '-' : whereOf(party.inside),
     released === undefined ? action : `${action}, released (${released.by})`,
   ].map(printable);

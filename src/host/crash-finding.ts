@@ -52,7 +52,7 @@ export interface Accused {
 
 /** What a crash report has of the end itself. */
 export type Finding = Pick<CrashReport, 'kind' | 'verdict' | 'registers' | 'frames' | 'threads' | 'gaps'> &
-  Partial<Pick<CrashReport, 'signal' | 'status' | 'code' | 'address' | 'message' | 'thread'>>;
+  Partial<Pick<CrashReport, 'signal' | 'status' | 'code' | 'address' | 'stackOverflow' | 'message' | 'thread'>>;
 
 /** What is believed, and whether it is believed of one alone. */
 interface Belief {
@@ -108,10 +108,11 @@ function kindOf({ hang, signal, contents }: HostDeath): CrashKind {
   return contents?.fault?.kind === 'signal' || contents?.fault?.kind === 'abort' ? 'signal' : 'killed';
 }
 
-function factsOf({ signal, code, sent, address, message, kind }: BoxFault): Partial<Finding> {
+function factsOf({ signal, code, sent, address, overflow, message, kind }: BoxFault): Partial<Finding> {
   const said = message === '' ? {} : { message };
   if (kind !== 'signal') return said;
-  return { code: faultCode(signal, code), ...(sent ? {} : { address }), ...said };
+  const place = { ...(sent ? {} : { address }), ...(overflow ? { stackOverflow: true } : {}) };
+  return { code: faultCode(signal, code), ...place, ...said };
 }
 
 function gapsOf({ signal, hang }: HostDeath, fault: BoxFault | undefined): string[] {
@@ -303,7 +304,8 @@ function endOf({ hang, signal, status, contents }: HostDeath): string {
   const { fault } = contents ?? {};
   if (fault !== undefined && fault.kind !== 'signal')
     return signal === undefined ? `${fault.kind} with status ${status ?? 0}` : `${fault.kind}, ${signal}`;
-  return signal ?? `exit with status ${status ?? 0}`;
+  if (signal === undefined) return `exit with status ${status ?? 0}`;
+  return fault?.overflow === true ? `${signal} (stack overflow)` : signal;
 }
 
 function placeOf(party: Party | undefined): string {

@@ -66,6 +66,7 @@ export class ProcessWatch {
 
   #reportOf({ id: plugin, number: generation, sha256 }: Generation, end: ProcessEnd): CrashReport {
     const { pid, how, signal, status, code, address, killed, step, request, uptimeMs, frames = [], output = [] } = end;
+    const isOverflow = signal !== undefined && end.overflow === true;
     const at = new Date(end.at);
     const inside = {
       plugin,
@@ -85,6 +86,7 @@ export class ProcessWatch {
       ...(status === undefined ? {} : { status }),
       ...(code === undefined || signal === undefined ? {} : { code: faultCode(signalNumber(signal), code) }),
       ...(address === undefined ? {} : { address }),
+      ...(isOverflow ? { stackOverflow: true } : {}),
       verdict: {
         ...(isUnclear ? {} : { culprit: party }),
         suspects: isUnclear ? [party] : [],
@@ -92,7 +94,7 @@ export class ProcessWatch {
           'it was in a process of its own',
           ...(isUnclear ? ['the host has sent it no SIGKILL: somebody has, or the system, when memory ran out'] : []),
         ],
-        sentence: `${plugin} generation ${generation}: its process ${pid} ${how}${where}`,
+        sentence: `${plugin} generation ${generation}: its process ${pid} ${how}${isOverflow ? ' (stack overflow)' : ''}${where}`,
       },
       action: end.replaced ? 'processRestarted' : 'ended',
       process: { pid, uptimeMs },

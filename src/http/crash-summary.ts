@@ -2,13 +2,14 @@
 import type { CrashReport, Party } from '../base/crash-report.js';
 
 export interface CrashSummary
-  extends Pick<CrashReport, 'id' | 'at' | 'kind' | 'signal' | 'status' | 'action' | 'released'> {
+  extends Pick<CrashReport, 'id' | 'at' | 'kind' | 'signal' | 'status' | 'stackOverflow' | 'action' | 'released'> {
   readonly culprit?: Party;
   readonly suspects: readonly Party[];
   readonly sentence: string;
 }
 
-export function summaryOf({ id, at, kind, signal, status, action, released, verdict }: CrashReport): CrashSummary {
+export function summaryOf(report: CrashReport): CrashSummary {
+  const { id, at, kind, signal, status, stackOverflow, action, released, verdict } = report;
   const { culprit, suspects, sentence } = verdict;
   return {
     id,
@@ -16,6 +17,7 @@ export function summaryOf({ id, at, kind, signal, status, action, released, verd
     kind,
     ...(signal === undefined ? {} : { signal }),
     ...(status === undefined ? {} : { status }),
+    ...(stackOverflow === undefined ? {} : { stackOverflow }),
     action,
     ...(released === undefined ? {} : { released }),
     ...(culprit === undefined ? {} : { culprit }),

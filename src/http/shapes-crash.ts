@@ -77,6 +77,9 @@ const summary = {
   kind: kinds,
   signal: optional(text('`SIGSEGV`')),
   status: optional(whole('Exit status')),
+  stackOverflow: optional(
+    truth('True when the thread of the fault had used up its stack; absent where that is not known'),
+  ),
   action: actions,
   released: optional(
     objectOf<CrashRelease>(
