@@ -5,7 +5,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { World } from './load/world.js';
+import { FaultyHost } from './faults/faulty-host.js';
+import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
 /** Its calls hang while it is there. */
@@ -44,3 +45,16 @@ test.each([4, 64])(
     await others();
   },
 );
+
+test('the first thread that hangs past a deadline is told in the log and with the plugin, long before the last one does', async () => {
+  const host = await FaultyHost.start(['fault'], 'limits:\n  deadlineMs: 300\n');
+  try {
+    expect(await host.call('POST', '/fault/pool?kind=sleep')).toMatchObject({ status: 504 });
+    const told = 'a thread of fault hangs in POST /fault/pool since its deadline; 1 of 8 that it may lose';
+    await until('it is told', () => host.said.includes(told));
+    expect((await host.show('fault'))?.warnings).toContain(`generation 1: ${told}`);
+    expect(await host.show('fault')).toMatchObject({ state: 'running' });
+  } finally {
+    await host.close();
+  }
+});

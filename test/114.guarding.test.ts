@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { silentLog } from '../src/base/log.js';
+import { type Log, silentLog } from '../src/base/log.js';
 import type { GuardNote, PluginGauges } from '../src/binding/black-box.js';
 import type { ResourceLimits } from '../src/compiler/config.js';
 import { parseConfig } from '../src/compiler/config.js';
@@ -12,6 +12,7 @@ class Watch {
   readonly findings = new GuardFindings();
   readonly told: HostEvent[] = [];
   readonly quarantined: string[] = [];
+  readonly log: string[] = [];
   notes: GuardNote[] = [];
   gauges: Partial<PluginGauges> = {};
   lost = 0;
@@ -29,7 +30,7 @@ class Watch {
       limits,
     };
     this.#guarding = new Guarding({
-      log: silentLog(),
+      log: { ...silentLog(), warn: (_: object, said: string) => void this.log.push(said) } as Log,
       findings: this.findings,
       door: {
         pluginGauges: () => [
@@ -42,7 +43,7 @@ class Watch {
       ],
       tell: (event) => void this.told.push(event),
       quarantine: hasParent ? (_, reason) => void this.quarantined.push(reason) : undefined,
-      hangsIn: () => ['GET /x', 'GET /x'],
+      hangsIn: () => ['GET /x', 'GET /y'],
       now: () => this.#now,
     });
   }
@@ -164,6 +165,22 @@ describe('guards', () => {
     expect(watch.quarantined).toHaveLength(1);
   });
 
+  test('the first thread that is lost is told once for each generation, with where it hangs', () => {
+    const watch = new Watch();
+    watch.after(1000);
+    for (const lost of [1, 0, 2]) {
+      watch.lost = lost;
+      watch.after(1000);
+    }
+    const first = 'a thread of greedy hangs in GET /x since its deadline; 1 of 8 that it may lose';
+    expect(watch.findings.warningsOf('greedy')).toEqual([`generation 1: ${first}`]);
+    watch.running = 2;
+    watch.after(1000);
+    const next = 'threads of greedy hang in GET /x, GET /y since their deadlines; 2 of 8 that it may lose';
+    expect(watch.findings.warningsOf('greedy').slice(1)).toEqual([`generation 2: ${next}`]);
+    expect(watch.log).toEqual([first, next]);
+  });
+
   test('without a thread to serve for 5 s a plugin is quarantined, one whose threads come back is not', () => {
     const watch = new Watch();
     watch.lost = 8;
@@ -176,7 +193,7 @@ describe('guards', () => {
     watch.after(4999);
     expect(watch.quarantined).toEqual([]);
     watch.after(1);
-    expect(watch.quarantined).toEqual(['8 of its threads hang in GET /x']);
+    expect(watch.quarantined).toEqual(['8 of its threads hang in GET /x, GET /y']);
   });
 });
 

@@ -40,7 +40,7 @@ export function guardPlugins({ core, host, apart, front, settings, parent, box, 
     door: core,
     plugins: () => host.members,
     quarantine: parent !== undefined ? (plugin, reason) => host.quarantine(plugin, reason) : undefined,
-    hangsIn: (plugin) => (box === undefined ? [] : routesIn(core, box, plugin)),
+    hangsIn: (plugin, generation) => (box === undefined ? [] : routesIn(core, box, plugin, generation)),
     now: () => performance.now(),
   });
   const { data, crashReports: keep } = settings;
@@ -78,13 +78,15 @@ export function guardPlugins({ core, host, apart, front, settings, parent, box, 
   };
 }
 
-/** Routes that threads of the process are in, in code of `plugin`; none where the box cannot be read. */
-function routesIn(core: Core, box: number, plugin: string): string[] {
+/** Routes that threads of the process are in, in code of the generation, the longest first; none where the box cannot be read. */
+function routesIn(core: Core, box: number, plugin: string, generation: number): string[] {
   try {
     const { images, threads } = core.readBlackBox(box);
-    const own = new Set(images.filter((image) => image.plugin === plugin).map(({ index }) => index));
-    return threads.flatMap(({ inside }) => (inside !== undefined && own.has(inside.image) ? [inside.route] : []));
+    const own = images.filter((image) => image.plugin === plugin && image.generation === generation);
+    const work = threads.flatMap(({ inside }) => inside ?? []);
+    const calls = work.filter(({ image, route }) => route !== '' && own.some(({ index }) => index === image));
+    return calls.toSorted((left, right) => right.ms - left.ms).map(({ route }) => route);
   } catch {
-    return []; // the quarantine is what matters
+    return []; // that it hangs is what matters
   }
 }

@@ -23,8 +23,8 @@ export interface GuardingOptions {
    * and whoever listens is told.
    */
   quarantine?: ((plugin: string, reason: string) => void) | undefined;
-  /** Routes that calls of the plugin hang in, as far as that is known. */
-  hangsIn?: (plugin: string) => readonly string[];
+  /** Routes that calls of the generation are in, as far as that is known, those that have taken the longest first. */
+  hangsIn?: (plugin: string, generation: number) => readonly string[];
   /** ms, of a clock that never goes back. */
   now: () => number;
 }
@@ -53,6 +53,8 @@ export class Guarding {
   readonly #overruns = new Map<string, { readonly generation: number; readonly at: readonly number[] }>();
   /** Of generations without threads to serve: since when. */
   readonly #lost = new Map<string, number>();
+  /** By plugin, its last generation of which it was told that a thread is lost. */
+  readonly #hung = new Map<string, number>();
 
   constructor(options: GuardingOptions) {
     this.#options = options;
@@ -133,9 +135,11 @@ export class Guarding {
   }
 
   #threads({ id, running }: Watched): void {
-    const { hangsIn, now, quarantine } = this.#options;
+    const { now, quarantine } = this.#options;
+    const generation = running?.number ?? 0;
     const lost = running?.handle.threads.lost ?? 0;
-    const key = `${id} ${running?.number}`;
+    const key = `${id} ${generation}`;
+    if (lost > 0) this.#hangs(id, generation, lost);
     if (lost < mostLost || quarantine === undefined) {
       this.#lost.delete(key);
       return;
@@ -144,10 +148,26 @@ export class Guarding {
     this.#lost.set(key, since);
     if (now() - since < lostMs) return;
     this.#lost.delete(key);
-    const routes = [...new Set(hangsIn?.(id) ?? [])];
-    quarantine(
-      id,
-      `${lost} of its threads hang in ${routes.length === 0 ? 'calls that missed their deadlines' : routes.join(', ')}`,
-    );
+    const routes = this.#routesOf(id, generation, lost);
+    const place = routes.length === 0 ? 'calls that missed their deadlines' : routes.join(', ');
+    quarantine(id, `${lost} of its threads hang in ${place}`);
+  }
+
+  /** Once for each generation: what goes on is told by the quarantine. */
+  #hangs(id: string, generation: number, lost: number): void {
+    const { findings, log } = this.#options;
+    if (this.#hung.get(id) === generation) return;
+    this.#hung.set(id, generation);
+    const routes = this.#routesOf(id, generation, lost);
+    const place = routes.length > 0 ? routes.join(', ') : lost === 1 ? 'a call' : 'calls';
+    const who =
+      lost === 1 ? `a thread of ${id} hangs in ${place} since its` : `threads of ${id} hang in ${place} since their`;
+    const sentence = `${who} ${lost === 1 ? 'deadline' : 'deadlines'}; ${lost} of ${mostLost} that it may lose`;
+    findings.warn(id, `generation ${generation}: ${sentence}`);
+    log.warn({ plugin: id, generation, lost, limit: mostLost }, sentence);
+  }
+
+  #routesOf(id: string, generation: number, lost: number): string[] {
+    return [...new Set((this.#options.hangsIn?.(id, generation) ?? []).slice(0, lost))];
   }
 }
