@@ -98,6 +98,28 @@ describe('the outcome of a trial', () => {
     expect(error.message).toContain(signal);
   });
 
+  test.each([
+    ['crash_in_constructor', 'begin'],
+    ['crash_in_initialize', 'initialize'],
+    ['deep_in_initialize', 'initialize'],
+  ])('names the function that crashed in %s, and where in it', async (name, symbol) => {
+    const error = await failureOf(tryPlugin(name));
+    const place = new RegExp(`^${symbol}\\+0x[0-9a-f]+$`);
+    expect(error.details).toMatchObject({
+      offset: expect.stringMatching(/^0x[0-9a-f]+$/) as string,
+      symbol: expect.stringMatching(place) as string,
+    });
+    expect(error.message).toContain(`with SIGSEGV, in ${String(error.details?.['symbol'])}`);
+  });
+
+  test('names the function of the library that has called what crashed', async () => {
+    const error = await failureOf(tryPlugin('abort_in_constructor'));
+    expect(error.details).toMatchObject({
+      signal: 'SIGABRT',
+      symbol: expect.stringMatching(/^begin(\.cold)?\+0x/) as string,
+    });
+  });
+
   test('carries what the library last wrote', async () => {
     const error = await failureOf(tryPlugin('abort_in_constructor'));
     expect(error.message).toContain('it last wrote "assertion failed: the world is flat"');

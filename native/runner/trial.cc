@@ -34,6 +34,7 @@
 #endif
 
 #include "../core/route.h"
+#include "crash_place.h"
 #include "environment.h"
 #include "inert_host.h"
 #include "sandbox.h"
@@ -74,16 +75,17 @@ enum class Outcome : uint8_t {
 constexpr const char* kOutcomes[] = {"passed",  "openFailed", "mismatch", "unconfined", "refused",
                                      "crashed", "exited",     "timeout",  "unavailable"};
 
-// What a child tells: where it is (no outcome), or, on a way of its own, its verdict. One write of at most PIPE_BUF
-// bytes, so never in pieces.
+// What a child tells: where it is, or crashes (no verdict), or, on a way of its own, its verdict. One write of at most
+// PIPE_BUF bytes, so never in pieces.
 struct Frame {
   Nonce nonce;
   Stage stage;
   uint8_t is_verdict;
   Outcome outcome;
-  uint8_t unused;
+  uint8_t is_call;  // of a crash: as CrashPlace
   int32_t status;
   uint32_t message_size;
+  uint64_t offset;  // of a crash: as CrashPlace
 };
 
 // What the child of an isolated plugin is held to.
@@ -256,6 +258,9 @@ class Child {
     if (early) warm_up();
     if (!await_request()) _exit(0);
     if (!confine_further()) _exit(127);
+    running_ = this;
+    tell_crash_place(request_.path.c_str(),
+                     [](int signal, const CrashPlace& place) { running_->tell_crash(signal, place); });
     run_stages();
     await_end();
     _exit(0);
@@ -372,12 +377,16 @@ class Child {
   void tell(bool is_verdict, Outcome outcome, int32_t status, std::string_view message) const {
     message = message.substr(0, kMessageBytes);
     std::array<char, sizeof(Frame) + kMessageBytes> bytes;
-    const Frame frame = {nonce_, stage_, is_verdict, outcome, 0, status, static_cast<uint32_t>(message.size())};
+    const Frame frame = {nonce_, stage_, is_verdict, outcome, 0, status, static_cast<uint32_t>(message.size()), 0};
     std::memcpy(bytes.data(), &frame, sizeof frame);
     if (!message.empty()) std::memcpy(bytes.data() + sizeof frame, message.data(), message.size());
     // When it cannot be written the trial has not passed, which is what the other end concludes.
     [[maybe_unused]] const ssize_t written =
         write(is_verdict ? channel_ : stages_, bytes.data(), sizeof frame + message.size());
+  }
+  void tell_crash(int signal, const CrashPlace& place) const {
+    const Frame frame = {nonce_, stage_, 0, Outcome::Crashed, place.is_call, signal, 0, place.offset};
+    [[maybe_unused]] const ssize_t written = write(stages_, &frame, sizeof frame);
   }
   void begin(Stage stage) {
     stage_ = stage;
@@ -481,6 +490,8 @@ class Child {
     return true;
   }
 
+  static inline const Child* running_ = nullptr;  // for the handler of signals
+
   Request request_;
   const Nonce nonce_;
   int channel_ = -1;
@@ -501,6 +512,8 @@ struct Trial {
   Descriptor output;
   Clock::time_point deadline;
   Stage stage = Stage::Start;
+  int crash_signal = 0;  // that the child has told of
+  CrashPlace crash_place = {};
   std::string frames;  // bytes of the channel that are not a whole frame yet
   std::string tail;
   bool early = false;  // it was there before its request
@@ -557,6 +570,7 @@ class Trials {
     action.sa_handler = on_child_signal;
     action.sa_flags = SA_RESTART | SA_NOCLDSTOP;
     if (sigaction(SIGCHLD, &action, nullptr) != 0) return false;
+    prepare_crash_place();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN);  // of a terminal: the host decides when this process ends
     sigset_t none;
@@ -612,8 +626,9 @@ class Trials {
   }
 
   static bool is_sound(const Trial& trial, const Frame& frame) {
-    return frame.nonce == trial.nonce && frame.stage <= Stage::Destroy && frame.outcome <= Outcome::Refused &&
-           frame.message_size <= kMessageBytes;
+    const bool is_crash = frame.is_verdict == 0 && frame.outcome == Outcome::Crashed;
+    return frame.nonce == trial.nonce && frame.stage <= Stage::Destroy &&
+           (frame.outcome <= Outcome::Refused || is_crash) && frame.message_size <= kMessageBytes;
   }
 
   // After the first bytes that are not ours nothing on the channel is believed.
@@ -639,8 +654,12 @@ class Trials {
   static void read_stages(Trial& trial) {
     Frame frame;
     while (read(trial.stages.get(), &frame, sizeof frame) == static_cast<ssize_t>(sizeof frame) &&
-           is_sound(trial, frame) && frame.is_verdict == 0 && frame.message_size == 0)
+           is_sound(trial, frame) && frame.is_verdict == 0 && frame.message_size == 0) {
       trial.stage = frame.stage;
+      if (frame.outcome != Outcome::Crashed) continue;
+      trial.crash_signal = frame.status;
+      trial.crash_place = {frame.offset, frame.is_call != 0};
+    }
   }
 
   void answer(Trial& trial, Outcome outcome, std::string_view code, std::string_view message) {
@@ -758,8 +777,19 @@ class Trials {
     } else if (WTERMSIG(status) == SIGXCPU || (WTERMSIG(status) == SIGKILL && out_of_time)) {
       answer(trial, Outcome::Timeout, "cpu", {});
     } else {
-      answer(trial, Outcome::Crashed, signal_name(WTERMSIG(status)), {});
+      crashed(trial, WTERMSIG(status));
     }
+  }
+
+  void crashed(Trial& trial, int signal) {
+    const auto [offset, is_call] = trial.crash_place;
+    // A plugin may have survived one fault, and the handler of another one be ended by its alarm.
+    const bool is_told = trial.crash_signal == signal || (trial.crash_signal > 0 && signal == SIGALRM);
+    std::array<char, 32> place = {};
+    if (is_told && offset != 0) {
+      std::snprintf(place.data(), place.size(), "%s %" PRIx64, is_call ? "call" : "pc", offset);
+    }
+    answer(trial, Outcome::Crashed, signal_name(is_told ? trial.crash_signal : signal), place.data());
   }
 
   void expire() {

@@ -20,7 +20,8 @@
 //   mismatch     abi or id         what the descriptor says that the note did not
 //   unconfined   -                 what the kernel lacks, with a SANDBOX of 2
 //   refused      a tenon_status    the last that the plugin logged, or what it broke
-//   crashed      signal, SIGSEGV   -
+//   crashed      signal, SIGSEGV   where in the library, as far as it is known: `pc OFFSET`, or `call OFFSET` for what
+//                                  returns there; hexadecimal, from the beginning of its mapping
 //   exited       exit status       -
 //   timeout      deadline or cpu   -
 //   unavailable  -                 why no child could be forked

@@ -7,6 +7,7 @@ import { Socket } from 'node:net';
 import { type ErrorCode, TenonError } from '../base/errors.js';
 import { runnerPath } from '../binding/core.js';
 import { confinementMissing, type IsolationPlan } from './isolation.js';
+import { crashPlace, type CrashPlace, placeWords } from './trial-place.js';
 
 export interface TrialLimits {
   /** Id that the library must have. */
@@ -209,10 +210,7 @@ export class Trial {
       if (pending === undefined) continue;
       runner.pending.delete(Number(number));
       clearTimeout(pending.watchdog);
-      const verdict = { outcome, stage, code, message: decode(message), output: decode(output) };
-      const error = judge(pending, verdict);
-      if (error === undefined) pending.resolve(triedOf(verdict));
-      else pending.reject(error);
+      void conclude(pending, { outcome, stage, code, message: decode(message), output: decode(output) });
     }
   }
 
@@ -236,6 +234,13 @@ interface Verdict {
   code: string;
   message: string;
   output: string;
+}
+
+async function conclude(pending: Pending, verdict: Verdict): Promise<void> {
+  const place = verdict.outcome === 'crashed' ? await crashPlace(pending.path, verdict.message) : undefined;
+  const error = judge(pending, verdict, place);
+  if (error === undefined) pending.resolve(triedOf(verdict));
+  else pending.reject(error);
 }
 
 function triedOf({ message }: Verdict): Tried {
@@ -264,8 +269,8 @@ function unavailable(pending: Pending, reason: string): TenonError {
   });
 }
 
-/** The error that a verdict stands for; nothing when the library passed. */
-function judge(pending: Pending, verdict: Verdict): TenonError | undefined {
+/** The error that a verdict stands for; nothing when the library passed. `where` it crashed, if so. */
+function judge(pending: Pending, verdict: Verdict, where?: CrashPlace): TenonError | undefined {
   const { outcome, stage, code, message, output } = verdict;
   const plugin = `plugin "${pending.id}"`;
   const place = places[stage] ?? `at ${stage}`;
@@ -291,11 +296,9 @@ function judge(pending: Pending, verdict: Verdict): TenonError | undefined {
     case 'crashed':
       return error(
         'TrialCrashed',
-        `crashed ${place} with ${code}${said}`,
+        `crashed ${place} with ${code}${where === undefined ? '' : `, ${placeWords(where)}`}${said}`,
         'mend the plugin; a debugger shows the line',
-        {
-          signal: code,
-        },
+        { signal: code, ...where },
       );
     case 'exited':
       return error('TrialExited', `ended its process ${place} with status ${code}${said}`, 'a plugin must not exit', {
