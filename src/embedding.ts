@@ -2,7 +2,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Environment } from './base/config.js';
-import type { Containment } from './base/containment.js';
+import type { Containment, KeptContainment } from './base/containment.js';
 import type { Log } from './base/log.js';
 import type { Settings } from './base/settings.js';
 import type { ContainmentListener } from './host/containing.js';
@@ -179,7 +179,7 @@ export interface OwnProcess {
   /** Where what is written to the standard streams of the process is read, to be logged. */
   output?: OwnOutput | undefined;
   /** What it must keep to; nothing by default. */
-  containment?: Containment | undefined;
+  containment?: KeptContainment | undefined;
   /** Whether somebody else holds the lock of the data directory for it. */
   locked?: boolean | undefined;
   /** Descriptor of the black box that it writes. */

@@ -3,9 +3,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Containment, movedOut, nothingContained } from '../src/base/containment.js';
+import type { BoxContents, BoxImage } from '../src/binding/black-box.js';
 import type { CrashReport } from '../src/base/crash-report.js';
 import { crashId, CrashReports } from '../src/base/crash-reports.js';
 import type { Accused } from '../src/host/crash-finding.js';
+import { withBegun } from '../src/supervisor/begun-generations.js';
 import { readContainment, writeContainment } from '../src/supervisor/containment-file.js';
 import { type CountedCrash, decide, type Decision, released } from '../src/supervisor/crash-decision.js';
 
@@ -177,6 +179,41 @@ describe('what is held back', () => {
     expect(readContainment(folder, (line) => warnings.push(line))).toEqual(containment);
     expect(readContainment(path.join(folder, 'none'), (line) => warnings.push(line))).toEqual(nothingContained);
     expect(warnings).toEqual([]);
+  });
+
+  test('has the numbers of generations beside it that were begun in a host that crashed', async () => {
+    const generations = { todo: 7 };
+    await writeContainment(folder, { ...nothingContained, generations });
+    expect(readContainment(folder, () => {})).toEqual({ ...nothingContained, generations });
+    const spoilt = { ...nothingContained, generations: { todo: 'seven', other: 1.5, good: 2 } };
+    await writeFile(path.join(folder, 'containment.json'), JSON.stringify(spoilt));
+    expect(readContainment(folder, () => {})).toEqual({ ...nothingContained, generations: { good: 2 } });
+  });
+
+  test('counts the last generation of each plugin that was begun, as far as the black box can be believed', () => {
+    const image = {
+      index: 0,
+      plugin: 'todo',
+      generation: 7,
+      sha256: '',
+      state: 'loading',
+      low: '0x0',
+      high: '0x0',
+    } as const;
+    const box = (...images: BoxImage[]): BoxContents => ({ pid: 1, ended: false, images, threads: [], files: [] });
+    expect(withBegun({ other: 2 }, box(image, { ...image, generation: 6, state: 'serving' }))).toEqual({
+      other: 2,
+      todo: 7,
+    });
+    const known = { todo: 7 };
+    for (const one of [
+      image,
+      { ...image, generation: 6 },
+      { ...image, generation: 2 ** 52 },
+      { ...image, plugin: 'To do', generation: 8 },
+    ])
+      expect(withBegun(known, box(one))).toBe(known);
+    expect(withBegun(known, undefined)).toBe(known);
   });
 
   test.each(['', 'null', '{"quarantined":[{"plugin":1}],"bad":[]}', '{"quarantined":[],"bad":[],"safeMode":true}'])(

@@ -77,6 +77,23 @@ test('a crash is told and reported: a build on probation goes, the second crash 
   });
 });
 
+test('a generation that ran in a host that crashed keeps its number for itself, and the parent remembers it', async () => {
+  const at = await start(['bad'], 'crashes:\n  limit: 9\n');
+  await at.publish('bad', (serial) => `initialize abort host ${serial}`);
+  const report = await crashed(at, () => void at.reload('bad'));
+  const { generation } = report.verdict.culprit ?? expect.fail(report.verdict.sentence);
+  expect(report.verdict.culprit).toMatchObject({ plugin: 'bad', inside: { work: 'initialize' } });
+  await until('the build before serves', async () => (await at.who('bad'))?.serial === 's1');
+  expect((await at.who('bad'))?.generation).toBe(generation + 1);
+  const kept = await readFile(path.join(at.world.data, 'containment.json'), 'utf8');
+  expect(JSON.parse(kept)).toMatchObject({ generations: { bad: generation } });
+  for (const next of [generation + 1, generation + 2]) {
+    const { verdict } = await crashed(at, () => at.call('POST', '/bad/inline?kind=null-write'));
+    expect(verdict.culprit).toMatchObject({ plugin: 'bad', generation: next });
+    await until('it serves again', async () => (await at.who('bad')) !== undefined);
+  }
+});
+
 test('crashes that nobody can explain end all plugins, and their limit there ends everything', async () => {
   const at = await start(['good'], 'crashes:\n  limit: 2\n  standby: false\n');
   expect(await killed(at, 'SIGKILL')).toMatchObject({

@@ -35,6 +35,14 @@ export interface Containment {
   readonly safeMode?: { readonly reason: string; readonly crash: string; readonly since: string } | undefined;
 }
 
+/** By id of a plugin, the highest number of a generation that was begun in a host that crashed: no other one gets it. */
+export type BegunGenerations = Readonly<Record<string, number>>;
+
+/** What is kept, and a host begins with. */
+export interface KeptContainment extends Containment {
+  readonly generations?: BegunGenerations | undefined;
+}
+
 export const nothingContained: Containment = { quarantined: [], bad: [] };
 
 /** Builds of `plugin` that are held back for what they did in the host's process, from which `mode` has moved it into processes of its own. */

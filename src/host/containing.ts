@@ -1,5 +1,13 @@
 /** What crashes have led to, as this host keeps to it: plugins and builds that are not loaded, or that none is. */
-import { type ApartMode, type Containment, type HeldBuild, leftBehind, movedOut } from '../base/containment.js';
+import {
+  type ApartMode,
+  type BegunGenerations,
+  type Containment,
+  type HeldBuild,
+  type KeptContainment,
+  leftBehind,
+  movedOut,
+} from '../base/containment.js';
 import type { CrashReport } from '../base/crash-report.js';
 import { TenonError } from '../base/errors.js';
 import { apartAs, type Isolated } from './isolation-view.js';
@@ -22,13 +30,18 @@ export class Containing {
   #demoted: readonly HeldBuild[];
   readonly #automatic = new Set<string>();
   #safeMode: Containment['safeMode'];
+  readonly #generations: BegunGenerations;
   readonly #listener: ContainmentListener;
 
-  constructor({ quarantined, bad, demoted, safeMode }: Containment, listener: ContainmentListener = {}) {
+  constructor(
+    { quarantined, bad, demoted, safeMode, generations }: KeptContainment,
+    listener: ContainmentListener = {},
+  ) {
     this.#quarantined = new Map(quarantined.map((build) => [build.plugin, build]));
     this.#bad = bad;
     this.#demoted = demoted ?? [];
     this.#safeMode = safeMode;
+    this.#generations = generations ?? {};
     this.#listener = listener;
   }
 
@@ -37,6 +50,11 @@ export class Containing {
     const safeMode = this.#safeMode === undefined ? {} : { safeMode: this.#safeMode };
     const demoted = this.#demoted.length === 0 ? {} : { demoted: this.#demoted };
     return { quarantined: [...this.#quarantined.values()], bad: this.#bad, ...demoted, ...safeMode };
+  }
+
+  /** The highest number of a generation of `id` that was begun in a host that crashed; 0: there was none. */
+  lastGeneration(id: string): number {
+    return this.#generations[id] ?? 0;
   }
 
   /** Why no plugin is loaded, if so. */

@@ -443,7 +443,7 @@ export class Reloading {
   }
 
   #nextNumber(id: string): number {
-    const number = (this.#numbers.get(id) ?? 0) + 1;
+    const number = Math.max(this.#numbers.get(id) ?? 0, this.#options.containing.lastGeneration(id)) + 1;
     this.#numbers.set(id, number);
     return number;
   }

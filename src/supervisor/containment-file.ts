@@ -1,7 +1,7 @@
 /** `containment.json` in a data directory: what is held back, over every end of every process. Written by the parent alone. */
 import { renameSync } from 'node:fs';
 import path from 'node:path';
-import { type Containment, type HeldBuild, nothingContained } from '../base/containment.js';
+import { type BegunGenerations, type HeldBuild, type KeptContainment, nothingContained } from '../base/containment.js';
 import { TenonError } from '../base/errors.js';
 import { readRegularSync } from '../base/regular.js';
 import { replaceFile } from '../base/replace-file.js';
@@ -13,7 +13,7 @@ const fileBytes = 16 * 1024 * 1024;
  * What the file says; nothing is held without one. Of a damaged one nothing is held either: it is put aside, and `warn` is told.
  * Throws `SettingsInvalid` when it cannot be read.
  */
-export function readContainment(data: string, warn: (line: string) => void): Containment {
+export function readContainment(data: string, warn: (line: string) => void): KeptContainment {
   const file = path.join(data, name);
   let text: string;
   try {
@@ -36,22 +36,35 @@ export function readContainment(data: string, warn: (line: string) => void): Con
 }
 
 /** Rejects with what the system says. */
-export function writeContainment(data: string, containment: Containment): Promise<void> {
+export function writeContainment(data: string, containment: KeptContainment): Promise<void> {
   return replaceFile(path.join(data, name), `${JSON.stringify(containment, undefined, 2)}\n`, { durable: true });
 }
 
-function parse(text: string): Containment | undefined {
+function parse(text: string): KeptContainment | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return undefined; // said by whoever asked
   }
-  const { quarantined, bad, demoted, safeMode } = (value ?? {}) as Record<string, unknown>;
+  const { quarantined, bad, demoted, safeMode, generations } = (value ?? {}) as Record<string, unknown>;
   if (!areBuilds(quarantined) || !areBuilds(bad) || !areBuilds(demoted ?? [])) return undefined;
-  const held = { quarantined, bad, ...(areBuilds(demoted) ? { demoted } : {}) };
+  const begun = begunIn(generations);
+  const held = {
+    quarantined,
+    bad,
+    ...(areBuilds(demoted) ? { demoted } : {}),
+    ...(begun === undefined ? {} : { generations: begun }),
+  };
   if (safeMode === undefined) return held;
   return isTold(safeMode) ? { ...held, safeMode } : undefined;
+}
+
+/** Without what is no number: that holds nothing back. */
+function begunIn(value: unknown): BegunGenerations | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const known = Object.entries(value).filter(([, number]) => Number.isSafeInteger(number) && Number(number) > 0);
+  return Object.fromEntries(known);
 }
 
 function areBuilds(value: unknown): value is HeldBuild[] {

@@ -1,9 +1,17 @@
 /** The crashes of the hosts of one data directory: what is thought of each, what is done, and what is kept of it. */
-import { type ApartMode, type Containment, type HeldBuild, movedOut } from '../base/containment.js';
+import {
+  type ApartMode,
+  type BegunGenerations,
+  type Containment,
+  type HeldBuild,
+  type KeptContainment,
+  movedOut,
+} from '../base/containment.js';
 import type { CrashAction, CrashRelease, CrashReport } from '../base/crash-report.js';
 import type { Settings } from '../base/settings.js';
 import { crashFolder, crashId, CrashReports } from '../base/crash-reports.js';
 import { type Accused, findCrash, type HostDeath } from '../host/crash-finding.js';
+import { withBegun } from './begun-generations.js';
 import { readContainment, writeContainment } from './containment-file.js';
 import { type CountedCrash, type CrashRules, decide, released, withBuild } from './crash-decision.js';
 
@@ -52,6 +60,7 @@ export class Crashes {
   readonly #options: CrashesOptions;
   #limits: CrashLimits;
   #containment: Containment;
+  #generations: BegunGenerations;
   #history: readonly CountedCrash[] = [];
   /** Plugins that may go on in a process of their own, as the host has told. */
   automatic: readonly string[] = [];
@@ -62,12 +71,15 @@ export class Crashes {
     const { data, warn } = options;
     this.#options = options;
     this.#limits = options;
-    this.#containment = readContainment(data, warn);
+    const { generations, ...containment } = readContainment(data, warn);
+    this.#containment = containment;
+    this.#generations = generations ?? {};
   }
 
   /** What the next host is to keep to. */
-  get containment(): Containment {
-    return this.#containment;
+  get containment(): KeptContainment {
+    const isNone = Object.keys(this.#generations).length === 0;
+    return isNone ? this.#containment : { ...this.#containment, generations: this.#generations };
   }
 
   /** Keep to these from now on. */
@@ -80,6 +92,7 @@ export class Crashes {
     const at = new Date();
     const id = crashId(at, pid);
     const { finding, accused } = findCrash(death);
+    this.#begun(withBegun(this.#generations, death.contents));
     const { action, delayMs } = goesOn ? this.#decide(id, at, finding.verdict.sentence, accused) : endOfAll;
     const host = { pid, version, node: process.versions.node, uptimeMs: Math.round(uptimeMs) };
     // Of one that was killed from outside it is known who was at work, not who has done it.
@@ -154,7 +167,18 @@ export class Crashes {
   #contain(containment: Containment): void {
     if (containment === this.#containment) return;
     this.#containment = containment;
-    this.#write('what is held back', () => writeContainment(this.#options.data, containment));
+    this.#keepContainment();
+  }
+
+  #begun(generations: BegunGenerations): void {
+    if (generations === this.#generations) return;
+    this.#generations = generations;
+    this.#keepContainment();
+  }
+
+  #keepContainment(): void {
+    const kept = this.containment;
+    this.#write('what is held back', () => writeContainment(this.#options.data, kept));
   }
 
   #write(what: string, write: () => Promise<void>): void {

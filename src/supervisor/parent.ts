@@ -1,6 +1,6 @@
 /** The parent process as its child, the host, sees it: what they tell each other. */
 import type { ResolvedSettings } from '../base/config.js';
-import type { ApartMode, Containment, HeldBuild } from '../base/containment.js';
+import type { ApartMode, HeldBuild, KeptContainment } from '../base/containment.js';
 import type { CrashReport } from '../base/crash-report.js';
 import type { Wishes } from '../embedding.js';
 import type { OutputBatch } from './output.js';
@@ -34,7 +34,7 @@ export type ParentRequest =
    * The first thing that it says: begin with these settings, which count as those that were read last, keep to `containment`, and go on
    * with the plugins as the host before this one has told of them last. It may come long after the start: until then the host stands by.
    */
-  | { ask: 'begin'; settings: ResolvedSettings; containment: Containment; wishes?: Wishes | undefined }
+  | { ask: 'begin'; settings: ResolvedSettings; containment: KeptContainment; wishes?: Wishes | undefined }
   /** An end when requests under way have ended, or at once. `why`: a signal, as a rule. */
   | { ask: 'end'; atOnce: boolean; why: string }
   /** Read the settings again. `wish` grows from one to the next. */
