@@ -86,7 +86,7 @@ Pool::Submission Pool::submit(Call& call) {
     const uint32_t kept = alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed) + begun_;
     const uint32_t startable = kept < thread_limit_ ? thread_limit_ - kept : 0;
     const bool may = may_run(0);
-    const uint32_t free = may ? idle_ + (spinning_ ? 1 : 0) + startable : 0;
+    const uint32_t free = may ? idle_ + (spinning_ ? 1 : 0) + coming_ + startable : 0;
     if (queue_.size() + ahead() >= queue_limit_ + free) return Submission::Full;
     if (!spinning_ && may) {
       if (idle_ > queue_.size()) {
@@ -106,7 +106,7 @@ Pool::Submission Pool::submit(Call& call) {
   return Submission::Accepted;
 }
 
-// Under the mutex: threads that have a call, or are about to.
+// Under the mutex: threads that have a call, or are about to, also those that are still to be made.
 uint32_t Pool::busy() const {
   const uint32_t kept = alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed);
   return kept - idle_ - (spinning_ ? 1 : 0);
@@ -197,14 +197,14 @@ bool Pool::expire(Call& call, std::optional<ThreadEffort::Turn>& lost) {
   return false;
 }
 
-// Under the mutex, in a Hold.
-bool Pool::want_thread() {
-  if (lost_.load(std::memory_order_relaxed) >= kMostLost) return false;
+// Under the mutex, in a Hold. Not where so many hang that no more are made.
+void Pool::want_thread() {
+  if (lost_.load(std::memory_order_relaxed) >= kMostLost) return;
   reap();
   workers_.push_back(std::make_unique<Worker>(*this));
   wanted_.push_back(workers_.back().get());
   alive_.fetch_add(1, std::memory_order_acq_rel);
-  return true;
+  coming_++;
 }
 
 // From when it is made on it may be over, and the pool with it.
@@ -222,6 +222,9 @@ bool Pool::make_thread(void* argument) {
   const auto same = [&worker](const std::unique_ptr<Worker>& other) { return other.get() == &worker; };
   pool.workers_.erase(std::find_if(pool.workers_.begin(), pool.workers_.end(), same));
   pool.alive_.fetch_sub(1, std::memory_order_acq_rel);
+  pool.coming_--;
+  // As long as this one counted, an idle one may have left to it what is queued.
+  if (pool.idle_ > 0) pool.work_.notify_one();
   pool.answer_stranded();
   pool.ended_.notify_all();
   return false;
@@ -295,22 +298,22 @@ void Pool::reap() {
 #endif
 }
 
-// Under the mutex, in a Hold: see to it that somebody comes for what is queued, or that it is answered.
+// Under the mutex, in a Hold: see to it that somebody comes for what is queued, where one may.
 void Pool::summon() {
   if (!may_take(0)) return;
   if (idle_ > 0) {
     work_.notify_one();
   } else if (alive_.load(std::memory_order_relaxed) - lost_.load(std::memory_order_relaxed) < thread_limit_) {
-    if (!want_thread()) answer_stranded();
+    want_thread();
   }
 }
 
-// Under the mutex: what is queued when nobody is left who could take it. Whoever calls this keeps the pool alive, also
-// when all these calls are over. Where threads hang, what is queued hangs with them, to its deadline: one may come
-// back.
+// Under the mutex, when a thread could not be made: what is queued and nobody is left who could take it. The mutex
+// keeps the pool alive, also when all these calls are over. Where threads hang, what is queued hangs with them, to its
+// deadline: one may come back. What was entered elsewhere takes it, or asks for a thread again, when it leaves.
 void Pool::answer_stranded() {
   const uint32_t lost = lost_.load(std::memory_order_relaxed);
-  if (lost >= kMostLost || alive_.load(std::memory_order_relaxed) != lost) return;
+  if ((begun_ > 0 && !stopping_) || lost >= kMostLost || alive_.load(std::memory_order_relaxed) != lost) return;
   queued_.store(0, std::memory_order_release);
   for (Call* const call : std::exchange(queue_, {})) strand(*call, lost);
 }
@@ -318,6 +321,7 @@ void Pool::answer_stranded() {
 Call* Pool::take(Worker& worker, const ThreadVisits& visits, uint64_t& ticket, bool spin) {
   Hold hold(*this);
   std::unique_lock<std::mutex>& lock = hold.lock();
+  if (!std::exchange(worker.came, true)) coming_--;
   for (;;) {
     if (visits.must_end() && !stopping_) return nullptr;
     if (!queue_.empty() && may_take(1)) {

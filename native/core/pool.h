@@ -29,6 +29,7 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   Pool& pool;
+  bool came = false;               // to the queue; under the pool's mutex
   bool ended = false;              // under the pool's mutex
   pthread_t thread = {};           // once it has ended
   ThreadEffort* effort = nullptr;  // set before its first turn
@@ -102,7 +103,7 @@ class Pool {
   void run(Worker& worker);
   Call* take(Worker& worker, const ThreadVisits& visits, uint64_t& ticket, bool spin);
   bool expire(Call& call, std::optional<ThreadEffort::Turn>& lost);
-  bool want_thread();
+  void want_thread();
   static bool make_thread(void* worker);
   void summon();
   uint32_t busy() const;
@@ -123,7 +124,8 @@ class Pool {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Worker*> wanted_;  // those of them that have no thread yet
   uint32_t idle_ = 0;
-  uint32_t begun_ = 0;  // calls that were entered
+  uint32_t coming_ = 0;  // threads that were wanted and have not come to the queue yet
+  uint32_t begun_ = 0;   // calls that were entered
   std::atomic<uint32_t> ahead_{0};
   bool spinning_ = false;
   bool stopping_ = false;

@@ -4,9 +4,48 @@
 
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
+#include <mutex>
 
 namespace {
+
 std::atomic<bool> refused{false};
+
+enum class Others { Made, Held, Refused };
+
+struct Holding {
+  std::mutex mutex;
+  std::condition_variable changed;
+  Others others = Others::Made;
+  pthread_t own = {};
+  int made = 0;
+  int waiting = 0;
+};
+
+Holding& holding() {
+  static Holding instance;
+  return instance;
+}
+
+void set(Others others) {
+  Holding& all = holding();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  all.others = others;
+  all.changed.notify_all();
+}
+
+// Whether the thread may be made, by now.
+[[maybe_unused]] bool may_be_made() {
+  Holding& all = holding();
+  std::unique_lock<std::mutex> lock(all.mutex);
+  if (all.others == Others::Made) return true;
+  if (pthread_equal(all.own, pthread_self()) != 0) return all.made++, true;
+  all.waiting++;
+  all.changed.wait(lock, [&all] { return all.others != Others::Held; });
+  all.waiting--;
+  return all.others == Others::Made;
+}
+
 }  // namespace
 
 #if defined(__linux__)
@@ -14,7 +53,7 @@ std::atomic<bool> refused{false};
 extern "C" {
 int __real_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument);
 int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument) {
-  if (refused.load()) return EAGAIN;
+  if (refused.load() || !may_be_made()) return EAGAIN;
   return __real_pthread_create(thread, attributes, main, argument);
 }
 }
@@ -24,5 +63,27 @@ namespace tenon::tests {
 
 NoThreads::NoThreads() { refused = true; }
 NoThreads::~NoThreads() { refused = false; }
+
+HeldThreads::HeldThreads() {
+  holding().own = pthread_self();
+  holding().made = 0;
+  set(Others::Held);
+}
+
+HeldThreads::~HeldThreads() { set(Others::Made); }
+
+void HeldThreads::refuse() { set(Others::Refused); }
+
+void HeldThreads::release() { set(Others::Made); }
+
+int HeldThreads::made_here() const {
+  const std::lock_guard<std::mutex> lock(holding().mutex);
+  return holding().made;
+}
+
+int HeldThreads::waiting() const {
+  const std::lock_guard<std::mutex> lock(holding().mutex);
+  return holding().waiting;
+}
 
 }  // namespace tenon::tests

@@ -18,6 +18,24 @@ class NoThreads {
   NoThreads& operator=(const NoThreads&) = delete;
 };
 
+// As long as this lives, or until it says otherwise, threads of the core that others than this thread make wait before
+// they are made. One at a time. Linux; elsewhere they are made.
+class HeldThreads {
+ public:
+  HeldThreads();
+  ~HeldThreads();
+  HeldThreads(const HeldThreads&) = delete;
+  HeldThreads& operator=(const HeldThreads&) = delete;
+
+  // They cannot be made, those that wait included.
+  void refuse();
+  void release();
+  // Threads that this thread has made itself meanwhile.
+  int made_here() const;
+  // Threads that wait.
+  int waiting() const;
+};
+
 }  // namespace tenon::tests
 
 #endif
