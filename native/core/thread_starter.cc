@@ -9,9 +9,7 @@
 
 namespace tenon::core {
 
-namespace {
-
-struct Creation {
+struct ThreadStarter::Creation {
   pthread_t* thread;
   const pthread_attr_t* attributes;
   void* (*main)(void*);
@@ -19,16 +17,14 @@ struct Creation {
   sigset_t signals;
   bool is_done = false;
   int status = 0;
+
+  void carry_out() {
+    sigset_t own;
+    pthread_sigmask(SIG_SETMASK, &signals, &own);
+    status = pthread_create(thread, attributes, main, argument);
+    pthread_sigmask(SIG_SETMASK, &own, nullptr);
+  }
 };
-
-void create_as_asked(Creation& creation) {
-  sigset_t own;
-  pthread_sigmask(SIG_SETMASK, &creation.signals, &own);
-  creation.status = pthread_create(creation.thread, creation.attributes, creation.main, creation.argument);
-  pthread_sigmask(SIG_SETMASK, &own, nullptr);
-}
-
-}  // namespace
 
 ThreadStarter& ThreadStarter::instance() {
   static ThreadStarter& starter = *std::unique_ptr<ThreadStarter>(new ThreadStarter()).release();
@@ -75,17 +71,9 @@ void ThreadStarter::entered() {
 int ThreadStarter::create(pthread_t& thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument) {
   Creation creation = {&thread, attributes, main, argument, {}};
   pthread_sigmask(SIG_SETMASK, nullptr, &creation.signals);
-  const auto make = [](void* asked) {
-    ThreadStarter& own = instance();
-    Creation& wanted = *static_cast<Creation*>(asked);
-    create_as_asked(wanted);
-    const std::lock_guard<std::mutex> lock(own.mutex_);
-    wanted.is_done = true;
-    own.created_.notify_all();
-    return false;
-  };
-  post(make, &creation);
   std::unique_lock<std::mutex> lock(mutex_);
+  creations_.push_back(&creation);
+  asked_.notify_one();
   created_.wait(lock, [&creation] { return creation.is_done; });
   return creation.status;
 }
@@ -93,7 +81,17 @@ int ThreadStarter::create(pthread_t& thread, const pthread_attr_t* attributes, v
 void ThreadStarter::run() {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
-    asked_.wait(lock, [this] { return !requests_.empty() && entering_ == 0; });
+    asked_.wait(lock, [this] { return !creations_.empty() || (!requests_.empty() && entering_ == 0); });
+    if (!creations_.empty()) {
+      Creation& creation = *creations_.front();
+      creations_.pop_front();
+      lock.unlock();
+      creation.carry_out();
+      lock.lock();
+      creation.is_done = true;
+      created_.notify_all();
+    }
+    if (requests_.empty() || entering_ > 0) continue;
     const Request request = requests_.front();
     requests_.pop_front();
     // It may have entered before `make` is back.

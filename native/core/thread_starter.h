@@ -27,7 +27,8 @@ class ThreadStarter {
   bool post(bool (*make)(void*), void* argument);
   // A thread that was made has what it needs to work. [that thread]
   void entered();
-  // pthread_create, with the signals blocked that are here; its answer. Once it has begun. [any]
+  // pthread_create, with the signals blocked that are here; its answer. It does not wait for what others have posted:
+  // whoever asks may have what a thread needs to enter. Once it has begun. [any]
   int create(pthread_t& thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument);
 
  private:
@@ -35,6 +36,7 @@ class ThreadStarter {
     bool (*make)(void*);
     void* argument;
   };
+  struct Creation;
 
   ThreadStarter() = default;
   bool begin_under_lock();
@@ -44,6 +46,7 @@ class ThreadStarter {
   std::condition_variable asked_;
   std::condition_variable created_;
   std::deque<Request> requests_;
+  std::deque<Creation*> creations_;
   int entering_ = 0;
   bool running_ = false;
 };
