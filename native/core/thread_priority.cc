@@ -155,15 +155,19 @@ ThreadEffort::~ThreadEffort() {
 ThreadEffort* ThreadEffort::current() { return own_effort; }
 
 void ThreadEffort::give_up(const Turn& turn) {
-  if (!ThreadStarter::instance().begin()) return;
+  if (turn.number % 2 == 0 || !ThreadStarter::instance().begin()) return;
   Register& all = Register::instance();
   // A thread that is over takes itself off the list first.
   const std::lock_guard<std::mutex> lock(all.mutex);
   all.each([&turn](ThreadEffort& thread) {
-    if (&thread != turn.effort || thread.turn_.load(std::memory_order_acquire) != turn.number) return;
-    if (!make_lowest(thread.id_)) return;
-    thread.lowered_.store(true, std::memory_order_release);
-    confine(thread.id_);
+    if (&thread != turn.effort || thread.id_ != turn.thread) return;
+    // Said first: one that comes back meanwhile ends, or has not been lowered.
+    const bool before = thread.lowered_.exchange(true, std::memory_order_seq_cst);
+    if (thread.turn_.load(std::memory_order_seq_cst) == turn.number && make_lowest(thread.id_)) {
+      confine(thread.id_);
+    } else {
+      thread.lowered_.store(before, std::memory_order_seq_cst);
+    }
   });
 }
 

@@ -33,14 +33,16 @@ class ThreadEffort {
 
   // A piece of work begins, or is over. [its thread]
   void begin() { turn_.store(turn_.load(std::memory_order_relaxed) | 1u, std::memory_order_release); }
-  void end() { turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
-  bool is_lowered() const { return lowered_.load(std::memory_order_acquire); }  // [any]
-  // What it is at.
+  // In one order with `give_up`: a thread that it lowers says so from the end of that turn on.
+  void end() { turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst); }
+  bool is_lowered() const { return lowered_.load(std::memory_order_seq_cst); }  // [any]
+  // What it is at. Another thread may have its stack by the time that is asked for.
   struct Turn {
     const ThreadEffort* effort;
-    uint64_t number;
+    pid_t thread;
+    uint64_t number;  // odd: at work
   };
-  Turn turn() const { return {this, turn_.load(std::memory_order_relaxed)}; }
+  Turn turn() const { return {this, id_, turn_.load(std::memory_order_relaxed)}; }
   // Nobody waits any more for what a thread does, if it still does it. [any]
   static void give_up(const Turn& turn);
 

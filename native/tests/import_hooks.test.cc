@@ -277,6 +277,7 @@ TEST_CASE("threads that an image starts from a call of a lower priority begin at
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+    effort.begin();
     ThreadEffort::give_up(effort.turn());
     lowered = nice_now();
     own = image.call<int>("priority_of_thread");

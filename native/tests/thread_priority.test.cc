@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -172,3 +173,30 @@ TEST_CASE(
   CHECK(front.take_down(generation));
 }
 #endif
+
+TEST_CASE("nothing is given up that is over, also where another thread has the place of the one that was at it") {
+  if (!can_be_lowered()) return;
+  const int usual = nice_of_thread();
+  std::optional<core::ThreadEffort> effort;
+  core::ThreadEffort::Turn turn = {};
+  std::atomic<int> nice{-100};
+  const auto run = [](const auto& main) { std::thread(main).join(); };
+  run([&] {
+    effort.emplace();
+    effort->begin();
+    turn = effort->turn();
+    effort.reset();
+  });
+  run([&] {
+    effort.emplace();
+    effort->begin();
+    core::ThreadEffort::give_up(turn);
+    CHECK_FALSE(effort->is_lowered());
+    effort->end();
+    core::ThreadEffort::give_up(effort->turn());
+    CHECK_FALSE(effort->is_lowered());
+    nice = nice_of_thread();
+    effort.reset();
+  });
+  CHECK(nice == usual);
+}
