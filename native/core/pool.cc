@@ -211,13 +211,20 @@ void Pool::want_thread() {
 bool Pool::make_thread(void* argument) {
   Worker& worker = *static_cast<Worker*>(argument);
   Pool& pool = worker.pool;
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, kStackBytes);
-  pthread_t thread;
-  const bool made = start_core_thread(thread, &attributes, &Pool::main, &worker);
-  pthread_attr_destroy(&attributes);
-  if (made) return true;
+  const auto is_over = [&pool] {
+    const std::lock_guard<std::mutex> lock(pool.mutex_);
+    return pool.stopping_ && pool.queue_.empty();
+  };
+  // Its turn may come long after it was wanted, when it would only have to end.
+  if (!is_over()) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, kStackBytes);
+    pthread_t thread;
+    const bool made = start_core_thread(thread, &attributes, &Pool::main, &worker);
+    pthread_attr_destroy(&attributes);
+    if (made) return true;
+  }
   const std::lock_guard<std::mutex> lock(pool.mutex_);
   const auto same = [&worker](const std::unique_ptr<Worker>& other) { return other.get() == &worker; };
   pool.workers_.erase(std::find_if(pool.workers_.begin(), pool.workers_.end(), same));

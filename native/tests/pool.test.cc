@@ -241,21 +241,29 @@ TEST_CASE("a call that is to go on without a thread is tried again with each tha
   CHECK(world.gets(second, "elsewhere"));
 }
 
-TEST_CASE("a pool ends only when a thread that was wanted has been made and is over, or could not be made") {
+TEST_CASE("a pool ends when the thread that is being made is over or cannot be made, and no more are made then") {
   World world;
   HeldThreads held;
-  const Answer& late = world.front.send(world.front.slot(world.plugin, "GET", "/test/soon"), "/test/soon");
-  CHECK(world.front.until([&] { return late.status == 504; }));
+  const uint32_t soon = world.front.slot(world.plugin, "GET", "/test/soon");
+  const Answer& late = world.front.send(soon, "/test/soon");
+  const Answer& later = world.front.send(soon, "/test/soon");
+  CHECK(world.front.until([&] { return late.status == 504 && later.status == 504; }));
   CHECK(world.front.until([&] { return world.front->pending() == 0 && held.waiting() == 1; }));
   world.plugin.swap(nullptr);
   for (const core::Step step : {core::Step::Drain, core::Step::Shutdown, core::Step::Destroy}) {
     CHECK(world.front.perform(world.generation, step));
   }
   CHECK_FALSE(world.front.perform(world.generation, core::Step::Stop, 50));
-  CHECK(world.generation->threads_alive() == 1);
-  SUBCASE("made") { held.release(); }
+  CHECK(world.generation->threads_alive() == 2);
+  int made = 0;
+  SUBCASE("made") {
+    held.release();
+    made = 1;
+  }
   SUBCASE("refused") { held.refuse(); }
   CHECK(world.front.perform(world.generation, core::Step::Stop));
+  // The other one was not made for nothing.
+  CHECK(held.made_elsewhere() == made);
   CHECK(world.generation->threads_alive() == 0);
   world.generation->close();
   world.is_down = true;

@@ -17,8 +17,10 @@ struct Holding {
   std::mutex mutex;
   std::condition_variable changed;
   Others others = Others::Made;
+  bool counts = false;
   pthread_t own = {};
   int made = 0;
+  int made_elsewhere = 0;
   int waiting = 0;
 };
 
@@ -27,9 +29,11 @@ Holding& holding() {
   return instance;
 }
 
-void set(Others others) {
+void set(Others others, bool counts = true) {
   Holding& all = holding();
   const std::lock_guard<std::mutex> lock(all.mutex);
+  if (counts && !all.counts) all.made = all.made_elsewhere = 0;
+  all.counts = counts;
   all.others = others;
   all.changed.notify_all();
 }
@@ -38,12 +42,13 @@ void set(Others others) {
 [[maybe_unused]] bool may_be_made() {
   Holding& all = holding();
   std::unique_lock<std::mutex> lock(all.mutex);
-  if (all.others == Others::Made) return true;
+  if (!all.counts) return true;
   if (pthread_equal(all.own, pthread_self()) != 0) return all.made++, true;
   all.waiting++;
   all.changed.wait(lock, [&all] { return all.others != Others::Held; });
   all.waiting--;
-  return all.others == Others::Made;
+  if (all.others == Others::Refused) return false;
+  return all.made_elsewhere++, true;
 }
 
 }  // namespace
@@ -66,11 +71,10 @@ NoThreads::~NoThreads() { refused = false; }
 
 HeldThreads::HeldThreads() {
   holding().own = pthread_self();
-  holding().made = 0;
   set(Others::Held);
 }
 
-HeldThreads::~HeldThreads() { set(Others::Made); }
+HeldThreads::~HeldThreads() { set(Others::Made, false); }
 
 void HeldThreads::refuse() { set(Others::Refused); }
 
@@ -79,6 +83,11 @@ void HeldThreads::release() { set(Others::Made); }
 int HeldThreads::made_here() const {
   const std::lock_guard<std::mutex> lock(holding().mutex);
   return holding().made;
+}
+
+int HeldThreads::made_elsewhere() const {
+  const std::lock_guard<std::mutex> lock(holding().mutex);
+  return holding().made_elsewhere;
 }
 
 int HeldThreads::waiting() const {

@@ -32,6 +32,8 @@ class HeldThreads {
   void release();
   // Threads that this thread has made itself meanwhile.
   int made_here() const;
+  // Threads that others have.
+  int made_elsewhere() const;
   // Threads that wait.
   int waiting() const;
 };
