@@ -151,6 +151,38 @@ describe('frames of a crash', () => {
     expect((await named(sha256, frames))[0]?.[1]).toMatch(/todo\.cpp:\d+$/);
   });
 
+  test('that have no name for the library is stripped are told of, and how to get the names', async () => {
+    const whole = await library('told.so', '-g', '-DTOLD');
+    const debugFile = path.join(directory, 'told.debug');
+    await run('objcopy', ['--only-keep-debug', whole.file, debugFile]);
+    const stripped = path.join(directory, 'told-stripped.so');
+    await run('strip', ['-o', stripped, whole.file]);
+    const sha256 = await keep(stripped);
+    const applications = path.join(directory, 'elsewhere');
+    const place = path.join(applications, 'todo', 'todo.debug');
+    const gaps = async (frames: Frame[], more: Partial<SymbolSources> = {}): Promise<readonly string[]> => {
+      const report = { ...reportOf(sha256, ...frames), gaps: ['another one'] };
+      return (await symbolised(report, { ...sources, applications, ...more })).gaps;
+    };
+    const inside = [frame(whole.at('find')), frame(whole.at('find') + 1, { found: 'unwound' })];
+    const how = `give its debug information with \`tenon crashes --debug-file\`, or put it at ${place}`;
+    expect(await gaps(inside)).toEqual(['another one', `names of functions of todo: its library is stripped; ${how}`]);
+    expect(await gaps([frame(whole.at(ask))])).toEqual(['another one']); // it is exported
+    expect(await gaps(inside, { debugFile })).toEqual(['another one']);
+    await mkdir(path.dirname(place), { recursive: true });
+    await copyFile((await library('later.so', '-g', '-O0')).file, place);
+    expect((await gaps(inside))[1]).toBe(
+      `names of functions of todo: its library is stripped, and ${place} is of another build; ${how}`,
+    );
+    await copyFile(debugFile, place);
+    expect(await gaps(inside)).toEqual(['another one']);
+    const nameless = await library('nameless.so', '-s', '-Wl,--build-id=none');
+    const { gaps: told } = await symbolised(reportOf(await keep(nameless.file), ...inside), sources);
+    expect(told).toEqual([
+      'names of functions of todo: its library is stripped, and has no build id to know its debug information by',
+    ]);
+  });
+
   test('have no name where the library is not kept, or is another one by now', async () => {
     const { file, at } = await library('gone.so', '-DGONE', '-O2');
     const sha256 = await keep(file);

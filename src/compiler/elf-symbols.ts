@@ -35,6 +35,8 @@ export class ElfSymbols {
   readonly buildId: string;
   /** What its addresses begin at: where the beginning of the image is, to the linker. */
   readonly base: number;
+  /** Whether it names no functions but those that it exports. */
+  readonly isStripped: boolean;
   readonly #bytes: Buffer;
   /** By start, then by size. */
   readonly #functions: readonly Symbol[];
@@ -49,6 +51,7 @@ export class ElfSymbols {
     this.#functions = functions.toSorted((left, right) => left.start - right.start || left.size - right.size);
     this.buildId = sections.flatMap((section) => buildIdIn(bytes, section))[0] ?? '';
     this.base = baseOf(bytes);
+    this.isStripped = !sections.some(({ kind }) => kind === symbolTable);
   }
 
   /** Undefined for bytes that are no such file. */

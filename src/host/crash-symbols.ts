@@ -32,8 +32,8 @@ const libraryLimit = 512 * 1024 ** 2;
 const systemLibraryLimit = 16 * 1024 ** 2;
 
 /**
- * The report with a symbol, and a source where the build has debug information, for each frame that they are found for. Libraries are
- * those with the very hash that crashed. Throws TypeError for a debug file that is none, or of no library of the report.
+ * The report with a symbol, and a source where the build has debug information, for each frame that they are found for, and with why names
+ * are missing of a plugin whose library is stripped. Libraries are those with the very hash that crashed. Throws TypeError for a debug file that is none, or of no library of the report.
  */
 export async function symbolised(report: CrashReport, sources: SymbolSources): Promise<CrashReport> {
   const debug = sources.debugFile === undefined ? undefined : await debugSymbols(sources.debugFile);
@@ -44,15 +44,39 @@ export async function symbolised(report: CrashReport, sources: SymbolSources): P
   }
   const named = new Map<Frame, Frame>();
   const seen = new Set<string>();
+  const gaps = new Set<string>();
   for (const [key, frames] of groups) {
     const found = await symbolsOf(key, report, sources);
     if (found === undefined) continue;
     seen.add(found.elf.buildId);
     const isDebugged = debug !== undefined && debug.elf.buildId === found.elf.buildId;
-    await nameFrames(frames, isDebugged ? debug : found, named);
+    const used = isDebugged ? debug : found;
+    await nameFrames(frames, used, named);
+    const plugin = frames[0]?.plugin;
+    const isNamed = frames.every((frame) => named.get(frame)?.symbol !== undefined);
+    if (plugin !== undefined && used.elf.isStripped && !isNamed) gaps.add(await namesGap(plugin, used, sources));
   }
   if (debug !== undefined && !seen.has(debug.elf.buildId)) throw strangeDebugFile(debug, [...seen]);
-  return { ...report, frames: report.frames.map((frame) => named.get(frame) ?? frame) };
+  return {
+    ...report,
+    frames: report.frames.map((frame) => named.get(frame) ?? frame),
+    gaps: [...report.gaps, ...gaps],
+  };
+}
+
+/** Why functions of `plugin` have no names, and how to get them. */
+async function namesGap(plugin: string, { elf }: Symbols, { applications }: SymbolSources): Promise<string> {
+  const what = `names of functions of ${plugin}: its library is stripped`;
+  if (elf.buildId === '') return `${what}, and has no build id to know its debug information by`;
+  const place = debugPlace(applications, plugin);
+  const isThere = (await symbolsIn(place, libraryLimit)) !== undefined;
+  const found = isThere ? `, and ${place} is of another build` : '';
+  return `${what}${found}; give its debug information with \`tenon crashes --debug-file\`, or put it at ${place}`;
+}
+
+/** Where the debug information of a plugin lies beside its library. */
+function debugPlace(applications: string, plugin: string): string {
+  return path.join(applications, plugin, `${plugin}.debug`);
 }
 
 /** `plugin:HASH` or the path of a file; undefined when it is not known. */
@@ -79,7 +103,7 @@ async function symbolsOf(key: string, report: CrashReport, sources: SymbolSource
     if (bytes === undefined || createHash('sha256').update(bytes).digest('hex') !== sha256) continue;
     const elf = ElfSymbols.read(bytes);
     if (elf === undefined) return undefined;
-    const beside = await symbolsIn(path.join(applications, plugin, `${plugin}.debug`), libraryLimit);
+    const beside = await symbolsIn(debugPlace(applications, plugin), libraryLimit);
     return beside !== undefined && beside.elf.buildId !== '' && beside.elf.buildId === elf.buildId
       ? beside
       : { file, elf };
