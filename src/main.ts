@@ -115,7 +115,7 @@ export async function compose(
   const core = loadCore();
   const { locked = false, parent, box } = own;
   const hasParent = parent !== undefined;
-  await holdData({ core, data, keep: settings.crashReports, log, locked, hasParent }, closer);
+  await holdData({ core, data, applications: directory, keep: settings.crashReports, log, locked, hasParent }, closer);
   const registry = openRegistry({ ...settings, hostId: () => hostId(data), log });
   closer.add('registry', () => registry.close());
   const admin = adminToken(data, settings.adminToken);

@@ -389,7 +389,8 @@ test('the report of a crash has the end of a long output, and can be read', asyn
     rules: { limit: 3, windowMs: 60_000 },
     warn: (line) => lines.push(line),
   });
-  const { report } = crashes.take({ signal: 'SIGKILL' }, { pid: 1, version: '1', uptimeMs: 1 }, true);
+  const dead = { version: '1', uptimeMs: 1, applications: folder };
+  const { report } = crashes.take({ signal: 'SIGKILL' }, { ...dead, pid: 1 }, true);
   const output = Array.from({ length: 4096 }, (_, index) => `${index} ${'\u0001'.repeat(250)}`);
   crashes.keep({ ...report, output });
   await crashes.settled();
@@ -397,7 +398,7 @@ test('the report of a crash has the end of a long output, and can be read', asyn
   expect(read.output.at(-1)).toBe(output.at(-1));
   expect(JSON.stringify(read.output).length).toBeLessThan(66 * 1024);
   expect(read.gaps.at(-1)).toBe(`${4096 - read.output.length} lines of output before those that are here`);
-  const { report: short } = crashes.take({ signal: 'SIGKILL' }, { pid: 2, version: '1', uptimeMs: 1 }, true);
+  const { report: short } = crashes.take({ signal: 'SIGKILL' }, { ...dead, pid: 2 }, true);
   crashes.keep({ ...short, output: output.slice(0, 300).map((_, index) => String(index)) });
   crashes.keep({ ...short, id: '20260101-000000-000-1', message: 'x'.repeat(1 << 20) });
   await crashes.settled();

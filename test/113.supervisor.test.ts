@@ -55,7 +55,7 @@ test('a crash is told and reported: a build on probation goes, the second crash 
       ) as string,
     },
     frames: expect.arrayContaining([expect.objectContaining({ found: 'pc', plugin: 'bad' })]) as unknown,
-    host: { node: process.versions.node },
+    host: { node: process.versions.node, applications: at.world.applications },
   });
   const told = `^tenon: bad generation 2 crashed .*: not loaded again; restarted in \\d+ ms; report ${first.id}$`;
   await expect.poll(() => at.said).toMatch(new RegExp(told, 'm'));

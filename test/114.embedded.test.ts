@@ -40,6 +40,7 @@ test('a program that embeds a host dies by the signal, and the next start makes 
       kind: 'signal',
       signal: 'SIGSEGV',
       action: 'ended',
+      host: { applications: world.applications },
       verdict: { culprit: { plugin: 'fault', generation: 1, inside: { work: 'handle' } } },
     },
   ]);

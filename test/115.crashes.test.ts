@@ -1,6 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CrashReport, Party } from '../src/base/crash-report.js';
 import { Command } from './load/command.js';
@@ -8,6 +11,7 @@ import type { Said } from './load/tenon.js';
 import { World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
+const run = promisify(execFile);
 const hash = '3f9c01ab'.repeat(8);
 
 function party(plugin: string, more: Partial<Party> = {}): Party {
@@ -258,6 +262,38 @@ describe('tenon crashes, without a host', () => {
     expect((await tenon('crashes', 'last', '--data', deep)).out).toMatch(
       /^how +SIGSEGV \(SEGV_ACCERR, stack overflow\) at 0x10$/m,
     );
+  });
+
+  test('names functions by the debug information in the folder of applications that the report tells', async () => {
+    const data = path.join(directory, 'other');
+    const applications = path.join(directory, 'far', 'applications');
+    await mkdir(path.join(data, 'versions', 'todo'), { recursive: true });
+    await mkdir(path.join(applications, 'todo'), { recursive: true });
+    const whole = await buildPlugin('service');
+    const stripped = path.join(directory, 'stripped.so');
+    await run('strip', ['-o', stripped, whole]);
+    const sha256 = createHash('sha256')
+      .update(await readFile(stripped))
+      .digest('hex');
+    await rename(stripped, path.join(data, 'versions', 'todo', `${sha256}.library`));
+    const [, start = ''] = /^([0-9a-f]+) t initialize$/m.exec((await run('nm', [whole])).stdout) ?? [];
+    const frames = [{ address: '0x7f0000001234', found: 'pc', plugin: 'todo', generation: 7, sha256 }] as const;
+    const at = reportOf(16);
+    const report = {
+      ...at,
+      host: { ...at.host, applications },
+      frames: frames.map((frame) => ({ ...frame, offset: `0x${start.replace(/^0+/, '')}` })),
+      gaps: [],
+    };
+    await keep(data, [report]);
+    const bare = await tenon('crashes', 'last', '--data', data);
+    const debugFile = path.join(applications, 'todo', 'todo.debug');
+    expect(bare.out).toMatch(/^ {2}#0 +todo#7\+0x[0-9a-f]+$/m);
+    expect(bare.out.endsWith(`, or put it at ${debugFile}\n`)).toBe(true);
+    await run('objcopy', ['--only-keep-debug', whole, debugFile]);
+    const named = await tenon('crashes', 'last', '--data', data);
+    expect(named.out).toMatch(/^ {2}#0 +todo#7\+0x[0-9a-f]+ +initialize\+0x0/m);
+    expect(named.out).not.toContain('Missing here');
   });
 
   test('knows the last one, of a plugin too, and says what was probably meant', async () => {

@@ -22,13 +22,15 @@ __attribute__((noinline, visibility("default"))) int ask(const int *at) { return
 const ask = '_ZN4todo3askEPKi';
 
 let directory: string;
+let folder: string;
 let sources: SymbolSources;
 
 beforeAll(async () => {
   directory = await mkdtemp(path.join(os.tmpdir(), 'tenon-symbols-'));
-  sources = { data: path.join(directory, 'data'), applications: path.join(directory, 'applications') };
+  folder = path.join(directory, 'applications');
+  sources = { data: path.join(directory, 'data'), applications: [folder] };
   await mkdir(path.join(sources.data, 'versions', 'todo'), { recursive: true });
-  await mkdir(path.join(sources.applications, 'todo'), { recursive: true });
+  await mkdir(path.join(folder, 'todo'), { recursive: true });
   await writeFile(path.join(directory, 'todo.cpp'), source);
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
@@ -147,7 +149,7 @@ describe('frames of a crash', () => {
     await expect(named(sha256, frames, { debugFile: path.join(directory, 'todo.cpp') })).rejects.toThrow(
       /is no ELF file/,
     );
-    await copyFile(debugFile, path.join(sources.applications, 'todo', 'todo.debug'));
+    await copyFile(debugFile, path.join(folder, 'todo', 'todo.debug'));
     expect((await named(sha256, frames))[0]?.[1]).toMatch(/todo\.cpp:\d+$/);
   });
 
@@ -162,7 +164,7 @@ describe('frames of a crash', () => {
     const place = path.join(applications, 'todo', 'todo.debug');
     const gaps = async (frames: Frame[], more: Partial<SymbolSources> = {}): Promise<readonly string[]> => {
       const report = { ...reportOf(sha256, ...frames), gaps: ['another one'] };
-      return (await symbolised(report, { ...sources, applications, ...more })).gaps;
+      return (await symbolised(report, { ...sources, applications: [applications], ...more })).gaps;
     };
     const inside = [frame(whole.at('find')), frame(whole.at('find') + 1, { found: 'unwound' })];
     const how = `give its debug information with \`tenon crashes --debug-file\`, or put it at ${place}`;

@@ -63,7 +63,7 @@ describe('a process of a plugin that ends', () => {
     expect((await reports.list()).reports).toMatchObject([
       {
         action: 'processRestarted',
-        host: { pid: process.pid },
+        host: { pid: process.pid, applications: world.applications },
         verdict: { culprit: { plugin: 'crash', generation: 1 }, suspects: [] },
       },
     ]);

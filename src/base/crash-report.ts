@@ -118,7 +118,14 @@ export interface CrashReport {
   readonly released?: CrashRelease;
   /** What has ended, when it was a process of the plugin's own and not the host. */
   readonly process?: { readonly pid: number; readonly uptimeMs: number };
-  readonly host: { readonly pid: number; readonly version: string; readonly node: string; readonly uptimeMs: number };
+  readonly host: {
+    readonly pid: number;
+    readonly version: string;
+    readonly node: string;
+    readonly uptimeMs: number;
+    /** Folder of its applications, absolute; absent in reports of hosts before this was told. */
+    readonly applications?: string;
+  };
   /** Thread of the fault; absent without a report of the handler. */
   readonly thread?: ReportedThread;
   /** By name, hexadecimal with 0x. */

@@ -211,6 +211,7 @@ function isReport(value: unknown): value is CrashReport {
     areAll(verdict['suspects'], isParty) &&
     (verdict['culprit'] === undefined || (isFields(verdict['culprit']) && isParty(verdict['culprit']))) &&
     isFields(host) &&
+    (host['applications'] === undefined || typeof host['applications'] === 'string') &&
     isFields(value['registers']) &&
     (thread === undefined || (isFields(thread) && isThread(thread))) &&
     areAll(value['threads'], isThread) &&

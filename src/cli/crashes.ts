@@ -6,7 +6,7 @@ import { resolveSettings } from '../base/config.js';
 import type { CrashReport, Party } from '../base/crash-report.js';
 import { crashFolder, CrashReports } from '../base/crash-reports.js';
 import { asTenonError, TenonError } from '../base/errors.js';
-import { symbolised } from '../host/crash-symbols.js';
+import { type SymbolSources, symbolised } from '../host/crash-symbols.js';
 import { type CrashSummary, summaryOf } from '../http/crash-summary.js';
 import { type AskFlags, Client, Refusal } from './client.js';
 import { crashPage, howOf, whereOf } from './crash-page.js';
@@ -60,11 +60,12 @@ function keptIn({ data, debugFile }: CrashesFlags): Crashes {
       details: { data: settings.data },
     });
   const reports = new CrashReports({ folder: crashFolder(settings.data) });
-  const sources = {
+  const sourcesOf = ({ host: { applications = '' } }: CrashReport): SymbolSources => ({
     data: settings.data,
-    applications: settings.applications,
+    // The settings here may be another host's.
+    applications: [...(path.isAbsolute(applications) ? [applications] : []), settings.applications],
     debugFile: debugFile === undefined ? undefined : path.resolve(debugFile),
-  };
+  });
   return {
     list: async (asked) => {
       const { reports: kept, skipped } = await reports.list(asked);
@@ -72,7 +73,10 @@ function keptIn({ data, debugFile }: CrashesFlags): Crashes {
         process.stderr.write(`tenon: ${file} is left out: ${printable(reason)}\n`);
       return kept.map(summaryOf);
     },
-    read: async (id) => symbolised(await reports.read(id), sources),
+    read: async (id) => {
+      const report = await reports.read(id);
+      return symbolised(report, sourcesOf(report));
+    },
   };
 }
 

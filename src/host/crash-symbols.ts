@@ -12,8 +12,8 @@ import { sourcePlaces, type SourcePlace } from '../compiler/source-lines.js';
 export interface SymbolSources {
   /** Data directory of the host; absolute. */
   readonly data: string;
-  /** Folder of the applications; absolute. */
-  readonly applications: string;
+  /** Folders of applications, the likeliest first; absolute. */
+  readonly applications: readonly string[];
   /** Debug information of one of the libraries, in a file of its own; absolute. */
   readonly debugFile?: string | undefined;
 }
@@ -33,7 +33,8 @@ const systemLibraryLimit = 16 * 1024 ** 2;
 
 /**
  * The report with a symbol, and a source where the build has debug information, for each frame that they are found for, and with why names
- * are missing of a plugin whose library is stripped. Libraries are those with the very hash that crashed. Throws TypeError for a debug file that is none, or of no library of the report.
+ * are missing of a plugin whose library is stripped. Libraries are those with the very hash that crashed. Throws TypeError for a debug file
+ * that is none, or of no library of the report.
  */
 export async function symbolised(report: CrashReport, sources: SymbolSources): Promise<CrashReport> {
   const debug = sources.debugFile === undefined ? undefined : await debugSymbols(sources.debugFile);
@@ -68,15 +69,21 @@ export async function symbolised(report: CrashReport, sources: SymbolSources): P
 async function namesGap(plugin: string, { elf }: Symbols, { applications }: SymbolSources): Promise<string> {
   const what = `names of functions of ${plugin}: its library is stripped`;
   if (elf.buildId === '') return `${what}, and has no build id to know its debug information by`;
-  const place = debugPlace(applications, plugin);
-  const isThere = (await symbolsIn(place, libraryLimit)) !== undefined;
-  const found = isThere ? `, and ${place} is of another build` : '';
+  const beside = await symbolsBeside(plugin, applications);
+  const other = beside.find((each) => each.elf.buildId !== elf.buildId);
+  const found = other === undefined ? '' : `, and ${other.file} is of another build`;
+  const [place = ''] = debugPlaces(plugin, applications);
   return `${what}${found}; give its debug information with \`tenon crashes --debug-file\`, or put it at ${place}`;
 }
 
 /** Where the debug information of a plugin lies beside its library. */
-function debugPlace(applications: string, plugin: string): string {
-  return path.join(applications, plugin, `${plugin}.debug`);
+function debugPlaces(plugin: string, applications: readonly string[]): string[] {
+  return applications.map((folder) => path.join(folder, plugin, `${plugin}.debug`));
+}
+
+async function symbolsBeside(plugin: string, applications: readonly string[]): Promise<Symbols[]> {
+  const found = await Promise.all(debugPlaces(plugin, applications).map((file) => symbolsIn(file, libraryLimit)));
+  return found.filter((each) => each !== undefined);
 }
 
 /** `plugin:HASH` or the path of a file; undefined when it is not known. */
@@ -96,17 +103,15 @@ async function symbolsOf(key: string, report: CrashReport, sources: SymbolSource
   const places = [
     path.join(data, 'versions', plugin, `${sha256}.library`),
     path.join(data, 'cache', 'results', `${sha256}.library`),
-    path.join(applications, plugin, `${plugin}${librarySuffix}`),
+    ...applications.map((folder) => path.join(folder, plugin, `${plugin}${librarySuffix}`)),
   ];
   for (const file of places) {
     const bytes = await readRegular(file, libraryLimit).catch(() => undefined); // it is looked for in several places
     if (bytes === undefined || createHash('sha256').update(bytes).digest('hex') !== sha256) continue;
     const elf = ElfSymbols.read(bytes);
     if (elf === undefined) return undefined;
-    const beside = await symbolsIn(debugPlace(applications, plugin), libraryLimit);
-    return beside !== undefined && beside.elf.buildId !== '' && beside.elf.buildId === elf.buildId
-      ? beside
-      : { file, elf };
+    const beside = await symbolsBeside(plugin, applications);
+    return (elf.buildId === '' ? undefined : beside.find((each) => each.elf.buildId === elf.buildId)) ?? { file, elf };
   }
   return undefined;
 }

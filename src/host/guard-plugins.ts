@@ -17,7 +17,7 @@ export interface GuardPluginsOptions extends Pick<GuardingOptions, 'log' | 'find
   /** Generations in processes of their own; those whose end was told are taken out. */
   apart: Set<Generation>;
   front: Pick<Front, 'name'>;
-  settings: Pick<Settings, 'data' | 'crashReports'>;
+  settings: Pick<Settings, 'data' | 'applications' | 'crashReports'>;
   /** It begins another host when this one is full, and keeps reports; without one this host does. */
   parent: ContainmentListener | undefined;
   /** Descriptor of the black box of this process, where it is known. */
@@ -56,6 +56,7 @@ export function guardPlugins({ core, host, apart, front, settings, parent, box, 
     ...options,
     generations: apart,
     requests: front.name,
+    applications: path.resolve(settings.applications),
     report: parent?.processEnded ?? keepReport,
   });
   const looking = setInterval(() => processes.look(), processesMs).unref();

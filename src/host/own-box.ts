@@ -13,6 +13,8 @@ export interface OwnBoxOptions {
   core: Core;
   /** Absolute path of the data directory, which this host has to itself. */
   data: string;
+  /** Folder of the applications; absolute. */
+  applications: string;
   /** Reports that are kept. */
   keep: number;
   log: Log;
@@ -65,7 +67,7 @@ function begin(core: Core, file: string): void {
   }
 }
 
-async function reportLeft({ core, data, keep, log }: OwnBoxOptions, file: string): Promise<void> {
+async function reportLeft({ core, data, applications, keep, log }: OwnBoxOptions, file: string): Promise<void> {
   const found = read(core, file);
   if (found?.contents?.fault === undefined) return;
   const { contents, at, uptimeMs } = found;
@@ -75,9 +77,9 @@ async function reportLeft({ core, data, keep, log }: OwnBoxOptions, file: string
   const id = crashId(at, contents.pid);
   const gaps = [
     ...finding.gaps,
-    'nobody has seen the end of the process; the versions are those of the host that found this',
+    'nobody has seen the end of the process; the versions and the folder are those of the host that found this',
   ];
-  const host = { pid: contents.pid, version, node: process.versions.node, uptimeMs };
+  const host = { pid: contents.pid, version, node: process.versions.node, uptimeMs, applications };
   const report = { id, at: at.toISOString(), ...finding, gaps, action: 'ended', host, output: [] } as const;
   await new CrashReports({ folder: crashFolder(data), keep }).write(report);
   rmSync(file, { force: true });

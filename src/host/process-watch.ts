@@ -15,6 +15,8 @@ export interface ProcessWatchOptions {
   generations: Set<Generation>;
   /** What the ids of requests begin with. */
   requests: string;
+  /** Folder of the applications; absolute. */
+  applications: string;
   /** Told of each end, to be kept. */
   report: (report: CrashReport) => void;
 }
@@ -103,6 +105,7 @@ export class ProcessWatch {
         version,
         node: process.versions.node,
         uptimeMs: Math.round(process.uptime() * 1000),
+        applications: this.#options.applications,
       },
       registers: {},
       frames: frames.map(({ address: place, file, offset }, index) => ({

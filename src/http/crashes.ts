@@ -17,7 +17,7 @@ export function crashesOf(
   settings: Pick<Settings, 'data' | 'applications'>,
   held: Pick<CrashesAdminOptions, 'containment' | 'release'>,
 ): Crashes {
-  const sources = { data: path.resolve(settings.data), applications: path.resolve(settings.applications) };
+  const sources = { data: path.resolve(settings.data), applications: [path.resolve(settings.applications)] };
   const reports = new CrashReports({ folder: crashFolder(sources.data) });
   const counts = new CrashCounts(reports, sources.data);
   return {

@@ -34,6 +34,8 @@ export interface DeadHost {
   pid: number;
   version: string;
   uptimeMs: number;
+  /** Folder of its applications; absolute. */
+  applications: string;
 }
 
 /** Who is let go of, and why. */
@@ -88,13 +90,13 @@ export class Crashes {
   }
 
   /** A host has crashed. @param goesOn whether another one is wanted */
-  take(death: HostDeath, { pid, version, uptimeMs }: DeadHost, goesOn: boolean): TakenCrash {
+  take(death: HostDeath, { pid, version, uptimeMs, applications }: DeadHost, goesOn: boolean): TakenCrash {
     const at = new Date();
     const id = crashId(at, pid);
     const { finding, accused } = findCrash(death);
     this.#begun(withBegun(this.#generations, death.contents));
     const { action, delayMs } = goesOn ? this.#decide(id, at, finding.verdict.sentence, accused) : endOfAll;
-    const host = { pid, version, node: process.versions.node, uptimeMs: Math.round(uptimeMs) };
+    const host = { pid, version, node: process.versions.node, uptimeMs: Math.round(uptimeMs), applications };
     // Of one that was killed from outside it is known who was at work, not who has done it.
     const isExplained = accused !== undefined && finding.kind !== 'killed';
     return { action, delayMs, isExplained, report: { id, at: at.toISOString(), ...finding, action, host, output: [] } };

@@ -314,7 +314,9 @@ export class HostProcess {
   #afterCrash(child: HostChild, death: HostDeath, end: HostEnd, output: Promise<string[]>): Sequel {
     const { crashes, manager, say } = this.#options;
     const diedAt = performance.now();
-    const dead = { pid: child.pid ?? 0, version: child.version, uptimeMs: diedAt - (child.begunAt ?? diedAt) };
+    const { applications } = (child.settings ?? this.#settings).settings;
+    const uptimeMs = diedAt - (child.begunAt ?? diedAt);
+    const dead = { pid: child.pid ?? 0, version: child.version, uptimeMs, applications };
     const { action, delayMs, report, isExplained } = crashes.take(death, dead, !this.#stopping);
     const { sentence } = report.verdict;
     this.#keep(output.then((lines) => crashes.keep({ ...report, output: lines })));
