@@ -21,7 +21,7 @@ export interface Readiness {
   plugins: { id: string; state: string; healthy?: boolean; health?: string; error?: string; heldBack?: boolean }[];
   tables?: { code: string; message?: string };
   /** While no plugin is loaded. */
-  safeMode?: { since: string; reason?: string };
+  safeMode?: { since: string; reason?: string; crash?: string };
 }
 
 export async function status(flags: AskFlags): Promise<void> {
@@ -66,15 +66,20 @@ function troubleRows({ started, plugins, tables, safeMode }: Readiness): string[
   const older = plugins.filter(({ heldBack }) => heldBack === true);
   const down = plugins.filter(({ state, healthy }) => state === 'failed' && healthy === undefined);
   return [
-    ...(safeMode === undefined
-      ? []
-      : [['safe mode', `since ${safeMode.since}: ${safeMode.reason ?? 'see tenon crashes'}`]]),
+    ...(safeMode === undefined ? [] : safeModeRows(safeMode)),
     ...(started ? [] : [['', 'it has not looked at all applications yet']]),
     ...ill.map(({ id, health }) => ['not healthy', `${id}${health === undefined ? '' : `: ${health}`}`]),
     ...held.map(({ id, error }) => ['quarantined', error ?? id]),
     ...older.map(({ id, error }) => ['held back', `${error ?? id}; the build before it serves`]),
     ...down.map(({ id, error }) => ['not running', `${id}${error === undefined ? '' : `: ${error}`}`]),
     ...(tables === undefined ? [] : [['tables', tables.message ?? tables.code]]),
+  ];
+}
+
+function safeModeRows({ since, reason, crash }: NonNullable<Readiness['safeMode']>): string[][] {
+  return [
+    ['safe mode', `since ${since}${reason === undefined ? '' : `: ${reason}`}`],
+    ['', `\`tenon crashes${crash === undefined ? '' : ` ${crash}`}\` says more, \`tenon release\` ends it`],
   ];
 }
 
