@@ -167,6 +167,21 @@ describe('a plugin that asks the system for something', () => {
     expect(await replace()).toMatchObject({ outcome: 'succeeded', unload: 'clean' });
   });
 
+  test.runIf(process.arch === 'x64').each([
+    ['g++', true, []],
+    ['g++', false, ['-fno-exceptions']],
+    ['clang++', true, []],
+  ])('in C++ (%s) does so, too, and what it has made is destroyed: %s', async (compiler, destroys, flags) => {
+    await world.publish('ends', await buildPlugin('ends_thread', { compiler, flags }));
+    await world.host.reload('ends');
+    for (const route of ['bare', 'owning', 'inline', 'owning', 'bare']) {
+      expect(await world.get(`/ends/${route}`)).toMatchObject({ status: 500 });
+      expect(onlyNote()).toMatchObject({ plugin: 'ends', guard: 'exit', restored: true });
+    }
+    expect((await world.get('/ends/left')).body).toBe(destroys ? '0' : '15');
+    expect(await ask('system')).toBe(5);
+  });
+
   test('stays mapped under a thread of its own, and is gone when that has ended', async () => {
     const build = { PLUGIN_ID: '"own"', SLEEP: '1', MS: '300' };
     await world.publish('own', await buildPlugin('own_thread', { defines: build }));

@@ -59,10 +59,11 @@ _Unwind_Reason_Code step(int, _Unwind_Action actions, _Unwind_Exception_Class, _
 }  // namespace
 
 void leave_plugin(const void* caller, int32_t status) {
-  // Outlives these frames: a plugin that catches it gives it back.
+  // Both outlive these frames: what a plugin catches, or does on the way out, runs over them, and then gives it back.
   static thread_local _Unwind_Exception exception;
+  static thread_local Flight flight;
   std::memset(&exception, 0, sizeof exception);
-  Flight flight = {reinterpret_cast<uintptr_t>(caller), {}, false, status};
+  flight = {reinterpret_cast<uintptr_t>(caller), {}, false, status};
   if (!find_image(reinterpret_cast<const void*>(&step), flight.host)) return;
   _Unwind_ForcedUnwind(&exception, step, &flight);
 }

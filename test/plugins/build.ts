@@ -20,7 +20,7 @@ export interface PluginBuild {
   defines?: Record<string, string>;
   /** Flags after all others. */
   flags?: string[];
-  /** In place of gcc, for a plugin in C: of another machine, or with another libc. */
+  /** In place of gcc or g++: another one, of another machine, or with another libc. */
   compiler?: string;
 }
 
@@ -30,7 +30,6 @@ const flags = [
   '-fPIC',
   '-shared',
   '-fvisibility=hidden',
-  '-fno-gnu-unique',
   '-fno-semantic-interposition',
   '-Wall',
   '-Wextra',
@@ -63,6 +62,7 @@ export async function buildPlugin(name: string, build: PluginBuild = {}): Promis
   const words = [
     inC ? '-std=gnu11' : '-std=c++17',
     ...flags,
+    ...(compiler.includes('clang') ? [] : ['-fno-gnu-unique']),
     `-I${include}`,
     ...defines,
     source,
