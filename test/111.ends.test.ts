@@ -53,6 +53,15 @@ describe.concurrent('an end that a plugin makes is reported with its name', () =
   });
 });
 
+test.each([1, 2, 3, 15])(
+  'signal %i, by which an operator ends a host, is no end when a plugin sends it',
+  async (signal) => {
+    const deeds = ['kill', 'raise', 'pthread_kill', 'sigqueue'].map((deed) => `get /pool 0&do=${deed}&on=${signal}`);
+    const one = await crash('box', `up ${library}`, ...deeds, 'purpose');
+    expect([one.code, one.signal, one.box.ended, one.box.fault]).toEqual([0, null, true, undefined]);
+  },
+);
+
 test('a signal that ends nothing is no end', async () => {
   const one = await crash('box', `up ${library}`, 'get /pool 0&do=kill&on=0', 'get /pool 0&do=raise&on=28', 'purpose');
   expect([one.code, one.box.ended, one.box.fault]).toEqual([0, true, undefined]);

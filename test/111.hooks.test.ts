@@ -1,4 +1,5 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import os from 'node:os';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { GuardNote, PluginGauges } from '../src/binding/black-box.js';
 import { loadCore } from '../src/binding/core.js';
@@ -154,6 +155,41 @@ describe('a plugin that asks the system for something', () => {
     }
     expect(await ask('spawn')).toBe(6);
     expect(await ask('system')).toBe(5);
+    expect(taken()).toEqual([]);
+  });
+
+  test.each([
+    ['kill', 'SIGTERM', 'the host'],
+    ['kill', 'SIGQUIT', 'the host'],
+    ['kill-thread', 'SIGINT', 'the host'],
+    ['sigqueue', 'SIGHUP', 'the host'],
+    ['raise', 'SIGINT', 'a thread of the host'],
+    ['pthread_kill', 'SIGTERM', 'a thread of the host'],
+    ['kill-parent', 'SIGUSR1', "the host's parent process"],
+    ['kill-around', 'SIGUSR1', "the host's group of processes"],
+    ['kill-group', 'SIGUSR1', "the host's group of processes"],
+    ['killpg', 'SIGUSR1', "the host's group of processes"],
+  ] as const)('asks nobody to end: %s of %s to %s', async (deed, signal, target) => {
+    let heard = 0;
+    const listener = (): void => void heard++;
+    process.on(signal, listener);
+    try {
+      for (const route of ['pool', 'inline']) {
+        expect(await ask(deed, os.constants.signals[signal], route)).toBe(-os.constants.errno.EPERM);
+        const { detail, ...note } = onlyNote();
+        expect(note).toMatchObject({ plugin: 'hooks', guard: 'exit', restored: true, certain: true });
+        expect(detail).toContain(` of ${signal} to ${target} was refused`);
+      }
+    } finally {
+      process.removeListener(signal, listener);
+    }
+    expect(heard).toBe(0);
+  });
+
+  test('ends programs that it has started, and may ask whether a process is there', async () => {
+    expect(await ask('kill-child', 9)).toBe(9);
+    expect(await ask('kill-child', 15, 'inline')).toBe(15);
+    for (const deed of ['kill', 'kill-parent', 'kill-around']) expect(await ask(deed, 0)).toBe(0);
     expect(taken()).toEqual([]);
   });
 

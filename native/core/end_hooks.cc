@@ -1,6 +1,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "fork_guard.h"
 #include "guard_notes.h"
 #include "import_hooks.h"
+#include "signal_name.h"
 
 namespace tenon::core {
 
@@ -28,6 +30,8 @@ int (*killpg)(pid_t, int);
 int (*raise)(int);
 int (*tgkill)(pid_t, pid_t, int);
 int (*pthread_kill)(pthread_t, int);
+int (*sigqueue)(pid_t, int, sigval);
+int (*pthread_sigqueue)(pthread_t, int, sigval);
 pid_t (*fork)();
 int (*daemon)(int, int);
 int (*execv)(const char*, char* const*);
@@ -100,8 +104,49 @@ bool is_deadly(int signal, bool to_thread) {
   return !to_thread || pthread_sigmask(SIG_SETMASK, nullptr, &blocked) != 0 || sigismember(&blocked, signal) != 1;
 }
 
-// Of -1, everybody, the sender is none.
-bool is_this_process(pid_t process) { return process == getpid() || process == 0 || process == -getpgrp(); }
+// A thread's number is one of its process, too.
+bool is_this_process(pid_t process) {
+#if defined(__linux__)
+  if (process > 0 && process != getpid()) return syscall(SYS_tgkill, getpid(), process, 0) == 0;
+#endif
+  return process == getpid();
+}
+
+// The parent is what keeps the host; in most cases it is in the same group. -1 is everybody.
+bool is_parent(pid_t process) {
+  const pid_t parent = getppid();
+  if (process == 0 || process == -1 || process == parent || process == -getpgrp()) return true;
+  return process < -1 && process == -getpgid(parent);
+}
+
+// As whoever runs the host, or its terminal, asks it to end.
+bool asks_for_end(int signal) { return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT; }
+
+bool is_harmless(int signal) {
+  return signal == 0 || signal == SIGCHLD || signal == SIGCONT || signal == SIGURG || signal == SIGWINCH;
+}
+
+bool refuse(const char* call, int signal, const char* target, const void* caller) {
+  const ImageIndex image = calling_image(caller);
+  if (image == kNoImage || !in_host_process()) return false;
+  note_guard({image, "exit",
+              std::string(call) + " of " + name_of_signal(signal) + " to " + target +
+                  " was refused: whether the host ends is for those who run it to say",
+              true, true});
+  errno = EPERM;
+  return true;
+}
+
+// Whether the host would end by it as those who run it end it, or its parent would get it.
+bool is_refused(const char* call, pid_t process, int signal, const void* caller) {
+  if (is_harmless(signal) || !in_host_process()) return false;
+  if (is_this_process(process)) return asks_for_end(signal) && refuse(call, signal, "the host", caller);
+  const char* const target = process == getppid() ? "the host's parent process" : "the host's group of processes";
+  return is_parent(process) && refuse(call, signal, target, caller);
+}
+bool is_refused_of_thread(const char* call, int signal, const void* caller) {
+  return asks_for_end(signal) && refuse(call, signal, "a thread of the host", caller);
+}
 
 // Sends a signal. That the call comes back says that it has ended nothing: the system has blocked or refused it.
 template <typename Send>
@@ -116,24 +161,43 @@ int send(bool is_end, int signal, SentTo target, const void* caller, Send send_i
 }
 
 int kill_hook(pid_t process, int signal) {
-  return send(is_this_process(process) && is_deadly(signal, false), signal, SentTo::Process,
-              __builtin_return_address(0), [=] { return original::kill(process, signal); });
+  const void* const caller = __builtin_return_address(0);
+  if (is_refused("kill", process, signal, caller)) return -1;
+  return send(is_this_process(process) && is_deadly(signal, false), signal, SentTo::Process, caller,
+              [=] { return original::kill(process, signal); });
 }
 int killpg_hook(pid_t group, int signal) {
-  return send((group == 0 || group == getpgrp()) && is_deadly(signal, false), signal, SentTo::Process,
-              __builtin_return_address(0), [=] { return original::killpg(group, signal); });
+  if (group >= 0 && is_refused("killpg", -group, signal, __builtin_return_address(0))) return -1;
+  return original::killpg(group, signal);
 }
 int raise_hook(int signal) {
-  return send(is_deadly(signal, true), signal, SentTo::ThisThread, __builtin_return_address(0),
-              [=] { return original::raise(signal); });
+  const void* const caller = __builtin_return_address(0);
+  if (is_refused_of_thread("raise", signal, caller)) return -1;
+  return send(is_deadly(signal, true), signal, SentTo::ThisThread, caller, [=] { return original::raise(signal); });
 }
 int tgkill_hook(pid_t process, pid_t thread, int signal) {
-  return send(process == getpid() && is_deadly(signal, false), signal, SentTo::AThread, __builtin_return_address(0),
+  const void* const caller = __builtin_return_address(0);
+  if (is_refused("tgkill", process, signal, caller)) return -1;
+  return send(process == getpid() && is_deadly(signal, false), signal, SentTo::AThread, caller,
               [=] { return original::tgkill(process, thread, signal); });
 }
 int pthread_kill_hook(pthread_t thread, int signal) {
-  return send(is_deadly(signal, false), signal, SentTo::AThread, __builtin_return_address(0),
+  const void* const caller = __builtin_return_address(0);
+  if (is_refused_of_thread("pthread_kill", signal, caller)) return EPERM;
+  return send(is_deadly(signal, false), signal, SentTo::AThread, caller,
               [=] { return original::pthread_kill(thread, signal); });
+}
+int sigqueue_hook(pid_t process, int signal, sigval value) {
+  const void* const caller = __builtin_return_address(0);
+  if (is_refused("sigqueue", process, signal, caller)) return -1;
+  return send(is_this_process(process) && is_deadly(signal, false), signal, SentTo::Process, caller,
+              [=] { return original::sigqueue(process, signal, value); });
+}
+int pthread_sigqueue_hook(pthread_t thread, int signal, sigval value) {
+  const void* const caller = __builtin_return_address(0);
+  if (is_refused_of_thread("pthread_sigqueue", signal, caller)) return EPERM;
+  return send(is_deadly(signal, false), signal, SentTo::AThread, caller,
+              [=] { return original::pthread_sigqueue(thread, signal, value); });
 }
 
 pid_t fork_hook() {
@@ -198,6 +262,8 @@ void add_end_hooks(std::vector<ImportHook>& hooks) {
                    import_hook("raise", &raise_hook, original::raise),
                    import_hook("tgkill", &tgkill_hook, original::tgkill),
                    import_hook("pthread_kill", &pthread_kill_hook, original::pthread_kill),
+                   import_hook("sigqueue", &sigqueue_hook, original::sigqueue),
+                   import_hook("pthread_sigqueue", &pthread_sigqueue_hook, original::pthread_sigqueue),
                    import_hook("fork", &fork_hook, original::fork),
                    import_hook("daemon", &daemon_hook, original::daemon),
                    import_hook("execv", &exec_hook<original::execv, char* const*>, original::execv),

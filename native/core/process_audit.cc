@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "guard_notes.h"
 #include "image_threads.h"
+#include "signal_name.h"
 
 #if defined(__linux__)
 #include <sys/auxv.h>
@@ -80,18 +81,6 @@ bool is_same(const struct sigaction& one, const struct sigaction& other) {
   constexpr auto kMatters = static_cast<unsigned>(SA_SIGINFO | SA_ONSTACK | SA_NODEFER) | SA_RESETHAND;
   return handler_of(one) == handler_of(other) && is_function(one) == is_function(other) &&
          (static_cast<unsigned>(one.sa_flags) & kMatters) == (static_cast<unsigned>(other.sa_flags) & kMatters);
-}
-
-std::string name_of_signal(int signal) {
-  constexpr std::pair<int, const char*> names[] = {
-      {SIGHUP, "SIGHUP"},   {SIGINT, "SIGINT"},   {SIGQUIT, "SIGQUIT"}, {SIGILL, "SIGILL"},   {SIGTRAP, "SIGTRAP"},
-      {SIGABRT, "SIGABRT"}, {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},   {SIGUSR1, "SIGUSR1"}, {SIGSEGV, "SIGSEGV"},
-      {SIGUSR2, "SIGUSR2"}, {SIGPIPE, "SIGPIPE"}, {SIGALRM, "SIGALRM"}, {SIGTERM, "SIGTERM"}, {SIGCHLD, "SIGCHLD"},
-      {SIGPROF, "SIGPROF"}, {SIGSYS, "SIGSYS"}};
-  for (const auto& [number, name] : names) {
-    if (number == signal) return name;
-  }
-  return "signal " + std::to_string(signal);
 }
 
 int open_directory() {

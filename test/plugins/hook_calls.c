@@ -111,8 +111,28 @@ static long end_badly(long unused) {
   (void)unused;
   abort();
 }
-static long kill_process(long signal) { return kill(getpid(), (int)signal); }
-static long raise_signal(long signal) { return raise((int)signal); }
+static long kill_process(long signal) { return kill(getpid(), (int)signal) == 0 ? 0 : -errno; }
+static long raise_signal(long signal) { return raise((int)signal) == 0 ? 0 : -errno; }
+static long kill_parent(long signal) { return kill(getppid(), (int)signal) == 0 ? 0 : -errno; }
+static long kill_around(long signal) { return kill(0, (int)signal) == 0 ? 0 : -errno; }
+static long kill_group(long signal) { return kill(-getpgrp(), (int)signal) == 0 ? 0 : -errno; }
+static long kill_group_by_name(long signal) { return killpg(getpgrp(), (int)signal) == 0 ? 0 : -errno; }
+static long kill_this_thread(long signal) { return -pthread_kill(pthread_self(), (int)signal); }
+static long kill_thread_number(long signal) { return kill(gettid(), (int)signal) == 0 ? 0 : -errno; }
+static long queue_signal(long signal) {
+  const union sigval none = {0};
+  return sigqueue(getpid(), (int)signal, none) == 0 ? 0 : -errno;
+}
+/* The signal that it has ended by. */
+static long kill_child(long signal) {
+  char* arguments[] = {"sleep", "60", NULL};
+  char* none[] = {NULL};
+  pid_t child = 0;
+  int status = 0;
+  if (posix_spawn(&child, "/bin/sleep", NULL, NULL, arguments, none) != 0) return -1;
+  if (kill(child, (int)signal) != 0) return -errno;
+  return waitpid(child, &status, 0) == child && WIFSIGNALED(status) ? WTERMSIG(status) : -1;
+}
 
 static void* end_process(void* status) { exit((int)(intptr_t)status); }
 static long end_on_thread(long status) {
@@ -158,6 +178,14 @@ static const struct {
              {"abort", end_badly},
              {"kill", kill_process},
              {"raise", raise_signal},
+             {"kill-parent", kill_parent},
+             {"kill-around", kill_around},
+             {"kill-group", kill_group},
+             {"killpg", kill_group_by_name},
+             {"pthread_kill", kill_this_thread},
+             {"kill-thread", kill_thread_number},
+             {"sigqueue", queue_signal},
+             {"kill-child", kill_child},
              {"exit-on-thread", end_on_thread},
              {"overflow-on-thread", overflow_on_thread}};
 
