@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Log, silentLog } from '../src/base/log.js';
+import { type LogRecord, silentLog, tapLog } from '../src/base/log.js';
 import type { GuardNote, PluginGauges } from '../src/binding/black-box.js';
 import type { ResourceLimits } from '../src/compiler/config.js';
 import { parseConfig } from '../src/compiler/config.js';
@@ -11,8 +11,8 @@ import type { HostEvent } from '../src/host/journal.js';
 class Watch {
   readonly findings = new GuardFindings();
   readonly told: HostEvent[] = [];
+  readonly logged: LogRecord[] = [];
   readonly quarantined: string[] = [];
-  readonly log: string[] = [];
   notes: GuardNote[] = [];
   gauges: Partial<PluginGauges> = {};
   lost = 0;
@@ -30,7 +30,7 @@ class Watch {
       limits,
     };
     this.#guarding = new Guarding({
-      log: { ...silentLog(), warn: (_: object, said: string) => void this.log.push(said) } as Log,
+      log: tapLog(silentLog(), (record) => void this.logged.push(record)),
       findings: this.findings,
       door: {
         pluginGauges: () => [
@@ -120,6 +120,17 @@ describe('limits', () => {
 });
 
 describe('guards', () => {
+  test('say that it was somebody where nobody is known, and name no plugin', () => {
+    const watch = new Watch();
+    watch.notes = [{ ...note('signals', 0), plugin: '', certain: false, detail: 'meanwhile SIGTERM was ignored' }];
+    watch.after(1000);
+    const [{ level, message, fields } = {}, ...others] = watch.logged;
+    expect([level, message, others]).toEqual(['warn', 'somebody: meanwhile SIGTERM was ignored; it was put right', []]);
+    expect(fields).toEqual({ guard: 'signals', restored: true, certain: false });
+    expect(watch.findings.warningsOf('')).toEqual([]);
+    expect(watch.types()).toEqual(['plugin.guarded']);
+  });
+
   test('tell what they caught a plugin at, and keep the last 8', () => {
     const watch = new Watch();
     watch.notes = [note('directory'), { ...note('umask'), certain: false, restored: false }];
@@ -132,6 +143,10 @@ describe('guards', () => {
     expect(watch.findings.warningsOf('greedy')).toEqual([
       'generation 1: it changed the directory (directory, put right)',
       'generation 1, or another plugin at the same time: it changed the directory (umask)',
+    ]);
+    expect(watch.logged).toMatchObject([
+      { message: 'greedy: it changed the directory; it was put right', fields: { plugin: 'greedy', generation: 1 } },
+      { message: 'greedy, or another plugin at the same time: it changed the directory' },
     ]);
     watch.notes = Array.from({ length: 9 }, (_, at) => note('fork', at));
     watch.after(1000);
@@ -178,7 +193,7 @@ describe('guards', () => {
     watch.after(1000);
     const next = 'threads of greedy hang in GET /x, GET /y since their deadlines; 2 of 8 that it may lose';
     expect(watch.findings.warningsOf('greedy').slice(1)).toEqual([`generation 2: ${next}`]);
-    expect(watch.log).toEqual([first, next]);
+    expect(watch.logged.map(({ message }) => message)).toEqual([first, next]);
   });
 
   test('without a thread to serve for 5 s a plugin is quarantined, one whose threads come back is not', () => {

@@ -90,6 +90,7 @@ export interface PluginGauges {
 
 /** Something that a guard has caught a plugin at. */
 export interface GuardNote {
+  /** Empty when nobody knows who it was; `generation` is 0 then, and `certain` false. */
   readonly plugin: string;
   readonly generation: number;
   /** `directory`, `umask`, `locale`, `environment`, `signals`, `descriptor`, `fork`, `overrun`, `exit`. */

@@ -75,10 +75,11 @@ export class Guarding {
   #note(note: GuardNote): void {
     const { findings, log, tell, now } = this.#options;
     const { plugin, generation, guard, detail, restored, certain } = note;
-    findings.note(note);
-    const who = certain ? plugin : `${plugin}, or another plugin at the same time`;
+    const isKnown = plugin !== '';
+    if (isKnown) findings.note(note);
+    const who = !isKnown ? 'somebody' : certain ? plugin : `${plugin}, or another plugin at the same time`;
     log.warn(
-      { plugin, generation, guard, restored, certain },
+      { ...(isKnown ? { plugin, generation } : {}), guard, restored, certain },
       `${who}: ${detail}${restored ? '; it was put right' : ''}`,
     );
     tell({ type: 'plugin.guarded', ...note });

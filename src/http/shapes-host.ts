@@ -310,8 +310,8 @@ export const eventShapes: Readonly<Record<string, Schema>> = eventsOf({
   },
   'plugin.processStarted': { plugin: text(), generation: whole(), restarts: whole('Of all its processes, by then') },
   'plugin.guarded': {
-    plugin: text(),
-    generation: whole(),
+    plugin: text('Empty when nobody knows who it was'),
+    generation: whole('0 then'),
     guard: text('`directory`, `umask`, `locale`, `environment`, `signals`, `descriptor`, `fork`, `overrun`, `exit`'),
     detail: text(),
     restored: truth('Whether it was put right'),
