@@ -1,8 +1,11 @@
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readFileSync } from 'node:fs';
 import { type Front, type GenerationHandle, loadCore, Outcome, type PluginPointer } from '../src/binding/core.js';
 import type { GuardNote } from '../src/binding/black-box.js';
 import { type Library, openLibrary } from '../src/binding/library.js';
+import { until } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
 
 /** What is used of it; the types of Node leave it out. */
@@ -94,6 +97,11 @@ function isCaught(signal: number): boolean {
   return ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
 }
 
+/** `Z` of a process that has ended and that nobody has waited for. */
+function stateOf(pid: number | undefined): string | undefined {
+  return /^State:\s*(\w)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+}
+
 /** What reads beyond the memory of a module of WebAssembly: an exception, by a handler of SIGSEGV. */
 function trap(): void {
   const bytes = Uint8Array.from([
@@ -174,6 +182,49 @@ describe.skipIf(process.platform !== 'linux')('what a plugin changes for the who
     open();
     await bringUp('audited', 'initialize', 'pipe');
     expect(core.takeGuardNotes()).toEqual([note('signals', 'after initialize SIGPIPE was at its default')]);
+  });
+
+  test.each([
+    ['ignore', 'was ignored', '', false],
+    ['usual', 'was at its default', '', false],
+    ['own', "had a handler that is not the host's", 'audited', true],
+  ])(
+    'what a handler of requests does about a signal that the host listens to (%s) is put back between two steps',
+    async (change, text, plugin, certain) => {
+      open();
+      const slot = await bringUp('audited', 'handle', change);
+      const terminated = vi.fn();
+      process.on('SIGTERM', terminated);
+      try {
+        expect(core.takeGuardNotes()).toEqual([]);
+        ask(slot, '/audited/change');
+        const generation = plugin === '' ? 0 : 1;
+        expect(core.takeGuardNotes()).toEqual([
+          note('signals', `meanwhile SIGTERM ${text}`, { plugin, generation, certain }),
+        ]);
+        process.kill(process.pid, 'SIGTERM');
+        await until('it is heard', () => terminated.mock.calls.length === 1);
+      } finally {
+        process.removeListener('SIGTERM', terminated);
+      }
+      expect(isCaught(15)).toBe(false);
+      expect(core.takeGuardNotes()).toEqual([]);
+    },
+  );
+
+  test('a plugin that would have nobody told of the ends of programs keeps the host from none', async () => {
+    open();
+    const slot = await bringUp('audited', 'handle', 'children');
+    const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] });
+    const ended = once(child, 'exit');
+    expect(core.takeGuardNotes()).toEqual([]);
+    ask(slot, '/audited/change');
+    child.stdin.end();
+    await until('it has ended', () => stateOf(child.pid) === 'Z');
+    expect(core.takeGuardNotes()).toEqual([
+      note('signals', 'meanwhile SIGCHLD was at its default', { plugin: '', generation: 0, certain: false }),
+    ]);
+    expect(await ended).toEqual([0, null]);
   });
 
   test('a signal that the host listens to is put back, one that it no longer listens to is its own business', async () => {

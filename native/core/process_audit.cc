@@ -108,10 +108,16 @@ bool is_kept(int signal) {
   }
 }
 
-// Of signals that are kept: what the host has put there is gone.
-bool is_gone(int signal, const struct sigaction& before, const struct sigaction& after) {
+bool is_watched(int signal, const ProcessAudit::Loop& loop) {
+  return loop.watches != nullptr && loop.watches(loop.context, signal);
+}
+
+// Of signals that the host has a use for: what it has put there is gone.
+bool is_gone(int signal, const struct sigaction& before, const struct sigaction& after,
+             const ProcessAudit::Loop& loop) {
   const bool had_none = (before.sa_flags & SA_SIGINFO) == 0 && before.sa_handler == SIG_DFL;
-  return is_kept(signal) && !had_none && !is_function(after) && !is_same(before, after);
+  if (had_none || is_function(after) || is_same(before, after)) return false;
+  return is_kept(signal) || (is_function(before) && is_watched(signal, loop));
 }
 
 ImageIndex image_of_handler(const struct sigaction& action) {
@@ -272,7 +278,7 @@ void ProcessAudit::put_back_strange(int signal, const Loop& loop) {
   const struct sigaction& before = before_.actions[index];
   struct sigaction& after = after_.actions[index];
   if (!before_.has_action[index] || !after_.has_action[index] || is_same(before, after)) return;
-  if (!is_gone(signal, before, after) && image_of_handler(after) == kNoImage) return;
+  if (!is_gone(signal, before, after, loop) && image_of_handler(after) == kNoImage) return;
   compare_action(signal, {kNoImage, "", false}, loop);
   after = before;
 }
@@ -282,10 +288,19 @@ void ProcessAudit::look_at_kept(const Loop& loop) {
   // The look after a step is for what is done in it.
   if (looked_ == 0 || under_way_ > 0 || later_) return;
   for (int signal = 1; signal < kSignals; signal++) {
-    if (!is_kept(signal)) continue;
     const auto index = static_cast<size_t>(signal);
+    struct sigaction& before = before_.actions[index];
+    const struct sigaction& after = after_.actions[index];
+    if (!before_.has_action[index]) continue;
     after_.has_action[index] = sigaction(signal, nullptr, &after_.actions[index]) == 0;
-    put_back_strange(signal, loop);
+    if (!after_.has_action[index] || is_same(before, after)) continue;
+    // The host has begun to wait for it since.
+    if (!is_kept(signal) && is_function(after) && is_host_code(handler_of(after))) {
+      before = after;
+      continue;
+    }
+    // What nobody waits for a plugin may have a use for in a call: the look of the next step is for that.
+    if (is_kept(signal) || is_watched(signal, loop)) put_back_strange(signal, loop);
   }
 }
 
@@ -411,12 +426,14 @@ void ProcessAudit::compare_action(int signal, const Culprit& culprit, const Loop
     }
   } else if (after.sa_handler == SIG_DFL && is_function(before) && !is_kept(signal)) {
     // As libuv leaves it when nobody waits for it any more.
-    if (loop.watches == nullptr || !loop.watches(loop.context, signal)) {
+    if (!is_watched(signal, loop)) {
       before = after;
       return;
     }
   }
   const bool restored = !is_strange && sigaction(signal, &before, nullptr) == 0;
+  // Children have ended meanwhile, and nobody was told.
+  if (restored && signal == SIGCHLD && is_function(before)) kill(getpid(), SIGCHLD);
   std::string text = *culprit.step == 0 ? std::string("meanwhile ") : std::string("after ") + culprit.step + " ";
   text += name_of_signal(signal);
   text += handled                       ? " had a handler that is not the host's"

@@ -56,7 +56,8 @@ class ProcessAudit {
   static ProcessAudit& instance();
 
   Section begin(ImageIndex image, const Loop& loop);
-  // Handlers of faults, and the like, are still there: a small look for between the steps. [front]
+  // Handlers of faults, and of signals that the loop has a use for, are still there: a small look for between the
+  // steps. [front]
   void look_at_kept(const Loop& loop);
   // Other code than the host's and plugins' is in this process: it may go where it likes. [any]
   void share(bool is_shared) { shared_.store(is_shared, std::memory_order_relaxed); }

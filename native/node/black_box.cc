@@ -19,6 +19,7 @@
 #include "guard_notes.h"
 #include "image_registry.h"
 #include "import_hooks.h"
+#include "loop_watch.h"
 #include "plugin_gauges.h"
 #include "process_audit.h"
 #include "process_images.h"
@@ -284,7 +285,9 @@ Napi::Value GuardDescriptors(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value TakeGuardNotes(const Napi::CallbackInfo& info) {
-  core::ProcessAudit::instance().look_at_kept({});
+  core::ProcessAudit::Loop audited;
+  if (uv_loop_t* loop = nullptr; napi_get_uv_event_loop(info.Env(), &loop) == napi_ok) audited = AuditedLoop(loop);
+  core::ProcessAudit::instance().look_at_kept(audited);
   return List(info.Env(), core::take_guard_notes(), [](Napi::Env env, const core::GuardNote& note) {
     const Napi::Object object = Napi::Object::New(env);
     object.Set("plugin", std::string(core::image_registry::plugin_of(note.image)));

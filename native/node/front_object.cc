@@ -123,24 +123,6 @@ const char* AuthName(uint32_t auth) {
   }
 }
 
-// Whether something on the event loop waits for `signal`, or for a child, which libuv learns of by SIGCHLD.
-bool IsWatched(void* loop, int signal) {
-  struct Search {
-    int signal;
-    bool found;
-  };
-  Search search = {signal, false};
-  const auto look = [](uv_handle_t* handle, void* context) {
-    Search& wanted = *static_cast<Search*>(context);
-    if (uv_is_active(handle) == 0) return;
-    if (handle->type == UV_PROCESS) wanted.found = wanted.found || wanted.signal == SIGCHLD;
-    if (handle->type == UV_SIGNAL && reinterpret_cast<uv_signal_t*>(handle)->signum == wanted.signal)
-      wanted.found = true;
-  };
-  uv_walk(static_cast<uv_loop_t*>(loop), look, &search);
-  return search.found;
-}
-
 std::string FrontName() {
   constexpr char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
   uint64_t seed = core::now() ^ (static_cast<uint64_t>(getpid()) << 40);
@@ -247,7 +229,7 @@ FrontObject::FrontObject(const Napi::CallbackInfo& info) : ObjectWrap(info), env
   napi_define_properties(env, self, std::size(members), members);
 
   if (uv_loop_t* loop = nullptr; napi_get_uv_event_loop(env, &loop) == napi_ok) {
-    front_->set_loop({IsWatched, loop});
+    front_->set_loop(AuditedLoop(loop));
     watch_ = std::make_unique<LoopWatch>(loop, *front_);
     front_->set_attention({Attend, Neglect, this});
   }

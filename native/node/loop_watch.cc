@@ -1,5 +1,7 @@
 #include "loop_watch.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -19,7 +21,27 @@ void Free(Watched* watched) {
            [](uv_handle_t* handle) { const std::unique_ptr<Watched> closed(static_cast<Watched*>(handle->data)); });
 }
 
+// Of a child libuv learns by SIGCHLD.
+bool IsWatched(void* loop, int signal) {
+  struct Search {
+    int signal;
+    bool found;
+  };
+  Search search = {signal, false};
+  const auto look = [](uv_handle_t* handle, void* context) {
+    Search& wanted = *static_cast<Search*>(context);
+    if (uv_is_active(handle) == 0) return;
+    if (handle->type == UV_PROCESS) wanted.found = wanted.found || wanted.signal == SIGCHLD;
+    if (handle->type == UV_SIGNAL && reinterpret_cast<uv_signal_t*>(handle)->signum == wanted.signal)
+      wanted.found = true;
+  };
+  uv_walk(static_cast<uv_loop_t*>(loop), look, &search);
+  return search.found;
+}
+
 }  // namespace
+
+core::ProcessAudit::Loop AuditedLoop(uv_loop_t* loop) { return {IsWatched, loop}; }
 
 LoopWatch::~LoopWatch() {
   for (Descriptor* const descriptor : descriptors_) Free(descriptor);

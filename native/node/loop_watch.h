@@ -7,8 +7,12 @@
 #include <vector>
 
 #include "front.h"
+#include "process_audit.h"
 
 namespace tenon::node {
+
+// Whether something on the event loop waits for a signal, or for a child. On the loop's thread.
+core::ProcessAudit::Loop AuditedLoop(uv_loop_t* loop);
 
 // What has the event loop look at what a front attends to: at each descriptor, and at the front before the loop sleeps.
 // Never keeps the loop alive: calls that are under way do. All of it on the loop's thread.

@@ -1,8 +1,8 @@
 /*
- * Changes what all of the process shares, by DO: `handler` (an own handler of SIGSEGV), `usual-fault`
- * (SIGSEGV at its default), `usual` (SIGTERM at its
- * default), `pipe` (SIGPIPE at its default), `directory`, `umask`, `environment`. At AT: `constructor`, `initialize`,
- * or `handle`, which is GET /change, inline.
+ * Changes what all of the process shares, by DO: `handler` (an own handler of SIGSEGV), `own` (of SIGTERM),
+ * `usual-fault` (SIGSEGV at its default), `usual` (SIGTERM at its default), `ignore` (SIGTERM is ignored), `pipe`
+ * (SIGPIPE at its default), `children` (SIGCHLD at its default), `directory`, `umask`, `environment`. At AT:
+ * `constructor`, `initialize`, or `handle`, which is GET /change, inline.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -33,6 +33,9 @@ static void at(const char* step) {
   if (strcmp(DO, "handler") == 0) signal(SIGSEGV, handler);
   if (strcmp(DO, "usual-fault") == 0) signal(SIGSEGV, SIG_DFL);
   if (strcmp(DO, "usual") == 0) signal(SIGTERM, SIG_DFL);
+  if (strcmp(DO, "ignore") == 0) signal(SIGTERM, SIG_IGN);
+  if (strcmp(DO, "own") == 0) signal(SIGTERM, handler);
+  if (strcmp(DO, "children") == 0) signal(SIGCHLD, SIG_DFL);
   if (strcmp(DO, "pipe") == 0) signal(SIGPIPE, SIG_DFL);
   if (strcmp(DO, "directory") == 0 && chdir("/") != 0) abort();
   if (strcmp(DO, "umask") == 0) umask(0);
