@@ -20,8 +20,14 @@ describe.concurrent('an end that a plugin makes is reported with its name', () =
   ])('by %s', async (deed, kind, status) => {
     const one = await end(deed, status);
     expect([one.code, one.signal]).toEqual([status, null]);
-    expect(faultOf(one)).toMatchObject({ kind, caller: 0, stage: 'unwound' });
+    expect(faultOf(one)).toMatchObject({ kind, status, caller: 0, stage: 'unwound' });
     expect(faulty(one).inside).toMatchObject({ image: 0, work: 'handle', route: 'GET /crash/pool' });
+  });
+
+  test('by exit, when what runs at an exit crashes', async () => {
+    const one = await end('exit-and-crash', 3);
+    expect(one.signal).toBe('SIGSEGV');
+    expect(faultOf(one)).toMatchObject({ kind: 'exit', status: 3, signal: 0, caller: 0 });
   });
 
   test('by exit on a thread of its own', async () => {

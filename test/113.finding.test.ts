@@ -133,6 +133,35 @@ describe('the crash of a host is put down to', () => {
     });
   });
 
+  test('whoever has called exit, when destructors crash after it', () => {
+    const call = {
+      ...fault,
+      kind: 'exit',
+      caller: 0,
+      pc: '0x0',
+      signal: 0,
+      status: 3,
+      unwound: ['0x70010', '0x10010'],
+    };
+    const death: HostDeath = { status: 139, signal: 'SIGSEGV', contents: box({ fault: call, threads: [handling] }) };
+    expect(blame(death)).toEqual(certain);
+    const { finding } = findCrash(death);
+    expect(finding).toMatchObject({
+      kind: 'exit',
+      status: 3,
+      verdict: {
+        because: ['its code has called exit', 'then, on the way out, SIGSEGV ended the process'],
+        sentence:
+          'todo generation 7 crashed the host (exit with status 3, then SIGSEGV in handle of GET /todo/x, request 12)',
+      },
+    });
+    expect(finding.signal).toBeUndefined();
+    expect(finding.frames.map(({ address, found }) => [address, found])).toEqual([
+      ['0x70010', 'unwound'],
+      ['0x10010', 'unwound'],
+    ]);
+  });
+
   test('the plugin that a thread was in when the fault is in libc, unless its stack names another one', () => {
     const inLibc = { pc: '0x70010' };
     expect(blame(dead(inLibc))).toEqual(certain);

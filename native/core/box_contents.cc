@@ -61,6 +61,11 @@ const char* state_name(uint32_t state) {
   return nullptr;
 }
 
+bool is_exit(uint32_t kind) {
+  return kind == static_cast<uint32_t>(FaultKind::Exit) || kind == static_cast<uint32_t>(FaultKind::ExitNow) ||
+         kind == static_cast<uint32_t>(FaultKind::QuickExit);
+}
+
 const char* fault_kind_name(uint32_t kind) {
   switch (static_cast<FaultKind>(kind)) {
     case FaultKind::Signal:
@@ -192,6 +197,7 @@ class Reader {
     BoxContents::Fault fault;
     fault.kind = kind;
     fault.signal = record.signal;
+    if (is_exit(record.kind) && record.status >= 0 && record.status <= 0xff) fault.status = record.status;
     fault.code = record.code;
     fault.sent = record.sent != 0;
     fault.address = record.address;

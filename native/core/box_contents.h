@@ -41,6 +41,7 @@ struct BoxContents {
   struct Fault {
     const char* kind = "";
     int32_t signal = 0;
+    int32_t status = -1;  // not known
     int32_t code = 0;
     bool sent = false;
     bool overflow = false;

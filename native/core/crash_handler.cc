@@ -436,7 +436,7 @@ void install_crash_handler(const CrashHandlerOptions& options) {
     catch_signal(signal, handler.previous[index]);
   }
 #if defined(__GLIBC__)
-  on_exit([](int status, void*) { tell_exit(FaultKind::Exit, status); }, nullptr);
+  on_exit([](int status, void*) { tell_exit(FaultKind::Exit, status & 0xff); }, nullptr);
 #else
   std::atexit([] { tell_exit(FaultKind::Exit, -1); });
 #endif

@@ -47,22 +47,22 @@ void tell(FaultKind kind, int status, const void* caller, SentTo target = SentTo
 }
 
 [[noreturn]] void exit_hook(int status) {
-  tell(FaultKind::Exit, status, __builtin_return_address(0));
+  tell(FaultKind::Exit, status & 0xff, __builtin_return_address(0));
   original::exit(status);
   __builtin_unreachable();
 }
 [[noreturn]] void exit_now_hook(int status) {
-  tell(FaultKind::ExitNow, status, __builtin_return_address(0));
+  tell(FaultKind::ExitNow, status & 0xff, __builtin_return_address(0));
   original::exit_now(status);
   __builtin_unreachable();
 }
 [[noreturn]] void exit_now_as_in_c99_hook(int status) {
-  tell(FaultKind::ExitNow, status, __builtin_return_address(0));
+  tell(FaultKind::ExitNow, status & 0xff, __builtin_return_address(0));
   original::exit_now_as_in_c99(status);
   __builtin_unreachable();
 }
 [[noreturn]] void quick_exit_hook(int status) {
-  tell(FaultKind::QuickExit, status, __builtin_return_address(0));
+  tell(FaultKind::QuickExit, status & 0xff, __builtin_return_address(0));
   original::quick_exit(status);
   __builtin_unreachable();
 }

@@ -94,6 +94,7 @@ Napi::Object FaultValue(Napi::Env env, const core::BoxContents::Fault& fault) {
   for (const auto& [name, value] : fault.registers) registers.Set(name, Address(env, value));
   object.Set("kind", fault.kind);
   object.Set("signal", fault.signal);
+  if (fault.status >= 0) object.Set("status", fault.status);
   object.Set("code", fault.code);
   object.Set("sent", fault.sent);
   object.Set("overflow", fault.overflow);

@@ -68,8 +68,9 @@ export interface Verdict {
 }
 
 /**
- * How the host has ended. `signal`: a fault that the crash handler has reported. `exit`: by itself, without having meant to. `killed`: by a
- * signal that cannot be reported (SIGKILL, out of memory). `hang`: its event loop stood, and the parent ended it.
+ * How the host has ended. `signal`: a fault that the crash handler has reported. `exit`: by itself, without having meant to, whatever came
+ * to it on its way out. `killed`: by a signal that cannot be reported (SIGKILL, out of memory). `hang`: its event loop stood, and the
+ * parent ended it.
  */
 export type CrashKind = 'signal' | 'exit' | 'killed' | 'hang';
 

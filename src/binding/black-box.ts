@@ -43,6 +43,8 @@ export interface BoxFault {
   /** `signal`, or a call that ends the process: `exit`, `_exit`, `quick_exit`, `abort`, `kill`. */
   readonly kind: string;
   readonly signal: number;
+  /** Of `exit`, `_exit` and `quick_exit`, 0 to 255; absent where it is not known. */
+  readonly status?: number;
   readonly code: number;
   /** Whether the signal came from a process, as kill(2) does, and not from an instruction. */
   readonly sent: boolean;

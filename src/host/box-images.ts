@@ -83,12 +83,12 @@ export class BoxImages {
     return { address, found, plugin, generation, sha256, offset, ...(unloaded ? { unloaded } : {}) };
   }
 
-  /** The fault first, then what called it. */
-  frames({ pc, unwound, scanned }: BoxFault): Frame[] {
+  /** The fault first, then what called it; a call that ends the process has but what called it. */
+  frames({ kind, pc, unwound, scanned }: BoxFault): Frame[] {
     const called = unwound[0] === pc ? unwound.slice(1) : unwound;
     const seen = new Set([pc, ...unwound]);
     return [
-      this.frame(pc, 'pc'),
+      ...(kind === 'signal' ? [this.frame(pc, 'pc')] : []),
       ...called.map((address) => this.frame(address, 'unwound')),
       ...scanned.filter((address) => !seen.has(address)).map((address) => this.frame(address, 'scanned')),
     ];

@@ -83,10 +83,11 @@ export function findCrash(death: HostDeath): { finding: Finding; accused: Accuse
     sentence: sentenceOf(death, parties, belief.isCertain),
   };
   const thread = threads.find(({ tid }) => tid === fault?.tid);
+  const status = statusOf(death);
   const finding: Finding = {
     kind: kindOf(death),
-    ...(death.signal === undefined ? {} : { signal: death.signal }),
-    ...(death.status === undefined || death.signal !== undefined ? {} : { status: death.status }),
+    ...(death.signal === undefined || (isExit(fault) && death.hang === undefined) ? {} : { signal: death.signal }),
+    ...(status === undefined ? {} : { status }),
     ...(fault === undefined ? {} : factsOf(fault)),
     verdict,
     ...(thread === undefined ? {} : { thread }),
@@ -104,8 +105,18 @@ const nothing: BoxContents = { pid: 0, ended: false, images: [], threads: [], fi
 
 function kindOf({ hang, signal, contents }: HostDeath): CrashKind {
   if (hang !== undefined) return 'hang';
-  if (signal === undefined) return 'exit';
+  if (signal === undefined || isExit(contents?.fault)) return 'exit';
   return contents?.fault?.kind === 'signal' || contents?.fault?.kind === 'abort' ? 'signal' : 'killed';
+}
+
+/** By a call; what comes to the process on its way out is not how it ended. */
+function isExit(fault: BoxFault | undefined): boolean {
+  return fault?.kind === 'exit' || fault?.kind === '_exit' || fault?.kind === 'quick_exit';
+}
+
+function statusOf({ signal, status, hang, contents }: HostDeath): number | undefined {
+  const own = signal === undefined ? status : undefined;
+  return hang === undefined ? (own ?? contents?.fault?.status) : own;
 }
 
 function factsOf({ signal, code, sent, address, overflow, message, kind }: BoxFault): Partial<Finding> {
@@ -136,7 +147,11 @@ function believe(death: HostDeath, contents: BoxContents, images: BoxImages): Be
   const { fault } = contents;
   if (death.hang !== undefined) return ofHang(death.hang, contents, images);
   if (fault === undefined) return ofSilence(death, contents, images);
-  if (fault.kind !== 'signal') return ofCall(fault, contents, images);
+  if (fault.kind !== 'signal') {
+    const belief = ofCall(fault, contents, images);
+    if (death.signal === undefined || !isExit(fault)) return belief;
+    return { ...belief, because: [...belief.because, `then, on the way out, ${death.signal} ended the process`] };
+  }
   if (isFromOutside(fault))
     return nobody(`the signal came from a process, by kill(2), and from no instruction of this one`);
   return ofFault(fault, contents, images);
@@ -299,11 +314,16 @@ function sentenceOf(death: HostDeath, parties: readonly Party[], isCertain: bool
   return `the host crashed (${end}); it may have been ${parties.map(nameOf).join(' or ')}`;
 }
 
-function endOf({ hang, signal, status, contents }: HostDeath): string {
+function endOf(death: HostDeath): string {
+  const { hang, signal, status, contents } = death;
   if (hang !== undefined) return `its event loop stood for ${Math.round(hang.ms)} ms`;
   const { fault } = contents ?? {};
-  if (fault !== undefined && fault.kind !== 'signal')
-    return signal === undefined ? `${fault.kind} with status ${status ?? 0}` : `${fault.kind}, ${signal}`;
+  if (fault !== undefined && fault.kind !== 'signal') {
+    if (!isExit(fault)) return signal === undefined ? fault.kind : `${fault.kind}, ${signal}`;
+    const of = statusOf(death);
+    const then = signal === undefined ? '' : `, then ${signal}`;
+    return `${fault.kind}${of === undefined ? '' : ` with status ${of}`}${then}`;
+  }
   if (signal === undefined) return `exit with status ${status ?? 0}`;
   return fault?.overflow === true ? `${signal} (stack overflow)` : signal;
 }

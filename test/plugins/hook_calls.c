@@ -105,6 +105,15 @@ static long cancel_thread(long unused) {
 }
 
 static long end(long status) { exit((int)status); }
+static int* volatile at_end;
+static int zero;
+__attribute__((destructor)) static void touch_at_end(void) { *at_end = 1; }
+__attribute__((constructor)) static void be_well(void) { at_end = &zero; }
+/* What runs at the exit crashes. */
+static long end_and_crash(long status) {
+  at_end = NULL;
+  exit((int)status);
+}
 static long end_now(long status) { _exit((int)status); }
 static long end_quickly(long status) { quick_exit((int)status); }
 static long end_badly(long unused) {
@@ -173,6 +182,7 @@ static const struct {
              {"leave-thread", leave_thread},
              {"cancel-thread", cancel_thread},
              {"exit", end},
+             {"exit-and-crash", end_and_crash},
              {"_exit", end_now},
              {"quick_exit", end_quickly},
              {"abort", end_badly},
