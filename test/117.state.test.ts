@@ -5,7 +5,7 @@ import { warmUp } from '../src/cli/warm-up.js';
 import { SavedStates } from '../src/host/saved-states.js';
 import type { Wishes } from '../src/index.js';
 import { configurationOf } from '../src/reload/configuration.js';
-import { Command, killHost, token } from './load/command.js';
+import { Command, hostProcess, killHost, token } from './load/command.js';
 import { inProcessOnly } from './load/isolation.js';
 import { until, World } from './load/world.js';
 import { buildPlugin } from './plugins/build.js';
@@ -156,6 +156,68 @@ describe('values of tenon.state', () => {
     await kept.forget('keeper');
     expect(await readdir(states())).toEqual([]);
   });
+});
+
+async function addKeeper(isolation = 'inline'): Promise<void> {
+  await world.write('keeper', 'config.yaml', `extension: true\nisolation: ${isolation}\n`);
+  await world.publish('keeper', await keeper('one'));
+}
+
+/** One that ends its process in `shutdown`, and whose requests the keeper comes before: it is closed first. */
+async function addDying(): Promise<void> {
+  await world.write('dying', 'config.yaml', 'extensions: [keeper]\n');
+  const defines = { ID: '"dying"', NO_STATE: '1', DIE_SHUTDOWN: '1' };
+  await world.publish('dying', await buildPlugin('keeper', { defines, flags: ['-pthread'] }));
+}
+
+describe('the state of all plugins is on disk before the first is shut down at the end of a host', () => {
+  beforeEach(() => inProcessOnly('a plugin in a process of its own ends that, and no host'));
+
+  test.each([
+    { where: 'in the host', isolation: 'inline' },
+    { where: 'in a process of its own', isolation: 'process' },
+  ])(
+    'which is stopped, of a plugin $where',
+    async ({ isolation }) => {
+      await addKeeper(isolation);
+      await addDying();
+      const host = await start();
+      await call(host, 'PUT', 'value', 'known');
+      host.child.kill('SIGTERM');
+      await host.exit;
+      expect(host.err).toMatch(/dying generation 1 .* in shutdown/);
+      expect(await call(await start(), 'GET', 'value')).toBe('known');
+    },
+    60_000,
+  );
+
+  test('whose place another one takes', async () => {
+    await addKeeper();
+    await addDying();
+    const host = await start();
+    const before = await hostProcess(world.data);
+    await call(host, 'PUT', 'value', 'known');
+    const headers = { authorization: `Bearer ${token}` };
+    expect((await fetch(`${host.url}/api/v1/upgrade`, { method: 'POST', headers, body: '{}' })).status).toBe(200);
+    await until('another one serves', async () => ![undefined, before].includes(await hostProcess(world.data)));
+    await until('the keeper serves', async () => (await fetch(`${host.url}/keeper/value`)).status === 200);
+    expect(await call(host, 'GET', 'value')).toBe('known');
+  }, 60_000);
+
+  test('also where one of them hangs while it saves', async () => {
+    await writeFile(path.join(world.directory, 'tenon.yaml'), 'limits:\n  lifecycleMs: 1000\n');
+    await addKeeper();
+    await addDying();
+    const defines = { ID: '"hanging"', HANG_SAVE: '1' };
+    await world.publish('hanging', await buildPlugin('keeper', { defines, flags: ['-pthread'] }));
+    await world.write('hanging', 'config.yaml', 'extensions: [keeper]\n');
+    const host = await start();
+    await call(host, 'PUT', 'value', 'known');
+    host.child.kill('SIGTERM');
+    await host.exit;
+    expect(`${host.out}${host.err}`).toMatch(/save of hanging did not return/);
+    expect(await call(await start(), 'GET', 'value')).toBe('known');
+  }, 60_000);
 });
 
 describe('the state of a plugin', () => {

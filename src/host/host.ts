@@ -4,6 +4,7 @@ import { TenonError } from '../base/errors.js';
 import { AppliedConfigs } from './applied-configs.js';
 import { Bringing } from './bringing.js';
 import { Departures } from './departures.js';
+import { endAll } from './ending.js';
 import { ExtensionSettings } from './extension-settings.js';
 import { Extensions } from './extensions.js';
 import { askHealth } from './health.js';
@@ -362,7 +363,7 @@ export class Host {
 
   async #closeAll(): Promise<void> {
     this.#options.applications.abort();
-    await this.#extensions.inReverse((plugin) => this.#stop(plugin));
+    await endAll(this.#extensions, this.#reloading.takingDown, () => this.#versions.close());
     await this.#departures.close();
     await this.#versions.close();
     for (const { id, number, outcome } of this.#departures.leaving.keys())

@@ -31,6 +31,7 @@ import { Rehearsal } from './rehearsal.js';
 import type { RouteBook } from './routes.js';
 import type { TableDoor } from './table-world.js';
 import type { SecretPlaces } from './secrets.js';
+import { type Rest, TakingDown, type Warn } from './taking-down.js';
 import { Targets } from './target.js';
 import type { Versions } from './versions.js';
 
@@ -64,7 +65,6 @@ export interface ReloadingOptions {
   refuseKilled: (id: string, sha256: string) => Promise<void>;
 }
 
-type Warn = (sentence: string) => void;
 /** Generations of one plugin that may be on their way down at once; a further reload waits. */
 const leavingLimit = 4;
 
@@ -78,12 +78,15 @@ export class Reloading {
   readonly #fallback: Fallback;
   readonly #proving: Proving;
   readonly #holds: Holds;
+  /** How what runs of a plugin ends. */
+  readonly takingDown: TakingDown;
   /** What a reload would come to. */
   readonly rehearsal: Rehearsal;
 
   constructor(options: ReloadingOptions) {
     this.#options = options;
     this.#tables = new PluginTables(options.tables, options.versions, options.log);
+    this.takingDown = new TakingDown({ ...options, tables: this.#tables });
     this.#holds = new Holds(options);
     this.#targets = new Targets({ ...options, tables: this.#tables });
     this.#pins = new Pins(options);
@@ -131,7 +134,7 @@ export class Reloading {
         const quarantined = containing.whyQuarantined(plugin.id, undefined, plugin.isolated) !== undefined;
         plugin.rest = error.code === 'PluginDisabled' ? 'disabled' : quarantined ? 'quarantined' : 'failed';
         if (plugin.rest === 'quarantined') this.#options.quarantining.tell(plugin);
-        this.#closeLive(plugin);
+        this.takingDown.closeLive(plugin);
       }
       await this.#options.configs.takeBack(plugin);
       journal.write(plugin, recorder);
@@ -140,40 +143,9 @@ export class Reloading {
     }
   }
 
-  /**
-   * Its routes are gone at once; its calls end first, those in older generations too, what it knows is kept, then it is
-   * closed. `warn` is told when it could not be kept.
-   */
-  async takeDown(plugin: Plugin, rest: 'stopped' | 'disabled' | 'failed' | 'quarantined', warn?: Warn): Promise<void> {
-    const { log, journal, routes, departures } = this.#options;
-    plugin.rest = rest;
-    // Their calls may still change the values.
-    const older = Promise.allSettled(
-      [...plugin.leaving].filter(({ state }) => state === 'draining').map((one) => one.retire()),
-    );
-    if (plugin.running !== undefined) {
-      const generation = plugin.running;
-      plugin.probation?.end();
-      routes.publish(plugin.id, []);
-      plugin.live?.swap(undefined);
-      plugin.running = undefined;
-      const letGo = this.#tables.take(plugin, undefined);
-      departures.begin(plugin, generation);
-      journal.stopped(plugin, generation.number, this.#options.extensions.needing(plugin.id));
-      const { hasState } = generation.handle;
-      const { remembering } = this.#options;
-      if (hasState)
-        await this.#keepLast(plugin, warn, (live) => remembering.lastState(plugin, live, generation, older));
-      await letGo;
-      const { outcome } = await generation.retire();
-      await older;
-      if (!hasState) await this.#keepLast(plugin, warn, (live) => remembering.lastValues(plugin, live, generation));
-      this.#closeLive(plugin);
-      log.info({ plugin: plugin.id, generation: generation.number, ...outcome }, 'plugin stopped');
-      departures.keep(plugin, generation);
-    }
-    await older;
-    for (const generation of plugin.leaving) await departures.tryAgain(plugin, generation);
+  /** As {@link TakingDown.takeDown}. */
+  takeDown(plugin: Plugin, rest: Rest, warn?: Warn): Promise<void> {
+    return this.takingDown.takeDown(plugin, rest, warn);
   }
 
   /** What the registry says of it is tried from here on. */
@@ -419,27 +391,9 @@ export class Reloading {
     }
   }
 
-  async #keepLast(plugin: Plugin, warn: Warn | undefined, keep: (live: Live) => Promise<void>): Promise<void> {
-    if (!plugin.preservesState || plugin.live === undefined) return;
-    try {
-      await keep(plugin.live);
-    } catch (error) {
-      const { code, message } = asTenonError(error);
-      const sentence = `${message}; ${plugin.id} begins with what was kept before, if anything was`;
-      if (warn === undefined) this.#options.log.error({ plugin: plugin.id, code }, sentence);
-      else warn(sentence);
-    }
-  }
-
   #liveOf(plugin: Plugin): Live {
     plugin.live ??= this.#options.chains.take(plugin.id);
     return plugin.live;
-  }
-
-  #closeLive(plugin: Plugin): void {
-    const { live } = plugin;
-    plugin.live = undefined;
-    if (live !== undefined) this.#options.chains.release(plugin.id, live);
   }
 
   #nextNumber(id: string): number {

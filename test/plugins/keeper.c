@@ -1,5 +1,6 @@
 /*
  * A plugin that keeps what it is given: PUT /value, GET /value. Its state is the value; macros change one thing each:
+ *   ID                           what it is called
  *   NO_STATE                     it offers no tenon.state
  *   SECOND                       saves version 2, which has a '2' before the value, and reads version 1 too
  *   REFUSE_SAVE, HANG_SAVE       where saving fails
@@ -7,11 +8,15 @@
  *   FAIL_READY                   it loads, and does not become ready
  *   DIE_READY                    it loads, and its process is gone
  *   DIE_INITIALIZE               its process is gone, but that of a trial
+ *   DIE_SHUTDOWN                 it is gone at the end, but that of a trial
  *   SLOW_TO_OPEN                 it takes 50 ms to be opened
  *   WITH_QUIESCE                 it lets go, and says so
  */
 #ifndef BUILD
 #define BUILD "one"
+#endif
+#ifndef ID
+#define ID "keeper"
 #endif
 #include <pthread.h>
 #include <signal.h>
@@ -172,7 +177,7 @@ static const void* get_extension(tenon_plugin_t* plugin, const char* id) {
   return NULL;
 }
 
-#ifdef DIE_INITIALIZE
+#if defined(DIE_INITIALIZE) || defined(DIE_SHUTDOWN)
 static bool in_trial(void) {
   char name[32] = "";
   FILE* const file = fopen("/proc/self/comm", "rb");
@@ -181,7 +186,9 @@ static bool in_trial(void) {
   fclose(file);
   return size > 12 && memcmp(name, "tenon-runner", 12) == 0;
 }
+#endif
 
+#ifdef DIE_INITIALIZE
 static tenon_status initialize(tenon_plugin_t* plugin) {
   (void)plugin;
   if (!in_trial()) abort();
@@ -214,6 +221,9 @@ static tenon_status quiesce(tenon_plugin_t* plugin) {
 static void shut_down(tenon_plugin_t* plugin) {
   (void)plugin;
   say(TEXT("shutdown"));
+#ifdef DIE_SHUTDOWN
+  if (!in_trial()) abort();
+#endif
 }
 
 static void destroy(tenon_plugin_t* plugin) {
@@ -239,4 +249,4 @@ static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {
   return TENON_OK;
 }
 
-TENON_PLUGIN("keeper", "Keeper", "1.0.0", "Keeps what it is given.", NULL, TENON_TRIAL_FULL, create)
+TENON_PLUGIN(ID, "Keeper", "1.0.0", "Keeps what it is given.", NULL, TENON_TRIAL_FULL, create)
