@@ -295,7 +295,7 @@ export class Reloading {
       bytes,
       anew || wanted !== undefined,
     );
-    const finished = result.retire().then(async () => {
+    const finished = result.retire(versions.settled(plugin.id)).then(async () => {
       await letGo;
       if (old !== undefined) departures.keep(plugin, old);
       return journal.write(plugin, recorder);

@@ -99,8 +99,11 @@ export type Replaced =
       generation: Generation;
       bytes: Uint8Array;
       tables: TableWorld | undefined;
-      /** Take the old generation down, which may end the process: to be called once, when that the new one serves is known. Never rejects. */
-      retire: () => Promise<void>;
+      /**
+       * Take the old generation down, which may end the process: to be called once, when that the new one serves is known. Its
+       * shutdown waits for `kept`. Never rejects.
+       */
+      retire: (kept: Promise<void>) => Promise<void>;
       /** What the old generation saved. */
       handedOver: State | undefined;
     };
@@ -213,7 +216,7 @@ async function replaceAdmitted(work: Replacement, { image, admitted, world }: Re
   }
   pause.end();
   const { bytes } = image;
-  return { did: 'replaced', generation: next, bytes, tables: world, retire: () => retire(work), handedOver };
+  return { did: 'replaced', generation: next, bytes, tables: world, retire: (kept) => retire(work, kept), handedOver };
 }
 
 /** The library's bytes, read once. A file that somebody is writing is looked at again in a moment. */
@@ -295,9 +298,9 @@ function swap({ recorder, live, publish }: Replacement, next: Generation, routes
   recorder.add('swap', performance.now() - begin);
 }
 
-async function retire({ old, recorder }: Replacement): Promise<void> {
+async function retire({ old, recorder }: Replacement, kept: Promise<void>): Promise<void> {
   if (old === undefined) return;
-  const { outcome, drainMs, unloadMs, verifyMs } = await old.retire();
+  const { outcome, drainMs, unloadMs, verifyMs } = await old.retire(kept);
   recorder.add('drain', drainMs);
   recorder.add('unload', unloadMs);
   recorder.add('verify', verifyMs);

@@ -1,6 +1,7 @@
 /** Builds that have served, kept so that a plugin can go back to them. */
 import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { replaceFile } from '../base/replace-file.js';
@@ -48,6 +49,8 @@ const tablesFile = 'tables.json';
 const configFile = 'config.json';
 const good = { reason: '', isApart: false };
 const goneKept = 16;
+/** For the disk to take a build that serves, while the one before it waits to be shut down, ms. */
+const patienceMs = 2000;
 /** A generation's number is one word to the core. */
 const lastNumber = 2 ** 31 - 1;
 const hash = /^[0-9a-f]{64}$/;
@@ -169,6 +172,14 @@ export class Versions {
       await this.#tried.add(build.sha256);
       for (const dropped of all.slice(this.#options.limit)) await rm(this.fileOf(id, dropped), { force: true });
     });
+  }
+
+  /** Resolves when all that was told of `id` is written or given up, or was waited for long enough. Never rejects. */
+  async settled(id: string): Promise<void> {
+    const enough = new AbortController();
+    const patience = sleep(patienceMs, undefined, { signal: enough.signal, ref: false }).catch(() => {});
+    await Promise.race([this.#work.get(id), patience]);
+    enough.abort();
   }
 
   /** What the plugin's tables are made of from now on, as text; undefined for one without. Kept in the background. */

@@ -277,22 +277,22 @@ export class Generation {
   /**
    * Take it down: its calls end, shutdown, destroy, its threads end, the library is closed, and the image must be gone.
    * Nothing is closed under a lease or a thread: the generation is `pinned` then, and a later call tries again, see
-   * `released`; a call while one runs joins it. It must not be live. Never rejects for anything the plugin did.
+   * `released`; a call while one runs joins it. It must not be live; shutdown waits for `before`. Never rejects for what the plugin did.
    */
-  retire(): Promise<Retirement> {
-    this.#retiring ??= this.#retire().finally(() => {
+  retire(before?: Promise<void>): Promise<Retirement> {
+    this.#retiring ??= this.#retire(before).finally(() => {
       this.#retiring = undefined;
     });
     return this.#retiring;
   }
 
-  async #retire(): Promise<Retirement> {
+  async #retire(before?: Promise<void>): Promise<Retirement> {
     if (this.#outcome !== undefined && this.#state === 'closed')
       return { outcome: this.#outcome, drainMs: 0, unloadMs: 0, verifyMs: 0 };
     this.#state = 'draining';
     this.#image.enter('closing');
     const begin = performance.now();
-    const held = this.#unloaded ? undefined : await this.drain();
+    const [held] = await Promise.all([this.#unloaded ? undefined : this.drain(), before]);
     const afterDrain = performance.now();
     const reason = held ?? (await this.#end());
     const afterUnload = performance.now();
