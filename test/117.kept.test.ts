@@ -47,3 +47,18 @@ test('a build that has taken over is kept before the one before it is shut down,
   const { reloads } = (await answer.json()) as { reloads: ReloadRecord[] };
   expect(reloads.at(-1)).toMatchObject({ trigger: 'start', kept: true, outcome: 'succeeded' });
 }, 60_000);
+
+test('a first build that ends the host leaves nothing that could not be kept', async () => {
+  await world.publish('keeper', await keeper('one', 'DIE_INITIALIZE'));
+  const command = await start();
+  await until('it is held back', async () =>
+    fetch(`${command.url}/keeper/build`).then(
+      async (answer) => answer.status === 503 && (await answer.text()).includes('BuildCrashed'),
+      () => false,
+    ),
+  );
+  command.child.kill('SIGTERM');
+  await command.exit;
+  expect(command.out).toContain('BuildCrashed');
+  expect(command.out).not.toContain('could not be kept');
+}, 60_000);

@@ -222,6 +222,8 @@ export class Versions {
   condemn(id: string, sha256: string, { reason, isApart }: Condemnation): void {
     this.#later(id, sha256, { reason, isApart }, async () => {
       const kept = await this.#read(id);
+      // One that never served is not kept, and there may be no folder.
+      if (!kept.some((version) => version.sha256 === sha256)) return;
       await this.#write(
         id,
         kept.map((version) => {
