@@ -159,7 +159,8 @@ export interface TenonHost {
   /** The last 100 reload records, newest first. */
   reloads(): ReloadRecord[];
   /**
-   * Stop accepting, end builds, let requests under way end for as long as `drainMs`, take every plugin down. Twice is fine.
+   * With `leave` first go on serving everybody until the requests that are under way now are over, for as long as `drainMs`; closing again without cuts that short. Then
+   * stop accepting, end builds, let requests under way end for as long as `drainMs`, take every plugin down. Twice is fine.
    * From then on `listen`, `discover`, `load`, `unload` and `reload` reject with `HostClosing`.
    * @param leave told what `resume` of the next host takes, when no request is under way any more
    */

@@ -113,7 +113,7 @@ export async function compose(
   const certificate = certificateOf(settings, log);
   closer.add('certificate', () => certificate?.close());
   const core = loadCore();
-  const { locked = false, parent, box } = own;
+  const { locked = false, parent, box, output } = own;
   const hasParent = parent !== undefined;
   await holdData({ core, data, applications: directory, keep: settings.crashReports, log, locked, hasParent }, closer);
   const registry = openRegistry({ ...settings, hostId: () => hostId(data), log });
@@ -164,7 +164,6 @@ export async function compose(
   });
   closer.add('front', () => front.close());
   own.parent?.requestsNamed?.(front.name);
-  const { output } = own;
   if (output !== undefined) {
     front.tagOutput(output.mark);
     output.open((lines, dropped) => writeOutput(pluginLog, levels, lines, dropped));
@@ -402,6 +401,7 @@ export async function compose(
   closer.add('announcement', () => announcement.withdraw());
   closer.add('events', () => events.close());
   closer.add('logs', () => logs.close());
+  closer.add('requests under way', () => leave && door.underWayOver());
   closer.add('hot reload', () => manager.close());
   closer.add('time for those who share out requests', async () => {
     if (leave !== undefined) return;
@@ -444,6 +444,7 @@ export async function compose(
     close: (told) => {
       closing = true;
       leave ??= told;
+      if (told === undefined) door.hurry();
       return closer.close();
     },
   };

@@ -40,7 +40,7 @@ const graceMs = 10_000;
 const orphanMs = 10_000;
 
 /**
- * The longest that closing may rightly take, ms. Those who share out requests are waited for; the server drains; then a plugin that is in the middle of a reload
+ * The longest that closing may rightly take, ms. Those who share out requests, or requests under way, are waited for; the server drains; then a plugin that is in the middle of a reload
  * finishes it (a trial, four steps up, five to hand its state over behind a drain), and the old generation and the new
  * one go down, each with a drain, the end of a health check, shutdown, destroy and the end of its threads; the new one
  * lets go and saves before that. Extensions go down after those who list them: three more of them one after the other
@@ -48,7 +48,7 @@ const orphanMs = 10_000;
  */
 function longestClose({ shutdownDelayMs, drainMs, lifecycleMs, trialMs }: Settings): number {
   const levels = 1 + 3;
-  const drains = 1 + 1 + 2 * levels;
+  const drains = 1 + 1 + 1 + 2 * levels;
   const steps = 4 + 5 + (2 * 4 + 2) * levels;
   return shutdownDelayMs + drains * drainMs + steps * lifecycleMs + trialMs + graceMs;
 }
@@ -143,7 +143,11 @@ class Ending {
   #begin(status: number): void {
     const begun = this.begun;
     this.#status = status;
-    if (begun) return;
+    if (begun) {
+      // Nobody goes on in its place any more: nobody is served meanwhile.
+      if (status === 0) void this.#opening.then((host) => host.close()).catch(() => {}); // told below
+      return;
+    }
     const log = this.#log;
     const limit = longestClose(this.#settings);
     setTimeout(() => {

@@ -16,6 +16,7 @@ import type { Metrics } from './metrics.js';
 import { RequestLog, type RequestLogOptions } from './request-log.js';
 import { HttpServer, type ListenerCounts } from './server.js';
 import { RequestSpans } from './tracing-requests.js';
+import { UnderWay } from './under-way.js';
 import { Upgrades, type UpgradeOptions } from './upgrade.js';
 
 /** What the door leads to. */
@@ -56,6 +57,7 @@ export class FrontDoor {
   readonly #admin: AdminListener | undefined;
   readonly #drainMs: number;
   readonly #spans: RequestSpans;
+  readonly #underWay: UnderWay;
   #adminUrl: string | undefined;
   /** What node:http, Express or any other server of the user's calls with a request. */
   readonly handle: RequestListener;
@@ -115,6 +117,7 @@ export class FrontDoor {
       ...(settings.tablesHosts === '' ? {} : { hosts: listOf(settings.tablesHosts.toLowerCase()) }),
     });
     this.#drainMs = settings.drainMs;
+    this.#underWay = new UnderWay(metrics.requests, log);
     this.#server = new HttpServer({
       handle: this.handle,
       handleExpecting: noted(calls.handleExpecting),
@@ -177,11 +180,21 @@ export class FrontDoor {
     return this.#adminUrl;
   }
 
+  /** Serve everybody until the requests that are under way now are over, `limits.drainMs` have passed, or `hurry` was called. */
+  underWayOver(): Promise<void> {
+    return this.#underWay.over(this.#drainMs);
+  }
+
+  /** End without that. */
+  hurry(): void {
+    this.#underWay.hurry();
+  }
+
   /** Stop accepting, and let answers under way end. Twice is fine. */
   async close(end: DoorEnd): Promise<void> {
     this.#calls.lastAnswers();
     this.#upgrades.close();
     const whole = { ...end, deadlineMs: this.#drainMs };
-    await Promise.all([this.#server.close(whole), this.#admin?.close(whole)]);
+    await this.#underWay.last(Promise.all([this.#server.close(whole), this.#admin?.close(whole)]));
   }
 }

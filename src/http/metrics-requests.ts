@@ -33,6 +33,16 @@ interface Waiting {
   readonly began: number;
 }
 
+/** The same, as it is told of; `plugin`: empty where the host itself answers. */
+export interface RequestUnderWay {
+  readonly plugin: string;
+  readonly method: string;
+  /** The pattern of its path. */
+  readonly route: string;
+  /** Since it came, ms. */
+  readonly ms: number;
+}
+
 /** Requests of one method of one route. */
 class RouteMeter {
   readonly labels: string;
@@ -123,6 +133,21 @@ export class RequestMeters {
     yield headOf(durations, openMetrics);
     for (let at = 0; at < meters.length; at += atOnce)
       yield meters.slice(at, at + atOnce).reduce((text, meter) => text + meter.timesText(bounds), '');
+  }
+
+  /** Requests whose answer has not ended, without event streams. */
+  underWay(): Map<ServerResponse, RequestUnderWay> {
+    const now = performance.now();
+    const found = new Map<ServerResponse, RequestUnderWay>();
+    for (const [response, { request, route, began }] of this.#waiting)
+      if (!isEventStream(response))
+        found.set(response, {
+          plugin: route?.plugin ?? '',
+          method: request.method ?? '',
+          route: route?.path ?? ownRoute(request),
+          ms: Math.round(now - began),
+        });
+    return found;
   }
 
   /** What there is beside them. */

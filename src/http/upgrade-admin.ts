@@ -25,7 +25,7 @@ export function upgradeOperations(upgrade: Upgrade | undefined, audit: Pick<Audi
       scope: 'admin',
       summary: 'Go on as another release of Tenon, without refusing a connection',
       description:
-        'A host of that release stands by first: when it does not within 60 s, this one goes on and nothing has changed. Then requests under way end here, and new ones are served there. The parent process stays what it is until it is started again.',
+        'A host of that release stands by first: when it does not within 60 s, this one goes on and nothing has changed. Then requests under way end here, while everybody is served still, and new ones are served there. The parent process stays what it is until it is started again.',
       requestBody: {
         description: 'Which release',
         required: false,
