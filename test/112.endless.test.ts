@@ -58,3 +58,23 @@ test('the first thread that hangs past a deadline is told in the log and with th
     await host.close();
   }
 });
+
+test('a call that waits for threads of a plugin is answered when the plugin goes to quarantine because they hang', async () => {
+  const at = await World.make();
+  world = at;
+  await at.publish('endless', await buildPlugin('endless', { defines: { DEADLINE_MS: '2000' } }));
+  await at.open({ concurrency: 8 }, { parent: {} });
+  await at.host.discover();
+  const leases = (): number => at.host.plugin('endless').generations[0]?.leases ?? 0;
+  const hung = Array.from({ length: 8 }, () => at.get('/endless/endless'));
+  await until('they are in', () => leases() === 8);
+  // The threads that come for those that are lost hang, too; after them there are no more.
+  hung.push(...Array.from({ length: 8 }, () => at.get('/endless/longer')));
+  await until('more wait behind them', () => leases() === 16);
+  const waiting = at.get('/endless/quick');
+  await until('one waits behind them all', () => leases() === 17);
+  for (const { status } of await Promise.all(hung)) expect(status).toBe(504);
+  const { status, body } = await waiting;
+  expect([status, JSON.parse(body)]).toMatchObject([503, { error: 'PluginUnresponsive' }]);
+  expect(at.host.plugin('endless').state).toBe('quarantined');
+});

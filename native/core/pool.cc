@@ -321,8 +321,19 @@ void Pool::summon() {
 void Pool::answer_stranded() {
   const uint32_t lost = lost_.load(std::memory_order_relaxed);
   if ((begun_ > 0 && !stopping_) || lost >= kMostLost || alive_.load(std::memory_order_relaxed) != lost) return;
+  strand_queued(lost);
+}
+
+// Under the mutex; as above.
+void Pool::strand_queued(uint32_t lost) {
   queued_.store(0, std::memory_order_release);
   for (Call* const call : std::exchange(queue_, {})) strand(*call, lost);
+}
+
+void Pool::give_up_queued() {
+  const Hold hold(*this);
+  const uint32_t lost = lost_.load(std::memory_order_relaxed);
+  if (lost > 0) strand_queued(lost);
 }
 
 Call* Pool::take(Worker& worker, const ThreadVisits& visits, uint64_t& ticket, bool spin) {

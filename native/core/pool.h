@@ -80,6 +80,10 @@ class Pool {
   // It goes on, or begins after all, on a thread of this pool, before those that wait. [any]
   void take_over(Call& call);
 
+  // Where threads hang, what is queued is not to wait for them to its deadline: it is refused. The generation is not
+  // live and will not be again. [front]
+  void give_up_queued();
+
   // Ask all threads to end and wait for them until `until` (monotonic, ns). How many have not ended. [closer]
   uint32_t stop(uint64_t until);
 
@@ -112,6 +116,7 @@ class Pool {
   void count_begun(int more);
   bool leave_under_lock(Call& call);
   void answer_stranded();
+  void strand_queued(uint32_t lost);
   void reap();
   bool regain();
 

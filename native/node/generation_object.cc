@@ -149,6 +149,7 @@ Napi::Function GenerationObject::Define(Napi::Env env) {
                       InstanceAccessor<&GenerationObject::Ledger>("ledger"),
                       InstanceAccessor<&GenerationObject::Streams>("streams"),
                       InstanceMethod<&GenerationObject::Retire>("retire"),
+                      InstanceMethod<&GenerationObject::GiveUpQueued>("giveUpQueued"),
                       InstanceMethod<&GenerationObject::EndStreams>("endStreams")});
 }
 
@@ -346,6 +347,10 @@ Napi::Value GenerationObject::EndStreams(const Napi::CallbackInfo& info) {
 
 void GenerationObject::Retire(const Napi::CallbackInfo&) {
   if (generation_) generation_->retire();
+}
+
+void GenerationObject::GiveUpQueued(const Napi::CallbackInfo&) {
+  if (generation_) generation_->pool().give_up_queued();
 }
 
 Napi::Value GenerationObject::Counters(const Napi::CallbackInfo& info) {

@@ -37,6 +37,7 @@ class GenerationObject final : public Napi::ObjectWrap<GenerationObject> {
   Napi::Value Streams(const Napi::CallbackInfo& info);
   Napi::Value EndStreams(const Napi::CallbackInfo& info);
   void Retire(const Napi::CallbackInfo& info);
+  void GiveUpQueued(const Napi::CallbackInfo& info);
   Napi::Value Counters(const Napi::CallbackInfo& info);
   Napi::Value Ledger(const Napi::CallbackInfo& info);
   Napi::Value Threads(const Napi::CallbackInfo& info);

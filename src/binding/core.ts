@@ -336,6 +336,8 @@ export interface GenerationHandle {
   endStreams(): number;
   /** It is being taken down and will not be live again: what waits for changes of a table in it is cancelled, and no task begins. */
   retire(): void;
+  /** Where threads hang, calls that wait for one are refused with `PluginUnresponsive` now, not at their deadline. It must not be live, and will not be again. */
+  giveUpQueued(): void;
   /**
    * True when the last lease ended within the time. The generation must not be live. What waits for changes of a table in
    * a handler is cancelled; tasks and events pause until it is live again.

@@ -36,7 +36,11 @@ export class Quarantining {
     containing.quarantine({ ...held, ...(isolation && { isolation }) });
     this.tell(plugin);
     await plugin.turns.take('quarantine', async () => {
-      if (plugin.running === running) await takeDown(plugin);
+      if (plugin.running !== running) return;
+      const down = takeDown(plugin);
+      // No thread of it comes for them, and the fresh process would wait for them, too.
+      running.handle.giveUpQueued();
+      await down;
     });
   }
 

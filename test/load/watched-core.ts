@@ -107,6 +107,7 @@ export class WatchedHandle implements GenerationHandle {
   }
 
   retire(): void {}
+  giveUpQueued(): void {}
 
   permit(): void {}
 

@@ -1,6 +1,7 @@
 /*
  * GET /endless, with a deadline of DEADLINE_MS, computes for as long as the file tenon-endless-<pid> is there, in the
- * temporary directory.
+ * temporary directory; GET /longer is the same with three times that deadline. GET /quick, with the deadline of the
+ * host, answers at once.
  */
 #ifndef DEADLINE_MS
 #define DEADLINE_MS 300
@@ -16,25 +17,38 @@
 
 static const tenon_host_http_t* http;
 
-static const tenon_route_t endless = {sizeof(tenon_route_t),  TENON_HTTP_GET, {"/endless", 8},
-                                      TENON_EXECUTION_POOL,   DEADLINE_MS,    0,
-                                      .auth = TENON_AUTH_NONE};
+static const tenon_route_t routes[] = {
+    {sizeof(tenon_route_t),
+     TENON_HTTP_GET,
+     {"/endless", 8},
+     TENON_EXECUTION_POOL,
+     DEADLINE_MS,
+     0,
+     .auth = TENON_AUTH_NONE},
+    {sizeof(tenon_route_t),
+     TENON_HTTP_GET,
+     {"/longer", 7},
+     TENON_EXECUTION_POOL,
+     3 * DEADLINE_MS,
+     0,
+     .auth = TENON_AUTH_NONE},
+    {sizeof(tenon_route_t), TENON_HTTP_GET, {"/quick", 6}, TENON_EXECUTION_POOL, 0, 0, .auth = TENON_AUTH_NONE},
+};
 
 static uint32_t route_count(tenon_plugin_t* self) {
   (void)self;
-  return 1;
+  return sizeof routes / sizeof *routes;
 }
 
 static const tenon_route_t* route(tenon_plugin_t* self, uint32_t index) {
   (void)self;
-  (void)index;
-  return &endless;
+  return &routes[index];
 }
 
 static tenon_status handle(tenon_plugin_t* self, uint32_t index, tenon_request_t* request, tenon_response_t* response) {
   (void)self;
-  (void)index;
   (void)request;
+  if (index == 2) return http->set_body(response, (tenon_bytes_t){"done", 4});
   const char* directory = getenv("TMPDIR");
   char path[512];
   snprintf(path, sizeof path, "%s/tenon-endless-%d", directory == NULL ? "/tmp" : directory, (int)getpid());
