@@ -77,4 +77,16 @@ test('a call that waits for threads of a plugin is answered when the plugin goes
   const { status, body } = await waiting;
   expect([status, JSON.parse(body)]).toMatchObject([503, { error: 'PluginUnresponsive' }]);
   expect(at.host.plugin('endless').state).toBe('quarantined');
+  // It was no crash, and nothing says so.
+  const refused = JSON.parse((await at.get('/endless/quick')).body) as object;
+  const reason = expect.stringMatching(/^\d+ of its threads hang in /) as string;
+  expect(refused).toMatchObject({
+    error: 'PluginQuarantined',
+    detail: expect.stringMatching(/^endless is in quarantine: \d+ of its threads hang in /) as string,
+    details: { plugin: 'endless', reason },
+  });
+  expect(JSON.stringify(refused)).not.toContain('crash');
+  const { quarantined } = at.host.containment();
+  expect(quarantined).toMatchObject([{ plugin: 'endless', reason }]);
+  expect(quarantined[0]).not.toHaveProperty('crash');
 });

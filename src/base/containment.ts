@@ -12,8 +12,8 @@ export interface HeldBuild {
   readonly sha256: string;
   /** One sentence for people: what happened, and where. */
   readonly reason: string;
-  /** Id of the crash report that has decided it. */
-  readonly crash: string;
+  /** Id of the crash report that has decided it; absent, and empty in files of earlier releases, when it was no crash. */
+  readonly crash?: string | undefined;
   /** ISO 8601. */
   readonly since: string;
   /** Where it ran: `process`, in processes of its own; `auto`, in the host's, of that isolation; absent: in the host's, `inline`. */
@@ -44,6 +44,11 @@ export interface KeptContainment extends Containment {
 }
 
 export const nothingContained: Containment = { quarantined: [], bad: [] };
+
+/** The crash that has decided it, as a member of its own, when it was one. */
+export function crashOf({ crash = '' }: Pick<HeldBuild, 'crash'>): { crash?: string } {
+  return crash === '' ? {} : { crash };
+}
 
 /** Builds of `plugin` that are held back for what they did in the host's process, from which `mode` has moved it into processes of its own. */
 export function leftBehind({ quarantined, bad }: Containment, plugin: string, mode: ApartMode): HeldBuild[] {

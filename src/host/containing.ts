@@ -3,6 +3,7 @@ import {
   type ApartMode,
   type BegunGenerations,
   type Containment,
+  crashOf,
   type HeldBuild,
   type KeptContainment,
   leftBehind,
@@ -192,6 +193,7 @@ function matches(held: HeldBuild, sha256: string): boolean {
   return held.sha256 === '' || held.sha256 === sha256;
 }
 
-function detailsOf({ plugin, sha256, reason, crash, since }: HeldBuild): Record<string, unknown> {
-  return { plugin, sha256, reason, ...(crash === '' ? {} : { crash }), since };
+function detailsOf(held: HeldBuild): Record<string, unknown> {
+  const { plugin, sha256, reason, since } = held;
+  return { plugin, sha256, reason, ...crashOf(held), since };
 }

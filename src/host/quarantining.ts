@@ -1,5 +1,5 @@
 /** Puts plugins into quarantine while they run, and lets go of what is held back. */
-import type { HeldBuild } from '../base/containment.js';
+import { crashOf, type HeldBuild } from '../base/containment.js';
 import { TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Containing } from './containing.js';
@@ -32,7 +32,7 @@ export class Quarantining {
     const isolation =
       running.library.isolation !== undefined ? 'process' : isolated?.mode === 'auto' ? 'auto' : undefined;
     const since = new Date().toISOString();
-    const held = { plugin: id, sha256: running.sha256, reason, crash: '', since };
+    const held = { plugin: id, sha256: running.sha256, reason, since };
     containing.quarantine({ ...held, ...(isolation && { isolation }) });
     this.tell(plugin);
     await plugin.turns.take('quarantine', async () => {
@@ -53,9 +53,10 @@ export class Quarantining {
     plugin.error = why;
     if (this.#told.get(plugin.id) === held) return;
     this.#told.set(plugin.id, held);
-    const { reason, sha256, crash } = held;
-    log.error({ plugin: plugin.id, code: why.code, sha256, crash }, why.message);
-    journal.tell({ type: 'plugin.quarantined', plugin: plugin.id, reason, sha256, ...(crash === '' ? {} : { crash }) });
+    const { reason, sha256 } = held;
+    const crash = crashOf(held);
+    log.error({ plugin: plugin.id, code: why.code, sha256, ...crash }, why.message);
+    journal.tell({ type: 'plugin.quarantined', plugin: plugin.id, reason, sha256, ...crash });
   }
 
   /** Nothing of it is held back any more. Whether anything was. */

@@ -126,7 +126,7 @@ const held = objectOf<HeldBuild>({
   plugin: text(),
   sha256: text('Of its library; empty: whichever it is'),
   reason: text('For people'),
-  crash: text('Id of the report that has decided it; empty when it was no crash'),
+  crash: optional(text('Id of the report that has decided it; absent when it was no crash')),
   since: moment(),
   isolation: optional(
     oneOf(

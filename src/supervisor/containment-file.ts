@@ -68,10 +68,15 @@ function begunIn(value: unknown): BegunGenerations | undefined {
 }
 
 function areBuilds(value: unknown): value is HeldBuild[] {
-  return Array.isArray(value) && value.every((one) => isTold(one) && areTexts(one, ['plugin', 'sha256']));
+  const names = ['plugin', 'sha256', 'reason', 'since'];
+  return Array.isArray(value) && (value as { crash?: unknown }[]).every((one) => areTexts(one, names) && isCrash(one));
 }
 
-function isTold(value: unknown): value is Pick<HeldBuild, 'reason' | 'crash' | 'since'> {
+function isCrash({ crash }: { crash?: unknown }): boolean {
+  return crash === undefined || typeof crash === 'string';
+}
+
+function isTold(value: unknown): value is NonNullable<Containment['safeMode']> {
   return areTexts(value, ['reason', 'crash', 'since']);
 }
 

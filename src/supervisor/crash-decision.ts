@@ -24,7 +24,7 @@ export interface CrashSituation {
   readonly at: number;
   readonly accused: Accused | undefined;
   /** What is written where something is held back because of it. */
-  readonly told: Pick<HeldBuild, 'reason' | 'crash' | 'since'>;
+  readonly told: NonNullable<Containment['safeMode']>;
   readonly containment: Containment;
   /** Crashes before it. */
   readonly history: readonly CountedCrash[];

@@ -117,10 +117,10 @@ export class Crashes {
     this.#contain(isMoved ? movedOut(before, plugin, moved) : released(before, plugin, isByHand));
     const { quarantined, bad } = this.#containment;
     const over = [...before.quarantined, ...before.bad].filter(
-      (build) => build.crash !== '' && !quarantined.includes(build) && !bad.includes(build),
+      (build) => !quarantined.includes(build) && !bad.includes(build),
     );
     const by = isByHand ? 'hand' : isMoved ? 'process' : 'build';
-    for (const { crash } of over) this.#end(crash, { at: new Date().toISOString(), by });
+    for (const { crash = '' } of over) if (crash !== '') this.#end(crash, { at: new Date().toISOString(), by });
   }
 
   /** What the crash has led to is over. Its report may have been removed. */
