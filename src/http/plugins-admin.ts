@@ -93,6 +93,7 @@ function pluginOperations({ host, discover }: PluginsAdminOptions): Operation[] 
 }
 
 function hostOperations({ host, events, hotReload, registry }: PluginsAdminOptions): Operation[] {
+  const startedAt = new Date().toISOString();
   return [
     {
       id: 'showStatus',
@@ -104,7 +105,13 @@ function hostOperations({ host, events, hotReload, registry }: PluginsAdminOptio
       answers: { 200: { description: 'Its status', content: { 'application/json': ref('HostStatus') } } },
       errors: [],
       handle: () => ({
-        body: { ready: host.ready, images: host.images(), hotReload: hotReload.status(), registry: registry.status() },
+        body: {
+          startedAt,
+          ready: host.ready,
+          images: host.images(),
+          hotReload: hotReload.status(),
+          registry: registry.status(),
+        },
       }),
     },
     {
