@@ -47,9 +47,15 @@ async function takeDown({ plugin, generation, library }: Life): Promise<void> {
 }
 
 /** Bring up the plugin `id`, which changes something at a step; the number of its slot for GET /change. */
-async function bringUp(id: string, at: string, change: string, within?: () => void): Promise<number> {
+async function bringUp(
+  id: string,
+  at: string,
+  change: string,
+  within?: () => void,
+  more: Record<string, string> = {},
+): Promise<number> {
   const path = await buildPlugin('audit_changes', {
-    defines: { PLUGIN_ID: `"${id}"`, AT: `"${at}"`, DO: `"${change}"` },
+    defines: { PLUGIN_ID: `"${id}"`, AT: `"${at}"`, DO: `"${change}"`, ...more },
   });
   const index = core.imageLoading(id, 1, 'f'.repeat(64), path);
   const library = core.keepFloatingPoint(() => openLibrary(path), index);
@@ -152,6 +158,17 @@ describe.skipIf(process.platform !== 'linux')('what a plugin changes for the who
     },
   );
 
+  test('so it is when the plugin that came last has no initialize', async () => {
+    open();
+    const slot = await bringUp('audited', 'handle', 'usual-fault', undefined, { PLAIN: '1' });
+    expect(core.takeGuardNotes()).toEqual([]);
+    ask(slot, '/audited/change');
+    expect(core.takeGuardNotes()).toEqual([
+      note('signals', 'meanwhile SIGSEGV was at its default', { plugin: '', generation: 0, certain: false }),
+    ]);
+    expect(trap).toThrow(WebAssembly.RuntimeError);
+  });
+
   test('what another plugin changes during a step is told in its name', async () => {
     open();
     const slot = await bringUp('audited', 'handle', 'directory');
@@ -193,7 +210,7 @@ describe.skipIf(process.platform !== 'linux')('what a plugin changes for the who
     async (change, text, plugin, certain) => {
       open();
       const slot = await bringUp('audited', 'handle', change);
-      const terminated = vi.fn();
+      const terminated = vi.fn<() => void>();
       process.on('SIGTERM', terminated);
       try {
         expect(core.takeGuardNotes()).toEqual([]);

@@ -285,8 +285,10 @@ void ProcessAudit::put_back_strange(int signal, const Loop& loop) {
 
 void ProcessAudit::look_at_kept(const Loop& loop) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  // The look after a step is for what is done in it.
-  if (looked_ == 0 || under_way_ > 0 || later_) return;
+  // The look after a step is for what is done in it. Of two steps with one look the second may never come: a plugin
+  // need not have it.
+  if (looked_ == 0 || under_way_ > 0) return;
+  if (later_) return compare(latest_, loop);
   for (int signal = 1; signal < kSignals; signal++) {
     const auto index = static_cast<size_t>(signal);
     struct sigaction& before = before_.actions[index];

@@ -2,7 +2,7 @@
  * Changes what all of the process shares, by DO: `handler` (an own handler of SIGSEGV), `own` (of SIGTERM),
  * `usual-fault` (SIGSEGV at its default), `usual` (SIGTERM at its default), `ignore` (SIGTERM is ignored), `pipe`
  * (SIGPIPE at its default), `children` (SIGCHLD at its default), `directory`, `umask`, `environment`. At AT:
- * `constructor`, `initialize`, or `handle`, which is GET /change, inline.
+ * `constructor`, `initialize`, or `handle`, which is GET /change, inline. With PLAIN it has no `initialize`.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -85,6 +85,9 @@ static tenon_status create(const tenon_host_t* host, tenon_plugin_t** out) {
   static tenon_plugin_t plugin;
   plugin = (tenon_plugin_t){
       .size = sizeof plugin, .initialize = initialize, .destroy = destroy, .get_extension = get_extension};
+#ifdef PLAIN
+  plugin.initialize = NULL;
+#endif
   http = host->get_extension(host, TENON_HTTP_ID);
   *out = &plugin;
   return TENON_OK;
