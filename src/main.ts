@@ -114,8 +114,7 @@ export async function compose(
   closer.add('certificate', () => certificate?.close());
   const core = loadCore();
   const { locked = false, parent, box, output } = own;
-  const hasParent = parent !== undefined;
-  await holdData({ core, data, applications: directory, keep: settings.crashReports, log, locked, hasParent }, closer);
+  await holdData({ core, data, applications: directory, keep: settings.crashReports, log, locked, parent }, closer);
   const registry = openRegistry({ ...settings, hostId: () => hostId(data), log });
   closer.add('registry', () => registry.close());
   const admin = adminToken(data, settings.adminToken);

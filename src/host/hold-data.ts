@@ -7,15 +7,15 @@ import { openOwnBox, type OwnBoxOptions } from './own-box.js';
 export interface HoldDataOptions extends OwnBoxOptions {
   /** Whether somebody else holds its lock for this process. */
   locked: boolean;
-  /** Whether a parent process sees how this one ends. */
-  hasParent: boolean;
+  /** Told by this one, where there is one: it sees how this one ends. */
+  parent: object | undefined;
 }
 
 /** Rejects with `DataDirectoryLocked`. */
-export async function holdData({ locked, hasParent, ...options }: HoldDataOptions, closer: Closer): Promise<void> {
+export async function holdData({ locked, parent, ...options }: HoldDataOptions, closer: Closer): Promise<void> {
   const { core, data } = options;
   const lock = locked ? undefined : core.lockFile(path.join(data, 'lock'));
   closer.add('data directory lock', () => lock?.release());
   removeHostFile(data);
-  if (!hasParent) closer.add('black box', await openOwnBox(options));
+  if (parent === undefined) closer.add('black box', await openOwnBox(options));
 }

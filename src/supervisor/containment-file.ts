@@ -76,7 +76,7 @@ function isCrash({ crash }: { crash?: unknown }): boolean {
   return crash === undefined || typeof crash === 'string';
 }
 
-function isTold(value: unknown): value is NonNullable<Containment['safeMode']> {
+function isTold(value: unknown): value is NonNullable<KeptContainment['safeMode']> {
   return areTexts(value, ['reason', 'crash', 'since']);
 }
 
