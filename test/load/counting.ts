@@ -128,9 +128,11 @@ export class Counting {
     return this.#world.host.reload('counter');
   }
 
-  /** What grows once, such as threads of libuv, grows here; what the process holds then. */
+  /** What grows once, such as threads of libuv and the one that makes threads of pools, grows here; what the process holds then. */
   async warmUp(): Promise<Holdings> {
     for (let turn = 0; turn < 10; turn++) await this.swap();
+    const { body } = await callOnce(this.#world.url, { method: 'POST', path: '/counter/increment' });
+    this.#counted.add((JSON.parse(body) as Said).value);
     const clients = new Clients({
       url: this.#world.url,
       count: this.#clientCount,
