@@ -254,7 +254,7 @@ TEST_CASE("a pool ends when the thread that is being made is over or cannot be m
     CHECK(world.front.perform(world.generation, step));
   }
   CHECK_FALSE(world.front.perform(world.generation, core::Step::Stop, 50));
-  CHECK(world.generation->threads_alive() == 2);
+  CHECK(world.has_threads(2));
   int made = 0;
   SUBCASE("made") {
     held.release();
