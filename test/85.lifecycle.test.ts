@@ -48,7 +48,10 @@ const of = (id: Id, steps: string): string[] =>
     .split(' ')
     .map((step) => `${id} ${step}`);
 const up = (id: Id): string[] => of(id, 'create initialize routes ready');
+const kept = (id: Id): string[] => of(id, 'save');
 const down = (id: Id): string[] => of(id, 'save shutdown destroy');
+/** In this order: all say what they know before the first is shut down. */
+const end = (...ids: Id[]): string[] => [...ids.flatMap(kept), ...ids.flatMap(down)];
 
 /** What `journal` says of the extensions, all of it; and of each application, which may do things at the same time. */
 function taken(): { extensions: string[]; shop: string[]; stall: string[]; first: string; last: string } {
@@ -82,9 +85,9 @@ describe('five extensions and two applications', () => {
     }
     await world.host.close();
     expect(taken()).toEqual({
-      extensions: extensions.toReversed().flatMap(down),
-      shop: down('shop'),
-      stall: down('stall'),
+      extensions: end(...extensions.toReversed()),
+      shop: end('shop'),
+      stall: end('stall'),
       first: 'an application',
       last: 'an extension',
     });
@@ -118,7 +121,7 @@ describe('five extensions and two applications', () => {
     expect(error).toMatchObject({ details: { plugin: 'login', generation: 1, step } });
     expect(world.host.plugin('audit').error).toMatchObject({ code: 'ExtensionUnavailable' });
     await world.host.close();
-    expect(journal.take()).toEqual([...down('store'), ...down('watch')]);
+    expect(journal.take()).toEqual(end('store', 'watch'));
   });
 
   test('one whose new build fails at any step goes on, and nobody else is touched', async () => {
@@ -151,6 +154,6 @@ describe('five extensions and two applications', () => {
     await expect(world.host.reload('login')).rejects.toMatchObject({ code: 'StateRefused' });
     expect(journal.take()).toEqual(of('login', 'save create initialize routes save shutdown destroy'));
     await world.host.close();
-    expect(taken().extensions).toEqual(extensions.toReversed().flatMap(down));
+    expect(taken().extensions).toEqual(end(...extensions.toReversed()));
   });
 });

@@ -3,11 +3,11 @@ import type { Generation } from '../plugin/generation.js';
 import type { State } from '../plugin/state.js';
 import type { Live } from './live.js';
 
-/** For calls to end while others wait at the gate, ms. */
-const standstillMs = 100;
-
-/** Undefined when its calls do not end in time, or an event stream is open: they go on. Rejects with `StateRefused`. */
-export async function saveBriefly(live: Live, generation: Generation): Promise<State | undefined> {
+/**
+ * Undefined when its calls do not end in time, or an event stream is open: they go on. Rejects with `StateRefused`.
+ * @param standstillMs for calls to end while others wait at the gate
+ */
+export async function saveBriefly(live: Live, generation: Generation, standstillMs = 100): Promise<State | undefined> {
   if (generation.handle.streams > 0) return undefined;
   let stands = true;
   const goOn = (): void => {

@@ -363,7 +363,7 @@ export class Host {
 
   async #closeAll(): Promise<void> {
     this.#options.applications.abort();
-    await endAll(this.#extensions, this.#reloading.takingDown, () => this.#versions.close());
+    await endAll(this.#extensions, this.#remembering, this.#versions, (plugin) => this.#stop(plugin));
     await this.#departures.close();
     await this.#versions.close();
     for (const { id, number, outcome } of this.#departures.leaving.keys())

@@ -4,6 +4,7 @@ import { asTenonError, TenonError } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Generation } from '../plugin/generation.js';
 import type { State } from '../plugin/state.js';
+import { saveBriefly } from './brief-save.js';
 import type { Departures } from './departures.js';
 import type { Live } from './live.js';
 import type { Plugin } from './plugin.js';
@@ -131,6 +132,22 @@ export class Remembering {
   }
 
   /**
+   * Keep what it knows now, unless a call is under way for longer: when its host ends it is asked once more, after those that use it. Never
+   * rejects.
+   */
+  async keepNow(plugin: Plugin): Promise<void> {
+    const { live, running: generation } = plugin;
+    if (generation?.handle.hasState !== true || live === undefined || !plugin.preservesState) return;
+    try {
+      const state = await saveBriefly(live, generation, lastStandstillMs);
+      if (state !== undefined) await this.#keep(plugin.id, live, generation, state);
+    } catch (error) {
+      const { code, message } = asTenonError(error);
+      this.#options.log.error({ plugin: plugin.id, code }, `${message}; a host that is killed now forgets it`);
+    }
+  }
+
+  /**
    * Keep what the last generation knows, before it is taken down, with the values as they are once `older` ones, whose calls
    * may change them, have ended. Rejects with `StateRefused` or `StateNotKept`; what was
    * kept before stays then.
@@ -226,6 +243,8 @@ function unreadable(plugin: string, file: string, why: string, cause?: unknown):
 
 /** For the disk to take what is handed over while calls wait at the gate, ms. */
 const patienceMs = 100;
+/** For calls to end when their host does, ms. */
+const lastStandstillMs = 1000;
 /** Bytes of a block of key-value state with nothing in it. */
 const emptyValues = 9;
 /** Such a one: the number of its format. */

@@ -38,45 +38,34 @@ export class TakingDown {
    * closed. `warn` is told when it could not be kept.
    */
   async takeDown(plugin: Plugin, rest: Rest, warn?: Warn): Promise<void> {
-    const close = await this.begin(plugin, rest, warn);
-    await close();
-  }
-
-  /** All of it until nothing is left but to close it, which may end the process: that is what the result does. */
-  async begin(plugin: Plugin, rest: Rest, warn?: Warn): Promise<() => Promise<void>> {
     const { departures, extensions, journal, log, remembering, routes, tables } = this.#options;
     plugin.rest = rest;
     // Their calls may still change the values.
     const older = Promise.allSettled(
       [...plugin.leaving].filter(({ state }) => state === 'draining').map((one) => one.retire()),
     );
-    const closeOlder = async (): Promise<void> => {
-      await older;
-      for (const generation of plugin.leaving) await departures.tryAgain(plugin, generation);
-    };
-    const generation = plugin.running;
-    if (generation === undefined) return closeOlder;
-    plugin.probation?.end();
-    routes.publish(plugin.id, []);
-    plugin.live?.swap(undefined);
-    plugin.running = undefined;
-    const letGo = tables.take(plugin, undefined);
-    departures.begin(plugin, generation);
-    journal.stopped(plugin, generation.number, extensions.needing(plugin.id));
-    const { hasState } = generation.handle;
-    if (hasState && plugin.preservesState)
-      await this.#keepLast(plugin, warn, (live) => remembering.lastState(plugin, live, generation, older));
-    else await generation.drain();
-    await letGo;
-    return async () => {
+    if (plugin.running !== undefined) {
+      const generation = plugin.running;
+      plugin.probation?.end();
+      routes.publish(plugin.id, []);
+      plugin.live?.swap(undefined);
+      plugin.running = undefined;
+      const letGo = tables.take(plugin, undefined);
+      departures.begin(plugin, generation);
+      journal.stopped(plugin, generation.number, extensions.needing(plugin.id));
+      const { hasState } = generation.handle;
+      if (hasState)
+        await this.#keepLast(plugin, warn, (live) => remembering.lastState(plugin, live, generation, older));
+      await letGo;
       const { outcome } = await generation.retire();
       await older;
       if (!hasState) await this.#keepLast(plugin, warn, (live) => remembering.lastValues(plugin, live, generation));
       this.closeLive(plugin);
       log.info({ plugin: plugin.id, generation: generation.number, ...outcome }, 'plugin stopped');
       departures.keep(plugin, generation);
-      await closeOlder();
-    };
+    }
+    await older;
+    for (const generation of plugin.leaving) await departures.tryAgain(plugin, generation);
   }
 
   /** No generation is to come behind its pointer. */

@@ -259,7 +259,7 @@ export class Generation {
    * `StateRefused`.
    */
   async lastState(): Promise<State> {
-    const held = await this.drain();
+    const held = await this.#drain();
     if (held !== undefined)
       throw new TenonError('StateRefused', `${this.id} generation ${this.number} did not save its state: ${held}`, {
         next: 'find what its calls wait for',
@@ -292,7 +292,7 @@ export class Generation {
     this.#state = 'draining';
     this.#image.enter('closing');
     const begin = performance.now();
-    const [held] = await Promise.all([this.#unloaded ? undefined : this.drain(), before]);
+    const [held] = await Promise.all([this.#unloaded ? undefined : this.#drain(), before]);
     const afterDrain = performance.now();
     const reason = held ?? (await this.#end());
     const afterUnload = performance.now();
@@ -311,11 +311,10 @@ export class Generation {
   /**
    * Wait for its calls to end, but not for those whose threads were given up; who holds it when they do not. An event
    * stream may have no end: its client is sent to the next generation, once nothing else is waited for or half of the
-   * time has passed. It must not be live, and `retire` follows.
+   * time has passed.
    */
-  async drain(): Promise<string | undefined> {
+  async #drain(): Promise<string | undefined> {
     const end = (this.#drainEnd ??= performance.now() + this.limits.drainMs);
-    this.#state = 'draining';
     this.handle.retire();
     try {
       for (;;) {
