@@ -143,7 +143,7 @@ export class Remembering {
       if (state !== undefined) await this.#keep(plugin.id, live, generation, state);
     } catch (error) {
       const { code, message } = asTenonError(error);
-      this.#options.log.error({ plugin: plugin.id, code }, `${message}; a host that is killed now forgets it`);
+      this.#options.log.warn({ plugin: plugin.id, code }, `${message}; it is asked once more before its end`);
     }
   }
 

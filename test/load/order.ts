@@ -24,6 +24,8 @@ export function beginOrder(scheduler: Scheduler): Order {
 /** One run. What waits for its turn goes on when the scheduler picks it; what was found wrong is kept here. */
 export class Order {
   readonly violations: string[] = [];
+  /** Whether the host has begun to end. */
+  ends = false;
   readonly #scheduler: Scheduler;
   /** Those that look again and again whether anything has happened: they look once after each thing that has. */
   readonly #lookers: (() => void)[] = [];

@@ -224,6 +224,7 @@ export class Rehearsal {
 
   #shutDown(): void {
     this.#closing = true;
+    this.order.ends = true;
     const closing = this.host.close().then(() => this.#nothingLeft());
     this.#ask('shut down', closing, true);
   }

@@ -185,7 +185,9 @@ export class WatchedHandle implements GenerationHandle {
   async resume(): Promise<void> {
     if (!this.asked.has('quiesce')) order().wrong(`${this.name} resumes what never ended`);
     const next = stock.handles.findLast(({ pointer }) => pointer === this.pointer);
-    if (next !== this && next?.closed === false && next.threads.lost === 0)
+    // At the end of their host it goes on as it did, until its own turn comes.
+    const isBack = !order().ends || this.pointer.serving !== this;
+    if (isBack && next !== this && next?.closed === false && next.threads.lost === 0)
       order().wrong(`${this.name} resumes while ${next.name} is there`);
     await this.#step('resume', () => {});
     this.quiesced = false;
@@ -303,8 +305,8 @@ export class WatchedHandle implements GenerationHandle {
     if (this.leases > 0) order().wrong(`${step} of ${this.name} under ${this.leases} leases`);
     if (serving !== this) return;
     if (!held) order().wrong(`${step} of ${this.name} with an open gate`);
-    // What it knows is kept before its successor is opened, too.
-    if (step === 'save') return;
+    // What it knows is kept before its successor is opened, too, and before the first of all is shut down at the end of their host.
+    if (step === 'save' || order().ends) return;
     const next = stock.handles.findLast(({ pointer }) => pointer === this.pointer);
     if (next === this || next === undefined) order().wrong(`${step} of ${this.name} for nobody`);
     else if (!next.script.exclusive && !next.asked.has('routes'))
