@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <signal.h>
-#include <sys/time.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <link.h>
@@ -14,6 +13,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "end_in_time.h"
 #include "stack_bounds.h"
 
 namespace tenon::runner {
@@ -42,17 +42,6 @@ Place place_of([[maybe_unused]] const void* context) {
 #else
   return {};
 #endif
-}
-
-// The end comes even when the unwinder waits for a lock that nobody gives back.
-void end_in_time() {
-  signal(SIGALRM, SIG_DFL);
-  sigset_t alarm;
-  sigemptyset(&alarm);
-  sigaddset(&alarm, SIGALRM);
-  pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
-  const itimerval patience = {{0, 0}, {0, 250'000}};
-  setitimer(ITIMER_REAL, &patience, nullptr);
 }
 
 void write_frames(wire::CrashNote& note) {

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <signal.h>
-#include <sys/time.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <ucontext.h>
@@ -12,6 +11,8 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+
+#include "end_in_time.h"
 
 namespace tenon::runner {
 
@@ -50,17 +51,6 @@ CrashPlace place_of(const void* pc) {
     if (const uint64_t offset = offset_of(frames[static_cast<size_t>(index)]); offset != 0) return {offset, true};
   }
   return {0, false};
-}
-
-// The end comes even when the loader or the unwinder waits for a lock that nobody gives back.
-void end_in_time() {
-  signal(SIGALRM, SIG_DFL);
-  sigset_t alarm;
-  sigemptyset(&alarm);
-  sigaddset(&alarm, SIGALRM);
-  pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
-  const itimerval patience = {{0, 0}, {0, 250'000}};
-  setitimer(ITIMER_REAL, &patience, nullptr);
 }
 
 void handle(int number, siginfo_t* info, void* context) {
