@@ -78,15 +78,14 @@ export class Reloading {
   readonly #fallback: Fallback;
   readonly #proving: Proving;
   readonly #holds: Holds;
-  /** How what runs of a plugin ends. */
-  readonly takingDown: TakingDown;
+  readonly #takingDown: TakingDown;
   /** What a reload would come to. */
   readonly rehearsal: Rehearsal;
 
   constructor(options: ReloadingOptions) {
     this.#options = options;
     this.#tables = new PluginTables(options.tables, options.versions, options.log);
-    this.takingDown = new TakingDown({ ...options, tables: this.#tables });
+    this.#takingDown = new TakingDown({ ...options, tables: this.#tables });
     this.#holds = new Holds(options);
     this.#targets = new Targets({ ...options, tables: this.#tables });
     this.#pins = new Pins(options);
@@ -134,7 +133,7 @@ export class Reloading {
         const quarantined = containing.whyQuarantined(plugin.id, undefined, plugin.isolated) !== undefined;
         plugin.rest = error.code === 'PluginDisabled' ? 'disabled' : quarantined ? 'quarantined' : 'failed';
         if (plugin.rest === 'quarantined') this.#options.quarantining.tell(plugin);
-        this.takingDown.closeLive(plugin);
+        this.#takingDown.closeLive(plugin);
       }
       await this.#options.configs.takeBack(plugin);
       journal.write(plugin, recorder);
@@ -145,7 +144,7 @@ export class Reloading {
 
   /** As {@link TakingDown.takeDown}. */
   takeDown(plugin: Plugin, rest: Rest, warn?: Warn): Promise<void> {
-    return this.takingDown.takeDown(plugin, rest, warn);
+    return this.#takingDown.takeDown(plugin, rest, warn);
   }
 
   /** What the registry says of it is tried from here on. */
