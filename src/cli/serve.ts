@@ -43,13 +43,13 @@ const orphanMs = 10_000;
  * The longest that closing may rightly take, ms. Those who share out requests, or requests under way, are waited for; the server drains; then a plugin that is in the middle of a reload
  * finishes it (a trial, four steps up, five to hand its state over behind a drain), and the old generation and the new
  * one go down, each with a drain, the end of a health check, shutdown, destroy and the end of its threads; the new one
- * lets go and saves before that. Extensions go down after those who list them: three more of them one after the other
+ * lets go and saves before that. Before the first goes down each is asked what it knows: it lets go, saves and goes on. Extensions go down after those who list them: three more of them one after the other
  * are allowed for.
  */
 function longestClose({ shutdownDelayMs, drainMs, lifecycleMs, trialMs }: Settings): number {
   const levels = 1 + 3;
   const drains = 1 + 1 + 1 + 2 * levels;
-  const steps = 4 + 5 + (2 * 4 + 2) * levels;
+  const steps = 4 + 5 + (2 * 4 + 2 + 3) * levels;
   return shutdownDelayMs + drains * drainMs + steps * lifecycleMs + trialMs + graceMs;
 }
 
