@@ -205,7 +205,9 @@ describe.skipIf(noMinisign !== undefined)(`minisign itself${noMinisign === undef
   test('accepts what is signed here, and its key in the open is one here', async () => {
     minisign(folder, ['-G', '-W', '-p', 'open.pub', '-s', 'open.key']);
     const key = await keyOf('open');
-    expect(publicKeyText(key.publicKey)).toBe(await readFile(file('open.pub'), 'utf8'));
+    // minisign leaves out the zeros that a key's number begins with.
+    const theirs = (await readFile(file('open.pub'), 'utf8')).replace(/[0-9A-F]+$/m, (id) => id.padStart(16, '0'));
+    expect(publicKeyText(key.publicKey)).toBe(theirs);
     await verifiesOurs(key);
     await writeFile(file('signed'), 'other');
     expect(() => minisign(folder, ['-V', '-m', 'signed', '-P', key.publicKey.text])).toThrow(
