@@ -9,6 +9,7 @@
 
 #include "descriptor_guard.h"
 #include "import_hooks.h"
+#include "thread_guard.h"
 
 struct sockaddr;
 struct itimerspec;
@@ -152,6 +153,17 @@ int fcntl_hook(int descriptor, int command, ...) {
   return opens ? count(result, __builtin_return_address(0)) : result;
 }
 
+// What program_hooks.cc does for programs that leave no descriptor.
+FILE* popen_with_open_signals(const char* command, const char* mode) {
+  const OpenSignals open;
+  return original::popen(command, mode);
+}
+FILE* popen_hook(const char* command, const char* mode) {
+  FILE* const stream = popen_with_open_signals(command, mode);
+  if (stream != nullptr) count(fileno(stream), __builtin_return_address(0));
+  return stream;
+}
+
 // A signalfd may be asked to change one that there is.
 int signalfd_hook(int descriptor, const void* mask, int flags) {
   const int result = original::signalfd(descriptor, mask, flags);
@@ -266,7 +278,7 @@ void add_descriptor_hooks(std::vector<ImportHook>& hooks) {
                                 opens<original::fopen64>("fopen64"),
                                 opens<original::tmpfile>("tmpfile"),
                                 opens<original::tmpfile64>("tmpfile64"),
-                                opens<original::popen>("popen"),
+                                import_hook("popen", &popen_hook, original::popen),
                                 opens<original::opendir>("opendir"),
                                 import_hook("signalfd", &signalfd_hook, original::signalfd),
                                 import_hook("pipe", &pipe_hook, original::pipe),

@@ -14,6 +14,7 @@
 #include "guard_notes.h"
 #include "import_hooks.h"
 #include "signal_name.h"
+#include "thread_guard.h"
 
 namespace tenon::core {
 
@@ -226,6 +227,7 @@ int daemon_hook(int keeps_directory, int keeps_files) {
 template <auto& function, typename... Rest>
 int exec_hook(const char* program, Rest... rest) {
   if (is_refused("exec", __builtin_return_address(0))) return -1;
+  const OpenSignals open;
   return function(program, rest...);
 }
 
@@ -242,6 +244,7 @@ int exec_list_hook(const char* program, const char* first, ...) {
     arguments[count++] = const_cast<char*>(next);
   }
   va_end(rest);
+  const OpenSignals open;
   if (count < kMost) return with_array(program, arguments.data());
   errno = E2BIG;
   return -1;

@@ -55,6 +55,7 @@ HookedByName resolve() {
   add_thread_hooks(hooks);
   add_heap_hooks(hooks);
   add_place_hooks(hooks);
+  add_program_hooks(hooks);
   const PresentLibrary c("libc.so.6");
   const PresentLibrary cpp("libstdc++.so.6");
   HookedByName resolved;

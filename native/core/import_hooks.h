@@ -40,6 +40,7 @@ void add_descriptor_hooks(std::vector<ImportHook>& hooks);
 void add_thread_hooks(std::vector<ImportHook>& hooks);
 void add_heap_hooks(std::vector<ImportHook>& hooks);
 void add_place_hooks(std::vector<ImportHook>& hooks);
+void add_program_hooks(std::vector<ImportHook>& hooks);
 
 // The image whose code has called a wrapper that returns to `address`. One that was called by a jump returns to the
 // caller of its caller: then it is the image that the thread is in. [any]

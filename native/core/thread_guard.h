@@ -75,6 +75,23 @@ class ThreadGuard {
   sigset_t mask_;
 };
 
+// Whether this thread has those signals blocked, and no others, that a ThreadGuard blocks: here, or where a thread that
+// has started it was guarded. [any]
+bool has_signals_of_host();
+
+// No signal is blocked on this thread while this lives, when those are that a ThreadGuard blocks. [any]
+class OpenSignals {
+ public:
+  OpenSignals();
+  ~OpenSignals();
+  OpenSignals(const OpenSignals&) = delete;
+  OpenSignals& operator=(const OpenSignals&) = delete;
+
+ private:
+  bool is_open_;
+  sigset_t mask_;
+};
+
 }  // namespace tenon::core
 
 #endif

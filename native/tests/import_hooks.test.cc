@@ -26,6 +26,7 @@
 #include "guard_notes.h"
 #include "image_registry.h"
 #include "plugin_gauges.h"
+#include "thread_guard.h"
 #include "thread_priority.h"
 #include "thread_record.h"
 
@@ -375,6 +376,35 @@ TEST_CASE("a child that an image forks ends at once; programs are started as eve
   CHECK(waitpid(child, &own, 0) == child);
   CHECK(WEXITSTATUS(own) == 5);
   CHECK(image.call<int>("send_nothing") == 0);
+  CHECK(take_guard_notes().empty());
+}
+
+TEST_CASE("a program that an image starts has no signal blocked, whatever its thread has, but what the image blocks") {
+  HookedImage image(TENON_HOOKED_IMAGE);
+  std::thread([&image] {
+    const ThreadGuard guard(ThreadKind::Other);
+    sigset_t before;
+    pthread_sigmask(SIG_SETMASK, nullptr, &before);
+    REQUIRE(sigismember(&before, SIGTERM) == 1);
+    const auto ends = {"spawn_ending", "spawn_ending_apart", "run_ending", "read_ending", "vfork_ending"};
+    for (const char* const name : ends) {
+      CAPTURE(std::string(name));
+      const int status = image.call<int>(name);
+      CHECK(WIFSIGNALED(status));
+      CHECK(WTERMSIG(status) == SIGTERM);
+    }
+    sigset_t after;
+    pthread_sigmask(SIG_SETMASK, nullptr, &after);
+    for (const int signal : {SIGTERM, SIGCHLD, SIGHUP}) CHECK(sigismember(&after, signal) == 1);
+    sigset_t own;
+    sigemptyset(&own);
+    sigaddset(&own, SIGTERM);
+    pthread_sigmask(SIG_SETMASK, &own, nullptr);
+    for (const char* const name : ends) {
+      CAPTURE(std::string(name));
+      CHECK(WEXITSTATUS(image.call<int>(name)) == 9);
+    }
+  }).join();
   CHECK(take_guard_notes().empty());
 }
 

@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -96,6 +97,48 @@ int vfork_and_wait(void) {
   if (child == 0) {
     close(2);
     execl("/bin/sh", "sh", "-c", "exit 7", (char*)NULL);
+    _exit(8);
+  }
+  int status = -1;
+  return waitpid(child, &status, 0) == child ? status : -1;
+}
+
+/* How a program ends that sends itself SIGTERM: by that, or, where it is blocked, with status 9. */
+#define ENDS_ITSELF "kill -TERM $$; exit 9"
+int spawn_ending(void) {
+  char* arguments[] = {"sh", "-c", ENDS_ITSELF, NULL};
+  char* none[] = {NULL};
+  pid_t child = 0;
+  int status = -1;
+  if (posix_spawnp(&child, "/bin/sh", NULL, NULL, arguments, none) != 0) return -1;
+  return waitpid(child, &status, 0) == child ? status : -1;
+}
+/* Its attributes are its own: the group is to be there. */
+int spawn_ending_apart(void) {
+  char* arguments[] = {"sh", "-c", "[ $(ps -o pgid= -p $$) = $$ ] || exit 10; " ENDS_ITSELF, NULL};
+  char* none[] = {"PATH=/usr/bin:/bin", NULL};
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  pid_t child = 0;
+  int status = -1;
+  const int refused = posix_spawn(&child, "/bin/sh", NULL, &attributes, arguments, none);
+  posix_spawnattr_destroy(&attributes);
+  if (refused != 0) return -1;
+  return waitpid(child, &status, 0) == child ? status : -1;
+}
+int run_ending(void) {
+  volatile int status = system(ENDS_ITSELF);
+  return status;
+}
+int read_ending(void) {
+  FILE* const from = popen(ENDS_ITSELF, "r");
+  return from == NULL ? -1 : pclose(from);
+}
+int vfork_ending(void) {
+  const pid_t child = vfork();
+  if (child == 0) {
+    execl("/bin/sh", "sh", "-c", ENDS_ITSELF, (char*)NULL);
     _exit(8);
   }
   int status = -1;
