@@ -90,18 +90,39 @@ describe('what stands by', () => {
     await started[1]?.ended;
   });
 
-  test('only what has said so, in words of this parent, is taken; the other one is ended', async () => {
-    const mute = new HostChild(childOptions(await program(waits)));
-    const standby = new Standby({ start: () => mute, wanted: () => true, warn: (line) => lines.push(line) });
-    standby.replace(mute);
+  test('only what has said so, in words of this parent, is taken; another one is ended', async () => {
+    const foreign = new HostChild(childOptions(await program(stands.replace('protocol: 1', 'protocol: 2') + waits)));
+    await expect(foreign.standsBy(10_000)).rejects.toThrow('speaks protocol 2, this one 1');
+    const standby = new Standby({ start: () => foreign, wanted: () => true, warn: (line) => lines.push(line) });
+    standby.replace(foreign);
     expect(standby.take()).toBeUndefined();
-    expect(await mute.ended).toMatchObject({ signal: 'SIGKILL' });
+    expect(await foreign.ended).toMatchObject({ signal: 'SIGKILL' });
     const ready = new HostChild(childOptions(await program(stands + waits)));
     await ready.standsBy(10_000);
     standby.replace(ready);
     expect(standby.take()).toBe(ready);
     ready.discard();
     await ready.ended;
+  });
+
+  test('what is on its way is taken as well, and begins when it has come so far; what has been on it for 5 s is given up', async () => {
+    const gate = path.join(folder, 'gate');
+    const held = `while (!existsSync('${gate}')) await new Promise((resolve) => setTimeout(resolve, 5));\n`;
+    const begins = "process.on('message', ({ ask }) => ask === 'begin' && process.exit(7));\n";
+    const file = await program(`import { existsSync } from 'node:fs';\n${waits}${begins}${held}${stands}`);
+    const coming = new HostChild(childOptions(file));
+    const standby = new Standby({ start: () => coming, wanted: () => true, warn: (line) => lines.push(line) });
+    standby.replace(coming);
+    expect(standby.take()).toBe(coming);
+    coming.begin({ settings: resolveSettings({ isAlone: true }), containment: { plugins: {} } as never });
+    await writeFile(gate, '');
+    expect(await coming.ended).toEqual({ status: 7 });
+    await rm(gate);
+    const slow = new HostChild(childOptions(file));
+    await until('it is not counted on any more', () => !slow.isOnItsWay);
+    standby.replace(slow);
+    expect(standby.take()).toBeUndefined();
+    expect(await slow.ended).toMatchObject({ signal: 'SIGKILL' });
   });
 
   test('one that was put in its place is replaced when it ends, like any other', async () => {

@@ -178,11 +178,11 @@ describe('tenon build', () => {
     );
     await chmod(cc, 0o755);
     const command = new Command(['build', '--data', '../../slow'], world.folder('good'), { CC: cc });
-    await until('a compiler runs', () => existsSync(pids));
+    const started = (): number[] => (readFileSync(pids, 'utf8').match(/^\d+(?=\n)/gm) ?? []).map(Number);
+    await until('a compiler runs', () => existsSync(pids) && started().length > 0);
     command.child.kill('SIGINT');
     expect(await command.exit).toEqual([130, null]);
-    const started = (await readFile(pids, 'utf8')).trim().split('\n').map(Number);
-    for (const pid of started) expect(() => process.kill(pid, 0), String(pid)).toThrow('ESRCH');
+    for (const pid of started()) expect(() => process.kill(pid, 0), String(pid)).toThrow('ESRCH');
   });
 });
 

@@ -57,6 +57,8 @@ export type BoxReading =
 /** Of a child, behind the standard streams and the channel to its parent. */
 const firstDescriptor = 4;
 
+/** From its start until a process that does not stand by is not to be counted on, ms. */
+const onItsWayMs = 5000;
 /** For what a process has left in its pipes to be read, ms: a process that it has started may keep them open. */
 const leftMs = 500;
 /** For what it has said last to be heard, when it has ended, ms. */
@@ -77,6 +79,7 @@ export class HostChild {
   #noBox = '';
   /** When it was begun, by `performance.now()`, and with what. */
   #begunAt: number | undefined;
+  readonly #startedAt = performance.now();
   #settings: ResolvedSettings | undefined;
   #isInspected = false;
   #hasEnded = false;
@@ -182,6 +185,11 @@ export class HostChild {
   /** Whether it has said that it stands by, in words of this parent. */
   get isStandingBy(): boolean {
     return !this.#hasEnded && this.#stands?.protocol === protocol;
+  }
+
+  /** Whether it is likely to stand by soon: begun now, it begins when it does. */
+  get isOnItsWay(): boolean {
+    return !this.#hasEnded && this.#stands === undefined && performance.now() - this.#startedAt < onItsWayMs;
   }
 
   get begunAt(): number | undefined {

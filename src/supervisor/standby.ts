@@ -35,13 +35,16 @@ export class Standby {
     void this.#keepOne(going);
   }
 
-  /** What stands by; undefined without one: one that has not come so far is given up. From now on it is the caller's. */
+  /**
+   * What stands by, or is on its way: that is sooner there than one that starts now. Undefined without one; what has been on its way for
+   * too long is given up. From now on it is the caller's.
+   */
   take(): HostChild | undefined {
     const child = this.#child;
     this.#child = undefined;
     this.#going?.abort();
     this.#going = undefined;
-    if (child?.isStandingBy === true) return child;
+    if (child?.isStandingBy === true || child?.isOnItsWay === true) return child;
     child?.discard();
     return undefined;
   }
