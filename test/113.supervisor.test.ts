@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { FaultyHost } from './faults/faulty-host.js';
+import { tenon } from './load/tenon.js';
 import { until } from './load/world.js';
 
 let host: FaultyHost | undefined;
@@ -212,8 +213,10 @@ describe('another release', () => {
     }
     expect(await at.pid()).toBe(now);
     const dies = `${standsBy(1)}process.on('message', () => process.exit(4));\n`;
-    expect((await upgrade(at, await release(at, 'dies', dies))).status).toBe(200);
-    await until('the one before takes its place again', async () => ![undefined, now].includes(await at.pid()));
+    const told = await tenon(at.world.directory, 'upgrade', '--data', 'state', '--to', await release(at, 'dies', dies));
+    expect(told).toMatchObject({ status: 1, out: 'Tenon 9.9.9 takes over\n' });
+    expect(told.err).toContain('tenon: Tenon 9.9.9 did not come to serve: ');
+    expect([undefined, now]).not.toContain(await at.pid());
     expect(at.said).toContain('the new release did not serve: the next host is of the one before');
     expect((await at.call('GET', '/good/who')).status).toBe(200);
   });

@@ -6,6 +6,10 @@ import { printTable } from './table.js';
 
 /** What the host answers. */
 export interface HostStatus {
+  /** Release of Tenon that it runs; absent of one that does not say it. */
+  version?: string;
+  /** ISO 8601, of its process. */
+  startedAt?: string;
   /** Whether it has looked at all applications; `tenon status` prints whether it says that it is ready for requests. */
   ready: boolean;
   images: Images;
@@ -40,6 +44,8 @@ export async function status(flags: AskFlags): Promise<void> {
   ]);
   printTable([
     ['host', client.url],
+    ...(answer.version === undefined ? [] : [['release', answer.version]]),
+    ...(answer.startedAt === undefined ? [] : [['since', answer.startedAt]]),
     ['ready', ready ? (readiness?.degraded === true ? 'yes, degraded' : 'yes') : 'no'],
     ...(readiness === undefined ? [] : troubleRows(readiness)),
     ...images,

@@ -1,8 +1,10 @@
 /** `tenon upgrade`: a running host goes on as another release. */
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { TenonError } from '../base/errors.js';
 import { version as here } from '../base/version.js';
 import { type AskFlags, Client } from './client.js';
+import type { HostStatus } from './status.js';
 
 export interface UpgradeFlags extends AskFlags {
   to?: string;
@@ -12,17 +14,26 @@ export interface UpgradeFlags extends AskFlags {
 const servesMs = 120_000;
 const pollMs = 200;
 
-/** Ends when a host of that release serves, or after two minutes with a word about that; with --url the folder has to be an absolute one, of that machine. */
+/**
+ * Ends when a host of that release serves, or after two minutes with a word about that; with --url the folder has to be an absolute one, of that machine.
+ * Rejects with `UpgradeFailed` when one of another release does.
+ */
 export async function upgrade({ to, ...flags }: UpgradeFlags): Promise<void> {
   if (to === '') throw new TypeError('option to: must not be empty');
   if (to !== undefined && flags.url !== undefined && !path.isAbsolute(to))
     throw new TypeError(`option to: ${JSON.stringify(to)} must be an absolute path, on the machine of the host`);
   const body = to === undefined ? {} : { folder: path.resolve(to) };
   const client = Client.find(flags);
-  const before = await startOf(client);
+  const before = await statusOf(client);
   const answer = await client.post<{ status: string; version: string }>('/api/v1/upgrade', body);
   if (flags.json !== true) process.stdout.write(`Tenon ${answer.version} takes over\n`);
-  const serves = await anotherServes(before, flags);
+  const next = await nextStatus(before, flags);
+  if (next?.version !== undefined && next.version !== answer.version)
+    throw new TenonError('UpgradeFailed', `Tenon ${answer.version} did not come to serve: ${next.version} serves`, {
+      next: 'see the log of the host for why',
+      details: { wanted: answer.version, serves: next.version },
+    });
+  const serves = next !== undefined;
   if (flags.json === true) process.stdout.write(`${JSON.stringify({ ...answer, serves })}\n`);
   else if (serves) process.stdout.write('it serves\n');
   if (!serves)
@@ -31,21 +42,22 @@ export async function upgrade({ to, ...flags }: UpgradeFlags): Promise<void> {
   if (answer.version !== here && to === undefined) process.stderr.write(`this command is of Tenon ${here}\n`);
 }
 
-/** Since when the process that answers is the host; undefined of a release that does not say it. */
-async function startOf(client: Client, signal?: AbortSignal): Promise<string | undefined> {
-  return (await client.get<{ startedAt?: string }>('/api/v1/status', signal)).startedAt;
+type Told = Pick<HostStatus, 'version' | 'startedAt'>;
+
+function statusOf(client: Client, signal?: AbortSignal): Promise<Told> {
+  return client.get<Told>('/api/v1/status', signal);
 }
 
-/** Whether another process answers than the one of `before`, in time. */
-async function anotherServes(before: string | undefined, flags: AskFlags): Promise<boolean> {
+/** What another process says than the one of `before`; undefined when none has answered in time. */
+async function nextStatus(before: Told, flags: AskFlags): Promise<Told | undefined> {
   const enough = AbortSignal.timeout(servesMs);
   while (!enough.aborted) {
     // Between the two nobody answers, or what says that it ends.
     const now = await Promise.resolve()
-      .then(() => startOf(Client.find(flags), enough))
+      .then(() => statusOf(Client.find(flags), enough))
       .catch(() => before);
-    if (now !== before) return true;
+    if (now.startedAt !== before.startedAt) return now;
     await sleep(pollMs);
   }
-  return false;
+  return undefined;
 }

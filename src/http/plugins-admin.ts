@@ -1,4 +1,5 @@
 /** What the admin API shows of plugins and of the host. */
+import { version } from '../base/version.js';
 import type { Plugins } from '../host/plugins.js';
 import type { RegistryStatus } from '../registry/door.js';
 import type { EventFeed } from './events.js';
@@ -86,7 +87,7 @@ function pluginOperations({ host, discover }: PluginsAdminOptions): Operation[] 
       handle: async ({ path: { id = '' } }) => {
         const running = host.show(id).generations.find(({ state }) => state === 'ready')?.sha256;
         const versions = await host.versions(id);
-        return { body: { versions: versions.map((version) => ({ ...version, running: version.sha256 === running })) } };
+        return { body: { versions: versions.map((kept) => ({ ...kept, running: kept.sha256 === running })) } };
       },
     },
   ];
@@ -106,6 +107,7 @@ function hostOperations({ host, events, hotReload, registry }: PluginsAdminOptio
       errors: [],
       handle: () => ({
         body: {
+          version,
           startedAt,
           ready: host.ready,
           images: host.images(),

@@ -175,6 +175,7 @@ export const hostShapes: Readonly<Record<string, Schema>> = {
     'Images of plugins that are mapped in the process; those that are pinned cannot be unmapped',
   ),
   HostStatus: objectOf({
+    version: text('Release of Tenon'),
     startedAt: moment(),
     ready: truth(),
     images: ref('Images'),
