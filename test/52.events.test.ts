@@ -16,6 +16,8 @@ const authorization = 'Bearer a-token-of-the-tests';
 /** A client of the events that reads, unless it is told not to. */
 class Listener {
   readonly told: Told[] = [];
+  /** Id that came last, with an event or without. */
+  place = '';
   readonly ended: Promise<unknown>;
   readonly answer: IncomingMessage;
   readonly #outgoing: ClientRequest;
@@ -48,7 +50,8 @@ class Listener {
         const fields = new Map(
           frame.split('\n').map((line) => [line.split(':', 1)[0] ?? '', line.replace(/^\w*: ?/, '')]),
         );
-        const [id = '', type = '', data] = [fields.get('id'), fields.get('event'), fields.get('data')];
+        const [id = this.place, type = '', data] = [fields.get('id'), fields.get('event'), fields.get('data')];
+        this.place = id;
         if (data !== undefined) this.told.push({ id, type, data: JSON.parse(data) as Record<string, unknown> });
       }
     });
@@ -118,6 +121,17 @@ describe('GET /api/v1/events', () => {
     first.close();
     await world.host.unload('service');
     const second = await listen(first.told.at(-1)?.id);
+    await until('it is told', () => second.told.length > 0);
+    expect(second.types).toEqual(['plugin.stopped']);
+  });
+
+  test('goes on from where it was for a client that has seen no event', async () => {
+    const first = await listen();
+    await until('it has its place', () => first.place !== '');
+    expect(first.told).toEqual([]);
+    first.close();
+    await world.host.unload('service');
+    const second = await listen(first.place);
     await until('it is told', () => second.told.length > 0);
     expect(second.types).toEqual(['plugin.stopped']);
   });

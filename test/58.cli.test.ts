@@ -1,4 +1,6 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Command, killHost, token } from './load/command.js';
@@ -71,6 +73,26 @@ describe('a running host', () => {
     const gone = await tenon('/', 'list', '--url', world.url);
     expect(gone.status).toBe(3);
     expect(gone.err).toContain(`${world.url} does not answer: connect ECONNREFUSED`);
+  });
+
+  test('that ends before it has answered was there, and may have done it', async () => {
+    const host = createServer((request, response) => {
+      if (request.method === 'HEAD') response.end();
+      else if (request.method === 'POST') request.socket.resetAndDestroy();
+      else response.writeHead(200, { 'content-length': 100 }).write('{', () => response.destroy());
+    });
+    await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}`;
+    try {
+      for (const words of [['reload', 'service'], ['list']]) {
+        const said = await tenon('/', ...words, '--url', url, '--json');
+        expect({ words, status: said.status }).toEqual({ words, status: 1 });
+        expect(JSON.parse(said.out)).toMatchObject({ error: 'HostEnded' });
+        expect(said.err).toContain(`the host at ${url} ended before it had answered; see \`tenon crashes\``);
+      }
+    } finally {
+      host.close();
+    }
   });
 });
 

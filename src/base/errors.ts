@@ -163,6 +163,7 @@ export const errorCodes = {
   AddressInUse: { status: 500, title: 'The address is taken' },
   TlsInvalid: { status: 500, title: 'The certificate or its key cannot be used' },
   HostNotRunning: { status: 503, title: 'No host answers' },
+  HostEnded: { status: 503, title: 'The host ended before it had answered' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ErrorCode = keyof typeof errorCodes;

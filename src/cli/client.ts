@@ -75,6 +75,10 @@ export interface StreamedEvent {
   message?: string;
   /** Why the host is full. */
   reason?: string;
+  /** What a plugin has more of than its limit says. */
+  gauge?: string;
+  value?: number;
+  limit?: number;
   /** Events that are not kept any more; null when the host is another one. */
   missed?: number | null;
 }
@@ -118,16 +122,16 @@ export class Client {
     return this;
   }
 
-  /** What `GET` answers. Rejects with `Refusal`, or `HostNotRunning` when nobody answers, or none before `signal` is aborted. */
+  /** What `GET` answers. Rejects with `Refusal`, with `HostNotRunning` when nobody answers, or none before `signal` is aborted, and with `HostEnded` when the host ends meanwhile. */
   async get<Answer>(target: string, signal?: AbortSignal): Promise<Answer> {
     const answer = await this.#send('GET', target, signal === undefined ? {} : { signal });
-    return JSON.parse(await textOf(answer)) as Answer;
+    return JSON.parse(await this.#whole(answer)) as Answer;
   }
 
   /** The text that `GET` answers; rejects like `get`. */
   async text(target: string): Promise<string> {
     const answer = await this.#send('GET', target, {});
-    return textOf(answer);
+    return this.#whole(answer);
   }
 
   /** What `POST` answers, when it is done; rejects like `get`. */
@@ -144,7 +148,7 @@ export class Client {
   async upload<Answer>(target: string, archive: Buffer): Promise<Answer> {
     const headers = { 'content-type': 'application/gzip' };
     const answer = await this.#send('POST', target, { body: archive, headers });
-    return JSON.parse(await textOf(answer)) as Answer;
+    return JSON.parse(await this.#whole(answer)) as Answer;
   }
 
   /** What `method` answers, and the tag of it; rejects like `get`. */
@@ -157,7 +161,7 @@ export class Client {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(ifMatch === undefined ? {} : { headers: { 'if-match': ifMatch } }),
     });
-    return { answer: JSON.parse(await textOf(answer)) as Answer, tag: answer.headers.etag };
+    return { answer: JSON.parse(await this.#whole(answer)) as Answer, tag: answer.headers.etag };
   }
 
   /**
@@ -196,7 +200,13 @@ export class Client {
 
   async #ask<Answer>(method: string, target: string, body?: string): Promise<Answer> {
     const answer = await this.#send(method, target, body === undefined ? {} : { body });
-    return JSON.parse(await textOf(answer)) as Answer;
+    return JSON.parse(await this.#whole(answer)) as Answer;
+  }
+
+  async #whole(answer: IncomingMessage): Promise<string> {
+    return textOf(answer).catch((error: Error) => {
+      throw hungUp(error) ? ended(this.url, error) : error;
+    });
   }
 
   async #send(method: string, target: string, { headers, ...asked }: Partial<Asked>): Promise<IncomingMessage> {
@@ -207,25 +217,39 @@ export class Client {
       method,
       headers: all,
       certificate: this.#certificate,
-    }).catch((error: Error) => {
+    }).catch(async (error: Error) => {
       if (error instanceof NoAnswer)
         throw new TenonError('DeadlineExceeded', error.message, {
           next: 'what was asked for goes on; see `tenon reloads`',
           cause: error,
         });
-      throw (
-        untrusted(this.url, error) ??
-        notRunning(`${this.url} does not answer: ${error.message}${hintOf(this.url, error)}`, error)
-      );
+      const refused = untrusted(this.url, error);
+      if (refused !== undefined) throw refused;
+      if (hungUp(error) && !(await this.#wantsTls())) throw ended(this.url, error);
+      const hint = hungUp(error) ? '; if it serves HTTPS, write https://' : '';
+      throw notRunning(`${this.url} does not answer: ${error.message}${hint}`, error);
     });
     const { statusCode: status = 0 } = answer;
     if (status >= 200 && status < 300) return answer;
-    const problem = readProblem(await textOf(answer));
+    const problem = readProblem(await this.#whole(answer));
     if (problem.error === 'Unauthorized' && this.#token === '')
       throw new Refusal(status, { ...problem, message: wantsToken });
     throw new Refusal(status, problem);
   }
+
+  /** Whether it hangs up on plain HTTP each time, as a server of HTTPS does. */
+  async #wantsTls(): Promise<boolean> {
+    if (!this.url.startsWith('http:')) return false;
+    const signal = AbortSignal.timeout(livesMs);
+    return exchange(this.url, '/livez', { method: 'HEAD', headers: {}, signal }).then((answer) => {
+      answer.resume();
+      return false;
+    }, hungUp);
+  }
 }
+
+/** For the next host to show what it speaks, ms. */
+const livesMs = 10_000;
 
 const wantsToken =
   'the host wants its admin token: give it with --token or TENON_ADMIN_TOKEN, or name its data directory with --data';
@@ -248,9 +272,15 @@ function untrusted(url: string, error: NodeJS.ErrnoException): Error | undefined
   return new Error(`the certificate of ${url} is not trusted: ${error.message}; ${next}`, { cause: error });
 }
 
-/** What hangs up on plain HTTP may want TLS. */
-function hintOf(url: string, { code }: NodeJS.ErrnoException): string {
-  return code === 'ECONNRESET' && url.startsWith('http:') ? '; if it serves HTTPS, write https://' : '';
+function hungUp({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'ECONNRESET';
+}
+
+function ended(url: string, cause: Error): TenonError {
+  return new TenonError('HostEnded', `the host at ${url} ended before it had answered`, {
+    next: 'see `tenon crashes` for why, and `tenon status`, `list` or `reloads` for whether what was asked for was done',
+    cause,
+  });
 }
 
 function notRunning(sentence: string, cause?: Error): TenonError {

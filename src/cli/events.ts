@@ -11,6 +11,7 @@ function eventLine(event: StreamedEvent): string {
   );
   if (facts.missed === null) words.push('the host began anew');
   else if (facts.missed !== undefined) words.push(`${facts.missed} events were missed`);
+  if (facts.gauge !== undefined) words.push(`${facts.gauge} ${facts.value}, limit ${facts.limit}`);
   if (ms !== undefined) words.push(readableMs(ms));
   if (facts.generation !== undefined) words.push(`generation ${facts.generation}`);
   return `${at}  ${type.padEnd(18)}  ${record === undefined ? words.join(' ') : reloadLine(record)}`;

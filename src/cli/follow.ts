@@ -19,7 +19,8 @@ export async function follow<Event>(
       deadline = performance.now() + absenceMs;
     } catch (error) {
       const code = error instanceof Refusal ? error.problem.error : asTenonError(error).code;
-      if ((code !== 'HostNotRunning' && code !== 'HostClosing') || performance.now() > deadline) throw error;
+      if (!['HostNotRunning', 'HostEnded', 'HostClosing'].includes(String(code)) || performance.now() > deadline)
+        throw error;
     }
     await sleep(pollMs);
     host = again(host, flags);

@@ -96,7 +96,7 @@ export class Feed<Tags> {
     }
     const { chooses = () => true } = wanted;
     const begin = createEventBuffer().retry(retryMs).dispatch().read();
-    response.write(begin + this.#missed(request.headers['last-event-id'], { ...wanted, chooses }));
+    response.write(begin + this.#missed(request.headers['last-event-id'], { ...wanted, chooses }) + this.#place());
     this.#clients.set(response, chooses);
     response.once('close', () => this.#leave(response));
     this.#heartbeat ??= setInterval(
@@ -186,6 +186,11 @@ export class Feed<Tags> {
   #gap(number: number, missed: number | null): string {
     const at = new Date().toISOString();
     return this.#frame({ number, type: 'gap', text: JSON.stringify({ missed, type: 'gap', at }) });
+  }
+
+  /** Where it stands, and nothing that has happened: whoever comes back before anything does has missed what does meanwhile. */
+  #place(): string {
+    return createEventBuffer().id(`${this.#life}-${this.#last}`).dispatch().read();
   }
 
   #frame({ number, type, text }: Pick<Told<Tags>, 'number' | 'type' | 'text'>): string {
