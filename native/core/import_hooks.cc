@@ -98,7 +98,10 @@ namespace import_hooks {
 size_t install(ImageIndex image, const void* inside) {
   if (image == kNoImage) return 0;
   pid_t nobody = 0;
-  if (host_process.compare_exchange_strong(nobody, getpid(), std::memory_order_relaxed)) guard_forks();
+  if (host_process.compare_exchange_strong(nobody, getpid(), std::memory_order_relaxed)) {
+    guard_forks();
+    lend_standard_streams();
+  }
   ImageSpan span;
   // Counted from the first call on.
   if (!find_image(inside, span)) return 0;

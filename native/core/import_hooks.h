@@ -42,6 +42,10 @@ void add_heap_hooks(std::vector<ImportHook>& hooks);
 void add_place_hooks(std::vector<ImportHook>& hooks);
 void add_program_hooks(std::vector<ImportHook>& hooks);
 
+// Node closes the standard streams for programs that are not started by it: those that plugins start would open their
+// first files in that place. Node's own are given streams in any case. [front]
+void lend_standard_streams();
+
 // The image whose code has called a wrapper that returns to `address`. One that was called by a jump returns to the
 // caller of its caller: then it is the image that the thread is in. [any]
 ImageIndex calling_image(const void* address);

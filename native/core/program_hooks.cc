@@ -1,7 +1,9 @@
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "import_hooks.h"
 #include "thread_guard.h"
@@ -64,6 +66,13 @@ int system_hook(const char* command) {
 }
 
 }  // namespace
+
+void lend_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    const int flags = fcntl(stream, F_GETFD);
+    if (flags > 0) fcntl(stream, F_SETFD, flags & ~FD_CLOEXEC);
+  }
+}
 
 void add_program_hooks(std::vector<ImportHook>& hooks) {
   hooks.insert(hooks.end(),

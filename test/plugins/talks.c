@@ -109,6 +109,8 @@ static tenon_status talk(const char* how) {
   } else if (strcmp(how, "abort") == 0) {
     fprintf(stderr, "last words of the plugin\n");
     abort();
+  } else if (strcmp(how, "program") == 0) {
+    if (system("echo printed by a program") != 0 || system("echo told by a program >&2") != 0) return TENON_ERROR;
   } else if (strcmp(how, "task") == 0) {
     return talks.tasks->submit(talks.host, in_task, NULL, NULL, NULL);
   }
