@@ -47,6 +47,8 @@ export interface CreateHostOptions extends HostSettings, ReloadCallbacks {
 /** What a host leaves to the one that goes on in its place. */
 export interface Wishes {
   plugins: readonly Wish[];
+  /** Whether the host had tried everything that there was, or had itself gone on with all that one had left which had; absent: no. */
+  isWhole?: boolean;
   hotReload: HotReloadConfig;
 }
 
@@ -102,7 +104,10 @@ export interface TenonHost {
    * cannot be used that is logged, and no token but the admin token is admitted.
    */
   reloadTokens(): Promise<void>;
-  /** Scan the applications directory for what came, changed or went. `/readyz` says ready after the first time. */
+  /**
+   * Scan the applications directory for what came, changed or went. `/readyz` says ready after the first time, or after `resume` when all
+   * that served in the host before serves again.
+   */
   discover(): Promise<void>;
   /**
    * Go on where the host before this one has ended, before `listen` and `discover`: what ran is loaded from the kept

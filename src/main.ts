@@ -137,7 +137,7 @@ export async function compose(
     statics: () => statics.counts(),
     figures: async () => ({
       build: { version, abi: `${core.abi.major}.${core.abi.minor}`, node: process.versions.node },
-      ready: host.ready,
+      ready: plugins.serves,
       plugins: plugins.figures(),
       images: host.images(),
       registry: { ...registry.status(), ...registry.figures() },
@@ -384,7 +384,7 @@ export async function compose(
   closer.add('plugins', () => host.close());
   closer.add('what the registry says', () => convergence.close());
   let leave: ((wishes: Wishes) => void) | undefined;
-  const wishes = (): Wishes => ({ plugins: host.wishes(), hotReload: configurationOf(settings) });
+  const wishes = (): Wishes => ({ ...plugins.left(), hotReload: configurationOf(settings) });
   closer.add('wishes', () => leave?.(wishes()));
 
   // What is being installed or removed needs all of the above.
@@ -429,11 +429,11 @@ export async function compose(
     reloadCertificate: () => certificate?.reload(),
     reloadTokens: () => tokens.reload(),
     discover,
-    resume: async ({ plugins: left, hotReload: config }) => {
+    resume: async ({ plugins: left, isWhole, hotReload: config }) => {
       await manager.configure(config);
       await convergence.recall();
       await statics.start();
-      await host.resume(left);
+      await host.resume(left, isWhole);
     },
     wishes,
     ...pluginVerbs({ host, plugins, installing }),

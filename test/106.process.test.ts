@@ -274,6 +274,70 @@ test('a host that is not ready answers 503 where nothing is served: it may be wh
   }
 });
 
+describe('a host that goes on while one that has come takes its time', () => {
+  let world: World;
+  let host: Command;
+  let hold: string;
+  const begun = (): string => path.join(world.directory, 'begun');
+  beforeEach(async () => {
+    world = await World.make();
+    hold = path.join(world.directory, 'hold');
+    await writeFile(hold, '');
+    await world.publish('service', await buildPlugin('service'));
+  });
+  afterEach(async () => {
+    await rm(hold, { force: true });
+    host.child.kill('SIGKILL');
+    await host.exit;
+    await world.close();
+  });
+
+  async function come(): Promise<void> {
+    const defines = { DIRECTORY: JSON.stringify(world.directory) };
+    await world.publish('fault', await buildPlugin('held_in_initialize', { defines }));
+  }
+
+  /** Status, and whether all was looked at. */
+  async function readiness(): Promise<unknown> {
+    const answer = await fetch(`${host.url}/readyz?verbose`);
+    return [answer.status, ((await answer.json()) as { started: boolean }).started];
+  }
+
+  async function killed(): Promise<void> {
+    await rm(begun(), { force: true });
+    process.kill((await hostProcess(world.data)) ?? 0, 'SIGKILL');
+    await until('the next one looks at it', () => existsSync(begun()));
+    await until(
+      'it serves',
+      async () => (await callOnce(host.url, { method: 'GET', path: '/service/build' })).status === 200,
+    );
+  }
+
+  test('is ready when all that served before serves again, and so is the one after it', async () => {
+    host = await start(world, 'hotReload:\n  enabled: false\n');
+    expect(await readiness()).toEqual([200, true]);
+    await come();
+    for (let kills = 0; kills < 2; kills += 1) {
+      await killed();
+      expect(await readiness()).toEqual([200, false]);
+    }
+    await rm(hold);
+    await until('all is there', async () => String(await readiness()) === '200,true');
+  });
+
+  test('is not when the one before it had not come to all that there was', async () => {
+    await come();
+    await writeSettings(world, 'hotReload:\n  enabled: false\n');
+    host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {});
+    await until('it looks at it', () => existsSync(begun()));
+    expect(await readiness()).toEqual([503, false]);
+    await killed();
+    expect(await readiness()).toEqual([503, false]);
+    await rm(hold);
+    await until('all is there', async () => String(await readiness()) === '200,true');
+  });
+});
+
 test('a host that begins anew before it has gone on with everything leaves all of it to the next one', async () => {
   const world = await World.make();
   const hold = path.join(world.directory, 'hold');

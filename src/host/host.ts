@@ -87,7 +87,7 @@ export class Host {
       versions: this.#versions,
       begin: (plugin, request) => this.#begin(plugin, 'rollback', request),
       refresh: (folder) => this.#refreshLater(folder),
-      isClosing: () => this.#closing !== undefined,
+      isClosing: () => this.isClosing,
     });
     this.#remembering = new Remembering({ ...options, departures: this.#departures });
     const takeDown = (rest: 'failed' | 'quarantined') => (plugin: Plugin) => this.#reloading.takeDown(plugin, rest);
@@ -95,6 +95,8 @@ export class Host {
     this.#resumption = new Resumption({
       ...options,
       versions: this.#versions,
+      extensions: this.#extensions,
+      find: (id) => this.#plugins.get(id),
       enter: (id, folder) => this.#plugins.enter(id, folder),
       anew: (folder) => this.refresh(folder, 'start'),
       begin: (plugin, what) => this.#begin(plugin, 'start', what),
@@ -127,7 +129,16 @@ export class Host {
 
   /** True once the applications directory was read and everything in it was tried, until closing begins. */
   get ready(): boolean {
-    return this.#discovered && this.#closing === undefined;
+    return this.#discovered && !this.isClosing;
+  }
+
+  /** True once everything in the applications directory was tried, or all that served in the host before this one serves again. */
+  get isWhole(): boolean {
+    return this.#discovered || this.#resumption.isDone;
+  }
+
+  get isClosing(): boolean {
+    return this.#closing !== undefined;
   }
 
   /** Scan the applications directory: new ones are loaded, changed ones reloaded, gone ones unloaded. A bad one stops no other. */
@@ -162,16 +173,10 @@ export class Host {
   /**
    * Go on where a host before this one has ended, before the first `discover`: what was stopped stays so, and what ran is
    * loaded from the kept builds, without a compiler. What cannot be is left to `discover`.
+   * @param isWhole what {@link isWhole} was in that host
    */
-  async resume(wishes: readonly Wish[]): Promise<void> {
-    this.#resumption.begin(wishes);
-    const prepare = async (id: string): Promise<void> => {
-      if ((await this.#versions.tablesOf(id)) !== undefined) this.#options.tables.openSoon();
-    };
-    for (const { id } of wishes) prepare(id).catch(() => {}); // the load meets the same error, and reports it
-    await this.#extensions.inOrder([...new Set(wishes.map(({ folder }) => folder))], async (folder) => {
-      for (const wish of wishes.filter((one) => one.folder === folder)) await this.#resumption.resume(wish);
-    });
+  resume(wishes: readonly Wish[], isWhole = false): Promise<void> {
+    return this.#resumption.goOn(wishes, isWhole);
   }
 
   /**
@@ -247,12 +252,7 @@ export class Host {
 
   /** What runs of the plugin is loaded no more, by no host, until somebody lets go of it; and this host is to begin anew. */
   quarantine(id: string, reason: string): void {
-    const plugin = this.#plugins.get(id);
-    if (plugin?.running === undefined) return;
-    const { log } = this.#options;
-    const failed = (error: unknown): void => log.error({ plugin: id, err: error }, `${id} could not be taken down`);
-    void this.#quarantining.begin(plugin, reason).catch(failed);
-    this.#journal.tell({ type: 'host.full', reason: `${id}: ${reason}` });
+    this.#quarantining.beginAndLeave(this.#plugins.get(id), reason);
   }
 
   /** What loading, reloading and going back would come to. */
@@ -296,10 +296,11 @@ export class Host {
     return this.#versions.tablesOf(id);
   }
 
-  /** Forget the builds that are kept of one that is gone; with `purge` what it knew, too. */
+  /** Forget the builds that are kept of one that is gone; with `purge` what it knew and was held back for, too. */
   async forgetKept(id: string, purge: boolean): Promise<void> {
     await this.#versions.forget(id);
     if (purge) await this.#remembering.forget(id);
+    if (purge) this.#quarantining.release(id);
   }
 
   /** What is granted to `id` has changed: it holds at once, and one that failed for want of it is tried again. */
@@ -378,8 +379,7 @@ export class Host {
   }
 
   #refuseWhenClosing(): void {
-    if (this.#closing !== undefined)
-      throw new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
+    if (this.isClosing) throw new TenonError('HostClosing', 'the host is shutting down', { next: 'ask the next host' });
   }
 
   /** A known plugin, which is wanted from the moment of asking on, or one whose application has appeared since. */

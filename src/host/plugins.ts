@@ -29,6 +29,11 @@ export class Plugins {
     return this.#host.ready && !this.#leaves;
   }
 
+  /** Whether the host is to be sent requests: {@link Host.isWhole}, until it is about to leave. */
+  get serves(): boolean {
+    return this.#host.isWhole && !this.#host.isClosing && !this.#leaves;
+  }
+
   /** What is not loaded for what crashes have led to. */
   get held(): Containment {
     return this.#host.held;
@@ -49,6 +54,11 @@ export class Plugins {
   /** As {@link Host.wishes}. */
   wishes(): Wish[] {
     return this.#host.wishes();
+  }
+
+  /** The same, and whether it is of all that there is. */
+  left(): { plugins: Wish[]; isWhole: boolean } {
+    return { plugins: this.wishes(), isWhole: this.#host.isWhole };
   }
 
   /** What everybody may see, by id. */

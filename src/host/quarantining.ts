@@ -44,6 +44,16 @@ export class Quarantining {
     });
   }
 
+  /** The same, where it runs, and this host is to begin anew. */
+  beginAndLeave(plugin: Plugin | undefined, reason: string): void {
+    if (plugin?.running === undefined) return;
+    const { journal, log } = this.#options;
+    const { id } = plugin;
+    const failed = (error: unknown): void => log.error({ plugin: id, err: error }, `${id} could not be taken down`);
+    void this.begin(plugin, reason).catch(failed);
+    journal.tell({ type: 'host.full', reason: `${id}: ${reason}` });
+  }
+
   /** It does not run because it is in quarantine: say so, once. */
   tell(plugin: Plugin): void {
     const { containing, journal, log } = this.#options;

@@ -5,8 +5,10 @@ import type { Log } from '../base/log.js';
 import type { Applications } from './applications.js';
 import type { Containing } from './containing.js';
 import type { Desires } from './desired.js';
+import type { Extensions } from './extensions.js';
 import type { Plugin } from './plugin.js';
 import type { ReloadRequest } from './reload-request.js';
+import type { TableDoor } from './table-world.js';
 import type { Version, Versions } from './versions.js';
 import type { Wish } from './wishes.js';
 
@@ -16,6 +18,10 @@ export interface ResumptionOptions {
   containing: Containing;
   desires: Desires;
   versions: Versions;
+  extensions: Pick<Extensions, 'inOrder'>;
+  tables: Pick<TableDoor, 'openSoon'>;
+  /** One that is there. */
+  find: (id: string) => Plugin | undefined;
   /** The plugin of a folder; undefined when that is gone. */
   enter: (id: string, folder: string) => Promise<Plugin | undefined>;
   /** Bring the plugin of a folder to what its application says. */
@@ -30,6 +36,7 @@ const anewMs = 2000;
 export class Resumption {
   readonly #options: ResumptionOptions;
   #left: readonly Wish[] = [];
+  #isDone = false;
 
   constructor(options: ResumptionOptions) {
     this.#options = options;
@@ -40,13 +47,36 @@ export class Resumption {
     return this.#options.containing.whyNone === undefined ? [] : this.#left;
   }
 
-  /** What was left for this host. */
-  begin(left: readonly Wish[]): void {
+  /** Whether all that was left is as it was, and the host before this one had tried all that there was. */
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  /**
+   * Go on with what was left for this host. What cannot be is left to `discover`.
+   * @param isWhole whether the host before this one had tried all that there was, or been told so itself
+   */
+  async goOn(left: readonly Wish[], isWhole: boolean): Promise<void> {
+    const { extensions, tables, versions } = this.#options;
     this.#left = left;
+    const prepare = async (id: string): Promise<void> => {
+      if ((await versions.tablesOf(id)) !== undefined) tables.openSoon();
+    };
+    for (const { id } of left) prepare(id).catch(() => {}); // the load meets the same error, and reports it
+    await extensions.inOrder([...new Set(left.map(({ folder }) => folder))], async (folder) => {
+      for (const wish of left.filter((one) => one.folder === folder)) await this.#resumeOne(wish);
+    });
+    this.#isDone = isWhole && left.every((wish) => this.#isAsBefore(wish));
+  }
+
+  #isAsBefore({ id, sha256 }: Wish): boolean {
+    const plugin = this.#options.find(id);
+    if (plugin === undefined) return false;
+    return sha256 === undefined ? !plugin.wanted : plugin.running !== undefined || plugin.rest === 'quarantined';
   }
 
   /** One plugin goes on. That it does not is logged: then it goes on as its application says. */
-  async resume(wish: Wish): Promise<void> {
+  async #resumeOne(wish: Wish): Promise<void> {
     const { anew, log } = this.#options;
     try {
       await this.#resume(wish);

@@ -64,11 +64,12 @@ function readinessOf({
   return async ({ query, request }) => {
     const sick = await health();
     const trouble = tables.store()?.trouble();
-    const { safeMode } = host.held;
+    const { bad, quarantined, safeMode } = host.held;
+    const left = new Set([...bad, ...quarantined].map(({ plugin }) => plugin));
     const views = host.list();
     // In the host's process the same would have been a crash: another host would serve, and be ready.
     const down = views.filter((view) => sick.has(view.id) && isBetweenProcesses(view));
-    const ready = host.ready && sick.size === down.length && trouble === undefined && safeMode === undefined;
+    const ready = host.serves && sick.size === down.length && trouble === undefined && safeMode === undefined;
     const isShut =
       down.length > 0 || views.some(({ shutBy, state }) => shutBy !== undefined || state === 'quarantined');
     const degraded = isAway(registry.status()) || isShut;
@@ -92,7 +93,7 @@ function readinessOf({
       id,
       state,
       ...(generation === undefined ? {} : { generation, healthy: !sick.has(id) && shutBy === undefined }),
-      ...(generation !== undefined && error?.code === 'BuildCrashed' ? { heldBack: true } : {}),
+      ...(generation !== undefined && left.has(id) ? { heldBack: true } : {}),
       ...(trusted && error !== undefined ? { error: error.message } : {}),
       ...(trusted && shutBy !== undefined ? { health: error?.message } : {}),
       ...(trusted && sick.has(id) ? { health: sick.get(id) } : {}),

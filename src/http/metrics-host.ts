@@ -30,7 +30,7 @@ export function hostFamilies(figures: HostFigures): Family[] {
     gauge('tenon_build_info', 'Versions of the host, of the ABI it speaks, and of Node.js.', [
       { labels: build, value: 1 },
     ]),
-    gauge('tenon_ready', 'Whether the host has started.', [{ value: ready ? 1 : 0 }]),
+    gauge('tenon_ready', 'Whether the host serves all that it is to serve.', [{ value: ready ? 1 : 0 }]),
     ...pluginFamilies(figures.plugins),
     gauge(
       'tenon_images',
