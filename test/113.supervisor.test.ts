@@ -109,6 +109,7 @@ test('crashes that nobody can explain end all plugins, and their limit there end
   expect((await killed(at, 'SIGSEGV')).action).toBe('safeMode');
   expect(JSON.parse((await at.call('GET', '/good/who')).body)).toMatchObject({ error: 'SafeMode' });
   expect((await at.call('GET', '/api/v1/plugins')).status).toBe(200);
+  expect(at.said).toMatch(/in safe mode, without plugins, since \S+: see `tenon crashes`; `tenon release` ends it/);
   await killed(at, 'SIGKILL');
   process.kill(await at.serving(), 'SIGKILL');
   await until('it gives up', () => at.hasEnded);

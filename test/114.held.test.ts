@@ -235,6 +235,14 @@ describe('a host that is told what crashes have led to', () => {
       });
     });
 
+    test('says so still when somebody goes back to another one', async () => {
+      const bad = [await held(await twoBuilds())];
+      await start({ ...nothingContained, bad });
+      await world.host.rollback('service', await shaOf(await build('one', counting)));
+      expect(world.host.plugin('service').error).toBeUndefined();
+      expect(JSON.parse((await world.get('/readyz?verbose')).body)).toMatchObject({ plugins: [{ heldBack: true }] });
+    });
+
     test('lets go of it by hand', async () => {
       const bad = [await held(await twoBuilds())];
       await start({ ...nothingContained, bad });

@@ -220,7 +220,7 @@ describe('tenon crashes, without a host', () => {
     expect(status).toBe(0);
     expect(out.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
       ['CRASH', 'AT', 'PLUGIN', 'GENERATION', 'HOW', 'WHERE', 'THEN'],
-      [unknown.id, '2026-11-21 08:54:18', '-', '-', 'exit 3', '-', 'safeMode'],
+      [unknown.id, '2026-11-21 08:54:18', '-', '-', 'exit 3', '-', 'safe mode'],
       [
         doubtful.id,
         '2026-11-21 08:54:17',

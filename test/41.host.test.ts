@@ -353,6 +353,7 @@ describe('the living set', () => {
     await world.start();
     await expect(createHost({ data: world.data, applications: world.applications })).rejects.toMatchObject({
       code: 'DataDirectoryLocked',
+      message: `process ${process.pid} uses the data directory ${world.data}`,
     });
   });
 

@@ -1,6 +1,8 @@
+import { hash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { nothingContained } from '../src/base/containment.js';
 import { readArchive } from '../src/bundle/archive.js';
 import type { InstallOptions } from '../src/index.js';
 import { type BundleParts, makeBundle } from './load/bundles.js';
@@ -85,6 +87,22 @@ describe('uninstalling', () => {
     const { permissions } = await world.host.install(await makeBundle('shop', { files: tasks, manifest }), upload);
     expect([permissions.granted, (await world.get('/shop/Task/b')).status]).toEqual([[], 404]);
   };
+
+  test('with purge leaves nothing held back of it', async () => {
+    await put();
+    const [library] = (await readArchive(await makeBundle('shop'))).filter((file) => file.path.endsWith('.so'));
+    const facts = { reason: 'it crashed', crash: 'crash-3', since: '2026-11-21T08:00:00.000Z' };
+    const bad = [{ plugin: 'shop', sha256: hash('sha256', library?.bytes ?? ''), ...facts }];
+    const released: unknown[] = [];
+    await world.open(open, {
+      containment: { ...nothingContained, bad },
+      parent: { released: (plugin) => void released.push(plugin), quarantined: () => {} },
+    });
+    await world.host.discover();
+    expect([world.host.containment().bad, await serving()]).toEqual([bad, '503']);
+    await world.host.uninstall('shop', { purge: true, by: 'a test' });
+    expect([world.host.containment().bad, released]).toEqual([[], ['shop']]);
+  });
 
   test('with purge removes the tables of what was damaged', async () => {
     await world.start(open);

@@ -12,7 +12,7 @@ const actions: Readonly<Record<CrashReport['action'], string>> = {
   wentBack: 'a fresh host went on, without that build',
   safeMode: 'a fresh host went on in safe mode, without plugins',
   gaveUp: 'no host was begun again',
-  ended: 'it was on its way down',
+  ended: 'no other one was begun by Tenon: it was on its way down, or had nobody to see to it',
 };
 const releases: Readonly<Record<NonNullable<CrashReport['released']>['by'], string>> = {
   hand: 'by hand',

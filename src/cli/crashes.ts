@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { closest } from '../base/closest.js';
 import { resolveSettings } from '../base/config.js';
-import type { CrashReport, Party } from '../base/crash-report.js';
+import type { CrashAction, CrashReport, Party } from '../base/crash-report.js';
 import { crashFolder, CrashReports } from '../base/crash-reports.js';
 import { asTenonError, TenonError } from '../base/errors.js';
 import { type SymbolSources, symbolised } from '../host/crash-symbols.js';
@@ -133,6 +133,17 @@ function print(all: readonly CrashSummary[], known: readonly string[], json: boo
   process.stderr.write(`no crash is known${others}\n`);
 }
 
+const words: Readonly<Record<CrashAction, string>> = {
+  restarted: 'restarted',
+  demoted: 'apart',
+  processRestarted: 'process restarted',
+  quarantined: 'quarantined',
+  wentBack: 'build held back',
+  safeMode: 'safe mode',
+  gaveUp: 'gave up',
+  ended: 'ended',
+};
+
 function rowOf(crash: CrashSummary): string[] {
   const { id, at, culprit, suspects, stackOverflow, action, released } = crash;
   const party = culprit ?? suspects[0];
@@ -143,7 +154,7 @@ function rowOf(crash: CrashSummary): string[] {
     party === undefined ? '-' : String(party.generation),
     stackOverflow === true ? `${howOf(crash)} (stack overflow)` : howOf(crash),
     party?.inside === undefined ? '-' : whereOf(party.inside),
-    released === undefined ? action : `${action}, released (${released.by})`,
+    released === undefined ? words[action] : `${words[action]}, released (${released.by})`,
   ].map(printable);
 }
 

@@ -38,7 +38,7 @@ async function crashes(data: string): Promise<Answer | string> {
   if (quarantined.length > 0)
     return warning(
       `${known}; in quarantine: ${quarantined.join(', ')}`,
-      'their paths answer 503',
+      'they are not loaded: their paths answer 503 where no other build serves',
       `see \`tenon crashes\`; give them other builds, or \`tenon release ${quarantined[0] ?? ''}\``,
     );
   if (bad.length > 0)

@@ -209,8 +209,8 @@ async function host(data: string): Promise<Answer | string> {
       'commands of one release may not know what the other one answers',
       'start the host again with this release',
     );
-  if (answer.status === 200) return `${url}, ready`;
-  const { plugins = [] } = pluginsOf(answer.text);
+  const { plugins = [], degraded } = readinessIn(answer.text);
+  if (answer.status === 200) return `${url}, ready${degraded === true ? ', degraded: see `tenon status`' : ''}`;
   const ill = plugins.filter(({ healthy }) => healthy === false).map(({ id }) => id);
   return warning(
     `${url} is not ready${ill.length === 0 ? '' : `: not healthy: ${ill.join(', ')}`}`,
@@ -219,9 +219,14 @@ async function host(data: string): Promise<Answer | string> {
   );
 }
 
-function pluginsOf(text: string): { plugins?: { id: string; healthy?: boolean }[] } {
+interface ToldReadiness {
+  plugins?: { id: string; healthy?: boolean }[];
+  degraded?: boolean;
+}
+
+function readinessIn(text: string): ToldReadiness {
   try {
-    return JSON.parse(text) as { plugins?: { id: string; healthy?: boolean }[] };
+    return JSON.parse(text) as ToldReadiness;
   } catch {
     return {};
   }

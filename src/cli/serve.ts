@@ -354,6 +354,9 @@ async function serve({ flags, tellsReloads, continues, ...given }: Order & Given
     // Whoever calls now may stop the loop: that is seen by beats that do not come any more.
     if (given.box !== undefined) core.beat();
     say(continues ? `Tenon goes on in a fresh process, on ${url}` : `Tenon listens on ${url}`);
+    const { safeMode } = host.containment();
+    if (safeMode !== undefined)
+      say(`  in safe mode, without plugins, since ${safeMode.since}: see \`tenon crashes\`; \`tenon release\` ends it`);
     const api = host.adminUrl();
     if (api !== undefined && !continues) say(`  its admin API on ${api}`);
     if (!continues || resumed) await host.discover();

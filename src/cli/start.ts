@@ -6,7 +6,8 @@ import { type PrintedSetting, processEnvironment, resolveSettings, type Settings
 import { makeDataDirectory } from '../base/data-directory.js';
 import { TenonError } from '../base/errors.js';
 import { version } from '../base/version.js';
-import { type Core, type DirectoryLock, loadCore } from '../binding/core.js';
+import { type DirectoryLock, loadCore } from '../binding/core.js';
+import { lockData } from '../host/data-lock.js';
 import { Crashes, limitsOf } from '../supervisor/crashes.js';
 import type { HostEnd } from '../supervisor/host-child.js';
 import { HostProcess, type HostProcessOptions } from '../supervisor/host-process.js';
@@ -65,6 +66,7 @@ export async function hostProcess(
   let lock: DirectoryLock | undefined;
   try {
     admin = await holdAdmin(settings);
+    makeDataDirectory(settings.data);
     lock = lockData(core, settings.data);
     const here = fileURLToPath(import.meta.url);
     return new HostProcess({
@@ -91,12 +93,6 @@ export async function hostProcess(
     lock?.release();
     throw error;
   }
-}
-
-/** The data directory is this process's and its children's, as long as one of them is there. */
-function lockData(core: Core, data: string): DirectoryLock {
-  makeDataDirectory(data);
-  return core.lockFile(path.join(data, 'lock'));
 }
 
 /** What the listener of the admin API needs, when it has one. */

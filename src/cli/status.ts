@@ -76,10 +76,15 @@ function troubleRows({ started, plugins, tables, safeMode }: Readiness): string[
     ...(started ? [] : [['', 'it has not looked at all applications yet']]),
     ...ill.map(({ id, health }) => ['not healthy', `${id}${health === undefined ? '' : `: ${health}`}`]),
     ...held.map(({ id, error }) => ['quarantined', error ?? id]),
-    ...older.map(({ id, error }) => ['held back', `${error ?? id}; the build before it serves`]),
-    ...down.map(({ id, error }) => ['not running', `${id}${error === undefined ? '' : `: ${error}`}`]),
+    ...older.map(({ id, error }) => ['held back', `${error ?? `a build of ${id} that crashed`}; one before it serves`]),
+    ...down.map(({ id, error }) => ['not running', named(id, error)]),
     ...(tables === undefined ? [] : [['tables', tables.message ?? tables.code]]),
   ];
+}
+
+/** Most messages begin with the plugin. */
+function named(id: string, error = ''): string {
+  return error === '' || error.startsWith(`${id}:`) ? error || id : `${id}: ${error}`;
 }
 
 function safeModeRows({ since, reason, crash }: NonNullable<Readiness['safeMode']>): string[][] {

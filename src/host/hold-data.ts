@@ -1,7 +1,7 @@
 /** Has a data directory to itself, and what a host that crashed has left there looked at. */
-import path from 'node:path';
 import type { Closer } from '../base/closer.js';
 import { removeHostFile } from '../base/host-file.js';
+import { lockData } from './data-lock.js';
 import { openOwnBox, type OwnBoxOptions } from './own-box.js';
 
 export interface HoldDataOptions extends OwnBoxOptions {
@@ -14,7 +14,7 @@ export interface HoldDataOptions extends OwnBoxOptions {
 /** Rejects with `DataDirectoryLocked`. */
 export async function holdData({ locked, parent, ...options }: HoldDataOptions, closer: Closer): Promise<void> {
   const { core, data } = options;
-  const lock = locked ? undefined : core.lockFile(path.join(data, 'lock'));
+  const lock = locked ? undefined : lockData(core, data);
   closer.add('data directory lock', () => lock?.release());
   removeHostFile(data);
   if (parent === undefined) closer.add('black box', await openOwnBox(options));

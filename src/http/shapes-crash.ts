@@ -68,7 +68,7 @@ const kinds = oneOf(
 );
 const actions = oneOf(
   ['restarted', 'demoted', 'processRestarted', 'quarantined', 'wentBack', 'safeMode', 'gaveUp', 'ended'],
-  '`demoted`: the plugin goes on in a process of its own; `processRestarted`: it was in one, and another has taken its place; `wentBack`: the build before it serves; `safeMode`: no plugin is loaded; `gaveUp`: no host was begun again; `ended`: it was on its way down',
+  '`demoted`: the plugin goes on in a process of its own; `processRestarted`: it was in one, and another has taken its place; `wentBack`: the build before it serves; `safeMode`: no plugin is loaded; `gaveUp`: no host was begun again; `ended`: Tenon began no other one: it was on its way down, or part of a program',
 );
 
 const summary = {
