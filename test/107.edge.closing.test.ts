@@ -93,6 +93,8 @@ test('all kinds of clients at once hear the end of a host, each in its own words
     (socket) => new Promise<number>((resolve) => void socket.on('close', (code) => resolve(code))),
   );
   await Promise.all(sockets.map((socket) => once(socket, 'open')));
+  // Whoever does not say so is closed after a while, with 4408.
+  sockets[1]?.send('{"type":"connection_init"}');
   const idle = connect({ port: Number(new URL(world.url).port), host: '127.0.0.1' });
   idle.on('error', (error) => faults.push(error));
   idle.resume();
