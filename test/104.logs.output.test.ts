@@ -240,7 +240,7 @@ describe('what plugins write to the standard streams of tenon start', () => {
     ['thread', 'printed in a thread'],
     ['program', 'printed by a program'],
   ])('is logged without a plugin where nobody knows whose it is: %s', async (how, message) => {
-    await fetch(`${host.url}/talks/pool?how=${how}`);
+    expect((await fetch(`${host.url}/talks/pool?how=${how}`)).status).toBe(200);
     const found = async (): Promise<Logged | undefined> => (await logs()).find((line) => line.message === message);
     await until('it is logged', async () => (await found()) !== undefined);
     expect(await found()).toMatchObject({ source: 'stdout', level: 'info' });

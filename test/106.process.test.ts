@@ -16,9 +16,9 @@ async function get(url: string): Promise<number> {
 }
 
 /** Start a host in `world` with `lines` in its tenon.yaml; resolves when all is served. */
-async function start(world: World, lines: string): Promise<Command> {
+async function start(world: World, lines: string, variables: Record<string, string> = {}): Promise<Command> {
   await writeSettings(world, lines);
-  const host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {});
+  const host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, variables);
   await until('it serves', () => host.err.includes('Try: '));
   return host;
 }
@@ -305,7 +305,9 @@ describe('a host that goes on while one that has come takes its time', () => {
 
   async function killed(): Promise<void> {
     await rm(begun(), { force: true });
-    process.kill((await hostProcess(world.data)) ?? 0, 'SIGKILL');
+    const pid = await hostProcess(world.data);
+    if (pid === undefined) throw new Error(`no host serves: ${host.err}`);
+    process.kill(pid, 'SIGKILL');
     await until('the next one looks at it', () => existsSync(begun()));
     await until(
       'it serves',
@@ -325,11 +327,23 @@ describe('a host that goes on while one that has come takes its time', () => {
     await until('all is there', async () => String(await readiness()) === '200,true');
   });
 
+  test('is ready without one that was stopped and disabled', async () => {
+    await world.publish('second', await buildPlugin('service', { defines: { PLUGIN_ID: '"second"' } }));
+    host = await start(world, 'hotReload:\n  enabled: false\n', { TENON_REGISTRY: 'true' });
+    const ask = async (verb: string): Promise<number> =>
+      (await fetch(`${host.url}/api/v1/plugins/second/${verb}`, { method: 'POST', headers })).status;
+    expect(await ask('unload')).toBe(200);
+    await until('the registry knows', async () => (await ask('disable')) === 200);
+    await come();
+    await killed();
+    expect(await readiness()).toEqual([200, false]);
+  });
+
   test('is not when the one before it had not come to all that there was', async () => {
     await come();
     await writeSettings(world, 'hotReload:\n  enabled: false\n');
     host = new Command(['start', '--port', '0', '--data', 'state'], world.directory, {});
-    await until('it looks at it', () => existsSync(begun()));
+    await until('it looks at it', () => host.url !== '' && existsSync(begun()));
     expect(await readiness()).toEqual([503, false]);
     await killed();
     expect(await readiness()).toEqual([503, false]);

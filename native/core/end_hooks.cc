@@ -41,6 +41,8 @@ int (*execve)(const char*, char* const*, char* const*);
 int (*execvpe)(const char*, char* const*, char* const*);
 int (*execl)(const char*, const char*, ...);
 int (*execlp)(const char*, const char*, ...);
+int (*execle)(const char*, const char*, ...);
+int (*fexecve)(int, char* const*, char* const*);
 }  // namespace original
 
 void tell(FaultKind kind, int status, const void* caller, SentTo target = SentTo::ThisThread) {
@@ -224,15 +226,31 @@ int daemon_hook(int keeps_directory, int keeps_files) {
   return original::daemon(keeps_directory, keeps_files);
 }
 
-template <auto& function, typename... Rest>
-int exec_hook(const char* program, Rest... rest) {
+// A child of vfork has this process's memory: a handler of the host that ran in it, once its signals are open, would
+// change that. exec forgets handlers, and keeps what is blocked.
+void begin_program() {
+  if (in_host_process() || !has_signals_of_host()) return;
+  for (int signal = 1; signal < NSIG; signal++) {
+    struct sigaction present = {};
+    if (sigaction(signal, nullptr, &present) != 0 || present.sa_handler == SIG_IGN) continue;
+    present.sa_flags = 0;
+    present.sa_handler = SIG_DFL;
+    sigaction(signal, &present, nullptr);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  pthread_sigmask(SIG_SETMASK, &none, nullptr);
+}
+
+template <auto& function, typename Program, typename... Rest>
+int exec_hook(Program program, Rest... rest) {
   if (is_refused("exec", __builtin_return_address(0))) return -1;
-  const OpenSignals open;
+  begin_program();
   return function(program, rest...);
 }
 
-// Its arguments are a list that ends with a null.
-template <auto& with_array>
+// Its arguments are a list that ends with a null; behind it `environment` may follow.
+template <auto& with_array, bool has_environment = false>
 int exec_list_hook(const char* program, const char* first, ...) {
   if (is_refused("exec", __builtin_return_address(0))) return -1;
   constexpr size_t kMost = 1024;
@@ -243,39 +261,52 @@ int exec_list_hook(const char* program, const char* first, ...) {
   for (const char* next = first; next != nullptr && count < kMost; next = va_arg(rest, const char*)) {
     arguments[count++] = const_cast<char*>(next);
   }
+  char* const* environment = nullptr;
+  if (has_environment && count < kMost) environment = va_arg(rest, char* const*);
   va_end(rest);
-  const OpenSignals open;
-  if (count < kMost) return with_array(program, arguments.data());
-  errno = E2BIG;
-  return -1;
+  if (count == kMost) {
+    errno = E2BIG;
+    return -1;
+  }
+  begin_program();
+  if constexpr (has_environment) {
+    return with_array(program, arguments.data(), environment);
+  } else {
+    return with_array(program, arguments.data());
+  }
 }
 
 }  // namespace
 
 void add_end_hooks(std::vector<ImportHook>& hooks) {
-  hooks.insert(hooks.end(),
-               {
-                   import_hook("exit", &exit_hook, original::exit),
-                   import_hook("_exit", &exit_now_hook, original::exit_now),
-                   import_hook("_Exit", &exit_now_as_in_c99_hook, original::exit_now_as_in_c99),
-                   import_hook("quick_exit", &quick_exit_hook, original::quick_exit),
-                   import_hook("abort", &abort_hook, original::abort),
-                   import_hook("kill", &kill_hook, original::kill),
-                   import_hook("killpg", &killpg_hook, original::killpg),
-                   import_hook("raise", &raise_hook, original::raise),
-                   import_hook("tgkill", &tgkill_hook, original::tgkill),
-                   import_hook("pthread_kill", &pthread_kill_hook, original::pthread_kill),
-                   import_hook("sigqueue", &sigqueue_hook, original::sigqueue),
-                   import_hook("pthread_sigqueue", &pthread_sigqueue_hook, original::pthread_sigqueue),
-                   import_hook("fork", &fork_hook, original::fork),
-                   import_hook("daemon", &daemon_hook, original::daemon),
-                   import_hook("execv", &exec_hook<original::execv, char* const*>, original::execv),
-                   import_hook("execvp", &exec_hook<original::execvp, char* const*>, original::execvp),
-                   import_hook("execve", &exec_hook<original::execve, char* const*, char* const*>, original::execve),
-                   import_hook("execvpe", &exec_hook<original::execvpe, char* const*, char* const*>, original::execvpe),
-                   import_hook("execl", &exec_list_hook<original::execv>, original::execl),
-                   import_hook("execlp", &exec_list_hook<original::execvp>, original::execlp),
-               });
+  hooks.insert(
+      hooks.end(),
+      {
+          import_hook("exit", &exit_hook, original::exit),
+          import_hook("_exit", &exit_now_hook, original::exit_now),
+          import_hook("_Exit", &exit_now_as_in_c99_hook, original::exit_now_as_in_c99),
+          import_hook("quick_exit", &quick_exit_hook, original::quick_exit),
+          import_hook("abort", &abort_hook, original::abort),
+          import_hook("kill", &kill_hook, original::kill),
+          import_hook("killpg", &killpg_hook, original::killpg),
+          import_hook("raise", &raise_hook, original::raise),
+          import_hook("tgkill", &tgkill_hook, original::tgkill),
+          import_hook("pthread_kill", &pthread_kill_hook, original::pthread_kill),
+          import_hook("sigqueue", &sigqueue_hook, original::sigqueue),
+          import_hook("pthread_sigqueue", &pthread_sigqueue_hook, original::pthread_sigqueue),
+          import_hook("fork", &fork_hook, original::fork),
+          import_hook("daemon", &daemon_hook, original::daemon),
+          import_hook("execv", &exec_hook<original::execv, const char*, char* const*>, original::execv),
+          import_hook("execvp", &exec_hook<original::execvp, const char*, char* const*>, original::execvp),
+          import_hook("execve", &exec_hook<original::execve, const char*, char* const*, char* const*>,
+                      original::execve),
+          import_hook("execvpe", &exec_hook<original::execvpe, const char*, char* const*, char* const*>,
+                      original::execvpe),
+          import_hook("fexecve", &exec_hook<original::fexecve, int, char* const*, char* const*>, original::fexecve),
+          import_hook("execle", &exec_list_hook<original::execve, true>, original::execle),
+          import_hook("execl", &exec_list_hook<original::execv>, original::execl),
+          import_hook("execlp", &exec_list_hook<original::execvp>, original::execlp),
+      });
 }
 
 }  // namespace tenon::core

@@ -386,7 +386,8 @@ TEST_CASE("a program that an image starts has no signal blocked, whatever its th
     sigset_t before;
     pthread_sigmask(SIG_SETMASK, nullptr, &before);
     REQUIRE(sigismember(&before, SIGTERM) == 1);
-    const auto ends = {"spawn_ending", "spawn_ending_apart", "run_ending", "read_ending", "vfork_ending"};
+    const auto ends = {"spawn_ending", "spawn_ending_apart", "run_ending",
+                       "read_ending",  "vfork_ending",       "vfork_ending_in"};
     for (const char* const name : ends) {
       CAPTURE(std::string(name));
       const int status = image.call<int>(name);
@@ -413,6 +414,8 @@ TEST_CASE("an image puts no other program in the place of the host") {
   errno = 0;
   CHECK(image.call<int>("become_another_program") == -1);
   CHECK(errno == EPERM);
+  CHECK(only_note("exit").find("exec was refused") == 0);
+  CHECK(image.call<int>("become_another_program_in") == -1);
   CHECK(only_note("exit").find("exec was refused") == 0);
   CHECK(image.call<int>("become_a_daemon") == -1);
   CHECK(only_note("exit").find("daemon was refused") == 0);

@@ -76,7 +76,7 @@ function troubleRows({ started, plugins, tables, safeMode }: Readiness): string[
     ...(started ? [] : [['', 'it has not looked at all applications yet']]),
     ...ill.map(({ id, health }) => ['not healthy', `${id}${health === undefined ? '' : `: ${health}`}`]),
     ...held.map(({ id, error }) => ['quarantined', error ?? id]),
-    ...older.map(({ id, error }) => ['held back', `${error ?? `a build of ${id} that crashed`}; one before it serves`]),
+    ...older.map(({ id, error }) => ['held back', `${error ?? `a build of ${id}`}; another one serves`]),
     ...down.map(({ id, error }) => ['not running', named(id, error)]),
     ...(tables === undefined ? [] : [['tables', tables.message ?? tables.code]]),
   ];

@@ -132,9 +132,9 @@ export class Host {
     return this.#discovered && !this.isClosing;
   }
 
-  /** True once everything in the applications directory was tried, or all that served in the host before this one serves again. */
+  /** True once everything in the applications directory was tried, or all that served in the host before this one serves again; not in safe mode. */
   get isWhole(): boolean {
-    return this.#discovered || this.#resumption.isDone;
+    return (this.#discovered || this.#resumption.isDone) && this.#options.containing.whyNone === undefined;
   }
 
   get isClosing(): boolean {

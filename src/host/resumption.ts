@@ -70,7 +70,9 @@ export class Resumption {
   }
 
   #isAsBefore({ id, sha256 }: Wish): boolean {
-    const plugin = this.#options.find(id);
+    const { desires, find } = this.#options;
+    if (desires.holdsBack(id)) return true;
+    const plugin = find(id);
     if (plugin === undefined) return false;
     return sha256 === undefined ? !plugin.wanted : plugin.running !== undefined || plugin.rest === 'quarantined';
   }

@@ -192,7 +192,7 @@ export const hostShapes: Readonly<Record<string, Schema>> = {
           state: ref('PluginState'),
           generation: optional(whole()),
           healthy: optional(truth()),
-          heldBack: optional(truth('A build of it crashed the host and is not loaded; the one before it serves')),
+          heldBack: optional(truth('A build of it is held back for what it did; another one serves')),
           error: optional(text('For whoever has a token')),
           health: optional(text('For whoever has a token')),
         }),

@@ -186,6 +186,22 @@ int send_nothing(void) {
   volatile int result = raise(0);
   return result;
 }
+/* The same, with its environment in the list. */
+int vfork_ending_in(void) {
+  char* own[] = {"CODE=9", NULL};
+  const pid_t child = vfork();
+  if (child == 0) {
+    execle("/bin/sh", "sh", "-c", "kill -TERM $$; exit $CODE", (char*)NULL, own);
+    _exit(8);
+  }
+  int status = -1;
+  return waitpid(child, &status, 0) == child ? status : -1;
+}
+int become_another_program_in(void) {
+  char* none[] = {NULL};
+  volatile int result = execle("/bin/true", "true", (char*)NULL, none);
+  return result;
+}
 int become_another_program(void) {
   volatile int result = execl("/bin/true", "true", (char*)NULL);
   return result;
