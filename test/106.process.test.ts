@@ -333,7 +333,9 @@ describe('a host that goes on while one that has come takes its time', () => {
     const ask = async (verb: string): Promise<number> =>
       (await fetch(`${host.url}/api/v1/plugins/second/${verb}`, { method: 'POST', headers })).status;
     expect(await ask('unload')).toBe(200);
-    await until('the registry knows', async () => (await ask('disable')) === 200);
+    expect(await ask('disable')).toBe(200);
+    const copy = path.join(world.data, 'registry.json');
+    await until('its copy has it', async () => (await readFile(copy, 'utf8').catch(() => '')).includes('"disabled"'));
     await come();
     await killed();
     expect(await readiness()).toEqual([200, false]);
