@@ -47,7 +47,9 @@ describe('tenon start', () => {
 
     const second = tenon({}, 'start', '--port', '0', '--data', 'state');
     expect(await second.exit).toEqual([1, null]);
-    expect(second.err).toContain(`process ${await hostProcess(world.data)} has it`);
+    expect(second.err).toContain(
+      `process ${await hostProcess(world.data)} uses the data directory ${world.data}; stop it`,
+    );
 
     const slow = callOnce(url, { method: 'GET', path: '/service/slow?ms=500' });
     await until('the call is in', () => isCalled(url));

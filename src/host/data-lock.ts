@@ -15,7 +15,7 @@ export function lockData(core: Pick<Core, 'lockFile'>, data: string): DirectoryL
     const { holder } = error as { holder?: number };
     if (holder === undefined || holder <= 0) throw error;
     throw new TenonError('DataDirectoryLocked', `process ${holder} uses the data directory ${data}`, {
-      next: 'stop that host, or name another directory with --data; one whose `tenon start` was killed ends by itself when its requests are over',
+      next: 'stop it, or name another directory with --data; a host whose `tenon start` was killed ends by itself when its requests are over',
       details: { data, holder },
       cause: error,
     });
