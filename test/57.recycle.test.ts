@@ -60,10 +60,16 @@ describe('the host of tenon start', () => {
     return answer.json();
   }
 
+  /** One that goes on is ready before. */
+  async function hasLooked(): Promise<boolean> {
+    const answer = await fetch(`${host.url}/readyz?verbose`);
+    return ((await answer.json()) as { started?: boolean }).started === true;
+  }
+
   /** Make the host full, and wait for the next one, which finds `after`. */
   async function recycle(build = 'two', after = build): Promise<void> {
     // It looks at its applications when it listens: that is not to find what is reloaded here.
-    await until('it is ready', async () => (await fetch(`${host.url}/readyz`)).status === 200);
+    await until('it has', hasLooked);
     const before = await hostProcess(world.data);
     await world.publish('service', await pinning(build));
     const last = await pinning(after);
@@ -160,7 +166,7 @@ describe('the host of tenon start', () => {
     await admin('POST', 'plugins/idle/unload');
     await admin('PUT', 'hot-reload/config', { enabled: true, excludePatterns: ['*.bak'] });
     await recycle();
-    await until('it has looked at its applications', async () => (await fetch(`${host.url}/readyz`)).status === 200);
+    await until('it has looked at its applications', hasLooked);
     expect((await callOnce(host.url, { method: 'GET', path: '/tool/build' })).body).toBe('one');
     expect(await admin('GET', 'plugins/idle')).toMatchObject({ state: 'stopped' });
     expect(await admin('GET', 'hot-reload/status')).toMatchObject({ enabled: true, excludePatterns: ['*.bak'] });

@@ -135,7 +135,7 @@ function print(all: readonly CrashSummary[], known: readonly string[], json: boo
 
 const words: Readonly<Record<CrashAction, string>> = {
   restarted: 'restarted',
-  demoted: 'apart',
+  demoted: 'demoted',
   processRestarted: 'process restarted',
   quarantined: 'quarantined',
   wentBack: 'build held back',
