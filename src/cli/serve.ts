@@ -308,7 +308,8 @@ async function serve({ flags, tellsReloads, continues, ...given }: Order & Given
   const wishesChanged = (): void => {
     if (isTelling || !isResumed) return;
     isTelling = true;
-    setImmediate(() => {
+    // Before whoever has asked for the change is answered: a host that is killed then has told of it.
+    queueMicrotask(() => {
       isTelling = false;
       tellWishes();
     });
